@@ -1,0 +1,1 @@
+//! The BalanceConsumerGroup custom resource: types, validation, condition names.

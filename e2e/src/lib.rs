@@ -1,0 +1,1 @@
+//! Providers, traffic generator, oracle and end-to-end tests.

@@ -1,0 +1,1 @@
+//! What operator and worker need of librdkafka beyond the safe crate.

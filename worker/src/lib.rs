@@ -1,0 +1,1 @@
+//! Kafka consumer that folds transactions into exact balances and serves them.
