@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# What every script here shares; to be sourced. In: environment variables. Out: functions and the directories below.
+#   BALANCEFLEET_CACHE  where everything that is built or downloaded lives (default ~/.cache/balancefleet)
+
+cache=${BALANCEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/balancefleet}
+e2e=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export e2e
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+
+# The elapsed time is that of the outermost script, so that one run reads as one story.
+: "${BALANCEFLEET_STARTED:=$(date +%s)}"
+export BALANCEFLEET_STARTED
+
+# progress WORDS…: one line on stderr with the elapsed time.
+progress() {
+  local elapsed=$(($(date +%s) - BALANCEFLEET_STARTED))
+  printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
+}
+
+# fail WHAT NEXT: what went wrong and what the reader can do about it; ends the script.
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  [[ -z ${2:-} ]] || printf ' next: %s\n' "$2" >&2
+  exit 1
+}
+
+# usage_when_asked "$@": prints the script's own header comment when --help is among the arguments before a command.
+usage_when_asked() {
+  case ${1:-} in
+    -h | --help)
+      awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$0"
+      exit 0
+      ;;
+  esac
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# content_hash PATH…: 16 hex digits over names, modes and contents of files and folders.
+content_hash() {
+  local path
+  for path; do
+    (cd "$(dirname "$path")" && find "$(basename "$path")" -type f -printf '%m %p\n' -exec sha256sum {} + | LC_ALL=C sort)
+  done | sha256sum | cut -c1-16
+}
+
+# wait_until SECONDS COMMAND…: runs COMMAND every 100 ms until it succeeds; fails when the time is over.
+wait_until() {
+  local deadline=$(($(date +%s) + $1))
+  shift
+  until "$@"; do
+    (($(date +%s) < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
+port_is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# free_port: a port where nothing listens, below the range from which the kernel serves outgoing connections.
+free_port() {
+  local port
+  for _ in {1..100}; do
+    port=$((20000 + RANDOM % 9000))
+    port_is_open "$port" || { echo "$port"; return; }
+  done
+  fail "no free port between 20000 and 29000" "stop what listens there (ss -ltn)"
+}
+
+# is_process PIDFILE WORD: true when the recorded process lives and its command line holds WORD, so that a reused
+# process id is never taken for ours.
+is_process() {
+  local pid
+  pid=$(cat "$1" 2>/dev/null) || return 1
+  [[ -n $pid && -r /proc/$pid/cmdline ]] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$2"
+}
+
+# stop_process PIDFILE WORD SECONDS: TERM, then KILL after SECONDS; returns when the process is gone.
+stop_process() {
+  local pid
+  if is_process "$1" "$2"; then
+    pid=$(<"$1")
+    kill -TERM "$pid" 2>/dev/null || true
+    if ! wait_until "$3" process_is_gone "$pid"; then
+      kill -KILL "$pid" 2>/dev/null || true
+      wait_until 10 process_is_gone "$pid" || fail "process $pid does not end" "look at it: ps -fp $pid"
+    fi
+  fi
+  rm -f "$1"
+}
+
+# A zombie is gone too: only its parent can reap it.
+process_is_gone() {
+  [[ ! -d /proc/$1 ]] || grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
+}
+
+# run_then CLEANUP COMMAND…: runs COMMAND, then CLEANUP whatever happened (failure, INT, TERM); gives COMMAND's status.
+# COMMAND gets a process group of its own: a signal reaches our trap at once, and the trap ends all that COMMAND started.
+run_then() {
+  local cleanup=$1 child status=0
+  shift
+  set -m
+  "$@" </dev/null &
+  child=$!
+  set +m
+  # shellcheck disable=SC2064 # the child's id is meant to be fixed now
+  trap "kill -TERM -- -$child 2>/dev/null" INT TERM HUP
+  wait "$child" || status=$?
+  # A wait that a signal interrupted says nothing about the child: ask again until it has ended.
+  while kill -0 "$child" 2>/dev/null; do
+    status=0
+    wait "$child" || status=$?
+  done
+  trap '' INT TERM HUP
+  "$cleanup"
+  return "$status"
+}
