@@ -17,7 +17,8 @@ stop() {
   "$here/local.sh" stop --dir "$dir"
   rm -rf "$dir"
 }
-trap stop EXIT
+# A start that fails leaves its logs for the reader.
+trap '"$here/local.sh" stop --dir "$dir"' EXIT
 "$here/local.sh" start --dir "$dir" --sasl
 trap - EXIT
 

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Starts and stops one private PostgreSQL server as a process of this machine; a system server is never touched.
+#
+#   e2e/postgres/local.sh start [--dir D] [--port N]
+#   e2e/postgres/local.sh stop [--dir D]
+#
+#   --dir D    where the server lives (default /tmp/balancefleet-postgres-<user id>): url, server.log, data/
+#   --port N   on 127.0.0.1 (default: a free one; the same again when D was used before)
+#
+# D/url holds postgres://balance:balance-secret@127.0.0.1:N/balance. Starting again in the same folder keeps data and port.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../scripts/lib.sh"
+usage_when_asked "$@"
+
+command=${1:-} dir=/tmp/balancefleet-postgres-$UID port=''
+[[ $# -eq 0 ]] || shift
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --dir) dir=$(realpath -m "$2") && shift 2 ;;
+    --port) port=$2 && shift 2 ;;
+    *) fail "unknown argument $1" "e2e/postgres/local.sh --help" ;;
+  esac
+done
+bin=$("$here/bin.sh")
+
+# PostgreSQL refuses to run as root; Debian's package brings a user for it.
+as_server() {
+  if [[ $EUID -eq 0 ]]; then
+    (cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- "$@")
+  else
+    "$@"
+  fi
+}
+runs() { as_server "$bin/pg_ctl" status --pgdata="$dir/data" >/dev/null 2>&1; }
+
+initialise() {
+  mkdir -p "$dir"
+  [[ $EUID -ne 0 ]] || chown postgres "$dir"
+  [[ ! -f $dir/data/PG_VERSION ]] || return 0
+  port=${port:-$(free_port)}
+  # A login is asked for, so that a wrong one can be tested.
+  echo balance-secret >"$dir/password"
+  as_server "$bin/initdb" --pgdata="$dir/data" --username=balance --pwfile="$dir/password" --auth-local=trust \
+    --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
+    fail "initdb failed: $(tail -n 2 "$dir/initdb.log")" "look at $dir/initdb.log"
+  # The data is thrown away after the test: it need not survive a power cut.
+  as_server tee -a "$dir/data/postgresql.conf" >/dev/null <<END
+listen_addresses = '127.0.0.1'
+port = $port
+unix_socket_directories = '$dir'
+max_connections = 200
+fsync = off
+full_page_writes = off
+END
+  echo "postgres://balance:balance-secret@127.0.0.1:$port/balance" >"$dir/url"
+}
+
+start() {
+  initialise
+  if ! runs; then
+    as_server "$bin/pg_ctl" start --wait --timeout=30 --silent --pgdata="$dir/data" --log="$dir/server.log" ||
+      fail "PostgreSQL did not start: $(tail -n 2 "$dir/server.log")" "look at $dir/server.log"
+    as_server "$bin/createdb" --host="$dir" --port="$(sed 's/.*:\([0-9]*\).*/\1/' "$dir/url")" --username=balance balance 2>/dev/null || true
+  fi
+  progress "PostgreSQL answers at $(<"$dir/url")"
+}
+
+stop() {
+  ! runs || as_server "$bin/pg_ctl" stop --wait --timeout=20 --silent --mode=fast --pgdata="$dir/data" ||
+    fail "PostgreSQL did not stop" "look at $dir/server.log"
+}
+
+case $command in
+  start) start ;;
+  stop) stop ;;
+  *) fail "say start or stop" "e2e/postgres/local.sh --help" ;;
+esac

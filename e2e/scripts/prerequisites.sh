@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
+#
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts]      (default: all)
+#
+# Without root it prints the one command that installs the rest and exits 1. Rust and Go are expected on the machine in
+# the versions below. No service is started or enabled by the installation.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+usage_when_asked "$@"
+
+RUST=1.95 GO=1.26 JAVA=17 POSTGRES=15
+packages=() complaints=()
+
+# need PACKAGES COMMAND…: the packages are wanted when COMMAND fails.
+need() {
+  local wanted=$1
+  shift
+  # shellcheck disable=SC2206 # several packages in one word
+  "$@" >/dev/null 2>&1 || packages+=($wanted)
+}
+
+# at_least MINIMUM VERSION: by numbers, not letters.
+at_least() { [[ -n $2 && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
+
+# first_number COMMAND…: the first version number that COMMAND prints.
+first_number() { "$@" 2>&1 | grep -oE '[0-9]+(\.[0-9]+)*' | head -n 1 || true; }
+
+java_is_new_enough() { has java && at_least "$JAVA" "$(first_number java -version)"; }
+postgres_is_there() { [[ -x $("$e2e/postgres/bin.sh" "$POSTGRES")/postgres ]]; }
+engine_is_there() { has docker && { has dockerd || timeout 5 docker info; }; }
+
+need_rust() {
+  has cargo || complaints+=("cargo is missing: install Rust $RUST or newer with rustup")
+  ! has cargo || at_least "$RUST" "$(first_number cargo --version)" ||
+    complaints+=("cargo is $(first_number cargo --version), $RUST or newer is needed: rustup update stable")
+  need gcc has gcc
+  need g++ has g++
+  need make has make
+  need pkg-config has pkg-config
+  need libssl-dev pkg-config --exists openssl
+  need zlib1g-dev pkg-config --exists zlib
+}
+need_go() {
+  has go || complaints+=("go is missing: install Go $GO or newer")
+  ! has go || at_least "$GO" "$(first_number go env GOVERSION)" ||
+    complaints+=("go is $(first_number go env GOVERSION), $GO or newer is needed")
+}
+need_kafka() {
+  need default-jre-headless java_is_new_enough
+  need maven has mvn
+}
+need_postgres() { need postgresql postgres_is_there; }
+need_cluster() {
+  need_go
+  need docker.io engine_is_there
+  need mmdebstrap has mmdebstrap
+  need "gcc libc6-dev" has gcc
+  need iptables has iptables
+}
+need_charts() { need_go; }
+need_always() {
+  need curl has curl
+  need jq has jq
+  need procps has ps
+  need util-linux has flock
+  need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
+}
+
+# A package's service must not start here: neither a system PostgreSQL nor a system Docker is asked for.
+refuse_services() {
+  [[ ! -e /usr/sbin/policy-rc.d ]] || return 0
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+  chmod 755 /usr/sbin/policy-rc.d
+}
+
+install() {
+  apt-get install -y -q --no-install-recommends "$@" >>"$log" 2>&1 ||
+    fail "apt-get could not install: $*" "look at $log"
+}
+
+install_packages() {
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp -t balancefleet-apt.XXXXXX)
+  progress "installing ${packages[*]}"
+  refuse_services
+  apt-get update -q >>"$log" 2>&1 || fail "apt-get update failed" "look at $log"
+  if [[ " ${packages[*]} " == *" postgresql "* ]]; then
+    # The cluster that Debian makes by itself is not wanted: tests make their own.
+    install postgresql-common
+    sed -ri 's/^#?(create_main_cluster) .*$/\1 = false/' /etc/postgresql-common/createcluster.conf
+  fi
+  install "${packages[@]}"
+  rm -f "$log"
+}
+
+[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts
+need_always
+for part; do
+  declare -F "need_$part" >/dev/null || fail "unknown part $part" "e2e/scripts/prerequisites.sh --help"
+  "need_$part"
+done
+
+if [[ ${#packages[@]} -gt 0 ]]; then
+  mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+  has apt-get || fail "missing, by their Debian names: ${packages[*]}" "install them with your system's package manager"
+  [[ $EUID -eq 0 ]] || fail "missing: ${packages[*]}" "sudo apt-get install --no-install-recommends ${packages[*]}"
+  install_packages
+fi
+if [[ ${#complaints[@]} -gt 0 ]]; then
+  printf 'error: %s\n' "${complaints[@]}" >&2
+  exit 1
+fi
