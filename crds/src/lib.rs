@@ -1,1 +1,25 @@
-//! The BalanceConsumerGroup custom resource: types, validation, condition names.
+//! The custom resource `BalanceConsumerGroup`: its types, its admission rules, and the words of its conditions.
+//!
+//! In: the object as a person writes it. Out: typed values with their defaults applied, and, through
+//! [`definition::definition`], the CustomResourceDefinition that makes the API server refuse what these types or the
+//! operator cannot use. Everything here is pure: no client, no clock, no files.
+
+pub mod balances;
+pub mod conditions;
+pub mod definition;
+pub mod duration;
+pub mod group;
+pub mod kafka;
+pub mod reasons;
+pub mod scaling;
+mod schema;
+pub mod status;
+pub mod worker;
+
+pub use balances::{Balances, Ledger, Sign, Store};
+pub use duration::Duration;
+pub use group::{BalanceConsumerGroup, BalanceConsumerGroupSpec};
+pub use kafka::{Assignor, Consumer, KafkaSpec, Sasl, SaslMechanism, SecretRef, StartFrom, Tls};
+pub use scaling::Scaling;
+pub use status::{AssignmentRow, BalanceConsumerGroupStatus, CapacitySource, Learned, ScalingMode, ScalingStatus};
+pub use worker::{EnvVar, ImagePullPolicy, Resources, Worker};

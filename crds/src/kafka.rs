@@ -1,0 +1,130 @@
+//! `spec.kafka`: which topic of which cluster is read, as which group, and how the client behaves.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::Duration;
+
+/// Which topic of which Kafka cluster is read, as which consumer group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaSpec {
+    /// Brokers to start from, `host:port`, several separated by commas.
+    #[schemars(length(min = 1, max = 2048))]
+    pub bootstrap_servers: String,
+    /// The topic to consume. It cannot change: its offsets mean nothing for another topic.
+    #[schemars(length(min = 1, max = 249))]
+    pub topic: String,
+    /// The consumer group. Default: the object's name. Its effective value cannot change, since progress belongs to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 249))]
+    pub group_id: Option<String>,
+    /// Encrypt the connection. `tls: {}` trusts the public certificate authorities. Default: no encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Log in to the brokers with a user name and a password. Default: no login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<Sasl>,
+    /// How the workers take part in the group.
+    #[serde(default)]
+    pub consumer: Consumer,
+    /// Further librdkafka settings of the worker's client, by their librdkafka names, for example
+    /// `client.dns.lookup: use_all_dns_ips`. Settings that exact balances depend on, that have a field of their own,
+    /// or that carry a secret are refused by name. At most 32.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32), inner(length(max = 1024)))]
+    pub extra_config: BTreeMap<String, String>,
+}
+
+/// Encryption of the connection to the brokers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// Secret of this namespace whose key `ca.crt` holds the certificate authorities to trust, in PEM form.
+    /// Default: the public authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretRef>,
+    /// Secret of this namespace whose keys `tls.crt` and `tls.key` are shown to brokers that ask for a client
+    /// certificate. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_secret_ref: Option<SecretRef>,
+}
+
+/// Login to the brokers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sasl {
+    /// How the password is proved: `Plain`, `ScramSha256` or `ScramSha512`, as the brokers are configured.
+    pub mechanism: SaslMechanism,
+    /// Secret of this namespace with the keys `username` and `password`.
+    pub credentials_secret_ref: SecretRef,
+}
+
+/// The ways of logging in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum SaslMechanism {
+    Plain,
+    ScramSha256,
+    ScramSha512,
+}
+
+/// The name of a Secret in the object's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+}
+
+/// How the workers take part in the group. The defaults hand a stopped worker's partitions over at once and a dead
+/// worker's after 10 seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Consumer {
+    /// A worker that is silent for this long is dead and its partitions move. Default 10s; at least 6s (the brokers'
+    /// own minimum), at least three heartbeats, at most `maxPollInterval`.
+    pub session_timeout: Duration,
+    /// Time between two signs of life. Default 500ms.
+    pub heartbeat_interval: Duration,
+    /// A worker that processes for longer than this without asking for more is stuck and loses its partitions. Default 60s.
+    pub max_poll_interval: Duration,
+    /// How partitions are dealt out: `CooperativeSticky` (default) moves only what must move; `Range` and `RoundRobin`
+    /// stop every worker at each change and are there for comparison.
+    pub assignor: Assignor,
+    /// Where a group without any progress begins: `Earliest` (default) or `Latest` record.
+    pub start_from: StartFrom,
+}
+
+impl Default for Consumer {
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(10),
+            heartbeat_interval: Duration::from_millis(500),
+            max_poll_interval: Duration::from_secs(60),
+            assignor: Assignor::default(),
+            start_from: StartFrom::default(),
+        }
+    }
+}
+
+/// How partitions are dealt out to the members of the group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Assignor {
+    #[default]
+    CooperativeSticky,
+    Range,
+    RoundRobin,
+}
+
+/// Where a group without any progress begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum StartFrom {
+    #[default]
+    Earliest,
+    Latest,
+}
