@@ -1,0 +1,60 @@
+//! What one poll of Kafka saw of one group, in plain numbers.
+
+/// The committed offset of one partition, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// The next record to be read.
+    At(i64),
+    /// The group has never committed this partition.
+    None,
+    /// It could not be read; this is not "none".
+    Unknown,
+}
+
+/// The work a worker reports for one partition since its assignment, from the commit's metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Records applied; falls when the partition is assigned anew.
+    pub records: u64,
+    /// Time spent on them, in microseconds.
+    pub busy_micros: u64,
+}
+
+/// One partition. The committed offset is to be read before the two ends, else lag would come out negative.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionReading {
+    /// The partition's number.
+    pub partition: i32,
+    /// The first offset the log still holds; `None` if it could not be read.
+    pub earliest: Option<i64>,
+    /// The offset after the last readable record, in the worker's isolation level; `None` if it could not be read.
+    pub latest: Option<i64>,
+    /// How far the group has come.
+    pub committed: Committed,
+    /// What the commit says about the work done, if a balance worker wrote it.
+    pub usage: Option<Usage>,
+}
+
+/// One live member of the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Kafka's member id: unique, stable while the member stays.
+    pub id: String,
+    /// The partitions of the watched topic that it owns, ascending.
+    pub partitions: Vec<i32>,
+}
+
+/// What one poll saw of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Identifies the topic's incarnation: another one means that every offset has lost its meaning.
+    pub topic_id: String,
+    /// How many partitions the topic has. A partition in this range without a usable reading makes the lag partial.
+    pub partition_count: i32,
+    /// The readings, in any order.
+    pub partitions: Vec<PartitionReading>,
+    /// The live members; `None` if the group could not be described.
+    pub members: Option<Vec<Member>>,
+    /// Whether the group was stable: nobody joining, leaving or waiting for an assignment.
+    pub stable: bool,
+}

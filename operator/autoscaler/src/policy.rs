@@ -1,0 +1,106 @@
+//! What the owner of a group wants and what the cluster runs now: the two inputs of a decision that do not come from
+//! Kafka. Plain numbers, already validated; counts are `i32` as in Kubernetes.
+
+use std::time::Duration;
+
+/// Where a group that has no committed offset begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum StartFrom {
+    /// At the first record that the log still holds.
+    #[default]
+    Earliest,
+    /// At the end of the log as it was when the group was first seen.
+    Latest,
+}
+
+/// How the group deals its partitions out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Assignor {
+    /// Moves only what must move; everybody else goes on.
+    #[default]
+    CooperativeSticky,
+    /// Consecutive blocks; every change stops everybody.
+    Range,
+    /// One after the other; every change stops everybody.
+    RoundRobin,
+}
+
+impl Assignor {
+    /// Whether a rebalance stops every partition and not only those that move.
+    pub(crate) const fn is_eager(self) -> bool {
+        !matches!(self, Self::CooperativeSticky)
+    }
+}
+
+/// The goals and limits of one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Never fewer workers, at least 1.
+    pub min_replicas: i32,
+    /// Never more workers; `None`: as many as there are partitions, which is always a limit.
+    pub max_replicas: Option<i32>,
+    /// How old the oldest unread record may be.
+    pub lag_slo: Duration,
+    /// Within what time a backlog is to be gone.
+    pub drain_within: Duration,
+    /// Percent of a worker's capacity to plan with, 1 to 100.
+    pub target_utilization: i32,
+    /// Records per second to assume of one worker until its capacity is measured.
+    pub expected_rate_per_replica: Option<i32>,
+    /// How the group deals its partitions out.
+    pub assignor: Assignor,
+}
+
+impl Default for Policy {
+    /// The defaults of the custom resource.
+    fn default() -> Self {
+        Self {
+            min_replicas: 1,
+            max_replicas: None,
+            lag_slo: Duration::from_secs(60),
+            drain_within: Duration::from_secs(60),
+            target_utilization: 90,
+            expected_rate_per_replica: None,
+            assignor: Assignor::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// The most workers that make sense for so many partitions; never less than 1.
+    pub fn ceiling(&self, partitions: i32) -> i32 {
+        self.max_replicas.map_or(partitions, |max| max.min(partitions)).max(1)
+    }
+
+    /// The fewest workers; the ceiling wins where both cannot hold, since a worker beyond it has nothing to read.
+    pub fn floor(&self, partitions: i32) -> i32 {
+        self.min_replicas.max(1).min(self.ceiling(partitions))
+    }
+
+    /// The part of a worker's capacity to plan with, in (0, 1].
+    pub(crate) fn target(&self) -> f64 {
+        f64::from(self.target_utilization.clamp(1, 100)) / 100.0
+    }
+}
+
+/// Why the number of workers must stay as it is although something else may be needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// A person or another controller has fixed the number.
+    Pinned,
+    /// The object is paused.
+    Paused,
+    /// A new pod template is being rolled out: old and new workers overlap, so no figure means what it seems to.
+    RollingUpdate,
+}
+
+/// What runs now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Current {
+    /// How many workers were last asked for (the Deployment's `spec.replicas`).
+    pub desired: i32,
+    /// Set when nothing may be changed; the need is still computed and explained.
+    pub hold: Option<Hold>,
+    /// Identifies the pod template: what was learned of a worker's capacity is forgotten when it changes.
+    pub template: String,
+}

@@ -1,0 +1,36 @@
+//! What the controller asks the poller to watch.
+
+use balancefleet_autoscaler::{Current, Policy, StartFrom};
+use balancefleet_kafka::Connection;
+
+/// The object that a group belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for GroupKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// One consumer group on one Kafka cluster, with what a decision about it needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watch {
+    /// The cluster, with TLS and login; groups of equal connections share one client.
+    pub connection: Connection,
+    /// The topic whose partitions count.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+    /// Where the group begins if it has never committed.
+    pub start_from: StartFrom,
+    /// The goals and limits of the scaling decision.
+    pub policy: Policy,
+    /// What runs now, as the controller last saw it.
+    pub current: Current,
+}
