@@ -1,0 +1,147 @@
+//! What can go wrong between us and a Kafka cluster: in goes what librdkafka reports, out comes one of a bounded
+//! number of kinds that an operator can turn into a condition and a person can act on.
+
+use std::time::Duration;
+
+/// The bounded classification of every [`Error`]: safe as a metric label or a condition reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// No broker could be connected to: wrong address, nothing listens, no route, name does not resolve.
+    Unreachable,
+    /// The broker refused the login.
+    Authentication,
+    /// The TLS handshake failed: unknown authority, expired or missing certificate, or a listener that does not speak TLS.
+    Tls,
+    /// Logged in, but not allowed to do this.
+    Authorization,
+    /// The topic or the partition does not exist (or may not be described).
+    UnknownTopic,
+    /// A coordinator or a leader is on the move: the next poll is likely to succeed.
+    Transient,
+    /// No answer in time, although brokers could be talked to.
+    Timeout,
+    /// The settings or arguments cannot work; librdkafka refused them before any network was used.
+    Invalid,
+    /// Everything else; the message has Kafka's own words.
+    Other,
+}
+
+impl ErrorKind {
+    /// The kind as a word, for conditions, events and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "Unreachable",
+            Self::Authentication => "Authentication",
+            Self::Tls => "Tls",
+            Self::Authorization => "Authorization",
+            Self::UnknownTopic => "UnknownTopic",
+            Self::Transient => "Transient",
+            Self::Timeout => "Timeout",
+            Self::Invalid => "Invalid",
+            Self::Other => "Other",
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A failed call. `detail` has librdkafka's or the broker's own words and never a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// See [`ErrorKind::Unreachable`].
+    #[error("no Kafka broker can be reached ({detail}): check the bootstrap servers and that something listens there")]
+    Unreachable {
+        /// The last connection error.
+        detail: String,
+    },
+    /// See [`ErrorKind::Authentication`].
+    #[error("Kafka refused the login ({detail}): check SASL mechanism, username and password")]
+    Authentication {
+        /// The broker's refusal.
+        detail: String,
+    },
+    /// See [`ErrorKind::Tls`].
+    #[error("the TLS handshake with Kafka failed ({detail}): check the authority, the client certificate and the port")]
+    Tls {
+        /// OpenSSL's words.
+        detail: String,
+    },
+    /// See [`ErrorKind::Authorization`].
+    #[error("Kafka does not allow this user to read {what} ({detail}): grant Describe and Read to it")]
+    Authorization {
+        /// The group, topic or cluster that may not be read.
+        what: String,
+        /// Kafka's words.
+        detail: String,
+    },
+    /// See [`ErrorKind::UnknownTopic`].
+    #[error("Kafka does not know {what}: create it or correct its name")]
+    UnknownTopic {
+        /// The topic or partition.
+        what: String,
+    },
+    /// See [`ErrorKind::Transient`].
+    #[error("Kafka cannot answer for {what} right now ({detail}): try again shortly")]
+    Transient {
+        /// What was asked for.
+        what: String,
+        /// Kafka's words.
+        detail: String,
+    },
+    /// See [`ErrorKind::Timeout`].
+    #[error(
+        "Kafka gave no answer about {what} within {timeout:?} ({detail}): the brokers are up but slow or overloaded"
+    )]
+    Timeout {
+        /// What was asked for.
+        what: String,
+        /// How long was waited.
+        timeout: Duration,
+        /// librdkafka's words.
+        detail: String,
+    },
+    /// See [`ErrorKind::Invalid`].
+    #[error("the Kafka connection cannot be used: {detail}")]
+    Invalid {
+        /// Which setting or argument, and why.
+        detail: String,
+    },
+    /// See [`ErrorKind::Other`].
+    #[error("Kafka answered about {what}: {detail}")]
+    Other {
+        /// What was asked for.
+        what: String,
+        /// Kafka's words.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// The bounded classification.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable { .. } => ErrorKind::Unreachable,
+            Self::Authentication { .. } => ErrorKind::Authentication,
+            Self::Tls { .. } => ErrorKind::Tls,
+            Self::Authorization { .. } => ErrorKind::Authorization,
+            Self::UnknownTopic { .. } => ErrorKind::UnknownTopic,
+            Self::Transient { .. } => ErrorKind::Transient,
+            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Other { .. } => ErrorKind::Other,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unreachable | ErrorKind::Transient | ErrorKind::Timeout)
+    }
+
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::Invalid { detail: detail.into() }
+    }
+}

@@ -1,0 +1,156 @@
+//! Which librdkafka keys a user may not set: in goes a key, out comes the reason it is refused, if it is.
+
+use std::fmt;
+
+use rdkafka::ClientConfig;
+
+use crate::Error;
+
+/// Why a key is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Exact balances depend on the value the worker gives it.
+    Exactness,
+    /// It can be set, but not here.
+    OwnSetting,
+    /// It carries a secret, or weakens the encryption or the login.
+    Security,
+    /// The worker's deadlines are built on its value.
+    Timing,
+    /// The worker does not work with that way of joining a group.
+    Membership,
+    /// It makes the client run foreign code, or cannot be given as text.
+    Code,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exactness => "exact balances depend on the value the worker gives it",
+            Self::OwnSetting => "it has a setting of its own",
+            Self::Security => "it carries a secret or weakens the connection: use the TLS and SASL settings",
+            Self::Timing => "the worker's deadlines depend on the value it gives it",
+            Self::Membership => "the worker joins its group in one way only",
+            Self::Code => "it runs foreign code or has no text form",
+        })
+    }
+}
+
+/// Every refused key, in librdkafka's spelling and with its aliases; one that ends in `*` stands for all that begin so.
+pub const RESERVED: &[(&str, Reason)] = &[
+    ("acks", Reason::Exactness),
+    ("allow.auto.create.topics", Reason::Exactness),
+    ("api.version.*", Reason::Exactness),
+    ("auto.commit.enable", Reason::Exactness),
+    ("auto.commit.interval.ms", Reason::Exactness),
+    ("auto.offset.reset", Reason::OwnSetting),
+    ("background_event_cb", Reason::Code),
+    ("bootstrap.servers", Reason::OwnSetting),
+    ("broker.version.fallback", Reason::Exactness),
+    ("builtin.features", Reason::Code),
+    ("client.id", Reason::OwnSetting),
+    ("client.rack", Reason::Membership),
+    ("closesocket_cb", Reason::Code),
+    ("connect_cb", Reason::Code),
+    ("consume.callback.*", Reason::Code),
+    ("consume_cb", Reason::Code),
+    ("default_topic_conf", Reason::Code),
+    ("delivery.report.only.error", Reason::Exactness),
+    ("delivery.timeout.ms", Reason::Exactness),
+    ("dr_cb", Reason::Code),
+    ("dr_msg_cb", Reason::Code),
+    ("enable.auto.commit", Reason::Exactness),
+    ("enable.auto.offset.store", Reason::Exactness),
+    ("enable.gapless.guarantee", Reason::Exactness),
+    ("enable.idempotence", Reason::Exactness),
+    ("enable.partition.eof", Reason::Exactness),
+    ("enable.sasl.*", Reason::Security),
+    ("enable.ssl.*", Reason::Security),
+    ("enabled_events", Reason::Code),
+    ("error_cb", Reason::Code),
+    ("fetch.max.bytes", Reason::Timing),
+    ("fetch.message.max.bytes", Reason::Timing),
+    ("fetch.queue.backoff.ms", Reason::Timing),
+    ("fetch.wait.max.ms", Reason::Timing),
+    ("group.id", Reason::OwnSetting),
+    ("group.instance.id", Reason::Membership),
+    ("group.protocol", Reason::Membership),
+    ("group.protocol.type", Reason::Membership),
+    ("group.remote.assignor", Reason::Membership),
+    ("heartbeat.interval.ms", Reason::OwnSetting),
+    ("https.*", Reason::Security),
+    ("interceptors", Reason::Code),
+    ("internal.termination.signal", Reason::Code),
+    ("isolation.level", Reason::Exactness),
+    ("log.queue", Reason::Code),
+    ("log_cb", Reason::Code),
+    ("max.in.flight", Reason::Exactness),
+    ("max.in.flight.requests.per.connection", Reason::Exactness),
+    ("max.partition.fetch.bytes", Reason::Timing),
+    ("max.poll.interval.ms", Reason::OwnSetting),
+    ("message.send.max.retries", Reason::Exactness),
+    ("message.timeout.ms", Reason::Exactness),
+    ("metadata.broker.list", Reason::OwnSetting),
+    ("msg_order_cmp", Reason::Code),
+    ("oauthbearer_token_refresh_cb", Reason::Code),
+    ("offset.store.*", Reason::Exactness),
+    ("offset_commit_cb", Reason::Code),
+    ("opaque", Reason::Code),
+    ("open_cb", Reason::Code),
+    ("partition.assignment.strategy", Reason::OwnSetting),
+    ("partitioner", Reason::Exactness),
+    ("partitioner_cb", Reason::Code),
+    ("plugin.library.paths", Reason::Code),
+    ("queued.max.messages.kbytes", Reason::Timing),
+    ("queuing.strategy", Reason::Exactness),
+    ("rebalance_cb", Reason::Code),
+    ("request.required.acks", Reason::Exactness),
+    ("request.timeout.ms", Reason::Exactness),
+    ("resolve_cb", Reason::Code),
+    ("retries", Reason::Exactness),
+    ("sasl.*", Reason::Security),
+    ("security.protocol", Reason::OwnSetting),
+    ("session.timeout.ms", Reason::OwnSetting),
+    ("socket.timeout.ms", Reason::Timing),
+    ("socket_cb", Reason::Code),
+    ("ssl.*", Reason::Security),
+    ("ssl_*", Reason::Security),
+    ("stats_cb", Reason::Code),
+    ("throttle_cb", Reason::Code),
+    ("topic.metadata.refresh.interval.ms", Reason::Timing),
+    ("transaction.timeout.ms", Reason::Exactness),
+    ("transactional.id", Reason::Exactness),
+];
+
+/// Why `key` may not be set from outside; `None` when it may.
+///
+/// Spellings that differ in case, or in `_` for `.` (as in environment names), are the same key.
+pub fn refusal(key: &str) -> Option<Reason> {
+    let key = canonical(key.trim());
+    RESERVED.iter().find(|(reserved, _)| is_match(&canonical(reserved), &key)).map(|(_, reason)| *reason)
+}
+
+/// Whether `key` = `value` may be passed on to librdkafka: not reserved, known, and of the right type and range.
+///
+/// # Errors
+/// [`Error::Invalid`] with the key's name and what is wrong with it. The value is not repeated.
+pub fn check(key: &str, value: &str) -> Result<(), Error> {
+    if let Some(reason) = refusal(key) {
+        return Err(Error::invalid(format!("the client setting {key:?} is refused: {reason}")));
+    }
+    match ClientConfig::new().set(key, value).create_native_config() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::invalid(format!("the client setting {key:?} does not work: {error}"))),
+    }
+}
+
+fn canonical(key: &str) -> String {
+    key.to_ascii_lowercase().replace('_', ".")
+}
+
+fn is_match(reserved: &str, key: &str) -> bool {
+    match reserved.strip_suffix('*') {
+        Some(prefix) => key.starts_with(prefix),
+        None => key == reserved,
+    }
+}
