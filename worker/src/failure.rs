@@ -1,0 +1,59 @@
+//! Why a partition stands still.
+
+/// A reason that only a person or a new assignment can clear; `Display` says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Records that the ledger needs are gone.
+    #[error(
+        "records {base} to {log_start} are needed to rebuild the balances, but retention has removed them: \
+         keep the topic longer than the group lives, or start a new group"
+    )]
+    RetentionPassedBase {
+        /// First record of the ledger.
+        base: i64,
+        /// First record still in the log.
+        log_start: i64,
+    },
+    /// The group is further than the log.
+    #[error(
+        "offset {committed} is committed but the log ends at {log_end}: the topic lost records, or was deleted and \
+         made again; check the brokers, then reset the group's offsets"
+    )]
+    CommittedBeyondEnd {
+        /// The group's offset.
+        committed: i64,
+        /// End of the log.
+        log_end: i64,
+    },
+    /// The log no longer has the offset the worker stood at.
+    #[error(
+        "offset {offset} is no longer in the log: records were removed before they were processed, or the log was truncated"
+    )]
+    OffsetOutOfRange {
+        /// Where the worker stood.
+        offset: i64,
+    },
+    /// Another topic has taken the name.
+    #[error(
+        "the topic was deleted and made again (its id was {expected}, now it is {found}): balances of the old one \
+         cannot be continued; restart the workers to begin with the new one"
+    )]
+    TopicRecreated {
+        /// The id this worker began with.
+        expected: String,
+        /// The id the brokers name now.
+        found: String,
+    },
+}
+
+impl Failure {
+    /// A bounded name for logs and metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::RetentionPassedBase { .. } => "RetentionPassedBase",
+            Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",
+            Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
+            Self::TopicRecreated { .. } => "TopicRecreated",
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The ledger of one partition: what its records, taken together, say about each customer.
+//!
+//! In goes one [`Posting`] after the other; out come the customers' balances per currency. A customer's whole balance
+//! is the sum over all partitions, so it is right however the input is keyed.
+//!
+//! With the `replay` store the applied state is what readers see, so a customer holds one value. A store whose
+//! transactions can roll back keeps the values in flight and pending beside it, and publishes them here.
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+use jiff::Timestamp;
+
+use crate::money::Currency;
+
+/// One transaction as the ledger sees it: checked, signed, in minor units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting<'a> {
+    /// Whose balance moves.
+    pub customer: &'a str,
+    /// In which currency.
+    pub currency: Currency,
+    /// By how many minor units; negative for a debit.
+    pub minor_units: i128,
+    /// The transaction's own id.
+    pub transaction_id: &'a str,
+    /// The transaction's own time.
+    pub timestamp: Timestamp,
+}
+
+/// What one partition knows of one customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Customer {
+    balances: Vec<(Currency, i128)>,
+    /// How many transactions were applied.
+    pub count: u64,
+    /// Id of the transaction with the highest offset.
+    pub last_transaction_id: String,
+    /// Time of that transaction.
+    pub last_updated: Timestamp,
+    /// Its offset.
+    pub last_offset: i64,
+}
+
+impl Customer {
+    /// The balance in minor units per currency, in the order of first use.
+    pub fn balances(&self) -> &[(Currency, i128)] {
+        &self.balances
+    }
+}
+
+/// The balance would not fit into an `i128`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the balance would overflow")]
+pub struct Overflow;
+
+/// Customers of one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    // Customer ids come from outside: a seeded hasher cannot be flooded with collisions.
+    customers: HashMap<Box<str>, Customer, RandomState>,
+}
+
+impl Ledger {
+    /// Applies the record at `offset`. An error leaves the ledger as it was.
+    pub fn apply(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
+        let Some(customer) = self.customers.get_mut(posting.customer) else {
+            self.customers.insert(posting.customer.into(), Customer::opened_by(posting, offset));
+            return Ok(());
+        };
+        customer.add(posting.currency, posting.minor_units)?;
+        customer.count += 1;
+        customer.last_transaction_id.clear();
+        customer.last_transaction_id.push_str(posting.transaction_id);
+        customer.last_updated = posting.timestamp;
+        customer.last_offset = offset;
+        Ok(())
+    }
+
+    /// One customer, if a record named it.
+    pub fn customer(&self, id: &str) -> Option<&Customer> {
+        self.customers.get(id)
+    }
+
+    /// All customers, in no order.
+    pub fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
+        self.customers.iter().map(|(id, customer)| (&**id, customer))
+    }
+
+    /// How many customers there are.
+    pub fn len(&self) -> usize {
+        self.customers.len()
+    }
+
+    /// Whether no record was applied yet.
+    pub fn is_empty(&self) -> bool {
+        self.customers.is_empty()
+    }
+}
+
+impl Customer {
+    fn opened_by(posting: &Posting<'_>, offset: i64) -> Self {
+        Self {
+            balances: vec![(posting.currency, posting.minor_units)],
+            count: 1,
+            last_transaction_id: posting.transaction_id.to_owned(),
+            last_updated: posting.timestamp,
+            last_offset: offset,
+        }
+    }
+
+    fn add(&mut self, currency: Currency, minor_units: i128) -> Result<(), Overflow> {
+        match self.balances.iter_mut().find(|(known, _)| *known == currency) {
+            Some((_, balance)) => *balance = balance.checked_add(minor_units).ok_or(Overflow)?,
+            None => self.balances.push((currency, minor_units)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Money: a currency and a whole number of its minor units.
+//!
+//! In goes nothing but integers; out comes exact decimal text. There is no conversion to or from a binary float.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// An ISO 4217 code: three capital letters, `EUR`.
+///
+/// Whether the code is *known*, and how many decimals it has, is the business of [`crate::exponents::Exponents`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// Reads a code; `None` unless it is three capital ASCII letters.
+    pub fn parse(code: &str) -> Option<Self> {
+        let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
+        bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
+    }
+
+    /// The three letters.
+    pub fn as_str(&self) -> &str {
+        // Only ASCII letters get in, so this is never the fallback.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// An exact sum of one currency. `Display` gives its decimal text with all decimals: `3800.00`, `-0.05`, `120` (JPY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// What it is a sum of.
+    pub currency: Currency,
+    /// The sum in minor units: cents for EUR.
+    pub minor_units: i128,
+    /// How many decimals the currency has: 2 for EUR, 0 for JPY.
+    pub exponent: u8,
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.minor_units.unsigned_abs().to_string();
+        let decimals = usize::from(self.exponent);
+        let padded = format!("{digits:0>width$}", width = decimals + 1);
+        let (whole, fraction) = padded.split_at(padded.len() - decimals);
+        let sign = if self.minor_units < 0 { "-" } else { "" };
+        let point = if decimals == 0 { "" } else { "." };
+        write!(f, "{sign}{whole}{point}{fraction}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(minor_units: i128, exponent: u8) -> String {
+        Amount { currency: Currency::parse("EUR").unwrap(), minor_units, exponent }.to_string()
+    }
+
+    #[test]
+    fn an_amount_prints_every_decimal_of_its_currency() {
+        assert_eq!(text(380_000, 2), "3800.00");
+        assert_eq!(text(-5, 2), "-0.05");
+        assert_eq!(text(120, 0), "120");
+        assert_eq!(text(0, 3), "0.000");
+        assert_eq!(text(i128::MIN, 2), "-1701411834604692317316873037158841057.28");
+    }
+
+    #[test]
+    fn a_currency_is_three_capital_letters() {
+        assert_eq!(Currency::parse("EUR").unwrap().to_string(), "EUR");
+        for wrong in ["eur", "EU", "EURO", "", "E1R", "É€"] {
+            assert!(Currency::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+}

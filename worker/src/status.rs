@@ -1,0 +1,47 @@
+//! The state of the consumer in the labs' words.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What `/api/Balance/metrics` calls `status`; `Display` gives the labs' text, word for word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Status {
+    /// Not yet subscribed: looking for brokers and the topic.
+    Starting,
+    /// Subscribed, without a partition.
+    Running,
+    /// Has partitions.
+    Consuming,
+    /// Partitions were revoked and the next assignment is awaited.
+    Rebalancing,
+    /// The group took the partitions away without asking.
+    #[serde(rename = "Partitions Lost")]
+    PartitionsLost,
+    /// The client cannot go on; the process is about to end.
+    #[serde(rename = "Fatal Error")]
+    FatalError,
+    /// Closing or closed.
+    Stopped,
+}
+
+impl Status {
+    /// The labs' text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Running => "Running",
+            Self::Consuming => "Consuming",
+            Self::Rebalancing => "Rebalancing",
+            Self::PartitionsLost => "Partitions Lost",
+            Self::FatalError => "Fatal Error",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,154 @@
+//! What the rest of the process may know of the consumer.
+//!
+//! The poll thread writes, the REST API reads. A read locks one partition for as long as it takes to copy what was
+//! asked for; the poll thread holds that lock only while it applies one record.
+
+mod cell;
+mod clock;
+mod counters;
+mod facts;
+mod history;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, RwLock};
+
+pub(crate) use cell::Cell;
+pub use facts::*;
+
+use crate::{exponents::Exponents, status::Status};
+use clock::Moment;
+pub(crate) use counters::Counters;
+use history::History;
+
+/// A worker whose poll thread was last seen longer ago than this does not answer for its partitions.
+const ANSWER_WITHIN_TICK: Duration = Duration::from_secs(1);
+/// A poll thread that was not seen for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// The consumer as others see it. Shared; every method may be called from any thread.
+pub struct View {
+    identity: Identity,
+    exponents: Exponents,
+    session_timeout: Duration,
+    status: Mutex<Status>,
+    counters: Counters,
+    partitions: RwLock<BTreeMap<i32, Arc<Cell>>>,
+    history: Mutex<History>,
+    topic: Mutex<Option<TopicFacts>>,
+    waiting_for: Mutex<Option<String>>,
+    ready: Mutex<bool>,
+    last_tick: Moment,
+    last_membership_proof: Moment,
+}
+
+impl View {
+    /// A worker that has not started to poll.
+    pub fn new(identity: Identity, exponents: Exponents, session_timeout: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            identity,
+            exponents,
+            session_timeout,
+            status: Mutex::new(Status::Starting),
+            counters: Counters::default(),
+            partitions: RwLock::default(),
+            history: Mutex::default(),
+            topic: Mutex::default(),
+            waiting_for: Mutex::default(),
+            ready: Mutex::new(false),
+            last_tick: Moment::at(now),
+            last_membership_proof: Moment::never(now),
+        }
+    }
+
+    /// Who this worker is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The state in the labs' words.
+    pub fn status(&self) -> Status {
+        *self.status.lock()
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// The assigned partitions, sorted.
+    pub fn partitions(&self) -> Vec<PartitionInfo> {
+        self.cells().iter().map(|cell| cell.info()).collect()
+    }
+
+    /// Rebalance events, newest first; the oldest are forgotten after some hundred.
+    pub fn history(&self) -> Vec<RebalanceEvent> {
+        self.history.lock().newest_first()
+    }
+
+    /// The topic as last described by the brokers, `None` before that.
+    pub fn topic(&self) -> Option<TopicFacts> {
+        self.topic.lock().clone()
+    }
+
+    /// The partitions this worker may answer for now, sorted.
+    ///
+    /// A partition counts when it is active, and the worker is provably still a member: its poll thread turns, and a
+    /// commit sent less than a session timeout ago was accepted.
+    pub fn answerable(&self) -> Vec<i32> {
+        if !self.is_member() {
+            return Vec::new();
+        }
+        self.cells().iter().filter(|cell| cell.is_active()).map(|cell| cell.partition()).collect()
+    }
+
+    /// Balances of one partition, all from the same moment; `None` unless the worker may answer for it.
+    pub fn read(&self, partition: i32, selection: Selection<'_>) -> Option<PartitionBalances> {
+        let cell = self.cell(partition)?;
+        let balances = cell.balances(selection, &self.exponents)?;
+        // Asked after the copy: a worker that was frozen meanwhile no longer knows whether it may answer.
+        self.is_member().then_some(balances)
+    }
+
+    /// Whether the worker should get traffic.
+    pub fn readiness(&self) -> Readiness {
+        let partitions = self.partitions();
+        let in_phase = |phase| partitions.iter().filter(|info| info.phase == phase).cloned().collect::<Vec<_>>();
+        let (restoring, failed) = (in_phase(Phase::Restoring), in_phase(Phase::Failed));
+        let status = self.status();
+        let stopping = matches!(status, Status::Stopped | Status::FatalError);
+        let ready = *self.ready.lock() && !stopping && failed.is_empty();
+        let reason = if stopping {
+            Some(status.to_string())
+        } else if let Some(failed) = failed.first() {
+            failed.failure.clone()
+        } else {
+            self.waiting_for.lock().clone()
+        };
+        Readiness { ready, reason, restoring, failed }
+    }
+
+    /// False when the poll thread is stuck and only a restart helps.
+    pub fn liveness(&self) -> bool {
+        self.last_tick.age().is_some_and(|age| age < STUCK_AFTER)
+    }
+
+    fn is_member(&self) -> bool {
+        self.last_tick.age().is_some_and(|age| age <= ANSWER_WITHIN_TICK)
+            && self.last_membership_proof.age().is_some_and(|age| age < self.session_timeout)
+    }
+
+    fn cell(&self, partition: i32) -> Option<Arc<Cell>> {
+        self.partitions.read().get(&partition).cloned()
+    }
+
+    fn cells(&self) -> Vec<Arc<Cell>> {
+        self.partitions.read().values().cloned().collect()
+    }
+}

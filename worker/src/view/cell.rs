@@ -1,0 +1,107 @@
+//! One assignment of one partition, shared between the poll thread and the readers.
+
+use parking_lot::Mutex;
+
+use super::facts::{BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress, Selection};
+use crate::{
+    exponents::Exponents,
+    failure::Failure,
+    ledger::{Customer, Ledger},
+    money::Amount,
+};
+
+/// The shared part of an assigned partition. A new assignment makes a new one, so nothing of an old one can leak in.
+pub(crate) struct Cell {
+    partition: i32,
+    generation: i32,
+    state: Mutex<State>,
+}
+
+/// What changes while the partition is assigned.
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    pub(crate) ledger: Ledger,
+    pub(crate) next_offset: Option<i64>,
+    pub(crate) last_offset: Option<i64>,
+    pub(crate) committed_offset: Option<i64>,
+    pub(crate) restore: Option<RestoreProgress>,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Cell {
+    /// A partition that was just assigned: restoring.
+    pub(crate) fn new(partition: i32, generation: i32) -> Self {
+        let state = State {
+            phase: Phase::Restoring,
+            ledger: Ledger::default(),
+            next_offset: None,
+            last_offset: None,
+            committed_offset: None,
+            restore: None,
+            failure: None,
+        };
+        Self { partition, generation, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Locks the state: for one record or one copy, never across waiting.
+    pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.lock().phase == Phase::Active
+    }
+
+    pub(super) fn info(&self) -> PartitionInfo {
+        let state = self.lock();
+        PartitionInfo {
+            partition: self.partition,
+            phase: state.phase,
+            generation: self.generation,
+            next_offset: state.next_offset,
+            last_offset: state.last_offset,
+            committed_offset: state.committed_offset,
+            customers: state.ledger.len(),
+            restore: state.restore,
+            failure: state.failure.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// `None` unless the partition is active.
+    pub(super) fn balances(&self, selection: Selection<'_>, exponents: &Exponents) -> Option<PartitionBalances> {
+        let state = self.lock();
+        let next_offset = state.next_offset.filter(|_| state.phase == Phase::Active)?;
+        let row = |(id, customer): (&str, &Customer)| row(id, customer, exponents);
+        let rows = match selection {
+            Selection::All => state.ledger.customers().map(row).collect(),
+            Selection::Customer(id) => {
+                state.ledger.customer(id).map(|customer| row((id, customer))).into_iter().collect()
+            }
+        };
+        Some(PartitionBalances { partition: self.partition, generation: self.generation, next_offset, rows })
+    }
+}
+
+fn row(id: &str, customer: &Customer, exponents: &Exponents) -> BalanceRow {
+    let mut amounts: Vec<Amount> = customer
+        .balances()
+        .iter()
+        // Only currencies with a known exponent get into a ledger.
+        .filter_map(|&(currency, minor_units)| {
+            Some(Amount { currency, minor_units, exponent: exponents.of(currency)? })
+        })
+        .collect();
+    amounts.sort_unstable_by_key(|amount| amount.currency);
+    BalanceRow {
+        customer: id.to_owned(),
+        amounts,
+        count: customer.count,
+        last_transaction_id: customer.last_transaction_id.clone(),
+        last_updated: customer.last_updated,
+        last_offset: customer.last_offset,
+    }
+}

@@ -1,0 +1,194 @@
+//! The plain values a [`View`](super::View) hands out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{money::Amount, rules::LedgerKind, store::StoreKind};
+
+/// Who this worker is; fixed at start.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `balance-worker-<host>-<8 hex>`, also the client id.
+    pub consumer_id: String,
+    /// The consumer group.
+    pub group_id: String,
+    /// The input topic.
+    pub topic: String,
+    /// What is kept of the records.
+    pub ledger: LedgerKind,
+    /// Where progress is kept.
+    pub store: StoreKind,
+    /// SHA-256 (hex) over everything that decides what a record does to a balance.
+    pub rules_hash: String,
+    /// When the process started.
+    pub started_at: Timestamp,
+}
+
+/// Counts since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records processed, bad ones included, restored ones not.
+    pub messages_consumed: u64,
+    /// Records that were applied to the ledger.
+    pub balance_updates: u64,
+    /// Records that could not be applied.
+    pub processing_errors: u64,
+    /// Records that arrived again below the next offset and were skipped.
+    pub skipped: u64,
+    /// Jumps of the offset: transaction markers and the like.
+    pub gaps: u64,
+    /// Assigned, Revoked and Lost events.
+    pub rebalances: u64,
+    /// Time of the last of them.
+    pub last_rebalance_at: Option<Timestamp>,
+    /// When the last record was processed.
+    pub last_message_at: Option<Timestamp>,
+    /// Microseconds the poll thread spent on records, simulated work included.
+    pub busy_micros: u64,
+    /// Commits the group coordinator accepted.
+    pub commits: u64,
+    /// Commits that were refused or whose outcome is unknown.
+    pub commit_failures: u64,
+}
+
+/// Where an assigned partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Phase {
+    /// Its ledger is being read again.
+    Restoring,
+    /// Records are applied and balances served.
+    Active,
+    /// Its last commit runs before it leaves.
+    Draining,
+    /// Kept, but not processed: see the reason.
+    Failed,
+}
+
+/// How far a restore has come; offsets of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreProgress {
+    /// First offset to read.
+    pub start: i64,
+    /// Next offset to read.
+    pub current: i64,
+    /// The restore is done here.
+    pub target: i64,
+    /// Time left at the present pace, once that is known.
+    pub eta: Option<Duration>,
+}
+
+/// One assigned partition.
+#[derive(Clone, Debug)]
+pub struct PartitionInfo {
+    /// Its number.
+    pub partition: i32,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The group's generation at its assignment.
+    pub generation: i32,
+    /// The next offset to process; `None` until it is known.
+    pub next_offset: Option<i64>,
+    /// The last offset processed since the assignment.
+    pub last_offset: Option<i64>,
+    /// The offset the group has committed, as far as this worker knows.
+    pub committed_offset: Option<i64>,
+    /// Customers in its ledger.
+    pub customers: usize,
+    /// While restoring, once the work is known.
+    pub restore: Option<RestoreProgress>,
+    /// Why it failed, in a sentence that says what to do.
+    pub failure: Option<String>,
+}
+
+/// The kind of a rebalance event, in the labs' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum EventType {
+    /// Partitions came.
+    Assigned,
+    /// Partitions were asked for and given.
+    Revoked,
+    /// Partitions were taken away.
+    Lost,
+}
+
+/// One event of the rebalancing history.
+#[derive(Clone, Debug)]
+pub struct RebalanceEvent {
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// What happened.
+    pub event_type: EventType,
+    /// To which partitions, sorted.
+    pub partitions: Vec<i32>,
+    /// One sentence for people.
+    pub details: String,
+    /// The group's generation, -1 when it is not a member.
+    pub generation: i32,
+    /// Revoked: how long the commit before it took.
+    pub commit: Option<Duration>,
+    /// Assigned: how long until the last of the partitions was active again.
+    pub restore: Option<Duration>,
+}
+
+/// The input topic as the brokers describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicFacts {
+    /// Kafka's id of the topic: another one means another topic of the same name.
+    pub topic_id: String,
+    /// How many partitions it has.
+    pub partition_count: i32,
+}
+
+/// Which customers to read.
+#[derive(Clone, Copy, Debug)]
+pub enum Selection<'a> {
+    /// Every customer.
+    All,
+    /// One customer, if there.
+    Customer(&'a str),
+}
+
+/// Balances of one partition, true for the records below `next_offset`.
+#[derive(Clone, Debug)]
+pub struct PartitionBalances {
+    /// Its number.
+    pub partition: i32,
+    /// The group's generation at its assignment.
+    pub generation: i32,
+    /// Records below this are in the balances.
+    pub next_offset: i64,
+    /// The customers, in no order.
+    pub rows: Vec<BalanceRow>,
+}
+
+/// What one partition knows of one customer.
+#[derive(Clone, Debug)]
+pub struct BalanceRow {
+    /// Customer id.
+    pub customer: String,
+    /// Balance per currency, ordered by code; never empty.
+    pub amounts: Vec<Amount>,
+    /// Transactions applied.
+    pub count: u64,
+    /// Id of the partition's last transaction of this customer.
+    pub last_transaction_id: String,
+    /// Time of that transaction.
+    pub last_updated: Timestamp,
+    /// Its offset.
+    pub last_offset: i64,
+}
+
+/// Whether the worker may get traffic, and what it is busy with.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    /// True once the group was joined and the first assignment restored; false again only on stopping or a failed partition.
+    pub ready: bool,
+    /// Why it is not ready, or what it is doing meanwhile; for people.
+    pub reason: Option<String>,
+    /// Partitions that are being restored.
+    pub restoring: Vec<PartitionInfo>,
+    /// Partitions that failed.
+    pub failed: Vec<PartitionInfo>,
+}

@@ -1,0 +1,73 @@
+//! What the consumer's threads note in the view.
+
+use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+
+use super::{Cell, Counters, RebalanceEvent, TopicFacts, View};
+use crate::status::Status;
+
+impl View {
+    pub(crate) fn set_status(&self, status: Status) {
+        *self.status.lock() = status;
+    }
+
+    pub(crate) fn counting(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// A partition was assigned; an older assignment of it is no longer readable.
+    pub(crate) fn add_partition(&self, partition: i32, cell: Arc<Cell>) {
+        self.partitions.write().insert(partition, cell);
+    }
+
+    /// A partition leaves: from here on nobody is answered from it.
+    pub(crate) fn remove_partition(&self, partition: i32) {
+        self.partitions.write().remove(&partition);
+    }
+
+    /// Adds to the history and gives the number under which its restore can be noted.
+    pub(crate) fn record(&self, event: RebalanceEvent) -> u64 {
+        self.counters.rebalanced(event.timestamp);
+        self.history.lock().record(event)
+    }
+
+    /// The partitions of the event recorded as `number` are all active, `since` their assignment.
+    pub(crate) fn restored(&self, number: u64, since: Instant) {
+        self.history.lock().restored(number, since.elapsed());
+    }
+
+    pub(crate) fn set_topic(&self, facts: TopicFacts) {
+        *self.topic.lock() = Some(facts);
+    }
+
+    /// What keeps the worker from its work, for people; `None` when nothing does.
+    pub(crate) fn set_waiting_for(&self, what: Option<String>) {
+        *self.waiting_for.lock() = what;
+    }
+
+    /// The first assignment is restored, or was empty.
+    pub(crate) fn set_ready(&self) {
+        *self.ready.lock() = true;
+    }
+
+    /// The poll thread turns.
+    pub(crate) fn tick(&self) {
+        self.last_tick.set(Instant::now());
+    }
+
+    /// The group coordinator accepted a commit that was sent at `sent`: then, the worker was a member.
+    pub(crate) fn proved_membership(&self, sent: Instant) {
+        self.last_membership_proof.set(sent);
+    }
+
+    /// The worker is not, or may not be, a member any more.
+    pub(crate) fn lost_membership(&self) {
+        self.last_membership_proof.forget();
+    }
+
+    /// The poll thread processed a record just now.
+    pub(crate) fn message_processed(&self) {
+        self.counters.message_at(Timestamp::now());
+    }
+}
