@@ -8,7 +8,6 @@
 # Names: Topics, ConsumerGroups, Configs, Offsets, Transactions, Metadata, Records, ConsoleProducer, ConsoleConsumer.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../scripts/lib.sh"
 . "$here/java.sh"
 usage_when_asked "$@"
 [[ $# -gt 0 ]] || fail "which tool?" "e2e/kafka/cli.sh --help"

@@ -1,5 +1,7 @@
 # shellcheck shell=bash
-# How the Java of the Kafka jars is started; to be sourced after scripts/lib.sh.
+# How the Java of the Kafka jars is started, with scripts/lib.sh in it; to be sourced.
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 
 LAUNCHER=()     # words before the command, such as setsid
 JAVA_OPTIONS=() # options of the JVM
@@ -9,7 +11,7 @@ java_of() {
   local class=$1 log4j=$2 libs
   shift 2
   has java || fail "Java is missing" "e2e/scripts/prerequisites.sh kafka"
-  libs=$("$(dirname "${BASH_SOURCE[0]}")/jars.sh")
+  libs=$("$e2e/kafka/jars.sh")
   # Performance data would litter /tmp.
   exec "${LAUNCHER[@]}" java -XX:-UsePerfData "${JAVA_OPTIONS[@]}" "-Dlog4j2.configurationFile=$log4j" -cp "$libs/*" "$class" "$@"
 }

@@ -12,7 +12,6 @@
 # Starting again in the same folder keeps the data and the ports, so that a broker can be restarted under its clients.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../scripts/lib.sh"
 . "$here/java.sh"
 usage_when_asked "$@"
 

@@ -93,24 +93,72 @@ process_is_gone() {
   [[ ! -d /proc/$1 ]] || grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
 }
 
-# run_then CLEANUP COMMAND…: runs COMMAND, then CLEANUP whatever happened (failure, INT, TERM); gives COMMAND's status.
-# COMMAND gets a process group of its own: a signal reaches our trap at once, and the trap ends all that COMMAND started.
-run_then() {
-  local cleanup=$1 child status=0
-  shift
+# begin COMMAND…: starts COMMAND in a process group of its own as $job. A signal then reaches our trap at once (a script that
+# waits for a foreground command would see it only afterwards), and the trap ends everything COMMAND started.
+begin() {
   set -m
   "$@" </dev/null &
-  child=$!
+  job=$!
   set +m
-  # shellcheck disable=SC2064 # the child's id is meant to be fixed now
-  trap "kill -TERM -- -$child 2>/dev/null" INT TERM HUP
-  wait "$child" || status=$?
-  # A wait that a signal interrupted says nothing about the child: ask again until it has ended.
-  while kill -0 "$child" 2>/dev/null; do
+  # shellcheck disable=SC2064 # the job's id is meant to be fixed now
+  trap "kill -TERM -- -$job 2>/dev/null" INT TERM HUP
+}
+
+# finish: the status of $job, once it has ended.
+finish() {
+  local status=0
+  wait "$job" || status=$?
+  # A wait that a signal interrupted says nothing about the job: ask again.
+  while kill -0 "$job" 2>/dev/null; do
     status=0
-    wait "$child" || status=$?
+    wait "$job" || status=$?
   done
+  trap - INT TERM HUP
+  return "$status"
+}
+
+# run_then CLEANUP COMMAND…: runs COMMAND, then CLEANUP whatever happened; gives COMMAND's status.
+run_then() {
+  local cleanup=$1 status=0
+  begin "${@:2}"
+  finish || status=$?
   trap '' INT TERM HUP
   "$cleanup"
   return "$status"
 }
+
+# cached NAME HASH COMMAND…: prints the folder <cache>/NAME-HASH; when it is missing, COMMAND fills a fresh folder (its last
+# argument), which takes the name only when COMMAND succeeded. Whoever comes second keeps what the first has put there.
+cached() {
+  local target=$cache/$1-$2 part
+  shift 2
+  if [[ ! -d $target ]]; then
+    part=$target.part.$$
+    rm -rf "$part"
+    mkdir -p "$part"
+    "$@" "$part" >&2 || { rm -rf "$part"; return 1; }
+    mv -T "$part" "$target" 2>/dev/null || { rm -rf "$part"; [[ -d $target ]]; }
+  fi
+  echo "$target"
+}
+
+# quietly WHAT COMMAND…: runs COMMAND with its output in a log; a progress line at the start and every 30 s, the end of the
+# log when it fails.
+quietly() {
+  local what=$1 log began status=0
+  log=$(mktemp -t balancefleet-log.XXXXXX)
+  began=$(date +%s)
+  progress "$what"
+  begin "${@:2}" >"$log" 2>&1
+  while still_runs_after 30 "$job"; do progress "$what: $(($(date +%s) - began)) s so far"; done
+  finish || status=$?
+  if [[ $status -ne 0 ]]; then
+    tail -n 20 "$log" >&2
+    printf 'error: %s failed; its whole output: %s\n' "$what" "$log" >&2
+    return "$status"
+  fi
+  rm -f "$log"
+}
+
+# still_runs_after SECONDS PID: returns at once when the process ends before.
+still_runs_after() { ! wait_until "$1" process_is_gone "$2"; }

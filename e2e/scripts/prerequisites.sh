@@ -58,6 +58,7 @@ need_cluster() {
   need mmdebstrap has mmdebstrap
   need "gcc libc6-dev" has gcc
   need iptables has iptables
+  need python3 test -x /usr/bin/python3
 }
 need_charts() { need_go; }
 need_always() {

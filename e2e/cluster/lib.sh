@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# What the scripts of the cluster share, with scripts/lib.sh in it; to be sourced.
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+
+export CLUSTER=balancefleet
+# An engine of our own needs root, so it lives where root's services do. A user's engine is never touched.
+export ENGINE=/run/balancefleet
+export ENGINE_HOST=unix://$ENGINE/docker.sock
+export CLUSTER_KUBECONFIG=$cache/kubeconfig
+
+own_engine_runs() { is_process "$ENGINE/dockerd.pid" "$ENGINE/dockerd.pid"; }
+
+engine_answers() { has docker && timeout 10 docker info >/dev/null 2>&1; }
+
+# use_cluster_environment: what env.sh exports, for the script that calls it.
+use_cluster_environment() {
+  export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$cache/bin:$PATH
+  if own_engine_runs; then export DOCKER_HOST=$ENGINE_HOST; fi
+}
+
+cluster_exists() { has kind && engine_answers && kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; }
+
+cluster_is_healthy() {
+  [[ -f $CLUSTER_KUBECONFIG ]] && has kubectl &&
+    [[ $(kubectl get --raw=/readyz --request-timeout=5s 2>/dev/null) == ok ]]
+}
+
+# alone COMMAND…: one script at a time changes the engine or the cluster; the others wait for it. What COMMAND starts must
+# not inherit the lock, or it would hold it for ever.
+alone() {
+  mkdir -p "$cache/run"
+  exec 9>"$cache/run/cluster.lock"
+  flock --nonblock 9 || { progress "waiting for another run that changes the cluster" && flock 9; }
+  "$@" 9>&-
+  exec 9>&-
+}

@@ -1,0 +1,17 @@
+# shellcheck shell=bash
+# The images that are made of this workspace's binaries; to be sourced. A new image is a new line.
+# image                     crate                    binary
+IMAGES='
+balancefleet/operator       balancefleet-operator    balancefleet-operator
+balancefleet/worker         balance-worker           balance-worker
+balancefleet/traffic        balancefleet-e2e         traffic
+'
+
+# each_image FUNCTION ARGUMENT…: calls FUNCTION IMAGE CRATE BINARY ARGUMENT… for every line.
+each_image() {
+  local function=$1 image crate binary
+  shift
+  while read -r image crate binary <&4; do
+    [[ -z $image ]] || "$function" "$image" "$crate" "$binary" "$@"
+  done 4<<<"$IMAGES"
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds the container image balancefleet/kafka:4.1.0 from a Java runtime of Debian and the jars of Maven.
+#
+#   e2e/kafka/image.sh
+#
+# Skipped when the Docker Engine in use holds an image of the same content.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../scripts/lib.sh"
+usage_when_asked "$@"
+eval "$("$e2e/cluster/env.sh")"
+
+IMAGE=balancefleet/kafka:4.1.0
+# A shell for the entrypoint and kubectl exec; the rest is the runtime.
+PACKAGES=(openjdk-17-jre-headless dash coreutils)
+
+content=$(content_hash "$here/image" "$here/image.sh" "$here/pom.xml" "$here/log4j2.properties" "$here/log4j2-cli.properties")
+[[ $(docker image inspect --format '{{index .Config.Labels "content"}}' "$IMAGE" 2>/dev/null) != "$content" ]] || exit 0
+
+libs=$("$here/jars.sh")
+root=$("$e2e/scripts/debian-root.sh" extract "${PACKAGES[@]}")
+context=$(mktemp -d "$cache/kafka-image.XXXXXX")
+trap 'rm -rf "$context"' EXIT
+cp "$here"/image/* "$here"/log4j2*.properties "$context/"
+ln "$root" "$context/root.tar"
+cp -rl "$libs" "$context/libs"
+quietly "building $IMAGE" docker build --quiet --label "content=$content" --tag "$IMAGE" "$context"
