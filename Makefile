@@ -29,7 +29,7 @@ e2e: ## The product on a kind cluster, installed by Helm
 	@.ci/suite e2e
 
 .PHONY: cluster-up cluster-down images generate format clean
-cluster-up: ## A kind cluster named balancefleet with Kafka in it
+cluster-up: ## A kind cluster named balancefleet
 	@e2e/cluster/up.sh
 cluster-down: ## Delete that cluster and stop what was started for it
 	@e2e/cluster/down.sh
