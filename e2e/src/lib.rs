@@ -1,1 +1,13 @@
-//! Providers, traffic generator, oracle and end-to-end tests.
+//! The outside of Balancefleet: traffic that goes in, and an oracle that says what must come out.
+//!
+//! - [`stream`] gives lab-shaped transactions as a pure function of a seed and an index;
+//! - [`traffic`] sends them to a real broker at a set pace;
+//! - [`oracle`] folds a topic into balances by a way of its own, sharing no code with the worker;
+//! - [`verify`] compares the oracle with what the REST API answers;
+//! - [`cluster`] drives a real Kubernetes from the end-to-end tests.
+
+pub mod cluster;
+pub mod oracle;
+pub mod stream;
+pub mod traffic;
+pub mod verify;

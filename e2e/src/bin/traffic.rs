@@ -1,0 +1,203 @@
+//! `traffic`: sends lab-shaped e-banking transactions to Kafka, and tells what their balances must be.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use balancefleet_e2e::oracle::{Ledger, Signs};
+use balancefleet_e2e::stream::{Currency, Mix, Settings, Stream};
+use balancefleet_e2e::traffic::{Day, Interrupt, Keying, Pace, Progress, SendError, Sender, create_topic};
+use clap::{Args, Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+
+/// Sends lab-shaped e-banking transactions to Kafka. A run is told again from its seed and its indexes.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send a number of transactions, at a rate or as fast as the broker takes them
+    Produce(Produce),
+    /// Send a day of the labs: normal day 100/s, rush hour 300/s, Black Friday 600/s, night 20/s
+    Day(DayArguments),
+    /// Print what the balances of a run must be: customer, currency, balance, count of the customer
+    Expected(Expected),
+}
+
+#[derive(Args)]
+struct Produce {
+    /// How many transactions
+    #[arg(long)]
+    count: u64,
+    /// Transactions per second; 0 is as fast as the broker takes them
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Args)]
+struct DayArguments {
+    /// Length of the normal day (100/s)
+    #[arg(long, default_value = "12s", value_parser = duration)]
+    normal: Duration,
+    /// Length of the rush hour (300/s)
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    rush_hour: Duration,
+    /// Length of Black Friday (600/s)
+    #[arg(long, default_value = "20s", value_parser = duration)]
+    black_friday: Duration,
+    /// Length of the night (20/s)
+    #[arg(long, default_value = "28s", value_parser = duration)]
+    night: Duration,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Args)]
+struct Expected {
+    /// How many transactions the run sent, from its first index on
+    #[arg(long)]
+    count: u64,
+    /// Types whose sign is not the labs' default, as Transfer=debit,Payment=ignore
+    #[arg(long, default_value = "")]
+    signs: Signs,
+    #[command(flatten)]
+    content: Content,
+}
+
+#[derive(Args)]
+struct Run {
+    /// Where Kafka answers, host:port
+    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:19092")]
+    bootstrap_servers: String,
+    /// The topic; created when it does not exist
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "banking.transactions")]
+    topic: String,
+    /// Partitions of a topic that is created
+    #[arg(long, default_value_t = 6)]
+    partitions: u32,
+    /// What a message's key is
+    #[arg(long, value_enum, default_value = "transaction")]
+    key: Keying,
+    /// How often figures are printed
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    progress: Duration,
+    #[command(flatten)]
+    content: Content,
+}
+
+#[derive(Args)]
+struct Content {
+    /// Origin of everything that is drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Index of the first transaction
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Part of every transaction id, so that runs on one topic differ [default: seed-<SEED>]
+    #[arg(long = "run-id")]
+    run_id: Option<String>,
+    /// How many customers there are
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    customers: u32,
+    /// Zipf's exponent: 0 makes all customers alike, 1 makes few very busy
+    #[arg(long, default_value_t = 0.0)]
+    skew: f64,
+    /// Currencies, the main one first, as EUR,USD,JPY,KWD
+    #[arg(long, value_delimiter = ',', default_value = "EUR")]
+    currencies: Vec<Currency>,
+    /// A customer's transactions are in several currencies, instead of one each
+    #[arg(long)]
+    multi_currency: bool,
+    /// How often each type occurs, as Deposit=3,CardPayment=1 [default: a retail bank's day]
+    #[arg(long)]
+    types: Option<Mix>,
+    /// Percent of records that are none: broken JSON, too many decimals, 1e400, wrong types
+    #[arg(long, default_value_t = 0.0)]
+    poison: f64,
+    /// Timestamp of the transaction with index 0; each later one is 10 ms later
+    #[arg(long, default_value = "2026-01-01T00:00:00Z")]
+    first_timestamp: Timestamp,
+}
+
+impl Content {
+    fn stream(&self) -> Stream {
+        Stream::new(Settings {
+            seed: self.seed,
+            run: self.run_id.clone().unwrap_or_else(|| format!("seed-{}", self.seed)),
+            customers: self.customers,
+            skew: self.skew,
+            currencies: self.currencies.clone(),
+            multi_currency: self.multi_currency,
+            mix: self.types.clone().unwrap_or_default(),
+            poison: self.poison,
+            first_timestamp: self.first_timestamp,
+        })
+    }
+}
+
+/// `90s`, `1m 30s`, as people write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error| format!("{error}; write it as 12s or 2m"))?;
+    duration.try_into().map_err(|_| "a duration is not negative".into())
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Produce(produce) => send(&produce.run, &Pace::steady(produce.rate, produce.count), produce.count),
+        Command::Day(day) => {
+            let DayArguments { normal, rush_hour, black_friday, night, run } = day;
+            let pace = Day { normal, rush_hour, black_friday, night }.pace();
+            send(&run, &pace, pace.count())
+        }
+        Command::Expected(expected) => {
+            print_expected(&expected);
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn send(run: &Run, pace: &Pace, count: u64) -> Result<(), SendError> {
+    let interrupt = Interrupt::install()?;
+    let partitions = create_topic(&run.bootstrap_servers, &run.topic, run.partitions)?;
+    eprintln!("topic {} at {} has {partitions} partitions", run.topic, run.bootstrap_servers);
+    let sender = Sender::new(&run.bootstrap_servers, &run.topic, run.key)?;
+    let (stream, first) = (run.content.stream(), run.content.first);
+    let sent = sender.run(&stream, first..first + count, pace, &interrupt, Some(Progress::new(run.progress)))?;
+    let Settings { seed, run, .. } = stream.settings();
+    println!(
+        "{}: sent {} transactions, {} acknowledged (run {run}: seed {seed}, indexes {first} to {})",
+        if sent.interrupted { "interrupted" } else { "done" },
+        sent.sent,
+        sent.acknowledged,
+        first + sent.sent,
+    );
+    Ok(())
+}
+
+fn print_expected(expected: &Expected) {
+    let first = expected.content.first;
+    let ledger = Ledger::of_run(&expected.content.stream(), first..first + expected.count, &expected.signs);
+    for (customer, account) in &ledger.accounts {
+        for (currency, balance) in &account.balances {
+            println!("{customer}\t{currency}\t{balance}\t{}", account.count);
+        }
+    }
+    eprintln!(
+        "{} customers, {} transactions, {} records that are none",
+        ledger.accounts.len(),
+        ledger.count(),
+        ledger.refused
+    );
+}
