@@ -1,0 +1,157 @@
+//! How balances read in JSON: one currency as a plain number, several as a map, never added together.
+//!
+//! Numbers are the exact decimal text of an amount, with all decimals of its currency; no float comes near them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::fleet::{CustomerBalance, FleetBalances};
+use crate::money::Amount;
+
+/// An amount as a JSON number of any length, such as `3800.00`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExactNumber(Amount);
+
+/// A customer's balance over the whole fleet.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Balance<'a> {
+    #[schema(value_type = String, example = "CUST-001")]
+    customer_id: Cow<'a, str>,
+    /// The balance, when all transactions have one currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<ExactNumber>,
+    /// The balance's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "EUR")]
+    currency: Option<&'a str>,
+    /// Currency → balance, instead of the two above, when there are several currencies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, ExactNumber>>, example = json!({"EUR": 3800.25, "JPY": 120}))]
+    balances: BTreeMap<&'a str, ExactNumber>,
+    transaction_count: u64,
+    /// Time of the latest transaction.
+    #[schema(value_type = String, format = DateTime)]
+    last_updated: Timestamp,
+    #[schema(value_type = String, example = "BAL-002")]
+    last_transaction_id: Cow<'a, str>,
+    /// Partition → next offset: exactly the records below it are in this balance. In a list, the list has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, i64>>, example = json!({"0": 42, "1": 17}))]
+    as_of: Option<&'a BTreeMap<i32, i64>>,
+}
+
+/// Every customer's balance.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BalanceList<'a> {
+    count: usize,
+    /// Partition → next offset: exactly the records below it are in these balances.
+    #[schema(value_type = BTreeMap<String, i64>, example = json!({"0": 42, "1": 17}))]
+    as_of: &'a BTreeMap<i32, i64>,
+    /// Ordered by customer id.
+    #[serde(serialize_with = "one_by_one")]
+    #[schema(value_type = Vec<Balance<'_>>)]
+    balances: &'a [CustomerBalance],
+}
+
+impl<'a> Balance<'a> {
+    pub(super) fn of(customer: &'a CustomerBalance, as_of: Option<&'a BTreeMap<i32, i64>>) -> Self {
+        let (single, several) = match &customer.amounts[..] {
+            [amount] => (Some(amount), &[][..]),
+            amounts => (None, amounts),
+        };
+        Self {
+            customer_id: Cow::Borrowed(&customer.customer_id),
+            balance: single.copied().map(ExactNumber),
+            currency: single.map(|amount| amount.currency.as_str()),
+            balances: several.iter().map(|amount| (amount.currency.as_str(), ExactNumber(*amount))).collect(),
+            transaction_count: customer.transaction_count,
+            last_updated: customer.last_updated,
+            last_transaction_id: Cow::Borrowed(&customer.last_transaction_id),
+            as_of,
+        }
+    }
+}
+
+impl<'a> BalanceList<'a> {
+    pub(super) fn of(fleet: &'a FleetBalances) -> Self {
+        Self { count: fleet.customers.len(), as_of: &fleet.as_of, balances: &fleet.customers }
+    }
+}
+
+/// A list may be long: its entries are made while it is written.
+fn one_by_one<S: Serializer>(customers: &&[CustomerBalance], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(customers.iter().map(|customer| Balance::of(customer, None)))
+}
+
+impl Serialize for ExactNumber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.0.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl PartialSchema for ExactNumber {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Number))
+            .description(Some("Exact decimal with all decimals of the currency"))
+            .examples([serde_json::json!(3800.25)]);
+        RefOr::T(number.into())
+    }
+}
+
+impl ToSchema for ExactNumber {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    fn customer(amounts: &[(&str, i128, u8)]) -> CustomerBalance {
+        let amount = |&(code, minor_units, exponent): &(&str, i128, u8)| Amount {
+            currency: Currency::parse(code).unwrap(),
+            minor_units,
+            exponent,
+        };
+        CustomerBalance {
+            customer_id: "CUST-001".into(),
+            amounts: amounts.iter().map(amount).collect(),
+            transaction_count: 2,
+            last_transaction_id: "BAL-002".into(),
+            last_updated: "2026-02-08T22:01:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn one_currency_is_a_plain_number_with_all_its_decimals() {
+        let customer = customer(&[("EUR", 380_000, 2)]);
+        assert_eq!(
+            serde_json::to_string(&Balance::of(&customer, Some(&BTreeMap::from([(0, 42)])))).unwrap(),
+            r#"{"customerId":"CUST-001","balance":3800.00,"currency":"EUR","transactionCount":2,"lastUpdated":"2026-02-08T22:01:00Z","lastTransactionId":"BAL-002","asOf":{"0":42}}"#
+        );
+    }
+
+    #[test]
+    fn several_currencies_are_a_map_and_no_sum() {
+        let customer = customer(&[("EUR", -5, 2), ("JPY", 120, 0)]);
+        let text = serde_json::to_string(&Balance::of(&customer, None)).unwrap();
+        assert!(text.contains(r#""balances":{"EUR":-0.05,"JPY":120}"#), "{text}");
+        assert!(!text.contains(r#""balance":"#) && !text.contains("currency"), "{text}");
+    }
+
+    #[test]
+    fn a_number_longer_than_any_float_keeps_every_digit() {
+        let customer = customer(&[("EUR", i128::MAX, 2)]);
+        let text = serde_json::to_string(&Balance::of(&customer, None)).unwrap();
+        assert!(text.contains("1701411834604692317316873037158841057.27"), "{text}");
+    }
+}

@@ -1,0 +1,283 @@
+//! Promises of the merge. The model is one ledger folded in one place; the merge must say the same however that ledger
+//! is spread over partitions and workers, and whatever else the workers answer besides.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::merge::{Answer, CustomerBalance, FleetBalances, Gathering, LedgerIdentity, SumError};
+use crate::money::{Amount, Currency};
+use crate::view::{BalanceRow, PartitionBalances};
+
+const PARTITIONS: i32 = 5;
+
+fn identity() -> LedgerIdentity {
+    LedgerIdentity {
+        group_id: "balance-service".into(),
+        topic: "banking.transactions".into(),
+        topic_id: "id-1".into(),
+        rules_hash: "rules-1".into(),
+    }
+}
+
+fn amount(code: &str, minor_units: i128) -> Amount {
+    Amount { currency: Currency::parse(code).unwrap(), minor_units, exponent: 2 }
+}
+
+fn row(customer: &str, amounts: Vec<Amount>, count: u64, second: i64, id: &str) -> BalanceRow {
+    BalanceRow {
+        customer: customer.into(),
+        amounts,
+        count,
+        last_transaction_id: id.into(),
+        last_updated: Timestamp::from_second(second).unwrap(),
+        last_offset: 0,
+    }
+}
+
+fn held(partition: i32, generation: i32, next_offset: i64, rows: Vec<BalanceRow>) -> PartitionBalances {
+    PartitionBalances { partition, generation, next_offset, rows }
+}
+
+fn answer(partitions: Vec<PartitionBalances>) -> Answer {
+    Answer { identity: identity(), partition_count: 1, partitions }
+}
+
+/// The sums of a gathering that must be complete.
+fn sums(gathering: Gathering) -> Result<FleetBalances, SumError> {
+    gathering.into_cover().expect("every partition was answered for").sum()
+}
+
+#[test]
+fn a_missing_partition_gives_no_cover_and_is_named() {
+    let mut gathering = Gathering::new(identity(), 4);
+    gathering.add(answer(vec![held(0, 1, 10, vec![]), held(2, 1, 10, vec![])]));
+    assert_eq!(gathering.missing(), [1, 3]);
+    assert_eq!(gathering.into_cover().unwrap_err().missing(), [1, 3]);
+}
+
+#[test]
+fn a_topic_whose_partitions_nobody_knows_has_no_cover() {
+    assert!(Gathering::new(identity(), 0).into_cover().is_err());
+}
+
+#[test]
+fn the_partition_count_is_the_largest_any_worker_knows() {
+    let mut gathering = Gathering::new(identity(), 1);
+    gathering.add(Answer { partition_count: 3, ..answer(vec![held(0, 1, 0, vec![])]) });
+    assert_eq!(gathering.missing(), [1, 2]);
+    gathering.add(answer(vec![held(4, 1, 0, vec![])]));
+    assert_eq!(gathering.missing(), [1, 2, 3], "who owns partition 4 knows that there are five");
+}
+
+#[test]
+fn a_stale_owner_loses_to_the_later_generation_whatever_its_offset() {
+    let stale = || answer(vec![held(0, 6, 900, vec![row("a", vec![amount("EUR", 9)], 9, 9, "stale")])]);
+    let owner = || answer(vec![held(0, 7, 20, vec![row("a", vec![amount("EUR", 2)], 2, 2, "owner")])]);
+    for order in [[stale(), owner()], [owner(), stale()]] {
+        let mut gathering = Gathering::new(identity(), 1);
+        assert!(order.into_iter().all(|answer| gathering.add(answer)));
+        let balances = sums(gathering).unwrap();
+        assert_eq!(balances.as_of, BTreeMap::from([(0, 20)]));
+        assert_eq!(balances.customers[0].amounts, [amount("EUR", 2)]);
+    }
+}
+
+#[test]
+fn another_ledger_is_ignored_whatever_differs() {
+    let foreign = [
+        LedgerIdentity { group_id: "other".into(), ..identity() },
+        LedgerIdentity { topic: "other".into(), ..identity() },
+        LedgerIdentity { topic_id: "other".into(), ..identity() },
+        LedgerIdentity { rules_hash: "other".into(), ..identity() },
+    ];
+    for identity_of_peer in foreign {
+        let mut gathering = Gathering::new(identity(), 1);
+        let peer = answer(vec![held(0, 9, 9, vec![])]);
+        assert!(!gathering.add(Answer { identity: identity_of_peer, partition_count: 64, ..peer }));
+        assert_eq!(gathering.missing(), [0], "neither its partitions nor its count matter");
+    }
+}
+
+#[test]
+fn an_answer_with_impossible_partitions_is_not_believed() {
+    for (partition, partition_count) in [(-1, 1), (i32::MAX, 1), (0, i32::MAX)] {
+        let mut gathering = Gathering::new(identity(), 1);
+        assert!(!gathering.add(Answer { partition_count, ..answer(vec![held(partition, 1, 1, vec![])]) }));
+        assert_eq!(gathering.missing(), [0]);
+    }
+}
+
+#[test]
+fn of_equal_times_the_higher_partition_names_the_last_transaction() {
+    let mut gathering = Gathering::new(identity(), 3);
+    let partition = |number, second, id| held(number, 1, 1, vec![row("a", vec![amount("EUR", 1)], 1, second, id)]);
+    gathering.add(answer(vec![partition(2, 50, "two"), partition(0, 60, "zero"), partition(1, 60, "one")]));
+    let customer = sums(gathering).unwrap().customers.remove(0);
+    assert_eq!(customer.last_transaction_id, "one");
+    assert_eq!(customer.last_updated, Timestamp::from_second(60).unwrap());
+}
+
+#[test]
+fn currencies_are_never_added_together() {
+    let mut gathering = Gathering::new(identity(), 2);
+    gathering.add(answer(vec![
+        held(0, 1, 1, vec![row("a", vec![amount("USD", 5), amount("EUR", 1)], 2, 1, "x")]),
+        held(1, 1, 1, vec![row("a", vec![amount("CHF", 7), amount("USD", -2)], 2, 1, "y")]),
+    ]));
+    let customer = sums(gathering).unwrap().customers.remove(0);
+    assert_eq!(customer.amounts, [amount("CHF", 7), amount("EUR", 1), amount("USD", 3)]);
+    assert_eq!(customer.transaction_count, 4);
+}
+
+#[test]
+fn a_sum_out_of_range_is_an_error_and_never_wraps() {
+    let refused = |first: BalanceRow, second: BalanceRow| {
+        let mut gathering = Gathering::new(identity(), 2);
+        gathering.add(answer(vec![held(0, 1, 1, vec![first]), held(1, 1, 1, vec![second])]));
+        sums(gathering).unwrap_err()
+    };
+    let with = |minor_units, count| row("a", vec![amount("EUR", minor_units)], count, 1, "x");
+    assert!(matches!(refused(with(i128::MAX, 1), with(1, 1)), SumError::Overflow { .. }));
+    assert!(matches!(refused(with(i128::MIN, 1), with(-1, 1)), SumError::Overflow { .. }));
+    assert!(matches!(refused(with(1, u64::MAX), with(1, 1)), SumError::Count { .. }));
+    let three_decimals = row("a", vec![Amount { exponent: 3, ..amount("EUR", 1) }], 1, 1, "x");
+    assert!(matches!(refused(with(1, 1), three_decimals), SumError::Exponents { .. }));
+}
+
+/// One transaction of the model.
+#[derive(Clone, Debug)]
+struct Transaction {
+    partition: i32,
+    customer: String,
+    currency: &'static str,
+    minor_units: i64,
+    second: i64,
+}
+
+fn transactions() -> impl Strategy<Value = Vec<Transaction>> {
+    let one = (0..PARTITIONS, "[a-d]", prop::sample::select(vec!["EUR", "USD", "JPY"]), any::<i64>(), 0..5_i64);
+    let transaction = one.prop_map(|(partition, customer, currency, minor_units, second)| Transaction {
+        partition,
+        customer,
+        currency,
+        minor_units,
+        second,
+    });
+    prop::collection::vec(transaction, 0..40)
+}
+
+/// What one worker that reads everything in order of (partition, offset) would say.
+fn folded<'a>(transactions: impl IntoIterator<Item = (usize, &'a Transaction)>) -> Vec<CustomerBalance> {
+    let mut customers: BTreeMap<&str, CustomerBalance> = BTreeMap::new();
+    let mut sums: BTreeMap<(&str, &str), i128> = BTreeMap::new();
+    for (number, transaction) in transactions {
+        *sums.entry((&transaction.customer, transaction.currency)).or_default() += i128::from(transaction.minor_units);
+        let time = Timestamp::from_second(transaction.second).unwrap();
+        let customer = customers.entry(&transaction.customer).or_insert_with(|| CustomerBalance {
+            customer_id: transaction.customer.clone(),
+            amounts: vec![],
+            transaction_count: 0,
+            last_transaction_id: String::new(),
+            last_updated: Timestamp::MIN,
+        });
+        customer.transaction_count += 1;
+        if time >= customer.last_updated {
+            (customer.last_updated, customer.last_transaction_id) = (time, format!("t{number}"));
+        }
+    }
+    for ((customer, currency), sum) in sums {
+        customers.get_mut(customer).unwrap().amounts.push(amount(currency, sum));
+    }
+    customers.into_values().collect()
+}
+
+/// The partition as its owner answers for it. Times of a partition grow with its offsets in the model.
+fn partition(number: i32, generation: i32, transactions: &[Transaction]) -> PartitionBalances {
+    let own: Vec<_> = transactions.iter().enumerate().filter(|(_, own)| own.partition == number).collect();
+    let rows = folded(own.iter().copied()).into_iter().map(|customer| BalanceRow {
+        customer: customer.customer_id,
+        amounts: customer.amounts,
+        count: customer.transaction_count,
+        last_transaction_id: customer.last_transaction_id,
+        last_updated: customer.last_updated,
+        last_offset: 0,
+    });
+    held(number, generation, own.len() as i64, rows.collect())
+}
+
+proptest! {
+    #[test]
+    fn any_split_over_workers_says_what_one_ledger_says(
+        mut transactions in transactions(),
+        owners in prop::collection::vec(0..4_usize, PARTITIONS as usize),
+        stale in prop::collection::vec((0..PARTITIONS, 0..40_usize, 0..4_usize), 0..6),
+        repeated in 0..4_usize,
+        order in Just((0..14_usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        transactions.sort_by_key(|transaction| (transaction.partition, transaction.second));
+        let mut answers: Vec<Answer> = (0..4).map(|_| answer(vec![])).collect();
+        for (number, owner) in owners.iter().enumerate() {
+            answers[*owner].partitions.push(partition(number as i32, 7, &transactions));
+        }
+        // Former owners that have not noticed yet: older generation, any prefix of the records or beyond.
+        for (number, known, worker) in stale {
+            let prefix: Vec<_> = transactions.iter().take(known).cloned().collect();
+            answers.push(answer(vec![held(number, worker as i32, 1_000, partition(number, 0, &prefix).rows)]));
+        }
+        let foreign = LedgerIdentity { rules_hash: "other".into(), ..identity() };
+        answers.push(Answer { identity: foreign, ..answer((0..PARTITIONS).map(|p| held(p, 99, 99, vec![])).collect()) });
+        answers.push(answers[repeated].clone());
+
+        let mut gathering = Gathering::new(identity(), PARTITIONS);
+        for index in order {
+            if let Some(answer) = answers.get(index) {
+                gathering.add(answer.clone());
+            }
+        }
+        let balances = sums(gathering).unwrap();
+        prop_assert_eq!(&balances.customers, &folded(transactions.iter().enumerate()));
+        let offsets: BTreeMap<i32, i64> = (0..PARTITIONS)
+            .map(|number| (number, transactions.iter().filter(|own| own.partition == number).count() as i64))
+            .collect();
+        prop_assert_eq!(balances.as_of, offsets);
+    }
+
+    #[test]
+    fn without_one_of_the_owners_there_is_no_cover(
+        transactions in transactions(),
+        owners in prop::collection::vec(0..4_usize, PARTITIONS as usize),
+        dead in 0..4_usize,
+    ) {
+        let mut gathering = Gathering::new(identity(), PARTITIONS);
+        for (number, _) in owners.iter().enumerate().filter(|(_, owner)| **owner != dead) {
+            gathering.add(answer(vec![partition(number as i32, 7, &transactions)]));
+        }
+        let lost: Vec<i32> = (0..PARTITIONS).filter(|number| owners[*number as usize] == dead).collect();
+        prop_assert_eq!(gathering.missing(), lost.clone());
+        prop_assert_eq!(gathering.into_cover().is_ok(), lost.is_empty());
+    }
+
+    #[test]
+    fn a_partition_survives_the_wire(transactions in transactions(), number in 0..PARTITIONS) {
+        let sent = partition(number, 3, &transactions);
+        let mut line = Vec::new();
+        super::wire::write_partition(&mut line, &sent).unwrap();
+        let received = super::wire::read_partition(&line).unwrap();
+        prop_assert_eq!(format!("{received:?}"), format!("{sent:?}"));
+    }
+}
+
+#[test]
+fn the_largest_amounts_and_odd_names_survive_the_wire() {
+    let rows = vec![
+        row("a \"quoted\"\n\u{1F600} name", vec![amount("EUR", i128::MAX), amount("USD", i128::MIN)], u64::MAX, -1, "\\"),
+        row("", vec![], 0, 0, ""),
+    ];
+    let sent = held(0, -1, i64::MAX, rows);
+    let mut line = Vec::new();
+    super::wire::write_partition(&mut line, &sent).unwrap();
+    assert!(!line.contains(&b'\n'), "a line stays a line");
+    assert_eq!(format!("{:?}", super::wire::read_partition(&line).unwrap()), format!("{sent:?}"));
+}

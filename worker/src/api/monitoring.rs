@@ -1,0 +1,75 @@
+//! `/health`, `/api/v1/stats` and `/api/v1/partitions`: lab A's view of a consumer.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use crate::view::View;
+
+/// Whether the process answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Up {
+    #[schema(example = "UP")]
+    status: &'static str,
+}
+
+/// Counts since the start.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Stats {
+    messages_processed: u64,
+    /// `topic-partition` names.
+    #[schema(example = json!(["orders-0", "orders-1"]))]
+    partitions_assigned: Vec<String>,
+    rebalance_count: u64,
+    /// RFC 3339, or `N/A` before the first.
+    #[schema(example = "2026-02-08T22:00:00Z")]
+    last_rebalance_time: String,
+}
+
+/// The assigned partitions.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Partitions {
+    /// `topic-partition` names.
+    #[schema(example = json!(["orders-0", "orders-1"]))]
+    partitions: Vec<String>,
+    count: usize,
+}
+
+#[utoipa::path(
+    get, path = "/health", tag = "monitoring", summary = "Whether the process answers",
+    responses((status = 200, body = Up))
+)]
+pub(super) async fn health() -> Json<Up> {
+    Json(Up { status: "UP" })
+}
+
+#[utoipa::path(
+    get, path = "/api/v1/stats", tag = "consumer", summary = "Counts since the start",
+    responses((status = 200, body = Stats))
+)]
+pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
+    let counts = api.view.counters();
+    Json(Stats {
+        messages_processed: counts.messages_consumed,
+        partitions_assigned: partition_names(&api.view),
+        rebalance_count: counts.rebalances,
+        last_rebalance_time: counts.last_rebalance_at.map_or_else(|| "N/A".to_owned(), |at| at.to_string()),
+    })
+}
+
+#[utoipa::path(
+    get, path = "/api/v1/partitions", tag = "consumer", summary = "The partitions assigned to this worker",
+    responses((status = 200, body = Partitions))
+)]
+pub(super) async fn partitions(State(api): State<Api>) -> Json<Partitions> {
+    let partitions = partition_names(&api.view);
+    Json(Partitions { count: partitions.len(), partitions })
+}
+
+fn partition_names(view: &View) -> Vec<String> {
+    let topic = &view.identity().topic;
+    view.partitions().iter().map(|info| format!("{topic}-{}", info.partition)).collect()
+}

@@ -1,0 +1,119 @@
+//! `/livez` and `/readyz` for Kubernetes, `/metrics` for Prometheus.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::refusal::{ErrorBody, Refusal};
+use super::telemetry;
+use crate::view::PartitionInfo;
+
+/// Whether a restart would help.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Liveness {
+    /// False when the consumer's thread is stuck.
+    alive: bool,
+}
+
+/// Whether the worker should get traffic, and what it is busy with.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReadinessBody {
+    /// Stays true through later restores: they show below.
+    ready: bool,
+    #[schema(example = "Consuming")]
+    consumer_status: &'static str,
+    /// Why it is not ready, or what it waits for.
+    reason: Option<String>,
+    assigned_partitions: usize,
+    restoring: Vec<Restoring>,
+    failed: Vec<FailedPartition>,
+}
+
+/// A partition whose balances are being read again.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Restoring {
+    partition: i32,
+    start_offset: Option<i64>,
+    current_offset: Option<i64>,
+    target_offset: Option<i64>,
+    /// Estimated time left.
+    eta_millis: Option<u64>,
+}
+
+/// A partition that stands still until a person or a new assignment helps.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FailedPartition {
+    partition: i32,
+    reason: Option<String>,
+}
+
+#[utoipa::path(
+    get, path = "/livez", tag = "monitoring", summary = "Liveness probe",
+    responses((status = 200, body = Liveness), (status = 503, description = "Only a restart helps", body = Liveness))
+)]
+pub(super) async fn livez(State(api): State<Api>) -> (StatusCode, Json<Liveness>) {
+    let alive = api.view.liveness();
+    (status(alive), Json(Liveness { alive }))
+}
+
+#[utoipa::path(
+    get, path = "/readyz", tag = "monitoring", summary = "Readiness probe",
+    responses((status = 200, body = ReadinessBody), (status = 503, description = "Not ready", body = ReadinessBody))
+)]
+pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<ReadinessBody>) {
+    let readiness = api.view.readiness();
+    let body = ReadinessBody {
+        ready: readiness.ready,
+        consumer_status: api.view.status().as_str(),
+        reason: readiness.reason,
+        assigned_partitions: api.view.partitions().len(),
+        restoring: readiness.restoring.iter().map(Restoring::of).collect(),
+        failed: readiness
+            .failed
+            .into_iter()
+            .map(|info| FailedPartition { partition: info.partition, reason: info.failure })
+            .collect(),
+    };
+    (status(body.ready), Json(body))
+}
+
+#[utoipa::path(
+    get, path = "/metrics", tag = "monitoring", summary = "Metrics in the OpenMetrics text format",
+    responses(
+        (status = 200, body = String, content_type = "application/openmetrics-text"),
+        (status = 500, body = ErrorBody)
+    )
+)]
+pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
+    match api.telemetry.text() {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response()),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be rendered");
+            Err(Refusal::Internal)
+        }
+    }
+}
+
+impl Restoring {
+    fn of(info: &PartitionInfo) -> Self {
+        let progress = info.restore;
+        let eta = progress.and_then(|progress| progress.eta);
+        Self {
+            partition: info.partition,
+            start_offset: progress.map(|progress| progress.start),
+            current_offset: progress.map(|progress| progress.current),
+            target_offset: progress.map(|progress| progress.target),
+            eta_millis: eta.map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+fn status(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

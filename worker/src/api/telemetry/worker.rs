@@ -1,0 +1,146 @@
+//! The consumer's own figures, read from the view at every scrape.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Unit;
+
+use crate::view::{Counts, PartitionInfo, Phase, View};
+
+const PHASES: [(Phase, &str); 4] = [
+    (Phase::Restoring, "restoring"),
+    (Phase::Active, "active"),
+    (Phase::Draining, "draining"),
+    (Phase::Failed, "failed"),
+];
+
+/// Exposes a view.
+pub(super) struct WorkerCollector {
+    view: Arc<View>,
+}
+
+impl WorkerCollector {
+    pub(super) fn new(view: Arc<View>) -> Self {
+        Self { view }
+    }
+}
+
+impl fmt::Debug for WorkerCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerCollector").finish_non_exhaustive()
+    }
+}
+
+impl Collector for WorkerCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let partitions = self.view.partitions();
+        identity(&mut encoder, &self.view)?;
+        counters(&mut encoder, &self.view.counters())?;
+        state(&mut encoder, &self.view, partitions.len())?;
+        positions(&mut encoder, &partitions)?;
+        phases(&mut encoder, &partitions)
+    }
+}
+
+fn identity(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {
+    let identity = view.identity();
+    let info = Info::new(vec![
+        ("consumer_id", identity.consumer_id.clone()),
+        ("group", identity.group_id.clone()),
+        ("topic", identity.topic.clone()),
+        ("ledger", identity.ledger.to_string()),
+        ("store", identity.store.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    info.encode(encoder.encode_descriptor("worker", "Who this worker is", None, MetricType::Info)?)
+}
+
+fn counters(encoder: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result {
+    let counters = [
+        ("messages_consumed", "Records processed, bad ones included, restored ones not", counts.messages_consumed),
+        ("balance_updates", "Records applied to a balance", counts.balance_updates),
+        ("processing_errors", "Records that could not be applied", counts.processing_errors),
+        ("messages_skipped", "Records that arrived again and were skipped", counts.skipped),
+        ("offset_gaps", "Jumps of the offset between two records", counts.gaps),
+        ("rebalance_events", "Assigned, revoked and lost events", counts.rebalances),
+        ("commits", "Offset commits the group coordinator accepted", counts.commits),
+        ("commit_failures", "Offset commits refused or of unknown outcome", counts.commit_failures),
+    ];
+    for (name, help, value) in counters {
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(metric)?;
+    }
+    let metric = encoder.encode_descriptor(
+        "processing",
+        "Time spent on records, simulated work included",
+        Some(&Unit::Seconds),
+        MetricType::Counter,
+    )?;
+    ConstCounter::new(counts.busy_micros as f64 / 1e6).encode(metric)
+}
+
+fn state(encoder: &mut DescriptorEncoder<'_>, view: &View, assigned: usize) -> fmt::Result {
+    let counts = view.counters();
+    let seconds = |timestamp: jiff::Timestamp| timestamp.as_millisecond() as f64 / 1e3;
+    gauge(encoder, "assigned_partitions", "Partitions this worker has", assigned)?;
+    gauge(encoder, "answerable_partitions", "Partitions this worker answers for", view.answerable().len())?;
+    gauge(encoder, "ready", "1 while the worker is ready for traffic", i64::from(view.readiness().ready))?;
+    gauge(encoder, "start_time_seconds", "When the process started", seconds(view.identity().started_at))?;
+    if let Some(last) = counts.last_message_at {
+        gauge(encoder, "last_message_timestamp_seconds", "When the last record was processed", seconds(last))?;
+    }
+    let metric = encoder.encode_descriptor("status", "1 for the present status", None, MetricType::Gauge)?;
+    labelled(metric, [([("status", view.status().as_str())], 1)])
+}
+
+fn positions(encoder: &mut DescriptorEncoder<'_>, partitions: &[PartitionInfo]) -> fmt::Result {
+    let left = |info: &PartitionInfo| info.restore.map(|restore| restore.target.saturating_sub(restore.current).max(0));
+    let customers = |info: &PartitionInfo| i64::try_from(info.customers).ok();
+    type Figure<'a> = &'a dyn Fn(&PartitionInfo) -> Option<i64>;
+    let figures: [(&str, &str, Figure<'_>); 5] = [
+        ("partition_next_offset", "The next offset to process", &|info| info.next_offset),
+        ("partition_committed_offset", "The offset the group has committed", &|info| info.committed_offset),
+        ("partition_generation", "The group's generation at the assignment", &|info| Some(info.generation.into())),
+        ("partition_customers", "Customers in the partition's ledger", &customers),
+        ("partition_restore_remaining_records", "Records to read until the partition is active", &left),
+    ];
+    for (name, help, figure) in figures {
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let values = partitions.iter().filter_map(|info| Some(([("partition", info.partition)], figure(info)?)));
+        labelled(metric, values)?;
+    }
+    Ok(())
+}
+
+fn phases(encoder: &mut DescriptorEncoder<'_>, partitions: &[PartitionInfo]) -> fmt::Result {
+    let metric = encoder.encode_descriptor("partitions", "Assigned partitions by phase", None, MetricType::Gauge)?;
+    let values = PHASES.map(|(phase, name)| {
+        let count = partitions.iter().filter(|info| info.phase == phase).count();
+        ([("phase", name)], i64::try_from(count).unwrap_or(i64::MAX))
+    });
+    labelled(metric, values)
+}
+
+fn gauge<V>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: V) -> fmt::Result
+where
+    V: EncodeGaugeValue,
+    ConstGauge<V>: EncodeMetric,
+{
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+fn labelled<L: prometheus_client::encoding::EncodeLabelSet>(
+    mut metric: prometheus_client::encoding::MetricEncoder<'_>,
+    values: impl IntoIterator<Item = (L, i64)>,
+) -> fmt::Result {
+    for (labels, value) in values {
+        ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

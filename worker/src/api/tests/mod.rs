@@ -1,0 +1,114 @@
+//! Promises of the API, each on a real view and, where peers matter, on real servers.
+
+mod fleet;
+mod limits;
+mod money;
+mod openapi;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::exponents::Exponents;
+use crate::ledger::Posting;
+use crate::money::Currency;
+use crate::rules::LedgerKind;
+use crate::status::Status;
+use crate::store::StoreKind;
+use crate::view::{Cell, Identity, Phase, TopicFacts, View};
+
+/// Customer, currency, minor units, transaction id, second of its timestamp.
+type Transaction<'a> = (&'a str, &'a str, i128, &'a str, i64);
+
+fn identity(consumer_id: &str) -> Identity {
+    Identity {
+        consumer_id: consumer_id.into(),
+        group_id: "balance-service".into(),
+        topic: "banking.transactions".into(),
+        ledger: LedgerKind::Balances,
+        store: StoreKind::Replay,
+        rules_hash: "rules-1".into(),
+        started_at: "2026-02-08T21:00:00Z".parse().unwrap(),
+    }
+}
+
+fn view_of(identity: Identity) -> Arc<View> {
+    Arc::new(View::new(identity, Exponents::iso_4217(&BTreeMap::new()), Duration::from_secs(10)))
+}
+
+/// A worker that has joined its group and knows the topic, with no partition yet.
+fn joined(consumer_id: &str, partition_count: i32) -> Arc<View> {
+    joined_as(identity(consumer_id), partition_count)
+}
+
+fn joined_as(identity: Identity, partition_count: i32) -> Arc<View> {
+    let view = view_of(identity);
+    view.set_topic(TopicFacts { topic_id: "id-1".into(), partition_count });
+    view.set_status(Status::Consuming);
+    view.set_ready();
+    turns(&view);
+    view
+}
+
+/// The poll thread turned just now, and the group still counts the worker in.
+fn turns(view: &View) {
+    view.tick();
+    view.proved_membership(Instant::now());
+}
+
+/// Gives the worker an active partition that holds `transactions`, one per offset.
+fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction<'_>]) {
+    let cell = Cell::new(partition, generation);
+    {
+        let mut state = cell.lock();
+        for (offset, (customer, currency, minor_units, transaction_id, second)) in (0..).zip(transactions) {
+            let posting = Posting {
+                customer,
+                currency: Currency::parse(currency).unwrap(),
+                minor_units: *minor_units,
+                transaction_id,
+                timestamp: jiff::Timestamp::from_second(*second).unwrap(),
+            };
+            state.ledger.apply(&posting, offset).unwrap();
+            state.last_offset = Some(offset);
+        }
+        state.next_offset = Some(transactions.len() as i64);
+        state.phase = Phase::Active;
+    }
+    view.add_partition(partition, Arc::new(cell));
+}
+
+fn alone(view: &Arc<View>) -> Router {
+    super::router(vec![], view.clone()).unwrap()
+}
+
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answered {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {:?}", self.text))
+    }
+}
+
+async fn send(router: &Router, method: &str, path: &str) -> Answered {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    Answered { status: head.status, headers: head.headers, text: String::from_utf8_lossy(&text).into_owned() }
+}
+
+async fn get(router: &Router, path: &str) -> Answered {
+    send(router, "GET", path).await
+}
