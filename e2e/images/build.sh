@@ -27,12 +27,21 @@ context=$(mktemp -d "$cache/images.XXXXXX")
 trap 'rm -rf "$context"' EXIT
 cp -rl "$root" "$context/root"
 
-# Stripped: the image is a third of the size, and panics still name their place.
+# property IMAGE FORMAT: of an image of the engine; nothing when there is no such image.
+property() { docker image inspect --format "$2" "$1" 2>/dev/null || true; }
+
+# Stripped: a third of the size, and panics still name their place. The image that a new one replaces is not left behind.
 image() {
-  strip --strip-all -o "$context/$3" "$CARGO_TARGET_DIR/release/$3"
+  local reference=$1:$tag binary=$CARGO_TARGET_DIR/release/$3 content former output
+  content=$({ cat "$binary" "$here/Dockerfile" "$here/build.sh" && echo "$root"; } | sha256sum | cut -c1-16)
+  [[ $(property "$reference" '{{index .Config.Labels "content"}}') != "$content" ]] || return 0
+  former=$(property "$reference" '{{.Id}}')
+  strip --strip-all -o "$context/$3" "$binary"
   { cat "$here/Dockerfile" && echo "ENTRYPOINT [\"/usr/local/bin/$3\"]"; } >"$context/Dockerfile"
-  docker build --quiet --build-arg "binary=$3" --tag "$1:$tag" "$context" >/dev/null
+  output=$(docker build --quiet --build-arg "binary=$3" --label "content=$content" --tag "$reference" "$context" 2>&1) ||
+    fail "the image $reference was not built: $output" "look at e2e/images/Dockerfile"
   rm "$context/$3"
-  progress "$1:$tag"
+  [[ -z $former ]] || docker image rm "$former" >/dev/null 2>&1 || true
+  progress "built $reference"
 }
 each_image image

@@ -27,7 +27,8 @@ packages() {
 fill() {
   local root=$1 package
   cd "$(mktemp -d "$cache/debs.XXXXXX")"
-  apt-get download -q "${wanted[@]}" || return
+  # Lists that are old name packages that are gone.
+  apt-get download -q "${wanted[@]}" || { apt-get update -q && apt-get download -q "${wanted[@]}"; } || return
   for package in *.deb; do
     dpkg-deb --extract "$package" "$root"
     # Where scanners look for the packages of an image without a package manager.
@@ -37,7 +38,10 @@ fill() {
   rm -rf "$PWD"
   cd /
   cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
-  rm -rf "$root"/usr/share/{doc,man,lintian,locale} "$root"/usr/share/ca-certificates "${root:?}/usr/sbin" "${root:?}/usr/bin"
+  # The licences stay; character set converters, cipher engines and tools serve none of our binaries.
+  find "$root/usr/share" ! -type d ! -name copyright -delete
+  find "$root/usr/share" -type d -empty -delete
+  rm -rf "${root:?}/usr/sbin" "${root:?}/usr/bin" "$root"/usr/lib/*/{gconv,engines-3,audit}
   mkdir "$root/tmp" && chmod 1777 "$root/tmp"
   echo 'nonroot:x:65532:65532::/:/nonexistent' >"$root/etc/passwd"
   echo 'nonroot:x:65532:' >"$root/etc/group"

@@ -27,10 +27,15 @@ if [[ ${#sources[@]} -gt 0 ]]; then
   mapfile -t options < <(grep -ls Acquire /etc/apt/apt.conf.d/* | sed 's/^/--aptopt=/')
 fi
 
+# mmdebstrap's own shell expands $1, the root. Documentation goes as soon as it is unpacked, at the latest in the end.
+# shellcheck disable=SC2016
+TRIM='rm -rf "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/usr/share/locale/* "$1"/usr/lib/*/gconv'
+# shellcheck disable=SC2016
+FORGET='rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/sources.list.d/*'
+
 fill() {
-  # shellcheck disable=SC2016 # mmdebstrap's own shell expands $1
-  quietly "making a Debian root with ${packages%%,*}" mmdebstrap --quiet --format=tar "--variant=$variant" "--include=$packages" \
-    "${options[@]}" --customize-hook='rm -rf "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/sources.list.d/* "$1"/usr/share/doc "$1"/usr/share/man "$1"/usr/share/locale' \
+  quietly "making a Debian root with ${packages%%,*}" mmdebstrap --quiet --format=tar "--variant=$variant" \
+    "--include=$packages" "${options[@]}" --extract-hook="$TRIM" --customize-hook="$TRIM; $FORGET" \
     "$SUITE" "$1/root.tar" "${sources[@]}"
 }
-echo "$(cached debian-root "$(sha256sum <<<"$SUITE $variant $packages" | cut -c1-16)" fill)/root.tar"
+echo "$(cached debian-root "$(sha256sum <<<"$SUITE $variant $packages $TRIM" | cut -c1-16)" fill)/root.tar"

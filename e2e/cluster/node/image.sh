@@ -95,7 +95,7 @@ if published_is_reachable; then
   have_image "$PUBLISHED" || { progress "pulling the node image" && docker pull --quiet "$PUBLISHED" >&2; }
   echo "$PUBLISHED"
 else
-  built=balancefleet/node:$(content_hash "$here" "$here/../go")
+  built=balancefleet/node:$(content_hash "$here" "$here/../go" "$e2e/scripts/debian-root.sh")
   have_image "$built" || build
   echo "$built"
 fi
