@@ -9,8 +9,10 @@
 pub mod admin;
 mod connection;
 mod error;
+mod failure;
 #[allow(unsafe_code, reason = "the object is librdkafka's")]
 pub mod group_metadata;
+mod health;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
 pub mod reserved_keys;

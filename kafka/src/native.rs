@@ -1,7 +1,58 @@
-//! The border to librdkafka: each of its objects has one owner here that frees it, and every pointer that comes out of
-//! it is copied into plain values before it can dangle.
+//! The border to librdkafka. Each of its objects has one owner here that frees it, and whatever comes out of it is
+//! copied into plain values before it can dangle. Nothing above this module sees a pointer.
 
-use std::ffi::{CStr, c_char};
+mod answer;
+mod client;
+mod request;
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr::NonNull;
+
+use rdkafka_sys as sys;
+
+pub(crate) use answer::{Answer, RawGroup, RawPartition, RawTopic};
+pub(crate) use client::{Client, ClientEvent};
+pub(crate) use request::{Limits, Queue};
+
+use crate::Error;
+use crate::failure::Failure;
+
+// The generated bindings declare these with Rust enums as results. The C side hands through whatever number a broker
+// sent, and a Rust enum must never hold a number it does not list, hence our own declarations with plain integers.
+unsafe extern "C" {
+    fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
+    fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
+    fn rd_kafka_err2str(code: c_int) -> *const c_char;
+    fn rd_kafka_ConsumerGroupDescription_state(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> c_int;
+}
+
+/// The one owner of a librdkafka object: frees it when dropped.
+pub(crate) struct Owned<T> {
+    pointer: NonNull<T>,
+    free: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    /// Takes ownership; null is an error.
+    ///
+    /// # Safety
+    /// `pointer` is null, or nobody else frees it and `free` is how librdkafka wants it freed, from any thread.
+    pub(crate) unsafe fn new(pointer: *mut T, free: unsafe extern "C" fn(*mut T)) -> Result<Self, Error> {
+        let pointer = NonNull::new(pointer).ok_or_else(|| Error::invalid("librdkafka handed out no object"))?;
+        Ok(Self { pointer, free })
+    }
+
+    pub(crate) const fn as_ptr(&self) -> *mut T {
+        self.pointer.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: by the promise given to `new` the object is live, ours alone and freed by this function.
+        unsafe { (self.free)(self.pointer.as_ptr()) };
+    }
+}
 
 /// Copies librdkafka's text; null becomes the empty string, and bytes that are not UTF-8 are replaced.
 ///
@@ -13,4 +64,24 @@ pub(crate) unsafe fn owned_text(text: *const c_char) -> String {
     }
     // SAFETY: not null, and the caller vouches for the rest.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// The failure in an error object; `None` when there is none.
+///
+/// # Safety
+/// `error` is null or a live error object.
+unsafe fn failure_of(error: *const sys::rd_kafka_error_t) -> Option<Failure> {
+    if error.is_null() {
+        return None;
+    }
+    // SAFETY: a live error object, by the caller's promise.
+    let code = unsafe { rd_kafka_error_code(error) };
+    // SAFETY: as above; the text lives as long as the object and is copied at once.
+    (code != 0).then(|| Failure { code, text: unsafe { owned_text(sys::rd_kafka_error_string(error)) } })
+}
+
+/// The failure that a bare code stands for; `None` for 0.
+fn failure_of_code(code: c_int) -> Option<Failure> {
+    // SAFETY: takes any number and returns a static string.
+    (code != 0).then(|| Failure { code, text: unsafe { owned_text(rd_kafka_err2str(code)) } })
 }

@@ -1,10 +1,13 @@
 //! Consumer groups: who is a member and which partitions each one has.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Admin, TopicPartition};
+use super::{Admin, TopicPartition, is_answered};
 use crate::Error;
+use crate::failure::Failure;
+use crate::native::{Answer, RawGroup};
 
 /// A group as its coordinator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,18 @@ pub enum GroupState {
 }
 
 impl GroupState {
+    /// From librdkafka's number of the state.
+    const fn from_code(code: i32) -> Self {
+        match code {
+            1 => Self::PreparingRebalance,
+            2 => Self::CompletingRebalance,
+            3 => Self::Stable,
+            4 => Self::Dead,
+            5 => Self::Empty,
+            _ => Self::Unknown,
+        }
+    }
+
     /// Kafka's word for the state.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -79,7 +94,30 @@ impl Admin {
         groups: &[&str],
         timeout: Duration,
     ) -> Result<Vec<(String, Result<GroupDescription, Error>)>, Error> {
-        let _ = (groups, timeout);
-        Err(Error::invalid("DescribeConsumerGroups is not connected yet"))
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.ask_once(timeout, |queue, limits| queue.ask_groups(groups, limits), Answer::groups)?;
+        let answered = answer.as_ref().is_ok_and(|groups| groups.iter().any(|(_, group)| is_answered(group)));
+        let circumstances = self.circumstances(answered || is_answered(&answer), timeout);
+        let mut found: HashMap<_, _> =
+            answer.map_err(|failure| circumstances.error("consumer groups", failure))?.into_iter().collect();
+        let describe = |group: &&str| {
+            let raw = found.remove(*group).unwrap_or_else(|| Err(Failure::unanswered()));
+            let described = raw.map(GroupDescription::from);
+            (String::from(*group), described.map_err(|failure| circumstances.error(&format!("group {group}"), failure)))
+        };
+        Ok(groups.iter().map(describe).collect())
+    }
+}
+
+impl From<RawGroup> for GroupDescription {
+    fn from(raw: RawGroup) -> Self {
+        Self {
+            state: GroupState::from_code(raw.state),
+            assignor: raw.assignor,
+            members: raw.members,
+            coordinator: (raw.coordinator >= 0).then_some(raw.coordinator),
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Topics: their identity and their partitions.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Admin;
+use super::{Admin, is_answered};
+use crate::failure::Failure;
+use crate::native::{Answer, RawTopic};
 use crate::{Error, TopicId};
 
 /// A topic as the brokers know it now.
@@ -34,7 +37,27 @@ impl Admin {
         topics: &[&str],
         timeout: Duration,
     ) -> Result<Vec<(String, Result<TopicDescription, Error>)>, Error> {
-        let _ = (topics, timeout);
-        Err(Error::invalid("DescribeTopics is not connected yet"))
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.ask_once(timeout, |queue, limits| queue.ask_topics(topics, limits), Answer::topics)?;
+        let circumstances = self.circumstances(is_answered(&answer), timeout);
+        let mut found: HashMap<_, _> =
+            answer.map_err(|failure| circumstances.error("topics", failure))?.into_iter().collect();
+        let describe = |topic: &&str| {
+            let raw = found.remove(*topic).unwrap_or_else(|| Err(Failure::unanswered()));
+            let described = raw.map(TopicDescription::from);
+            (String::from(*topic), described.map_err(|failure| circumstances.error(&format!("topic {topic}"), failure)))
+        };
+        Ok(topics.iter().map(describe).collect())
+    }
+}
+
+impl From<RawTopic> for TopicDescription {
+    fn from(raw: RawTopic) -> Self {
+        let describe = |(id, leader): (i32, i32)| PartitionDescription { id, leader: (leader >= 0).then_some(leader) };
+        let mut partitions: Vec<_> = raw.partitions.into_iter().map(describe).collect();
+        partitions.sort_unstable_by_key(|partition| partition.id);
+        Self { id: raw.id, partitions }
     }
 }

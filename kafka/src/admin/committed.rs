@@ -1,0 +1,115 @@
+//! What consumer groups have committed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Admin, TopicPartition, is_answered, partition_name};
+use crate::Error;
+use crate::failure::{Circumstances, Failure};
+use crate::native::{Answer, RawPartition};
+
+/// Each group costs a coordinator look-up and a fetch; this many are on their way at once.
+const IN_FLIGHT: usize = 64;
+
+/// What a group has committed for one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The next offset to be consumed; `None` when nothing is committed.
+    pub offset: Option<i64>,
+    /// The text that was committed along, e.g. a [`UsageRecord`](crate::UsageRecord); empty when none.
+    pub metadata: String,
+    /// The leader epoch of the last consumed record, when the committer gave it.
+    pub leader_epoch: Option<i32>,
+    /// Set when this partition alone could not be answered; `offset` is then `None` and means nothing.
+    pub error: Option<Error>,
+}
+
+impl Admin {
+    /// What `group` has committed: for the given partitions in their order, or for every partition it has a commit for.
+    ///
+    /// With `require_stable` a partition whose commit is part of an open transaction has an error of kind
+    /// [`Transient`](crate::ErrorKind::Transient) instead of the commit before it.
+    ///
+    /// # Errors
+    /// That of the whole group; a partition that may not be read has its own.
+    pub fn committed_offsets(
+        &self,
+        group: &str,
+        partitions: Option<&[TopicPartition]>,
+        require_stable: bool,
+        timeout: Duration,
+    ) -> Result<Vec<CommittedOffset>, Error> {
+        if partitions.is_some_and(<[_]>::is_empty) {
+            return Ok(Vec::new());
+        }
+        let answer = self.ask_once(
+            timeout,
+            |queue, limits| queue.ask_committed(group, partitions, require_stable, limits),
+            Answer::committed,
+        )?;
+        let circumstances = self.circumstances(is_answered(&answer), timeout);
+        let found = answer.map_err(|failure| circumstances.error(&format!("group {group}"), failure))?;
+        Ok(match partitions {
+            Some(asked) => in_order(found, asked, &circumstances),
+            None => sorted(found, &circumstances),
+        })
+    }
+
+    /// What many groups have committed, in the order asked for; the calls are pipelined, with a bound on those in
+    /// flight. `timeout` is for all of them together.
+    pub fn committed_offsets_of_groups(
+        &self,
+        groups: &[&str],
+        require_stable: bool,
+        timeout: Duration,
+    ) -> Vec<(String, Result<Vec<CommittedOffset>, Error>)> {
+        let send = |queue: &crate::native::Queue<'_>, limits: crate::native::Limits| match groups.get(limits.ticket) {
+            Some(group) => queue.ask_committed(group, None, require_stable, limits),
+            None => Ok(()),
+        };
+        let named = |(group, answer): (&&str, _)| (String::from(*group), answer);
+        match self.ask(groups.len(), IN_FLIGHT, timeout, send, Answer::committed) {
+            Err(error) => groups.iter().map(|group| (String::from(*group), Err(error.clone()))).collect(),
+            Ok(answers) => {
+                let circumstances = self.circumstances(answers.iter().any(is_answered), timeout);
+                let read = |(group, answer): (String, Result<Vec<RawPartition>, Failure>)| {
+                    let answer = answer.map_err(|failure| circumstances.error(&format!("group {group}"), failure));
+                    (group, answer.map(|found| sorted(found, &circumstances)))
+                };
+                groups.iter().zip(answers).map(named).map(read).collect()
+            }
+        }
+    }
+}
+
+fn sorted(found: Vec<RawPartition>, circumstances: &Circumstances) -> Vec<CommittedOffset> {
+    let mut offsets: Vec<_> = found.into_iter().map(|raw| committed(raw, circumstances)).collect();
+    offsets.sort_unstable_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    offsets
+}
+
+fn in_order(found: Vec<RawPartition>, asked: &[TopicPartition], circumstances: &Circumstances) -> Vec<CommittedOffset> {
+    let mut found: HashMap<_, _> = found.into_iter().map(|raw| ((raw.topic.clone(), raw.partition), raw)).collect();
+    let answer = |asked: &TopicPartition| match found.remove(asked) {
+        Some(raw) => committed(raw, circumstances),
+        None => committed(RawPartition::unanswered(asked), circumstances),
+    };
+    asked.iter().map(answer).collect()
+}
+
+fn committed(raw: RawPartition, circumstances: &Circumstances) -> CommittedOffset {
+    let error = raw.failure.map(|failure| circumstances.error(&partition_name(&raw.topic, raw.partition), failure));
+    CommittedOffset {
+        // librdkafka's "no offset" is a negative number, which must never be taken for an offset.
+        offset: Some(raw.offset).filter(|offset| *offset >= 0 && error.is_none()),
+        metadata: raw.metadata,
+        leader_epoch: Some(raw.leader_epoch).filter(|epoch| *epoch >= 0),
+        topic: raw.topic,
+        partition: raw.partition,
+        error,
+    }
+}

@@ -1,0 +1,106 @@
+//! Where the logs of partitions begin and end.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
+
+use super::{Admin, TopicPartition, is_answered, partition_name};
+use crate::Error;
+use crate::failure::{Circumstances, Failure};
+use crate::native::{Answer, RawPartition};
+
+/// Which end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum At {
+    /// The log start: the first offset that can still be read.
+    Earliest,
+    /// The offset the next record will get; with [`Isolation::ReadCommitted`] the last stable offset.
+    Latest,
+}
+
+/// Which records count when the end of the log is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// All: the high watermark.
+    ReadUncommitted,
+    /// Those before the first open transaction: the last stable offset.
+    ReadCommitted,
+}
+
+/// The answer of [`Admin::list_offsets`] for one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedOffset {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The offset, or why this partition has none.
+    pub offset: Result<i64, Error>,
+}
+
+impl Admin {
+    /// Where the logs of `partitions` begin or end, in the order asked for.
+    ///
+    /// # Errors
+    /// The outer error is that of the whole call; a partition that does not exist or has no leader has its own. Asking
+    /// twice for one partition is [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        at: At,
+        isolation: Isolation,
+        timeout: Duration,
+    ) -> Result<Vec<ListedOffset>, Error> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = Instant::now() + timeout;
+        let send = |queue: &crate::native::Queue<'_>, limits| queue.ask_offsets(partitions, at, isolation, limits);
+        let answer = self.ask_once(timeout, send, Answer::offsets)?;
+        let circumstances = self.circumstances(is_answered(&answer), timeout);
+        match answer {
+            Ok(found) => Ok(in_order(found, partitions, &circumstances)),
+            Err(failure) if failure.is(Code::RD_KAFKA_RESP_ERR__NOENT) => {
+                self.why_no_leader(partitions, deadline.saturating_duration_since(Instant::now()))
+            }
+            Err(failure) => Err(circumstances.error("the ends of the logs", failure)),
+        }
+    }
+
+    /// When not one leader is found, librdkafka fails the whole call and keeps the reasons to itself: unknown topics,
+    /// unknown partitions and partitions without a leader look the same. So the topics are asked for.
+    fn why_no_leader(&self, partitions: &[TopicPartition], timeout: Duration) -> Result<Vec<ListedOffset>, Error> {
+        let topics: BTreeSet<&str> = partitions.iter().map(|(topic, _)| topic.as_str()).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let described: HashMap<_, _> = self.describe_topics(&topics, timeout)?.into_iter().collect();
+        let explain = |(topic, partition): &TopicPartition| {
+            let what = partition_name(topic, *partition);
+            let error = match described.get(topic) {
+                Some(Err(error)) => error.clone(),
+                Some(Ok(known)) if known.partitions.iter().all(|it| it.id != *partition) => {
+                    Error::UnknownTopic { what }
+                }
+                _ => Error::Transient { what, detail: String::from("the partition has no leader") },
+            };
+            ListedOffset { topic: topic.clone(), partition: *partition, offset: Err(error) }
+        };
+        Ok(partitions.iter().map(explain).collect())
+    }
+}
+
+fn in_order(found: Vec<RawPartition>, asked: &[TopicPartition], circumstances: &Circumstances) -> Vec<ListedOffset> {
+    let mut found: HashMap<_, _> = found.into_iter().map(|raw| ((raw.topic.clone(), raw.partition), raw)).collect();
+    let answer = |asked: &TopicPartition| {
+        let raw = found.remove(asked).unwrap_or_else(|| RawPartition::unanswered(asked));
+        let what = partition_name(&raw.topic, raw.partition);
+        let offset = match raw.failure {
+            Some(failure) => Err(circumstances.error(&what, failure)),
+            // A leader that did not answer leaves the placeholder behind, and no error.
+            None if raw.offset < 0 => Err(circumstances.error(&what, Failure::unanswered())),
+            None => Ok(raw.offset),
+        };
+        ListedOffset { topic: raw.topic, partition: raw.partition, offset }
+    };
+    asked.iter().map(answer).collect()
+}

@@ -1,0 +1,255 @@
+//! Reading answers: in goes librdkafka's result event, out come plain values.
+
+use std::ffi::c_int;
+
+use rdkafka_sys as sys;
+
+use super::{Owned, failure_of, failure_of_code, owned_text, rd_kafka_event_error};
+use crate::failure::Failure;
+use crate::{Member, TopicId, TopicPartition};
+
+/// The answer to one request. It is only lent out by [`Queue::poll`](super::Queue::poll), and so cannot outlive the
+/// client.
+pub(crate) struct Answer {
+    event: Owned<sys::rd_kafka_event_t>,
+}
+
+/// A partition with everything that answers say about one. Numbers are as librdkafka gives them: negative for "none".
+pub(crate) struct RawPartition {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) metadata: String,
+    pub(crate) leader_epoch: i32,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// A group that could be described.
+pub(crate) struct RawGroup {
+    pub(crate) state: c_int,
+    pub(crate) assignor: String,
+    pub(crate) members: Vec<Member>,
+    pub(crate) coordinator: i32,
+}
+
+/// A topic that could be described: partition numbers with their leaders, negative for none.
+pub(crate) struct RawTopic {
+    pub(crate) id: TopicId,
+    pub(crate) partitions: Vec<(i32, i32)>,
+}
+
+impl RawPartition {
+    /// Stands for a partition that an answer leaves out.
+    pub(crate) fn unanswered((topic, partition): &TopicPartition) -> Self {
+        Self {
+            topic: topic.clone(),
+            partition: *partition,
+            offset: -1,
+            metadata: String::new(),
+            leader_epoch: -1,
+            failure: Some(Failure::unanswered()),
+        }
+    }
+}
+
+type Named<T> = (String, Result<T, Failure>);
+
+impl Answer {
+    pub(super) const fn new(event: Owned<sys::rd_kafka_event_t>) -> Self {
+        Self { event }
+    }
+
+    /// The number given with the request.
+    pub(crate) fn ticket(&self) -> usize {
+        // SAFETY: a live event. The pointer is the number that was sent, and is only turned back into it.
+        unsafe { sys::rd_kafka_event_opaque(self.event.as_ptr()) }.addr()
+    }
+
+    /// The failure of the request as a whole.
+    fn failure(&self) -> Option<Failure> {
+        // SAFETY: a live event; its text is copied before it goes.
+        unsafe {
+            let code = rd_kafka_event_error(self.event.as_ptr());
+            (code != 0)
+                .then(|| Failure { code, text: owned_text(sys::rd_kafka_event_error_string(self.event.as_ptr())) })
+        }
+    }
+
+    /// What a group has committed.
+    pub(crate) fn committed(&self) -> Result<Vec<RawPartition>, Failure> {
+        self.succeeded()?;
+        let mut partitions = Vec::new();
+        // SAFETY: a live event; a result of another type would be null, which `elements` takes for empty. Groups and
+        // lists belong to the event, which outlives this block.
+        unsafe {
+            let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(self.event.as_ptr());
+            for group in elements(result, sys::rd_kafka_ListConsumerGroupOffsets_result_groups) {
+                if let Some(failure) = failure_of(sys::rd_kafka_group_result_error(group)) {
+                    return Err(failure);
+                }
+                partitions.extend(read_list(sys::rd_kafka_group_result_partitions(group)));
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// Where logs begin or end.
+    pub(crate) fn offsets(&self) -> Result<Vec<RawPartition>, Failure> {
+        self.succeeded()?;
+        // SAFETY: as in `committed`.
+        unsafe {
+            let result = sys::rd_kafka_event_ListOffsets_result(self.event.as_ptr());
+            let infos = elements(result, sys::rd_kafka_ListOffsets_result_infos);
+            Ok(infos.map(|info| read_partition(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info))).collect())
+        }
+    }
+
+    /// The groups asked for, by name.
+    pub(crate) fn groups(&self) -> Result<Vec<Named<RawGroup>>, Failure> {
+        self.succeeded()?;
+        // SAFETY: as in `committed`.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeConsumerGroups_result(self.event.as_ptr());
+            Ok(elements(result, sys::rd_kafka_DescribeConsumerGroups_result_groups).map(|it| read_group(it)).collect())
+        }
+    }
+
+    /// The topics asked for, by name.
+    pub(crate) fn topics(&self) -> Result<Vec<Named<RawTopic>>, Failure> {
+        self.succeeded()?;
+        // SAFETY: as in `committed`.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeTopics_result(self.event.as_ptr());
+            Ok(elements(result, sys::rd_kafka_DescribeTopics_result_topics).map(|it| read_topic(it)).collect())
+        }
+    }
+
+    fn succeeded(&self) -> Result<(), Failure> {
+        self.failure().map_or(Ok(()), Err)
+    }
+}
+
+/// The elements of an array that belongs to `owner`, null ones left out (librdkafka leaves gaps for what a broker did
+/// not answer).
+///
+/// # Safety
+/// `owner` is null or live, `array_of` is the function that gives its array, and the caller uses the elements no longer
+/// than `owner` lives.
+unsafe fn elements<'a, T: 'a, E: 'a>(
+    owner: *const T,
+    array_of: unsafe extern "C" fn(*const T, *mut usize) -> *mut *const E,
+) -> impl Iterator<Item = *const E> + 'a {
+    let mut count = 0;
+    // SAFETY: `owner` is live; `count` is set to the length of the returned array.
+    let array = if owner.is_null() { std::ptr::null_mut() } else { unsafe { array_of(owner, &raw mut count) } };
+    let count = if array.is_null() { 0 } else { count };
+    // SAFETY: within the array, which lives as long as `owner`.
+    (0..count).map(move |index| unsafe { *array.add(index) }).filter(|element| !element.is_null())
+}
+
+/// # Safety
+/// `list` is null or a live list.
+unsafe fn read_list(list: *const sys::rd_kafka_topic_partition_list_t) -> Vec<RawPartition> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: a live list has `cnt` elements at `elems`.
+    unsafe { (0..usize::try_from((*list).cnt).unwrap_or(0)).map(|at| read_partition((*list).elems.add(at))).collect() }
+}
+
+/// Reads the fields one by one: a reference to the whole would claim that its error code is one of those the bindings
+/// list, which a broker decides.
+///
+/// # Safety
+/// `partition` is a live element.
+unsafe fn read_partition(partition: *const sys::rd_kafka_topic_partition_t) -> RawPartition {
+    // SAFETY: every field of a live element is initialised; texts are copied; metadata has the stated size or is null.
+    unsafe {
+        let metadata = (&raw const (*partition).metadata).read().cast::<u8>();
+        let size = (&raw const (*partition).metadata_size).read();
+        let bytes = if metadata.is_null() { &[] } else { std::slice::from_raw_parts(metadata, size) };
+        RawPartition {
+            topic: owned_text((&raw const (*partition).topic).read()),
+            partition: (&raw const (*partition).partition).read(),
+            offset: (&raw const (*partition).offset).read(),
+            metadata: String::from_utf8_lossy(bytes).into_owned(),
+            leader_epoch: sys::rd_kafka_topic_partition_get_leader_epoch(partition),
+            failure: failure_of_code((&raw const (*partition).err).cast::<c_int>().read()),
+        }
+    }
+}
+
+/// # Safety
+/// `group` is a live description.
+unsafe fn read_group(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> Named<RawGroup> {
+    // SAFETY: everything read belongs to the live description and is copied.
+    unsafe {
+        let name = owned_text(sys::rd_kafka_ConsumerGroupDescription_group_id(group));
+        if let Some(failure) = failure_of(sys::rd_kafka_ConsumerGroupDescription_error(group)) {
+            return (name, Err(failure));
+        }
+        let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
+        let description = RawGroup {
+            state: super::rd_kafka_ConsumerGroupDescription_state(group),
+            assignor: owned_text(sys::rd_kafka_ConsumerGroupDescription_partition_assignor(group)),
+            members: members
+                .map(|index| read_member(sys::rd_kafka_ConsumerGroupDescription_member(group, index)))
+                .collect(),
+            coordinator: node_id(sys::rd_kafka_ConsumerGroupDescription_coordinator(group)),
+        };
+        (name, Ok(description))
+    }
+}
+
+/// # Safety
+/// `member` is a live description.
+unsafe fn read_member(member: *const sys::rd_kafka_MemberDescription_t) -> Member {
+    // SAFETY: everything read belongs to the live description and is copied; a member without an assignment has an
+    // empty list or none.
+    unsafe {
+        let assignment = sys::rd_kafka_MemberDescription_assignment(member);
+        let partitions = if assignment.is_null() {
+            Vec::new()
+        } else {
+            read_list(sys::rd_kafka_MemberAssignment_partitions(assignment))
+        };
+        Member {
+            member_id: owned_text(sys::rd_kafka_MemberDescription_consumer_id(member)),
+            client_id: owned_text(sys::rd_kafka_MemberDescription_client_id(member)),
+            host: owned_text(sys::rd_kafka_MemberDescription_host(member)),
+            assignment: partitions.into_iter().map(|it| (it.topic, it.partition)).collect(),
+        }
+    }
+}
+
+/// # Safety
+/// `topic` is a live description.
+unsafe fn read_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> Named<RawTopic> {
+    // SAFETY: everything read belongs to the live description and is copied; one without an error has an id.
+    unsafe {
+        let name = owned_text(sys::rd_kafka_TopicDescription_name(topic));
+        if let Some(failure) = failure_of(sys::rd_kafka_TopicDescription_error(topic)) {
+            return (name, Err(failure));
+        }
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        let partitions = elements(topic, sys::rd_kafka_TopicDescription_partitions).map(|partition| {
+            let number = sys::rd_kafka_TopicPartitionInfo_partition(partition);
+            (number, node_id(sys::rd_kafka_TopicPartitionInfo_leader(partition)))
+        });
+        let description = RawTopic {
+            id: TopicId::from_halves(
+                sys::rd_kafka_Uuid_most_significant_bits(id),
+                sys::rd_kafka_Uuid_least_significant_bits(id),
+            ),
+            partitions: partitions.collect(),
+        };
+        (name, Ok(description))
+    }
+}
+
+/// # Safety
+/// `node` is null or live.
+unsafe fn node_id(node: *const sys::rd_kafka_Node_t) -> i32 {
+    // SAFETY: not null, hence live.
+    if node.is_null() { -1 } else { unsafe { sys::rd_kafka_Node_id(node) } }
+}

@@ -1,0 +1,220 @@
+//! Sending admin requests: in go names and a number to tell the answers apart, out come [`Answer`]s by one queue.
+
+use std::ffi::{CString, c_int, c_void};
+use std::time::Duration;
+
+use rdkafka_sys as sys;
+use sys::rd_kafka_admin_op_t as Operation;
+
+use super::{Answer, Client, Owned};
+use crate::Error;
+use crate::admin::{At, Isolation, TopicPartition};
+
+/// What every request carries besides its question.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Comes back with the answer.
+    pub(crate) ticket: usize,
+    /// How long librdkafka may take, finding the right broker included.
+    pub(crate) timeout: Duration,
+}
+
+/// Where the answers to requests arrive. It cannot outlive its client.
+pub(crate) struct Queue<'client> {
+    native: Owned<sys::rd_kafka_queue_t>,
+    client: &'client Client,
+}
+
+type Options = Owned<sys::rd_kafka_AdminOptions_t>;
+
+impl<'client> Queue<'client> {
+    pub(crate) fn new(client: &'client Client) -> Result<Self, Error> {
+        // SAFETY: the client is live and outlives the queue, which gets an owner at once. Requests that are answered
+        // after the queue is gone hold their own reference and are dropped by librdkafka.
+        let native = unsafe { Owned::new(sys::rd_kafka_queue_new(client.as_ptr()), sys::rd_kafka_queue_destroy) }?;
+        Ok(Self { native, client })
+    }
+
+    /// Waits for the next answer and has it read; `None` when there was none in time.
+    pub(crate) fn poll<R>(&self, wait: Duration, read: impl FnOnce(&Answer) -> R) -> Option<R> {
+        // SAFETY: the queue is live; the event gets an owner at once.
+        let event = unsafe {
+            Owned::new(sys::rd_kafka_queue_poll(self.native.as_ptr(), millis(wait)), sys::rd_kafka_event_destroy)
+        };
+        event.ok().map(|event| read(&Answer::new(event)))
+    }
+
+    /// Asks what a group has committed, for the given partitions or for all that have a commit.
+    pub(crate) fn ask_committed(
+        &self,
+        group: &str,
+        partitions: Option<&[TopicPartition]>,
+        require_stable: bool,
+        limits: Limits,
+    ) -> Result<(), Error> {
+        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limits)?;
+        // SAFETY: live options of the operation this switch belongs to.
+        let refusal = unsafe {
+            sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.as_ptr(), c_int::from(require_stable))
+        };
+        refuse(refusal)?;
+        let group = c_text(group)?;
+        let partitions = partitions.map(|partitions| partition_list(partitions, 0)).transpose()?;
+        let list = partitions.as_ref().map_or(std::ptr::null_mut(), Owned::as_ptr);
+        // SAFETY: group and list (null means all) are live and copied by the call; the result is ours.
+        let request = unsafe {
+            Owned::new(
+                sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), list),
+                sys::rd_kafka_ListConsumerGroupOffsets_destroy,
+            )
+        }?;
+        let mut requests = [request.as_ptr()];
+        // SAFETY: all objects are live, the array has the stated length, and librdkafka copies what it keeps.
+        unsafe {
+            sys::rd_kafka_ListConsumerGroupOffsets(
+                self.client.as_ptr(),
+                requests.as_mut_ptr(),
+                requests.len(),
+                options.as_ptr(),
+                self.native.as_ptr(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Asks where logs begin or end.
+    pub(crate) fn ask_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        at: At,
+        isolation: Isolation,
+        limits: Limits,
+    ) -> Result<(), Error> {
+        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limits)?;
+        let level = match isolation {
+            Isolation::ReadUncommitted => sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+            Isolation::ReadCommitted => sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+        };
+        // SAFETY: live options of the operation this switch belongs to.
+        refuse(unsafe { sys::rd_kafka_AdminOptions_set_isolation_level(options.as_ptr(), level) })?;
+        let which = match at {
+            At::Earliest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
+            At::Latest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
+        };
+        let list = partition_list(partitions, which as i64)?;
+        // SAFETY: all objects are live, and librdkafka copies the list.
+        unsafe {
+            sys::rd_kafka_ListOffsets(self.client.as_ptr(), list.as_ptr(), options.as_ptr(), self.native.as_ptr());
+        }
+        Ok(())
+    }
+
+    /// Asks for the state and the members of groups.
+    pub(crate) fn ask_groups(&self, groups: &[&str], limits: Limits) -> Result<(), Error> {
+        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, limits)?;
+        let names = groups.iter().map(|group| c_text(group)).collect::<Result<Vec<_>, _>>()?;
+        let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: all objects are live during the call, and librdkafka copies the names.
+        unsafe {
+            sys::rd_kafka_DescribeConsumerGroups(
+                self.client.as_ptr(),
+                pointers.as_mut_ptr(),
+                pointers.len(),
+                options.as_ptr(),
+                self.native.as_ptr(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Asks for the ids and partitions of topics.
+    pub(crate) fn ask_topics(&self, topics: &[&str], limits: Limits) -> Result<(), Error> {
+        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, limits)?;
+        let names = topics.iter().map(|topic| c_text(topic)).collect::<Result<Vec<_>, _>>()?;
+        let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: the names are live and copied into the collection, which is ours.
+        let collection = unsafe {
+            Owned::new(
+                sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()),
+                sys::rd_kafka_TopicCollection_destroy,
+            )
+        }?;
+        // SAFETY: all objects are live, and librdkafka copies the collection.
+        unsafe {
+            sys::rd_kafka_DescribeTopics(
+                self.client.as_ptr(),
+                collection.as_ptr(),
+                options.as_ptr(),
+                self.native.as_ptr(),
+            );
+        }
+        Ok(())
+    }
+
+    fn options(&self, operation: Operation, limits: Limits) -> Result<Options, Error> {
+        // SAFETY: the client is live; the options get an owner at once.
+        let options = unsafe {
+            Owned::new(
+                sys::rd_kafka_AdminOptions_new(self.client.as_ptr(), operation),
+                sys::rd_kafka_AdminOptions_destroy,
+            )
+        }?;
+        // The ticket travels as the opaque pointer and is never followed: a plain number is enough.
+        let ticket: *mut c_void = std::ptr::without_provenance_mut(limits.ticket);
+        // SAFETY: live options; no text is asked for in return, so there is no buffer. The time is within the limits
+        // that librdkafka checks, so it cannot refuse.
+        unsafe {
+            sys::rd_kafka_AdminOptions_set_request_timeout(
+                options.as_ptr(),
+                millis(limits.timeout),
+                std::ptr::null_mut(),
+                0,
+            );
+            sys::rd_kafka_AdminOptions_set_opaque(options.as_ptr(), ticket);
+        }
+        Ok(options)
+    }
+}
+
+/// Milliseconds as librdkafka takes them: at least 1, at most its own bound of an hour.
+fn millis(wait: Duration) -> c_int {
+    c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX).clamp(1, 3_600_000)
+}
+
+fn c_text(text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::invalid(format!("the name {text:?} has a zero byte")))
+}
+
+fn partition_list(
+    partitions: &[TopicPartition],
+    offset: i64,
+) -> Result<Owned<sys::rd_kafka_topic_partition_list_t>, Error> {
+    let size = c_int::try_from(partitions.len()).unwrap_or(0);
+    // SAFETY: the size is only a hint; the list is ours.
+    let list = unsafe {
+        Owned::new(sys::rd_kafka_topic_partition_list_new(size), sys::rd_kafka_topic_partition_list_destroy)
+    }?;
+    for (topic, partition) in partitions {
+        let topic = c_text(topic)?;
+        // SAFETY: the list is live and ours alone; the topic is copied; the new element is valid until the next one is
+        // added, and its `offset` is a plain number.
+        unsafe {
+            let added = sys::rd_kafka_topic_partition_list_add(list.as_ptr(), topic.as_ptr(), *partition);
+            (&raw mut (*added).offset).write(offset);
+        }
+    }
+    Ok(list)
+}
+
+/// Turns a returned error object, which is ours to free, into a refusal.
+fn refuse(error: *mut sys::rd_kafka_error_t) -> Result<(), Error> {
+    // SAFETY: null, or an error object that the caller was just given.
+    let Ok(error) = (unsafe { Owned::new(error, sys::rd_kafka_error_destroy) }) else {
+        return Ok(());
+    };
+    // SAFETY: the object is live.
+    match unsafe { super::failure_of(error.as_ptr()) } {
+        Some(failure) => Err(Error::invalid(failure.text)),
+        None => Ok(()),
+    }
+}
