@@ -54,6 +54,21 @@ words! {
     }
 }
 
+impl Reason {
+    /// Whether it is a judgement about load, in contrast to one about what could not be known or done.
+    pub(crate) const fn is_about_load(self) -> bool {
+        matches!(
+            self,
+            Self::Sufficient
+                | Self::ArrivalRate
+                | Self::Backlog
+                | Self::LagRising
+                | Self::DemandFell
+                | Self::OutOfBounds
+        )
+    }
+}
+
 words! {
     /// What keeps the needed number from being asked for at this moment.
     BlockedBy {
@@ -128,6 +143,8 @@ pub struct Rung {
     pub busiest_partition: Option<i32>,
     /// When the last worker would have worked its backlog off; `None` if never.
     pub drained_after: Option<Duration>,
+    /// Records per second that the busiest worker would have to process to drain in time.
+    pub strain: f64,
     /// Whether the number carries the load and drains in time.
     pub feasible: bool,
 }

@@ -1,0 +1,197 @@
+//! What the group needs, before anybody asks whether this is the moment to act: in go policy, memory and lag, out comes
+//! an [`Assessment`].
+
+use std::time::Duration;
+
+use crate::age::Age;
+use crate::decision::{Capacity, CapacitySource, Limit, Rung};
+use crate::ladder::{Load, ladder};
+use crate::lag::LagReading;
+use crate::memory::Memory;
+use crate::policy::{Current, Policy};
+
+/// Fewer workers must be this much further from their capacity than the target, so that a need that swings around the
+/// target does not swing the workers.
+const SHRINK_MARGIN: f64 = 0.15;
+
+/// Utilization to plan with when only a lower bound of the capacity is known.
+const LOWER_BOUND_UTILIZATION: f64 = 0.7;
+
+/// Without a known capacity, lag older than this part of the objective is evidence that workers are missing.
+const AGE_EVIDENCE: f64 = 0.5;
+
+/// What a group needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Assessment {
+    pub(crate) floor: i32,
+    pub(crate) ceiling: i32,
+    pub(crate) arrival_rate: Option<f64>,
+    pub(crate) capacity: Option<Capacity>,
+    /// Utilization that `need` was planned with.
+    pub(crate) utilization: f64,
+    pub(crate) rungs: Vec<Rung>,
+    /// The smallest number that carries the load, within the limits.
+    pub(crate) need: Option<i32>,
+    /// Whether even the busiest number within the limits falls short.
+    pub(crate) short: bool,
+    /// Whether the present number falls short clearly enough to act.
+    pub(crate) exceeded: Option<Shortfall>,
+    /// The smallest number that would carry the load with margin to spare, if it is below the present one.
+    pub(crate) lower: Option<i32>,
+    pub(crate) limited_by: Option<Limit>,
+    pub(crate) age: Option<Age>,
+    /// Records unread in the partitions that are known.
+    pub(crate) records: i64,
+    /// Unread records beyond what a healthy consumer shows between two commits, and not young.
+    pub(crate) draining: bool,
+}
+
+/// In what way the present number of workers falls short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shortfall {
+    /// More arrives than they can process.
+    Arrivals,
+    /// They would not work the backlog off in time.
+    Backlog,
+    /// Lag grows or is old; how much they can process is not known.
+    Lag,
+}
+
+/// Assesses a group of which at least a part is known.
+pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, current: &Current) -> Assessment {
+    let (floor, ceiling) = (policy.floor(memory.partition_count), policy.ceiling(memory.partition_count));
+    let capacity = memory.capacity.estimate(policy.expected_rate_per_replica.map(f64::from));
+    let only_bound = capacity.is_some_and(|capacity| capacity.source == CapacitySource::LowerBound);
+    let target = policy.target();
+    let mut assessment = Assessment {
+        floor,
+        ceiling,
+        arrival_rate: memory.arrival.total(),
+        capacity,
+        utilization: if only_bound { target.min(LOWER_BOUND_UTILIZATION) } else { target },
+        rungs: Vec::new(),
+        need: None,
+        short: false,
+        exceeded: None,
+        lower: None,
+        limited_by: None,
+        age: reading.age(),
+        records: reading.lag().map_or(0, crate::lag::Lag::known_records),
+        draining: is_draining(policy, memory, reading),
+    };
+    if assessment.arrival_rate.is_none() {
+        return assessment;
+    }
+    if let Some(capacity) = capacity {
+        let load = load(policy, memory, capacity.rate, current.desired);
+        assessment.plan(&load, memory.partition_count);
+        if !only_bound {
+            assessment.judge_present(&load, current.desired, f64::midpoint(target, 1.0));
+        }
+        assessment.plan_lower(&load, current.desired, target - SHRINK_MARGIN, only_bound);
+    }
+    if capacity.is_none() || only_bound {
+        assessment.follow_evidence(memory, policy, current.desired);
+    }
+    assessment
+}
+
+impl Assessment {
+    /// Evaluates the ladder and picks the need.
+    fn plan(&mut self, load: &Load, partitions: i32) {
+        self.rungs =
+            ladder(partitions, self.floor, self.ceiling).into_iter().map(|r| load.rung(r, self.utilization)).collect();
+        let allowed = || self.rungs.iter().filter(|rung| (self.floor..=self.ceiling).contains(&rung.replicas));
+        let feasible = allowed().find(|rung| rung.feasible);
+        // If nothing is enough: the smallest number that strains its busiest worker no more than any other would.
+        let least = allowed().map(|rung| rung.strain).fold(f64::INFINITY, f64::min);
+        let closest = || allowed().find(|rung| rung.strain <= least * 1.01);
+        self.need = feasible.or_else(closest).map(|rung| rung.replicas);
+        self.short = feasible.is_none();
+        self.limited_by = if self.short {
+            Some(self.limit_above(partitions))
+        } else {
+            let fewer = |rung: &&Rung| rung.replicas < self.floor && rung.feasible;
+            self.rungs.iter().find(fewer).map(|_| Limit::MinReplicas)
+        };
+    }
+
+    const fn limit_above(&self, partitions: i32) -> Limit {
+        if self.ceiling < partitions { Limit::MaxReplicas } else { Limit::Partitions }
+    }
+
+    /// Growing starts half-way between the target and full load: a need that hovers around the target moves nothing.
+    fn judge_present(&mut self, load: &Load, desired: i32, utilization: f64) {
+        let present = load.rung(desired, utilization);
+        if !present.feasible {
+            let overrun = present.busiest_rate > utilization * load.capacity;
+            self.exceeded = Some(if overrun { Shortfall::Arrivals } else { Shortfall::Backlog });
+        }
+    }
+
+    fn plan_lower(&mut self, load: &Load, desired: i32, utilization: f64, only_bound: bool) {
+        let mut below: Vec<i32> = self.rungs.iter().map(|rung| rung.replicas).collect();
+        below.retain(|replicas| (self.floor..desired).contains(replicas));
+        if only_bound {
+            // What was only seen and not measured is trusted one rung at a time.
+            below = below.split_off(below.len().saturating_sub(1));
+        }
+        let utilization = utilization.min(self.utilization).max(0.0);
+        self.lower = below.into_iter().find(|replicas| load.rung(*replicas, utilization).feasible);
+    }
+
+    /// Without a measured capacity only the lag itself says that workers are missing; then the next rung is tried, or
+    /// what the most that was ever seen of a worker makes necessary.
+    fn follow_evidence(&mut self, memory: &Memory, policy: &Policy, desired: i32) {
+        if self.lag_is_evidence(memory, policy, desired) {
+            let rungs = ladder(memory.partition_count, self.floor, self.ceiling);
+            let next = rungs.into_iter().find(|replicas| *replicas > desired && *replicas <= self.ceiling);
+            self.need = next.or(Some(self.ceiling)).max(self.need);
+            self.short = next.is_none();
+            self.limited_by = self.short.then_some(self.limit_above(memory.partition_count));
+            self.exceeded = Some(Shortfall::Lag);
+        } else {
+            self.need = self.need.map(|need| need.min(desired).clamp(self.floor, self.ceiling));
+            self.short = false;
+            self.limited_by = self.limited_by.filter(|limit| *limit == Limit::MinReplicas);
+        }
+    }
+
+    /// Lag that grows or is old, under workers that are all there and commit: where some are missing that were asked
+    /// for, or nothing moves at all, asking for more would not help.
+    fn lag_is_evidence(&self, memory: &Memory, policy: &Policy, desired: i32) -> bool {
+        let Some(gap) = memory.commit_gap() else { return false };
+        let complete = memory.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
+        let growing = || memory.trend.is_growing(gap, self.arrival_rate.unwrap_or(0.0));
+        let old = || {
+            self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(AGE_EVIDENCE) + gap)
+                && !memory.trend.is_shrinking(gap)
+        };
+        memory.stable && complete && self.records > 0 && (growing() || old())
+    }
+}
+
+fn load(policy: &Policy, memory: &Memory, capacity: f64, desired: i32) -> Load {
+    let partitions = 0..memory.partition_count;
+    Load {
+        rates: partitions.clone().map(|partition| memory.arrival.rate_of(partition)).collect(),
+        backlogs: partitions.map(|partition| memory.backlog_of(partition)).collect(),
+        owners: memory.members.iter().flatten().map(|member| member.partitions.clone()).collect(),
+        assignor: policy.assignor,
+        capacity,
+        drain_within: policy.drain_within,
+        desired,
+    }
+}
+
+/// A quarter of the objective is young: no backlog that would suffer from fewer workers.
+fn is_draining(policy: &Policy, memory: &Memory, reading: &LagReading) -> bool {
+    let young = |age: Age| age.exactly().is_some_and(|age| age < policy.lag_slo / 4);
+    let behind = (0..memory.partition_count).any(|partition| memory.is_behind(partition));
+    behind && !reading.age().is_some_and(young)
+}
+
+/// Whether the oldest unread record is older than the objective allows.
+pub(crate) fn misses_objective(age: Option<Age>, objective: Duration) -> bool {
+    age.is_some_and(|age| age.at_least() > objective)
+}

@@ -1,0 +1,173 @@
+//! Predicts which partitions each worker will own after the number of workers changes: in go the present owners and the
+//! new number, out come the partitions per worker.
+//!
+//! Counts are exact; which partition moves follows librdkafka's assignors. Which worker leaves is Kubernetes' choice, and
+//! the operator ranks those with the fewest partitions first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::policy::Assignor;
+
+/// The predicted owners and who must stop for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prediction {
+    /// The partitions of each worker, ascending.
+    pub(crate) workers: Vec<Vec<i32>>,
+    /// Partitions that stop for the rebalance.
+    pub(crate) stopped: BTreeSet<i32>,
+}
+
+/// The assignment of `partitions` partitions (0 …) over `replicas` workers, starting from `current`.
+pub(crate) fn predict(assignor: Assignor, current: &[Vec<i32>], partitions: i32, replicas: i32) -> Prediction {
+    let count = usize::try_from(replicas.max(1)).unwrap_or(1);
+    let workers = match assignor {
+        Assignor::CooperativeSticky => sticky(current, partitions, count),
+        Assignor::Range => range(partitions, count),
+        Assignor::RoundRobin => round_robin(partitions, count),
+    };
+    let stopped = if !assignor.is_eager() {
+        moved(current, &workers)
+    } else if count == current.len() {
+        BTreeSet::new()
+    } else {
+        (0..partitions).collect()
+    };
+    Prediction { workers, stopped }
+}
+
+fn range(partitions: i32, workers: usize) -> Vec<Vec<i32>> {
+    let total = usize::try_from(partitions).unwrap_or(0);
+    let mut numbers = 0..partitions;
+    (0..workers)
+        .map(|worker| numbers.by_ref().take(total / workers + usize::from(worker < total % workers)).collect())
+        .collect()
+}
+
+fn round_robin(partitions: i32, workers: usize) -> Vec<Vec<i32>> {
+    let mut dealt = vec![Vec::new(); workers];
+    for (partition, worker) in (0..partitions).zip((0..workers).cycle()) {
+        dealt[worker].push(partition);
+    }
+    dealt
+}
+
+/// Everybody keeps what they have; unowned partitions go to whoever has least; then the fullest give to the emptiest
+/// until no two differ by more than one.
+fn sticky(current: &[Vec<i32>], partitions: i32, workers: usize) -> Vec<Vec<i32>> {
+    let mut owned: Vec<Vec<i32>> = current.to_vec();
+    owned.sort_by_key(|partitions| std::cmp::Reverse(partitions.len()));
+    owned.truncate(workers);
+    owned.resize(workers, Vec::new());
+    let mut seen = BTreeSet::new();
+    for partitions_of_one in &mut owned {
+        partitions_of_one.retain(|partition| (0..partitions).contains(partition) && seen.insert(*partition));
+        partitions_of_one.sort_unstable();
+    }
+    for partition in (0..partitions).filter(|partition| !seen.contains(partition)) {
+        let least = emptiest(&owned);
+        owned[least].push(partition);
+    }
+    balance(&mut owned);
+    for partitions_of_one in &mut owned {
+        partitions_of_one.sort_unstable();
+    }
+    owned
+}
+
+fn balance(owned: &mut [Vec<i32>]) {
+    loop {
+        let (most, least) = (fullest(owned), emptiest(owned));
+        if owned[most].len() <= owned[least].len() + 1 {
+            return;
+        }
+        // librdkafka lists the candidates of the fullest worker from its lowest partition on.
+        let lowest = (0..owned[most].len()).min_by_key(|index| owned[most][*index]).unwrap_or(0);
+        let partition = owned[most].remove(lowest);
+        owned[least].push(partition);
+    }
+}
+
+fn fullest(owned: &[Vec<i32>]) -> usize {
+    // `max_by_key` would take the last of equals; the first keeps the prediction independent of how many follow.
+    (0..owned.len()).min_by_key(|worker| std::cmp::Reverse(owned[*worker].len())).unwrap_or(0)
+}
+
+fn emptiest(owned: &[Vec<i32>]) -> usize {
+    (0..owned.len()).min_by_key(|worker| owned[*worker].len()).unwrap_or(0)
+}
+
+/// Partitions that do not stay with the worker that has them now. The prediction lists workers by another order than
+/// `current`, hence the comparison by what they keep.
+fn moved(current: &[Vec<i32>], predicted: &[Vec<i32>]) -> BTreeSet<i32> {
+    let mut before: Vec<&Vec<i32>> = current.iter().collect();
+    before.sort_by_key(|partitions| std::cmp::Reverse(partitions.len()));
+    let owner: BTreeMap<i32, usize> = before
+        .iter()
+        .enumerate()
+        .flat_map(|(worker, partitions)| partitions.iter().map(move |p| (*p, worker)))
+        .collect();
+    let stays = |worker: usize, partition: &i32| owner.get(partition) == Some(&worker);
+    let moves = |(worker, partitions): (usize, &Vec<i32>)| {
+        partitions.iter().filter(move |partition| !stays(worker, partition)).copied().collect::<Vec<i32>>()
+    };
+    predicted.iter().enumerate().flat_map(moves).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sticky_workers(current: &[Vec<i32>], partitions: i32, replicas: i32) -> Prediction {
+        predict(Assignor::CooperativeSticky, current, partitions, replicas)
+    }
+
+    #[test]
+    fn growing_moves_only_what_must_move() {
+        let one = sticky_workers(&[vec![0, 1, 2, 3, 4, 5]], 6, 3);
+        assert_eq!(one.workers.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+        assert_eq!(one.stopped, BTreeSet::from([0, 1, 2, 3]));
+        let three = sticky_workers(&one.workers, 6, 6);
+        assert!(three.workers.iter().all(|partitions| partitions.len() == 1));
+        assert_eq!(three.stopped.len(), 3);
+    }
+
+    #[test]
+    fn shrinking_hands_out_only_what_the_leaving_had() {
+        let current = vec![vec![0], vec![1, 2], vec![3, 4]];
+        let two = sticky_workers(&current, 5, 2);
+        assert_eq!(two.workers, [vec![0, 1, 2], vec![3, 4]]);
+        assert_eq!(two.stopped, BTreeSet::from([0]));
+    }
+
+    #[test]
+    fn an_unchanged_number_moves_nothing() {
+        for assignor in [Assignor::CooperativeSticky, Assignor::Range, Assignor::RoundRobin] {
+            let current = predict(assignor, &[], 7, 3).workers;
+            let again = predict(assignor, &current, 7, 3);
+            assert_eq!(again.stopped, BTreeSet::new(), "{assignor:?}");
+            assert_eq!(again.workers.iter().map(Vec::len).collect::<BTreeSet<_>>(), BTreeSet::from([2, 3]));
+        }
+    }
+
+    #[test]
+    fn eager_assignors_stop_everybody_at_each_change() {
+        for assignor in [Assignor::Range, Assignor::RoundRobin] {
+            let current = predict(assignor, &[], 6, 2).workers;
+            assert_eq!(predict(assignor, &current, 6, 3).stopped.len(), 6);
+        }
+    }
+
+    #[test]
+    fn range_deals_blocks_and_round_robin_deals_in_turn() {
+        assert_eq!(range(5, 2), [vec![0, 1, 2], vec![3, 4]]);
+        assert_eq!(round_robin(5, 2), [vec![0, 2, 4], vec![1, 3]]);
+        assert_eq!(range(2, 3), [vec![0], vec![1], vec![]]);
+    }
+
+    #[test]
+    fn partitions_added_later_are_dealt_out_too() {
+        let more = sticky_workers(&[vec![0, 1], vec![2]], 6, 2);
+        assert_eq!(more.workers.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+        assert_eq!(more.stopped, BTreeSet::from([3, 4, 5]));
+    }
+}

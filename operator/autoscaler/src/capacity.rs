@@ -1,0 +1,180 @@
+//! What one worker can process, in records per second. The best source that has anything to say wins: reported busy
+//! time, then what workers with a standing backlog get through, then the policy's guess, then the most that was seen.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::decision::{Capacity, CapacitySource};
+use crate::track::KeepNewest;
+
+/// Busy-time samples older than this, seen from the newest, are forgotten: a store that became slower is believed in a
+/// quarter of it (the estimate is the first quartile), while an idle night forgets nothing.
+const BUSY_WINDOW: Duration = Duration::from_secs(120);
+
+/// Busy-time samples kept at most, so that a large group costs no more memory than a small one.
+const BUSY_SAMPLES: usize = 256;
+
+/// Below this part of busy time what is not measured (fetching, waiting) outweighs what is.
+const BUSY_ENOUGH: f64 = 0.1;
+
+/// Fewer records than this are too few to divide by.
+const RECORDS_ENOUGH: u64 = 10;
+
+/// A span of consumption is at least this long, and at least two commit gaps: polls see commits only with a delay.
+const SHORTEST_SPAN: Duration = Duration::from_secs(15);
+
+/// Samples of saturated workers that are kept.
+const SATURATED_SAMPLES: usize = 20;
+
+/// Busy time that promises this much more than saturated workers show is not believed: the store blocks outside it.
+const BUSY_OVER_SATURATED: f64 = 1.15;
+
+/// What one poll saw one worker do.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerSample {
+    pub(crate) id: String,
+    pub(crate) partitions: Vec<i32>,
+    /// Sum of the committed offsets; `None` if one of them is unknown or absent.
+    pub(crate) committed: Option<i64>,
+    /// Whether one of them moved at this poll.
+    pub(crate) moved: bool,
+    /// Unread records.
+    pub(crate) lag: i64,
+    /// Records per second that arrive for it.
+    pub(crate) arrival_rate: f64,
+    /// The longest commit gap of its partitions.
+    pub(crate) commit_gap: Duration,
+    /// Work reported since the last report, and over what time; `None` if it does not report.
+    pub(crate) work: Option<Work>,
+}
+
+/// A worker's own report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) records: u64,
+    pub(crate) busy: Duration,
+    pub(crate) over: Duration,
+}
+
+/// A stretch of time over which a worker's consumption is measured.
+#[derive(Debug, Clone)]
+struct Span {
+    since: Duration,
+    committed: i64,
+    partitions: Vec<i32>,
+    least_lag: i64,
+    most_arrivals: f64,
+}
+
+/// Everything learned about a worker's capacity under the present pod template.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CapacityEstimate {
+    busy: VecDeque<(Duration, f64)>,
+    saturated: VecDeque<f64>,
+    most_seen: Option<f64>,
+    spans: BTreeMap<String, Span>,
+}
+
+impl CapacityEstimate {
+    /// Takes over what a poll at `now` saw of every live worker.
+    pub(crate) fn update(&mut self, workers: &[WorkerSample], now: Duration) {
+        self.spans.retain(|id, _| workers.iter().any(|worker| worker.id == *id));
+        for worker in workers {
+            if let Some(work) = worker.work {
+                self.take_work(work, now);
+            }
+            self.take_consumption(worker, now);
+        }
+    }
+
+    /// The best estimate; `expected` is the policy's guess.
+    pub(crate) fn estimate(&self, expected: Option<f64>) -> Option<Capacity> {
+        let saturated = quantile(self.saturated.iter().copied(), 0.5);
+        let busy = quantile(self.busy.iter().map(|(_, rate)| *rate), 0.25);
+        let capacity = |rate, source| Some(Capacity { rate, source });
+        match (busy, saturated) {
+            (Some(busy), Some(saturated)) if busy > BUSY_OVER_SATURATED * saturated => {
+                capacity(saturated, CapacitySource::Saturated)
+            }
+            (Some(busy), _) => capacity(busy, CapacitySource::BusyTime),
+            (None, Some(saturated)) => capacity(saturated, CapacitySource::Saturated),
+            (None, None) => match (expected, self.most_seen) {
+                (Some(expected), seen) => capacity(expected.max(seen.unwrap_or(0.0)), CapacitySource::Expected),
+                (None, Some(seen)) => capacity(seen, CapacitySource::LowerBound),
+                (None, None) => None,
+            },
+        }
+    }
+
+    fn take_work(&mut self, work: Work, now: Duration) {
+        let (busy, over) = (work.busy.as_secs_f64(), work.over.as_secs_f64());
+        if work.records < RECORDS_ENOUGH || busy <= 0.0 || over <= 0.0 {
+            return;
+        }
+        let rate = work.records as f64 / busy;
+        if busy / over < BUSY_ENOUGH {
+            // Hardly busy: it can do more than it does, but how much more is only believed up to a tenfold.
+            self.saw(rate.min(work.records as f64 / over / BUSY_ENOUGH));
+            return;
+        }
+        self.busy.push_back((now, rate));
+        self.busy.keep_newest(BUSY_SAMPLES);
+        while self.busy.front().is_some_and(|(at, _)| now.saturating_sub(*at) > BUSY_WINDOW) {
+            self.busy.pop_front();
+        }
+    }
+
+    fn take_consumption(&mut self, worker: &WorkerSample, now: Duration) {
+        let Some(committed) = worker.committed else {
+            self.spans.remove(&worker.id);
+            return;
+        };
+        let begin = Span {
+            since: now,
+            committed,
+            partitions: worker.partitions.clone(),
+            least_lag: worker.lag,
+            most_arrivals: worker.arrival_rate,
+        };
+        let Some(span) = self.spans.get_mut(&worker.id) else {
+            // A span begins and ends with a commit: in between the worker's true position is unknown.
+            if worker.moved {
+                self.spans.insert(worker.id.clone(), begin);
+            }
+            return;
+        };
+        if span.partitions != worker.partitions || committed < span.committed {
+            self.spans.remove(&worker.id);
+            return;
+        }
+        span.least_lag = span.least_lag.min(worker.lag);
+        span.most_arrivals = span.most_arrivals.max(worker.arrival_rate);
+        let length = now.saturating_sub(span.since);
+        if !worker.moved || length < SHORTEST_SPAN.max(worker.commit_gap * 2) {
+            return;
+        }
+        let rate = (committed - span.committed) as f64 / length.as_secs_f64();
+        let in_flight = 3.0 * worker.commit_gap.as_secs_f64() * rate.max(span.most_arrivals);
+        let saturated = span.least_lag as f64 > in_flight;
+        *span = begin;
+        if rate > 0.0 {
+            self.saw(rate);
+        }
+        if saturated && rate > 0.0 {
+            self.saturated.push_back(rate);
+            self.saturated.keep_newest(SATURATED_SAMPLES);
+        }
+    }
+
+    fn saw(&mut self, rate: f64) {
+        self.most_seen = Some(self.most_seen.map_or(rate, |most| most.max(rate)));
+    }
+}
+
+/// The value below which the given part of the values lies; `None` without values.
+fn quantile(values: impl Iterator<Item = f64>, part: f64) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    values.get((last as f64 * part).floor() as usize).copied()
+}

@@ -1,0 +1,189 @@
+//! Which numbers of workers are worth considering, and what each would mean: in go the estimates and the present owners,
+//! out comes a [`Rung`] per number.
+//!
+//! With P partitions dealt out evenly the busiest of r workers has ⌈P/r⌉ of them, so all r between two values of ⌈P/k⌉
+//! carry no more than the lower one: only the ladder {⌈P/k⌉} is worth climbing.
+
+use std::time::Duration;
+
+use crate::assignor::{Prediction, predict};
+use crate::decision::Rung;
+use crate::policy::Assignor;
+
+/// Time from asking for a worker until it consumes. A constant until it is learned: scheduling, image start and the
+/// replay of its partitions took 5 to 15 s on a small cluster; too long only sees a little more backlog than will be.
+pub(crate) const START: Duration = Duration::from_secs(15);
+
+/// Time for which a moved partition stands still: two rounds of a cooperative rebalance.
+pub(crate) const REBALANCE: Duration = Duration::from_secs(4);
+
+/// What is known of the load.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    /// Records per second, per partition.
+    pub(crate) rates: Vec<f64>,
+    /// Records to catch up with, per partition.
+    pub(crate) backlogs: Vec<f64>,
+    /// The partitions of each present worker.
+    pub(crate) owners: Vec<Vec<i32>>,
+    pub(crate) assignor: Assignor,
+    /// Records per second of one worker.
+    pub(crate) capacity: f64,
+    pub(crate) drain_within: Duration,
+    /// The number of workers that was last asked for.
+    pub(crate) desired: i32,
+}
+
+/// {⌈P/k⌉: k = 1 …} and the two limits themselves, ascending.
+pub(crate) fn ladder(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
+    let mut rungs: Vec<i32> = (1..=partitions.max(1)).map(|k| (partitions.max(1) + k - 1) / k).collect();
+    rungs.extend([floor, ceiling]);
+    rungs.sort_unstable();
+    rungs.dedup();
+    rungs
+}
+
+impl Load {
+    /// What `replicas` workers would mean when no worker is to be busier than `utilization` of its capacity.
+    pub(crate) fn rung(&self, replicas: i32, utilization: f64) -> Rung {
+        let count = i32::try_from(self.rates.len()).unwrap_or(i32::MAX);
+        let prediction = predict(self.assignor, &self.owners, count, replicas);
+        let backlogs = self.backlogs_after(&prediction, replicas);
+        let drain_within = self.drain_within.as_secs_f64();
+        let mut rung = Rung {
+            replicas,
+            busiest_rate: 0.0,
+            busiest_partition: None,
+            drained_after: Some(Duration::ZERO),
+            strain: 0.0,
+            feasible: true,
+        };
+        for owned in &prediction.workers {
+            let rate = sum(&self.rates, owned);
+            let backlog = sum(&backlogs, owned);
+            if rate > rung.busiest_rate {
+                rung.busiest_rate = rate;
+                rung.busiest_partition = self.largest(owned);
+            }
+            rung.drained_after = rung.drained_after.and_then(|longest| Some(longest.max(self.drain(rate, backlog)?)));
+            let strain = rate + backlog / drain_within.max(1.0);
+            rung.strain = rung.strain.max(strain);
+            rung.feasible &= rate <= utilization * self.capacity && strain <= self.capacity;
+        }
+        rung
+    }
+
+    /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on as
+    /// they can; during the rebalance what moves stands still. (Where the whole consumption stopped for the start, as in
+    /// a stream job's restart, every arrival of that time would count.)
+    fn backlogs_after(&self, prediction: &Prediction, replicas: i32) -> Vec<f64> {
+        if replicas == self.desired {
+            return self.backlogs.clone();
+        }
+        let start = if replicas > self.desired { START } else { Duration::ZERO };
+        let growth = self.growth();
+        let after = |(partition, backlog): (usize, &f64)| {
+            let stands = i32::try_from(partition).is_ok_and(|number| prediction.stopped.contains(&number));
+            let standing = if stands { self.rates[partition] } else { growth[partition] };
+            backlog + growth[partition] * start.as_secs_f64() + standing * REBALANCE.as_secs_f64()
+        };
+        self.backlogs.iter().enumerate().map(after).collect()
+    }
+
+    /// Records per second by which each partition falls behind under its present owner.
+    fn growth(&self) -> Vec<f64> {
+        // A partition that nobody owns falls behind by all that arrives.
+        let mut growth = self.rates.clone();
+        for owned in &self.owners {
+            let rate = sum(&self.rates, owned);
+            let part = if rate > 0.0 { ((rate - self.capacity) / rate).max(0.0) } else { 0.0 };
+            for index in owned.iter().filter_map(|partition| usize::try_from(*partition).ok()) {
+                if let Some(grows) = growth.get_mut(index) {
+                    *grows = self.rates[index] * part;
+                }
+            }
+        }
+        growth
+    }
+
+    fn drain(&self, rate: f64, backlog: f64) -> Option<Duration> {
+        if backlog <= 0.0 {
+            return Some(Duration::ZERO);
+        }
+        let spare = self.capacity - rate;
+        // More than a day is as good as never, and larger quotients need not be representable.
+        (spare > 0.0 && backlog / spare < 86_400.0).then(|| Duration::from_secs_f64(backlog / spare))
+    }
+
+    fn largest(&self, owned: &[i32]) -> Option<i32> {
+        let rate = |partition: &i32| usize::try_from(*partition).ok().and_then(|index| self.rates.get(index)).copied();
+        owned.iter().copied().max_by(|a, b| rate(a).unwrap_or(0.0).total_cmp(&rate(b).unwrap_or(0.0)))
+    }
+}
+
+fn sum(values: &[f64], partitions: &[i32]) -> f64 {
+    partitions.iter().filter_map(|partition| values.get(usize::try_from(*partition).ok()?)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(rates: &[f64], capacity: f64) -> Load {
+        Load {
+            rates: rates.to_vec(),
+            backlogs: vec![0.0; rates.len()],
+            owners: vec![(0..rates.len() as i32).collect()],
+            assignor: Assignor::CooperativeSticky,
+            capacity,
+            drain_within: Duration::from_secs(60),
+            desired: 1,
+        }
+    }
+
+    #[test]
+    fn the_ladder_has_every_count_that_lowers_the_busiest_share() {
+        assert_eq!(ladder(6, 1, 6), [1, 2, 3, 6]);
+        assert_eq!(ladder(10, 1, 10), [1, 2, 3, 4, 5, 10]);
+        assert_eq!(ladder(24, 1, 24), [1, 2, 3, 4, 5, 6, 8, 12, 24]);
+        assert_eq!(ladder(6, 4, 5), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn the_busiest_worker_decides_not_the_mean() {
+        let mut load = load(&[90.0, 10.0, 10.0, 10.0], 140.0);
+        load.owners = vec![vec![0, 1], vec![2, 3]];
+        load.desired = 2;
+        let two = load.rung(2, 0.9);
+        assert_eq!((two.busiest_rate, two.busiest_partition, two.feasible), (100.0, Some(0), true));
+        assert!(!load.rung(2, 0.7).feasible);
+    }
+
+    #[test]
+    fn a_backlog_needs_spare_capacity_beyond_the_arrivals() {
+        let mut load = load(&[50.0; 2], 140.0);
+        load.backlogs = vec![1_000.0; 2];
+        let one = load.rung(1, 0.9);
+        assert_eq!((one.drained_after, one.feasible), (Some(Duration::from_secs(50)), true));
+        load.backlogs = vec![1_300.0; 2];
+        assert!(!load.rung(1, 0.9).feasible);
+    }
+
+    #[test]
+    fn while_workers_start_the_present_ones_go_on() {
+        let load = load(&[50.0; 6], 140.0);
+        let three = load.rung(3, 0.9);
+        assert!(three.feasible, "{three:?}");
+        // 300 arrive and 140 are processed for 15 s; then 4 of 6 partitions stand still for 4 s, the others grow on.
+        let backlog = 160.0 * 15.0 + 4.0 * 50.0 * 4.0 + 2.0 * (50.0 * 160.0 / 300.0) * 4.0;
+        let drained = three.drained_after.unwrap().as_secs_f64();
+        assert!(drained > backlog / 3.0 / 40.0 && drained < backlog / 3.0 / 40.0 * 1.1, "{drained}");
+    }
+
+    #[test]
+    fn a_worker_without_spare_capacity_never_drains() {
+        let mut load = load(&[150.0], 140.0);
+        load.backlogs = vec![10.0];
+        assert_eq!(load.rung(1, 0.9).drained_after, None);
+    }
+}

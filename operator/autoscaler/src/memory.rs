@@ -1,0 +1,210 @@
+//! What is remembered of one group from poll to poll, and how a poll is taken over: in goes an [`Observation`], out
+//! comes the [`LagReading`], and the estimates of arrivals and capacity are brought up to date.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::age::Age;
+use crate::arrival::Arrival;
+use crate::capacity::{CapacityEstimate, Work, WorkerSample};
+use crate::decision::Decision;
+use crate::lag::{Lag, LagReading, PartitionLag, Start, unread};
+use crate::observation::{Committed, Member, Observation, PartitionReading, Usage};
+use crate::policy::StartFrom;
+use crate::track::Track;
+use crate::trend::Trend;
+
+/// Everything known of one group from earlier polls. Starts empty; losing it costs a few polls of caution, no more.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    topic_id: String,
+    pub(crate) partition_count: i32,
+    pub(crate) tracks: BTreeMap<i32, Track>,
+    pub(crate) arrival: Arrival,
+    pub(crate) capacity: CapacityEstimate,
+    pub(crate) trend: Trend,
+    pub(crate) members: Option<Vec<Member>>,
+    pub(crate) stable: bool,
+    pub(crate) course: Course,
+}
+
+/// Where the decisions stand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Course {
+    pub(crate) template: Option<String>,
+    /// The number of workers at the last decision, to notice that it was changed.
+    pub(crate) desired: Option<i32>,
+    /// When it was changed, until the change has taken effect.
+    pub(crate) settling: Option<Duration>,
+    /// Polls in a row that found the present number too small.
+    pub(crate) exceeded: u32,
+    /// Since when the need has been lower, and the highest it was in that time.
+    pub(crate) lower: Option<(Duration, i32)>,
+    /// Whether the last poll asked for another one at once.
+    pub(crate) confirming: bool,
+    pub(crate) last: Option<Decision>,
+}
+
+impl Memory {
+    /// Takes over what a poll at `now` saw. `now` counts from any epoch, the same for all calls, and never falls.
+    pub fn observe(&mut self, seen: &Observation, start_from: StartFrom, now: Duration) -> LagReading {
+        if self.topic_id != seen.topic_id {
+            // Another incarnation of the topic: offsets, ends and rates of the old one mean nothing for it.
+            let course = std::mem::take(&mut self.course);
+            let capacity = std::mem::take(&mut self.capacity);
+            *self = Self { topic_id: seen.topic_id.clone(), course, capacity, ..Self::default() };
+        }
+        let known_before = self.partition_count;
+        // Partitions cannot be taken away: a lower count is a broker's stale view, and the rest counts as unread.
+        self.partition_count = known_before.max(seen.partition_count);
+        self.members.clone_from(&seen.members);
+        self.stable = seen.stable;
+        let readings: BTreeMap<i32, &PartitionReading> =
+            seen.partitions.iter().map(|reading| (reading.partition, reading)).collect();
+        let ends: Vec<(i32, i64)> =
+            seen.partitions.iter().filter_map(|reading| Some((reading.partition, reading.latest?))).collect();
+        self.arrival.update(&ends, now);
+        let progress = seen.partitions.iter().any(|reading| matches!(reading.committed, Committed::At(_)));
+        let partitions: Vec<PartitionLag> = (0..self.partition_count)
+            .map(|number| match readings.get(&number) {
+                Some(reading) => self.take_over(reading, start_from, progress, now),
+                None => unknown(number),
+            })
+            .collect();
+        self.measure_workers(&readings, now);
+        let added = if known_before > 0 { (known_before..self.partition_count).collect() } else { Vec::new() };
+        let reading = classify(Lag { partitions, added });
+        self.trend.push(now, reading.records());
+        reading
+    }
+
+    fn take_over(
+        &mut self,
+        reading: &PartitionReading,
+        from: StartFrom,
+        progress: bool,
+        now: Duration,
+    ) -> PartitionLag {
+        let Some(latest) = reading.latest else { return unknown(reading.partition) };
+        let live = self.members.as_ref().is_some_and(|members| !members.is_empty());
+        let track = self.tracks.entry(reading.partition).or_insert_with(|| Track::new(now, latest));
+        track.update(reading, now);
+        let start = Start { from, first_end: track.first_end, group_has_progress: progress };
+        let Some(unread) = unread(reading, start) else { return unknown(reading.partition) };
+        let markers = live && track.only_markers(unread.records, now);
+        let lag = if markers { 0 } else { unread.records };
+        track.lag = lag;
+        let age = if lag == 0 { Some(Age::Exactly(Duration::ZERO)) } else { track.ends.age_of(unread.from, now) };
+        PartitionLag {
+            partition: reading.partition,
+            lag: Some(lag),
+            age,
+            lost: unread.lost,
+            ahead_of_log: unread.ahead_of_log,
+        }
+    }
+
+    fn measure_workers(&mut self, readings: &BTreeMap<i32, &PartitionReading>, now: Duration) {
+        let Some(members) = self.members.clone() else { return };
+        let samples: Vec<WorkerSample> =
+            members.iter().map(|member| self.worker_sample(member, readings, now)).collect();
+        self.capacity.update(&samples, now);
+    }
+
+    fn worker_sample(
+        &mut self,
+        member: &Member,
+        readings: &BTreeMap<i32, &PartitionReading>,
+        now: Duration,
+    ) -> WorkerSample {
+        let mut sample = WorkerSample {
+            id: member.id.clone(),
+            partitions: member.partitions.clone(),
+            committed: (!member.partitions.is_empty()).then_some(0),
+            moved: false,
+            lag: 0,
+            arrival_rate: 0.0,
+            commit_gap: Duration::ZERO,
+            work: None,
+        };
+        for number in &member.partitions {
+            let reading = readings.get(number);
+            let track = self.tracks.get_mut(number).filter(|_| reading.is_some());
+            let (Some(track), Some(reading)) = (track, reading) else {
+                sample.committed = None;
+                continue;
+            };
+            sample.committed = match (sample.committed, reading.committed) {
+                (Some(sum), Committed::At(committed)) => Some(sum.saturating_add(committed)),
+                _ => None,
+            };
+            sample.moved |= track.committed_at == Some(now);
+            sample.lag = sample.lag.saturating_add(track.lag);
+            sample.arrival_rate += self.arrival.rate_of(*number);
+            sample.commit_gap = sample.commit_gap.max(track.commit_gap());
+            sample.work = add(sample.work, work_of(track, reading.usage, now));
+        }
+        sample
+    }
+
+    /// The backlog of a partition that is not merely a commit on its way: a healthy consumer that commits every `g`
+    /// seconds shows half of `g`'s arrivals on average.
+    pub(crate) fn backlog_of(&self, partition: i32) -> f64 {
+        let Some(track) = self.tracks.get(&partition) else { return 0.0 };
+        let allowance = self.arrival.rate_of(partition) * track.commit_gap().as_secs_f64() / 2.0;
+        (track.lag as f64 - allowance).max(0.0)
+    }
+
+    /// Whether a partition has more unread than a healthy consumer shows just before it commits.
+    pub(crate) fn is_behind(&self, partition: i32) -> bool {
+        self.tracks.get(&partition).is_some_and(|track| {
+            track.lag as f64 > 1.0 + self.arrival.rate_of(partition) * track.commit_gap().as_secs_f64()
+        })
+    }
+
+    /// The longest commit gap of any partition; `None` while no partition was seen to be committed twice.
+    pub(crate) fn commit_gap(&self) -> Option<Duration> {
+        self.tracks.values().filter_map(Track::known_commit_gap).max()
+    }
+}
+
+const fn unknown(partition: i32) -> PartitionLag {
+    PartitionLag { partition, lag: None, age: None, lost: 0, ahead_of_log: false }
+}
+
+fn classify(lag: Lag) -> LagReading {
+    let missing = lag.missing().len();
+    if missing == lag.partitions.len() {
+        LagReading::Unknown
+    } else if missing > 0 {
+        LagReading::Partial(lag)
+    } else {
+        LagReading::Known(lag)
+    }
+}
+
+/// The work reported for one partition since its last report.
+fn work_of(track: &mut Track, usage: Option<Usage>, now: Duration) -> Option<Work> {
+    let usage = usage?;
+    let before = track.usage;
+    match before {
+        Some((_, known)) if known == usage && track.lag > 0 => return None,
+        _ => track.usage = Some((now, usage)),
+    }
+    let (at, known) = before?;
+    // Falling figures are a new assignment, which counts from zero.
+    let records = usage.records.checked_sub(known.records).filter(|records| *records > 0)?;
+    let busy = Duration::from_micros(usage.busy_micros.checked_sub(known.busy_micros)?);
+    Some(Work { records, busy, over: now.saturating_sub(at) })
+}
+
+fn add(sum: Option<Work>, work: Option<Work>) -> Option<Work> {
+    match (sum, work) {
+        (Some(sum), Some(work)) => Some(Work {
+            records: sum.records + work.records,
+            busy: sum.busy + work.busy,
+            over: sum.over.max(work.over),
+        }),
+        (one, None) | (None, one) => one,
+    }
+}

@@ -1,0 +1,122 @@
+//! What is remembered of one partition from poll to poll.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::age::EndSamples;
+use crate::observation::{Committed, PartitionReading, Usage};
+
+/// Commit gaps kept per partition: enough for a median that one slow commit does not move.
+const GAPS: usize = 20;
+
+/// The commit gaps assumed while none was seen. Regular polls cannot tell shorter ones apart, and a consumer that has
+/// not committed for longer does not merely commit seldom.
+const SHORTEST_GAP: Duration = Duration::from_secs(5);
+const LONGEST_GAP: Duration = Duration::from_secs(60);
+
+/// A span that can hold nothing but transaction markers: the last transaction's commit marker, and one of an aborted one.
+const MARKERS: i64 = 2;
+
+/// How long such a span must lie untouched. Kafka's default `transaction.timeout.ms`: by then every transaction that
+/// could have put a record there has ended, and a live consumer would have read it.
+const MARKERS_AFTER: Duration = Duration::from_secs(60);
+
+/// One partition's memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Track {
+    pub(crate) ends: EndSamples,
+    /// The end of the log when the partition was first seen.
+    pub(crate) first_end: i64,
+    /// The end of the log at the last poll that knew it, and when that was.
+    pub(crate) end: i64,
+    pub(crate) end_at: Duration,
+    pub(crate) committed: Option<i64>,
+    /// The poll that saw the last commit.
+    pub(crate) committed_at: Option<Duration>,
+    /// The first look at the partition.
+    first_at: Option<Duration>,
+    /// Since when neither the end nor the commit has moved.
+    still_since: Duration,
+    gaps: VecDeque<Duration>,
+    pub(crate) usage: Option<(Duration, Usage)>,
+    /// The lag at the last poll that knew it.
+    pub(crate) lag: i64,
+}
+
+impl Track {
+    pub(crate) fn new(now: Duration, end: i64) -> Self {
+        Self {
+            ends: EndSamples::default(),
+            first_end: end,
+            end,
+            end_at: now,
+            committed: None,
+            committed_at: None,
+            first_at: None,
+            still_since: now,
+            gaps: VecDeque::new(),
+            usage: None,
+            lag: 0,
+        }
+    }
+
+    /// Takes a reading over whose end and commit are known. The arrival estimate is brought up to date before, since it
+    /// compares with the end remembered here.
+    pub(crate) fn update(&mut self, reading: &PartitionReading, now: Duration) {
+        let Some(latest) = reading.latest else { return };
+        let had_work = self.committed.is_some_and(|committed| committed < self.end);
+        if latest != self.end {
+            self.still_since = now;
+        }
+        if let Committed::At(committed) = reading.committed
+            && self.committed != Some(committed)
+        {
+            self.committed = Some(committed);
+            self.still_since = now;
+            // What is there at the first look was committed at any time before it.
+            if self.first_at.is_some() {
+                let before = self.committed_at.replace(now);
+                // A gap during which there was nothing to commit says nothing about how often the group commits.
+                self.gaps.extend(before.filter(|_| had_work).map(|before| now.saturating_sub(before)));
+                self.gaps.keep_newest(GAPS);
+            }
+        }
+        self.first_at.get_or_insert(now);
+        self.ends.push(now, latest);
+        self.end = latest;
+        self.end_at = now;
+    }
+
+    /// The median time between two commits, as far as polls can see it; `None` until two were seen.
+    pub(crate) fn known_commit_gap(&self) -> Option<Duration> {
+        let mut gaps: Vec<Duration> = self.gaps.iter().copied().collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
+    }
+
+    /// The same, or what is assumed until it is known: as long as one has been waited for already.
+    pub(crate) fn commit_gap(&self) -> Duration {
+        let waited_since = self.committed_at.or(self.first_at).unwrap_or(self.end_at);
+        let waited = self.end_at.saturating_sub(waited_since);
+        self.known_commit_gap().unwrap_or(waited.clamp(SHORTEST_GAP, LONGEST_GAP))
+    }
+
+    /// Whether `lag` records before the end can only be transaction markers, which no consumer ever commits past.
+    pub(crate) fn only_markers(&self, lag: i64, now: Duration) -> bool {
+        (1..=MARKERS).contains(&lag)
+            && self.committed.is_some()
+            && now.saturating_sub(self.still_since) >= MARKERS_AFTER
+    }
+}
+
+/// Keeping only the newest entries of a queue.
+pub(crate) trait KeepNewest {
+    fn keep_newest(&mut self, length: usize);
+}
+
+impl<T> KeepNewest for VecDeque<T> {
+    fn keep_newest(&mut self, length: usize) {
+        let surplus = self.len().saturating_sub(length);
+        self.drain(..surplus);
+    }
+}

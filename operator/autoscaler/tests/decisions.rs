@@ -1,0 +1,200 @@
+//! What a decision respects: limits, holds, partial knowledge, changes in progress; and how it explains itself.
+
+mod common;
+
+use std::time::Duration;
+
+use balancefleet_autoscaler::{
+    BlockedBy, Committed, Current, Hold, LagReading, Limit, Member, Memory, Observation, PartitionReading, Policy,
+    Reason, StartFrom, Usage, decide,
+};
+use common::{Settings, World};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn world(policy: Policy) -> World {
+    World::new(Settings::default(), policy)
+}
+
+#[test]
+fn the_maximum_is_never_passed_and_named_as_the_limit() {
+    let mut world = world(Policy { max_replicas: Some(2), ..Policy::default() });
+    world.run(100.0, secs(60));
+    world.run(600.0, secs(60));
+    let decision = world.last.expect("a decision");
+    assert_eq!((decision.replicas, decision.limited_by), (2, Some(Limit::MaxReplicas)));
+}
+
+#[test]
+fn more_than_the_partitions_is_never_asked_for_and_they_are_named_as_the_limit() {
+    let mut world = world(Policy { max_replicas: Some(50), ..Policy::default() });
+    world.run(100.0, secs(60));
+    world.run(1_200.0, secs(60));
+    let decision = world.last.expect("a decision");
+    assert_eq!((decision.replicas, decision.limited_by), (6, Some(Limit::Partitions)));
+}
+
+#[test]
+fn the_minimum_holds_at_night_and_is_named_as_the_limit() {
+    let mut world = world(Policy { min_replicas: 4, ..Policy::default() });
+    world.run(100.0, secs(120));
+    let decision = world.last.expect("a decision");
+    assert_eq!((decision.replicas, decision.limited_by), (4, Some(Limit::MinReplicas)));
+}
+
+#[test]
+fn a_limit_that_moves_is_followed_at_once() {
+    let mut world = world(Policy::default());
+    world.run(600.0, secs(90));
+    assert_eq!(world.desired(), 6);
+    world.policy.max_replicas = Some(3);
+    world.run(600.0, secs(6));
+    assert_eq!(world.desired(), 3);
+    assert_eq!(world.changes.last().unwrap().explanation, "6 → 3: 3 is the maximum");
+    world.policy = Policy { min_replicas: 5, ..Policy::default() };
+    world.run(600.0, secs(6));
+    assert_eq!(world.changes.last().unwrap().explanation, "3 → 5: 5 is the minimum");
+}
+
+#[test]
+fn a_held_group_is_left_alone_but_its_need_is_told() {
+    for (hold, reason) in
+        [(Hold::Pinned, Reason::Pinned), (Hold::Paused, Reason::Paused), (Hold::RollingUpdate, Reason::RollingUpdate)]
+    {
+        let mut world = world(Policy { expected_rate_per_replica: Some(140), ..Policy::default() });
+        world.run(100.0, secs(60));
+        world.current.hold = Some(hold);
+        world.run(600.0, secs(60));
+        let decision = world.last.expect("a decision");
+        assert_eq!((decision.replicas, decision.reason, decision.need), (1, reason, Some(6)));
+    }
+}
+
+#[test]
+fn a_dry_run_keeps_saying_what_it_would_do() {
+    let mut world = world(Policy::default());
+    world.run(100.0, secs(60));
+    world.dry_run = true;
+    for _ in 0..2 {
+        world.run(300.0, secs(7));
+        let decision = world.last.clone().expect("a decision");
+        assert_eq!((world.current.desired, decision.replicas, decision.reason), (1, 3, Reason::ArrivalRate));
+    }
+}
+
+#[test]
+fn one_hot_partition_is_given_a_worker_of_its_own_and_nothing_beyond() {
+    let settings = Settings { weights: vec![30.0, 1.0, 1.0, 1.0, 1.0, 1.0], ..Settings::default() };
+    let mut world = World::new(settings, Policy::default());
+    world.run(70.0, secs(60));
+    world.run(180.0, secs(120));
+    let decision = world.last.expect("a decision");
+    assert_eq!((decision.replicas, decision.limited_by), (6, Some(Limit::Partitions)), "{:#?}", world.changes);
+    assert!(world.changes[0].explanation.contains("partition 0's owner"), "{:?}", world.changes);
+}
+
+#[test]
+fn a_new_template_forgets_what_the_old_one_could_do() {
+    let mut world = world(Policy::default());
+    world.run(100.0, secs(60));
+    assert!(world.last.as_ref().unwrap().capacity.is_some());
+    world.current.template = "b".into();
+    world.settings.speed = 70.0;
+    world.run(100.0, secs(60));
+    let capacity = world.last.as_ref().unwrap().capacity.expect("a capacity");
+    assert!((capacity.rate - 70.0).abs() < 7.0, "{capacity:?}");
+}
+
+#[test]
+fn workers_that_became_slower_are_noticed_within_five_minutes() {
+    let mut world = world(Policy::default());
+    world.run(300.0, secs(120));
+    assert_eq!(world.desired(), 3);
+    world.settings.speed = 84.0;
+    world.run(300.0, secs(300));
+    assert_eq!(world.desired(), 6, "{:#?}", world.changes);
+    let capacity = world.last.as_ref().unwrap().capacity.expect("a capacity");
+    assert!((capacity.rate - 84.0).abs() < 8.4, "{capacity:?}");
+}
+
+/// Two partitions, one worker that has always done 100/s, 120 records per second; partition 1 unreadable or not.
+fn two_partitions(second: u64, blind: bool) -> Observation {
+    let at = i64::try_from(second * 60).unwrap();
+    let usage = Usage { records: second * 40, busy_micros: second * 400_000 };
+    let reading = |partition, latest| PartitionReading {
+        partition,
+        earliest: Some(0),
+        latest,
+        committed: Committed::At(at * 2 / 3),
+        usage: Some(usage),
+    };
+    Observation {
+        topic_id: "topic".into(),
+        partition_count: 2,
+        partitions: vec![reading(0, Some(at)), reading(1, (!blind).then_some(at))],
+        members: Some(vec![Member { id: "worker".into(), partitions: vec![0, 1] }]),
+        stable: true,
+    }
+}
+
+#[test]
+fn partial_lag_may_bring_workers_but_never_takes_any() {
+    let (mut memory, policy) = (Memory::default(), Policy::default());
+    let mut decide_at = |second: u64, blind: bool, desired: i32| {
+        let current = Current { desired, ..Current::default() };
+        let reading = memory.observe(&two_partitions(second, blind), StartFrom::Earliest, secs(second));
+        assert_eq!(matches!(reading, LagReading::Partial(_)), blind);
+        decide(&policy, &mut memory, &reading, &current, secs(second))
+    };
+    decide_at(0, false, 1);
+    decide_at(5, false, 1);
+    decide_at(10, true, 1);
+    let grown = decide_at(15, true, 1);
+    assert_eq!((grown.replicas, grown.reason), (2, Reason::ArrivalRate), "{grown:#?}");
+    for second in (20..200).step_by(5) {
+        let kept = decide_at(second, true, 2);
+        assert_eq!((kept.replicas, kept.blocked_by.is_some()), (2, true), "{kept:#?}");
+    }
+}
+
+#[test]
+fn an_unknown_poll_in_the_window_starts_it_anew() {
+    let mut world = world(Policy::default());
+    world.run(600.0, secs(90));
+    world.run(20.0, secs(25));
+    assert_eq!(world.last.as_ref().unwrap().blocked_by, Some(BlockedBy::DownWindow));
+    world.unreadable = true;
+    world.run(20.0, secs(6));
+    world.unreadable = false;
+    world.run(20.0, secs(20));
+    assert_eq!(world.desired(), 6, "{:#?}", world.changes);
+    world.run(20.0, secs(30));
+    assert_eq!(world.desired(), 1);
+}
+
+#[test]
+fn the_sentence_has_the_numbers_of_the_decision() {
+    let mut world = world(Policy::default());
+    world.run(100.0, secs(60));
+    let calm = world.last.as_ref().unwrap().explanation.clone();
+    assert!(calm.starts_with("1 kept: 10"), "{calm}");
+    assert!(
+        calm.ends_with(" records/s arrive, one worker does 126/s at 90 %, 1 is the first count that carries that"),
+        "{calm}"
+    );
+    world.run(500.0, secs(10));
+    let sentence = &world.changes[0].explanation;
+    let (numbers, choice) = sentence.rsplit_once("at 90 %, ").expect("a plan");
+    assert!(
+        numbers.starts_with("1 → 6: ") && numbers.contains(" records/s arrive, one worker does 126/s "),
+        "{numbers}"
+    );
+    assert!(choice.starts_with("6 is the first count that keeps partition "), "{choice}");
+    assert!(choice.contains("'s owner below capacity and drains ") && choice.ends_with(" s"), "{choice}");
+    world.run(500.0, secs(90));
+    world.run(20.0, secs(60));
+    let sentence = &world.changes.last().unwrap().explanation;
+    assert!(sentence.starts_with("6 → 1: ") && sentence.ends_with("1 has been enough for 30 s"), "{sentence}");
+}
