@@ -26,7 +26,7 @@ pub enum TopicError {
         /// The bootstrap servers.
         brokers: String,
         /// The client's error.
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// The topic does not exist.
     #[error("topic {0} does not exist")]
@@ -146,7 +146,8 @@ impl Topic {
     }
 
     fn error(&self, what: &str, source: KafkaError) -> TopicError {
-        TopicError::Kafka { what: format!("{what} of topic {}", self.name), brokers: self.brokers.clone(), source }
+        let what = format!("{what} of topic {}", self.name);
+        TopicError::Kafka { what, brokers: self.brokers.clone(), source: Box::new(source) }
     }
 }
 

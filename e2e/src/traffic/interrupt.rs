@@ -37,6 +37,11 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Does what a signal does.
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a signal came.
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Relaxed)

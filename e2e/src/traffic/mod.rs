@@ -1,11 +1,13 @@
 //! Sends a stream to a real broker at a set pace, and says exactly what was sent.
 
+mod background;
 mod interrupt;
 mod pace;
 mod progress;
 mod sender;
 mod topic;
 
+pub use background::Background;
 pub use interrupt::Interrupt;
 pub use pace::{Day, Pace, Phase};
 pub use progress::Progress;

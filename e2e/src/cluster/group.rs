@@ -1,0 +1,125 @@
+//! One `BalanceConsumerGroup` in the cluster: what its status, its columns and its pods say.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{ClusterError, Kubectl, Scenario, Worker, wait_until};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A line of `kubectl get`: column → value.
+pub type Line = BTreeMap<String, String>;
+
+/// An object that was applied.
+#[derive(Clone, Debug)]
+pub struct Group {
+    kubectl: Kubectl,
+    name: String,
+}
+
+impl Group {
+    /// Applies the manifest.
+    pub fn apply(scenario: &Scenario, manifest: &Value) -> Result<Self, ClusterError> {
+        scenario.kubectl().apply(manifest)?;
+        let name = manifest["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { kubectl: scenario.kubectl().clone(), name })
+    }
+
+    /// The whole object.
+    pub fn object(&self) -> Result<Value, ClusterError> {
+        self.kubectl.json(&["get", "bcg", &self.name])
+    }
+
+    /// Its status.
+    pub fn status(&self) -> Result<Value, ClusterError> {
+        Ok(self.object()?["status"].take())
+    }
+
+    /// A condition of its status.
+    pub fn condition(&self, kind: &str) -> Result<Value, ClusterError> {
+        let mut status = self.status()?;
+        let conditions = status["conditions"].as_array_mut();
+        let found =
+            conditions.and_then(|all| all.iter_mut().find(|condition| condition["type"] == kind).map(Value::take));
+        found.ok_or_else(|| ClusterError::Unexpected(format!("no condition {kind} in {status}")))
+    }
+
+    /// Waits for a condition of that status and reason; gives its message.
+    pub fn wait_for_condition(&self, kind: &str, status: &str, reason: &str) -> Result<String, ClusterError> {
+        wait_until(&format!("{}: {kind}={status} {reason}", self.name), MINUTE, || {
+            let condition = self.condition(kind)?;
+            if condition["status"] == status && condition["reason"] == reason {
+                return Ok(condition["message"].as_str().unwrap_or_default().to_owned());
+            }
+            Err(ClusterError::Unexpected(condition.to_string()))
+        })
+    }
+
+    /// `kubectl scale bcg/NAME --replicas=N`.
+    pub fn scale(&self, replicas: u32) -> Result<(), ClusterError> {
+        self.kubectl.run(&["scale", &format!("bcg/{}", self.name), &format!("--replicas={replicas}")]).map(drop)
+    }
+
+    /// A merge patch.
+    pub fn patch(&self, patch: &Value) -> Result<(), ClusterError> {
+        self.kubectl.run(&["patch", "bcg", &self.name, "--type=merge", "--patch", &patch.to_string()]).map(drop)
+    }
+
+    /// The line of `kubectl get bcg -o wide`.
+    pub fn columns(&self) -> Result<Line, ClusterError> {
+        let table = self.kubectl.run(&["get", "bcg", &self.name, "--output=wide"])?;
+        let mut lines = table.lines().map(|line| line.split_whitespace().map(str::to_owned));
+        let (Some(header), Some(values)) = (lines.next(), lines.next()) else {
+            return Err(ClusterError::Unexpected(format!("no table: {table}")));
+        };
+        Ok(header.zip(values).collect())
+    }
+
+    /// Its worker pods that are not on their way out, as JSON.
+    pub fn pods(&self) -> Result<Vec<Value>, ClusterError> {
+        let selector = format!("--selector=balancefleet.io/group={}", self.name);
+        let mut list = self.kubectl.json(&["get", "pods", &selector])?;
+        let mut pods = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        Ok(pods)
+    }
+
+    /// Its workers, by the names of their pods.
+    pub fn workers(&self) -> Result<Vec<Worker>, ClusterError> {
+        let pods = self.pods()?;
+        let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+        Ok(names.map(|name| Worker::new(&self.kubectl, name)).collect())
+    }
+
+    /// Waits until exactly so many workers share all partitions; gives them with what each has.
+    pub fn wait_for_assignment(
+        &self,
+        workers: usize,
+        partitions: u32,
+    ) -> Result<Vec<(Worker, Vec<u32>)>, ClusterError> {
+        let what = format!("{workers} workers of {} share {partitions} partitions", self.name);
+        wait_until(&what, MINUTE, || {
+            let assigned = self.assignment()?;
+            let mut all: Vec<u32> = assigned.iter().flat_map(|(_, partitions)| partitions.iter().copied()).collect();
+            all.sort_unstable();
+            if assigned.len() == workers && all.into_iter().eq(0..partitions) {
+                return Ok(assigned);
+            }
+            Err(ClusterError::Unexpected(format!("{assigned:?}")))
+        })
+    }
+
+    /// What each worker itself says it has.
+    pub fn assignment(&self) -> Result<Vec<(Worker, Vec<u32>)>, ClusterError> {
+        let of = |worker: Worker| worker.metrics().map(|metrics| (worker, metrics.assigned_partitions));
+        self.workers()?.into_iter().map(of).collect()
+    }
+
+    /// `GET` on the object's Service, through the API server.
+    pub fn get(&self, path: &str) -> Result<String, ClusterError> {
+        let namespace = self.kubectl.namespace();
+        self.kubectl.raw(&format!("/api/v1/namespaces/{namespace}/services/{}:8080/proxy{path}", self.name))
+    }
+}

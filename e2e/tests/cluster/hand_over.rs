@@ -1,0 +1,148 @@
+//! Workers that stop and workers that are killed, under traffic: the labs' second, fourth and sixth check.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use balancefleet_e2e::cluster::{ClusterError, Group, KAFKA_OUTSIDE, Scenario, Worker, kill_process, wait_until};
+use balancefleet_e2e::stream::{Settings, Stream};
+use balancefleet_e2e::traffic::Background;
+use serde_json::json;
+
+use crate::support::{Failure, Outcome, PARTITIONS, every_balance_is_right, scenario};
+
+/// The default of `spec.kafka.consumer.sessionTimeout`.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+const RATE: u32 = 100;
+
+/// Three pinned workers and traffic at the rate of a normal day.
+fn three_workers_under_traffic(scenario: &Scenario) -> Result<(Group, String, Background), Failure> {
+    let topic = scenario.create_topic("transactions", PARTITIONS)?;
+    let group = Group::apply(scenario, &scenario.manifest("fleet", &topic, json!({"replicas": 3})))?;
+    let traffic = Background::start(KAFKA_OUTSIDE, &topic, Stream::new(Settings::default()), RATE)?;
+    group.wait_for_assignment(3, PARTITIONS)?;
+    Ok((group, topic, traffic))
+}
+
+/// Waits until workers other than `gone` have all partitions; gives how long that took since `began`.
+fn wait_for_heirs(group: &Group, gone: &str, began: Instant) -> Result<Duration, Failure> {
+    wait_until("the partitions have other owners", Duration::from_secs(40), || {
+        let mut owned = BTreeSet::new();
+        for worker in group.workers()?.iter().filter(|worker| worker.pod() != gone) {
+            // A pod that is just starting or ending does not answer; the others count.
+            owned.extend(worker.metrics().map(|metrics| metrics.assigned_partitions).unwrap_or_default());
+        }
+        if owned.len() == PARTITIONS as usize { Ok(()) } else { Err(ClusterError::Unexpected(format!("{owned:?}"))) }
+    })?;
+    Ok(began.elapsed())
+}
+
+#[test]
+fn a_worker_that_is_stopped_hands_its_partitions_over_at_once_and_every_balance_stays_right() -> Outcome {
+    scenario("stop", |scenario| {
+        let (group, topic, traffic) = three_workers_under_traffic(scenario)?;
+        let leaver = group.workers()?.remove(0);
+        let logs = follow_logs(scenario, &leaver);
+        let began = Instant::now();
+        scenario.kubectl().run(&["delete", "pod", leaver.pod(), "--wait=false"])?;
+        let took = wait_for_heirs(&group, leaver.pod(), began)?;
+        assert!(took < SESSION_TIMEOUT / 2, "the hand-over took {took:?}: that of a worker that said nothing");
+
+        group.wait_for_assignment(3, PARTITIONS)?;
+        traffic.stop()?;
+        every_balance_is_right(scenario, &group, &topic)?;
+        let logs = logs.join().map_err(|_| "the thread that reads logs panicked")??;
+        for line in [
+            "Subscribed to topic",
+            "Partitions ASSIGNED: [",
+            "Offsets committed before revocation",
+            "Partitions REVOKED: [",
+        ] {
+            assert!(logs.contains(line), "no {line:?} in the log of the worker that left:\n{logs}");
+        }
+        Ok(())
+    })
+}
+
+/// Reads a pod's log to its end: it is gone once the pod is.
+fn follow_logs(scenario: &Scenario, worker: &Worker) -> thread::JoinHandle<Result<String, ClusterError>> {
+    let (kubectl, pod) = (scenario.kubectl().clone(), worker.pod().to_owned());
+    thread::spawn(move || kubectl.run(&["logs", "--follow", &pod]))
+}
+
+#[test]
+fn the_history_of_the_workers_that_stay_shows_what_moved_and_nothing_else_moved() -> Outcome {
+    scenario("history", |scenario| {
+        let (group, topic, traffic) = three_workers_under_traffic(scenario)?;
+        let before = group.wait_for_assignment(3, PARTITIONS)?;
+        group.scale(2)?;
+        let after = group.wait_for_assignment(2, PARTITIONS)?;
+        traffic.stop()?;
+        every_balance_is_right(scenario, &group, &topic)?;
+        for (worker, partitions) in &after {
+            let kept = before.iter().find(|(old, _)| old.pod() == worker.pod()).map(|(_, kept)| kept.clone());
+            let kept = kept.ok_or("a worker that was not there before")?;
+            // Cooperative-sticky: what a worker had it kept, and what came is one event.
+            assert!(kept.iter().all(|partition| partitions.contains(partition)), "{kept:?} → {partitions:?}");
+            let newest = worker.history()?.remove(0);
+            let gained: Vec<_> = partitions.iter().copied().filter(|partition| !kept.contains(partition)).collect();
+            assert_eq!((newest.event_type.as_str(), newest.partitions), ("Assigned", gained));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_killed_process_shows_as_lag_until_its_session_ends_and_every_balance_stays_right() -> Outcome {
+    scenario("kill", |scenario| {
+        let (group, topic, traffic) = three_workers_under_traffic(scenario)?;
+        let victim = group.workers()?.remove(0);
+        let began = Instant::now();
+        kill_process(&victim.object()?)?;
+        let (mut highest, mut shown) = (0, 0);
+        let took = wait_until("the partitions have owners and no lag", Duration::from_secs(60), || {
+            let lag = lag(scenario, &topic)?;
+            highest = highest.max(lag);
+            shown = shown.max(group.status()?["lag"].as_i64().unwrap_or_default());
+            let restarted = victim.object()?["status"]["containerStatuses"][0]["restartCount"] == 1;
+            if restarted && highest > i64::from(RATE) && lag < i64::from(RATE) {
+                return Ok(began.elapsed());
+            }
+            Err(Failure::from(format!("lag {lag}, highest {highest}, restarted {restarted}")))
+        })?;
+        // A third of the traffic waits for about the session timeout: some 330 records.
+        assert!((150..1_500).contains(&highest), "the lag rose to {highest}");
+        assert!(shown > 0, "the status never showed the lag, which rose to {highest}");
+        assert!(took < 2 * SESSION_TIMEOUT + Duration::from_secs(5), "the partitions came back after {took:?}");
+        group.wait_for_assignment(3, PARTITIONS)?;
+        traffic.stop()?;
+        every_balance_is_right(scenario, &group, &topic)?;
+        wait_until("the lag in the status is gone", Duration::from_secs(60), || {
+            let status = group.status()?;
+            if status["lag"] == 0 { Ok(()) } else { Err(ClusterError::Unexpected(status.to_string())) }
+        })?;
+        Ok(())
+    })
+}
+
+fn lag(scenario: &Scenario, topic: &str) -> Result<i64, Failure> {
+    let read = scenario.topic(topic);
+    let (committed, ends) = (read.committed(&scenario.unique("fleet"))?, read.ends()?);
+    Ok(ends.iter().map(|(partition, end)| end - committed.get(partition).copied().unwrap_or(0)).sum())
+}
+
+#[test]
+fn a_pod_deleted_without_grace_loses_and_doubles_nothing() -> Outcome {
+    scenario("force", |scenario| {
+        let (group, topic, traffic) = three_workers_under_traffic(scenario)?;
+        let victim = group.workers()?.remove(0);
+        let began = Instant::now();
+        scenario.kubectl().run(&["delete", "pod", victim.pod(), "--grace-period=0", "--force"])?;
+        let took = wait_for_heirs(&group, victim.pod(), began)?;
+        assert!(took < 2 * SESSION_TIMEOUT, "the hand-over took {took:?}");
+        group.wait_for_assignment(3, PARTITIONS)?;
+        traffic.stop()?;
+        every_balance_is_right(scenario, &group, &topic)?;
+        Ok(())
+    })
+}
