@@ -19,8 +19,7 @@ collect() {
   binaries+=("$CARGO_TARGET_DIR/release/$3")
 }
 each_image collect
-progress "building the binaries"
-cargo build --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" "${arguments[@]}" >&2
+quietly "building the binaries" cargo build --release --locked --manifest-path "$e2e/../Cargo.toml" "${arguments[@]}"
 
 root=$("$here/runtime-root.sh" "${binaries[@]}")
 context=$(mktemp -d "$cache/images.XXXXXX")

@@ -14,7 +14,8 @@ IMAGE=balancefleet/kafka:4.1.0
 # A shell for the entrypoint and kubectl exec; the rest is the runtime.
 PACKAGES=(openjdk-17-jre-headless dash coreutils)
 
-content=$(content_hash "$here/image" "$here/image.sh" "$here/pom.xml" "$here/log4j2.properties" "$here/log4j2-cli.properties")
+content=$(content_hash "$here/image" "$here/image.sh" "$here/pom.xml" "$here/log4j2.properties" "$here/log4j2-cli.properties" \
+  "$e2e/scripts/debian-root.sh")
 [[ $(docker image inspect --format '{{index .Config.Labels "content"}}' "$IMAGE" 2>/dev/null) != "$content" ]] || exit 0
 
 libs=$("$here/jars.sh")

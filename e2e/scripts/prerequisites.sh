@@ -41,6 +41,7 @@ need_rust() {
   need pkg-config has pkg-config
   need libssl-dev pkg-config --exists openssl
   need zlib1g-dev pkg-config --exists zlib
+  need shellcheck has shellcheck
 }
 need_go() {
   has go || complaints+=("go is missing: install Go $GO or newer")
@@ -104,13 +105,14 @@ for part; do
   "need_$part"
 done
 
+# First what only a person can mend, before minutes go into the rest.
+if [[ ${#complaints[@]} -gt 0 ]]; then
+  printf 'error: %s\n' "${complaints[@]}" | sort -u >&2
+  exit 1
+fi
 if [[ ${#packages[@]} -gt 0 ]]; then
   mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
   has apt-get || fail "missing, by their Debian names: ${packages[*]}" "install them with your system's package manager"
   [[ $EUID -eq 0 ]] || fail "missing: ${packages[*]}" "sudo apt-get install --no-install-recommends ${packages[*]}"
   install_packages
-fi
-if [[ ${#complaints[@]} -gt 0 ]]; then
-  printf 'error: %s\n' "${complaints[@]}" >&2
-  exit 1
 fi
