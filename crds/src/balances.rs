@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema;
+
 /// What a worker does with a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
@@ -31,7 +33,7 @@ pub struct Balances {
     /// Decimal places per currency, over the ISO 4217 table, for example `XYZ: 3`. At most 64. It cannot change: the
     /// same digits would be worth something else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64), inner(range(min = 0, max = 18)))]
+    #[schemars(schema_with = "schema::minor_units")]
     pub minor_units: BTreeMap<String, i32>,
 }
 

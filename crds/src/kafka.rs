@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
+use crate::schema;
 
 /// Which topic of which Kafka cluster is read, as which consumer group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +35,7 @@ pub struct KafkaSpec {
     /// `client.dns.lookup: use_all_dns_ips`. Settings that exact balances depend on, that have a field of their own,
     /// or that carry a secret are refused by name. At most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 1024)))]
+    #[schemars(schema_with = "schema::client_settings")]
     pub extra_config: BTreeMap<String, String>,
 }
 

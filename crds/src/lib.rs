@@ -11,6 +11,8 @@ pub mod duration;
 pub mod group;
 pub mod kafka;
 pub mod reasons;
+pub mod reserved;
+pub mod rules;
 pub mod scaling;
 mod schema;
 pub mod status;

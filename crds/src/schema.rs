@@ -7,6 +7,36 @@ pub(crate) fn word(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": 64 })
 }
 
+/// A map to texts of at most `max_length` characters.
+fn texts(max_properties: u32, max_length: u32) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": max_properties,
+        "additionalProperties": { "type": "string", "maxLength": max_length },
+    })
+}
+
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    texts(32, 63)
+}
+
+pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    texts(32, 4096)
+}
+
+pub(crate) fn client_settings(_: &mut SchemaGenerator) -> Schema {
+    texts(32, 1024)
+}
+
+/// More decimal places than 18 leave too few digits of the 128-bit amounts for the sum of a ledger.
+pub(crate) fn minor_units(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "integer", "format": "int32", "minimum": 0, "maximum": 18 },
+    })
+}
+
 /// The list of conditions: one per type, with the limits Kubernetes itself sets, so that server-side apply merges by type.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

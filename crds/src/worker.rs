@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 use crate::kafka::SecretRef;
+use crate::schema;
 
 /// The worker pods. Whatever is not said here is chosen by the operator, with restricted security settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +31,7 @@ pub struct Worker {
     pub resources: Option<Resources>,
     /// Labels a node must have. At most 32.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
+    #[schemars(schema_with = "schema::labels")]
     pub node_selector: BTreeMap<String, String>,
     /// Taints the workers put up with, as in a pod. At most 32.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -53,11 +54,11 @@ pub struct Worker {
     pub service_account_name: Option<String>,
     /// Further annotations of the pods. At most 32.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 4096)))]
+    #[schemars(schema_with = "schema::annotations")]
     pub pod_annotations: BTreeMap<String, String>,
     /// Further labels of the pods. Those the operator selects by are refused. At most 32.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
+    #[schemars(schema_with = "schema::labels")]
     pub pod_labels: BTreeMap<String, String>,
     /// Time a worker has to hand over its partitions before it is killed. Whole seconds, rounded up. Default 30s, at least 5s.
     pub termination_grace_period: Duration,

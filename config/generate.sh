@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Writes everything in config/ and charts/ that is generated: the custom resource definition from the types of crds/,
+# and the kustomize manifests from the chart.
+#
+#   config/generate.sh            writes
+#   config/generate.sh --check    writes nothing; shows what differs from what is committed and fails if anything does
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/e2e/scripts/lib.sh"
+usage_when_asked "$@"
+eval "$("$root/e2e/cluster/env.sh")"
+has helm || fail "helm is missing" "e2e/cluster/tools.sh helm"
+
+mode=${1:-write}
+[[ $mode == write || $mode == --check ]] || fail "unknown argument $mode" "config/generate.sh --help"
+out=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-generate.XXXXXX")
+trap 'rm -rf "$out"' EXIT
+
+mkdir -p "$out"/config/{crd,rbac,manager} "$out/charts/balancefleet-crds/files"
+cargo run --quiet --release --manifest-path "$root/Cargo.toml" --package balancefleet-crds --bin crdgen \
+  >"$out/config/crd/balanceconsumergroups.yaml"
+cp "$out/config/crd/balanceconsumergroups.yaml" "$out/charts/balancefleet-crds/files/"
+
+# render TEMPLATE FILE: one template of the chart with its default values, without what is true under Helm only.
+render() {
+  {
+    echo "# Generated from charts/balancefleet/$1: do not edit, run \`make generate\`."
+    helm template balancefleet "$root/charts/balancefleet" --namespace balancefleet-system --show-only "$1" |
+      sed -e '/^# Source: /d' -e '/helm\.sh\/chart:/d' -e '/app\.kubernetes\.io\/managed-by: Helm$/d' | sed -e '1{/^---$/d}'
+  } >"$out/config/$2"
+}
+render templates/serviceaccount.yaml rbac/serviceaccount.yaml
+render templates/rbac.yaml rbac/operator.yaml
+render templates/user-roles.yaml rbac/users.yaml
+render templates/deployment.yaml manager/deployment.yaml
+render templates/service.yaml manager/service.yaml
+
+status=0
+while read -r file; do
+  if [[ $mode == --check ]]; then
+    diff -u --label "committed/$file" --label "generated/$file" "$root/$file" "$out/$file" || status=1
+  else
+    cmp -s "$out/$file" "$root/$file" || { cp "$out/$file" "$root/$file" && progress "wrote $file"; }
+  fi
+done < <(cd "$out" && find . -type f -printf '%P\n' | LC_ALL=C sort)
+[[ $status == 0 ]] || fail "generated files differ from what is committed" "make generate, and commit the result"

@@ -1,0 +1,98 @@
+//! Names that the operator sets itself, so that an object may not.
+
+/// A group of librdkafka keys that `spec.kafka.extraConfig` refuses for one reason.
+pub struct ReservedKeys {
+    /// Why, and what to do instead.
+    pub because: &'static str,
+    /// Whole keys.
+    pub keys: &'static [&'static str],
+    /// Beginnings of keys.
+    pub prefixes: &'static [&'static str],
+}
+
+/// The refused librdkafka keys. Keys with an underscore (callbacks) are refused by their form already.
+pub const CONFIG_KEYS: [ReservedKeys; 3] = [
+    ReservedKeys {
+        because: "spec.kafka has a field for this, see kubectl explain bcg.spec.kafka",
+        keys: &[
+            "auto.offset.reset",
+            "bootstrap.servers",
+            "client.id",
+            "group.id",
+            "heartbeat.interval.ms",
+            "max.poll.interval.ms",
+            "metadata.broker.list",
+            "partition.assignment.strategy",
+            "security.protocol",
+            "session.timeout.ms",
+        ],
+        prefixes: &[],
+    },
+    ReservedKeys {
+        because: "login and encryption belong into kafka.tls and kafka.sasl, with their secrets in Secrets",
+        keys: &[],
+        prefixes: &["sasl.", "ssl.", "enable.sasl.", "enable.ssl.", "https."],
+    },
+    ReservedKeys {
+        because: "the worker sets this itself, since exact balances or its deadlines depend on it",
+        keys: &[
+            "acks",
+            "allow.auto.create.topics",
+            "auto.commit.enable",
+            "auto.commit.interval.ms",
+            "broker.version.fallback",
+            "builtin.features",
+            "client.rack",
+            "delivery.report.only.error",
+            "delivery.timeout.ms",
+            "enable.auto.commit",
+            "enable.auto.offset.store",
+            "enable.gapless.guarantee",
+            "enable.idempotence",
+            "enable.partition.eof",
+            "fetch.max.bytes",
+            "fetch.message.max.bytes",
+            "fetch.queue.backoff.ms",
+            "fetch.wait.max.ms",
+            "group.instance.id",
+            "group.protocol",
+            "group.protocol.type",
+            "group.remote.assignor",
+            "interceptors",
+            "internal.termination.signal",
+            "isolation.level",
+            "log.queue",
+            "max.in.flight",
+            "max.in.flight.requests.per.connection",
+            "max.partition.fetch.bytes",
+            "message.send.max.retries",
+            "message.timeout.ms",
+            "opaque",
+            "partitioner",
+            "plugin.library.paths",
+            "queued.max.messages.kbytes",
+            "queuing.strategy",
+            "request.required.acks",
+            "request.timeout.ms",
+            "retries",
+            "socket.timeout.ms",
+            "topic.metadata.refresh.interval.ms",
+            "transaction.timeout.ms",
+            "transactional.id",
+        ],
+        prefixes: &["api.version.", "consume.callback.", "offset.store."],
+    },
+];
+
+/// Beginnings of environment names that `spec.worker.env` refuses.
+pub const ENV_PREFIXES: [&str; 5] = ["KAFKA_", "Kafka__", "BALANCE_", "WORKER_", "API_"];
+/// Environment names that `spec.worker.env` refuses.
+pub const ENV_NAMES: [&str; 6] =
+    ["ASPNETCORE_URLS", "HTTP_ADDRESS", "LOG_FORMAT", "POD_NAME", "POD_UID", "SIMULATED_WORK"];
+
+/// Labels that the operator selects and finds pods by.
+pub const LABELS: [&str; 3] = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/name"];
+/// The annotation by which the operator says which pod leaves first.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// Beginning of labels and annotations that are the operator's own.
+pub const OWN_PREFIX: &str = "balancefleet.io/";
