@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# The whole product at work: a kind cluster, a real Kafka, the operator, one BalanceConsumerGroup with six partitions,
+# and a day of e-banking traffic. Ends with all balances checked.
+#
+#   e2e/demo/demo.sh [ARGUMENT OF traffic day…]      for example: --black-friday 60s
+#
+# Ctrl-C ends the traffic cleanly; everything else stays up. Away with it: make demo-down.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../scripts/lib.sh"
+usage_when_asked "$@"
+
+namespace=demo group=balance-service topic=banking.transactions api=http://127.0.0.1:18080
+traffic=$CARGO_TARGET_DIR/release/traffic verify=$CARGO_TARGET_DIR/release/verify
+log=$cache/run/demo-traffic.log
+kube() { kubectl --namespace "$namespace" "$@"; }
+status() { kube get bcg "$group" -o "jsonpath={.status.$1}" 2>/dev/null || true; }
+
+prepare() {
+  "$e2e/cluster/up.sh" >/dev/null
+  eval "$("$e2e/cluster/env.sh")"
+  "$here/install.sh"
+  cargo build --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" --package balancefleet-e2e --bins >&2
+  mkdir -p "$(dirname "$log")"
+}
+
+# The topic first: a group whose topic does not exist says so, and looks again only after a while.
+apply_group() {
+  "$traffic" produce --count 0 --topic "$topic" --partitions 6 >/dev/null 2>"$log" ||
+    fail "the topic was not created: $(tail -n 1 "$log")" "e2e/kafka/deploy.sh"
+  kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+  kube apply -f "$here/api-service.yaml" -f "$e2e/../config/samples/demo.yaml" >/dev/null
+  renew_workers
+  kube wait "bcg/$group" --for=condition=Ready --timeout=120s >/dev/null ||
+    fail "the group did not become ready: $(status 'conditions[?(@.type=="Ready")].message')" "kubectl describe bcg -n $namespace"
+  progress "the group is ready: $(status partitions) partitions, $(status readyReplicas) worker(s)"
+}
+
+# The tag of the worker's image stays "dev": pods of an earlier build are replaced when there is a newer one.
+renew_workers() {
+  local image former
+  image=$(docker image inspect --format '{{.Id}}' balancefleet/worker:dev)
+  former=$(kube get bcg "$group" -o "jsonpath={.metadata.annotations.demo-worker-image}")
+  [[ $former != "$image" ]] || return 0
+  kube annotate bcg "$group" "demo-worker-image=$image" --overwrite >/dev/null
+  [[ -n $former ]] || return 0
+  progress "replacing workers of an earlier build"
+  kube rollout restart "deployment/$group" >/dev/null
+  kube rollout status "deployment/$group" --timeout=180s >/dev/null
+}
+
+# The terminal shows kubectl's own watch; between its lines the traffic says which time of the day it is.
+run_day() {
+  local status=0
+  trap 'interrupted=yes' INT TERM
+  "$traffic" day --topic "$topic" --customers 2000 --skew 0.5 --run-id "$(date +%s)" --seed "$(date +%s)" \
+    --first-timestamp "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$@" 2>"$log" &
+  traffic_pid=$!
+  kube get bcg "$group" --watch 2>/dev/null &
+  watch_pid=$!
+  wait "$traffic_pid" || status=$?
+  # A wait that a signal interrupted says nothing about the child: it gets the signal too and is waited for.
+  while kill -0 "$traffic_pid" 2>/dev/null; do
+    kill -INT "$traffic_pid" 2>/dev/null || true
+    status=0
+    wait "$traffic_pid" || status=$?
+  done
+  ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
+}
+
+has_come_back() { [[ -n ${interrupted:-} || ($(status replicas) == 1 && $(status lag) == 0) ]]; }
+
+stop_watch() {
+  [[ -z ${watch_pid:-} ]] || kill "$watch_pid" 2>/dev/null || true
+  [[ -z ${traffic_pid:-} ]] || kill -INT "$traffic_pid" 2>/dev/null || true
+}
+
+print_what_next() {
+  cat <<END
+
+API      $api/api/Balance/balances
+Swagger  $api/swagger
+Metrics  $api/metrics
+
+  eval "\$(e2e/cluster/env.sh)"                    kubectl, helm and docker for this cluster
+  kubectl get bcg -n $namespace -o wide                 state, members, reason
+  kubectl describe bcg -n $namespace $group   every decision with its numbers
+  kubectl scale bcg/$group -n $namespace --replicas=4
+  kubectl patch bcg $group -n $namespace --type=merge -p '{"spec":{"replicas":null}}'
+  kubectl logs -n balancefleet-system deployment/balancefleet-operator
+
+Again: make demo      Stop: make demo-down
+END
+}
+
+prepare
+apply_group
+trap stop_watch EXIT
+progress "a day of traffic: its figures are in $log"
+run_day "$@"
+wait_until 60 has_come_back || progress "the fleet has not come back to one worker yet"
+stop_watch
+trap - EXIT
+[[ -z ${interrupted:-} ]] || { print_what_next; exit 130; }
+"$verify" --api "$api" --topic "$topic" --patience 60s 2>>"$log" || fail "balances could not be confirmed" "$verify --api $api"
+print_what_next
+progress "done"
