@@ -78,7 +78,12 @@ impl Scenario {
             &["get", "pods,deployments,services,endpointslices,poddisruptionbudgets", "--output=wide"],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["logs", "--selector=app.kubernetes.io/name=balance-worker", "--tail=60", "--prefix"],
-            &["logs", "--namespace=balancefleet-system", "--selector=app.kubernetes.io/name=balancefleet-operator", "--tail=60"],
+            &[
+                "logs",
+                "--namespace=balancefleet-system",
+                "--selector=app.kubernetes.io/name=balancefleet-operator",
+                "--tail=60",
+            ],
         ];
         for view in views {
             let shown = self.kubectl.run(view).unwrap_or_else(|error| error.to_string());
