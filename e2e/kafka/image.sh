@@ -25,4 +25,6 @@ trap 'rm -rf "$context"' EXIT
 cp "$here"/image/* "$here"/log4j2*.properties "$context/"
 ln "$root" "$context/root.tar"
 cp -rl "$libs" "$context/libs"
+former=$(docker image inspect --format '{{.Id}}' "$IMAGE" 2>/dev/null || true)
 quietly "building $IMAGE" docker build --quiet --label "content=$content" --tag "$IMAGE" "$context"
+[[ -z $former ]] || docker image rm "$former" >/dev/null 2>&1 || true
