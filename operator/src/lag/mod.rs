@@ -5,6 +5,9 @@
 //! does not answer stops nobody else's groups. Nobody who asks for a snapshot ever waits for Kafka.
 
 mod book;
+mod cluster;
+mod group;
+mod read;
 mod snapshot;
 mod wake;
 mod watch;
