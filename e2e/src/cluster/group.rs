@@ -70,11 +70,7 @@ impl Group {
     /// The line of `kubectl get bcg -o wide`.
     pub fn columns(&self) -> Result<Line, ClusterError> {
         let table = self.kubectl.run(&["get", "bcg", &self.name, "--output=wide"])?;
-        let mut lines = table.lines().map(|line| line.split_whitespace().map(str::to_owned));
-        let (Some(header), Some(values)) = (lines.next(), lines.next()) else {
-            return Err(ClusterError::Unexpected(format!("no table: {table}")));
-        };
-        Ok(header.zip(values).collect())
+        columns(&table).ok_or_else(|| ClusterError::Unexpected(format!("no table: {table}")))
     }
 
     /// Its worker pods that are not on their way out, as JSON.
@@ -121,5 +117,30 @@ impl Group {
     pub fn get(&self, path: &str) -> Result<String, ClusterError> {
         let namespace = self.kubectl.namespace();
         self.kubectl.raw(&format!("/api/v1/namespaces/{namespace}/services/{}:8080/proxy{path}", self.name))
+    }
+}
+
+/// A cell stands below its header; an unknown one is empty, so that words alone would not tell which is which.
+fn columns(table: &str) -> Option<Line> {
+    let mut lines = table.lines();
+    let (header, values) = (lines.next()?, lines.next()?);
+    let begins = |at: usize| !header[at..].starts_with(' ') && (at == 0 || header[..at].ends_with(' '));
+    let starts: Vec<usize> = (0..header.len()).filter(|at| header.is_char_boundary(*at) && begins(*at)).collect();
+    let cell = |line: &str, column: usize| {
+        let end = starts.get(column + 1).copied().unwrap_or(line.len()).min(line.len());
+        line.get(starts[column]..end).unwrap_or_default().trim().to_owned()
+    };
+    Some((0..starts.len()).map(|column| (cell(header, column), cell(values, column))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_cell_does_not_shift_the_others() {
+        let line = columns("NAME    LAG   BEHIND   SCALING\nfleet   600            Auto\n").unwrap();
+        let expected = [("NAME", "fleet"), ("LAG", "600"), ("BEHIND", ""), ("SCALING", "Auto")];
+        assert_eq!(line, expected.map(|(column, value)| (column.to_owned(), value.to_owned())).into());
     }
 }
