@@ -39,6 +39,6 @@ bring_up() {
   cluster_is_healthy || fail "the cluster was created but its API does not answer" "docker logs $CLUSTER-control-plane"
 }
 
-cluster_is_healthy || alone bring_up
+if ! cluster_is_healthy; then alone bring_up; fi
 progress "the cluster is up; to use it: eval \"\$(e2e/cluster/env.sh)\""
 "$here/env.sh"

@@ -26,17 +26,18 @@ packages() {
 # Files only: no maintainer script runs, so what two of them would do is done here.
 fill() {
   local root=$1 package
-  cd "$(mktemp -d "$cache/debs.XXXXXX")"
+  mkdir "$root/debs"
+  cd "$root/debs"
   # Lists that are old name packages that are gone.
-  apt-get download -q "${wanted[@]}" || { apt-get update -q && apt-get download -q "${wanted[@]}"; } || return
+  apt-get download -q "${wanted[@]}" || { apt-get update -q && apt-get download -q "${wanted[@]}"; }
   for package in *.deb; do
     dpkg-deb --extract "$package" "$root"
     # Where scanners look for the packages of an image without a package manager.
     mkdir -p "$root/var/lib/dpkg/status.d"
     dpkg-deb --field "$package" >"$root/var/lib/dpkg/status.d/${package%%_*}"
   done
-  rm -rf "$PWD"
   cd /
+  rm -r "$root/debs"
   cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
   # The licences stay; character set converters, cipher engines and tools serve none of our binaries.
   find "$root/usr/share" ! -type d ! -name copyright -delete
@@ -48,6 +49,9 @@ fill() {
   echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 }
 
+for binary; do
+  [[ -x $binary ]] || fail "there is no binary $binary" "e2e/images/build.sh"
+done
 mapfile -t wanted < <(packages "$@" | sort -u)
 versions=$(apt-cache policy "${wanted[@]}" | grep -E '^[a-z]|Candidate')
 cached runtime-root "$(cat - "$0" <<<"$versions" | sha256sum | cut -c1-16)" quietly "making a root of ${wanted[*]}" fill

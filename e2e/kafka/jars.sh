@@ -27,5 +27,5 @@ fetch() {
   mv -T "$part" "$target" 2>/dev/null || [[ -d $libs ]]
 }
 
-[[ -d $libs ]] || fetch
+if [[ ! -d $libs ]]; then fetch; fi
 echo "$libs"

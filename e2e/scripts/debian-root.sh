@@ -38,4 +38,5 @@ fill() {
     "--include=$packages" "${options[@]}" --extract-hook="$TRIM" --customize-hook="$TRIM; $FORGET" \
     "$SUITE" "$1/root.tar" "${sources[@]}"
 }
-echo "$(cached debian-root "$(sha256sum <<<"$SUITE $variant $packages $TRIM" | cut -c1-16)" fill)/root.tar"
+root=$(cached debian-root "$(sha256sum <<<"$SUITE $variant $packages $TRIM" | cut -c1-16)" fill)
+echo "$root/root.tar"

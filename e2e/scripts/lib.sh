@@ -2,6 +2,10 @@
 # What every script here shares; to be sourced. In: environment variables. Out: functions and the directories below.
 #   BALANCEFLEET_CACHE  where everything that is built or downloaded lives (default ~/.cache/balancefleet)
 
+# A failure inside $(…) ends the script like any other. It does not inside `f || g`: there a function runs on after its
+# failed lines, so functions of several steps are called plainly or after `if …; then`.
+shopt -s inherit_errexit
+
 cache=${BALANCEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/balancefleet}
 e2e=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export e2e
@@ -130,14 +134,16 @@ run_then() {
 # cached NAME HASH COMMAND…: prints the folder <cache>/NAME-HASH; when it is missing, COMMAND fills a fresh folder (its last
 # argument), which takes the name only when COMMAND succeeded. Whoever comes second keeps what the first has put there.
 cached() {
-  local target=$cache/$1-$2 part
+  local target=$cache/$1-$2
   shift 2
   if [[ ! -d $target ]]; then
-    part=$target.part.$$
-    rm -rf "$part"
-    mkdir -p "$part"
-    "$@" "$part" >&2 || { rm -rf "$part"; return 1; }
-    mv -T "$part" "$target" 2>/dev/null || { rm -rf "$part"; [[ -d $target ]]; }
+    (
+      part=$target.part.$BASHPID
+      trap 'rm -rf "$part"' EXIT
+      mkdir -p "$part"
+      "$@" "$part" >&2
+      mv -T "$part" "$target" 2>/dev/null || [[ -d $target ]]
+    )
   fi
   echo "$target"
 }

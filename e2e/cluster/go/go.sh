@@ -36,7 +36,7 @@ linker_flags() {
 build() {
   local part=$target.part.$$
   mkdir -p "$part" "$target"
-  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(linker_flags)" -o "$part/" "$@" || return
+  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(linker_flags)" -o "$part/" "$@"
   [[ ! -f $part/server ]] || mv "$part/server" "$part/etcd"
   mv "$part"/* "$target/"
   rmdir "$part"

@@ -51,7 +51,9 @@ archive() {
 
 # The names are those that kubeadm asks for; the images under them are ours.
 archive_control_plane() {
-  local images=$1 reference name
+  local images=$1 version references reference name
+  version=$("$kubernetes/kubelet" --version | cut -d' ' -f2)
+  references=$("$kubernetes/kubeadm" config images list --kubernetes-version "$version")
   while read -r reference; do
     name=$(basename "${reference%:*}")
     case $name in
@@ -59,9 +61,12 @@ archive_control_plane() {
       kube-*) archive "$images/$name.tar" "$reference" "$kubernetes/$name" "/usr/local/bin/$name" ;;
       etcd) archive "$images/$name.tar" "$reference" "$etcd/etcd" /usr/local/bin/etcd ;;
       coredns) archive "$images/$name.tar" "$reference" "$tools/coredns" /coredns ;;
-      pause) archive "$images/$name.tar" "$reference" "$work/pause" /pause && echo "$reference" >"$work/pause-reference" ;;
-    esac || return
-  done < <("$kubernetes/kubeadm" config images list --kubernetes-version "$("$kubernetes/kubelet" --version | cut -d' ' -f2)")
+      pause)
+        echo "$reference" >"$work/pause-reference"
+        archive "$images/$name.tar" "$reference" "$work/pause" /pause
+        ;;
+    esac
+  done <<<"$references"
 }
 
 assemble() {
@@ -92,10 +97,10 @@ build() {
 }
 
 if published_is_reachable; then
-  have_image "$PUBLISHED" || { progress "pulling the node image" && docker pull --quiet "$PUBLISHED" >&2; }
+  if ! have_image "$PUBLISHED"; then quietly "pulling the node image" docker pull --quiet "$PUBLISHED"; fi
   echo "$PUBLISHED"
 else
   built=balancefleet/node:$(content_hash "$here" "$here/../go" "$e2e/scripts/debian-root.sh")
-  have_image "$built" || build
+  if ! have_image "$built"; then build; fi
   echo "$built"
 fi
