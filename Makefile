@@ -40,4 +40,5 @@ generate: ## Rewrite every generated file: custom resource, charts, kustomize, O
 format: ## Format the Rust code
 	@$(CARGO) fmt --all
 clean: ## Remove every cache of this project (the next run builds the cluster again)
+	@e2e/cluster/down.sh # the engine's data lives in the cache
 	rm -rf "$(CACHE)"
