@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Build products and downloads stay out of the clone, so that every clone shares them.
-CACHE ?= $(HOME)/.cache/balancefleet
-export CARGO_TARGET_DIR ?= $(CACHE)/target
+export BALANCEFLEET_CACHE ?= $(HOME)/.cache/balancefleet
+export CARGO_TARGET_DIR ?= $(BALANCEFLEET_CACHE)/target
 CARGO := cargo
 
 .PHONY: help
@@ -41,4 +41,4 @@ format: ## Format the Rust code
 	@$(CARGO) fmt --all
 clean: ## Remove every cache of this project (the next run builds the cluster again)
 	@e2e/cluster/down.sh # the engine's data lives in the cache
-	rm -rf "$(CACHE)"
+	rm -rf "$(BALANCEFLEET_CACHE)"
