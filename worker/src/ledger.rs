@@ -49,7 +49,7 @@ impl Customer {
 }
 
 /// The balance would not fit into an `i128`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the balance would overflow")]
 pub struct Overflow;
 

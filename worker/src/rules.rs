@@ -1,8 +1,17 @@
 //! What a record does to a balance: the ledger kind, the sign of each transaction type, the decimals of each currency.
+//!
+//! All of it goes into one hash, so that workers with other rules are never mixed into one answer.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    exponents::Exponents,
+    ledger::Posting,
+    transaction::{Transaction, TransactionType},
+};
 
 /// What is kept of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -20,5 +29,129 @@ impl fmt::Display for LedgerKind {
             Self::Balances => "balances",
             Self::Count => "count",
         })
+    }
+}
+
+/// What transactions of one type do to a balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sign {
+    /// Adds.
+    Credit,
+    /// Subtracts.
+    Debit,
+    /// Nothing: the record is consumed, but changes no balance and no transaction count.
+    Ignore,
+}
+
+impl Sign {
+    /// Its name in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Credit => "credit",
+            Self::Debit => "debit",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// The sign of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Credit, Self::Debit, Self::Ignore].into_iter().find(|sign| sign.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// The sign of every transaction type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signs([Sign; TransactionType::ALL.len()]);
+
+impl Signs {
+    /// The labs' code with `overrides` over it.
+    pub fn labs(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
+        Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| lab_sign(kind))))
+    }
+
+    /// The sign of one type.
+    pub fn of(&self, kind: TransactionType) -> Sign {
+        self.0[kind as usize]
+    }
+}
+
+fn lab_sign(kind: TransactionType) -> Sign {
+    match kind {
+        TransactionType::Withdrawal | TransactionType::CardPayment | TransactionType::BillPayment => Sign::Debit,
+        TransactionType::Transfer
+        | TransactionType::Payment
+        | TransactionType::Deposit
+        | TransactionType::InternationalTransfer => Sign::Credit,
+    }
+}
+
+/// The rules of one worker; equal hashes mean equal balances from equal records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What is kept.
+    pub ledger: LedgerKind,
+    /// Which way each type counts.
+    pub signs: Signs,
+    /// How fine each currency is.
+    pub exponents: Exponents,
+}
+
+impl Rules {
+    /// What `transaction` does to the ledger; `None` when its type is ignored.
+    pub fn posting<'a>(&self, transaction: &'a Transaction<'_>) -> Option<Posting<'a>> {
+        let minor_units = match self.signs.of(transaction.transaction_type) {
+            Sign::Credit => transaction.minor_units,
+            Sign::Debit => -transaction.minor_units,
+            Sign::Ignore => return None,
+        };
+        Some(Posting {
+            customer: &transaction.customer_id,
+            currency: transaction.currency,
+            minor_units,
+            transaction_id: &transaction.transaction_id,
+            timestamp: transaction.timestamp,
+        })
+    }
+
+    /// SHA-256 over everything above, in hex.
+    pub fn hash(&self) -> String {
+        let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
+        for kind in TransactionType::ALL {
+            text.push_str(&format!("sign {} {}\n", kind.name(), self.signs.of(kind).name()));
+        }
+        for (currency, exponent) in self.exponents.iter() {
+            text.push_str(&format!("exponent {currency} {exponent}\n"));
+        }
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(signs: &[(TransactionType, Sign)], ledger: LedgerKind) -> Rules {
+        let signs = Signs::labs(&signs.iter().copied().collect());
+        Rules { ledger, signs, exponents: Exponents::iso_4217(&BTreeMap::new()) }
+    }
+
+    #[test]
+    fn the_signs_are_the_labs_unless_configured() {
+        let signs = Signs::labs(&BTreeMap::from([(TransactionType::Transfer, Sign::Debit)]));
+        let expected = [Sign::Debit, Sign::Credit, Sign::Credit, Sign::Debit, Sign::Debit, Sign::Credit, Sign::Debit];
+        assert_eq!(TransactionType::ALL.map(|kind| signs.of(kind)), expected);
+        assert_eq!(Signs::labs(&BTreeMap::new()).of(TransactionType::Transfer), Sign::Credit);
+    }
+
+    #[test]
+    fn the_hash_changes_with_every_rule_and_with_nothing_else() {
+        let lab = rules(&[], LedgerKind::Balances);
+        assert_eq!(lab.hash(), rules(&[(TransactionType::Transfer, Sign::Credit)], LedgerKind::Balances).hash());
+        assert_ne!(lab.hash(), rules(&[(TransactionType::Transfer, Sign::Debit)], LedgerKind::Balances).hash());
+        assert_ne!(lab.hash(), rules(&[], LedgerKind::Count).hash());
+        let mut finer = lab.clone();
+        finer.exponents = Exponents::iso_4217(&BTreeMap::from([(crate::money::Currency::parse("XTS").unwrap(), 3)]));
+        assert_ne!(lab.hash(), finer.hash());
     }
 }

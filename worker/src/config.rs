@@ -1,0 +1,133 @@
+//! Configuration: a YAML file, over it the environment, over it flags.
+//!
+//! In go argument and environment texts, out comes one [`Config`] whose every value was checked, or a [`ConfigError`]
+//! that names the setting. Nothing is ignored: unknown settings and those this release does not have are errors.
+
+mod error;
+mod keys;
+mod layers;
+mod print;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::Path, time::Duration};
+
+use balancefleet_kafka::Connection;
+
+pub use error::ConfigError;
+
+use crate::{rules::Rules, store::StoreKind};
+
+/// Everything a worker needs to know before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The brokers and how to log in.
+    pub connection: Connection,
+    /// Input topic.
+    pub topic: String,
+    /// Consumer group.
+    pub group_id: String,
+    /// Where a group without progress begins.
+    pub start_from: StartFrom,
+    /// A silent member is out after this.
+    pub session_timeout: Duration,
+    /// How often a member reports.
+    pub heartbeat_interval: Duration,
+    /// A member that does not poll is out after this.
+    pub max_poll_interval: Duration,
+    /// How partitions are shared out.
+    pub assignor: Assignor,
+    /// librdkafka settings from outside, none of them reserved.
+    pub extra_config: BTreeMap<String, String>,
+    /// What records do to balances.
+    pub rules: Rules,
+    /// Where progress is kept.
+    pub store: StoreKind,
+    /// Where the API listens.
+    pub http_address: SocketAddr,
+    /// The other workers.
+    pub peers: Vec<String>,
+    /// A pause per newly processed message.
+    pub simulated_work: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which are written.
+    pub log_level: String,
+    /// `balance-worker-<host>-<8 hex>`.
+    pub consumer_id: String,
+}
+
+/// Where a group without progress begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// At the first record there is.
+    Earliest,
+    /// After the last record there is.
+    Latest,
+}
+
+/// How the group shares out its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assignor {
+    /// Moves only what must move; the rest goes on.
+    CooperativeSticky,
+    /// Stops all, shares out ranges.
+    Range,
+    /// Stops all, deals one by one.
+    RoundRobin,
+}
+
+impl Assignor {
+    /// Kafka's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CooperativeSticky => "cooperative-sticky",
+            Self::Range => "range",
+            Self::RoundRobin => "roundrobin",
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Work.
+    Run(Box<Config>),
+    /// Check the connection and exit.
+    Check(Box<Config>),
+    /// Print this and exit: the settings in effect, as a file that would give them again.
+    Print(String),
+}
+
+/// Reads all layers. `arguments` begin with the program's name.
+pub fn load(
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: &BTreeMap<String, String>,
+) -> Result<Command, ConfigError> {
+    let matches = layers::command().try_get_matches_from(arguments)?;
+    let mut settings = match matches.get_one::<String>("config") {
+        Some(path) => layers::file(Path::new(path))?,
+        None => layers::Settings::new(),
+    };
+    settings.extend(layers::environment(variables)?);
+    settings.extend(layers::flags(&matches));
+    let config = resolve::resolve(&settings)?;
+    Ok(if matches.get_flag("print-config") {
+        Command::Print(print::yaml(&settings))
+    } else if matches.get_flag("check") {
+        Command::Check(Box::new(config))
+    } else {
+        Command::Run(Box::new(config))
+    })
+}

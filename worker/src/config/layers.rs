@@ -1,0 +1,175 @@
+//! The three layers a setting can come from: file, environment, flags; a later one wins.
+//!
+//! In go texts, out come texts under the paths of [`KEYS`]; what they mean is decided in [`super::resolve`].
+
+use std::{collections::BTreeMap, path::Path};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use serde_yaml::Value;
+
+use super::{
+    error::ConfigError,
+    keys::{EXTRA_CONFIG_ENV, Form, KEYS, Key, NOT_AVAILABLE},
+};
+
+/// What somebody gave for a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// The text; for maps `name=value` lines, for lists one item per line.
+    pub(crate) text: String,
+    /// What to call the setting in an error: as the person wrote it.
+    pub(crate) name: String,
+    /// 0 file, 1 environment, 2 flag.
+    pub(crate) layer: u8,
+}
+
+/// Settings by path.
+pub(crate) type Settings = BTreeMap<&'static str, Given>;
+
+/// The flags, made of the table.
+pub(crate) fn command() -> Command {
+    let command = Command::new("balance-worker")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Folds a topic of transactions into exact balances and serves them by REST.")
+        .after_help("Settings come from the file, over it the environment, over it the flags.")
+        .arg(Arg::new("config").long("config").value_name("FILE").help("A YAML file of settings"))
+        .arg(switch("print-config", "Print the settings in effect and exit"))
+        .arg(switch("check", "Check brokers, login, topic and group, and exit"));
+    KEYS.iter().fold(command, |command, key| command.arg(argument(key)))
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn argument(key: &Key) -> Arg {
+    let environment = key.env.first().map(|name| format!(" [env: {name}]")).unwrap_or_default();
+    let default = key.default.map(|value| format!(" [default: {value}]")).unwrap_or_default();
+    let help = format!("{}{environment}{default}", key.help);
+    Arg::new(key.path).long(key.flag).value_name("VALUE").allow_hyphen_values(true).help(help)
+}
+
+/// The settings given as flags.
+pub(crate) fn flags(matches: &ArgMatches) -> Settings {
+    let given = |key: &&Key| matches.value_source(key.path) == Some(ValueSource::CommandLine);
+    let read = |key: &'static Key| {
+        let text = matches.get_one::<String>(key.path)?;
+        Some((key.path, Given { text: lines(key.form, text), name: format!("--{}", key.flag), layer: 2 }))
+    };
+    KEYS.iter().filter(given).filter_map(read).collect()
+}
+
+/// The settings among the environment's variables.
+pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::new();
+    let mut extra = Vec::new();
+    for name in variables.keys() {
+        if NOT_AVAILABLE.iter().any(|(_, env)| env == name) {
+            return Err(ConfigError::NotAvailable { name: name.clone() });
+        }
+        match name.strip_prefix(EXTRA_CONFIG_ENV) {
+            Some(key) => extra.push(format!("{}={}", key.to_lowercase().replace('_', "."), variables[name])),
+            None if is_ours(name) && !is_known(name) => {
+                return Err(ConfigError::Unknown { name: name.clone(), place: "the environment".to_owned() });
+            }
+            None => {}
+        }
+    }
+    for key in KEYS {
+        if let Some(name) = key.env.iter().find(|name| variables.contains_key(**name)) {
+            let given = Given { text: lines(key.form, &variables[*name]), name: (*name).to_owned(), layer: 1 };
+            settings.insert(key.path, given);
+        }
+    }
+    if !extra.is_empty() {
+        let given = Given { text: extra.join("\n"), name: format!("{EXTRA_CONFIG_ENV}…"), layer: 1 };
+        settings.insert("kafka.extraConfig", given);
+    }
+    Ok(settings)
+}
+
+fn is_known(name: &str) -> bool {
+    KEYS.iter().any(|key| key.env.contains(&name))
+}
+
+/// Whether a variable must be one of ours: a misspelt `KAFKA_GROUPID` would otherwise join the default group.
+///
+/// Kubernetes puts variables into every container for every Service of the namespace (`KAFKA_PORT_9092_TCP_ADDR` for one
+/// called kafka), and Kafka's own scripts have theirs; both are left alone.
+fn is_ours(name: &str) -> bool {
+    let prefixed = ["KAFKA_", "Kafka__", "BALANCE_", "WORKER_"].iter().any(|prefix| name.starts_with(prefix));
+    let of_a_service = name.ends_with("_PORT")
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| name.contains("_PORT_") && name.contains(protocol));
+    let of_kafkas_scripts = name.ends_with("_OPTS") || ["KAFKA_HOME", "KAFKA_DEBUG", "KAFKA_MODE"].contains(&name);
+    prefixed && !of_a_service && !of_kafkas_scripts
+}
+
+/// The settings of a YAML file.
+pub(crate) fn file(path: &Path) -> Result<Settings, ConfigError> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: shown.clone(), source })?;
+    let root: Value =
+        serde_yaml::from_str(&text).map_err(|source| ConfigError::Yaml { path: shown.clone(), source })?;
+    let mut settings = Settings::new();
+    flatten("", &root, &shown, &mut settings)?;
+    Ok(settings)
+}
+
+fn flatten(path: &str, value: &Value, place: &str, settings: &mut Settings) -> Result<(), ConfigError> {
+    if value.is_null() {
+        return Ok(());
+    }
+    if let Some(key) = KEYS.iter().find(|key| key.path == path) {
+        let given = Given { text: text_of(key, value)?, name: format!("{path} ({place})"), layer: 0 };
+        settings.insert(key.path, given);
+        return Ok(());
+    }
+    if NOT_AVAILABLE.iter().any(|(known, _)| *known == path) {
+        return Err(ConfigError::NotAvailable { name: format!("{path} ({place})") });
+    }
+    let is_section = path.is_empty() || KEYS.iter().any(|key| key.path.starts_with(&format!("{path}.")));
+    let (true, Value::Mapping(section)) = (is_section, value) else {
+        return Err(ConfigError::Unknown { name: path.to_owned(), place: place.to_owned() });
+    };
+    for (name, value) in section {
+        let name = scalar_text(name).unwrap_or_default();
+        let path = if path.is_empty() { name } else { format!("{path}.{name}") };
+        flatten(&path, value, place, settings)?;
+    }
+    Ok(())
+}
+
+fn text_of(key: &Key, value: &Value) -> Result<String, ConfigError> {
+    let wrong = |expected: &str| ConfigError::Invalid {
+        name: key.path.to_owned(),
+        value: serde_yaml::to_string(value).unwrap_or_default().trim_end().to_owned(),
+        reason: format!("{expected} is expected"),
+    };
+    let items: Option<Vec<String>> = match (key.form, value) {
+        (Form::Scalar, value) => return scalar_text(value).ok_or_else(|| wrong("a single value")),
+        (Form::List, Value::Sequence(items)) => items.iter().map(scalar_text).collect(),
+        (Form::Map, Value::Mapping(entries)) => entries
+            .iter()
+            .map(|(name, value)| Some(format!("{}={}", scalar_text(name)?, scalar_text(value)?)))
+            .collect(),
+        _ => None,
+    };
+    let expected = if key.form == Form::List { "a list of values" } else { "a map of names to values" };
+    items.map(|items| items.join("\n")).ok_or_else(|| wrong(expected))
+}
+
+fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// Lists and maps are kept one item per line: a value in the file may itself have a comma.
+fn lines(form: Form, text: &str) -> String {
+    if form == Form::Scalar { text.to_owned() } else { text.split(',').map(str::trim).collect::<Vec<_>>().join("\n") }
+}

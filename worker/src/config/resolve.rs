@@ -1,0 +1,228 @@
+//! Texts → [`Config`], with every check that needs no network.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use balancefleet_kafka::{ClientCertificate, Connection, Sasl, Tls, reserved_keys};
+
+use super::{
+    Assignor, Config, LogFormat, StartFrom,
+    error::ConfigError,
+    keys::KEYS,
+    layers::{Given, Settings},
+    value,
+};
+use crate::{
+    exponents::Exponents,
+    identity,
+    rules::{LedgerKind, Rules, Signs},
+    store::StoreKind,
+};
+
+/// Longer pauses would outlast the time a worker has to stop.
+const MAX_SIMULATED_WORK: Duration = Duration::from_secs(1);
+
+/// Checks and combines `settings`; absent ones have the defaults of the table.
+pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
+    let read = Reader(settings);
+    let ledger = read.parsed("ledger", |text| {
+        value::choice(text, &[("balances", LedgerKind::Balances), ("count", LedgerKind::Count)])
+    })?;
+    let config = Config {
+        connection: connection(&read)?,
+        topic: read.parsed("kafka.topic", name)?,
+        group_id: read.parsed("kafka.groupId", name)?,
+        start_from: read.parsed("kafka.startFrom", |text| {
+            value::choice(text, &[("earliest", StartFrom::Earliest), ("latest", StartFrom::Latest)])
+        })?,
+        session_timeout: read.parsed("kafka.sessionTimeout", value::duration)?,
+        heartbeat_interval: read.parsed("kafka.heartbeatInterval", value::duration)?,
+        max_poll_interval: read.parsed("kafka.maxPollInterval", value::duration)?,
+        assignor: read.parsed("kafka.assignor", assignor)?,
+        extra_config: extra_config(&read)?,
+        rules: Rules {
+            ledger,
+            signs: Signs::labs(&read.parsed_or_default("balances.signs", value::signs)?),
+            exponents: Exponents::iso_4217(&read.parsed_or_default("balances.minorUnits", value::minor_units)?),
+        },
+        store: read.parsed("balances.store", store)?,
+        http_address: http_address(&read)?,
+        peers: read.list("http.peers"),
+        simulated_work: read.parsed("simulatedWork", simulated_work)?,
+        log_format: log_format(&read)?,
+        log_level: read.parsed("log.level", log_level)?,
+        consumer_id: identity::consumer_id(read.text("pod.name"), read.text("pod.uid")),
+    };
+    check_timeouts(&config)?;
+    check_start(&config)?;
+    Ok(config)
+}
+
+/// Looks settings up by path and names them in errors as the person wrote them.
+struct Reader<'a>(&'a Settings);
+
+impl<'a> Reader<'a> {
+    fn given(&self, path: &str) -> Option<&'a Given> {
+        self.0.get(path)
+    }
+
+    fn text(&self, path: &str) -> Option<&'a str> {
+        let default = KEYS.iter().find(|key| key.path == path).and_then(|key| key.default);
+        self.given(path).map(|given| given.text.as_str()).or(default)
+    }
+
+    fn parse<T>(
+        &self,
+        path: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        parse(text).map_err(|reason| ConfigError::Invalid {
+            name: self.given(path).map_or(path, |given| &given.name).to_owned(),
+            value: text.to_owned(),
+            reason,
+        })
+    }
+
+    fn parsed<T>(&self, path: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        self.parse(path, self.text(path).unwrap_or_default(), parse)
+    }
+
+    fn parsed_or_default<T: Default>(
+        &self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        self.text(path).map_or_else(|| Ok(T::default()), |text| self.parse(path, text, parse))
+    }
+
+    fn list(&self, path: &str) -> Vec<String> {
+        self.text(path).into_iter().flat_map(str::lines).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The content of the file a setting names.
+    fn file(&self, path: &str) -> Result<Option<String>, ConfigError> {
+        let Some(given) = self.given(path) else { return Ok(None) };
+        let content = std::fs::read_to_string(&given.text).map_err(|source| ConfigError::Secret {
+            name: given.name.clone(),
+            path: given.text.clone(),
+            source,
+        })?;
+        Ok(Some(content))
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn assignor(text: &str) -> Result<Assignor, String> {
+    let choices = [Assignor::CooperativeSticky, Assignor::Range, Assignor::RoundRobin].map(|one| (one.name(), one));
+    value::choice(text, &choices)
+}
+
+fn store(text: &str) -> Result<StoreKind, String> {
+    value::choice(text, &[("replay", StoreKind::Replay)])
+        .map_err(|_| "this release has the replay store only".to_owned())
+}
+
+fn simulated_work(text: &str) -> Result<Duration, String> {
+    value::duration(text)
+        .and_then(|pause| (pause <= MAX_SIMULATED_WORK).then_some(pause).ok_or_else(|| "it is at most 1s".to_owned()))
+}
+
+fn log_format(read: &Reader<'_>) -> Result<LogFormat, ConfigError> {
+    use std::io::IsTerminal;
+    let default = if std::io::stderr().is_terminal() { "text" } else { "json" };
+    let text = read.text("log.format").unwrap_or(default);
+    read.parse("log.format", text, |text| value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]))
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(text);
+    filter.map(|_| text.to_owned()).map_err(|_| "write error, warn, info, debug or trace".to_owned())
+}
+
+fn http_address(read: &Reader<'_>) -> Result<SocketAddr, ConfigError> {
+    let layer = |path| read.given(path).map(|given| given.layer);
+    // Of the same layer, our own name wins over .NET's.
+    if layer("http.urls") > layer("http.address") {
+        return read.parsed("http.urls", value::urls);
+    }
+    read.parsed("http.address", value::address)
+}
+
+fn extra_config(read: &Reader<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
+    read.parsed_or_default("kafka.extraConfig", |text| {
+        let map = value::map(text)?;
+        for (key, value) in &map {
+            reserved_keys::check(key, value).map_err(|error| error.to_string())?;
+        }
+        Ok(map.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    })
+}
+
+fn connection(read: &Reader<'_>) -> Result<Connection, ConfigError> {
+    let bootstrap_servers = read.parsed("kafka.bootstrapServers", name)?;
+    let connection = Connection { bootstrap_servers, tls: tls(read)?, sasl: sasl(read)? };
+    connection.check()?;
+    Ok(connection)
+}
+
+fn tls(read: &Reader<'_>) -> Result<Option<Tls>, ConfigError> {
+    let ca_pem = read.file("kafka.tls.caFile")?;
+    let client = match (read.file("kafka.tls.certificateFile")?, read.file("kafka.tls.keyFile")?) {
+        (Some(certificate_pem), Some(key_pem)) => Some(ClientCertificate { certificate_pem, key_pem }),
+        (None, None) => None,
+        _ => {
+            return Err(ConfigError::Combination("kafka.tls.certificateFile and kafka.tls.keyFile go together".into()));
+        }
+    };
+    let has_files = ca_pem.is_some() || client.is_some();
+    let enabled = read.given("kafka.tls.enabled").map(|_| read.parsed("kafka.tls.enabled", value::flag)).transpose()?;
+    if enabled == Some(false) && has_files {
+        return Err(ConfigError::Combination("kafka.tls.enabled is false, but TLS files are given: choose one".into()));
+    }
+    Ok(enabled.unwrap_or(has_files).then_some(Tls { ca_pem, client }))
+}
+
+fn sasl(read: &Reader<'_>) -> Result<Option<Sasl>, ConfigError> {
+    let mechanism = read.given("kafka.sasl.mechanism");
+    match (mechanism, read.file("kafka.sasl.usernameFile")?, read.file("kafka.sasl.passwordFile")?) {
+        (None, None, None) => Ok(None),
+        (Some(_), Some(username), Some(password)) => {
+            let mechanism = read.parsed("kafka.sasl.mechanism", |text| {
+                text.parse().map_err(|error: balancefleet_kafka::Error| error.to_string())
+            })?;
+            Ok(Some(Sasl { mechanism, username, password }))
+        }
+        _ => Err(ConfigError::Combination(
+            "kafka.sasl.mechanism, kafka.sasl.usernameFile and kafka.sasl.passwordFile go together".into(),
+        )),
+    }
+}
+
+fn check_timeouts(config: &Config) -> Result<(), ConfigError> {
+    let Config { session_timeout, heartbeat_interval, max_poll_interval, .. } = config;
+    if heartbeat_interval.is_zero() || *session_timeout < *heartbeat_interval * 3 {
+        return Err(ConfigError::Combination(format!(
+            "kafka.heartbeatInterval ({heartbeat_interval:?}) has to fit three times into kafka.sessionTimeout \
+             ({session_timeout:?})"
+        )));
+    }
+    if session_timeout > max_poll_interval {
+        return Err(ConfigError::Combination(format!(
+            "kafka.sessionTimeout ({session_timeout:?}) must not be longer than kafka.maxPollInterval ({max_poll_interval:?})"
+        )));
+    }
+    Ok(())
+}
+
+fn check_start(config: &Config) -> Result<(), ConfigError> {
+    // Replay folds a partition from its first record; one that began at the end would have no first record to name.
+    if config.rules.ledger == LedgerKind::Balances && config.start_from == StartFrom::Latest {
+        return Err(ConfigError::Combination(
+            "kafka.startFrom latest works with ledger count only: the replay store folds the topic from its first record".into(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Layers, names and refusals.
+
+use std::io::Write;
+
+use super::*;
+use crate::rules::{LedgerKind, Sign};
+use crate::transaction::TransactionType;
+
+fn load_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, ConfigError> {
+    let arguments = std::iter::once("balance-worker").chain(arguments.iter().copied()).map(OsString::from);
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load(arguments, &variables)
+}
+
+fn config(arguments: &[&str], variables: &[(&str, &str)]) -> Config {
+    match load_with(arguments, variables).unwrap() {
+        Command::Run(config) => *config,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], variables: &[(&str, &str)], words: &[&str]) {
+    let error = load_with(arguments, variables).unwrap_err().to_string();
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn path(file: &tempfile::NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
+}
+
+#[test]
+fn without_any_setting_the_labs_names_are_the_defaults() {
+    let config = config(&[], &[]);
+    assert_eq!(config.connection.bootstrap_servers, "localhost:9092");
+    assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("banking.transactions", "balance-service"));
+    assert_eq!(config.http_address.to_string(), "0.0.0.0:8080");
+    assert_eq!((config.rules.ledger, config.store), (LedgerKind::Balances, StoreKind::Replay));
+    assert_eq!(config.session_timeout, Duration::from_secs(10));
+    assert!(config.simulated_work.is_zero() && config.peers.is_empty() && config.connection.tls.is_none());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let file = file("kafka: {topic: of-the-file, groupId: of-the-file, bootstrapServers: 'file:1'}\n");
+    let config = config(
+        &["--config", path(&file), "--topic", "of-the-flags"],
+        &[("KAFKA_TOPIC", "of-the-environment"), ("KAFKA_GROUP_ID", "of-the-environment")],
+    );
+    assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("of-the-flags", "of-the-environment"));
+    assert_eq!(config.connection.bootstrap_servers, "file:1");
+}
+
+#[test]
+fn the_names_of_the_dotnet_lab_are_understood() {
+    let config = config(
+        &[],
+        &[
+            ("Kafka__BootstrapServers", "kafka:9092"),
+            ("Kafka__GroupId", "balance"),
+            ("Kafka__Topic", "banking"),
+            ("ASPNETCORE_URLS", "http://+:5000"),
+        ],
+    );
+    assert_eq!(config.connection.bootstrap_servers, "kafka:9092");
+    assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("banking", "balance"));
+    assert_eq!(config.http_address.to_string(), "0.0.0.0:5000");
+}
+
+#[test]
+fn of_two_addresses_the_higher_layer_wins_and_then_our_own_name() {
+    let address =
+        |arguments: &[&str], variables: &[(&str, &str)]| config(arguments, variables).http_address.to_string();
+    let both = [("ASPNETCORE_URLS", "http://+:5000"), ("HTTP_ADDRESS", "127.0.0.1:6000")];
+    assert_eq!(address(&[], &both), "127.0.0.1:6000");
+    assert_eq!(address(&["--urls", "http://+:7000"], &both), "0.0.0.0:7000");
+}
+
+#[test]
+fn every_setting_of_the_file_is_understood() {
+    let file = file(
+        "kafka:\n  startFrom: latest\n  sessionTimeout: 12s\n  heartbeatInterval: 1s\n  maxPollInterval: 5m\n  \
+         assignor: range\n  extraConfig: {fetch.min.bytes: 1024, client.dns.lookup: use_all_dns_ips}\n\
+         ledger: count\nbalances:\n  signs: {Transfer: debit, Payment: ignore}\n  minorUnits: {XTS: 3}\n\
+         http: {address: '127.0.0.1:0', peers: ['a:8080', 'b:8080']}\nsimulatedWork: 7ms\nlog: {format: text, level: debug}\n",
+    );
+    let config = config(&["--config", path(&file)], &[]);
+    assert_eq!((config.start_from, config.assignor), (StartFrom::Latest, Assignor::Range));
+    assert_eq!(config.extra_config["fetch.min.bytes"], "1024");
+    assert_eq!(config.rules.signs.of(TransactionType::Payment), Sign::Ignore);
+    assert_eq!(config.rules.exponents.of(crate::money::Currency::parse("XTS").unwrap()), Some(3));
+    assert_eq!(config.peers, ["a:8080", "b:8080"]);
+    assert_eq!((config.simulated_work, config.log_format), (Duration::from_millis(7), LogFormat::Text));
+}
+
+#[test]
+fn unknown_settings_are_named() {
+    let misspelt = file("kafka: {bootstrapServer: 'a:1'}\n");
+    refused(&["--config", path(&misspelt)], &[], &["kafka.bootstrapServer", path(&misspelt)]);
+    let section = file("kafkas: {topic: t}\n");
+    refused(&["--config", path(&section)], &[], &["kafkas"]);
+    refused(&["--topics", "t"], &[], &["--topics"]);
+    for name in ["KAFKA_GROUPID", "BALANCE_SIGN", "WORKER_PEER", "Kafka__Group"] {
+        refused(&[], &[(name, "x")], &[name]);
+    }
+}
+
+#[test]
+fn variables_of_kubernetes_services_and_of_kafkas_scripts_are_left_alone() {
+    let names = [
+        "KAFKA_SERVICE_HOST",
+        "KAFKA_SERVICE_PORT_CLIENT",
+        "KAFKA_PORT",
+        "KAFKA_PORT_9092_TCP_ADDR",
+        "KAFKA_HEAP_OPTS",
+    ];
+    config(&[], &names.map(|name| (name, "x")));
+}
+
+#[test]
+fn what_this_release_does_not_have_is_refused_by_name() {
+    for (_, name) in keys::NOT_AVAILABLE {
+        refused(&[], &[(name, "x")], &[name, "not available"]);
+    }
+    let file = file("balances: {deadLetterTopic: dead}\n");
+    refused(&["--config", path(&file)], &[], &["balances.deadLetterTopic", "not available"]);
+    refused(&[], &[("BALANCE_STORE", "changelog")], &["BALANCE_STORE", "replay"]);
+}
+
+#[test]
+fn reserved_client_settings_are_refused_by_name() {
+    refused(&[], &[("KAFKA_CONFIG_ENABLE_AUTO_COMMIT", "true")], &["enable.auto.commit"]);
+    refused(&["--kafka-config", "group.instance.id=one"], &[], &["--kafka-config", "group.instance.id"]);
+    refused(&[], &[("KAFKA_CONFIG_NO_SUCH_KEY", "1")], &["no.such.key"]);
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
+    refused(
+        &[],
+        &[("SIMULATED_WORK", "7")],
+        &["SIMULATED_WORK", "7ms"].map(|word| word.trim_end_matches("7ms")).as_slice(),
+    );
+    refused(&["--simulated-work", "2s"], &[], &["--simulated-work", "1s"]);
+    refused(&[], &[("KAFKA_ASSIGNOR", "sticky")], &["KAFKA_ASSIGNOR", "cooperative-sticky"]);
+    refused(&[], &[("BALANCE_SIGNS", "Transfer=minus")], &["BALANCE_SIGNS", "minus"]);
+    refused(&[], &[("HTTP_ADDRESS", "8080")], &["HTTP_ADDRESS", "0.0.0.0:8080"]);
+    let list = file("kafka: {topic: [a, b]}\n");
+    refused(&["--config", path(&list)], &[], &["kafka.topic", "single value"]);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    refused(&[], &[("KAFKA_SESSION_TIMEOUT", "6s"), ("KAFKA_HEARTBEAT_INTERVAL", "3s")], &["kafka.heartbeatInterval"]);
+    refused(&[], &[("KAFKA_SESSION_TIMEOUT", "61s")], &["kafka.maxPollInterval"]);
+    refused(&[], &[("KAFKA_AUTO_OFFSET_RESET", "latest")], &["replay"]);
+    refused(&[], &[("KAFKA_SASL_MECHANISM", "PLAIN")], &["kafka.sasl.usernameFile"]);
+    refused(&[], &[("KAFKA_SASL_USERNAME_FILE", "/no/such/file")], &["KAFKA_SASL_USERNAME_FILE", "/no/such/file"]);
+}
+
+#[test]
+fn a_login_is_read_from_its_files_and_never_shown() {
+    let (username, password) = (file("alice"), file("s3cret"));
+    let variables = [
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_SASL_USERNAME_FILE", path(&username)),
+        ("KAFKA_SASL_PASSWORD_FILE", path(&password)),
+        ("KAFKA_TLS_ENABLED", "true"),
+    ];
+    let config = config(&[], &variables);
+    assert_eq!(config.connection.sasl.as_ref().map(|sasl| sasl.password.as_str()), Some("s3cret"));
+    assert!(config.connection.tls.is_some());
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let Command::Print(text) = load_with(&["--print-config"], &variables).unwrap() else { panic!() };
+    assert!(!text.contains("s3cret") && text.contains(path(&password)), "{text}");
+}
+
+#[test]
+fn the_printed_settings_are_a_file_that_gives_them_again() {
+    let variables = [("BALANCE_SIGNS", "Transfer=debit"), ("KAFKA_TOPIC", "t"), ("WORKER_PEERS", "a:1,b:2")];
+    let Command::Print(printed) = load_with(&["--print-config"], &variables).unwrap() else { panic!() };
+    let printed_file = file(&printed);
+    let Command::Print(again) = load_with(&["--print-config", "--config", path(&printed_file)], &[]).unwrap() else {
+        panic!()
+    };
+    assert_eq!(printed, again);
+    assert!(printed.contains("Transfer: debit") && printed.contains("topic: t"), "{printed}");
+}
+
+#[test]
+fn help_lists_every_setting_with_its_variable() {
+    let help = load_with(&["--help"], &[]).unwrap_err().to_string();
+    for key in keys::KEYS {
+        assert!(help.contains(&format!("--{}", key.flag)), "{}", key.flag);
+        assert!(key.env.first().is_none_or(|name| help.contains(name)), "{}", key.path);
+    }
+}

@@ -1,0 +1,123 @@
+//! One record's value → one transaction, checked.
+//!
+//! In goes JSON as the labs' producers write it; unknown fields are ignored, everything known is held to its type and
+//! range. Account formats are never a reason to refuse: `BANK` is a valid account.
+
+mod bad_record;
+mod wire;
+
+pub use bad_record::BadRecord;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{amount::minor_units, exponents::Exponents, money::Currency};
+use wire::Wire;
+
+/// The longest `description`, in characters.
+const MAX_DESCRIPTION: usize = 500;
+/// The largest amount in whole units of its currency; the smallest is a hundredth of one.
+const MAX_AMOUNT: i128 = 1_000_000;
+
+/// The kinds of transaction, by the labs' numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TransactionType {
+    /// 1
+    Transfer,
+    /// 2
+    Payment,
+    /// 3
+    Deposit,
+    /// 4
+    Withdrawal,
+    /// 5
+    CardPayment,
+    /// 6
+    InternationalTransfer,
+    /// 7
+    BillPayment,
+}
+
+impl TransactionType {
+    /// All of them; the number of each is its place, from 1.
+    pub const ALL: [Self; 7] = [
+        Self::Transfer,
+        Self::Payment,
+        Self::Deposit,
+        Self::Withdrawal,
+        Self::CardPayment,
+        Self::InternationalTransfer,
+        Self::BillPayment,
+    ];
+
+    /// Its name in messages and settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transfer => "Transfer",
+            Self::Payment => "Payment",
+            Self::Deposit => "Deposit",
+            Self::Withdrawal => "Withdrawal",
+            Self::CardPayment => "CardPayment",
+            Self::InternationalTransfer => "InternationalTransfer",
+            Self::BillPayment => "BillPayment",
+        }
+    }
+
+    /// The type of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+/// A transaction that passed every check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction<'a> {
+    /// Its own id.
+    pub transaction_id: Cow<'a, str>,
+    /// Whose balance it moves.
+    pub customer_id: Cow<'a, str>,
+    /// Its amount in minor units, positive: the sign is the rules' business.
+    pub minor_units: i128,
+    /// The amount's currency.
+    pub currency: Currency,
+    /// What kind it is.
+    pub transaction_type: TransactionType,
+    /// When it happened.
+    pub timestamp: Timestamp,
+}
+
+impl<'a> Transaction<'a> {
+    /// Reads a record's value; `None` is a record without one.
+    pub fn parse(value: Option<&'a [u8]>, exponents: &Exponents) -> Result<Self, BadRecord> {
+        let wire = Wire::parse(value.ok_or(BadRecord::Empty)?)?;
+        if wire
+            .description
+            .is_some_and(|text| text.0.len() > MAX_DESCRIPTION && text.0.chars().count() > MAX_DESCRIPTION)
+        {
+            return Err(BadRecord::DescriptionTooLong);
+        }
+        let currency = Currency::parse(&wire.currency.0).ok_or(BadRecord::UnknownCurrency)?;
+        let exponent = exponents.of(currency).ok_or(BadRecord::UnknownCurrency)?;
+        Ok(Self {
+            minor_units: in_range(minor_units(wire.amount.as_raw_str(), exponent)?, exponent)?,
+            currency,
+            transaction_type: wire.transaction_type.0,
+            timestamp: wire.timestamp.0.parse().map_err(|_| BadRecord::Timestamp)?,
+            transaction_id: wire.transaction_id.0,
+            customer_id: wire.customer_id.0,
+        })
+    }
+}
+
+fn in_range(minor_units: i128, exponent: u8) -> Result<i128, BadRecord> {
+    let unit = 10_i128.pow(u32::from(exponent));
+    // A hundredth of a unit is no whole number of minor units for a currency without decimals.
+    let at_least_a_hundredth = minor_units.checked_mul(100).is_none_or(|hundredths| hundredths >= unit);
+    let in_range = minor_units > 0 && at_least_a_hundredth && minor_units <= MAX_AMOUNT * unit;
+    in_range.then_some(minor_units).ok_or(BadRecord::AmountOutOfRange)
+}
+
+#[cfg(test)]
+mod tests;
