@@ -2,8 +2,8 @@
 # Writes everything in config/ and charts/ that is generated: the custom resource definition from the types of crds/,
 # and the kustomize manifests from the chart.
 #
-#   config/generate.sh            writes
-#   config/generate.sh --check    writes nothing; shows what differs from what is committed and fails if anything does
+#   charts/generate.sh            writes
+#   charts/generate.sh --check    writes nothing; shows what differs from what is committed and fails if anything does
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/scripts/lib.sh"
@@ -12,7 +12,7 @@ eval "$("$root/e2e/cluster/env.sh")"
 has helm || fail "helm is missing" "e2e/cluster/tools.sh helm"
 
 mode=${1:-write}
-[[ $mode == write || $mode == --check ]] || fail "unknown argument $mode" "config/generate.sh --help"
+[[ $mode == write || $mode == --check ]] || fail "unknown argument $mode" "charts/generate.sh --help"
 out=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-generate.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Tests of the charts and of the kustomize manifests: lint, rendering, refused values, and, where KUBECONFIG names a
+# cluster that answers, a dry run on its API server.
+#
+#   charts/test.sh
+#
+# One line per test; the last line counts them.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/e2e/scripts/lib.sh"
+usage_when_asked "$@"
+eval "$("$root/e2e/cluster/env.sh")"
+for tool in helm kubectl; do has "$tool" || fail "$tool is missing" "e2e/cluster/tools.sh"; done
+
+operator=$root/charts/balancefleet definition=$root/charts/balancefleet-crds
+work=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-charts.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# test_that WORDS COMMAND…: one test; what the command prints is shown when it fails.
+test_that() {
+  local words=$1 output
+  shift
+  if output=$("$@" 2>&1); then
+    passed=$((passed + 1))
+    echo "ok      $words"
+  else
+    failed=$((failed + 1))
+    printf 'FAILED  %s\n        %s\n' "$words" "${output//$'\n'/$'\n'        }"
+  fi
+}
+
+operator() { helm template balancefleet "$operator" --namespace balancefleet-system "$@"; }
+# has_lines FILE TEXT…: the file holds each of these lines, whatever their indentation.
+has_lines() {
+  local file=$1 line
+  shift
+  for line; do
+    sed 's/^ *//' "$file" | grep -xF -- "$line" >/dev/null || { echo "no line: $line" && return 1; }
+  done
+}
+lacks() { ! grep -nE -- "$2" "$1"; }
+# refuses TEXT ARGUMENT…: the operator's chart does not render with these values, and says TEXT.
+refuses() {
+  local text=$1 output
+  shift
+  if output=$(operator "$@" 2>&1); then echo "it renders" && return 1; fi
+  grep -qF -- "$text" <<<"$output" || { printf 'it says: %s\n' "$output" && return 1; }
+}
+
+. "$root/charts/tests/rendering.sh"
+. "$root/charts/tests/refusals.sh"
+. "$root/charts/tests/kustomize.sh"
+. "$root/charts/tests/api-server.sh"
+
+# In the words of cargo, so that one reader counts both.
+if ((failed == 0)); then verdict=ok; else verdict=FAILED; fi
+echo
+echo "test result: $verdict. $passed passed; $failed failed"
+((failed == 0))

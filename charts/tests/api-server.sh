@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# The same manifests before a real API server; sourced by test.sh. Nothing is kept but a namespace, until the end.
+# shellcheck disable=SC2154 # root, operator, definition and work are test.sh's
+
+if ! kubectl version --request-timeout=5s >/dev/null 2>&1; then
+  echo 'skipped  the dry runs: KUBECONFIG names no cluster that answers (make cluster-up)'
+  return 0
+fi
+
+namespace=balancefleet-charts-$$
+kubectl create namespace "$namespace" >/dev/null
+trap 'kubectl delete namespace "$namespace" --wait=false >/dev/null; rm -rf "$work"' EXIT
+kubectl label namespace "$namespace" pod-security.kubernetes.io/warn=restricted >/dev/null
+
+# accepted FILE: every object is valid, and the API server has nothing to warn of.
+accepted() {
+  local output
+  output=$(kubectl apply --dry-run=server --validate=strict --namespace "$namespace" -f "$1" 2>&1 >/dev/null) || { echo "$output" && return 1; }
+  # Objects that Helm installed carry no annotation of kubectl's; that is no fault of theirs.
+  ! grep -v 'last-applied-configuration' <<<"$output" | grep .
+}
+charted() { helm template "charts-test-$$" "$operator" --namespace "$namespace" "$@"; }
+
+charted >"$work/applied"
+test_that 'the API server accepts the operator, and restricted pods' accepted "$work/applied"
+charted --set "watchNamespaces={$namespace}" >"$work/applied-namespaced"
+test_that 'the API server accepts a namespaced operator' accepted "$work/applied-namespaced"
+test_that 'the API server accepts the definition of the chart' accepted "$work/definition"
+test_that 'the API server accepts the definition of kustomize' accepted "$root/config/crd/balanceconsumergroups.yaml"
+sed "s/balancefleet-system/$namespace/" "$work/kustomized" >"$work/kustomized-here"
+test_that 'the API server accepts what kustomize renders' accepted "$work/kustomized-here"
+
+# The rights that API calls of the operator need, asked of the API server itself.
+may() { kubectl auth can-i "$@" --namespace "$namespace" --as="system:serviceaccount:$namespace:$account" >/dev/null 2>&1; }
+account=charts-test-$$-balancefleet-operator
+rights() {
+  may patch deployments.apps && may create poddisruptionbudgets.policy && may patch pods && may get secrets && may create events.events.k8s.io
+}
+limits() { ! may list secrets && ! may watch secrets && ! may delete pods && ! may update balanceconsumergroups.balancefleet.io && ! may create pods; }
+helm template "charts-test-$$" "$operator" --namespace "$namespace" --set "watchNamespaces={$namespace}" \
+  --show-only templates/rbac.yaml --show-only templates/serviceaccount.yaml | kubectl apply --namespace "$namespace" -f - >/dev/null
+test_that 'its roles give what the operator calls' rights
+test_that 'and nothing beyond' limits

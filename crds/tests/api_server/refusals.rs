@@ -1,0 +1,184 @@
+//! Bad objects, one per rule, and the sentence each gets.
+
+use std::collections::BTreeSet;
+
+use balancefleet_crds::rules::{AdmissionRule, rules};
+use serde_json::{Value, json};
+
+use crate::harness::{EVERY_FIELD, MINIMAL, refusal, with_server};
+use crate::refused_updates::updates;
+
+/// A change that makes a good object bad, and a part of what the API server then says.
+struct Bad {
+    sentence: &'static str,
+    change: Value,
+}
+
+fn bad(sentence: &'static str, change: Value) -> Bad {
+    Bad { sentence, change }
+}
+
+fn spec(sentence: &'static str, change: Value) -> Bad {
+    bad(sentence, json!({ "spec": change }))
+}
+
+fn consumer(sentence: &'static str, change: Value) -> Bad {
+    spec(sentence, json!({ "kafka": { "consumer": change } }))
+}
+
+fn extra_config(sentence: &'static str, key: &str) -> Bad {
+    spec(sentence, json!({ "kafka": { "extraConfig": { key: "1" } } }))
+}
+
+fn worker(sentence: &'static str, change: Value) -> Bad {
+    spec(sentence, json!({ "worker": change }))
+}
+
+/// At least one per rule; a rule without one fails the test.
+fn broken_rules() -> Vec<Bad> {
+    [object_and_kafka(), client_settings(), ledgers(), scaling_and_workers()].into_iter().flatten().collect()
+}
+
+fn object_and_kafka() -> Vec<Bad> {
+    let name = "metadata.name becomes the name of Services and pods: use at most 52 lower-case letters, digits and '-', \
+                a letter first and no '-' last";
+    let brokers = "bootstrapServers must be host:port, several separated by commas and no spaces";
+    let kafka = |sentence, change| spec(sentence, json!({ "kafka": change }));
+    vec![
+        bad(name, json!({ "metadata": { "name": "a".repeat(53) } })),
+        bad(name, json!({ "metadata": { "name": "1st" } })),
+        bad(name, json!({ "metadata": { "name": "with.dot" } })),
+        kafka(brokers, json!({ "bootstrapServers": "kafka" })),
+        kafka(brokers, json!({ "bootstrapServers": "a:9092, b:9092" })),
+        kafka("topic must be a name Kafka allows", json!({ "topic": "no spaces" })),
+        kafka("topic must be a name Kafka allows", json!({ "topic": ".." })),
+        kafka("groupId must consist of visible ASCII characters", json!({ "groupId": "my group" })),
+        consumer("heartbeatInterval must be more than 0", json!({ "heartbeatInterval": "0s" })),
+        consumer("sessionTimeout must be at least three times heartbeatInterval", json!({ "heartbeatInterval": "4s" })),
+        consumer("sessionTimeout must be at least 6s: brokers refuse less", json!({ "sessionTimeout": "5s" })),
+        consumer("maxPollInterval must be at least sessionTimeout", json!({ "sessionTimeout": "2m" })),
+    ]
+}
+
+fn client_settings() -> Vec<Bad> {
+    vec![
+        extra_config("the keys of extraConfig are librdkafka's settings in its spelling", "Client.Dns"),
+        extra_config("the keys of extraConfig are librdkafka's settings in its spelling", "error_cb"),
+        extra_config("extraConfig may not set group.id: spec.kafka has a field for this", "group.id"),
+        extra_config("extraConfig may not set keys that begin with sasl., ssl.", "sasl.password"),
+        extra_config("extraConfig may not set isolation.level: the worker sets this itself", "isolation.level"),
+        extra_config("extraConfig may not set transactional.id: the worker sets this itself", "transactional.id"),
+        extra_config("extraConfig may not set keys that begin with api.version., ", "offset.store.method"),
+    ]
+}
+
+fn ledgers() -> Vec<Bad> {
+    let balances = |sentence, change| spec(sentence, json!({ "balances": change }));
+    vec![
+        spec("balances.store is needed: write balances: {store: {replay: {}}}", json!({ "balances": null })),
+        balances("balances.store is needed", json!({ "store": null })),
+        balances("store must be one of: replay: {}", json!({ "store": { "replay": null } })),
+        spec("balances has no meaning with ledger: Count", json!({ "ledger": "Count" })),
+        consumer(
+            "reads every partition from its first record, so startFrom must be Earliest",
+            json!({ "startFrom": "Latest" }),
+        ),
+        balances("the keys of signs are transaction types: Transfer", json!({ "signs": { "Refund": "Credit" } })),
+        balances("the keys of minorUnits are currencies: three capital letters", json!({ "minorUnits": { "eur": 2 } })),
+    ]
+}
+
+fn scaling_and_workers() -> Vec<Bad> {
+    let scaling = |sentence, change| spec(sentence, json!({ "scaling": change }));
+    let env = |name| json!({ "env": [{ "name": name, "value": "x" }] });
+    vec![
+        scaling("minReplicas must not be more than maxReplicas", json!({ "minReplicas": 3, "maxReplicas": 2 })),
+        scaling("lagSLO must be at least 1s", json!({ "lagSLO": "0s" })),
+        scaling("drainWithin must be at least 1s", json!({ "drainWithin": "500ms" })),
+        worker("terminationGracePeriod must be at least 5s", json!({ "terminationGracePeriod": "1s" })),
+        worker("simulatedWork must be less than kafka.consumer.maxPollInterval", json!({ "simulatedWork": "1m" })),
+        worker("the keys of nodeSelector must be names", json!({ "nodeSelector": { "a b": "c" } })),
+        worker("the values of nodeSelector may hold letters", json!({ "nodeSelector": { "zone": "a b" } })),
+        worker("the keys of podLabels must be names", json!({ "podLabels": { "-a": "c" } })),
+        worker("the values of podLabels may hold letters", json!({ "podLabels": { "team": "-a" } })),
+        worker(
+            "podLabels may not set the labels the operator finds",
+            json!({ "podLabels": { "app.kubernetes.io/name": "a" } }),
+        ),
+        worker(
+            "podLabels may not set the labels the operator finds",
+            json!({ "podLabels": { "balancefleet.io/group": "a" } }),
+        ),
+        worker("the keys of podAnnotations must be names", json!({ "podAnnotations": { "a/b/c": "d" } })),
+        worker(
+            "podAnnotations may not set the annotations the operator writes",
+            json!({ "podAnnotations": { "controller.kubernetes.io/pod-deletion-cost": "1" } }),
+        ),
+        worker("the operator sets this variable itself", env("KAFKA_TOPIC")),
+        worker("the operator sets this variable itself", env("POD_NAME")),
+    ]
+}
+
+/// Bad objects that types and limits refuse, with a part of the API server's own words.
+fn broken_limits() -> Vec<Bad> {
+    let quantity = json!({ "resources": { "requests": { "cpu": "lots" } } });
+    vec![
+        spec("spec.kafka: Required value", json!({ "kafka": null })),
+        spec("spec.kafka.topic: Required value", json!({ "kafka": { "topic": null } })),
+        spec(
+            "spec.ledger: Unsupported value: \"Sum\": supported values: \"Balances\", \"Count\"",
+            json!({ "ledger": "Sum" }),
+        ),
+        spec("spec.replicas in body should be greater than or equal to 0", json!({ "replicas": -1 })),
+        consumer("spec.kafka.consumer.sessionTimeout in body should match", json!({ "sessionTimeout": "10 seconds" })),
+        worker("spec.worker.resources.requests.cpu", quantity),
+        worker("Duplicate value", json!({ "env": [{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }] })),
+    ]
+}
+
+#[tokio::test]
+async fn a_bad_object_is_refused_with_a_sentence_that_says_what_to_do() {
+    with_server("refusals", |server| async move {
+        for Bad { sentence, change } in broken_rules().into_iter().chain(broken_limits()) {
+            let answer = server.create(server.object(MINIMAL, &change), true).await;
+            let message = refusal(answer).unwrap_or_else(|| panic!("accepted: {change}"));
+            assert!(message.contains(sentence), "{change}\n  got {message}\n  not {sentence}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn good_objects_are_accepted() {
+    with_server("acceptance", |server| async move {
+        let samples = ["demo", "lab-a", "lab-b"].map(|name| {
+            let path = format!("{}/../config/samples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).unwrap()
+        });
+        for yaml in samples.iter().map(String::as_str).chain([MINIMAL, EVERY_FIELD]) {
+            let accepted = server.create(server.object(yaml, &json!({})), true).await;
+            assert_eq!(refusal(accepted), None, "{yaml}");
+        }
+    })
+    .await;
+}
+
+/// Whether a refusal's sentence is this rule's; a message with the key in it has "this key" in its fixed form.
+fn is_of(rule: &AdmissionRule, sentence: &str) -> bool {
+    match (&rule.message_expression, rule.message.split_once("this key: ")) {
+        (Some(_), Some((before, because))) => sentence
+            .strip_prefix(before)
+            .and_then(|rest| rest.split_once(": "))
+            .is_some_and(|(_, why)| because.starts_with(why)),
+        _ => rule.message.contains(sentence),
+    }
+}
+
+#[test]
+fn every_rule_has_a_bad_object() {
+    let sentences: BTreeSet<&str> =
+        broken_rules().iter().map(|bad| bad.sentence).chain(updates().iter().map(|update| update.sentence)).collect();
+    for rule in rules() {
+        assert!(sentences.iter().any(|sentence| is_of(&rule, sentence)), "no bad object for: {}", rule.message);
+    }
+}
