@@ -22,30 +22,35 @@ pub(super) struct ExactNumber(Amount);
 
 /// A customer's balance over the whole fleet.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "customerId": "CUST-001", "balance": 3800.25, "currency": "EUR", "transactionCount": 2,
+    "lastUpdated": "2026-02-08T22:01:00Z", "lastTransactionId": "BAL-002", "asOf": {"0": 42, "1": 17}
+}))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Balance<'a> {
-    #[schema(value_type = String, example = "CUST-001")]
+    #[schema(value_type = String)]
     customer_id: Cow<'a, str>,
     /// The balance, when all transactions have one currency.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     balance: Option<ExactNumber>,
     /// The balance's currency.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "EUR")]
+    #[schema(value_type = Option<String>, nullable = false)]
     currency: Option<&'a str>,
     /// Currency → balance, instead of the two above, when there are several currencies.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = Option<BTreeMap<String, ExactNumber>>, example = json!({"EUR": 3800.25, "JPY": 120}))]
+    #[schema(value_type = Option<BTreeMap<String, ExactNumber>>, nullable = false, example = json!({"EUR": 3800.25, "JPY": 120}))]
     balances: BTreeMap<&'a str, ExactNumber>,
     transaction_count: u64,
     /// Time of the latest transaction.
     #[schema(value_type = String, format = DateTime)]
     last_updated: Timestamp,
-    #[schema(value_type = String, example = "BAL-002")]
+    #[schema(value_type = String)]
     last_transaction_id: Cow<'a, str>,
     /// Partition → next offset: exactly the records below it are in this balance. In a list, the list has it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<BTreeMap<String, i64>>, example = json!({"0": 42, "1": 17}))]
+    #[schema(value_type = Option<BTreeMap<String, i64>>, nullable = false)]
     as_of: Option<&'a BTreeMap<i32, i64>>,
 }
 

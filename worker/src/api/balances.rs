@@ -13,9 +13,9 @@ use super::{Api, chunks};
 use crate::rules::LedgerKind;
 
 #[utoipa::path(
-    get, path = "/api/Balance/balances", tag = "balances", summary = "Every customer's balance",
+    get, path = "/api/Balance/balances", operation_id = "listBalances", tag = "balances", summary = "Every customer's balance",
     responses(
-        (status = 200, body = BalanceList<'_>),
+        (status = 200, description = "All of them, ordered by customer", body = BalanceList<'_>),
         (status = 503, description = "Not every partition answered; try again", body = ErrorBody),
         (status = 500, description = "The list is too large, or a sum leaves the range of numbers", body = ErrorBody)
     )
@@ -34,10 +34,10 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Response, Refusal> {
 }
 
 #[utoipa::path(
-    get, path = "/api/Balance/balances/{customerId}", tag = "balances", summary = "One customer's balance",
+    get, path = "/api/Balance/balances/{customerId}", operation_id = "getBalance", tag = "balances", summary = "One customer's balance",
     params(("customerId" = String, Path, description = "Case matters", min_length = 1, max_length = 128, example = "CUST-001")),
     responses(
-        (status = 200, body = Balance<'_>),
+        (status = 200, description = "The sum over all partitions", body = Balance<'_>),
         (status = 400, description = "Not a customer id", body = ErrorBody),
         (status = 404, description = "No transaction of this customer", body = ErrorBody),
         (status = 503, description = "Not every partition answered; try again", body = ErrorBody),

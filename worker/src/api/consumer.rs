@@ -86,8 +86,8 @@ pub(super) struct ConsumerHealth {
 }
 
 #[utoipa::path(
-    get, path = "/api/Balance/metrics", tag = "consumer", summary = "State, counts and offsets of this worker",
-    responses((status = 200, body = Metrics))
+    get, path = "/api/Balance/metrics", operation_id = "getConsumerMetrics", tag = "consumer", summary = "State, counts and offsets of this worker",
+    responses((status = 200, description = "As of now", body = Metrics))
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Json<Metrics> {
     let (identity, counts, partitions) = (api.view.identity(), api.view.counters(), api.view.partitions());
@@ -107,8 +107,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Json<Metrics> {
 }
 
 #[utoipa::path(
-    get, path = "/api/Balance/rebalancing-history", tag = "consumer", summary = "How partitions came and went",
-    responses((status = 200, body = RebalancingHistory))
+    get, path = "/api/Balance/rebalancing-history", operation_id = "listRebalanceEvents", tag = "consumer",
+    summary = "How partitions came and went",
+    responses((status = 200, description = "Newest first", body = RebalancingHistory))
 )]
 pub(super) async fn rebalancing_history(State(api): State<Api>) -> Json<RebalancingHistory> {
     Json(RebalancingHistory {
@@ -120,8 +121,12 @@ pub(super) async fn rebalancing_history(State(api): State<Api>) -> Json<Rebalanc
 }
 
 #[utoipa::path(
-    get, path = "/api/Balance/health", tag = "monitoring", summary = "Whether this worker's consumer works",
-    responses((status = 200, body = ConsumerHealth), (status = 503, description = "Degraded", body = ConsumerHealth))
+    get, path = "/api/Balance/health", operation_id = "getConsumerHealth", tag = "monitoring",
+    summary = "Whether this worker's consumer works",
+    responses(
+        (status = 200, description = "Healthy", body = ConsumerHealth),
+        (status = 503, description = "Degraded", body = ConsumerHealth)
+    )
 )]
 pub(super) async fn health(State(api): State<Api>) -> (StatusCode, Json<ConsumerHealth>) {
     let (identity, counts, consumer_status) = (api.view.identity(), api.view.counters(), api.view.status());

@@ -27,7 +27,8 @@ pub(super) struct Filter {
 }
 
 #[utoipa::path(
-    get, path = "/internal/v1/partitions", tag = "internal", summary = "This worker's own partitions, for its peers",
+    get, path = "/internal/v1/partitions", operation_id = "readOwnPartitions", tag = "internal",
+    summary = "This worker's own partitions, for its peers",
     params(Filter),
     responses(
         (status = 200, description = "Lines of JSON: facts about the worker, then one line per partition", body = String, content_type = "application/x-ndjson"),
@@ -69,7 +70,8 @@ impl Filter {
     }
 
     fn only(&self) -> Result<Option<Vec<i32>>, Refusal> {
-        let numbers = |list: &String| list.split(',').map(|number| number.parse().map_err(|_| Refusal::Filter)).collect();
+        let numbers =
+            |list: &String| list.split(',').map(|number| number.parse().map_err(|_| Refusal::Filter)).collect();
         self.partitions.as_ref().map(numbers).transpose()
     }
 }

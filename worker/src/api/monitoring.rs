@@ -39,16 +39,16 @@ pub(super) struct Partitions {
 }
 
 #[utoipa::path(
-    get, path = "/health", tag = "monitoring", summary = "Whether the process answers",
-    responses((status = 200, body = Up))
+    get, path = "/health", operation_id = "isUp", tag = "monitoring", summary = "Whether the process answers",
+    responses((status = 200, description = "It answers", body = Up))
 )]
 pub(super) async fn health() -> Json<Up> {
     Json(Up { status: "UP" })
 }
 
 #[utoipa::path(
-    get, path = "/api/v1/stats", tag = "consumer", summary = "Counts since the start",
-    responses((status = 200, body = Stats))
+    get, path = "/api/v1/stats", operation_id = "getStats", tag = "consumer", summary = "Counts since the start",
+    responses((status = 200, description = "Counts and partitions", body = Stats))
 )]
 pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
     let counts = api.view.counters();
@@ -61,8 +61,8 @@ pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
 }
 
 #[utoipa::path(
-    get, path = "/api/v1/partitions", tag = "consumer", summary = "The partitions assigned to this worker",
-    responses((status = 200, body = Partitions))
+    get, path = "/api/v1/partitions", operation_id = "listPartitions", tag = "consumer", summary = "The partitions assigned to this worker",
+    responses((status = 200, description = "Their names", body = Partitions))
 )]
 pub(super) async fn partitions(State(api): State<Api>) -> Json<Partitions> {
     let partitions = partition_names(&api.view);

@@ -54,8 +54,11 @@ pub(super) struct FailedPartition {
 }
 
 #[utoipa::path(
-    get, path = "/livez", tag = "monitoring", summary = "Liveness probe",
-    responses((status = 200, body = Liveness), (status = 503, description = "Only a restart helps", body = Liveness))
+    get, path = "/livez", operation_id = "isAlive", tag = "monitoring", summary = "Liveness probe",
+    responses(
+        (status = 200, description = "The consumer's thread turns", body = Liveness),
+        (status = 503, description = "Only a restart helps", body = Liveness)
+    )
 )]
 pub(super) async fn livez(State(api): State<Api>) -> (StatusCode, Json<Liveness>) {
     let alive = api.view.liveness();
@@ -63,8 +66,11 @@ pub(super) async fn livez(State(api): State<Api>) -> (StatusCode, Json<Liveness>
 }
 
 #[utoipa::path(
-    get, path = "/readyz", tag = "monitoring", summary = "Readiness probe",
-    responses((status = 200, body = ReadinessBody), (status = 503, description = "Not ready", body = ReadinessBody))
+    get, path = "/readyz", operation_id = "isReady", tag = "monitoring", summary = "Readiness probe",
+    responses(
+        (status = 200, description = "Ready", body = ReadinessBody),
+        (status = 503, description = "Not ready", body = ReadinessBody)
+    )
 )]
 pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<ReadinessBody>) {
     let readiness = api.view.readiness();
@@ -84,10 +90,10 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readines
 }
 
 #[utoipa::path(
-    get, path = "/metrics", tag = "monitoring", summary = "Metrics in the OpenMetrics text format",
+    get, path = "/metrics", operation_id = "scrape", tag = "monitoring", summary = "Metrics for Prometheus",
     responses(
-        (status = 200, body = String, content_type = "application/openmetrics-text"),
-        (status = 500, body = ErrorBody)
+        (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
+        (status = 500, description = "See the worker's log", body = ErrorBody)
     )
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {

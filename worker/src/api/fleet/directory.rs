@@ -21,7 +21,7 @@ const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
 pub(super) enum Freshness {
     /// Up to a second: for the first attempt of a read.
     Recent,
-    /// Looked up now: the recent list did not lead to every partition.
+    /// As of now, give or take the pause between two rounds: the recent list did not lead to every partition.
     Now,
 }
 
@@ -61,7 +61,7 @@ impl Known {
         let within = |moment: Option<Instant>, age: Duration| moment.is_some_and(|moment| moment.elapsed() < age);
         let max_age = match freshness {
             Freshness::Recent => Duration::from_secs(1),
-            Freshness::Now => Duration::ZERO,
+            Freshness::Now => Duration::from_millis(50),
         };
         !within(self.looked_up, max_age) && !within(self.failed, LOOKUP_PAUSE)
     }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_recent_list_serves_first_attempts_only() {
-        let known = Known { looked_up: Some(Instant::now()), ..Known::default() };
+        let known = Known { looked_up: Some(Instant::now() - Duration::from_millis(100)), ..Known::default() };
         assert!(!known.needs_lookup(Freshness::Recent));
         assert!(known.needs_lookup(Freshness::Now));
     }

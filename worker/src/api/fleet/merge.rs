@@ -175,10 +175,7 @@ impl CustomerBalance {
                     return Err(SumError::Exponents { currency: amount.currency });
                 }
                 held.minor_units = held.minor_units.checked_add(amount.minor_units).ok_or_else(|| {
-                    SumError::Overflow {
-                        customer_id: self.customer_id.clone(),
-                        currency: amount.currency,
-                    }
+                    SumError::Overflow { customer_id: self.customer_id.clone(), currency: amount.currency }
                 })?;
             }
         }

@@ -272,7 +272,13 @@ proptest! {
 #[test]
 fn the_largest_amounts_and_odd_names_survive_the_wire() {
     let rows = vec![
-        row("a \"quoted\"\n\u{1F600} name", vec![amount("EUR", i128::MAX), amount("USD", i128::MIN)], u64::MAX, -1, "\\"),
+        row(
+            "a \"quoted\"\n\u{1F600} name",
+            vec![amount("EUR", i128::MAX), amount("USD", i128::MIN)],
+            u64::MAX,
+            -1,
+            "\\",
+        ),
         row("", vec![], 0, 0, ""),
     ];
     let sent = held(0, -1, i64::MAX, rows);

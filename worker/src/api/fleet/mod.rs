@@ -39,6 +39,8 @@ pub(super) const ASKER: &str = "x-balancefleet-asker";
 
 /// Every peer begins to answer within this, or the round goes on without it.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
+/// What is missing after the first round is asked for again for so long.
+const RETRY_FOR: Duration = Duration::from_secs(1);
 /// Between two rounds; partitions that move are away for longer than that.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
 
@@ -58,17 +60,17 @@ struct Limits {
     concurrent: usize,
     /// A peer's whole answer.
     answer: Duration,
-    /// Waiting for a turn, and asking again for what is missing.
-    patience: Duration,
+    /// Waiting for a turn.
+    turn: Duration,
     /// What peers may send for one read.
     bytes: usize,
 }
 
 const ONE_CUSTOMER: Limits =
-    Limits { concurrent: 64, answer: ANSWER_TIMEOUT, patience: Duration::from_secs(1), bytes: 4 << 20 };
-/// One list at a time, since all of it passes through memory: 128 MiB are about 1.5 million rows.
+    Limits { concurrent: 64, answer: ANSWER_TIMEOUT, turn: Duration::from_secs(1), bytes: 4 << 20 };
+/// One list at a time, since all of it passes through memory: 64 MiB are some 700 000 rows, three times that in memory.
 const WHOLE_LIST: Limits =
-    Limits { concurrent: 1, answer: Duration::from_secs(8), patience: Duration::from_secs(5), bytes: 128 << 20 };
+    Limits { concurrent: 1, answer: Duration::from_secs(8), turn: Duration::from_secs(5), bytes: 64 << 20 };
 
 /// Whole lists that peers may read here at a time: each holds one partition's rows.
 const PEERS_LIST_READS: usize = 4;
@@ -121,7 +123,7 @@ impl Fleet {
             Wanted::All => (WHOLE_LIST, &self.list_reads),
             Wanted::Customer(_) => (ONE_CUSTOMER, &self.customer_reads),
         };
-        let turn = match timeout(limits.patience, turns.clone().acquire_owned()).await {
+        let turn = match timeout(limits.turn, turns.clone().acquire_owned()).await {
             Ok(Ok(turn)) => turn,
             Ok(Err(_)) | Err(_) => return Err(Refusal::Busy),
         };
@@ -134,7 +136,7 @@ impl Fleet {
         let mut gathering = Gathering::new(facts.identity(), facts.partition_count);
         let mut only = None;
         let mut freshness = Freshness::Recent;
-        let give_up = Instant::now() + limits.patience;
+        let mut give_up = None;
         loop {
             let peers = self.directory.addresses(freshness).await;
             let now = Instant::now();
@@ -151,7 +153,8 @@ impl Fleet {
                 Err(incomplete) => incomplete,
             };
             let missing_partitions = gathering.missing();
-            if Instant::now() + ROUND_PAUSE >= give_up {
+            let give_up = *give_up.get_or_insert_with(|| Instant::now() + RETRY_FOR);
+            if Instant::now() + ROUND_PAUSE + ANSWER_TIMEOUT > give_up {
                 return Err(Refusal::Incomplete { missing_partitions });
             }
             (only, freshness) = (Some(missing_partitions), Freshness::Now);
@@ -160,7 +163,12 @@ impl Fleet {
     }
 
     /// One round: this worker and all peers at once. A peer without an answer is the round's loss, not its failure.
-    async fn ask_everyone(&self, question: Question, peers: BTreeSet<SocketAddr>, gathering: &mut Gathering) -> Result<(), Refusal> {
+    async fn ask_everyone(
+        &self,
+        question: Question,
+        peers: BTreeSet<SocketAddr>,
+        gathering: &mut Gathering,
+    ) -> Result<(), Refusal> {
         let question = Arc::new(question);
         let of_peers = join_all(peers.into_iter().map(|peer| self.ask(peer, &question)));
         let (own, of_peers) = tokio::join!(self.own_answer(&question), of_peers);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::Wanted;
 use super::merge::Answer;
 use super::wire::{self, Facts, WireError};
-use super::Wanted;
 use crate::view::PartitionBalances;
 
 /// Lines longer than this are parsed off the threads that serve requests.

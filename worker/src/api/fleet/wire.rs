@@ -90,9 +90,10 @@ pub(crate) fn read_partition(line: &[u8]) -> Result<PartitionBalances, WireError
 
 impl<'a> Row<'a> {
     fn of(row: &'a BalanceRow) -> Self {
-        let amounts = row.amounts.iter().map(|amount| {
-            WireAmount(Cow::Borrowed(amount.currency.as_str()), amount.exponent, amount.minor_units)
-        });
+        let amounts = row
+            .amounts
+            .iter()
+            .map(|amount| WireAmount(Cow::Borrowed(amount.currency.as_str()), amount.exponent, amount.minor_units));
         Self(
             Cow::Borrowed(&row.customer),
             amounts.collect(),

@@ -26,11 +26,8 @@ struct Outcome {
 
 impl FleetMetrics {
     pub(super) fn registered(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            reads: Family::default(),
-            answers: Family::default(),
-            duration: Histogram::new(DURATION_BUCKETS),
-        };
+        let metrics =
+            Self { reads: Family::default(), answers: Family::default(), duration: Histogram::new(DURATION_BUCKETS) };
         registry.register("fleet_reads", "Balance reads over all workers", metrics.reads.clone());
         registry.register("fleet_peer_answers", "What peers answered when asked", metrics.answers.clone());
         registry.register_with_unit(

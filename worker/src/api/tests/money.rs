@@ -30,7 +30,10 @@ async fn a_customer_is_the_exact_sum_over_partitions() {
 #[tokio::test]
 async fn the_list_is_ordered_by_customer_and_says_what_it_is_true_for() {
     let answer = get(&alone(&two_partitions()), "/api/Balance/balances").await;
-    assert_eq!((answer.status, &answer.headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
+    assert_eq!(
+        (answer.status, &answer.headers["content-type"]),
+        (StatusCode::OK, &"application/json".parse().unwrap())
+    );
     let list = answer.json();
     assert_eq!((&list["count"], &list["asOf"]), (&json!(3), &json!({"0": 2, "1": 3})));
     let customers: Vec<_> = list["balances"].as_array().unwrap().iter().map(|one| one["customerId"].clone()).collect();
@@ -55,7 +58,8 @@ async fn an_unknown_customer_is_not_found_in_the_labs_words() {
 #[tokio::test]
 async fn the_path_matches_in_any_case_but_the_customer_id_is_kept() {
     let router = alone(&two_partitions());
-    for path in ["/api/balance/balances/CUST-001", "/API/BALANCE/BALANCES/CUST-001", "/Api/Balance/Balances/CUST-001/"] {
+    for path in ["/api/balance/balances/CUST-001", "/API/BALANCE/BALANCES/CUST-001", "/Api/Balance/Balances/CUST-001/"]
+    {
         assert_eq!(get(&router, path).await.json()["customerId"], "CUST-001", "{path}");
     }
     assert_eq!(get(&router, "/API/balance/BALANCES/").await.json()["count"], 3);

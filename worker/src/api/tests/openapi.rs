@@ -59,6 +59,19 @@ async fn every_reference_in_the_document_resolves() {
 }
 
 #[tokio::test]
+async fn operations_have_names_of_their_own_and_every_answer_says_what_it_is() {
+    let document = get(&alone(&joined("w", 1)), "/swagger/v1/swagger.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    let names: BTreeSet<_> = paths.values().map(|item| item["get"]["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), paths.len(), "{names:?}");
+    for (path, item) in paths {
+        for (status, response) in item["get"]["responses"].as_object().unwrap() {
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{path} {status}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn swagger_ui_is_served_in_any_letter_case() {
     let router = alone(&joined("w", 1));
     for path in ["/swagger", "/Swagger/"] {
