@@ -46,6 +46,16 @@ pub enum VerifyError {
         /// What it last said.
         state: String,
     },
+    /// The API claims records that the topic does not hold.
+    #[error("partition {partition} ends at {end}, and the API says it has applied all below {as_of}")]
+    Ahead {
+        /// The partition.
+        partition: i32,
+        /// Its end in the topic, asked for after the answer came.
+        end: i64,
+        /// What the answer says.
+        as_of: i64,
+    },
 }
 
 /// Waits until the API's answer covers all records that are in the topic now, then compares that answer.
@@ -59,6 +69,7 @@ pub fn verify(
     mut progress: impl FnMut(&str),
 ) -> Result<Verdict, VerifyError> {
     let balances = caught_up(&topic.ends()?, patience, ask, &mut progress)?;
+    within(&balances.as_of, &topic.ends()?)?;
     let ledger = topic.fold(&balances.as_of, signs, |read| progress(&format!("the oracle has read {read} records")))?;
     Ok(Verdict {
         customers: ledger.accounts.len(),
@@ -92,6 +103,17 @@ fn caught_up(
     }
 }
 
+/// No answer can be about records that do not exist.
+fn within(as_of: &Offsets, ends: &Offsets) -> Result<(), VerifyError> {
+    let end = |partition| ends.get(partition).copied().unwrap_or(0);
+    match as_of.iter().find(|(partition, as_of)| **as_of > end(*partition)) {
+        Some((partition, as_of)) => {
+            Err(VerifyError::Ahead { partition: *partition, end: end(partition), as_of: *as_of })
+        }
+        None => Ok(()),
+    }
+}
+
 fn behind(ends: &Offsets, as_of: &Offsets) -> i64 {
     ends.iter().map(|(partition, end)| (end - as_of.get(partition).copied().unwrap_or(0)).max(0)).sum()
 }
@@ -115,6 +137,17 @@ mod tests {
         let balances = caught_up(&ends, Duration::from_secs(9), ask, |state| heard.push(state.to_owned())).unwrap();
         assert_eq!(balances.as_of[&0], 3);
         assert_eq!(heard, ["2 records behind", "1 records behind"]);
+    }
+
+    #[test]
+    fn an_answer_about_records_that_do_not_exist_is_an_error() {
+        let ends = Offsets::from([(0, 3), (1, 4)]);
+        assert!(within(&Offsets::from([(0, 3)]), &ends).is_ok());
+        assert!(matches!(
+            within(&Offsets::from([(0, 3), (1, 5)]), &ends),
+            Err(VerifyError::Ahead { partition: 1, end: 4, as_of: 5 })
+        ));
+        assert!(within(&Offsets::from([(7, 1)]), &ends).is_err());
     }
 
     #[test]
