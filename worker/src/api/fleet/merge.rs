@@ -107,11 +107,10 @@ impl Gathering {
         (0..self.partition_count).filter(|partition| !self.best.contains_key(partition)).collect()
     }
 
-    /// The cover once nothing is missing, else what is there to go on with. A topic without partitions is not known
-    /// yet, so it has no cover.
-    pub(crate) fn into_cover(self) -> Result<Cover, Self> {
+    /// The cover, once nothing is missing. A topic without partitions is not known yet, so it has no cover.
+    pub(crate) fn take_cover(&mut self) -> Option<Cover> {
         let is_complete = self.missing().is_empty() && self.partition_count > 0;
-        if is_complete { Ok(Cover { partitions: self.best }) } else { Err(self) }
+        is_complete.then(|| Cover { partitions: std::mem::take(&mut self.best) })
     }
 }
 

@@ -148,10 +148,9 @@ impl Fleet {
                 budget: budget.clone(),
             };
             self.ask_everyone(question, peers, &mut gathering).await?;
-            gathering = match gathering.into_cover() {
-                Ok(cover) => return Ok(cover),
-                Err(incomplete) => incomplete,
-            };
+            if let Some(cover) = gathering.take_cover() {
+                return Ok(cover);
+            }
             let missing_partitions = gathering.missing();
             let give_up = *give_up.get_or_insert_with(|| Instant::now() + RETRY_FOR);
             if Instant::now() + ROUND_PAUSE + ANSWER_TIMEOUT > give_up {
