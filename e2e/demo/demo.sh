@@ -20,7 +20,6 @@ prepare() {
   "$e2e/cluster/up.sh" >/dev/null
   eval "$("$e2e/cluster/env.sh")"
   "$here/install.sh"
-  cargo build --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" --package balancefleet-e2e --bins >&2
   mkdir -p "$(dirname "$log")"
 }
 

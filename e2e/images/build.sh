@@ -13,13 +13,11 @@ eval "$("$e2e/cluster/env.sh")"
 tag=${1:-dev}
 docker info >/dev/null 2>&1 || fail "no Docker Engine answers" "e2e/cluster/up.sh"
 
-arguments=() binaries=()
-collect() {
-  arguments+=(--package "$2" --bin "$3")
-  binaries+=("$CARGO_TARGET_DIR/release/$3")
-}
+binaries=()
+collect() { binaries+=("$CARGO_TARGET_DIR/release/$3"); }
 each_image collect
-quietly "building the binaries" cargo build --release --locked --manifest-path "$e2e/../Cargo.toml" "${arguments[@]}"
+# The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
+quietly "building the binaries" cargo build --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace --bins
 
 root=$("$here/runtime-root.sh" "${binaries[@]}")
 context=$(mktemp -d "$cache/images.XXXXXX")
