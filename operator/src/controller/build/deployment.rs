@@ -1,0 +1,47 @@
+//! Pure. The workers as a Deployment: how many, and how one template replaces another.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use super::{IMAGE_ANNOTATION, REPLICAS_ANNOTATION, Replicas, ValidatedGroup, metadata, pod, selector};
+
+/// A worker that replays a long topic is not ready for minutes; that is no failed rollout.
+const PROGRESS_DEADLINE_SECONDS: i32 = 900;
+const REVISION_HISTORY_LIMIT: i32 = 3;
+
+pub(super) fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
+    let mut metadata = metadata(group, &group.key.name);
+    metadata.annotations = Some(BTreeMap::from([
+        (IMAGE_ANNOTATION.to_owned(), group.image.clone()),
+        (REPLICAS_ANNOTATION.to_owned(), replicas.decided.to_string()),
+    ]));
+    Deployment {
+        metadata,
+        spec: Some(DeploymentSpec {
+            // Always said: a field that an apply leaves out falls back to its default, which is one worker.
+            replicas: Some(replicas.asked_for),
+            selector: selector(group),
+            strategy: Some(one_more_before_one_less()),
+            progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
+            revision_history_limit: Some(REVISION_HISTORY_LIMIT),
+            template: pod::template(group),
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The new worker restores its partitions before the old one leaves, so that somebody can always answer.
+fn one_more_before_one_less() -> DeploymentStrategy {
+    DeploymentStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_surge: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(0)),
+        }),
+    }
+}

@@ -1,0 +1,147 @@
+//! Pure. The worker's environment: the whole configuration of a pod, in one stable order.
+
+use std::collections::BTreeMap;
+
+use balancefleet_crds::{Assignor, Ledger, Sign, StartFrom, Store};
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+
+use super::{HTTP_PORT, ValidatedGroup, peers_service_name};
+
+pub(super) const CA_DIRECTORY: &str = "/etc/balancefleet/kafka-ca";
+pub(super) const CERTIFICATE_DIRECTORY: &str = "/etc/balancefleet/kafka-certificate";
+pub(super) const LOGIN_DIRECTORY: &str = "/etc/balancefleet/kafka-login";
+
+/// Ours in a fixed order, then the person's own in theirs.
+pub(super) fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
+    let mut variables = vec![field("POD_NAME", "metadata.name"), field("POD_UID", "metadata.uid")];
+    variables.extend(kafka(group));
+    variables.extend(security(group));
+    variables.extend(ledger(group));
+    variables.extend(http(group));
+    let ours = variables.len();
+    for own in &group.worker.env {
+        // A definition that is older than the operator may not refuse our own names yet.
+        if !variables[..ours].iter().any(|variable| variable.name == own.name) {
+            variables.push(literal(&own.name, &own.value));
+        }
+    }
+    variables
+}
+
+fn kafka(group: &ValidatedGroup) -> Vec<EnvVar> {
+    let consumer = &group.consumer;
+    let mut variables = vec![
+        literal("KAFKA_BOOTSTRAP_SERVERS", &group.bootstrap_servers),
+        literal("KAFKA_TOPIC", &group.topic),
+        literal("KAFKA_GROUP_ID", &group.group_id),
+        literal("KAFKA_AUTO_OFFSET_RESET", start_from(consumer.start_from)),
+        literal("KAFKA_SESSION_TIMEOUT", consumer.session_timeout),
+        literal("KAFKA_HEARTBEAT_INTERVAL", consumer.heartbeat_interval),
+        literal("KAFKA_MAX_POLL_INTERVAL", consumer.max_poll_interval),
+        literal("KAFKA_ASSIGNOR", assignor(consumer.assignor)),
+    ];
+    for (key, value) in &group.extra_config {
+        variables.push(literal(&format!("KAFKA_CONFIG_{}", key.replace('.', "_").to_uppercase()), value));
+    }
+    variables
+}
+
+fn security(group: &ValidatedGroup) -> Vec<EnvVar> {
+    let files = &group.files;
+    let mut variables = Vec::new();
+    if files.tls {
+        variables.push(literal("KAFKA_TLS_ENABLED", true));
+    }
+    if files.authority.is_some() {
+        variables.push(literal("KAFKA_TLS_CA_FILE", format!("{CA_DIRECTORY}/ca.crt")));
+    }
+    if files.client_certificate.is_some() {
+        variables.push(literal("KAFKA_TLS_CERTIFICATE_FILE", format!("{CERTIFICATE_DIRECTORY}/tls.crt")));
+        variables.push(literal("KAFKA_TLS_KEY_FILE", format!("{CERTIFICATE_DIRECTORY}/tls.key")));
+    }
+    if let Some((mechanism, _)) = &files.login {
+        variables.push(literal("KAFKA_SASL_MECHANISM", mechanism));
+        variables.push(literal("KAFKA_SASL_USERNAME_FILE", format!("{LOGIN_DIRECTORY}/username")));
+        variables.push(literal("KAFKA_SASL_PASSWORD_FILE", format!("{LOGIN_DIRECTORY}/password")));
+    }
+    variables
+}
+
+fn ledger(group: &ValidatedGroup) -> Vec<EnvVar> {
+    let mut variables = vec![literal(
+        "WORKER_LEDGER",
+        match group.ledger {
+            Ledger::Balances => "balances",
+            Ledger::Count => "count",
+        },
+    )];
+    if let Some(store) = &group.store {
+        variables.push(literal("BALANCE_STORE", store_name(store)));
+    }
+    if !group.signs.is_empty() {
+        variables.push(literal("BALANCE_SIGNS", pairs(&group.signs, |sign| sign_name(*sign))));
+    }
+    if !group.minor_units.is_empty() {
+        variables.push(literal("BALANCE_MINOR_UNITS", pairs(&group.minor_units, i32::to_string)));
+    }
+    variables.push(literal("SIMULATED_WORK", group.worker.simulated_work));
+    variables
+}
+
+fn http(group: &ValidatedGroup) -> Vec<EnvVar> {
+    let peers = peers_service_name(&group.key.name);
+    vec![
+        literal("HTTP_ADDRESS", format!("0.0.0.0:{HTTP_PORT}")),
+        literal("WORKER_PEERS", format!("{peers}.{}.svc:{HTTP_PORT}", group.key.namespace)),
+        literal("LOG_FORMAT", "json"),
+    ]
+}
+
+/// The store's word, in the environment and in the status.
+pub(crate) fn store_name(store: &Store) -> &'static str {
+    match store {
+        Store::Replay(_) => "replay",
+    }
+}
+
+fn sign_name(sign: Sign) -> &'static str {
+    match sign {
+        Sign::Credit => "credit",
+        Sign::Debit => "debit",
+        Sign::Ignore => "ignore",
+    }
+}
+
+fn start_from(start: StartFrom) -> &'static str {
+    match start {
+        StartFrom::Earliest => "earliest",
+        StartFrom::Latest => "latest",
+    }
+}
+
+fn assignor(assignor: Assignor) -> &'static str {
+    match assignor {
+        Assignor::CooperativeSticky => "cooperative-sticky",
+        Assignor::Range => "range",
+        Assignor::RoundRobin => "roundrobin",
+    }
+}
+
+fn pairs<V, T: std::fmt::Display>(map: &BTreeMap<String, V>, word: impl Fn(&V) -> T) -> String {
+    map.iter().map(|(key, value)| format!("{key}={}", word(value))).collect::<Vec<_>>().join(",")
+}
+
+fn literal(name: &str, value: impl std::fmt::Display) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(format!("{value}")), ..EnvVar::default() }
+}
+
+fn field(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    }
+}

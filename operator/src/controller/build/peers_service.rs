@@ -1,0 +1,25 @@
+//! Pure. The headless Service by which each worker asks all others for the balances it does not hold itself.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+
+use super::{HTTP_PORT, HTTP_PORT_NAME, ValidatedGroup, metadata, peers_service_name, selector_labels};
+
+pub(super) fn peers_service(group: &ValidatedGroup) -> Service {
+    Service {
+        metadata: metadata(group, &peers_service_name(&group.key.name)),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            // A worker that restores one partition is not ready, yet the only one that can answer for its others.
+            publish_not_ready_addresses: Some(true),
+            selector: Some(selector_labels(&group.key.name)),
+            ports: Some(vec![ServicePort {
+                name: Some(HTTP_PORT_NAME.to_owned()),
+                port: HTTP_PORT,
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,22 @@
+//! Pure. Node drains take one worker at a time; scaling down does not ask this budget.
+
+use k8s_openapi::{
+    api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use super::{ValidatedGroup, metadata, selector};
+
+pub(super) fn pod_disruption_budget(group: &ValidatedGroup) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: metadata(group, &group.key.name),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(selector(group)),
+            // Without it, workers that never became ready (a broken image, an absent Kafka) would block every drain.
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,106 @@
+//! The children as they are sent, whole: a change of one byte here rolls every fleet at the next upgrade.
+
+use balancefleet_crds::{BalanceConsumerGroup, Duration};
+use serde::Serialize;
+
+use super::{
+    Replicas, children,
+    fixtures::{RELEASE_IMAGE, full, minimal, surroundings, valid},
+    selector_text, template_id,
+};
+use crate::controller::validate::{Surroundings, validate};
+
+/// Snapshots of one child for both objects.
+macro_rules! snapshots {
+    ($($test:ident, $child:ident;)+) => {
+        $(
+            #[test]
+            fn $test() {
+                for (name, group) in [("minimal", bare()), ("full", with_secrets(&full()))] {
+                    insta::assert_yaml_snapshot!(
+                        format!("{}-{name}", stringify!($child)),
+                        children(&group, Replicas::agreed(3)).$child
+                    );
+                }
+            }
+        )+
+    };
+}
+
+snapshots! {
+    a_service_account_without_a_token, service_account;
+    a_headless_service_that_publishes_unready_peers, peers_service;
+    a_service_for_clients, service;
+    a_budget_of_one_that_never_blocks_on_sick_workers, pod_disruption_budget;
+    a_deployment_that_adds_before_it_removes, deployment;
+}
+
+fn bare() -> super::ValidatedGroup {
+    let around = Surroundings { release_image: RELEASE_IMAGE, ..Surroundings::default() };
+    validate(&minimal(), &around).unwrap()
+}
+
+fn with_secrets(group: &BalanceConsumerGroup) -> super::ValidatedGroup {
+    valid(group)
+}
+
+fn bytes(object: &impl Serialize) -> String {
+    serde_json::to_string(object).unwrap()
+}
+
+#[test]
+fn equal_input_gives_equal_bytes() {
+    let (first, second) =
+        (children(&valid(&full()), Replicas::agreed(3)), children(&valid(&full()), Replicas::agreed(3)));
+    assert_eq!(bytes(&first.deployment), bytes(&second.deployment));
+    assert_eq!(bytes(&first.service), bytes(&second.service));
+}
+
+#[test]
+fn nothing_that_is_sent_is_null() {
+    for group in [bare(), valid(&full())] {
+        let all = children(&group, Replicas::agreed(3));
+        for text in [bytes(&all.deployment), bytes(&all.service), bytes(&all.peers_service)] {
+            assert!(!text.contains("null"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_workers_is_always_said() {
+    let zero = children(&bare(), Replicas::agreed(0)).deployment;
+    assert_eq!(zero.spec.unwrap().replicas, Some(0));
+}
+
+#[test]
+fn a_rotated_secret_makes_a_new_template_and_a_new_number_of_workers_does_not() {
+    let template = |around: &Surroundings<'_>, replicas| {
+        template_id(&children(&validate(&full(), around).unwrap(), Replicas::agreed(replicas)).deployment)
+    };
+    let before = template(&surroundings(), 3);
+    assert_eq!(before, template(&surroundings(), 6));
+    let mut rotated = surroundings();
+    let login = super::fixtures::secret("18", &[("username", "ada"), ("password", "neu")]);
+    rotated.secrets.insert("kafka-login".to_owned(), login);
+    assert_ne!(before, template(&rotated, 3));
+}
+
+#[test]
+fn no_secret_is_written_into_a_child() {
+    let all = children(&valid(&full()), Replicas::agreed(3));
+    assert!(!bytes(&all.deployment).contains("geheim"));
+}
+
+#[test]
+fn a_grace_period_is_rounded_up_to_whole_seconds() {
+    let mut group = minimal();
+    group.spec.worker.termination_grace_period = Duration::from_millis(1_500);
+    let pod = children(&valid(&group), Replicas::agreed(1)).deployment.spec.unwrap().template.spec.unwrap();
+    assert_eq!(pod.termination_grace_period_seconds, Some(2));
+}
+
+#[test]
+fn the_selector_is_there_as_text() {
+    let text = "app.kubernetes.io/instance=shop,app.kubernetes.io/name=balance-worker,balancefleet.io/group=shop";
+    assert_eq!(selector_text(&minimal()), text);
+}

@@ -1,0 +1,78 @@
+//! Pure. Somebody else writes the Deployment's number of workers: it is restored, but not for ever, since two writers
+//! that never give in would restart a war every second.
+
+use std::time::{Duration, Instant};
+
+const WINDOW: Duration = Duration::from_secs(600);
+const AT_MOST: usize = 3;
+const AFTER_THAT_EVERY: Duration = Duration::from_secs(300);
+
+/// Whether the number may be restored now; else how long it takes until it may.
+///
+/// # Errors
+/// The time to wait.
+pub(super) fn may_restore(restores: &[Instant], now: Instant) -> Result<(), Duration> {
+    if !is_contended(restores, now) {
+        return Ok(());
+    }
+    let since_last = restores.iter().max().map_or(AFTER_THAT_EVERY, |last| now.saturating_duration_since(*last));
+    match AFTER_THAT_EVERY.checked_sub(since_last) {
+        Some(wait) if !wait.is_zero() => Err(wait),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the number was restored so often lately that somebody has to be told.
+pub(super) fn is_contended(restores: &[Instant], now: Instant) -> bool {
+    recent(restores, now).count() >= AT_MOST
+}
+
+/// Notes a restore and drops what is too old to count.
+pub(super) fn restored(restores: &mut Vec<Instant>, now: Instant) {
+    let mut kept: Vec<Instant> = recent(restores, now).collect();
+    kept.push(now);
+    *restores = kept;
+}
+
+/// When the oldest of the restores that make a contention stops to count.
+pub(super) fn over_in(restores: &[Instant], now: Instant) -> Option<Duration> {
+    is_contended(restores, now).then(|| {
+        let oldest = recent(restores, now).min().unwrap_or(now);
+        WINDOW.saturating_sub(now.saturating_duration_since(oldest))
+    })
+}
+
+fn recent(restores: &[Instant], now: Instant) -> impl Iterator<Item = Instant> {
+    restores.iter().copied().filter(move |at| now.saturating_duration_since(*at) < WINDOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_restores_in_ten_minutes_then_one_every_five() {
+        let start = Instant::now();
+        let mut restores = Vec::new();
+        let mut at = Vec::new();
+        // The other writer overwrites the number every second.
+        for second in 0..1_800 {
+            let now = start + Duration::from_secs(second);
+            if may_restore(&restores, now).is_ok() {
+                restored(&mut restores, now);
+                at.push(second);
+            }
+        }
+        assert_eq!(at[..5], [0, 1, 2, 302, 601]);
+        assert!(at.windows(4).all(|four| four[3] - four[0] >= 300), "{at:?}");
+        assert!(is_contended(&restores, start + Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn a_single_restore_is_no_contention() {
+        let now = Instant::now();
+        let mut restores = Vec::new();
+        restored(&mut restores, now);
+        assert!(!is_contended(&restores, now) && over_in(&restores, now).is_none());
+    }
+}

@@ -1,0 +1,147 @@
+//! What all passes share: clients, caches, books. Built once per watched namespace around one common part.
+
+use std::sync::Arc;
+
+use balancefleet_crds::BalanceConsumerGroup;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service, ServiceAccount},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Client, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::{ObjectRef, Store},
+    },
+};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+
+use super::{
+    cache::Cache, managed_fields::FIELD_MANAGER, memory::Memories, pace::Pace, secrets::SecretBook, validate::key_of,
+};
+use crate::{
+    error::{CALL_TIMEOUT, Error, Result},
+    lag::{GroupKey, LagBook},
+    metrics::Metrics,
+};
+
+/// An object as watched: one that cannot be read is an error of that object and stalls no other.
+pub(super) type Guarded = DeserializeGuard<BalanceConsumerGroup>;
+
+/// Passes that run at the same time, over all watched namespaces.
+pub(super) const CONCURRENCY: u16 = 16;
+
+/// Shared by all watched namespaces.
+pub struct Common {
+    /// The API server.
+    pub(super) client: Client,
+    /// Kafka as the poller sees it.
+    pub(super) lag: LagBook,
+    /// Counters.
+    pub(super) metrics: Metrics,
+    /// Secrets by name.
+    pub(super) secrets: SecretBook,
+    /// What passes remember.
+    pub(super) memories: Memories,
+    /// Publishes events.
+    pub(super) recorder: Recorder,
+    /// Limits the status writes that only follow the lag.
+    pub(super) pace: Pace,
+    /// Limits the passes that run at once.
+    pub(super) slots: Semaphore,
+    /// The image of this release's workers.
+    pub(super) release_image: String,
+    /// All watched objects, of every watched namespace.
+    pub(super) groups: RwLock<Vec<Store<Guarded>>>,
+}
+
+impl Common {
+    /// The common part around a client.
+    pub fn new(client: Client, lag: LagBook, metrics: Metrics, release_image: String) -> Arc<Self> {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
+        Arc::new(Self {
+            secrets: SecretBook::new(client.clone()),
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            lag,
+            metrics,
+            memories: Memories::default(),
+            pace: Pace::default(),
+            slots: Semaphore::new(usize::from(CONCURRENCY)),
+            release_image,
+            groups: RwLock::default(),
+        })
+    }
+
+    /// Every watched object that can be read.
+    pub(super) fn all_groups(&self) -> Vec<Arc<Guarded>> {
+        self.groups.read().iter().flat_map(Store::state).filter(|object| object.0.is_ok()).collect()
+    }
+
+    /// Drops all that is kept of an object that is gone.
+    pub(super) fn forget(&self, key: &GroupKey) {
+        self.lag.forget(key);
+        self.memories.forget(key);
+    }
+}
+
+/// The caches of one watched namespace, or of all together.
+pub(super) struct Caches {
+    /// The objects.
+    pub groups: Cache<Guarded>,
+    /// Their workers.
+    pub deployments: Cache<Deployment>,
+    /// Both Services of each.
+    pub services: Cache<Service>,
+    /// Their ServiceAccounts.
+    pub service_accounts: Cache<ServiceAccount>,
+    /// Their budgets.
+    pub pod_disruption_budgets: Cache<PodDisruptionBudget>,
+    /// Their pods, metadata only.
+    pub pods: Store<PartialObjectMeta<Pod>>,
+}
+
+impl Caches {
+    /// Waits until every kind was listed once: before that an absent child means nothing.
+    ///
+    /// # Errors
+    /// When that takes too long, or the watches have ended.
+    pub(super) async fn filled(&self) -> Result<()> {
+        let all = async {
+            self.groups.store().wait_until_ready().await?;
+            self.deployments.store().wait_until_ready().await?;
+            self.services.store().wait_until_ready().await?;
+            self.service_accounts.store().wait_until_ready().await?;
+            self.pod_disruption_budgets.store().wait_until_ready().await?;
+            self.pods.wait_until_ready().await
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, all).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Error::CacheNotReady),
+        }
+    }
+}
+
+/// What a pass gets.
+pub(super) struct Context {
+    /// Shared by all namespaces.
+    pub common: Arc<Common>,
+    /// Of this namespace.
+    pub caches: Caches,
+}
+
+/// The object of that key, for queues and caches.
+pub(super) fn reference(key: &GroupKey) -> ObjectRef<Guarded> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+/// The key of an object, readable or not.
+pub(super) fn guarded_key(object: &Guarded) -> GroupKey {
+    match &object.0 {
+        Ok(group) => key_of(group),
+        Err(_) => GroupKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+    }
+}

@@ -1,0 +1,94 @@
+//! Which workers leave first when there are to be fewer: those without a partition, then those with the fewest and the
+//! least behind. Kubernetes asks for it in an annotation of each pod; it is a wish, so a failed write is no error.
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+    core::PartialObjectMeta,
+};
+use serde_json::json;
+
+use super::{managed_fields::FIELD_MANAGER, members::pod_of};
+use crate::{
+    error::call,
+    lag::{GroupKey, Member},
+};
+
+const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
+const AT_ONCE: usize = 8;
+
+/// Pods whose annotation has to change, with its new value. All pods of the group are ranked, those that are new too:
+/// a pod without the annotation counts as 0, which would be somebody's rank.
+fn rank<'a>(pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>, members: &[Member]) -> Vec<(String, String)> {
+    let mut pods: Vec<_> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+    pods.sort_by_key(|pod| {
+        let name = pod.name_any();
+        let member = members.iter().find(|member| pod_of(&member.client_id) == Some(&name));
+        (member.map_or(0, |member| member.partitions.len()), member.and_then(|member| member.lag).unwrap_or(0), name)
+    });
+    let ranked = pods.into_iter().zip(1..).map(|(pod, rank)| (pod, rank.to_string()));
+    ranked
+        .filter(|(pod, rank)| pod.annotations().get(ANNOTATION) != Some(rank))
+        .map(|(pod, rank)| (pod.name_any(), rank))
+        .collect()
+}
+
+/// Writes the ranks of a group's pods.
+pub(super) async fn write<'a>(
+    client: &Client,
+    key: &GroupKey,
+    pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
+    members: &[Member],
+) {
+    let api: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    stream::iter(rank(pods, members))
+        .for_each_concurrent(AT_ONCE, |(pod, rank)| {
+            let (api, params) = (api.clone(), params.clone());
+            async move {
+                let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION: rank}}}));
+                if let Err(error) = call(format!("rank pod {pod}"), api.patch_metadata(&pod, &params, &patch)).await {
+                    tracing::debug!(%error, "another worker may leave than the idlest");
+                }
+            }
+        })
+        .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, rank: Option<&str>) -> PartialObjectMeta<Pod> {
+        let mut pod = PartialObjectMeta::<Pod>::default();
+        pod.metadata.name = Some(name.into());
+        pod.metadata.annotations = rank.map(|rank| [(ANNOTATION.to_owned(), rank.to_owned())].into());
+        pod
+    }
+
+    fn member(pod: &str, partitions: &[i32], lag: i64) -> Member {
+        Member {
+            client_id: format!("balance-worker-{pod}-0123abcd"),
+            host: "/10.0.0.1".into(),
+            partitions: partitions.to_vec(),
+            lag: Some(lag),
+        }
+    }
+
+    #[test]
+    fn idle_workers_leave_first_then_the_fewest_then_the_coldest_partitions() {
+        let pods = [pod("two", None), pod("hot", None), pod("cold", None), pod("idle", None), pod("unknown", None)];
+        let members =
+            [member("two", &[0, 1], 0), member("hot", &[2], 900), member("cold", &[3], 10), member("idle", &[], 0)];
+        let order: Vec<String> = rank(&pods, &members).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(order, ["idle", "unknown", "cold", "hot", "two"]);
+    }
+
+    #[test]
+    fn a_rank_that_is_right_is_not_written_again() {
+        let pods = [pod("a", Some("1")), pod("b", Some("1"))];
+        assert_eq!(rank(&pods, &[]), [("b".to_owned(), "2".to_owned())]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Pure. Whether a child is as intended. Three signs, none of which needs a memory, so that a restart applies nothing:
+//! the hash of the last applied intent (finds what we no longer want), whether the live object contains the intent
+//! (finds what others changed or removed), and fields of the pod template owned by others (finds what they added).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Holds the hash of what was last applied.
+pub(super) const INTENT_ANNOTATION: &str = "balancefleet.io/intent";
+
+/// An intent with its hash written into it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Intent {
+    /// The full object to apply.
+    pub object: Value,
+    hash: String,
+}
+
+impl Intent {
+    /// Stamps an object. The number of workers and our record of it are left out of the hash, though they are compared
+    /// like any other field: while somebody else fights over the number, the object is applied with theirs, and that
+    /// alone must not look like a new intent.
+    pub(super) fn new(mut object: Value) -> Self {
+        let mut hashed = object.clone();
+        if let Some(spec) = hashed.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.remove("replicas");
+        }
+        if let Some(annotations) = hashed.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+            annotations.remove(super::build::REPLICAS_ANNOTATION);
+        }
+        let hash = short_hash(hashed.to_string().as_bytes());
+        object["metadata"]["annotations"][INTENT_ANNOTATION] = Value::String(hash.clone());
+        Self { object, hash }
+    }
+
+    /// Whether a live object needs this intent applied.
+    pub(super) fn differs(&self, live: &Value) -> bool {
+        let applied = live.pointer("/metadata/annotations").and_then(|all| all.get(INTENT_ANNOTATION));
+        applied.and_then(Value::as_str) != Some(&self.hash) || !contains(live, &self.object)
+    }
+}
+
+/// 64 bits of SHA-256, in hexadecimal.
+pub(super) fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the object of this uid controls a child with these owner references.
+pub(super) fn controlled_by(references: Option<&[OwnerReference]>, uid: &str) -> bool {
+    references.unwrap_or_default().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+/// Whether all that is intended is there; what else is there is not looked at.
+fn contains(live: &Value, intent: &Value) -> bool {
+    match (live, intent) {
+        // The server leaves out what is empty.
+        (_, Value::Null) => true,
+        (Value::Null, intent) => is_empty(intent),
+        (Value::Object(live), Value::Object(intent)) => {
+            intent.iter().all(|(key, value)| contains(live.get(key).unwrap_or(&Value::Null), value))
+        }
+        (Value::Array(live), Value::Array(intent)) => {
+            intent.iter().all(|element| live.iter().any(|candidate| contains(candidate, element)))
+        }
+        (Value::String(live), Value::String(intent)) => live == intent || same_quantity(live, intent),
+        (live, intent) => live == intent,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.values().all(is_empty),
+    }
+}
+
+/// The server writes quantities in its own way: `0.5` comes back as `500m`, `1024Mi` as `1Gi`.
+fn same_quantity(left: &str, right: &str) -> bool {
+    match (milli(left), milli(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => false,
+    }
+}
+
+/// A quantity in thousandths; `None` if it is none or finer than that.
+fn milli(text: &str) -> Option<i128> {
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let scale: i128 = match suffix {
+        "m" => 1,
+        "" => 1_000,
+        "k" => 1_000_000,
+        "M" => 1_000_000_000,
+        "G" => 1_000_000_000_000,
+        "T" => 1_000_000_000_000_000,
+        "P" => 1_000_000_000_000_000_000,
+        "Ki" => 1_000 << 10,
+        "Mi" => 1_000 << 20,
+        "Gi" => 1_000 << 30,
+        "Ti" => 1_000 << 40,
+        "Pi" => 1_000 << 50,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let unit = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let value: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scaled = value.checked_mul(scale)?;
+    (scaled % unit == 0).then_some(scaled / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn intent() -> Intent {
+        Intent::new(json!({
+            "metadata": {"name": "x", "labels": {"a": "1"}},
+            "spec": {"replicas": 3,
+                "containers": [{"name": "worker", "env": [{"name": "A", "value": ""}, {"name": "B", "value": "2"}]}],
+                "limits": {"cpu": "0.5", "memory": "1024Mi"}},
+        }))
+    }
+
+    fn live() -> Value {
+        let mut live = intent().object;
+        live["spec"]["limits"] = json!({"cpu": "500m", "memory": "1Gi"});
+        live["spec"]["containers"][0]["env"][0] = json!({"name": "A"});
+        live["spec"]["defaulted"] = json!(true);
+        live
+    }
+
+    #[test]
+    fn what_the_server_defaults_and_rewrites_is_no_drift() {
+        assert!(!intent().differs(&live()));
+    }
+
+    #[test]
+    fn every_edit_of_ours_is_drift() {
+        for (pointer, value) in [
+            ("/metadata/labels/a", json!("2")),
+            ("/metadata/labels", json!({})),
+            ("/spec/replicas", json!(4)),
+            ("/spec/containers/0/env/1/value", json!("3")),
+            ("/spec/containers/0/env", json!([{"name": "A"}])),
+            ("/spec/limits/cpu", json!("600m")),
+            ("/metadata/annotations", json!({})),
+        ] {
+            let mut live = live();
+            *live.pointer_mut(pointer).unwrap() = value;
+            assert!(intent().differs(&live), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_drift_though_the_rest_is_there() {
+        let mut smaller = intent().object;
+        smaller["spec"].as_object_mut().unwrap().remove("limits");
+        assert!(Intent::new(smaller).differs(&live()));
+    }
+
+    #[test]
+    fn the_number_of_workers_is_no_part_of_the_hash() {
+        let mut other = intent().object;
+        other["spec"]["replicas"] = json!(4);
+        other["metadata"]["annotations"] = json!({});
+        let hash = |intent: &Intent| intent.object["metadata"]["annotations"][INTENT_ANNOTATION].clone();
+        let mut plain = intent().object;
+        plain["metadata"]["annotations"] = json!({});
+        assert_eq!(hash(&Intent::new(other)), hash(&Intent::new(plain)));
+    }
+
+    #[test]
+    fn quantities_are_compared_by_value() {
+        for (left, right) in [("1", "1000m"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1.5Gi", "1536Mi"), ("2k", "2000")] {
+            assert!(same_quantity(left, right), "{left} {right}");
+        }
+        assert!(!same_quantity("1Gi", "1G") && !same_quantity("a", "b") && !same_quantity("", "0m"));
+    }
+}

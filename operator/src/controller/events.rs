@@ -1,0 +1,132 @@
+//! Events: one per transition, none per pass. What is told is computed from the old and the new status (pure); notes
+//! carry a reason and at most "4 → 6", so that equal transitions are counted and not listed.
+
+use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, conditions, reasons};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Resource,
+    runtime::events::{Event, EventType, Recorder},
+};
+
+use super::replicas::Plan;
+use crate::error::CALL_TIMEOUT;
+
+/// `Ready=False` reasons that are the ordinary course of things.
+const NO_NEWS: [&str; 2] = [reasons::WORKERS_NOT_READY, reasons::PAUSED];
+
+/// One event to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Draft {
+    /// Whether a person should look at it.
+    pub warning: bool,
+    /// What happened, in one word.
+    pub reason: String,
+    /// What happened, in one sentence.
+    pub note: String,
+}
+
+/// What changed from one status to the next, and in the number of workers.
+pub(super) fn transitions(old: &Status, new: &Status, scaled: Option<(i32, i32)>, plan: Option<&Plan>) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    if let (Some((before, after)), Some(plan)) = (scaled, plan) {
+        let reason = if after > before { reasons::SCALED_UP } else { reasons::SCALED_DOWN };
+        let note = format!("{before} → {after}: {}", plan.reason);
+        drafts.push(Draft { warning: false, reason: reason.to_owned(), note });
+    }
+    drafts.extend(new.conditions.iter().filter(|condition| is_news(old, condition)).map(|condition| Draft {
+        warning: true,
+        reason: condition.reason.clone(),
+        note: condition.message.clone(),
+    }));
+    drafts
+}
+
+/// Whether a condition has just begun to say that something is wrong.
+fn is_news(old: &Status, condition: &Condition) -> bool {
+    let bad = match condition.type_.as_str() {
+        conditions::READY => condition.status == "False" && !NO_NEWS.contains(&condition.reason.as_str()),
+        conditions::PROGRESSING => condition.reason == reasons::ROLLOUT_STUCK,
+        other => !conditions::ALWAYS_PRESENT.contains(&other),
+    };
+    let before = old.conditions.iter().find(|before| before.type_ == condition.type_);
+    bad && before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason))
+}
+
+/// Publishes; an event that cannot be written is no reason to repeat a pass.
+pub(super) async fn publish(recorder: &Recorder, object: &BalanceConsumerGroup, drafts: Vec<Draft>) {
+    for draft in drafts {
+        let event = Event {
+            type_: if draft.warning { EventType::Warning } else { EventType::Normal },
+            reason: draft.reason,
+            note: Some(draft.note.chars().take(1_000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, recorder.publish(&event, &object.object_ref(&()))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, reason = event.reason, "cannot write an event"),
+            Err(_) => tracing::warn!(reason = event.reason, "cannot write an event: no answer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    fn status(conditions: &[(&str, &str, &str)]) -> Status {
+        let condition = |(type_, status, reason): &(&str, &str, &str)| Condition {
+            type_: (*type_).into(),
+            status: (*status).into(),
+            reason: (*reason).into(),
+            message: "do this".into(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        Status { conditions: conditions.iter().map(condition).collect(), ..Status::default() }
+    }
+
+    fn reasons_of(old: &Status, new: &Status) -> Vec<String> {
+        transitions(old, new, None, None).into_iter().map(|draft| draft.reason).collect()
+    }
+
+    #[test]
+    fn a_problem_is_told_once() {
+        let (well, ill) =
+            (status(&[("Ready", "True", "WorkersReady")]), status(&[("Ready", "False", "SecretNotFound")]));
+        assert_eq!(reasons_of(&well, &ill), ["SecretNotFound"]);
+        assert!(reasons_of(&ill, &ill).is_empty());
+        assert_eq!(reasons_of(&ill, &status(&[("Ready", "False", "TopicNotFound")])), ["TopicNotFound"]);
+        assert_eq!(reasons_of(&Status::default(), &ill), ["SecretNotFound"]);
+    }
+
+    #[test]
+    fn starting_workers_and_recovery_are_no_events() {
+        let starting = status(&[("Ready", "False", "WorkersNotReady"), ("LagKnown", "False", "LagPartial")]);
+        assert!(reasons_of(&Status::default(), &starting).is_empty());
+        assert!(reasons_of(&status(&[("Ready", "False", "NameTaken")]), &status(&[("Ready", "True", "x")])).is_empty());
+    }
+
+    #[test]
+    fn what_is_there_only_while_true_is_told_when_it_appears() {
+        let loss = status(&[("DataLoss", "True", "DataLoss")]);
+        assert_eq!(reasons_of(&Status::default(), &loss), ["DataLoss"]);
+        assert!(reasons_of(&loss, &loss).is_empty());
+    }
+
+    #[test]
+    fn a_new_number_of_workers_is_told_with_its_reason_and_no_other_number() {
+        let plan = Plan {
+            replicas: 6,
+            desired: 6,
+            mode: balancefleet_crds::ScalingMode::Auto,
+            reason: "ArrivalRate".into(),
+            explanation: "512 records/s arrive".into(),
+            limited_by: None,
+        };
+        let drafts = transitions(&Status::default(), &Status::default(), Some((4, 6)), Some(&plan));
+        assert_eq!(drafts, [Draft { warning: false, reason: "ScaledUp".into(), note: "4 → 6: ArrivalRate".into() }]);
+    }
+}

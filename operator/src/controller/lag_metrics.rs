@@ -1,0 +1,97 @@
+//! The lag of every group, read from the poller's newest snapshots when somebody scrapes: exact, and gone with the
+//! object. An unknown lag is an absent series, never 0.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use balancefleet_autoscaler::{Age, Lag, LagReading};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use super::{context::Common, validate::key_of};
+use crate::lag::Snapshot;
+
+/// Gauges per group.
+pub struct LagMetrics {
+    common: Arc<Common>,
+}
+
+impl LagMetrics {
+    /// Reads from the books of this controller.
+    pub fn new(common: Arc<Common>) -> Self {
+        Self { common }
+    }
+}
+
+impl fmt::Debug for LagMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LagMetrics")
+    }
+}
+
+type Labels = [(&'static str, String); 2];
+
+impl Collector for LagMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let objects = self.common.all_groups();
+        let keys = objects.iter().filter_map(|object| object.0.as_ref().ok()).map(key_of);
+        let groups: Vec<(Labels, Arc<Snapshot>)> = keys
+            .filter_map(|key| {
+                let snapshot = self.common.lag.snapshot(&key)?;
+                Some(([("namespace", key.namespace), ("name", key.name)], snapshot))
+            })
+            .collect();
+        let now = Instant::now();
+        family(&mut encoder, "group_lag_records", "Unread records", &groups, lag)?;
+        family(&mut encoder, "group_lag_age_seconds", "Age of the oldest unread record", &groups, age)?;
+        family(&mut encoder, "group_desired_replicas", "Workers the last decision asks for", &groups, |snapshot| {
+            Some(f64::from(snapshot.decision.replicas))
+        })?;
+        family(&mut encoder, "group_poll_age_seconds", "Time since the group was last read", &groups, |snapshot| {
+            Some(now.saturating_duration_since(snapshot.taken_at).as_secs_f64())
+        })
+    }
+}
+
+fn family<V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    groups: &[(Labels, Arc<Snapshot>)],
+    value: impl Fn(&Snapshot) -> Option<V>,
+) -> Result<(), fmt::Error> {
+    let name = format!("balancefleet_{name}");
+    let mut metric = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+    for (labels, snapshot) in groups {
+        if let Some(value) = value(snapshot) {
+            ConstGauge::new(value).encode(metric.encode_family(labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn whole(snapshot: &Snapshot) -> Option<&Lag> {
+    match &snapshot.lag {
+        LagReading::Known(lag) => Some(lag),
+        LagReading::Partial(_) | LagReading::Unknown => None,
+    }
+}
+
+fn lag(snapshot: &Snapshot) -> Option<i64> {
+    whole(snapshot)?.partitions.iter().map(|partition| partition.lag).sum()
+}
+
+fn age(snapshot: &Snapshot) -> Option<f64> {
+    let ages: Option<Vec<f64>> = whole(snapshot)?
+        .partitions
+        .iter()
+        .map(|partition| {
+            partition.age.map(|age| match age {
+                Age::Exactly(age) | Age::AtLeast(age) => age.as_secs_f64(),
+            })
+        })
+        .collect();
+    ages?.into_iter().reduce(f64::max)
+}

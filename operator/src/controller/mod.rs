@@ -1,0 +1,242 @@
+//! One object after the other: observe → validate → decide → build → apply → status → events.
+//!
+//! `observe`, `apply`, `status` and `events` do I/O; what lies between is pure. A pass starts from what is there, never
+//! from what the last pass did, so a missed event, a crash between two writes or an edit by hand all end the same way.
+
+mod apply;
+mod build;
+mod cache;
+mod contention;
+mod context;
+mod deletion_cost;
+mod drift;
+mod events;
+mod lag_metrics;
+mod managed_fields;
+mod members;
+mod memory;
+mod observe;
+mod pace;
+mod replicas;
+mod run;
+mod secrets;
+mod status;
+mod step;
+mod twins;
+mod validate;
+mod watches;
+mod workload;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use balancefleet_autoscaler as autoscaler;
+use balancefleet_crds::{BalanceConsumerGroup, reasons};
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::events::Event, runtime::events::EventType};
+
+use crate::{
+    error::{CALL_TIMEOUT, Error, Result},
+    lag::Watch,
+};
+use apply::Applied;
+use context::{Context, Guarded, guarded_key, reference};
+use memory::Memory;
+use observe::Observed;
+use replicas::{Inputs, Plan};
+use validate::{Cure, Problem, ValidatedGroup};
+
+pub use context::Common;
+pub use lag_metrics::LagMetrics;
+pub use run::run;
+pub use watches::Scope;
+
+/// Longer than any sum of calls that each keep to their own limit should take.
+const PASS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Every object is looked at now and then even if nothing seems to happen: a watch may have missed something.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// One pass over one object, measured, limited in number and in time.
+async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action> {
+    let common = &context.common;
+    let Ok(_slot) = common.slots.acquire().await else { return Err(Error::CacheNotReady) };
+    let mut timer = common.metrics.pass();
+    let key = guarded_key(&object);
+    // The applier hands out what the watch shows; our own last status may be newer.
+    let object = context.caches.groups.get(&reference(&key)).unwrap_or(object);
+    let group = match &object.0 {
+        Ok(group) => group,
+        Err(invalid) => {
+            timer.failed("unreadable_object");
+            tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is passed over");
+            tell_unreadable(&context, &object, &invalid.error).await;
+            return Ok(Action::await_change());
+        }
+    };
+    if group.metadata.deletion_timestamp.is_some() {
+        // Its children go with it by their owner references; writing them now would only fight the collector.
+        return Ok(Action::await_change());
+    }
+    let mut memory = common.memories.recall(&key, &group.uid().unwrap_or_default());
+    let ended = tokio::time::timeout(PASS_TIMEOUT, pass(&context, group, &mut memory)).await;
+    let result = ended.unwrap_or(Err(Error::PassTimeout(PASS_TIMEOUT)));
+    match &result {
+        Ok(_) => {
+            memory.failures = 0;
+            timer.succeeded();
+        }
+        Err(error) => timer.failed(error.category()),
+    }
+    common.memories.keep(&key, memory);
+    result.map(Action::requeue)
+}
+
+/// The steps; gives the time after which to look again although nothing has happened.
+async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memory) -> Result<Duration> {
+    let common = &context.common;
+    let observed = observe::observe(context, group).await?;
+    let (plan, outcome) = match validate::validate(group, &observed.surroundings(&common.release_image)) {
+        Ok(valid) => {
+            let inputs = inputs(group, &observed);
+            let plan = replicas::plan(&inputs);
+            let outcome = if inputs.paused {
+                Ok(untouched(&valid, &observed))
+            } else {
+                apply::apply(context, &valid, &observed, &plan, memory).await?
+            };
+            if let Ok(applied) = &outcome {
+                common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, applied));
+            }
+            (Some(plan), outcome)
+        }
+        Err(problem) => (None, Err(problem)),
+    };
+    let (applied, problem) = match outcome {
+        Ok(applied) => (applied, None),
+        Err(problem) => (Applied { deployment: observed.live.deployment.clone(), ..Applied::default() }, Some(problem)),
+    };
+    if problem.as_ref().is_some_and(|problem| problem.reason == reasons::GROUP_SHARED) {
+        common.lag.forget(&observed.key);
+    }
+    let now = Instant::now();
+    let facts = status::Facts {
+        group,
+        deployment: applied.deployment.as_deref(),
+        snapshot: observed.snapshot.as_deref(),
+        plan: plan.as_ref().filter(|_| problem.is_none()),
+        problem: problem.as_ref(),
+        contended: contention::is_contended(&memory.restores, now),
+        release_image: &common.release_image,
+        now: Timestamp::now(),
+        instant: now,
+        learned_due: memory.learned_written.is_none_or(|at| now.saturating_duration_since(at) >= LEARNED_EVERY),
+    };
+    let old = group.status.clone().unwrap_or_default();
+    let new = status::next(&old, &facts);
+    let put_off = status::write(context, group, &new, memory).await?;
+    if put_off.is_none() {
+        events::publish(&common.recorder, group, events::transitions(&old, &new, applied.scaled, plan.as_ref())).await;
+    }
+    Ok(next_look(&facts, &applied, put_off, memory))
+}
+
+/// Figures that were learned are written this often at most, unless a decision takes them along.
+const LEARNED_EVERY: Duration = Duration::from_secs(300);
+
+fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed) -> Inputs<'a> {
+    let live = observed.live.deployment.as_deref();
+    let snapshot = observed.snapshot.as_deref();
+    Inputs {
+        paused: group.spec.paused,
+        pin: group.spec.replicas,
+        scaling: &group.spec.scaling,
+        last: live.map(workload::decided_replicas),
+        rolling: live.is_some_and(workload::is_rolling),
+        decision: snapshot.map(|snapshot| &snapshot.decision),
+        partitions: snapshot.and_then(|snapshot| snapshot.partitions),
+    }
+}
+
+/// What a paused object has: its children as they are.
+fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
+    let children = build::children(valid, build::Replicas::agreed(0));
+    Applied {
+        deployment: observed.live.deployment.clone(),
+        template: build::template_id(&children.deployment),
+        ..Applied::default()
+    }
+}
+
+/// What the poller is to watch from now on.
+fn watch(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> Watch {
+    let scaling = &valid.scaling;
+    Watch {
+        connection: valid.connection.clone(),
+        topic: valid.topic.clone(),
+        group: valid.group_id.clone(),
+        start_from: match valid.consumer.start_from {
+            balancefleet_crds::StartFrom::Earliest => autoscaler::StartFrom::Earliest,
+            balancefleet_crds::StartFrom::Latest => autoscaler::StartFrom::Latest,
+        },
+        policy: autoscaler::Policy {
+            min_replicas: scaling.min_replicas,
+            max_replicas: scaling.max_replicas,
+            lag_slo: scaling.lag_slo.get(),
+            drain_within: scaling.effective_drain_within(),
+            target_utilization: scaling.target_utilization,
+            expected_rate_per_replica: scaling.expected_rate_per_replica,
+            assignor: match valid.consumer.assignor {
+                balancefleet_crds::Assignor::CooperativeSticky => autoscaler::Assignor::CooperativeSticky,
+                balancefleet_crds::Assignor::Range => autoscaler::Assignor::Range,
+                balancefleet_crds::Assignor::RoundRobin => autoscaler::Assignor::RoundRobin,
+            },
+        },
+        current: autoscaler::Current {
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::spec_replicas),
+            hold: inputs.hold(),
+            template: applied.template.clone(),
+        },
+    }
+}
+
+/// The soonest of everything that time alone brings.
+fn next_look(facts: &status::Facts<'_>, applied: &Applied, put_off: Option<Duration>, memory: &mut Memory) -> Duration {
+    let random = rand::random::<f64>();
+    let cure = match facts.problem {
+        Some(Problem { reason, cure: Cure::Time, .. }) => Some(memory.met(reason, random)),
+        _ => {
+            memory.problem = None;
+            None
+        }
+    };
+    let told = status::kafka_problem(facts.snapshot, facts.instant).err();
+    let quiet = contention::over_in(&memory.restores, facts.instant);
+    let soonest = [cure, told, quiet, put_off, applied.next_look].into_iter().flatten().min();
+    let resync = RESYNC.mul_f64(0.8 + 0.4 * random);
+    soonest.map_or(resync, |soonest| soonest.min(resync))
+}
+
+/// A failed pass is repeated after a pause that grows with every failure of this object, and of no other.
+fn error_policy(object: &Guarded, error: &Error, context: &Context) -> Action {
+    let key = guarded_key(object);
+    let pause = context.common.memories.failed(&key, rand::random::<f64>());
+    tracing::warn!(object = %key, %error, category = error.category(), retry_in = ?pause, "a pass failed");
+    Action::requeue(pause)
+}
+
+async fn tell_unreadable(context: &Context, object: &Guarded, error: &str) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reasons::INVALID_SPEC.to_owned(),
+        note: Some(format!("the operator cannot read this object and leaves its workers as they are: {error}")),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    let about = object.object_ref(&());
+    let published = context.common.recorder.publish(&event, &about);
+    if !matches!(tokio::time::timeout(CALL_TIMEOUT, published).await, Ok(Ok(()))) {
+        tracing::warn!("cannot write an event");
+    }
+}

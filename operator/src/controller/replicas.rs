@@ -1,0 +1,223 @@
+//! Pure. How many workers the Deployment gets, by what goes before what: paused > pin > limits around the poller's
+//! decision. Unknown lag, a rollout and a dry run keep the last decision.
+
+use balancefleet_autoscaler::{Decision, Hold, Limit, Reason};
+use balancefleet_crds::{Scaling, ScalingMode, reasons};
+
+/// What the number follows from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `spec.replicas`.
+    pub pin: Option<i32>,
+    /// `spec.scaling`.
+    pub scaling: &'a Scaling,
+    /// The last decision; none before the first Deployment.
+    pub last: Option<i32>,
+    /// Whether a new pod template is being rolled out.
+    pub rolling: bool,
+    /// The poller's newest decision; none before its first poll.
+    pub decision: Option<&'a Decision>,
+    /// Partitions of the topic, if known.
+    pub partitions: Option<i32>,
+}
+
+/// The number and who decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    /// What the Deployment gets.
+    pub replicas: i32,
+    /// What is wanted: differs from `replicas` under a dry run only.
+    pub desired: i32,
+    /// Who decides.
+    pub mode: ScalingMode,
+    /// One word for why.
+    pub reason: String,
+    /// One sentence.
+    pub explanation: String,
+    /// Which limit keeps the number from what the load asks for.
+    pub limited_by: Option<Limit>,
+}
+
+impl Inputs<'_> {
+    /// Why the poller must not ask for another number; it still explains what it would do.
+    pub(super) fn hold(&self) -> Option<Hold> {
+        match (self.paused, self.pin, self.rolling) {
+            (true, ..) => Some(Hold::Paused),
+            (_, Some(_), _) => Some(Hold::Pinned),
+            (_, _, true) => Some(Hold::RollingUpdate),
+            _ => None,
+        }
+    }
+}
+
+/// Decides.
+pub(super) fn plan(inputs: &Inputs<'_>) -> Plan {
+    let last = inputs.last.unwrap_or(inputs.scaling.min_replicas);
+    if inputs.paused {
+        let explanation = "spec.paused is true: nothing is changed";
+        return kept(last, ScalingMode::Paused, reasons::PAUSED, explanation);
+    }
+    if let Some(pin) = inputs.pin {
+        return kept(pin, ScalingMode::Pinned, reasons::PINNED, &format!("spec.replicas fixes the number at {pin}"));
+    }
+    match usable(inputs) {
+        Usable::Decision(decision) => follow(inputs, last, decision),
+        Usable::None { mode, reason, why } => {
+            // A person's own limits count even while nothing is known; the number of partitions is a reading, and
+            // readings are what is missing.
+            let replicas = if inputs.scaling.dry_run { last } else { bounded(inputs.scaling, None, last) };
+            let mode = if inputs.scaling.dry_run { ScalingMode::DryRun } else { mode };
+            kept(replicas, mode, reason, &format!("{why}: the number stays at {replicas}"))
+        }
+    }
+}
+
+/// A decision to follow, or why there is none.
+enum Usable<'a> {
+    Decision(&'a Decision),
+    None { mode: ScalingMode, reason: &'static str, why: &'static str },
+}
+
+fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
+    let none = |mode, reason, why| Usable::None { mode, reason, why };
+    let Some(decision) = inputs.decision else {
+        return none(ScalingMode::Holding, reasons::LAG_NOT_READ_YET, "the lag has not been read yet");
+    };
+    match decision.reason {
+        Reason::LagUnknown => none(ScalingMode::Holding, Reason::LagUnknown.as_str(), "the lag is not known"),
+        _ if inputs.rolling => {
+            none(ScalingMode::Auto, Reason::RollingUpdate.as_str(), "a new pod template is being rolled out")
+        }
+        // Made while the number was held: it says what was, not what is needed. The next poll decides.
+        Reason::Pinned | Reason::Paused | Reason::RollingUpdate => {
+            none(ScalingMode::Auto, Reason::Measuring.as_str(), "the next poll decides")
+        }
+        _ => Usable::Decision(decision),
+    }
+}
+
+fn follow(inputs: &Inputs<'_>, last: i32, decision: &Decision) -> Plan {
+    let desired = bounded(inputs.scaling, inputs.partitions, decision.replicas);
+    let dry = inputs.scaling.dry_run;
+    Plan {
+        replicas: if dry { last } else { desired },
+        desired,
+        mode: if dry { ScalingMode::DryRun } else { ScalingMode::Auto },
+        reason: decision.reason.as_str().to_owned(),
+        explanation: decision.explanation.clone(),
+        limited_by: decision.limited_by,
+    }
+}
+
+fn kept(replicas: i32, mode: ScalingMode, reason: &str, explanation: &str) -> Plan {
+    Plan {
+        replicas,
+        desired: replicas,
+        mode,
+        reason: reason.to_owned(),
+        explanation: explanation.to_owned(),
+        limited_by: None,
+    }
+}
+
+/// min(maximum, partitions, max(minimum, number)); never 0, which only a pin may ask for.
+fn bounded(scaling: &Scaling, partitions: Option<i32>, number: i32) -> i32 {
+    let maximum = scaling.max_replicas.unwrap_or(i32::MAX).min(partitions.unwrap_or(i32::MAX));
+    number.max(scaling.min_replicas).min(maximum).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(replicas: i32, reason: Reason) -> Decision {
+        Decision {
+            replicas,
+            reason,
+            explanation: "because".into(),
+            need: Some(replicas),
+            blocked_by: None,
+            limited_by: None,
+            confirm: false,
+            rungs: Vec::new(),
+            capacity: None,
+            arrival_rate: None,
+        }
+    }
+
+    fn scaling(min_replicas: i32, max_replicas: Option<i32>, dry_run: bool) -> Scaling {
+        Scaling { min_replicas, max_replicas, dry_run, ..Scaling::default() }
+    }
+
+    /// paused, pin, (min, max, dry run), last, rolling, decision, partitions → replicas, desired, mode
+    type Row = (bool, Option<i32>, (i32, Option<i32>, bool), Option<i32>, bool, Option<(i32, Reason)>, Option<i32>);
+
+    fn decide((paused, pin, limits, last, rolling, poll, partitions): Row) -> (i32, i32, &'static str) {
+        let scaling = scaling(limits.0, limits.1, limits.2);
+        let decision = poll.map(|(replicas, reason)| decision(replicas, reason));
+        let inputs = Inputs { paused, pin, scaling: &scaling, last, rolling, decision: decision.as_ref(), partitions };
+        let plan = plan(&inputs);
+        (plan.replicas, plan.desired, plan.mode.as_str())
+    }
+
+    #[test]
+    fn what_goes_before_what() {
+        use Reason::{ArrivalRate as Up, DemandFell as Down, LagPartial, LagUnknown, Pinned};
+        let auto = (1, None, false);
+        #[rustfmt::skip]
+        let table: [(Row, (i32, i32, &str)); 20] = [
+            // Paused goes before all; the number that is there stays.
+            ((true,  Some(4), auto, Some(2), false, Some((6, Up)), Some(6)), (2, 2, "Paused")),
+            ((true,  None, (3, None, false), None, false, None, None), (3, 3, "Paused")),
+            // A pin is obeyed as it is: beyond every limit, and down to 0.
+            ((false, Some(8), (1, Some(4), false), Some(2), false, Some((6, Up)), Some(6)), (8, 8, "Pinned")),
+            ((false, Some(0), (3, None, true), Some(2), true, None, None), (0, 0, "Pinned")),
+            // The decision, within maximum, partitions and minimum.
+            ((false, None, auto, Some(2), false, Some((5, Up)), Some(6)), (5, 5, "Auto")),
+            ((false, None, auto, Some(6), false, Some((3, Down)), Some(6)), (3, 3, "Auto")),
+            ((false, None, auto, Some(2), false, Some((9, Up)), Some(6)), (6, 6, "Auto")),
+            ((false, None, (1, Some(4), false), Some(2), false, Some((9, Up)), Some(6)), (4, 4, "Auto")),
+            ((false, None, (3, None, false), Some(5), false, Some((1, Down)), Some(6)), (3, 3, "Auto")),
+            ((false, None, (8, None, false), Some(8), false, Some((1, Down)), Some(6)), (6, 6, "Auto")),
+            // Partly unknown lag may raise.
+            ((false, None, auto, Some(2), false, Some((4, LagPartial)), Some(6)), (4, 4, "Auto")),
+            // Unknown lag keeps the last decision, within the person's own limits only.
+            ((false, None, auto, Some(5), false, Some((1, LagUnknown)), Some(3)), (5, 5, "Holding")),
+            ((false, None, (1, Some(4), false), Some(5), false, None, None), (4, 4, "Holding")),
+            ((false, None, (7, None, false), Some(5), false, None, None), (7, 7, "Holding")),
+            // First creation starts with the minimum.
+            ((false, None, (2, None, false), None, false, None, None), (2, 2, "Holding")),
+            // A rollout keeps the last decision.
+            ((false, None, auto, Some(4), true, Some((6, Up)), Some(6)), (4, 4, "Auto")),
+            // What was decided under a pin says nothing once the pin is gone.
+            ((false, None, auto, Some(8), false, Some((4, Pinned)), None), (8, 8, "Auto")),
+            // A dry run says what it would do and keeps the number.
+            ((false, None, (1, None, true), Some(2), false, Some((6, Up)), Some(6)), (2, 6, "DryRun")),
+            ((false, None, (3, None, true), None, false, None, None), (3, 3, "DryRun")),
+            ((false, None, (1, Some(4), true), Some(5), false, None, None), (5, 5, "DryRun")),
+        ];
+        for (row, expected) in table {
+            assert_eq!(decide(row), expected, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_poller_is_told_why_it_must_not_change_the_number() {
+        let scaling = scaling(1, None, false);
+        let base = Inputs {
+            paused: false,
+            pin: None,
+            scaling: &scaling,
+            last: Some(2),
+            rolling: false,
+            decision: None,
+            partitions: None,
+        };
+        assert_eq!(base.hold(), None);
+        assert_eq!(Inputs { rolling: true, ..base }.hold(), Some(Hold::RollingUpdate));
+        assert_eq!(Inputs { rolling: true, pin: Some(3), ..base }.hold(), Some(Hold::Pinned));
+        assert_eq!(Inputs { paused: true, pin: Some(3), ..base }.hold(), Some(Hold::Paused));
+    }
+}

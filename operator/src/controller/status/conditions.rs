@@ -1,0 +1,276 @@
+//! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a person.
+
+use balancefleet_autoscaler::{LagReading, Limit};
+use balancefleet_crds::{BalanceConsumerGroupStatus as Status, ScalingMode, conditions as types, reasons};
+use balancefleet_kafka::GroupState;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+
+use super::{Facts, kafka, whole_second};
+use crate::controller::{members, workload};
+
+/// What a condition says, without its times.
+struct Fact {
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+fn fact(status: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Fact {
+    Fact { status, reason: reason.into(), message: message.into() }
+}
+
+/// All conditions; those that are there only while true are left out otherwise.
+pub(super) fn conditions(old: &Status, new: &Status, facts: &Facts<'_>) -> Vec<Condition> {
+    let always = [
+        (types::READY, Some(ready(old, new, facts))),
+        (types::PROGRESSING, Some(progressing(facts))),
+        (types::LAG_KNOWN, Some(lag_known(facts))),
+        (types::SCALING_ACTIVE, Some(scaling_active(facts))),
+        (types::SCALING_LIMITED, Some(scaling_limited(facts))),
+    ];
+    let while_true = [
+        (types::HOT_PARTITION, hot_partition(facts)),
+        (types::DATA_LOSS, data_loss(facts)),
+        (types::OFFSET_AHEAD_OF_LOG, offset_ahead_of_log(facts)),
+        (types::OVER_CAPACITY, over_capacity(old, facts)),
+        (types::REPLICAS_CONTENDED, replicas_contended(facts)),
+        (types::FOREIGN_MEMBERS, foreign_members(facts)),
+        (types::WORKER_IMAGE_OUTDATED, worker_image_outdated(facts)),
+    ];
+    let all = always.into_iter().chain(while_true);
+    all.filter_map(|(name, fact)| Some(dated(name, fact?, old, facts))).collect()
+}
+
+/// Keeps the transition time unless the status flipped.
+fn dated(name: &str, fact: Fact, old: &Status, facts: &Facts<'_>) -> Condition {
+    let before = find(old, name).filter(|before| before.status == fact.status);
+    Condition {
+        type_: name.to_owned(),
+        status: fact.status.to_owned(),
+        reason: fact.reason,
+        message: fact.message,
+        observed_generation: facts.group.metadata.generation,
+        last_transition_time: before
+            .map_or_else(|| Time(whole_second(facts.now)), |before| before.last_transition_time.clone()),
+    }
+}
+
+fn find<'a>(status: &'a Status, name: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == name)
+}
+
+fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
+    if let Some(problem) = facts.problem {
+        return fact("False", problem.reason, &problem.message);
+    }
+    match kafka::problem(facts.snapshot, facts.instant) {
+        Ok(Some((reason, message))) => return fact("False", reason, message),
+        Ok(None) => {}
+        // Too young to be told, and no proof of health either: what was said before stays.
+        Err(_) => {
+            if let Some(before) = find(old, types::READY).filter(|before| is_kafka_reason(&before.reason)) {
+                return fact("False", &before.reason, &before.message);
+            }
+        }
+    }
+    let ready = new.ready_replicas.unwrap_or(0);
+    match facts.deployment.map(workload::spec_replicas) {
+        Some(0) => fact("True", reasons::SUSPENDED, "no worker is wanted"),
+        Some(wanted) if ready >= wanted => fact("True", reasons::WORKERS_READY, "all workers are ready"),
+        Some(wanted) => fact("False", reasons::WORKERS_NOT_READY, format!("{ready} of {wanted} workers are ready")),
+        None if facts.group.spec.paused => {
+            fact("False", reasons::PAUSED, "there are no workers and spec.paused is true")
+        }
+        None => fact("False", reasons::WORKERS_NOT_READY, "the workers have not been created yet"),
+    }
+}
+
+fn is_kafka_reason(reason: &str) -> bool {
+    [reasons::KAFKA_UNREACHABLE, reasons::KAFKA_ERROR].contains(&reason)
+}
+
+fn progressing(facts: &Facts<'_>) -> Fact {
+    let Some(deployment) = facts.deployment else {
+        return fact("False", reasons::SETTLED, "there are no workers");
+    };
+    let (wanted, there) = (workload::spec_replicas(deployment), workload::existing(deployment));
+    match workload::rollout(deployment) {
+        workload::Rollout::Stuck => {
+            let name = deployment.name_any();
+            let next = format!("no worker became ready for 15 minutes: look at the pods of Deployment `{name}`");
+            fact("False", reasons::ROLLOUT_STUCK, next)
+        }
+        _ if workload::is_rolling(deployment) => {
+            fact("True", reasons::ROLLING_OUT, "workers are replaced one at a time")
+        }
+        _ if wanted != there => fact("True", reasons::SCALING, "the number of workers is changing"),
+        workload::Rollout::Underway => fact("True", reasons::ROLLING_OUT, "workers are starting"),
+        workload::Rollout::Complete => fact("False", reasons::SETTLED, "nothing is changing"),
+    }
+}
+
+fn lag_known(facts: &Facts<'_>) -> Fact {
+    let Some(snapshot) = facts.snapshot else {
+        return fact("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet");
+    };
+    let problem = snapshot.problem.as_ref();
+    match (&snapshot.lag, problem) {
+        (LagReading::Known(_), _) => fact("True", reasons::LAG_READ, "the lag of every partition is known"),
+        (LagReading::Partial(_), None) => {
+            fact("False", reasons::LAG_PARTIAL, "the lag of some partitions could not be read")
+        }
+        (LagReading::Partial(_), Some(problem)) => fact("False", reasons::LAG_PARTIAL, &problem.message),
+        (LagReading::Unknown, Some(problem)) => fact("False", kafka::reason(problem), &problem.message),
+        (LagReading::Unknown, None) => fact("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet"),
+    }
+}
+
+fn scaling_active(facts: &Facts<'_>) -> Fact {
+    if let Some(problem) = facts.problem {
+        return fact("False", problem.reason, "the object has a problem: see Ready");
+    }
+    match facts.plan.map(|plan| (plan.mode, plan.explanation.as_str())) {
+        Some((ScalingMode::Pinned, _)) => fact("False", reasons::PINNED, pinned(facts)),
+        Some((ScalingMode::Paused, why)) => fact("False", reasons::PAUSED, why),
+        Some((ScalingMode::Holding, why)) => fact("False", reasons::HOLDING, why),
+        Some((ScalingMode::DryRun, _)) => {
+            fact("False", reasons::DRY_RUN, "spec.scaling.dryRun is true: status.scaling says what would be done")
+        }
+        Some((ScalingMode::Auto | ScalingMode::Scheduled, _)) => {
+            fact("True", reasons::AUTOMATIC, "the number of workers follows the lag")
+        }
+        None => fact("False", reasons::HOLDING, "nothing has been decided yet"),
+    }
+}
+
+/// Names the value and, where it is known, who set it: a pin that somebody forgot is looked for by its writer.
+fn pinned(facts: &Facts<'_>) -> String {
+    let value = facts.group.spec.replicas.unwrap_or_default();
+    let setter =
+        facts.group.managed_fields().iter().rev().find(|entry| {
+            entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+        });
+    let by =
+        setter.and_then(|entry| entry.manager.as_deref()).map(|name| format!(", set by {name}")).unwrap_or_default();
+    format!(
+        "spec.replicas is {value}{by}; back to automatic: kubectl patch bcg {} --type=merge -p \
+         '{{\"spec\":{{\"replicas\":null}}}}'",
+        facts.group.name_any()
+    )
+}
+
+fn scaling_limited(facts: &Facts<'_>) -> Fact {
+    match facts.plan.and_then(|plan| plan.limited_by) {
+        Some(Limit::MinReplicas) => {
+            fact("True", reasons::AT_MIN_REPLICAS, "fewer workers would do; spec.scaling.minReplicas keeps them")
+        }
+        Some(Limit::MaxReplicas) => {
+            fact("True", reasons::AT_MAX_REPLICAS, "more workers are needed than spec.scaling.maxReplicas allows")
+        }
+        Some(Limit::Partitions) => {
+            fact("True", reasons::AT_PARTITIONS, "the load asks for more workers than there are partitions: add some")
+        }
+        None => fact("False", reasons::WITHIN_LIMITS, "no limit stands against the need"),
+    }
+}
+
+/// Even one worker per partition would not carry the busiest partition.
+fn hot_partition(facts: &Facts<'_>) -> Option<Fact> {
+    let snapshot = facts.snapshot?;
+    let top = snapshot.decision.rungs.last().filter(|top| Some(top.replicas) >= snapshot.partitions)?;
+    let partition = top
+        .busiest_partition
+        .filter(|_| top.busiest_rate > snapshot.decision.capacity.map_or(f64::INFINITY, |capacity| capacity.rate))?;
+    Some(fact(
+        "True",
+        types::HOT_PARTITION,
+        format!(
+            "partition {partition} gets more records than one worker can process, so more workers do not help: \
+             spread its keys, or add partitions"
+        ),
+    ))
+}
+
+fn partitions_where(
+    facts: &Facts<'_>,
+    which: impl Fn(&balancefleet_autoscaler::PartitionLag) -> bool,
+) -> Option<String> {
+    let (LagReading::Known(lag) | LagReading::Partial(lag)) = &facts.snapshot?.lag else { return None };
+    let named: Vec<String> =
+        lag.partitions.iter().filter(|partition| which(partition)).map(|found| found.partition.to_string()).collect();
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
+fn data_loss(facts: &Facts<'_>) -> Option<Fact> {
+    let named = partitions_where(facts, |partition| partition.lost > 0)?;
+    let message =
+        format!("retention deleted records of partition {named} before they were read: lengthen the topic's retention");
+    Some(fact("True", types::DATA_LOSS, message))
+}
+
+fn offset_ahead_of_log(facts: &Facts<'_>) -> Option<Fact> {
+    let named = partitions_where(facts, |partition| partition.ahead_of_log)?;
+    let message = format!(
+        "the committed offset of partition {named} lies beyond the end of its log: the log was truncated or the topic \
+         created anew"
+    );
+    Some(fact("True", types::OFFSET_AHEAD_OF_LOG, message))
+}
+
+fn over_capacity(old: &Status, facts: &Facts<'_>) -> Option<Fact> {
+    let snapshot = facts.snapshot?;
+    if facts.deployment.is_some_and(workload::is_rolling) {
+        return None;
+    }
+    if snapshot.group_state != Some(GroupState::Stable) {
+        // Who is idle in the middle of a rebalance says nothing; what was true before it stays until it is over.
+        let before = find(old, types::OVER_CAPACITY).filter(|_| snapshot.group_state.is_some())?;
+        return Some(fact("True", &before.reason, &before.message));
+    }
+    let ours = snapshot.members.iter().filter(|member| members::is_ours(&member.client_id, &facts.group.name_any()));
+    let (mut all, mut idle) = (0, 0);
+    for member in ours {
+        all += 1;
+        idle += i32::from(member.partitions.is_empty());
+    }
+    // A worker that has just joined waits for its first assignment; only more workers than partitions are too many.
+    let too_many = snapshot.partitions.is_some_and(|partitions| all > partitions);
+    (idle > 0 && too_many).then(|| {
+        fact("True", reasons::IDLE_WORKERS, format!("{idle} of {all} workers are idle: there are fewer partitions"))
+    })
+}
+
+fn replicas_contended(facts: &Facts<'_>) -> Option<Fact> {
+    facts.contended.then(|| {
+        let message = "somebody else keeps changing the Deployment's replicas: point autoscalers at this object, whose \
+                       scale subresource is made for them";
+        fact("True", types::REPLICAS_CONTENDED, message)
+    })
+}
+
+fn foreign_members(facts: &Facts<'_>) -> Option<Fact> {
+    let name = facts.group.name_any();
+    let strangers = facts.snapshot?.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
+    let mut names: Vec<&str> = strangers.map(|member| member.client_id.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| {
+        let message =
+            format!("the group has members that are not this object's pods, and they take partitions: {shown}");
+        fact("True", types::FOREIGN_MEMBERS, message)
+    })
+}
+
+fn worker_image_outdated(facts: &Facts<'_>) -> Option<Fact> {
+    let running = facts.deployment.and_then(workload::image)?;
+    let chosen = facts.group.spec.worker.image.is_some();
+    (!chosen && running != facts.release_image).then(|| {
+        let message = format!(
+            "the workers run {running}, this release brings {}: set spec.worker.image to it to roll them",
+            facts.release_image
+        );
+        fact("True", types::WORKER_IMAGE_OUTDATED, message)
+    })
+}

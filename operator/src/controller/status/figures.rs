@@ -1,0 +1,117 @@
+//! Pure. The figures of the status: few enough to read, rounded so that they seldom change.
+
+use std::time::Duration;
+
+use balancefleet_autoscaler as autoscaler;
+use balancefleet_crds::{AssignmentRow, CapacitySource, Learned};
+
+use crate::{controller::members::pod_of, lag::Snapshot};
+
+const MOST_ROWS: usize = 50;
+
+/// A step of the age in its largest whole unit: `30s`, `5m`, `2h`.
+pub(super) fn age_text(age: Duration) -> String {
+    match age.as_secs() {
+        seconds if seconds > 0 && seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// How many members the group has; unknown where it could not be described.
+pub(super) fn members(snapshot: &Snapshot) -> Option<i32> {
+    snapshot.group_state?;
+    i32::try_from(snapshot.members.len()).ok()
+}
+
+/// One row per member, by pod.
+pub(super) fn assignment(snapshot: &Snapshot) -> Vec<AssignmentRow> {
+    let mut rows: Vec<AssignmentRow> = snapshot
+        .members
+        .iter()
+        .map(|member| AssignmentRow {
+            pod: pod_of(&member.client_id).unwrap_or(&member.client_id).chars().take(253).collect(),
+            partitions: ranges(&member.partitions),
+            lag: member.lag.map(two_digits),
+        })
+        .collect();
+    rows.sort_by(|left, right| (&left.pod, &left.partitions).cmp(&(&right.pod, &right.partitions)));
+    rows.truncate(MOST_ROWS);
+    rows
+}
+
+/// `[0, 1, 2, 5]` → `0-2,5`, cut at a whole range where the field ends.
+fn ranges(partitions: &[i32]) -> String {
+    let mut runs: Vec<(i32, i32)> = Vec::new();
+    for &partition in partitions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == partition => *last = partition,
+            _ => runs.push((partition, partition)),
+        }
+    }
+    let mut text = String::new();
+    for (first, last) in runs {
+        let run = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        if text.len() + run.len() + 2 > 1_020 {
+            return text + ",…";
+        }
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&run);
+    }
+    text
+}
+
+/// Two significant digits.
+pub(super) fn two_digits(number: i64) -> i64 {
+    let mut scale = 1;
+    while number / scale >= 100 {
+        scale *= 10;
+    }
+    number / scale * scale + if number % scale * 2 >= scale && scale > 1 { scale } else { 0 }
+}
+
+/// What is known of one worker's capacity.
+pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
+    let capacity = snapshot.decision.capacity?;
+    Some(Learned {
+        // A rate in records per second is far below what `f64` and `i64` share.
+        rate_per_replica: Some(two_digits(capacity.rate.round() as i64)),
+        source: Some(match capacity.source {
+            autoscaler::CapacitySource::BusyTime => CapacitySource::BusyTime,
+            autoscaler::CapacitySource::Saturated => CapacitySource::Saturation,
+            autoscaler::CapacitySource::Expected => CapacitySource::Expected,
+            autoscaler::CapacitySource::LowerBound => CapacitySource::LowerBound,
+        }),
+        ..Learned::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_written_as_ranges() {
+        assert_eq!(ranges(&[0, 1, 2, 5]), "0-2,5");
+        assert_eq!(ranges(&[]), "");
+        assert_eq!(ranges(&[7]), "7");
+        let many: Vec<i32> = (0..2_000).map(|n| n * 2).collect();
+        assert!(ranges(&many).len() <= 1_024 && ranges(&many).ends_with(",…"));
+    }
+
+    #[test]
+    fn numbers_keep_two_digits() {
+        for (number, rounded) in [(0, 0), (7, 7), (99, 99), (104, 100), (105, 110), (6_449, 6_400), (995, 1_000)] {
+            assert_eq!(two_digits(number), rounded);
+        }
+    }
+
+    #[test]
+    fn an_age_is_written_in_its_largest_whole_unit() {
+        for (seconds, text) in [(0, "0s"), (30, "30s"), (60, "1m"), (300, "5m"), (7_200, "2h"), (5_400, "90m")] {
+            assert_eq!(age_text(Duration::from_secs(seconds)), text);
+        }
+    }
+}

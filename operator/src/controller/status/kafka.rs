@@ -1,0 +1,36 @@
+//! Pure. What keeps Kafka from being read, as a reason of `Ready` with the next step.
+
+use std::time::{Duration, Instant};
+
+use balancefleet_crds::reasons;
+
+use crate::lag::{KafkaProblem, ProblemKind, Snapshot};
+
+/// A broker that restarts is away for seconds; that is no news about the object.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The problem as reason and message; none while it is so young that it may be a broker that restarts.
+///
+/// # Errors
+/// The time after which it counts.
+pub(crate) fn problem(snapshot: Option<&Snapshot>, now: Instant) -> Result<Option<(&'static str, &str)>, Duration> {
+    let Some(problem) = snapshot.and_then(|snapshot| snapshot.problem.as_ref()) else { return Ok(None) };
+    let passing = matches!(problem.kind, ProblemKind::BrokerUnreachable | ProblemKind::ReadFailed);
+    let age = now.saturating_duration_since(problem.since);
+    if passing && age < GRACE {
+        return Err(GRACE - age);
+    }
+    Ok(Some((reason(problem), &problem.message)))
+}
+
+/// The reason in the words of the custom resource.
+pub(super) fn reason(problem: &KafkaProblem) -> &'static str {
+    match problem.kind {
+        ProblemKind::UnknownTopic => reasons::TOPIC_NOT_FOUND,
+        ProblemKind::BrokerUnreachable => reasons::KAFKA_UNREACHABLE,
+        ProblemKind::AuthenticationFailed => reasons::AUTHENTICATION_FAILED,
+        ProblemKind::AuthorizationFailed => reasons::AUTHORIZATION_FAILED,
+        ProblemKind::InvalidConnection => reasons::INVALID_SPEC,
+        ProblemKind::ReadFailed => reasons::KAFKA_ERROR,
+    }
+}

@@ -1,0 +1,167 @@
+//! The status of an object: computed from facts (pure), written if it changed and the time has come.
+
+mod cadence;
+mod conditions;
+mod figures;
+mod kafka;
+
+use std::time::{Duration, Instant};
+
+use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, Learned, ScalingStatus};
+use jiff::Timestamp;
+use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Time};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+};
+use serde_json::json;
+
+use super::{
+    build::{selector_text, store_name},
+    context::{Context, reference},
+    managed_fields::FIELD_MANAGER,
+    memory::Memory,
+    replicas::Plan,
+    validate::{Problem, key_of},
+    workload,
+};
+use crate::{
+    error::{Result, call},
+    lag::Snapshot,
+};
+
+pub(super) use cadence::{Due, due};
+pub(super) use kafka::problem as kafka_problem;
+
+/// What a status is made of.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// The object.
+    pub group: &'a BalanceConsumerGroup,
+    /// The workers, as they are after this pass.
+    pub deployment: Option<&'a Deployment>,
+    /// What the poller last saw.
+    pub snapshot: Option<&'a Snapshot>,
+    /// The number of workers; none when the object could not be validated.
+    pub plan: Option<&'a Plan>,
+    /// What stands in the way; Kafka's own problems are in the snapshot.
+    pub problem: Option<&'a Problem>,
+    /// Somebody else keeps writing the number of workers.
+    pub contended: bool,
+    /// The image of this release's workers.
+    pub release_image: &'a str,
+    /// For transition times.
+    pub now: Timestamp,
+    /// For how long a problem has lasted.
+    pub instant: Instant,
+    /// Figures that were learned long enough ago to be written again.
+    pub learned_due: bool,
+}
+
+/// The status that these facts give; what did not change keeps its times.
+pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
+    let group = facts.group;
+    let snapshot = facts.snapshot;
+    let mut status = Status {
+        observed_generation: group.metadata.generation,
+        replicas: Some(facts.deployment.map_or(0, workload::existing)),
+        ready_replicas: Some(facts.deployment.map_or(0, workload::ready)),
+        selector: Some(selector_text(group)),
+        group_id: Some(group.effective_group_id()),
+        partitions: snapshot.and_then(|snapshot| snapshot.partitions).or(old.partitions),
+        lag: snapshot.and_then(|snapshot| snapshot.stepped.lag),
+        lag_age: snapshot.and_then(|snapshot| snapshot.stepped.lag_age).map(figures::age_text),
+        members: snapshot.and_then(figures::members),
+        group_state: snapshot.and_then(|snapshot| snapshot.group_state).map(|state| state.as_str().to_owned()),
+        store: group.effective_store().as_ref().map(|store| store_name(store).to_owned()),
+        assignment: snapshot.map(figures::assignment).unwrap_or_default(),
+        scaling: scaling(old.scaling.as_ref(), facts),
+        conditions: Vec::new(),
+    };
+    status.conditions = conditions::conditions(old, &status, facts);
+    status
+}
+
+/// The decision; its time and its learned figures move only with it.
+fn scaling(old: Option<&ScalingStatus>, facts: &Facts<'_>) -> Option<ScalingStatus> {
+    // Nothing was decided in this pass: what was decided last still runs.
+    let Some(plan) = facts.plan else { return old.cloned() };
+    let mut scaling = ScalingStatus {
+        mode: plan.mode,
+        desired: Some(plan.desired),
+        reason: plan.reason.clone(),
+        explanation: plan.explanation.clone(),
+        since: None,
+        learned: facts.snapshot.and_then(figures::learned),
+    };
+    let decided_before = old.filter(|old| {
+        (old.mode, old.desired, &old.reason, &old.explanation)
+            == (scaling.mode, scaling.desired, &scaling.reason, &scaling.explanation)
+    });
+    scaling.since = decided_before.map_or(Some(Time(whole_second(facts.now))), |old| old.since.clone());
+    if let Some(old) = decided_before
+        && !facts.learned_due
+        && known_as_well(old.learned.as_ref(), scaling.learned.as_ref())
+    {
+        scaling.learned = old.learned.clone();
+    }
+    Some(scaling)
+}
+
+fn known_as_well(old: Option<&Learned>, new: Option<&Learned>) -> bool {
+    old.map(|learned| learned.source) == new.map(|learned| learned.source)
+}
+
+/// The API server keeps times in seconds: anything finer would differ from what comes back.
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Writes the status if it is due. Gives the time after which to look again if it was put off.
+///
+/// # Errors
+/// When the API server does not take it.
+pub(super) async fn write(
+    context: &Context,
+    group: &BalanceConsumerGroup,
+    next: &Status,
+    memory: &mut Memory,
+) -> Result<Option<Duration>> {
+    let old = group.status.clone().unwrap_or_default();
+    let slo = group.spec.scaling.lag_slo.get();
+    let now = Instant::now();
+    match due(&old, next, slo, memory.status_written.map(|at| now.saturating_duration_since(at))) {
+        Due::Unchanged => return Ok(None),
+        Due::After(wait) => return Ok(Some(wait)),
+        Due::AtLeisure => {
+            if let Err(wait) = context.common.pace.take(now) {
+                return Ok(Some(wait));
+            }
+        }
+        Due::Now => {}
+    }
+    let key = key_of(group);
+    let object = json!({
+        "apiVersion": BalanceConsumerGroup::api_version(&()),
+        "kind": BalanceConsumerGroup::kind(&()),
+        // With the uid, so that a status never lands on a later object of the same name.
+        "metadata": {"name": key.name, "namespace": key.namespace, "uid": group.uid()},
+        "status": next,
+    });
+    let before = context.caches.groups.version(&reference(&key));
+    let api: Api<BalanceConsumerGroup> = Api::namespaced(context.common.client.clone(), &key.namespace);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written =
+        call(format!("write status of {key}"), api.patch_status(&key.name, &params, &Patch::Apply(&object))).await?;
+    memory.status_written = Some(now);
+    let learned = |status: &Status| status.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
+    if learned(&old) != learned(next) {
+        memory.learned_written = Some(now);
+    }
+    context.caches.groups.wrote(DeserializeGuard(Ok(written)), before);
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! Promises of the status, from facts to conditions.
+
+use std::time::{Duration, Instant};
+
+use balancefleet_autoscaler::{Capacity, CapacitySource, Decision, Lag, LagReading, Limit, PartitionLag, Reason, Rung};
+use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, ScalingMode, conditions, reasons};
+use balancefleet_kafka::GroupState;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
+
+use super::{Facts, next};
+use crate::{
+    controller::{
+        build::fixtures::{RELEASE_IMAGE, minimal},
+        replicas::Plan,
+        validate::{Cure, Problem},
+    },
+    lag::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped},
+};
+
+fn snapshot() -> Snapshot {
+    let partition = |partition| PartitionLag { partition, lag: Some(700), age: None, lost: 0, ahead_of_log: false };
+    let member = |pod: &str, partitions: &[i32]| Member {
+        client_id: format!("balance-worker-shop-5d4f-{pod}-0123abcd"),
+        host: "/10.0.0.1".into(),
+        partitions: partitions.to_vec(),
+        lag: Some(2_149),
+    };
+    Snapshot {
+        lag: LagReading::Known(Lag { partitions: (0..6).map(partition).collect(), added: Vec::new() }),
+        stepped: Stepped { lag: Some(4_200), lag_age: Some(Duration::from_secs(10)) },
+        partitions: Some(6),
+        topic_id: None,
+        group_state: Some(GroupState::Stable),
+        members: vec![member("bbbbb", &[3, 4, 5]), member("aaaaa", &[0, 1, 2])],
+        decision: Decision {
+            replicas: 2,
+            reason: Reason::Sufficient,
+            explanation: "2 workers carry 150 records/s".into(),
+            need: Some(2),
+            blocked_by: None,
+            limited_by: None,
+            confirm: false,
+            rungs: Vec::new(),
+            capacity: Some(Capacity { rate: 104.6, source: CapacitySource::BusyTime }),
+            arrival_rate: Some(150.0),
+        },
+        problem: None,
+        taken_at: Instant::now(),
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        replicas: 2,
+        desired: 2,
+        mode: ScalingMode::Auto,
+        reason: "Sufficient".into(),
+        explanation: "2 workers carry 150 records/s".into(),
+        limited_by: None,
+    }
+}
+
+fn deployment(wanted: i32, existing: i32, updated: i32, ready: i32) -> Deployment {
+    serde_json::from_value(json!({
+        "metadata": {"name": "shop", "annotations":
+            {"balancefleet.io/replicas": wanted.to_string(), "balancefleet.io/worker-image": RELEASE_IMAGE}},
+        "spec": {"replicas": wanted, "selector": {}, "template": {}},
+        "status": {"replicas": existing, "updatedReplicas": updated, "readyReplicas": ready,
+            "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]},
+    }))
+    .unwrap()
+}
+
+struct Case {
+    group: BalanceConsumerGroup,
+    deployment: Option<Deployment>,
+    snapshot: Option<Snapshot>,
+    plan: Option<Plan>,
+    problem: Option<Problem>,
+    contended: bool,
+    now: i64,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            group: minimal(),
+            deployment: Some(deployment(2, 2, 2, 2)),
+            snapshot: Some(snapshot()),
+            plan: Some(plan()),
+            problem: None,
+            contended: false,
+            now: 1_000_000,
+        }
+    }
+}
+
+impl Case {
+    fn after(&self, old: &Status) -> Status {
+        let facts = Facts {
+            group: &self.group,
+            deployment: self.deployment.as_ref(),
+            snapshot: self.snapshot.as_ref(),
+            plan: self.plan.as_ref(),
+            problem: self.problem.as_ref(),
+            contended: self.contended,
+            release_image: RELEASE_IMAGE,
+            now: Timestamp::from_millisecond(self.now * 1_000 + 750).unwrap(),
+            instant: Instant::now(),
+            learned_due: false,
+        };
+        next(old, &facts)
+    }
+
+    fn condition(&self, name: &str) -> Option<(String, String)> {
+        self.condition_after(&Status::default(), name)
+    }
+
+    fn condition_after(&self, old: &Status, name: &str) -> Option<(String, String)> {
+        let status = self.after(old);
+        let found = status.conditions.into_iter().find(|condition| condition.type_ == name)?;
+        Some((found.status, found.reason))
+    }
+}
+
+fn pair(status: &str, reason: &str) -> Option<(String, String)> {
+    Some((status.to_owned(), reason.to_owned()))
+}
+
+#[test]
+fn a_healthy_object() {
+    insta::assert_yaml_snapshot!(Case::default().after(&Status::default()));
+}
+
+#[test]
+fn an_object_before_anything_is_known() {
+    let case = Case { deployment: None, snapshot: None, plan: None, ..Case::default() };
+    insta::assert_yaml_snapshot!(case.after(&Status::default()));
+}
+
+#[test]
+fn nothing_changes_while_nothing_changes() {
+    let first = Case::default().after(&Status::default());
+    let later = Case { now: 2_000_000, ..Case::default() };
+    assert_eq!(later.after(&first), first);
+}
+
+#[test]
+fn a_transition_time_moves_only_when_the_status_flips() {
+    let first = Case::default().after(&Status::default());
+    let worse = Case { deployment: Some(deployment(2, 2, 2, 1)), now: 2_000_000, ..Case::default() }.after(&first);
+    let time = |status: &Status, name: &str| {
+        status.conditions.iter().find(|condition| condition.type_ == name).unwrap().last_transition_time.clone()
+    };
+    assert_ne!(time(&worse, conditions::READY), time(&first, conditions::READY));
+    assert_eq!(time(&worse, conditions::LAG_KNOWN), time(&first, conditions::LAG_KNOWN));
+    let other_reason = Case {
+        problem: Some(Problem { reason: reasons::NAME_TAKEN, message: "x".into(), cure: Cure::Time }),
+        now: 3_000_000,
+        ..Case::default()
+    };
+    assert_eq!(time(&other_reason.after(&worse), conditions::READY), time(&worse, conditions::READY));
+}
+
+#[test]
+fn a_status_round_trips_through_the_api_server() {
+    let status = Case::default().after(&Status::default());
+    let text = serde_json::to_string(&status).unwrap();
+    assert!(!text.contains("null"), "a null is a field that we own: {text}");
+    assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
+}
+
+#[test]
+fn unknown_lag_is_absent_and_said() {
+    let mut gone = snapshot();
+    gone.lag = LagReading::Unknown;
+    gone.stepped = Stepped::default();
+    let problem = |kind, ago| KafkaProblem {
+        kind,
+        message: "do this".into(),
+        since: Instant::now().checked_sub(Duration::from_secs(ago)).unwrap(),
+    };
+    gone.problem = Some(problem(ProblemKind::BrokerUnreachable, 60));
+    let case = Case { snapshot: Some(gone.clone()), ..Case::default() };
+    let status = case.after(&Status::default());
+    assert_eq!((status.lag, status.lag_age.as_deref()), (None, None));
+    assert_eq!(case.condition(conditions::LAG_KNOWN), pair("False", reasons::KAFKA_UNREACHABLE));
+    assert_eq!(case.condition(conditions::READY), pair("False", reasons::KAFKA_UNREACHABLE));
+
+    gone.problem = Some(problem(ProblemKind::BrokerUnreachable, 3));
+    let restarting = Case { snapshot: Some(gone.clone()), ..Case::default() };
+    assert_eq!(restarting.condition(conditions::READY), pair("True", reasons::WORKERS_READY), "a broker restarts");
+    assert_eq!(
+        restarting.condition_after(&status, conditions::READY),
+        pair("False", reasons::KAFKA_UNREACHABLE),
+        "an outage is not over because its error changed"
+    );
+
+    gone.problem = Some(problem(ProblemKind::UnknownTopic, 0));
+    let wrong = Case { snapshot: Some(gone), ..Case::default() };
+    assert_eq!(wrong.condition(conditions::READY), pair("False", reasons::TOPIC_NOT_FOUND), "time does not cure it");
+}
+
+#[test]
+fn a_problem_keeps_the_last_decision_in_sight() {
+    let first = Case::default().after(&Status::default());
+    let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), cure: Cure::Time };
+    let case = Case { problem: Some(problem), plan: None, ..Case::default() };
+    assert_eq!(case.condition_after(&first, conditions::READY), pair("False", reasons::SECRET_NOT_FOUND));
+    assert_eq!(case.after(&first).scaling, first.scaling);
+}
+
+#[test]
+fn progress_is_told_apart_by_what_moves() {
+    let with = |deployment| Case { deployment: Some(deployment), ..Case::default() }.condition(conditions::PROGRESSING);
+    assert_eq!(with(deployment(2, 2, 2, 2)), pair("False", reasons::SETTLED));
+    assert_eq!(with(deployment(6, 2, 2, 2)), pair("True", reasons::SCALING));
+    assert_eq!(with(deployment(2, 3, 1, 2)), pair("True", reasons::ROLLING_OUT));
+    let mut stuck = deployment(2, 3, 1, 2);
+    stuck.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "False".into();
+    assert_eq!(with(stuck), pair("False", reasons::ROLLOUT_STUCK));
+}
+
+#[test]
+fn a_pin_names_its_value_and_who_set_it() {
+    let mut case = Case::default();
+    case.group.spec.replicas = Some(4);
+    case.group.metadata.managed_fields = serde_json::from_value(json!([
+        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    ]))
+    .unwrap();
+    case.plan = Some(Plan { mode: ScalingMode::Pinned, ..plan() });
+    let status = case.after(&Status::default());
+    let active = status.conditions.iter().find(|found| found.type_ == conditions::SCALING_ACTIVE).unwrap();
+    assert_eq!((active.status.as_str(), active.reason.as_str()), ("False", reasons::PINNED));
+    assert!(active.message.contains("is 4, set by kubectl") && active.message.contains("kubectl patch bcg shop"));
+}
+
+#[test]
+fn conditions_that_are_there_only_while_true() {
+    let mut seen = snapshot();
+    for extra in 0..6 {
+        seen.members.push(Member { partitions: Vec::new(), ..seen.members[0].clone() });
+        seen.members[extra + 2].client_id = format!("balance-worker-shop-5d4f-idle{extra}-0123abcd");
+    }
+    let idle = Case { snapshot: Some(seen.clone()), ..Case::default() };
+    assert_eq!(idle.condition(conditions::OVER_CAPACITY), pair("True", reasons::IDLE_WORKERS));
+    let rolling = Case { snapshot: Some(seen.clone()), deployment: Some(deployment(8, 9, 1, 8)), ..Case::default() };
+    assert_eq!(rolling.condition(conditions::OVER_CAPACITY), None, "a surge pod is idle by design");
+    let before = idle.after(&Status::default());
+    seen.group_state = Some(GroupState::PreparingRebalance);
+    let rebalancing = Case { snapshot: Some(seen), ..Case::default() };
+    assert_eq!(rebalancing.condition(conditions::OVER_CAPACITY), None);
+    assert!(rebalancing.condition_after(&before, conditions::OVER_CAPACITY).is_some());
+
+    let mut seen = snapshot();
+    seen.members[0].client_id = "somebody-else".into();
+    let LagReading::Known(lag) = &mut seen.lag else { panic!("known") };
+    (lag.partitions[2].lost, lag.partitions[4].ahead_of_log) = (5, true);
+    let case = Case { snapshot: Some(seen), contended: true, ..Case::default() };
+    for name in [
+        conditions::FOREIGN_MEMBERS,
+        conditions::DATA_LOSS,
+        conditions::OFFSET_AHEAD_OF_LOG,
+        conditions::REPLICAS_CONTENDED,
+    ] {
+        assert!(case.condition(name).is_some(), "{name}");
+        assert!(Case::default().condition(name).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_partition_that_no_single_worker_carries_is_hot() {
+    let mut seen = snapshot();
+    seen.decision.limited_by = Some(Limit::Partitions);
+    let rung = |busiest_rate| Rung {
+        replicas: 6,
+        busiest_rate,
+        busiest_partition: Some(3),
+        drained_after: None,
+        feasible: false,
+    };
+    seen.decision.rungs = vec![rung(140.0)];
+    let hot = Case { snapshot: Some(seen.clone()), ..Case::default() };
+    assert!(hot.condition(conditions::HOT_PARTITION).is_some());
+    seen.decision.rungs = vec![rung(90.0)];
+    assert!(Case { snapshot: Some(seen), ..Case::default() }.condition(conditions::HOT_PARTITION).is_none());
+}
+
+#[test]
+fn a_newer_release_is_told_and_changes_nothing() {
+    let mut case = Case::default();
+    let annotations = case.deployment.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+    annotations.insert("balancefleet.io/worker-image".into(), "registry.example/balance-worker:1.0.0".into());
+    assert!(case.condition(conditions::WORKER_IMAGE_OUTDATED).is_some());
+    case.group.spec.worker.image = Some("registry.example/balance-worker:1.0.0".into());
+    assert!(case.condition(conditions::WORKER_IMAGE_OUTDATED).is_none(), "a chosen image is nobody's business");
+}

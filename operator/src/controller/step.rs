@@ -1,0 +1,96 @@
+//! Pure. How the number of workers may move in one pass: at once, after the pods were ranked, or not while somebody
+//! else fights over it.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::{build::Replicas, contention, memory::Memory, workload};
+
+/// Kubernetes reads the ranks from its own cache: they have to be there a moment before the number falls.
+const RANKED_BEFORE: Duration = Duration::from_secs(1);
+
+/// What this pass writes, and what it leaves for a later one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Step {
+    /// The numbers to write.
+    pub replicas: Replicas,
+    /// The pods have to be ranked before.
+    pub rank: bool,
+    /// The number undoes what somebody else wrote.
+    pub restores: bool,
+    /// When the rest is due.
+    pub next_look: Option<Duration>,
+}
+
+/// The step from the live Deployment towards the wanted number.
+pub(super) fn next_step(live: Option<&Deployment>, wanted: i32, memory: &Memory, now: Instant) -> Step {
+    let go = Step { replicas: Replicas::agreed(wanted), rank: false, restores: false, next_look: None };
+    let Some(live) = live else { return go };
+    let (there, decided) = (workload::spec_replicas(live), workload::decided_replicas(live));
+    if there != decided {
+        return match contention::may_restore(&memory.restores, now) {
+            Ok(()) => Step { restores: true, ..go },
+            // Their number stays for now, ours stays on record.
+            Err(wait) => Step { replicas: Replicas { asked_for: there, decided }, next_look: Some(wait), ..go },
+        };
+    }
+    // To 0 all leave: there is nothing to rank.
+    if wanted >= there || wanted == 0 {
+        return go;
+    }
+    match memory.ranked {
+        Some((target, at)) if target == wanted && now.saturating_duration_since(at) >= RANKED_BEFORE => go,
+        ranked => Step {
+            replicas: Replicas::agreed(there),
+            rank: ranked.is_none_or(|(target, _)| target != wanted),
+            next_look: Some(RANKED_BEFORE),
+            ..go
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn live(replicas: i32, decided: i32) -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": {"annotations": {"balancefleet.io/replicas": decided.to_string()}},
+            "spec": {"replicas": replicas, "selector": {}, "template": {}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn more_workers_come_at_once_and_fewer_only_after_the_ranking() {
+        let (now, mut memory) = (Instant::now(), Memory::default());
+        let step = |wanted, memory: &Memory, now| next_step(Some(&live(4, 4)), wanted, memory, now);
+        assert_eq!(step(6, &memory, now).replicas, Replicas::agreed(6));
+        let first = step(2, &memory, now);
+        assert!(first.rank && first.replicas == Replicas::agreed(4) && first.next_look.is_some());
+        memory.ranked = Some((2, now));
+        let early = step(2, &memory, now + Duration::from_millis(500));
+        assert!(!early.rank && early.replicas == Replicas::agreed(4));
+        assert_eq!(step(2, &memory, now + RANKED_BEFORE).replicas, Replicas::agreed(2));
+        assert!(step(1, &memory, now + RANKED_BEFORE).rank, "another target asks for another ranking");
+        assert_eq!(step(0, &Memory::default(), now).replicas, Replicas::agreed(0), "all leave: nothing to rank");
+    }
+
+    #[test]
+    fn a_foreign_number_is_restored_until_that_is_pointless() {
+        let (now, mut memory) = (Instant::now(), Memory::default());
+        let step = next_step(Some(&live(9, 4)), 4, &memory, now);
+        assert!(step.restores && step.replicas == Replicas::agreed(4));
+        memory.restores = vec![now; 3];
+        let step = next_step(Some(&live(9, 4)), 4, &memory, now);
+        assert_eq!(step.replicas, Replicas { asked_for: 9, decided: 4 });
+        assert_eq!(step.next_look, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn the_first_deployment_has_the_wanted_number_at_once() {
+        assert_eq!(next_step(None, 3, &Memory::default(), Instant::now()).replicas, Replicas::agreed(3));
+    }
+}

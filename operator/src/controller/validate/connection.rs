@@ -1,0 +1,101 @@
+//! Pure. How the group's Kafka is reached: which Secrets are meant, what is in them, and what is missing of it.
+
+use std::collections::BTreeMap;
+
+use balancefleet_crds::{BalanceConsumerGroup, reasons};
+use balancefleet_kafka as kafka;
+
+use super::{Cure, Problem, SecretFiles, SecretReading};
+
+pub(super) fn files(group: &BalanceConsumerGroup) -> SecretFiles {
+    let kafka = &group.spec.kafka;
+    let tls = kafka.tls.as_ref();
+    SecretFiles {
+        tls: tls.is_some(),
+        authority: tls.and_then(|tls| tls.ca_secret_ref.as_ref()).map(|secret| secret.name.clone()),
+        client_certificate: tls
+            .and_then(|tls| tls.client_certificate_secret_ref.as_ref())
+            .map(|secret| secret.name.clone()),
+        login: kafka.sasl.as_ref().map(|sasl| (mechanism(sasl.mechanism), sasl.credentials_secret_ref.name.clone())),
+    }
+}
+
+fn mechanism(mechanism: balancefleet_crds::SaslMechanism) -> kafka::SaslMechanism {
+    match mechanism {
+        balancefleet_crds::SaslMechanism::Plain => kafka::SaslMechanism::Plain,
+        balancefleet_crds::SaslMechanism::ScramSha256 => kafka::SaslMechanism::ScramSha256,
+        balancefleet_crds::SaslMechanism::ScramSha512 => kafka::SaslMechanism::ScramSha512,
+    }
+}
+
+type Secrets = BTreeMap<String, SecretReading>;
+
+pub(super) fn tls(files: &SecretFiles, secrets: &Secrets) -> Result<Option<kafka::Tls>, Problem> {
+    if !files.tls {
+        return Ok(None);
+    }
+    let ca_pem = files.authority.as_deref().map(|name| value(secrets, name, "ca.crt")).transpose()?;
+    let client = files.client_certificate.as_deref().map(|name| {
+        Ok(kafka::ClientCertificate {
+            certificate_pem: value(secrets, name, "tls.crt")?,
+            key_pem: value(secrets, name, "tls.key")?,
+        })
+    });
+    Ok(Some(kafka::Tls { ca_pem, client: client.transpose()? }))
+}
+
+pub(super) fn login(files: &SecretFiles, secrets: &Secrets) -> Result<Option<kafka::Sasl>, Problem> {
+    let Some((mechanism, name)) = &files.login else { return Ok(None) };
+    Ok(Some(kafka::Sasl {
+        mechanism: *mechanism,
+        username: value(secrets, name, "username")?,
+        password: value(secrets, name, "password")?,
+    }))
+}
+
+fn value(secrets: &Secrets, name: &str, key: &str) -> Result<String, Problem> {
+    let problem = |reason, message| Err(Problem { reason, message, cure: Cure::Time });
+    match secrets.get(name) {
+        Some(SecretReading::Found { data, .. }) => match data.get(key).map(|bytes| std::str::from_utf8(bytes)) {
+            Some(Ok(text)) => Ok(text.to_owned()),
+            Some(Err(_)) => problem(
+                reasons::SECRET_INCOMPLETE,
+                format!("key `{key}` of Secret `{name}` is not UTF-8 text: write it again"),
+            ),
+            None => problem(
+                reasons::SECRET_INCOMPLETE,
+                format!("Secret `{name}` has no key `{key}`: add it, the workers cannot start without it"),
+            ),
+        },
+        Some(SecretReading::Forbidden) => problem(
+            reasons::SECRET_NOT_FOUND,
+            format!("the operator may not read Secret `{name}`: allow it to `get` Secrets in this namespace"),
+        ),
+        Some(SecretReading::Missing) | None => problem(
+            reasons::SECRET_NOT_FOUND,
+            format!("Secret `{name}` does not exist in this namespace: create it with the key `{key}`"),
+        ),
+    }
+}
+
+pub(super) fn versions(secrets: &Secrets) -> BTreeMap<String, String> {
+    secrets
+        .iter()
+        .filter_map(|(name, reading)| match reading {
+            SecretReading::Found { resource_version, .. } => Some((name.clone(), resource_version.clone())),
+            SecretReading::Missing | SecretReading::Forbidden => None,
+        })
+        .collect()
+}
+
+/// Broker names as they resolve from any namespace. A name without a dot is a Service beside the object for the
+/// workers; read from the operator's namespace it would be another Kafka, or none.
+pub(crate) fn qualify(bootstrap_servers: &str, namespace: &str) -> String {
+    let qualified = bootstrap_servers.split(',').map(str::trim).map(|server| match server.rsplit_once(':') {
+        Some((host, port)) if !host.contains(['.', ':', '[']) && host != "localhost" => {
+            format!("{host}.{namespace}.svc:{port}")
+        }
+        _ => server.to_owned(),
+    });
+    qualified.collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,182 @@
+//! Pure. From the object as written and the Secrets as read to a [`ValidatedGroup`]: everything that later steps need,
+//! resolved once. After this step nobody reads the raw spec. What stands in the way comes out as a [`Problem`].
+
+use std::collections::BTreeMap;
+
+use balancefleet_crds::{BalanceConsumerGroup, Consumer, Ledger, Scaling, Sign, Store, Worker, reasons};
+use balancefleet_kafka::{self as kafka, Connection};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+
+mod connection;
+
+use super::secrets::SecretReading;
+use crate::lag::GroupKey;
+use connection::{files, login, tls, versions};
+
+pub(super) use connection::qualify;
+
+/// Why an object cannot be served as it is; becomes `Ready=False` and one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// One of [`balancefleet_crds::reasons`].
+    pub reason: &'static str,
+    /// What happened and what to do next.
+    pub message: String,
+    /// Whether time may cure it or only an edit of the object does.
+    pub cure: Cure,
+}
+
+/// What ends a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// Something outside the object: nothing announces it, so it is tried again.
+    Time,
+    /// An edit of the object, which wakes it.
+    Edit,
+}
+
+/// The object with every default and reference resolved.
+#[derive(Debug, Clone)]
+pub(super) struct ValidatedGroup {
+    /// Namespace and name.
+    pub key: GroupKey,
+    /// What makes children go with the object.
+    pub owner: OwnerReference,
+    /// Cluster, login and encryption, with the Secrets' contents. The brokers' names are resolvable from any namespace.
+    pub connection: Connection,
+    /// The brokers as the worker, which lives in the object's namespace, gets them.
+    pub bootstrap_servers: String,
+    /// The topic.
+    pub topic: String,
+    /// The consumer group in effect.
+    pub group_id: String,
+    /// The names of the Secrets that the worker mounts.
+    pub files: SecretFiles,
+    /// The client's part in the group.
+    pub consumer: Consumer,
+    /// Further librdkafka keys.
+    pub extra_config: BTreeMap<String, String>,
+    /// What a record means.
+    pub ledger: Ledger,
+    /// Where balances are kept; none with the ledger `Count`.
+    pub store: Option<Store>,
+    /// Overridden signs.
+    pub signs: BTreeMap<String, Sign>,
+    /// Overridden decimal places.
+    pub minor_units: BTreeMap<String, i32>,
+    /// How many workers.
+    pub scaling: Scaling,
+    /// The pods.
+    pub worker: Worker,
+    /// The image in effect.
+    pub image: String,
+    /// Secrets that the pods mount with the resourceVersion read: a new one rolls the workers.
+    pub secret_versions: BTreeMap<String, String>,
+}
+
+/// Which Secrets give which files; absent means the file is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct SecretFiles {
+    /// `spec.kafka.tls` is set.
+    pub tls: bool,
+    /// Has `ca.crt`.
+    pub authority: Option<String>,
+    /// Has `tls.crt` and `tls.key`.
+    pub client_certificate: Option<String>,
+    /// Has `username` and `password`; with the mechanism.
+    pub login: Option<(kafka::SaslMechanism, String)>,
+}
+
+/// What validation needs beside the object.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Surroundings<'a> {
+    /// The Secrets that [`referenced_secrets`] names.
+    pub secrets: BTreeMap<String, SecretReading>,
+    /// The image that the existing Deployment was last given.
+    pub running_image: Option<&'a str>,
+    /// The image of the operator's release.
+    pub release_image: &'a str,
+    /// An older object with the same group on the same Kafka.
+    pub older_twin: Option<GroupKey>,
+}
+
+/// The Secrets an object refers to, in its own namespace.
+pub(super) fn referenced_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
+    let files = files(group);
+    let mut names: Vec<String> =
+        [files.authority, files.client_certificate, files.login.map(|(_, name)| name)].into_iter().flatten().collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Resolves the object.
+///
+/// # Errors
+/// The first problem that keeps workers from being built; running ones stay as they are.
+pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) -> Result<ValidatedGroup, Problem> {
+    let key = key_of(group);
+    let owner = group.controller_owner_ref(&()).ok_or_else(|| invalid("the object has no name or uid yet"))?;
+    let spec = &group.spec;
+    let store = group.effective_store();
+    if spec.ledger == Ledger::Balances && store.is_none() {
+        return Err(invalid("spec.balances.store is missing: write `balances: {store: {replay: {}}}`"));
+    }
+    if let Some(twin) = &around.older_twin {
+        return Err(Problem {
+            reason: reasons::GROUP_SHARED,
+            message: format!(
+                "{twin} is older and consumes with the same group `{}` on the same Kafka: give this object another \
+                 spec.kafka.groupId, or delete one of them",
+                group.effective_group_id()
+            ),
+            cure: Cure::Time,
+        });
+    }
+    let files = files(group);
+    let connection = Connection {
+        bootstrap_servers: qualify(&spec.kafka.bootstrap_servers, &key.namespace),
+        tls: tls(&files, &around.secrets)?,
+        sasl: login(&files, &around.secrets)?,
+    };
+    connection.check().map_err(|error| Problem {
+        reason: if files == SecretFiles::default() { reasons::INVALID_SPEC } else { reasons::SECRET_INCOMPLETE },
+        message: error.to_string(),
+        cure: if files == SecretFiles::default() { Cure::Edit } else { Cure::Time },
+    })?;
+    let image = spec.worker.image.as_deref().or(around.running_image).unwrap_or(around.release_image);
+    let balances = spec.balances.clone().unwrap_or_default();
+    Ok(ValidatedGroup {
+        key,
+        owner,
+        connection,
+        bootstrap_servers: spec.kafka.bootstrap_servers.clone(),
+        topic: spec.kafka.topic.clone(),
+        group_id: group.effective_group_id(),
+        files,
+        consumer: spec.kafka.consumer.clone(),
+        extra_config: spec.kafka.extra_config.clone(),
+        ledger: spec.ledger,
+        store,
+        signs: balances.signs,
+        minor_units: balances.minor_units,
+        scaling: spec.scaling.clone(),
+        worker: spec.worker.clone(),
+        image: image.to_owned(),
+        secret_versions: versions(&around.secrets),
+    })
+}
+
+/// Namespace and name; the kind is namespaced, so an object from the API server always has both.
+pub(super) fn key_of(group: &BalanceConsumerGroup) -> GroupKey {
+    let meta = group.meta();
+    GroupKey { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+}
+
+fn invalid(message: impl Into<String>) -> Problem {
+    Problem { reason: reasons::INVALID_SPEC, message: message.into(), cure: Cure::Edit }
+}
+
+#[cfg(test)]
+mod tests;

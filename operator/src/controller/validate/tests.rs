@@ -1,0 +1,120 @@
+//! Promises of validation: what is resolved, and what a bad object is told.
+
+use std::collections::BTreeMap;
+
+use balancefleet_crds::reasons;
+
+use super::{Cure, Surroundings, qualify, referenced_secrets, validate};
+use crate::{
+    controller::{
+        build::fixtures::{RELEASE_IMAGE, full, minimal, secret, surroundings},
+        secrets::SecretReading,
+    },
+    lag::GroupKey,
+};
+
+fn problem_with(name: &str, reading: Option<SecretReading>) -> (&'static str, String) {
+    let mut around = surroundings();
+    match reading {
+        Some(reading) => drop(around.secrets.insert(name.to_owned(), reading)),
+        None => drop(around.secrets.remove(name)),
+    }
+    let problem = validate(&full(), &around).unwrap_err();
+    assert_eq!(problem.cure, Cure::Time, "nothing announces a new Secret");
+    (problem.reason, problem.message)
+}
+
+#[test]
+fn each_referenced_secret_is_read_once() {
+    assert_eq!(referenced_secrets(&full()), ["kafka-login", "kafka-tls"]);
+    assert!(referenced_secrets(&minimal()).is_empty());
+}
+
+#[test]
+fn a_missing_secret_or_key_is_named_with_the_next_step() {
+    for absent in [None, Some(SecretReading::Missing)] {
+        let (reason, message) = problem_with("kafka-login", absent);
+        assert_eq!(reason, reasons::SECRET_NOT_FOUND);
+        assert!(message.contains("Secret `kafka-login`") && message.contains("create it"), "{message}");
+    }
+    let (reason, message) = problem_with("kafka-login", Some(secret("1", &[("username", "ada")])));
+    assert_eq!(reason, reasons::SECRET_INCOMPLETE);
+    assert!(message.contains("no key `password`: add it"), "{message}");
+    let (_, message) = problem_with("kafka-tls", Some(SecretReading::Forbidden));
+    assert!(message.contains("may not read") && message.contains("allow it"), "{message}");
+}
+
+#[test]
+fn a_secret_that_cannot_work_is_told_before_any_worker_starts() {
+    let (reason, message) =
+        problem_with("kafka-tls", Some(secret("1", &[("ca.crt", "x"), ("tls.crt", "x"), ("tls.key", "x")])));
+    assert_eq!(reason, reasons::SECRET_INCOMPLETE);
+    assert!(message.contains("PEM"), "{message}");
+    let (_, message) = problem_with("kafka-login", Some(secret("1", &[("username", "a"), ("password", "b\n")])));
+    assert!(message.contains("line break"), "{message}");
+}
+
+#[test]
+fn no_problem_and_no_debug_output_shows_a_secret() {
+    let around = surroundings();
+    let valid = validate(&full(), &around).unwrap();
+    assert!(!format!("{valid:?}{around:?}").contains("geheim"));
+}
+
+#[test]
+fn what_only_an_edit_cures_waits_for_one() {
+    let mut group = minimal();
+    group.spec.balances = None;
+    let problem = validate(&group, &Surroundings::default()).unwrap_err();
+    assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+    let mut group = minimal();
+    group.spec.kafka.bootstrap_servers = "kafka".into();
+    let problem = validate(&group, &Surroundings::default()).unwrap_err();
+    assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+}
+
+#[test]
+fn the_younger_of_two_objects_with_one_group_is_refused() {
+    let twin = GroupKey { namespace: "bank".into(), name: "older".into() };
+    let around = Surroundings { older_twin: Some(twin), ..Surroundings::default() };
+    let problem = validate(&minimal(), &around).unwrap_err();
+    assert_eq!(problem.reason, reasons::GROUP_SHARED);
+    assert!(problem.message.contains("bank/older") && problem.message.contains("groupId"), "{}", problem.message);
+}
+
+#[test]
+fn an_existing_fleet_keeps_its_image_unless_the_object_says_another() {
+    let running = Surroundings {
+        running_image: Some("registry.example/balance-worker:1.0.0"),
+        release_image: RELEASE_IMAGE,
+        ..Surroundings::default()
+    };
+    assert_eq!(validate(&minimal(), &running).unwrap().image, "registry.example/balance-worker:1.0.0");
+    let first = Surroundings { running_image: None, ..running.clone() };
+    assert_eq!(validate(&minimal(), &first).unwrap().image, RELEASE_IMAGE);
+    let mut group = minimal();
+    group.spec.worker.image = Some("own:1".into());
+    assert_eq!(validate(&group, &running).unwrap().image, "own:1");
+}
+
+#[test]
+fn a_broker_without_a_dot_is_the_objects_neighbour_wherever_it_is_read_from() {
+    for (written, qualified) in [
+        ("kafka:9092", "kafka.bank.svc:9092"),
+        ("kafka:9092, kafka.infra:9092", "kafka.bank.svc:9092,kafka.infra:9092"),
+        ("10.0.0.1:9092", "10.0.0.1:9092"),
+        ("[::1]:9092", "[::1]:9092"),
+        ("localhost:9092", "localhost:9092"),
+    ] {
+        assert_eq!(qualify(written, "bank"), qualified);
+    }
+    let valid = validate(&minimal(), &Surroundings::default()).unwrap();
+    assert_eq!(valid.connection.bootstrap_servers, "kafka.bank.svc:9092");
+    assert_eq!(valid.bootstrap_servers, "kafka:9092", "the worker is at home in the namespace");
+}
+
+#[test]
+fn only_secrets_that_were_found_have_a_version() {
+    let versions = validate(&full(), &surroundings()).unwrap().secret_versions;
+    assert_eq!(versions, BTreeMap::from([("kafka-login".into(), "17".into()), ("kafka-tls".into(), "23".into())]));
+}

@@ -1,0 +1,190 @@
+//! The watches of one namespace (or all): they fill the caches and turn every change into the object to look at.
+
+use std::{fmt::Debug, sync::Arc};
+
+use balancefleet_crds::BalanceConsumerGroup;
+use futures::{Stream, StreamExt, TryStreamExt, future, stream::BoxStream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        Predicate, PredicateConfig, WatchStreamExt, predicates,
+        reflector::{self, ObjectRef, Store, store::Writer},
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    build::MANAGED_BY,
+    cache::Cache,
+    context::{Caches, Common, Guarded, guarded_key},
+    managed_fields::{FIELD_MANAGER, is_foreign},
+};
+use crate::{lag::GroupKey, metrics::Metrics};
+
+/// Which namespaces one set of watches covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole cluster.
+    All,
+    /// One namespace.
+    Namespace(String),
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all namespaces"),
+            Self::Namespace(name) => write!(f, "namespace {name}"),
+        }
+    }
+}
+
+impl Scope {
+    /// An API of a namespaced kind over this scope.
+    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::All => Api::all(client.clone()),
+            Self::Namespace(name) => Api::namespaced(client.clone(), name),
+        }
+    }
+}
+
+/// The caches and the stream that must be polled to fill them; it yields every object that something happened to.
+pub(super) fn start(scope: &Scope, common: &Arc<Common>) -> (Caches, BoxStream<'static, ObjectRef<Guarded>>) {
+    let (groups, group_changes) = watch_groups(scope, common);
+    let (deployments, deployment_changes) = watch_children(scope, common);
+    let (services, service_changes) = watch_children(scope, common);
+    let (service_accounts, account_changes) = watch_children(scope, common);
+    let (pod_disruption_budgets, budget_changes) = watch_children(scope, common);
+    let (pods, pod_changes) = watch_pods(scope, common);
+    let changes = futures::stream::select_all([
+        group_changes,
+        deployment_changes,
+        service_changes,
+        account_changes,
+        budget_changes,
+        pod_changes,
+    ]);
+    (Caches { groups, deployments, services, service_accounts, pod_disruption_budgets, pods }, changes.boxed())
+}
+
+fn watch_groups(scope: &Scope, common: &Arc<Common>) -> (Cache<Guarded>, BoxStream<'static, ObjectRef<Guarded>>) {
+    let writer = Writer::<Guarded>::default();
+    let store = writer.as_reader();
+    common.groups.write().push(store.clone());
+    let cache = Cache::new(store);
+    let (seen, written) = (Arc::clone(common), cache.clone());
+    // Our own status writes do not come back as work; everything that a person can edit does.
+    let edits = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
+    let changes = watcher(scope.api::<Guarded>(&common.client), watcher::Config::default())
+        .default_backoff()
+        .modify(prune_group)
+        .reflect(writer)
+        .inspect_ok(move |event| {
+            written.echoed(event);
+            if let Event::Delete(object) = event {
+                seen.forget(&guarded_key(object));
+            }
+            seen.metrics.set_groups(seen.groups.read().iter().map(Store::len).sum());
+        })
+        .applied_objects()
+        .predicate_filter(edits, PredicateConfig::default())
+        .map_ok(|object| ObjectRef::from_obj(&object));
+    (cache, logged(changes, "BalanceConsumerGroup", common.metrics.clone()))
+}
+
+fn watch_children<K>(scope: &Scope, common: &Arc<Common>) -> (Cache<K>, BoxStream<'static, ObjectRef<Guarded>>)
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let writer = Writer::<K>::default();
+    let cache = Cache::new(writer.as_reader());
+    let written = cache.clone();
+    let changes = watcher(scope.api::<K>(&common.client), ours())
+        .default_backoff()
+        .modify(|child| {
+            // Ours is large and says nothing that the intent does not; the others' is what drift is found by.
+            child.meta_mut().managed_fields.get_or_insert_default().retain(is_foreign);
+        })
+        .reflect(writer)
+        .inspect_ok(move |event| written.echoed(event))
+        .touched_objects()
+        .try_filter_map(|child| future::ok(owner(&child)));
+    (cache, logged(changes, K::kind(&()).into_owned(), common.metrics.clone()))
+}
+
+/// Pods wake nobody: their Deployment's status does.
+fn watch_pods(
+    scope: &Scope,
+    common: &Arc<Common>,
+) -> (Store<PartialObjectMeta<Pod>>, BoxStream<'static, ObjectRef<Guarded>>) {
+    let (store, writer) = reflector::store::<PartialObjectMeta<Pod>>();
+    let changes = watcher(scope.api::<PartialObjectMeta<Pod>>(&common.client), ours())
+        .default_backoff()
+        .modify(|pod| pod.metadata.managed_fields = None)
+        .reflect(writer)
+        .applied_objects()
+        .try_filter_map(|_| future::ok(None));
+    (store, logged(changes, "Pod", common.metrics.clone()))
+}
+
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"))
+}
+
+/// The object that a child belongs to.
+fn owner(child: &impl Resource) -> Option<ObjectRef<Guarded>> {
+    let owner = child.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    let ours = owner.kind == BalanceConsumerGroup::kind(&())
+        && owner.api_version.split('/').next() == Some(&*BalanceConsumerGroup::group(&()));
+    ours.then(|| ObjectRef::new(&owner.name).within(child.namespace().as_deref().unwrap_or_default()))
+}
+
+/// Keeps of the field owners only who set `spec.replicas`, which a pin's condition names.
+fn prune_group(object: &mut Guarded) {
+    let owns_replicas = |entry: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        fields.is_some_and(|fields| fields.pointer("/f:spec/f:replicas").is_some())
+            && entry.manager.as_deref() != Some(FIELD_MANAGER)
+    };
+    object.meta_mut().managed_fields.get_or_insert_default().retain(owns_replicas);
+    object.meta_mut().annotations.get_or_insert_default().remove("kubectl.kubernetes.io/last-applied-configuration");
+}
+
+/// A broken watch is started again with a growing pause; it is said and counted, never passed over in silence.
+fn logged(
+    changes: impl Stream<Item = Result<ObjectRef<Guarded>, watcher::Error>> + Send + 'static,
+    kind: impl Into<String>,
+    metrics: Metrics,
+) -> BoxStream<'static, ObjectRef<Guarded>> {
+    let kind = kind.into();
+    changes
+        .filter_map(move |change| {
+            let change = change.inspect_err(|error| {
+                metrics.watch_error();
+                tracing::warn!(kind, %error, "a watch broke and is started again");
+            });
+            future::ready(change.ok())
+        })
+        .boxed()
+}
+
+/// The objects of a scope among keys that anybody woke.
+pub(super) fn in_scope(scope: &Scope, key: &GroupKey) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Namespace(name) => *name == key.namespace,
+    }
+}

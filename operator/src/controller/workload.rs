@@ -1,0 +1,65 @@
+//! Pure. What a live Deployment says: the last decisions it carries, and how far the cluster has followed them.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+use super::build::{IMAGE_ANNOTATION, REPLICAS_ANNOTATION};
+
+/// The image last given by us, or the one there where that is not recorded.
+pub(super) fn image(deployment: &Deployment) -> Option<&str> {
+    let recorded = deployment.annotations().get(IMAGE_ANNOTATION).map(String::as_str);
+    recorded.or_else(|| {
+        let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+        pod.containers.first()?.image.as_deref()
+    })
+}
+
+/// The number of workers last decided: what we recorded, whoever changed `spec.replicas` since.
+pub(super) fn decided_replicas(deployment: &Deployment) -> i32 {
+    let recorded = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
+    recorded.unwrap_or_else(|| spec_replicas(deployment))
+}
+
+/// The number of workers that the cluster is asked for now.
+pub(super) fn spec_replicas(deployment: &Deployment) -> i32 {
+    // The API server's own default.
+    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+/// Pods that exist.
+pub(super) fn existing(deployment: &Deployment) -> i32 {
+    deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0)
+}
+
+/// Pods that are ready.
+pub(super) fn ready(deployment: &Deployment) -> i32 {
+    deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
+/// True while pods of an older template are left.
+pub(super) fn is_rolling(deployment: &Deployment) -> bool {
+    let updated = deployment.status.as_ref().and_then(|status| status.updated_replicas).unwrap_or(0);
+    updated < existing(deployment)
+}
+
+/// How a rollout goes, in the cluster's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rollout {
+    /// The newest template runs everywhere.
+    Complete,
+    /// On its way.
+    Underway,
+    /// No progress by its deadline.
+    Stuck,
+}
+
+/// How the Deployment's rollout goes.
+pub(super) fn rollout(deployment: &Deployment) -> Rollout {
+    let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let progressing = conditions.iter().find(|condition| condition.type_ == "Progressing");
+    match progressing.map(|condition| (condition.status.as_str(), condition.reason.as_deref())) {
+        Some(("False", _)) => Rollout::Stuck,
+        Some((_, Some("NewReplicaSetAvailable"))) if !is_rolling(deployment) => Rollout::Complete,
+        _ => Rollout::Underway,
+    }
+}

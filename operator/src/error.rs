@@ -1,0 +1,139 @@
+//! What can go wrong while an object is reconciled: a sentence for people, a bounded category for
+//! metrics, and whether waiting alone can cure it.
+
+use std::time::Duration;
+
+/// Every call to the API server has to answer within this; a half-open socket must not hold a pass.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A failed step of a pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server answered with an error, or not in a way that can be read.
+    #[error("{action}: {}", sentence(.source))]
+    Api {
+        /// What was tried, for example `apply Deployment`.
+        action: String,
+        /// What came back.
+        source: kube::Error,
+    },
+    /// No answer within [`CALL_TIMEOUT`].
+    #[error("{action}: no answer from the API server within {} s", CALL_TIMEOUT.as_secs())]
+    Timeout {
+        /// What was tried.
+        action: String,
+    },
+    /// The watches have not delivered their first list yet, so nothing is known about children.
+    #[error("the watch caches are not filled yet")]
+    CacheNotReady,
+    /// A whole pass took longer than any sum of its calls should.
+    #[error("the pass was given up after {} s", .0.as_secs())]
+    PassTimeout(Duration),
+    /// A value of ours could not be written as JSON.
+    #[error("{action}: {source}")]
+    Serialize {
+        /// What was tried.
+        action: String,
+        /// What serde says.
+        source: serde_json::Error,
+    },
+}
+
+/// The result of a step.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A label for metrics: one of a dozen words, whatever the server says.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Timeout { .. } => "timeout",
+            Self::CacheNotReady => "cache_not_ready",
+            Self::PassTimeout(_) => "pass_timeout",
+            Self::Serialize { .. } => "serialize",
+            Self::Api { source, .. } => match status_code(source) {
+                Some(401) => "api_unauthorized",
+                Some(403) => "api_forbidden",
+                Some(404) => "api_not_found",
+                Some(409) => "api_conflict",
+                Some(400 | 422) => "api_invalid",
+                Some(429) => "api_throttled",
+                Some(500..) => "api_server_error",
+                Some(_) => "api_other",
+                None => "api_unreachable",
+            },
+        }
+    }
+
+    /// True when the same request may succeed later without anybody changing anything.
+    /// A refusal (400, 403, 422 …) belongs into a condition, since a person has to act.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::CacheNotReady | Self::PassTimeout(_) => true,
+            Self::Serialize { .. } => false,
+            Self::Api { source, .. } => {
+                matches!(status_code(source), None | Some(401 | 404 | 408 | 409 | 410 | 429 | 500..))
+            }
+        }
+    }
+
+    /// Wraps an answer of the API server with what was tried.
+    pub fn api(action: impl Into<String>, source: kube::Error) -> Self {
+        Self::Api { action: action.into(), source }
+    }
+}
+
+/// The HTTP status of an API error; `None` when no answer was received at all.
+pub fn status_code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// The server's own sentence: kube's `Display` of an API error repeats it and adds a debug dump.
+fn sentence(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Runs one call to the API server under [`CALL_TIMEOUT`].
+pub async fn call<T>(
+    action: impl Into<String>,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(CALL_TIMEOUT, request).await {
+        Ok(answer) => answer.map_err(|source| Error::api(action, source)),
+        Err(_) => Err(Error::Timeout { action: action.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn answered(code: u16) -> Error {
+        let status = Status { code, message: "admission says no".into(), ..Status::default() };
+        Error::api("apply Deployment", kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_refusal_needs_a_person_and_an_overload_needs_time() {
+        for (code, transient) in [(400, false), (403, false), (422, false), (409, true), (429, true), (503, true)] {
+            assert_eq!(answered(code).is_transient(), transient, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_message_is_the_servers_own_sentence() {
+        assert_eq!(answered(422).to_string(), "apply Deployment: admission says no");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_ends_after_five_seconds() {
+        let error = call("read Secret", std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
+        assert_eq!((error.category(), error.is_transient()), ("timeout", true));
+    }
+}

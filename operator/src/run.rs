@@ -1,0 +1,116 @@
+//! From arguments to a running operator and back: starts its parts, ends all of them when one ends.
+
+use std::{io, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::Args,
+    client::{self, ClientError},
+    controller::{self, Common, LagMetrics, Scope},
+    health::Health,
+    http::{self, Facts},
+    lag::LagBook,
+    logging::{self, LoggingError},
+    metrics::Metrics,
+};
+
+/// Passes that are still running when the process is told to stop get this long; the pod's grace period is longer.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Why the operator could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Log lines could not be set up.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// There is no client for the API server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The runtime, the signals or the HTTP port.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A part that runs as long as the process has ended by itself; the log says which.
+    #[error("a part of the operator has ended by itself: the process ends so that it is started anew")]
+    PartEnded,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the operator cannot start, or one of its parts ends by itself.
+pub fn run(args: &Args) -> Result<(), RunError> {
+    // Before anything may open a TLS connection: with two providers in the build rustls refuses to choose.
+    // Fails only if one is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    logging::start(&args.log_level, args.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::Io { what: "cannot start the runtime".to_owned(), source })?;
+    let result = runtime.block_on(operate(args));
+    // A call into librdkafka that still waits for a broker must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn operate(args: &Args) -> Result<(), RunError> {
+    let stop = CancellationToken::new();
+    end_on_signals(&stop)?;
+    let (metrics, health) = (Metrics::default(), Health::default());
+    let client = client::connect(args, &metrics).await?;
+    let (lag, woken) = LagBook::new();
+    let common = Common::new(client, lag, metrics.clone(), args.worker_image.clone());
+    metrics.add_collector(Box::new(LagMetrics::new(common.clone())));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), worker_image = args.worker_image, "starting");
+
+    let facts = Facts { health: health.clone(), metrics };
+    let mut server = tokio::spawn(http::serve(args.http_address, facts, stop.clone()));
+    let mut controller = tokio::spawn(controller::run(common, scopes(args), woken, health, stop.clone()));
+    let ended_early = tokio::select! {
+        () = stop.cancelled() => false,
+        served = &mut server => {
+            if let Ok(Err(source)) = served {
+                return Err(RunError::Io { what: format!("cannot serve {}", args.http_address), source });
+            }
+            true
+        }
+        _ = &mut controller => true,
+    };
+    if ended_early && !stop.is_cancelled() {
+        return Err(RunError::PartEnded);
+    }
+    tracing::info!("stopping");
+    if tokio::time::timeout(DRAIN, controller).await.is_err() {
+        tracing::warn!("passes were still running when time was up");
+    }
+    Ok(())
+}
+
+fn scopes(args: &Args) -> Vec<Scope> {
+    let namespaces = args.namespaces();
+    if namespaces.is_empty() { vec![Scope::All] } else { namespaces.into_iter().map(Scope::Namespace).collect() }
+}
+
+/// Cancels `stop` on SIGTERM (Kubernetes) and SIGINT (a terminal).
+fn end_on_signals(stop: &CancellationToken) -> Result<(), RunError> {
+    let listen =
+        |kind| signal(kind).map_err(|source| RunError::Io { what: "cannot listen to signals".to_owned(), source });
+    let (mut term, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
