@@ -33,6 +33,12 @@ pub enum Failure {
         /// Where the worker stood.
         offset: i64,
     },
+    /// The metadata of the committed offset is not understood.
+    #[error("the committed progress cannot be read: {reason}")]
+    UnreadableProgress {
+        /// In the words of the reader.
+        reason: String,
+    },
     /// Another topic has taken the name.
     #[error(
         "the topic was deleted and made again (its id was {expected}, now it is {found}): balances of the old one \
@@ -53,6 +59,7 @@ impl Failure {
             Self::RetentionPassedBase { .. } => "RetentionPassedBase",
             Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
+            Self::UnreadableProgress { .. } => "UnreadableProgress",
             Self::TopicRecreated { .. } => "TopicRecreated",
         }
     }

@@ -6,13 +6,18 @@
 pub mod amount;
 pub mod api;
 pub mod config;
+mod consumer;
 pub mod exponents;
 pub mod failure;
 pub mod identity;
 pub mod ledger;
+mod logging;
 pub mod money;
+mod preflight;
 pub mod rules;
+pub mod run;
 pub mod status;
 pub mod store;
+mod throttle;
 pub mod transaction;
 pub mod view;

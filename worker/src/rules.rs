@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     exponents::Exponents,
-    ledger::Posting,
-    transaction::{Transaction, TransactionType},
+    ledger::{Overflow, Posting},
+    transaction::{BadRecord, Transaction, TransactionType},
 };
 
 /// What is kept of the records.
@@ -99,7 +99,7 @@ pub struct Rules {
 
 impl Rules {
     /// What `transaction` does to the ledger; `None` when its type is ignored.
-    pub fn posting<'a>(&self, transaction: &'a Transaction<'_>) -> Option<Posting<'a>> {
+    fn posting<'a>(&self, transaction: &'a Transaction<'_>) -> Option<Posting<'a>> {
         let minor_units = match self.signs.of(transaction.transaction_type) {
             Sign::Credit => transaction.minor_units,
             Sign::Debit => -transaction.minor_units,
@@ -112,6 +112,23 @@ impl Rules {
             transaction_id: &transaction.transaction_id,
             timestamp: transaction.timestamp,
         })
+    }
+
+    /// Reads one record and hands what it does to the ledger to `apply`; restoring and processing share this.
+    ///
+    /// True when something was applied: an ignored type, or a count ledger, applies nothing.
+    pub fn fold(
+        &self,
+        value: Option<&[u8]>,
+        apply: impl FnOnce(&Posting<'_>) -> Result<(), Overflow>,
+    ) -> Result<bool, BadRecord> {
+        if self.ledger == LedgerKind::Count {
+            return Ok(false);
+        }
+        let transaction = Transaction::parse(value, &self.exponents)?;
+        let Some(posting) = self.posting(&transaction) else { return Ok(false) };
+        apply(&posting)?;
+        Ok(true)
     }
 
     /// SHA-256 over everything above, in hex.

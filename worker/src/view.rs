@@ -23,7 +23,7 @@ pub use facts::*;
 
 use crate::{exponents::Exponents, status::Status};
 use clock::Moment;
-pub(crate) use counters::Counters;
+pub(crate) use counters::{Counters, count};
 use history::History;
 
 /// A worker whose poll thread was last seen longer ago than this does not answer for its partitions.

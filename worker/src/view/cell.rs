@@ -1,5 +1,7 @@
 //! One assignment of one partition, shared between the poll thread and the readers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
 
 use super::facts::{BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress, Selection};
@@ -14,6 +16,7 @@ use crate::{
 pub(crate) struct Cell {
     partition: i32,
     generation: i32,
+    released: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -28,6 +31,14 @@ pub(crate) struct State {
     pub(crate) failure: Option<Failure>,
 }
 
+impl State {
+    /// The record at `offset` is dealt with.
+    pub(crate) fn passed(&mut self, offset: i64) {
+        self.next_offset = Some(offset + 1);
+        self.last_offset = Some(offset);
+    }
+}
+
 impl Cell {
     /// A partition that was just assigned: restoring.
     pub(crate) fn new(partition: i32, generation: i32) -> Self {
@@ -40,7 +51,7 @@ impl Cell {
             restore: None,
             failure: None,
         };
-        Self { partition, generation, state: Mutex::new(state) }
+        Self { partition, generation, released: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     pub(crate) fn partition(&self) -> i32 {
@@ -50,6 +61,15 @@ impl Cell {
     /// Locks the state: for one record or one copy, never across waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// The partition has left this worker: a restore for it is in vain.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -41,9 +41,16 @@ impl View {
         *self.topic.lock() = Some(facts);
     }
 
-    /// What keeps the worker from its work, for people; `None` when nothing does.
+    /// What keeps the worker from its work, for people; `None` when nothing does. Logged when it changes.
     pub(crate) fn set_waiting_for(&self, what: Option<String>) {
-        *self.waiting_for.lock() = what;
+        let mut waiting_for = self.waiting_for.lock();
+        if *waiting_for != what {
+            match &what {
+                Some(what) => tracing::warn!("waiting: {what}"),
+                None => tracing::info!("no longer waiting"),
+            }
+            *waiting_for = what;
+        }
     }
 
     /// The first assignment is restored, or was empty.

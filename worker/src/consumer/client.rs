@@ -1,0 +1,167 @@
+//! The librdkafka clients of a worker: their settings, and what their callbacks keep for the poll thread.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::GroupMetadata;
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig, ClientContext, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
+};
+
+use crate::{config::Config, throttle::Throttle};
+
+/// The consumer that is a member of the group.
+pub(crate) type GroupConsumer = BaseConsumer<Context>;
+
+/// Brokers that are away would otherwise fill the log.
+const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
+
+/// The member of the group; it commits and starts nowhere by itself.
+pub(crate) fn group_config(config: &Config) -> ClientConfig {
+    let mut client = common(config);
+    let millis = |duration: Duration| duration.as_millis().to_string();
+    client
+        .set("group.id", &config.group_id)
+        .set("client.id", &config.consumer_id)
+        .set("partition.assignment.strategy", config.assignor.name())
+        .set("session.timeout.ms", millis(config.session_timeout))
+        .set("heartbeat.interval.ms", millis(config.heartbeat_interval))
+        .set("max.poll.interval.ms", millis(config.max_poll_interval));
+    client
+}
+
+/// The reader that restores partitions: it never joins, its group's name only satisfies the client.
+pub(crate) fn restore_config(config: &Config) -> ClientConfig {
+    let mut client = common(config);
+    let name = format!("{}-restore", config.consumer_id);
+    client
+        .set("group.id", &name)
+        .set("client.id", &name)
+        .set("enable.partition.eof", "true")
+        // Larger answers than near the head: with the default the last records of a restore take half a second.
+        .set("fetch.message.max.bytes", "4194304");
+    client
+}
+
+fn common(config: &Config) -> ClientConfig {
+    let mut client = config.connection.client_config();
+    for (key, value) in &config.extra_config {
+        client.set(key, value);
+    }
+    client
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // An offset that is not in the log must be seen, never be replaced by another one.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("check.crcs", "true")
+        .set("enable.metrics.push", "false")
+        .set("fetch.wait.max.ms", "50")
+        // With the default of a second, a full queue stalls its partitions (librdkafka#3662).
+        .set("fetch.queue.backoff.ms", "2")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("reconnect.backoff.max.ms", "2000");
+    client
+}
+
+/// What the group asks of this member.
+#[derive(Debug)]
+pub(crate) struct Rebalance {
+    pub(crate) kind: RebalanceKind,
+    /// Sorted.
+    pub(crate) partitions: Vec<i32>,
+    /// The membership in which it was asked.
+    pub(crate) membership: Option<GroupMetadata>,
+}
+
+/// See [`Rebalance`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RebalanceKind {
+    Assign,
+    Revoke,
+    /// Already gone: the group did not wait. The client may fail to say so (librdkafka#5604), so nothing relies on it.
+    Lost,
+}
+
+/// Takes rebalances from librdkafka; the poll thread carries them out right after the poll that brought them.
+///
+/// librdkafka has paused every partition by then, and waits for the assignment to change.
+pub(crate) struct Context {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    /// By the number of the error's code.
+    errors: Mutex<Throttle<i32>>,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self { rebalances: Mutex::default(), errors: Mutex::new(Throttle::new(SAME_ERROR_EVERY)) }
+    }
+
+    /// The oldest rebalance not yet carried out.
+    pub(crate) fn next_rebalance(&self) -> Option<Rebalance> {
+        self.rebalances.lock().pop_front()
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, asked: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let kind = match asked {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => RebalanceKind::Assign,
+            _ if consumer.assignment_lost() => RebalanceKind::Lost,
+            _ => RebalanceKind::Revoke,
+        };
+        let mut partitions: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
+        partitions.sort_unstable();
+        let membership = GroupMetadata::capture(consumer);
+        self.rebalances.lock().push_back(Rebalance { kind, partitions, membership });
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_client(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        if let Some(held_back) = self.errors.lock().admit(code as i32, Instant::now()) {
+            tracing::warn!(%code, reason, held_back, "the Kafka client reports a problem and goes on trying");
+        }
+    }
+}
+
+/// Of the restore reader: only its log lines matter.
+pub(crate) struct ReaderContext;
+
+impl ConsumerContext for ReaderContext {}
+
+impl ClientContext for ReaderContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_client(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the restore reader reports a problem and goes on trying");
+    }
+}
+
+/// librdkafka's own lines say in detail what [`ClientContext::error`] says in short, hence one level lower.
+fn log_client(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::info!(target: "librdkafka", facility, "{message}");
+        }
+        _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}

@@ -1,0 +1,71 @@
+//! Leaving the group: at once, with everything committed, and within the time that is left.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{TopicPartitionList, consumer::Consumer as _};
+
+use super::{Consumer, client::RebalanceKind};
+use crate::status::Status;
+
+/// For the last commit.
+const COMMIT: Duration = Duration::from_secs(2);
+/// For leaving after it; whoever started the worker has its own deadline above both.
+const LEAVE: Duration = Duration::from_millis(700);
+
+impl Consumer {
+    /// Commits, leaves, and gives up on whatever takes too long: a session timeout then does the rest.
+    pub(super) fn close(&mut self) {
+        self.view.set_status(Status::Stopped);
+        let owned: Vec<_> = self.partitions.keys().copied().collect();
+        match self.settle(&owned, Instant::now() + COMMIT) {
+            Ok(settled) if settled.is_continue() => {
+                tracing::info!(partitions = ?owned, "Offsets committed before leaving")
+            }
+            Ok(_) => {
+                tracing::warn!(partitions = ?owned, "offsets not committed before leaving: some records are processed again")
+            }
+            Err(error) => tracing::error!(%error, "the last commit failed"),
+        }
+        for partition in &owned {
+            self.view.remove_partition(*partition);
+        }
+        self.leave(Instant::now() + LEAVE);
+    }
+
+    /// The client leaves only while it is polled, and only after its partitions were unassigned.
+    fn leave(&self, deadline: Instant) {
+        if let Err(error) = self.consumer.close_queue() {
+            tracing::warn!(%error, "cannot leave the group; it takes a session timeout to notice");
+            return;
+        }
+        while !self.consumer.closed() && Instant::now() < deadline {
+            drop(self.consumer.poll(Duration::from_millis(20)));
+            while let Some(rebalance) = self.consumer.context().next_rebalance() {
+                self.unassign(rebalance.kind, &rebalance.partitions);
+            }
+        }
+        if self.consumer.closed() {
+            tracing::info!("left the group");
+        } else {
+            tracing::warn!("leaving the group takes too long; its session timeout does the rest");
+        }
+    }
+
+    fn unassign(&self, kind: RebalanceKind, partitions: &[i32]) {
+        let mut list = TopicPartitionList::new();
+        partitions.iter().for_each(|partition| {
+            list.add_partition(&self.topic, *partition);
+        });
+        let done = match (kind, self.consumer.rebalance_protocol()) {
+            // What comes now is given back unread.
+            (RebalanceKind::Assign, rdkafka::consumer::RebalanceProtocol::Cooperative) => {
+                self.consumer.incremental_assign(&TopicPartitionList::new())
+            }
+            (_, rdkafka::consumer::RebalanceProtocol::Cooperative) => self.consumer.incremental_unassign(&list),
+            _ => self.consumer.unassign(),
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, "the client refuses an assignment while closing");
+        }
+    }
+}

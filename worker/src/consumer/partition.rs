@@ -1,0 +1,210 @@
+//! An assigned partition as the poll thread holds it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::UsageRecord;
+
+use crate::{
+    failure::Failure,
+    ledger::Ledger,
+    store::{Epoch, Progress},
+    view::{Cell, Phase},
+};
+
+/// One assignment of one partition.
+pub(crate) struct Owned {
+    pub(crate) partition: i32,
+    pub(crate) epoch: Epoch,
+    /// What readers see of it.
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) stage: Stage,
+}
+
+/// Where the partition is on its way to work.
+pub(crate) enum Stage {
+    /// With the restore thread.
+    Restoring,
+    /// Restored; the client still has to be moved to the offset.
+    Ready(Restored),
+    /// Records are applied.
+    Active(Active),
+    /// Kept, not processed.
+    Failed,
+}
+
+/// What a restore gives back.
+pub(crate) struct Restored {
+    pub(crate) ledger: Ledger,
+    pub(crate) base: i64,
+    pub(crate) next_offset: i64,
+}
+
+/// The work on a partition since its assignment.
+pub(crate) struct Active {
+    base: i64,
+    next_offset: i64,
+    /// What the coordinator accepted in this assignment; `None` until the first commit fixed the start.
+    committed: Option<i64>,
+    records: u64,
+    busy: Duration,
+    /// Of `records`, those of the batch under way.
+    in_batch: u64,
+}
+
+/// What the offset of a record says about its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Next,
+    /// Seen before: the client delivered it twice.
+    Behind,
+    /// Offsets are missing in between: transaction markers take some.
+    AfterGap,
+}
+
+impl Owned {
+    pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32) -> Self {
+        let cell = Arc::new(Cell::new(partition, generation));
+        Self { partition, epoch, cell, stage: Stage::Restoring }
+    }
+
+    pub(crate) fn active(&mut self) -> Option<&mut Active> {
+        if let Stage::Active(active) = &mut self.stage { Some(active) } else { None }
+    }
+
+    /// Begins to work where the restore ended.
+    pub(crate) fn activate(&mut self, restored: Restored) {
+        let Restored { ledger, base, next_offset } = restored;
+        let mut state = self.cell.lock();
+        state.ledger = ledger;
+        state.next_offset = Some(next_offset);
+        state.restore = None;
+        state.phase = Phase::Active;
+        self.stage = Stage::Active(Active::new(base, next_offset));
+    }
+
+    /// Stops for good; readers get the reason instead of balances.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        tracing::error!(
+            partition = self.partition,
+            category = failure.category(),
+            "partition {} failed: {failure}",
+            self.partition
+        );
+        let mut state = self.cell.lock();
+        state.phase = Phase::Failed;
+        state.ledger = Ledger::default();
+        state.restore = None;
+        state.failure = Some(failure);
+        self.stage = Stage::Failed;
+    }
+
+    /// What there is to commit: news since the last accepted commit, or with `all` also without.
+    pub(crate) fn progress(&self, all: bool) -> Option<Progress> {
+        let Stage::Active(active) = &self.stage else { return None };
+        (all || active.is_dirty()).then(|| Progress {
+            partition: self.partition,
+            epoch: self.epoch,
+            next_offset: active.next_offset,
+            usage: active.usage(),
+        })
+    }
+
+    /// The coordinator accepted `next_offset`.
+    pub(crate) fn committed(&mut self, next_offset: i64) {
+        self.cell.lock().committed_offset = Some(next_offset);
+        if let Some(active) = self.active() {
+            active.committed = Some(next_offset);
+        }
+    }
+}
+
+impl Active {
+    fn new(base: i64, next_offset: i64) -> Self {
+        Self { base, next_offset, committed: None, records: 0, busy: Duration::ZERO, in_batch: 0 }
+    }
+
+    /// Where `offset` stands to what was processed.
+    pub(crate) fn place(&self, offset: i64) -> Place {
+        match offset.cmp(&self.next_offset) {
+            std::cmp::Ordering::Equal => Place::Next,
+            std::cmp::Ordering::Less => Place::Behind,
+            std::cmp::Ordering::Greater => Place::AfterGap,
+        }
+    }
+
+    /// The record at `offset` is dealt with, applied or not.
+    pub(crate) fn passed(&mut self, offset: i64) {
+        self.next_offset = offset + 1;
+        self.records += 1;
+        self.in_batch += 1;
+    }
+
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.committed != Some(self.next_offset)
+    }
+
+    /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
+    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64) {
+        let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
+        self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
+    }
+
+    fn usage(&self) -> UsageRecord {
+        let busy_micros = u64::try_from(self.busy.as_micros()).unwrap_or(u64::MAX);
+        UsageRecord { base_offset: self.base, records: self.records, busy_micros }
+    }
+}
+
+/// The partitions of one Assigned event that are not active yet.
+pub(crate) struct Arrival {
+    pub(crate) event: u64,
+    pub(crate) since: Instant,
+    pub(crate) waiting: Vec<(i32, Epoch)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn active(next_offset: i64) -> Active {
+        Active::new(0, next_offset)
+    }
+
+    #[test]
+    fn an_offset_is_next_behind_or_after_a_gap() {
+        let active = active(5);
+        assert_eq!([4, 5, 6].map(|offset| active.place(offset)), [Place::Behind, Place::Next, Place::AfterGap]);
+    }
+
+    #[test]
+    fn the_start_is_committed_even_before_the_first_record() {
+        assert!(active(0).is_dirty());
+    }
+
+    #[test]
+    fn a_batchs_time_is_shared_by_records() {
+        let mut active = active(0);
+        (0..3).for_each(|offset| active.passed(offset));
+        active.end_batch(Duration::from_micros(40), 4);
+        active.end_batch(Duration::from_micros(100), 4);
+        assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
+    }
+
+    #[test]
+    fn only_what_the_coordinator_accepted_is_clean() {
+        let mut owned = Owned::new(0, Epoch(1), 1);
+        owned.activate(Restored { ledger: Ledger::default(), base: 0, next_offset: 7 });
+        assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(7));
+        owned.committed(7);
+        assert!(owned.progress(false).is_none() && owned.progress(true).is_some());
+        owned.active().unwrap().passed(7);
+        assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(8));
+    }
+}

@@ -1,0 +1,181 @@
+//! Taking and giving partitions.
+//!
+//! Taking: assign paused, restore elsewhere, then move the client to the offset and resume. Giving: end the running
+//! commit, commit the rest, only then let go. A partition that stays is not touched.
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{Consumer as _, RebalanceProtocol},
+    error::KafkaResult,
+};
+
+use super::{
+    Arrival, Assigned, Consumer, Fatal, Owned,
+    client::{Rebalance, RebalanceKind},
+};
+use crate::{
+    status::Status,
+    store::Epoch,
+    view::{EventType, Phase, RebalanceEvent},
+};
+
+/// The longest a revoke waits for its commit; less when the session is short.
+const MAX_REVOKE_COMMIT: Duration = Duration::from_secs(5);
+
+impl Consumer {
+    /// Carries out what the group asks.
+    pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Fatal> {
+        let generation = rebalance.membership.map_or(-1, |membership| membership.generation());
+        match rebalance.kind {
+            RebalanceKind::Assign => self.assigned(&rebalance.partitions, generation),
+            RebalanceKind::Revoke => self.revoked(&rebalance.partitions, generation),
+            RebalanceKind::Lost => self.lost(&rebalance.partitions, generation),
+        }
+    }
+
+    fn assigned(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+        tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
+        self.take_up(partitions).map_err(Fatal::Rebalance)?;
+        let details = format!("{} partitions came in generation {generation}", partitions.len());
+        let event = self.record(EventType::Assigned, partitions, details, generation, None);
+        let assigned: Vec<_> = partitions.iter().map(|partition| self.add(*partition, generation)).collect();
+        let waiting = assigned.iter().map(|assigned| (assigned.partition, assigned.epoch)).collect();
+        self.arrivals.push(Arrival { event, since: Instant::now(), waiting });
+        self.note_arrivals();
+        self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
+        if assigned.is_empty() {
+            return Ok(());
+        }
+        self.is_topic_in_doubt = true;
+        self.inspect(Vec::new());
+        self.restorer.send(assigned).map_err(|_| Fatal::ThreadEnded("restore"))
+    }
+
+    /// Gives the client its new partitions, paused.
+    fn take_up(&self, partitions: &[i32]) -> KafkaResult<()> {
+        // The offset is not known yet. At the end there is always one, and nothing from there is taken before the seek:
+        // an offset given here would be lost by the pause (librdkafka#2190).
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.topic, *partition, Offset::End)?;
+        }
+        match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list)?,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&list)?,
+        }
+        if partitions.is_empty() { Ok(()) } else { self.consumer.pause(&list) }
+    }
+
+    fn add(&mut self, partition: i32, generation: i32) -> Assigned {
+        self.next_epoch += 1;
+        let owned = Owned::new(partition, Epoch(self.next_epoch), generation);
+        let assigned = Assigned { partition, epoch: owned.epoch, cell: owned.cell.clone() };
+        self.view.add_partition(partition, owned.cell.clone());
+        self.partitions.insert(partition, owned);
+        assigned
+    }
+
+    fn revoked(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+        tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
+        self.view.set_status(Status::Rebalancing);
+        let begun = Instant::now();
+        let committed = self.settle(partitions, begun + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
+        let took = begun.elapsed();
+        let details = if committed.is_continue() {
+            tracing::info!(?partitions, ?took, "Offsets committed before revocation");
+            format!("committed before revocation in {} ms", took.as_millis())
+        } else {
+            tracing::warn!(
+                ?partitions,
+                ?took,
+                "offsets not committed before revocation: some records are processed again"
+            );
+            "not committed before revocation".to_owned()
+        };
+        self.record(EventType::Revoked, partitions, details, generation, Some(took));
+        self.let_go(partitions).map_err(Fatal::Rebalance)
+    }
+
+    fn lost(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+        tracing::warn!(generation, "Partitions LOST: {partitions:?}");
+        self.view.lost_membership();
+        self.view.set_status(Status::PartitionsLost);
+        let details = "the group took the partitions away; nothing was committed".to_owned();
+        self.record(EventType::Lost, partitions, details, generation, None);
+        self.let_go(partitions).map_err(Fatal::Rebalance)
+    }
+
+    /// Forgets `partitions`, for readers first, and gives them back to the client.
+    fn let_go(&mut self, partitions: &[i32]) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            self.view.remove_partition(*partition);
+            if let Some(owned) = self.partitions.remove(partition) {
+                owned.cell.release();
+            }
+            list.add_partition(&self.topic, *partition);
+        }
+        self.note_arrivals();
+        match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_unassign(&list),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
+        }
+    }
+
+    /// Brings what `leaving` has done into a commit by `deadline`: `Continue` when all of it is committed.
+    pub(super) fn settle(&mut self, leaving: &[i32], deadline: Instant) -> Result<ControlFlow<(), ()>, Fatal> {
+        for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
+            let mut state = owned.cell.lock();
+            if state.phase == Phase::Active {
+                state.phase = Phase::Draining;
+            }
+        }
+        let mut has_asked = false;
+        loop {
+            let unsettled = || leaving.iter().filter_map(|partition| self.partitions.get(partition)?.progress(false));
+            let progress: Vec<_> = unsettled().collect();
+            if progress.is_empty() && !self.commits.is_running() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let may_commit = !self.commits.is_running() && !self.is_topic_in_doubt;
+            if may_commit && has_asked {
+                return Ok(ControlFlow::Break(()));
+            }
+            if may_commit {
+                has_asked = true;
+                if !self.commits.send(progress) {
+                    return Err(Fatal::ThreadEnded("commit"));
+                }
+            }
+            if !self.await_report(deadline)? {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        event_type: EventType,
+        partitions: &[i32],
+        details: String,
+        generation: i32,
+        commit: Option<Duration>,
+    ) -> u64 {
+        let (timestamp, partitions) = (Timestamp::now(), partitions.to_vec());
+        self.view.record(RebalanceEvent {
+            timestamp,
+            event_type,
+            partitions,
+            details,
+            generation,
+            commit,
+            restore: None,
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! Where log lines go: standard output, as text for people or as one JSON object a line.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{Config, LogFormat};
+
+/// Installs the log. The filter was checked with the configuration.
+pub(crate) fn start(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = fmt().with_env_filter(filter);
+    // A second log in one process is a test's; the first one stays.
+    let _ = match config.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+}

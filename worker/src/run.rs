@@ -1,0 +1,178 @@
+//! Puts the parts together and ends the process.
+//!
+//! | ends by | exit code |
+//! |---|---|
+//! | SIGTERM, SIGINT | 0, within 3 s |
+//! | a wrong setting, a topic the store cannot work with | 2 |
+//! | a failure only a new process can clear | 1 |
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+
+use balancefleet_kafka::Admin;
+use jiff::Timestamp;
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{ApiConfig, ApiError, ApiServer},
+    config::{self, Command, Config, ConfigError},
+    consumer::{Consumer, Fatal},
+    logging,
+    preflight::{self, Refusal},
+    status::Status,
+    view::{Identity, View},
+};
+
+/// After a signal the process ends within this, left group or not: what counts is committed by then.
+const STOP_WITHIN: Duration = Duration::from_millis(2800);
+/// For answers that are under way.
+const FINISH_ANSWERS: Duration = Duration::from_millis(100);
+
+/// Why a worker ended that nobody stopped.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Failed(#[from] Fatal),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    #[error("the poll thread has panicked; the log before this line says where")]
+    Panicked,
+}
+
+/// The whole process.
+pub fn main() -> ExitCode {
+    let text = |text: std::ffi::OsString| text.into_string().ok();
+    // What is not UTF-8 is none of ours.
+    let variables: BTreeMap<_, _> =
+        std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    match config::load(std::env::args_os(), &variables) {
+        Ok(Command::Run(config)) => work(*config),
+        Ok(Command::Check(config)) => check(&config),
+        Ok(Command::Print(settings)) => {
+            print!("{settings}");
+            ExitCode::SUCCESS
+        }
+        Err(ConfigError::Flags(error)) => error.exit(),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("balance-worker: {error}");
+    ExitCode::from(2)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()
+}
+
+/// `--check`: says whether a worker with these settings would work.
+fn check(config: &Config) -> ExitCode {
+    let looked = runtime().map_err(Ended::from).and_then(|runtime| {
+        let admin = connect(config)?;
+        Ok(preflight::check(config, &admin, runtime.handle())?)
+    });
+    match looked {
+        Ok(Ok(facts)) => {
+            let Config { connection, topic, group_id, .. } = config;
+            let (servers, count) = (&connection.bootstrap_servers, facts.partition_count);
+            println!("ok: {servers} answer, topic {topic} has {count} partitions, group {group_id} can begin");
+            ExitCode::SUCCESS
+        }
+        Ok(Err(error)) => refuse(&error),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn connect(config: &Config) -> Result<Admin, Refusal> {
+    Admin::connect(&config.connection, &format!("{}-admin", config.consumer_id)).map_err(Refusal::Connection)
+}
+
+fn work(config: Config) -> ExitCode {
+    logging::start(&config);
+    let outcome = runtime().map_err(Ended::from).and_then(|runtime| runtime.block_on(serve(config)));
+    let code = match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("the worker ends: {error}");
+            if matches!(error, Ended::Refused(_)) { 2 } else { 1 }
+        }
+    };
+    // Not by returning: threads that wait for brokers would hold the process up.
+    std::process::exit(code)
+}
+
+fn view(config: &Config) -> View {
+    let identity = Identity {
+        consumer_id: config.consumer_id.clone(),
+        group_id: config.group_id.clone(),
+        topic: config.topic.clone(),
+        ledger: config.rules.ledger,
+        store: config.store,
+        rules_hash: config.rules.hash(),
+        started_at: Timestamp::now(),
+    };
+    View::new(identity, config.rules.exponents.clone(), config.session_timeout)
+}
+
+/// Runs the API and the poll thread until a signal comes or one of them ends.
+async fn serve(config: Config) -> Result<(), Ended> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let view = Arc::new(view(&config));
+    let api = ApiConfig { address: config.http_address, peers: config.peers.clone() };
+    let server = ApiServer::bind(api, view.clone()).await?;
+    tracing::info!(address = %server.address()?, consumer_id = config.consumer_id, "balance-worker starts");
+    let (stop, stop_api) = (CancellationToken::new(), CancellationToken::new());
+    let api = tokio::spawn(server.run(stop_api.clone()));
+    let mut consumer = start_consumer(config, view.clone(), stop.clone())?;
+    let outcome = tokio::select! {
+        ended = &mut consumer => return ended.unwrap_or(Err(Ended::Panicked)),
+        _ = term.recv() => wind_down(&stop, consumer).await,
+        _ = interrupt.recv() => wind_down(&stop, consumer).await,
+    };
+    view.set_status(Status::Stopped);
+    stop_api.cancel();
+    // An answer that is cut off is asked again; the process ends in time.
+    let _ = tokio::time::timeout(FINISH_ANSWERS, api).await;
+    outcome
+}
+
+async fn wind_down(stop: &CancellationToken, consumer: oneshot::Receiver<Result<(), Ended>>) -> Result<(), Ended> {
+    tracing::info!("stopping");
+    stop.cancel();
+    if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, consumer).await {
+        return ended.unwrap_or(Err(Ended::Panicked));
+    }
+    tracing::warn!("leaving the group takes too long: ending without it");
+    Ok(())
+}
+
+/// Starts the poll thread. Its end arrives by the channel, a panic by the channel's.
+fn start_consumer(
+    config: Config,
+    view: Arc<View>,
+    stop: CancellationToken,
+) -> Result<oneshot::Receiver<Result<(), Ended>>, Ended> {
+    let (ending, ended) = oneshot::channel();
+    let runtime = Handle::current();
+    std::thread::Builder::new().name("poll".to_owned()).spawn(move || {
+        // Nobody waits for it when the process is already ending.
+        let _ = ending.send(consume(&config, view, &runtime, &stop));
+    })?;
+    Ok(ended)
+}
+
+fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: &CancellationToken) -> Result<(), Ended> {
+    let admin = connect(config)?;
+    let Some(topic) = preflight::pass(config, &admin, &view, runtime, stop)? else { return Ok(()) };
+    view.set_topic(topic);
+    Ok(Consumer::new(config, admin, view)?.run(stop)?)
+}

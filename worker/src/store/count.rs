@@ -1,0 +1,84 @@
+//! Progress of the count ledger: offsets, committed after processing and on revoke. There is nothing to fold.
+
+use balancefleet_kafka::Error;
+
+use super::{
+    CommitError, Plan, Progress, Store,
+    offsets::{Offsets, Position},
+};
+use crate::{config::StartFrom, failure::Failure};
+
+/// See the module.
+pub(crate) struct Count {
+    pub(crate) offsets: Offsets,
+    /// Where a group without any progress begins.
+    pub(crate) start_from: StartFrom,
+}
+
+impl Store for Count {
+    fn plan(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Plan, Failure>)>, Error> {
+        let positions = self.offsets.positions(partitions)?;
+        let is_new = |position: &Position| position.committed.is_none();
+        // A partition added to a group that is under way begins at its first record, or that would be lost.
+        let from_end =
+            self.start_from == StartFrom::Latest && positions.values().any(is_new) && !self.offsets.has_progress()?;
+        Ok(positions.into_iter().map(|(partition, position)| (partition, plan(&position, from_end))).collect())
+    }
+
+    fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {
+        self.offsets.commit(progress)
+    }
+}
+
+fn plan(position: &Position, from_end: bool) -> Result<Plan, Failure> {
+    let Position { committed, log_start, log_end } = position;
+    let Some(committed) = committed else {
+        let start = if from_end { *log_end } else { *log_start };
+        return Ok(Plan { base: start, fold: start..start });
+    };
+    if committed.offset > *log_end {
+        return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
+    }
+    let start = committed.offset.max(*log_start);
+    if start > committed.offset {
+        tracing::warn!(
+            committed = committed.offset,
+            log_start,
+            "records were removed from the topic before they were processed: going on at the first one left"
+        );
+    }
+    Ok(Plan { base: committed.base()?.min(start), fold: start..start })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::offsets::Committed;
+
+    fn start(committed: Option<i64>, log: std::ops::Range<i64>, from_end: bool) -> Result<i64, Failure> {
+        let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
+        let position = Position { committed, log_start: log.start, log_end: log.end };
+        plan(&position, from_end).map(|plan| plan.fold.end)
+    }
+
+    #[test]
+    fn a_partition_goes_on_where_the_group_has_committed() {
+        assert_eq!(start(Some(60), 5..90, true), Ok(60));
+    }
+
+    #[test]
+    fn a_new_group_begins_where_it_was_told_to() {
+        assert_eq!(start(None, 5..90, false), Ok(5));
+        assert_eq!(start(None, 5..90, true), Ok(90));
+    }
+
+    #[test]
+    fn removed_records_are_passed_over() {
+        assert_eq!(start(Some(3), 5..90, false), Ok(5));
+    }
+
+    #[test]
+    fn a_commit_beyond_the_log_fails() {
+        assert_eq!(start(Some(91), 5..90, false), Err(Failure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
+    }
+}

@@ -1,0 +1,96 @@
+//! The store that keeps nothing: at every assignment the partition is folded again, from its base to what is committed.
+//!
+//! The simplest store that is right, and the reference for the others. The base is fixed by the first commit of a
+//! partition, which carries it as metadata; everything a balance was made of lies between the two, or the partition
+//! fails. What another worker commits late, or an outcome nobody learns, only moves the point where folding ends and
+//! processing (with its simulated work) begins.
+
+use balancefleet_kafka::Error;
+
+use super::{
+    CommitError, Plan, Progress, Store,
+    offsets::{Offsets, Position},
+};
+use crate::failure::Failure;
+
+/// See the module.
+pub(crate) struct Replay(pub(crate) Offsets);
+
+impl Store for Replay {
+    fn plan(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Plan, Failure>)>, Error> {
+        let positions = self.0.positions(partitions)?;
+        Ok(positions.into_iter().map(|(partition, position)| (partition, plan(&position))).collect())
+    }
+
+    fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {
+        self.0.commit(progress)
+    }
+}
+
+fn plan(position: &Position) -> Result<Plan, Failure> {
+    let Position { committed, log_start, log_end } = position;
+    let Some(committed) = committed else {
+        return Ok(Plan { base: *log_start, fold: *log_start..*log_start });
+    };
+    let base = committed.base()?;
+    if committed.offset > *log_end {
+        return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
+    }
+    // An offset that was set back to before the base moves the base with it: nothing before it is needed.
+    let base = base.min(committed.offset);
+    if *log_start > base {
+        return Err(Failure::RetentionPassedBase { base, log_start: *log_start });
+    }
+    Ok(Plan { base, fold: base..committed.offset })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::offsets::Committed;
+
+    fn planned(committed: Option<(i64, &str)>, log: std::ops::Range<i64>) -> Result<Plan, Failure> {
+        let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
+        plan(&Position { committed, log_start: log.start, log_end: log.end })
+    }
+
+    #[test]
+    fn a_new_partition_begins_at_its_first_record() {
+        assert_eq!(planned(None, 5..90), Ok(Plan { base: 5, fold: 5..5 }));
+    }
+
+    #[test]
+    fn a_known_partition_is_folded_from_its_base_to_its_commit() {
+        let metadata = "bf1 base=5 records=10 busy_micros=70";
+        assert_eq!(planned(Some((60, metadata)), 5..90), Ok(Plan { base: 5, fold: 5..60 }));
+        assert_eq!(planned(Some((5, metadata)), 5..90), Ok(Plan { base: 5, fold: 5..5 }));
+    }
+
+    #[test]
+    fn the_commit_of_another_program_stands_for_everything_before_it() {
+        assert_eq!(planned(Some((60, "")), 0..90), Ok(Plan { base: 0, fold: 0..60 }));
+        assert_eq!(planned(Some((60, "")), 1..90), Err(Failure::RetentionPassedBase { base: 0, log_start: 1 }));
+    }
+
+    #[test]
+    fn a_partition_whose_first_records_are_gone_fails() {
+        let metadata = "bf1 base=5 records=10 busy_micros=70";
+        assert_eq!(planned(Some((60, metadata)), 6..90), Err(Failure::RetentionPassedBase { base: 5, log_start: 6 }));
+    }
+
+    #[test]
+    fn a_commit_beyond_the_log_fails() {
+        assert_eq!(planned(Some((91, "")), 0..90), Err(Failure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
+    }
+
+    #[test]
+    fn progress_of_a_later_release_is_not_guessed() {
+        assert!(matches!(planned(Some((6, "bf2 x")), 0..9), Err(Failure::UnreadableProgress { .. })));
+    }
+
+    #[test]
+    fn an_offset_set_back_before_the_base_is_followed() {
+        let metadata = "bf1 base=50 records=10 busy_micros=70";
+        assert_eq!(planned(Some((20, metadata)), 10..90), Ok(Plan { base: 20, fold: 20..20 }));
+    }
+}
