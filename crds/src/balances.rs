@@ -20,7 +20,8 @@ pub enum Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Balances {
-    /// Where balances are kept: exactly one of the fields below. It cannot change, since no store reads another's state.
+    /// Where balances are kept: exactly one of the fields below. It cannot change, since no store reads another's
+    /// state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Store>,
     /// What a transaction does to its customer's balance, by transaction type: `Credit` adds, `Debit` subtracts,

@@ -6,6 +6,7 @@ use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::BalanceConsumerGroup;
+use crate::columns::{COLUMNS, Column};
 use crate::rules::{AdmissionRule, rules};
 
 /// The fields whose schemas are Kubernetes' own: without limits, and with descriptions that would make the definition
@@ -37,6 +38,7 @@ pub enum DefinitionError {
 /// See [`DefinitionError`].
 pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
     let mut definition = serde_json::to_value(BalanceConsumerGroup::crd())?;
+    definition["spec"]["versions"][0]["additionalPrinterColumns"] = COLUMNS.iter().map(column).collect();
     let schema = definition
         .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
         .ok_or_else(|| DefinitionError::UnknownField("openAPIV3Schema".to_owned()))?;
@@ -128,6 +130,16 @@ fn tidy(schema: &mut Map<String, Value>) {
         schema.insert("pattern".to_owned(), json!(QUANTITY_PATTERN));
         schema.insert("maxLength".to_owned(), json!(32));
     }
+}
+
+fn column(column: &Column) -> Value {
+    json!({
+        "name": column.name,
+        "type": column.kind,
+        "jsonPath": column.path,
+        "description": column.description,
+        "priority": i32::from(column.wide),
+    })
 }
 
 fn attach(schema: &mut Value, rule: AdmissionRule) {

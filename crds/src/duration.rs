@@ -1,4 +1,5 @@
-//! Durations as they are written in the object: text such as `10s` or `1h30m` in, [`std::time::Duration`] out, and back.
+//! Durations as they are written in the object: text such as `10s` or `1h30m` in, [`std::time::Duration`] out, and
+//! back.
 //!
 //! kube's own duration type is not used: it prints 0 as `0ns` and 1500 ms as `1.5s`, which the schema's pattern
 //! refuses, so that an object read and written back by it would no longer be valid.

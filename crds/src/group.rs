@@ -1,4 +1,5 @@
-//! The object itself and the values in effect once its defaults are applied.
+//! The object itself and the values in effect once its defaults are applied. What `kubectl get` shows is in
+//! [`crate::columns`].
 
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
@@ -22,75 +23,13 @@ use crate::worker::Worker;
     namespaced,
     status = "BalanceConsumerGroupStatus",
     derive = "PartialEq",
-    doc = "A fleet of Kafka consumers that keeps exact balances. The operator runs one worker per pod in a Deployment of \
-           this object's name and keeps their number right for the lag, up to the number of partitions. \
+    doc = "A fleet of Kafka consumers that keeps exact balances. The operator runs one worker per pod in a Deployment \
+           of this object's name and keeps their number right for the lag, up to the number of partitions. \
            Smallest useful object: spec.kafka.bootstrapServers, spec.kafka.topic and spec.balances.store.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
-    ),
-    printcolumn(
-        name = "Partitions",
-        type_ = "integer",
-        json_path = ".status.partitions",
-        description = "Partitions of the topic"
-    ),
-    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas", description = "Workers"),
-    printcolumn(
-        name = "Ready",
-        type_ = "integer",
-        json_path = ".status.readyReplicas",
-        description = "Workers that are ready"
-    ),
-    printcolumn(name = "Lag", type_ = "integer", json_path = ".status.lag", description = "Unread records"),
-    printcolumn(
-        name = "Behind",
-        type_ = "string",
-        json_path = ".status.lagAge",
-        description = "Age of the oldest unread record"
-    ),
-    printcolumn(
-        name = "Scaling",
-        type_ = "string",
-        json_path = ".status.scaling.mode",
-        description = "Who decides the number of workers"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Topic",
-        type_ = "string",
-        json_path = ".spec.kafka.topic",
-        description = "The topic consumed",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "Group",
-        type_ = "string",
-        json_path = ".status.groupId",
-        description = "The consumer group",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "Members",
-        type_ = "integer",
-        json_path = ".status.members",
-        description = "Members of the consumer group",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "State",
-        type_ = "string",
-        json_path = ".status.groupState",
-        description = "State of the consumer group",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why the object is or is not ready",
-        priority = "1"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -101,7 +40,8 @@ pub struct BalanceConsumerGroupSpec {
     /// records are processed and counted, no balances are kept. It cannot change.
     #[serde(default)]
     pub ledger: Ledger,
-    /// Where balances are kept and how transactions become balances. Needed with the ledger `Balances`, refused with `Count`.
+    /// Where balances are kept and how transactions become balances. Needed with the ledger `Balances`,
+    /// refused with `Count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,
     /// Set: exactly this many workers, whatever the lag; 0 suspends. Not set (default): the operator decides. This is

@@ -90,12 +90,14 @@ pub struct Consumer {
     pub session_timeout: Duration,
     /// Time between two signs of life. Default 500ms.
     pub heartbeat_interval: Duration,
-    /// A worker that processes for longer than this without asking for more is stuck and loses its partitions. Default 60s.
+    /// A worker that processes for longer than this without asking for more is stuck and loses its partitions.
+    /// Default 60s.
     pub max_poll_interval: Duration,
     /// How partitions are dealt out: `CooperativeSticky` (default) moves only what must move; `Range` and `RoundRobin`
     /// stop every worker at each change and are there for comparison.
     pub assignor: Assignor,
-    /// Where a group without any progress begins: `Earliest` (default) or `Latest` record.
+    /// Where a group without any progress begins: `Earliest` (default) or `Latest` record. The store `replay` needs
+    /// `Earliest`.
     pub start_from: StartFrom,
 }
 

@@ -5,6 +5,7 @@
 //! operator cannot use. Everything here is pure: no client, no clock, no files.
 
 pub mod balances;
+pub mod columns;
 pub mod conditions;
 pub mod definition;
 pub mod duration;

@@ -37,7 +37,8 @@ pub(crate) fn minor_units(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The list of conditions: one per type, with the limits Kubernetes itself sets, so that server-side apply merges by type.
+/// The list of conditions: one per type, so that server-side apply merges by type, with the limits Kubernetes itself
+/// sets.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -48,10 +49,16 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
-                "type": { "type": "string", "minLength": 1, "maxLength": 316, "description": "What this condition is about." },
-                "status": { "type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown." },
+                "type": {
+                    "type": "string", "minLength": 1, "maxLength": 316, "description": "What this condition is about."
+                },
+                "status": {
+                    "type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown."
+                },
                 "reason": { "type": "string", "minLength": 1, "maxLength": 1024, "description": "One word for why." },
-                "message": { "type": "string", "maxLength": 32768, "description": "What happened and what to do next." },
+                "message": {
+                    "type": "string", "maxLength": 32768, "description": "What happened and what to do next."
+                },
                 "observedGeneration": {
                     "type": "integer", "format": "int64", "minimum": 0,
                     "description": "The metadata.generation this condition was set for."

@@ -43,7 +43,8 @@ pub struct BalanceConsumerGroupStatus {
     /// Members of the consumer group, whoever started them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<i32>,
-    /// State of the consumer group in Kafka's words: `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`, `Dead`.
+    /// State of the consumer group in Kafka's words: `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`,
+    /// `Dead`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub group_state: Option<String>,

@@ -1,4 +1,5 @@
-//! `spec.worker`: the chosen part of a pod that is open to change. Security settings are not: they are always restricted.
+//! `spec.worker`: the chosen part of a pod that is open to change. Security settings are not: they are always
+//! restricted.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use crate::schema;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Worker {
-    /// Image of the worker. Default: the image of the operator's release for a new object; an existing fleet keeps its image.
+    /// Image of the worker. Default: the image of the operator's release for a new object; an existing fleet keeps its
+    /// image.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
@@ -42,7 +44,10 @@ pub struct Worker {
     pub affinity: Option<Affinity>,
     /// How evenly the workers are spread over zones or nodes, as in a pod. At most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["topologyKey", "whenUnsatisfiable"]))]
+    #[schemars(length(max = 16), extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["topologyKey", "whenUnsatisfiable"]
+    ))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// PriorityClass of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +65,8 @@ pub struct Worker {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
     pub pod_labels: BTreeMap<String, String>,
-    /// Time a worker has to hand over its partitions before it is killed. Whole seconds, rounded up. Default 30s, at least 5s.
+    /// Time a worker has to hand over its partitions before it is killed. Whole seconds, rounded up.
+    /// Default 30s, at least 5s.
     pub termination_grace_period: Duration,
     /// A pause for each newly processed record, for demonstrations: `7ms` makes a worker as slow as one that writes
     /// to a database. Default 0s.

@@ -1,5 +1,7 @@
 //! What the generated schema promises, read from the definition itself.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
+
 use balancefleet_crds::definition::definition;
 use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupSpec, Consumer, Scaling, Worker};
 use serde_json::{Map, Value, json};
@@ -32,7 +34,8 @@ fn all_fields() -> Vec<(String, Map<String, Value>)> {
     found
 }
 
-fn without(violations: Vec<String>) {
+fn without(violations: impl IntoIterator<Item = String>) {
+    let violations: Vec<String> = violations.into_iter().collect();
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
@@ -43,8 +46,7 @@ fn only_formats_that_the_api_server_knows_are_used() {
         all_fields()
             .into_iter()
             .filter(|(_, field)| field.get("format").is_some_and(|format| !known.iter().any(|name| format == name)))
-            .map(|(path, field)| format!("{path}: {}", field["format"]))
-            .collect(),
+            .map(|(path, field)| format!("{path}: {}", field["format"])),
     );
 }
 
@@ -59,8 +61,7 @@ fn nothing_is_nullable_and_no_default_is_empty() {
                     || field.get("default").is_some_and(|default| empty.contains(default))
                     || field.get("enum").and_then(Value::as_array).is_some_and(|words| words.contains(&Value::Null))
             })
-            .map(|(path, _)| path)
-            .collect(),
+            .map(|(path, _)| path),
     );
 }
 
@@ -71,8 +72,7 @@ fn every_list_says_how_it_merges_and_how_long_it_may_be() {
             .into_iter()
             .filter(|(_, field)| field.get("type") == Some(&json!("array")))
             .filter(|(_, field)| !field.contains_key("x-kubernetes-list-type") || !field.contains_key("maxItems"))
-            .map(|(path, _)| path)
-            .collect(),
+            .map(|(path, _)| path),
     );
 }
 
@@ -84,7 +84,7 @@ fn every_text_and_every_map_has_a_maximum() {
         None => field.contains_key("maxLength"),
         _ => true,
     };
-    without(all_fields().into_iter().filter(|(_, field)| !bounded(field)).map(|(path, _)| path).collect());
+    without(all_fields().into_iter().filter(|(_, field)| !bounded(field)).map(|(path, _)| path));
 }
 
 #[test]
@@ -94,35 +94,24 @@ fn every_field_of_ours_is_described_in_one_paragraph() {
     let described = |field: &Map<String, Value>| {
         field.get("description").and_then(Value::as_str).is_some_and(|text| text.len() > 5 && !text.contains('\n'))
     };
-    without(
-        all_fields()
-            .into_iter()
-            .filter(|(path, field)| ours(path) && !described(field))
-            .map(|(path, _)| path)
-            .collect(),
-    );
+    without(all_fields().into_iter().filter(|(path, field)| ours(path) && !described(field)).map(|(path, _)| path));
 }
 
 #[test]
 fn a_parent_of_defaults_carries_them_all() {
-    without(
-        all_fields()
-            .into_iter()
-            .filter_map(|(path, field)| {
-                let children: Map<String, Value> = field
-                    .get("properties")
-                    .and_then(Value::as_object)?
-                    .iter()
-                    .filter_map(|(name, property)| Some((name.clone(), property.get("default")?.clone())))
-                    .collect();
-                // An object that must be written, or is a choice of its own, is no default.
-                let optional = path == ".spec.kafka.consumer" || path == ".spec.scaling" || path == ".spec.worker";
-                let carried = field.get("default").cloned();
-                (optional && carried != Some(Value::Object(children.clone())))
-                    .then(|| format!("{path}: {carried:?} instead of {children:?}"))
-            })
-            .collect(),
-    );
+    without(all_fields().into_iter().filter_map(|(path, field)| {
+        let children: Map<String, Value> = field
+            .get("properties")
+            .and_then(Value::as_object)?
+            .iter()
+            .filter_map(|(name, property)| Some((name.clone(), property.get("default")?.clone())))
+            .collect();
+        // An object that must be written, or is a choice of its own, is no default.
+        let optional = path == ".spec.kafka.consumer" || path == ".spec.scaling" || path == ".spec.worker";
+        let carried = field.get("default").cloned();
+        (optional && carried != Some(Value::Object(children.clone())))
+            .then(|| format!("{path}: {carried:?} instead of {children:?}"))
+    }));
 }
 
 #[test]
@@ -162,8 +151,7 @@ fn the_sample_with_every_field_has_every_field() {
         all_fields()
             .into_iter()
             .map(|(path, _)| path)
-            .filter(|path| ours(path) && object.pointer(&pointer(path)).is_none())
-            .collect(),
+            .filter(|path| ours(path) && object.pointer(&pointer(path)).is_none()),
     );
 }
 

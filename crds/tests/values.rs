@@ -1,5 +1,7 @@
 //! Values in effect, and the names that other parts rely on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
+
 use balancefleet_crds::reserved::{CONFIG_KEYS, ENV_NAMES, ENV_PREFIXES};
 use balancefleet_crds::{BalanceConsumerGroup, Ledger, Store};
 use balancefleet_kafka::reserved_keys::{RESERVED, refusal};

@@ -3,6 +3,9 @@
 //!
 //! The cluster is found through KUBECONFIG; `kubectl` is expected on the PATH. `make e2e` gives both.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
+#![allow(clippy::needless_pass_by_value, reason = "a table of json! values reads better without borrows")]
+
 mod applying;
 mod display;
 mod harness;

@@ -1,0 +1,53 @@
+//! What a connection and a member of a consumer group must look like.
+
+use super::{AdmissionRule, rule};
+
+pub(super) fn connection() -> Vec<AdmissionRule> {
+    const BROKER: &str = r"(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}";
+    vec![
+        rule(
+            ".spec.kafka.bootstrapServers",
+            format!("self.matches('^{BROKER}(,{BROKER})*$')"),
+            "bootstrapServers must be host:port, several separated by commas and no spaces, for example \
+             kafka-0.kafka:9092,kafka-1.kafka:9092",
+        ),
+        rule(
+            ".spec.kafka.topic",
+            "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",
+            "topic must be a name Kafka allows: letters, digits, '.', '_' and '-'",
+        ),
+        rule(
+            ".spec.kafka.groupId",
+            "self.matches('^[!-~]+$')",
+            "groupId must consist of visible ASCII characters, without spaces",
+        ),
+    ]
+}
+
+pub(super) fn consumer() -> Vec<AdmissionRule> {
+    let at = ".spec.kafka.consumer";
+    vec![
+        rule(
+            at,
+            "duration(self.heartbeatInterval) > duration('0s')",
+            "heartbeatInterval must be more than 0; 500ms is the default",
+        ),
+        rule(
+            at,
+            "duration(self.heartbeatInterval) + duration(self.heartbeatInterval) + duration(self.heartbeatInterval) \
+             <= duration(self.sessionTimeout)",
+            "sessionTimeout must be at least three times heartbeatInterval, else one late heartbeat costs a worker its \
+             partitions",
+        ),
+        rule(
+            at,
+            "duration(self.sessionTimeout) >= duration('6s')",
+            "sessionTimeout must be at least 6s: brokers refuse less",
+        ),
+        rule(
+            at,
+            "duration(self.sessionTimeout) <= duration(self.maxPollInterval)",
+            "maxPollInterval must be at least sessionTimeout",
+        ),
+    ]
+}

@@ -1,0 +1,77 @@
+//! What may be said of a worker pod without getting in the operator's way.
+
+use super::{AdmissionRule, list, rule};
+use crate::reserved::{DELETION_COST, ENV_NAMES, ENV_PREFIXES, LABELS, OWN_PREFIX};
+
+pub(super) fn rules() -> Vec<AdmissionRule> {
+    let labels = list(&LABELS);
+    vec![
+        rule(
+            ".spec.worker",
+            "duration(self.terminationGracePeriod) >= duration('5s')",
+            "terminationGracePeriod must be at least 5s: a worker commits and hands its partitions over in that time",
+        ),
+        AdmissionRule {
+            field_path: Some(".worker.simulatedWork"),
+            ..rule(
+                ".spec",
+                "duration(self.worker.simulatedWork) < duration(self.kafka.consumer.maxPollInterval)",
+                "simulatedWork must be less than kafka.consumer.maxPollInterval, else no worker keeps its partitions",
+            )
+        },
+        qualified_names(".spec.worker.nodeSelector", "nodeSelector"),
+        qualified_names(".spec.worker.podLabels", "podLabels"),
+        qualified_names(".spec.worker.podAnnotations", "podAnnotations"),
+        label_values(".spec.worker.nodeSelector", "nodeSelector"),
+        label_values(".spec.worker.podLabels", "podLabels"),
+        rule(
+            ".spec.worker.podLabels",
+            format!("!self.exists(key, key.startsWith('{OWN_PREFIX}')) && !{labels}.exists(key, key in self)"),
+            format!(
+                "podLabels may not set the labels the operator finds its pods by: {}, {OWN_PREFIX}*",
+                LABELS.join(", ")
+            ),
+        ),
+        rule(
+            ".spec.worker.podAnnotations",
+            format!("!self.exists(key, key.startsWith('{OWN_PREFIX}')) && !('{DELETION_COST}' in self)"),
+            format!("podAnnotations may not set the annotations the operator writes: {OWN_PREFIX}*, {DELETION_COST}"),
+        ),
+        AdmissionRule {
+            field_path: Some(".name"),
+            ..rule(
+                ".spec.worker.env[]",
+                format!(
+                    "!{}.exists(prefix, self.name.startsWith(prefix)) && !(self.name in {})",
+                    list(&ENV_PREFIXES),
+                    list(&ENV_NAMES)
+                ),
+                format!(
+                    "the operator sets this variable itself, use the field of spec instead: refused are {}, {}*",
+                    ENV_NAMES.join(", "),
+                    ENV_PREFIXES.join("*, ")
+                ),
+            )
+        },
+    ]
+}
+
+fn qualified_names(at: &'static str, field: &str) -> AdmissionRule {
+    rule(
+        at,
+        "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+        format!(
+            "the keys of {field} must be names such as team or example.com/team, at most 63 characters after the slash"
+        ),
+    )
+}
+
+fn label_values(at: &'static str, field: &str) -> AdmissionRule {
+    rule(
+        at,
+        "self.all(key, self[key].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",
+        format!(
+            "the values of {field} may hold letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+        ),
+    )
+}
