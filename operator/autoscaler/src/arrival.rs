@@ -187,3 +187,105 @@ fn suspect(samples: &[Sample], span: Duration, since: Duration) -> Option<Suspic
     let raw: f64 = samples.iter().map(|sample| sample.raw).sum();
     is_jump(known, raw, span.as_secs_f64()).then_some(Suspicion { since, upward: raw > known })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six equal partitions that have had `rate` records per second in all, polled every 5 s.
+    struct Stream {
+        arrival: Arrival,
+        ends: [f64; 6],
+        now: f64,
+    }
+
+    impl Stream {
+        fn steady(rate: f64) -> Self {
+            let mut stream = Self { arrival: Arrival::default(), ends: [0.0; 6], now: 0.0 };
+            (0..20).for_each(|_| stream.poll(5.0, [rate / 6.0; 6]));
+            stream
+        }
+
+        fn flow(&mut self, seconds: f64, rates: [f64; 6]) {
+            self.now += seconds;
+            self.ends.iter_mut().zip(rates).for_each(|(end, rate)| *end += rate * seconds);
+        }
+
+        fn poll(&mut self, seconds: f64, rates: [f64; 6]) {
+            self.flow(seconds, rates);
+            let ends: Vec<(i32, i64)> = (0..).zip(self.ends.map(|end| end as i64)).collect();
+            self.arrival.update(&ends, Duration::from_secs_f64(self.now));
+        }
+
+        fn total(&self) -> f64 {
+            self.arrival.total().expect("a rate")
+        }
+    }
+
+    #[test]
+    fn the_rate_is_unknown_until_two_polls() {
+        let mut arrival = Arrival::default();
+        arrival.update(&[(0, 100)], Duration::from_secs(1));
+        assert_eq!(arrival.total(), None);
+        arrival.update(&[(0, 150)], Duration::from_secs(6));
+        assert_eq!(arrival.total(), Some(10.0));
+    }
+
+    #[test]
+    fn a_jump_needs_two_polls_that_agree() {
+        let mut stream = Stream::steady(100.0);
+        stream.poll(5.0, [50.0; 6]);
+        assert!(stream.arrival.suspects_more());
+        assert!((150.0..170.0).contains(&stream.total()), "{}", stream.total());
+        stream.poll(1.0, [50.0; 6]);
+        assert!(!stream.arrival.suspects_more());
+        assert!((stream.total() - 300.0).abs() < 3.0, "{}", stream.total());
+    }
+
+    #[test]
+    fn a_first_poll_that_saw_the_old_rate_for_a_part_of_its_time_does_not_blur_the_new_one() {
+        let mut stream = Stream::steady(100.0);
+        stream.flow(3.0, [100.0 / 6.0; 6]);
+        stream.poll(2.0, [50.0; 6]);
+        stream.poll(1.0, [50.0; 6]);
+        assert!((stream.total() - 300.0).abs() < 10.0, "{}", stream.total());
+    }
+
+    #[test]
+    fn one_batch_is_no_new_rate() {
+        let mut stream = Stream::steady(100.0);
+        stream.poll(5.0, [50.0; 6]);
+        stream.poll(1.0, [100.0 / 6.0; 6]);
+        assert!(stream.total() < 170.0, "{}", stream.total());
+        (0..12).for_each(|_| stream.poll(5.0, [100.0 / 6.0; 6]));
+        assert!((stream.total() - 100.0).abs() < 5.0, "{}", stream.total());
+    }
+
+    #[test]
+    fn a_partition_that_becomes_hot_alone_is_told_from_the_others() {
+        let mut stream = Stream::steady(120.0);
+        for seconds in [5.0, 1.0] {
+            stream.poll(seconds, [200.0, 20.0, 20.0, 20.0, 20.0, 20.0]);
+        }
+        assert!((stream.arrival.rate_of(0) - 200.0).abs() < 5.0, "{}", stream.arrival.rate_of(0));
+        assert!((stream.arrival.rate_of(1) - 20.0).abs() < 5.0, "{}", stream.arrival.rate_of(1));
+    }
+
+    #[test]
+    fn a_fall_is_seen_as_fast_as_a_rise_but_asks_for_no_extra_poll() {
+        let mut stream = Stream::steady(600.0);
+        stream.poll(5.0, [2.0; 6]);
+        assert!(!stream.arrival.suspects_more());
+        stream.poll(5.0, [2.0; 6]);
+        assert!(stream.total() < 15.0, "{}", stream.total());
+    }
+
+    #[test]
+    fn a_truncated_log_is_no_negative_rate() {
+        let mut arrival = Arrival::default();
+        for (second, end) in [(0, 1_000), (5, 1_100), (10, 30), (15, 130)] {
+            arrival.update(&[(0, end)], Duration::from_secs(second));
+            assert!(arrival.total().is_none_or(|rate| (rate - 20.0).abs() < 0.1), "{:?}", arrival.total());
+        }
+    }
+}

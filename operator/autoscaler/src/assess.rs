@@ -99,21 +99,24 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
 impl Assessment {
     /// Evaluates the ladder and picks the need.
     fn plan(&mut self, load: &Load, partitions: i32) {
-        self.rungs =
-            ladder(partitions, self.floor, self.ceiling).into_iter().map(|r| load.rung(r, self.utilization)).collect();
-        let allowed = || self.rungs.iter().filter(|rung| (self.floor..=self.ceiling).contains(&rung.replicas));
-        let feasible = allowed().find(|rung| rung.feasible);
+        let weighed: Vec<(Rung, f64)> = ladder(partitions, self.floor, self.ceiling)
+            .into_iter()
+            .map(|replicas| load.weigh(replicas, self.utilization))
+            .collect();
+        let allowed = || weighed.iter().filter(|(rung, _)| (self.floor..=self.ceiling).contains(&rung.replicas));
+        let feasible = allowed().find(|(rung, _)| rung.feasible);
         // If nothing is enough: the smallest number that strains its busiest worker no more than any other would.
-        let least = allowed().map(|rung| rung.strain).fold(f64::INFINITY, f64::min);
-        let closest = || allowed().find(|rung| rung.strain <= least * 1.01);
-        self.need = feasible.or_else(closest).map(|rung| rung.replicas);
+        let least = allowed().map(|(_, strain)| *strain).fold(f64::INFINITY, f64::min);
+        let closest = || allowed().find(|(_, strain)| *strain <= least * 1.01);
+        self.need = feasible.or_else(closest).map(|(rung, _)| rung.replicas);
         self.short = feasible.is_none();
         self.limited_by = if self.short {
             Some(self.limit_above(partitions))
         } else {
-            let fewer = |rung: &&Rung| rung.replicas < self.floor && rung.feasible;
-            self.rungs.iter().find(fewer).map(|_| Limit::MinReplicas)
+            let fewer = weighed.iter().any(|(rung, _)| rung.replicas < self.floor && rung.feasible);
+            fewer.then_some(Limit::MinReplicas)
         };
+        self.rungs = weighed.into_iter().map(|(rung, _)| rung).collect();
     }
 
     const fn limit_above(&self, partitions: i32) -> Limit {

@@ -178,3 +178,87 @@ fn quantile(values: impl Iterator<Item = f64>, part: f64) -> Option<f64> {
     let last = values.len().checked_sub(1)?;
     values.get((last as f64 * part).floor() as usize).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(work: Option<Work>) -> WorkerSample {
+        WorkerSample {
+            id: "m".into(),
+            partitions: vec![0],
+            committed: None,
+            moved: true,
+            lag: 0,
+            arrival_rate: 0.0,
+            commit_gap: Duration::from_secs(1),
+            work,
+        }
+    }
+
+    fn work(records: u64, busy_millis: u64, over_millis: u64) -> Option<Work> {
+        Some(Work { records, busy: Duration::from_millis(busy_millis), over: Duration::from_millis(over_millis) })
+    }
+
+    fn of(samples: &[Option<Work>]) -> CapacityEstimate {
+        let mut estimate = CapacityEstimate::default();
+        for (poll, sample) in (0..).zip(samples) {
+            estimate.update(&[worker(*sample)], Duration::from_secs(poll * 5));
+        }
+        estimate
+    }
+
+    /// A worker that gets through `rate` a second with `lag` unread, for a minute.
+    fn consuming(estimate: &mut CapacityEstimate, rate: i64, lag: i64) {
+        for poll in 0..13 {
+            let sample = WorkerSample { committed: Some(poll * 5 * rate), lag, ..worker(None) };
+            estimate.update(&[sample], Duration::from_secs(poll.unsigned_abs() * 5));
+        }
+    }
+
+    #[test]
+    fn records_by_busy_time_are_what_a_worker_can_do() {
+        let estimate = of(&[work(70, 500, 5_000), work(140, 1_000, 5_000)]);
+        assert_eq!(estimate.estimate(Some(10.0)), Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime }));
+    }
+
+    #[test]
+    fn an_idle_worker_is_believed_up_to_a_tenfold_of_what_it_does() {
+        let estimate = of(&[work(50, 1, 5_000)]);
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 100.0, source: CapacitySource::LowerBound }));
+        assert_eq!(estimate.estimate(Some(70.0)).map(|it| it.source), Some(CapacitySource::Expected));
+    }
+
+    #[test]
+    fn an_idle_night_forgets_nothing() {
+        let mut estimate = of(&[work(140, 1_000, 5_000)]);
+        estimate.update(&[worker(work(20, 1, 5_000))], Duration::from_secs(8 * 3_600));
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime }));
+    }
+
+    #[test]
+    fn a_handful_of_records_is_no_sample() {
+        assert_eq!(of(&[work(9, 500, 5_000), work(50, 0, 5_000), None]).estimate(None), None);
+    }
+
+    #[test]
+    fn consumption_without_a_standing_backlog_is_a_lower_bound_only() {
+        let mut estimate = CapacityEstimate::default();
+        consuming(&mut estimate, 80, 60);
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::LowerBound }));
+    }
+
+    #[test]
+    fn consumption_under_a_standing_backlog_is_the_capacity() {
+        let mut estimate = CapacityEstimate::default();
+        consuming(&mut estimate, 80, 5_000);
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::Saturated }));
+    }
+
+    #[test]
+    fn busy_time_that_promises_more_than_saturated_workers_show_is_not_believed() {
+        let mut estimate = of(&[work(140, 1_000, 5_000)]);
+        consuming(&mut estimate, 80, 5_000);
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::Saturated }));
+    }
+}

@@ -143,8 +143,6 @@ pub struct Rung {
     pub busiest_partition: Option<i32>,
     /// When the last worker would have worked its backlog off; `None` if never.
     pub drained_after: Option<Duration>,
-    /// Records per second that the busiest worker would have to process to drain in time.
-    pub strain: f64,
     /// Whether the number carries the load and drains in time.
     pub feasible: bool,
 }

@@ -46,16 +46,21 @@ pub(crate) fn ladder(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
 impl Load {
     /// What `replicas` workers would mean when no worker is to be busier than `utilization` of its capacity.
     pub(crate) fn rung(&self, replicas: i32, utilization: f64) -> Rung {
+        self.weigh(replicas, utilization).0
+    }
+
+    /// The rung, and the records per second that some worker would have to process to drain in time.
+    pub(crate) fn weigh(&self, replicas: i32, utilization: f64) -> (Rung, f64) {
         let count = i32::try_from(self.rates.len()).unwrap_or(i32::MAX);
         let prediction = predict(self.assignor, &self.owners, count, replicas);
         let backlogs = self.backlogs_after(&prediction, replicas);
         let drain_within = self.drain_within.as_secs_f64();
+        let mut most_strained: f64 = 0.0;
         let mut rung = Rung {
             replicas,
             busiest_rate: 0.0,
             busiest_partition: None,
             drained_after: Some(Duration::ZERO),
-            strain: 0.0,
             feasible: true,
         };
         for owned in &prediction.workers {
@@ -67,10 +72,10 @@ impl Load {
             }
             rung.drained_after = rung.drained_after.and_then(|longest| Some(longest.max(self.drain(rate, backlog)?)));
             let strain = rate + backlog / drain_within.max(1.0);
-            rung.strain = rung.strain.max(strain);
+            most_strained = most_strained.max(strain);
             rung.feasible &= rate <= utilization * self.capacity && strain <= self.capacity;
         }
-        rung
+        (rung, most_strained)
     }
 
     /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on as
