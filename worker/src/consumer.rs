@@ -40,6 +40,7 @@ use crate::{
     rules::{LedgerKind, Rules},
     status::Status,
     store::{Count, Offsets, Replay, Store},
+    throttle::Throttle,
     view::View,
 };
 use bad_records::BadRecords;
@@ -55,6 +56,9 @@ use restore::{Assigned, Restorer};
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while somebody waits for a partition.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
+
+/// Errors that come again and again are logged this often.
+const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
 
 /// Why the worker cannot go on. The process ends with an error, and whoever runs it starts it again.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +93,7 @@ pub(crate) struct Consumer {
     arrivals: Vec<Arrival>,
     next_epoch: u64,
     bad_records: BadRecords,
+    commit_errors: Throttle<&'static str>,
 
     reports: mpsc::Receiver<Report>,
     /// Reports that arrived while a commit was awaited.
@@ -133,6 +138,7 @@ impl Consumer {
             arrivals: Vec::new(),
             next_epoch: 0,
             bad_records: BadRecords::default(),
+            commit_errors: Throttle::new(SAME_ERROR_EVERY),
             commits: Commits::start(store, reporting.clone(), config.session_timeout)?,
             restorer,
             inspector: inspector::start(admin, config.topic.clone(), reporting)?,

@@ -1,5 +1,7 @@
 //! Where log lines go: standard output, as text for people or as one JSON object a line.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Config, LogFormat};
@@ -7,7 +9,7 @@ use crate::config::{Config, LogFormat};
 /// Installs the log. The filter was checked with the configuration.
 pub(crate) fn start(config: &Config) {
     let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = fmt().with_env_filter(filter);
+    let log = fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal());
     // A second log in one process is a test's; the first one stays.
     let _ = match config.log_format {
         LogFormat::Text => log.try_init(),

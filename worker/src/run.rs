@@ -4,7 +4,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | 0, within 3 s |
 //! | a wrong setting, a topic the store cannot work with | 2 |
-//! | a failure only a new process can clear | 1 |
+//! | a failure only a new process can clear, a failed `--check` | 1 |
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
@@ -61,13 +61,13 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(ConfigError::Flags(error)) => error.exit(),
-        Err(error) => refuse(&error),
+        Err(error) => complain(&error, 2),
     }
 }
 
-fn refuse(error: &dyn std::error::Error) -> ExitCode {
+fn complain(error: &dyn std::error::Error, code: u8) -> ExitCode {
     eprintln!("balance-worker: {error}");
-    ExitCode::from(2)
+    ExitCode::from(code)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -87,8 +87,8 @@ fn check(config: &Config) -> ExitCode {
             println!("ok: {servers} answer, topic {topic} has {count} partitions, group {group_id} can begin");
             ExitCode::SUCCESS
         }
-        Ok(Err(error)) => refuse(&error),
-        Err(error) => refuse(&error),
+        Ok(Err(error)) => complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 

@@ -78,6 +78,17 @@ pub(crate) enum CommitError {
     Unavailable(String),
 }
 
+impl CommitError {
+    /// A bounded name for logs and metrics.
+    pub(crate) const fn category(&self) -> &'static str {
+        match self {
+            Self::NotAMember(_) => "NotAMember",
+            Self::Rebalancing => "Rebalancing",
+            Self::Unavailable(_) => "Unavailable",
+        }
+    }
+}
+
 /// See the module.
 pub(crate) trait Store: Send + Sync {
     /// Plans the restore of newly assigned partitions, each by itself.

@@ -132,7 +132,7 @@ fn simulated_work(text: &str) -> Result<Duration, String> {
 
 fn log_format(read: &Reader<'_>) -> Result<LogFormat, ConfigError> {
     use std::io::IsTerminal;
-    let default = if std::io::stderr().is_terminal() { "text" } else { "json" };
+    let default = if std::io::stdout().is_terminal() { "text" } else { "json" };
     let text = read.text("log.format").unwrap_or(default);
     read.parse("log.format", text, |text| value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]))
 }
@@ -155,7 +155,10 @@ fn extra_config(read: &Reader<'_>) -> Result<BTreeMap<String, String>, ConfigErr
     read.parsed_or_default("kafka.extraConfig", |text| {
         let map = value::map(text)?;
         for (key, value) in &map {
-            reserved_keys::check(key, value).map_err(|error| error.to_string())?;
+            reserved_keys::check(key, value).map_err(|error| match error {
+                balancefleet_kafka::Error::Invalid { detail } => detail,
+                other => other.to_string(),
+            })?;
         }
         Ok(map.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     })

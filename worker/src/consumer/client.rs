@@ -15,13 +15,11 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
+use super::SAME_ERROR_EVERY;
 use crate::{config::Config, throttle::Throttle};
 
 /// The consumer that is a member of the group.
 pub(crate) type GroupConsumer = BaseConsumer<Context>;
-
-/// Brokers that are away would otherwise fill the log.
-const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
 
 /// The member of the group; it commits and starts nowhere by itself.
 pub(crate) fn group_config(config: &Config) -> ClientConfig {

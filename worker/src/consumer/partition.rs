@@ -21,15 +21,17 @@ pub(crate) struct Owned {
     /// What readers see of it.
     pub(crate) cell: Arc<Cell>,
     pub(crate) stage: Stage,
+    /// Whether it is part of the client's assignment: from its activation on, also when it fails then.
+    pub(crate) is_fetched: bool,
 }
 
 /// Where the partition is on its way to work.
 pub(crate) enum Stage {
     /// With the restore thread.
     Restoring,
-    /// Restored; the client still has to be moved to the offset.
+    /// Restored; the client is to fetch it from there.
     Ready(Restored),
-    /// Records are applied.
+    /// The client fetches it, records are applied.
     Active(Active),
     /// Kept, not processed.
     Failed,
@@ -67,7 +69,7 @@ pub(crate) enum Place {
 impl Owned {
     pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32) -> Self {
         let cell = Arc::new(Cell::new(partition, generation));
-        Self { partition, epoch, cell, stage: Stage::Restoring }
+        Self { partition, epoch, cell, stage: Stage::Restoring, is_fetched: false }
     }
 
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
@@ -83,6 +85,16 @@ impl Owned {
         state.restore = None;
         state.phase = Phase::Active;
         self.stage = Stage::Active(Active::new(base, next_offset));
+        self.is_fetched = true;
+    }
+
+    /// The offset the client has to fetch from, if it is to fetch at all.
+    pub(crate) fn fetch_from(&self) -> Option<i64> {
+        match &self.stage {
+            Stage::Ready(restored) => Some(restored.next_offset),
+            Stage::Active(active) => Some(active.next_offset),
+            Stage::Restoring | Stage::Failed => None,
+        }
     }
 
     /// Stops for good; readers get the reason instead of balances.

@@ -1,7 +1,9 @@
 //! Taking and giving partitions.
 //!
-//! Taking: assign paused, restore elsewhere, then move the client to the offset and resume. Giving: end the running
-//! commit, commit the rest, only then let go. A partition that stays is not touched.
+//! Taking: the group's assignment is acknowledged at once, but the client gets a partition only when it is restored, with
+//! the offset to go on from. (Assigned at an offset not yet known, paused, and moved later, librdkafka loses its way: the
+//! pause outdates its look-up of the log's end, which is then repeated and overrides the seek. Records would be skipped.)
+//! Giving: end the running commit, commit the rest, only then let go. A partition that stays is not touched.
 
 use std::{
     ops::ControlFlow,
@@ -18,6 +20,7 @@ use rdkafka::{
 use super::{
     Arrival, Assigned, Consumer, Fatal, Owned,
     client::{Rebalance, RebalanceKind},
+    partition::Stage,
 };
 use crate::{
     status::Status,
@@ -41,7 +44,7 @@ impl Consumer {
 
     fn assigned(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
         tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
-        self.take_up(partitions).map_err(Fatal::Rebalance)?;
+        self.acknowledge().map_err(Fatal::Rebalance)?;
         let details = format!("{} partitions came in generation {generation}", partitions.len());
         let event = self.record(EventType::Assigned, partitions, details, generation, None);
         let assigned: Vec<_> = partitions.iter().map(|partition| self.add(*partition, generation)).collect();
@@ -57,19 +60,43 @@ impl Consumer {
         self.restorer.send(assigned).map_err(|_| Fatal::ThreadEnded("restore"))
     }
 
-    /// Gives the client its new partitions, paused.
-    fn take_up(&self, partitions: &[i32]) -> KafkaResult<()> {
-        // The offset is not known yet. At the end there is always one, and nothing from there is taken before the seek:
-        // an offset given here would be lost by the pause (librdkafka#2190).
+    /// Tells the client that the group's assignment was heard, and nothing to fetch.
+    fn acknowledge(&self) -> KafkaResult<()> {
+        let nothing = TopicPartitionList::new();
+        if self.is_cooperative() { self.consumer.incremental_assign(&nothing) } else { self.consumer.assign(&nothing) }
+    }
+
+    pub(super) fn is_cooperative(&self) -> bool {
+        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+    }
+
+    /// Lets the client fetch what is restored, each from its offset.
+    pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
+        let is_ready = |owned: &&Owned| matches!(owned.stage, Stage::Ready(_));
+        if !self.partitions.values().any(|owned| is_ready(&owned)) {
+            return Ok(());
+        }
+        let is_cooperative = self.is_cooperative();
         let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition_offset(&self.topic, *partition, Offset::End)?;
+        // An eager assignment is given as a whole; partitions at work are put where they stand.
+        for owned in self.partitions.values().filter(|owned| !is_cooperative || is_ready(owned)) {
+            if let Some(offset) = owned.fetch_from() {
+                list.add_partition_offset(&self.topic, owned.partition, Offset::Offset(offset))
+                    .map_err(Fatal::Rebalance)?;
+            }
         }
-        match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list)?,
-            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&list)?,
+        let assigned =
+            if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
+        assigned.map_err(Fatal::Rebalance)?;
+        for owned in self.partitions.values_mut() {
+            match std::mem::replace(&mut owned.stage, Stage::Restoring) {
+                Stage::Ready(restored) => owned.activate(restored),
+                stage => owned.stage = stage,
+            }
         }
-        if partitions.is_empty() { Ok(()) } else { self.consumer.pause(&list) }
+        self.commits.hurry();
+        self.note_arrivals();
+        Ok(())
     }
 
     fn add(&mut self, partition: i32, generation: i32) -> Assigned {
@@ -118,14 +145,13 @@ impl Consumer {
             self.view.remove_partition(*partition);
             if let Some(owned) = self.partitions.remove(partition) {
                 owned.cell.release();
+                if owned.is_fetched {
+                    list.add_partition(&self.topic, *partition);
+                }
             }
-            list.add_partition(&self.topic, *partition);
         }
         self.note_arrivals();
-        match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_unassign(&list),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
-        }
+        if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
     }
 
     /// Brings what `leaving` has done into a commit by `deadline`: `Continue` when all of it is committed.

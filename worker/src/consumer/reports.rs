@@ -1,8 +1,8 @@
 //! What the other threads report, and what follows from it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal,
@@ -14,11 +14,6 @@ use crate::{
     store::{CommitError, Epoch},
     view::count,
 };
-
-/// How long one seek may take; it is answered by the client's own thread.
-const SEEK: Duration = Duration::from_millis(500);
-/// A partition the client cannot be moved in for this long will never be.
-const SEEK_GIVE_UP: Duration = Duration::from_secs(30);
 
 impl Consumer {
     /// The oldest report not yet taken.
@@ -78,10 +73,15 @@ impl Consumer {
             }
             Err(error) => {
                 count(&counters.commit_failures, 1);
-                if matches!(error, CommitError::NotAMember(_)) {
-                    self.view.lost_membership();
+                match error {
+                    CommitError::Rebalancing => {}
+                    CommitError::NotAMember(_) => self.view.lost_membership(),
+                    // The topic may be gone, and another one take its place.
+                    CommitError::Unavailable(_) => self.doubt(None),
                 }
-                tracing::warn!(%error, "a commit was not accepted; it is tried again with the next one");
+                if let Some(held_back) = self.commit_errors.admit(error.category(), Instant::now()) {
+                    tracing::warn!(%error, held_back, "a commit was not accepted; it is tried again with the next one");
+                }
             }
         }
     }
@@ -112,55 +112,18 @@ impl Consumer {
     /// Lets partitions stand still, each with the reason; the others go on.
     fn fail(&mut self, partitions: &[i32], failure: &Failure) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
-        for owned in partitions.iter().filter_map(|partition| self.partitions.get(partition)) {
-            if !matches!(owned.stage, Stage::Failed) {
-                list.add_partition(&self.topic, owned.partition);
+        for partition in partitions {
+            let Some(owned) = self.partitions.get_mut(partition) else { continue };
+            if matches!(owned.stage, Stage::Failed) {
+                continue;
             }
-        }
-        for element in list.elements() {
-            if let Some(owned) = self.partitions.get_mut(&element.partition()) {
-                owned.fail(failure.clone());
+            owned.fail(failure.clone());
+            if owned.is_fetched {
+                list.add_partition(&self.topic, owned.partition);
             }
         }
         self.note_arrivals();
         if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Fatal::Rebalance) }
-    }
-
-    /// Moves the client to where restored partitions go on, and lets them begin.
-    pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
-        let ready = |owned: &&mut Owned| matches!(owned.stage, Stage::Ready(_));
-        let mut has_news = false;
-        for owned in self.partitions.values_mut().filter(ready) {
-            let Stage::Ready(restored) = std::mem::replace(&mut owned.stage, Stage::Restoring) else { continue };
-            match seek_and_resume(&self.consumer, &self.topic, owned.partition, restored.next_offset) {
-                Ok(()) => {
-                    owned.activate(restored);
-                    has_news = true;
-                }
-                // The fetcher of a new partition may not be up yet (librdkafka#3959).
-                Err(error) => {
-                    tracing::debug!(partition = owned.partition, %error, "cannot seek yet");
-                    owned.stage = Stage::Ready(restored);
-                }
-            }
-        }
-        if has_news {
-            self.commits.hurry();
-            self.note_arrivals();
-        }
-        let stuck = self.arrivals.iter().any(|arrival| {
-            arrival.since.elapsed() > SEEK_GIVE_UP
-                && arrival.waiting.iter().any(|(partition, _)| self.is_ready(*partition))
-        });
-        if stuck {
-            Err(Fatal::Consumer("it cannot be moved to the offset of a new partition".to_owned()))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn is_ready(&self, partition: i32) -> bool {
-        self.partitions.get(&partition).is_some_and(|owned| matches!(owned.stage, Stage::Ready(_)))
     }
 
     /// Ends the arrivals whose partitions all work, failed or left; the first one to end makes the worker ready.
@@ -177,11 +140,4 @@ impl Consumer {
             self.view.set_ready();
         }
     }
-}
-
-fn seek_and_resume(consumer: &super::GroupConsumer, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
-    consumer.seek(topic, partition, Offset::Offset(offset), SEEK)?;
-    let mut list = TopicPartitionList::new();
-    list.add_partition(topic, partition);
-    consumer.resume(&list)
 }

@@ -1,0 +1,59 @@
+//! Workers that end without a word, or come back from the dead.
+
+use std::time::Duration;
+
+use crate::harness::{SOON, Traffic, eventually, fleet, stream};
+
+#[test]
+fn a_killed_worker_is_replaced_after_its_session_and_nothing_is_lost_or_counted_twice() {
+    let stream = stream("kill");
+    let mut traffic = Traffic::new(7, 60);
+    let mut fleet = fleet(&stream, 2, &[]);
+    fleet.start_all(0..2);
+    fleet.await_shares(&[3, 3]);
+    traffic.send(&stream, 3000);
+    // In the middle of the traffic, with work that is done but not committed.
+    fleet.take(1).kill();
+    traffic.send(&stream, 1000);
+    fleet.await_shares(&[6]);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
+fn a_frozen_worker_answers_for_nothing_when_it_wakes_up_and_balances_stay_exact() {
+    let stream = stream("frozen");
+    let mut traffic = Traffic::new(8, 60);
+    traffic.send(&stream, 1000);
+    let mut fleet = fleet(&stream, 2, &[]);
+    fleet.start_all(0..2);
+    fleet.await_shares(&[3, 3]);
+    let frozen = fleet.take(1);
+    frozen.signal("STOP");
+    fleet.await_shares(&[6]);
+    traffic.send(&stream, 1000);
+    fleet.await_balances(&traffic.oracle, SOON);
+
+    frozen.signal("CONT");
+    frozen.await_log("Partitions LOST");
+    fleet.put(1, frozen);
+    fleet.await_shares(&[3, 3]);
+    traffic.send(&stream, 500);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
+fn a_group_that_was_killed_as_a_whole_comes_back_with_the_same_balances() {
+    let stream = stream("all-killed");
+    let mut traffic = Traffic::new(9, 60);
+    traffic.send(&stream, 2000);
+    let mut fleet = fleet(&stream, 2, &[]);
+    fleet.start_all(0..2);
+    fleet.await_balances(&traffic.oracle, SOON);
+    fleet.take(0).kill();
+    fleet.take(1).kill();
+    traffic.send(&stream, 500);
+    std::thread::sleep(Duration::from_millis(100));
+    fleet.start_all(0..2);
+    fleet.await_balances(&traffic.oracle, SOON);
+    eventually(SOON, || stream.is_committed());
+}

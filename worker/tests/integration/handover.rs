@@ -1,0 +1,84 @@
+//! Planned moves of partitions.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{SOON, Traffic, eventually, fleet, stream, worker};
+
+#[test]
+fn a_stopped_worker_hands_over_at_once_and_ends_well() {
+    let stream = stream("planned-stop");
+    let mut traffic = Traffic::new(3, 40);
+    traffic.send(&stream, 2000);
+    let mut fleet = fleet(&stream, 2, &[("KAFKA_SESSION_TIMEOUT", "30s")]);
+    fleet.start_all(0..2);
+    fleet.await_shares(&[3, 3]);
+    fleet.await_balances(&traffic.oracle, SOON);
+
+    let asked = Instant::now();
+    let (status, took) = fleet.take(1).stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(3), "ending took {took:?}");
+    fleet.await_shares(&[6]);
+    fleet.await_balances(&traffic.oracle, SOON);
+    assert!(asked.elapsed() < Duration::from_secs(5), "handing over took {:?}", asked.elapsed());
+}
+
+#[test]
+fn balances_stay_exact_through_many_moves_under_traffic() {
+    let stream = stream("moves");
+    let mut traffic = Traffic::new(4, 100);
+    let mut fleet = fleet(&stream, 3, &[]);
+    fleet.start(0);
+    for (place, starts) in [(1, true), (2, true), (0, false), (0, true), (1, false), (2, false), (1, true)] {
+        traffic.send(&stream, 700);
+        if starts {
+            fleet.start(place);
+        } else {
+            assert_eq!(fleet.take(place).stop().0.code(), Some(0));
+        }
+        traffic.send(&stream, 300);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    fleet.await_shares(&[3, 3]);
+    fleet.await_balances(&traffic.oracle, SOON);
+    eventually(SOON, || stream.is_committed());
+}
+
+#[test]
+fn a_worker_stops_in_time_in_the_middle_of_slow_work() {
+    let stream = stream("slow-stop");
+    Traffic::new(5, 10).send(&stream, 5000);
+    let mut worker = worker(&stream, &[("SIMULATED_WORK", "100ms")]);
+    eventually(
+        SOON,
+        || if worker.count("messagesConsumed")? > 5 { Ok(()) } else { Err("nothing consumed".to_owned()) },
+    );
+    let (status, took) = worker.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(3), "ending took {took:?}");
+    let consumed: i64 = stream.committed().values().map(|(offset, _)| offset).sum();
+    assert!(consumed > 5, "what was done is committed: {:?}", stream.committed());
+}
+
+#[test]
+fn a_newcomer_gets_its_share_in_the_middle_of_slow_work() {
+    let stream = stream("slow-join");
+    Traffic::new(6, 10).send(&stream, 5000);
+    let mut fleet = fleet(&stream, 2, &[("SIMULATED_WORK", "100ms")]);
+    fleet.start(0);
+    fleet.await_shares(&[6]);
+    let asked = Instant::now();
+    fleet.start(1);
+    fleet.await_shares(&[3, 3]);
+    assert!(asked.elapsed() < Duration::from_secs(10), "sharing took {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_worker_stops_in_time_while_it_looks_for_brokers() {
+    let stream = stream("no-broker");
+    let mut worker = worker(&stream, &[("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")]);
+    worker.await_log("no Kafka broker can be reached");
+    let (status, took) = worker.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(3), "ending took {took:?}");
+}

@@ -1,0 +1,141 @@
+//! Topics of a test's own, and what is in them.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rdkafka::{
+    ClientConfig, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
+/// A topic and a group nobody else uses.
+pub(crate) struct Stream {
+    pub(crate) bootstrap: String,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    pub(crate) partitions: i32,
+    producer: BaseProducer,
+}
+
+/// A stream of 6 partitions, as in the labs.
+pub(crate) fn stream(name: &str) -> Stream {
+    stream_of(name, 6, &[])
+}
+
+/// A stream with `partitions` and topic settings of its own.
+pub(crate) fn stream_of(name: &str, partitions: i32, settings: &[(&str, &str)]) -> Stream {
+    let stream = Stream::unmade(name, partitions);
+    stream.make(settings);
+    stream
+}
+
+impl Stream {
+    /// The names alone: the topic does not exist yet.
+    pub(crate) fn unmade(name: &str, partitions: i32) -> Self {
+        let bootstrap =
+            std::env::var("BALANCEFLEET_TEST_KAFKA").expect("make integration sets BALANCEFLEET_TEST_KAFKA");
+        let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", &bootstrap)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "2")
+            .create()
+            .unwrap();
+        let topic = format!("{name}-{unique}");
+        Self { bootstrap, group: format!("{topic}-group"), topic, partitions, producer }
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.bootstrap).create().unwrap()
+    }
+
+    pub(crate) fn make(&self, settings: &[(&str, &str)]) {
+        let topic = NewTopic::new(&self.topic, self.partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new())).unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    pub(crate) fn delete(&self) {
+        block_on(self.admin().delete_topics(&[&self.topic], &AdminOptions::new())).unwrap();
+    }
+
+    /// Removes every record below `offset`, as retention would.
+    pub(crate) fn delete_records_before(&self, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, rdkafka::Offset::Offset(offset)).unwrap();
+        block_on(self.admin().delete_records(&list, &AdminOptions::new())).unwrap();
+    }
+
+    /// Appends values to one partition and waits until they are there.
+    pub(crate) fn produce<'a>(&self, partition: i32, values: impl IntoIterator<Item = &'a str>) {
+        for value in values {
+            self.send(partition, Some(value));
+        }
+        self.flush();
+    }
+
+    /// Appends one value, `None` for a tombstone, without waiting.
+    pub(crate) fn send(&self, partition: i32, value: Option<&str>) {
+        let mut record = BaseRecord::<[u8], str>::to(&self.topic).partition(partition);
+        record.payload = value;
+        while let Err((_, back)) = self.producer.send(record) {
+            self.producer.poll(Duration::from_millis(20));
+            record = back;
+        }
+    }
+
+    pub(crate) fn flush(&self) {
+        self.producer.flush(Duration::from_secs(30)).unwrap();
+    }
+
+    fn observer(&self) -> BaseConsumer {
+        ClientConfig::new().set("bootstrap.servers", &self.bootstrap).set("group.id", &self.group).create().unwrap()
+    }
+
+    /// The end of every partition.
+    pub(crate) fn ends(&self) -> BTreeMap<i32, i64> {
+        let observer = self.observer();
+        let end = |partition| observer.fetch_watermarks(&self.topic, partition, Duration::from_secs(10)).unwrap().1;
+        (0..self.partitions).map(|partition| (partition, end(partition))).collect()
+    }
+
+    /// What the group has committed, with metadata; partitions without are absent.
+    pub(crate) fn committed(&self) -> BTreeMap<i32, (i64, String)> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.topic, 0, self.partitions - 1);
+        let found = self.observer().committed_offsets(list, Duration::from_secs(10)).unwrap();
+        let elements = found.elements();
+        let entry = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            let offset = element.offset().to_raw().filter(|offset| *offset >= 0)?;
+            Some((element.partition(), (offset, element.metadata().to_owned())))
+        };
+        elements.iter().filter_map(entry).collect()
+    }
+
+    /// Commits the same offset everywhere, without our metadata.
+    pub(crate) fn commit_as_another_program(&self, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition_offset(&self.topic, partition, rdkafka::Offset::Offset(offset)).unwrap();
+        }
+        self.observer().commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
+    }
+
+    /// Whether everything there is was committed.
+    pub(crate) fn is_committed(&self) -> Result<(), String> {
+        let committed: BTreeMap<_, _> =
+            self.committed().into_iter().map(|(partition, (offset, _))| (partition, offset)).collect();
+        let ends = self.ends();
+        if committed == ends { Ok(()) } else { Err(format!("committed {committed:?}, ends {ends:?}")) }
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

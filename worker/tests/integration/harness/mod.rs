@@ -1,0 +1,29 @@
+//! A Kafka, workers as processes, and an oracle that knows what the balances must be.
+
+mod fleet;
+mod kafka;
+mod oracle;
+mod worker;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use fleet::fleet;
+pub(crate) use kafka::{Stream, stream, stream_of};
+pub(crate) use oracle::{Oracle, Traffic};
+pub(crate) use worker::{Worker, worker};
+
+/// Asks until `check` gives a value; panics with its last complaint at the deadline.
+#[track_caller]
+pub(crate) fn eventually<T>(within: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        match check() {
+            Ok(value) => return value,
+            Err(complaint) if Instant::now() >= deadline => panic!("not within {within:?}: {complaint}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// A time nothing that works should need, even on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);

@@ -1,0 +1,77 @@
+//! Starting under conditions that are not right (yet).
+
+use std::process::Command;
+
+use crate::harness::{SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker};
+
+#[test]
+fn an_unknown_topic_is_waited_for_in_words_that_help() {
+    let stream = Stream::unmade("later", 6);
+    let worker = worker(&stream, &[]);
+    worker.await_log("create it or correct its name");
+    assert_eq!(worker.metrics().unwrap()["status"], "Starting");
+    assert_eq!(worker.get("/readyz").unwrap().0, 503);
+    assert_eq!(worker.get("/livez").unwrap().0, 200);
+    stream.make(&[]);
+    eventually(SOON, || match worker.partitions()?.len() {
+        6 => Ok(()),
+        share => Err(format!("{share} partitions")),
+    });
+    worker.await_log("Subscribed to topic");
+    worker.await_log("Partitions ASSIGNED: [0, 1, 2, 3, 4, 5]");
+    assert_eq!(worker.metrics().unwrap()["status"], "Consuming");
+}
+
+#[test]
+fn a_compacted_topic_is_refused_by_the_replay_store() {
+    let stream = stream_of("compacted", 1, &[("cleanup.policy", "compact")]);
+    let mut worker = worker(&stream, &[]);
+    assert_eq!(worker.await_end().code(), Some(2));
+    assert!(worker.log().contains("compacted"), "{}", worker.log());
+}
+
+#[test]
+fn a_wrong_setting_ends_the_start_with_its_name() {
+    let stream = Stream::unmade("settings", 1);
+    for (name, value, words) in [
+        ("KAFKA_CONFIG_ENABLE_AUTO_COMMIT", "true", "enable.auto.commit"),
+        ("KAFKA_GROUPID", "typo", "KAFKA_GROUPID"),
+        ("BALANCE_STORE", "changelog", "BALANCE_STORE"),
+        ("BALANCE_POSTGRES_URL", "postgres://x", "BALANCE_POSTGRES_URL"),
+    ] {
+        let mut worker = worker(&stream, &[(name, value)]);
+        assert_eq!(worker.await_end().code(), Some(2), "{name}");
+        assert!(worker.log().contains(words), "{name}: {}", worker.log());
+    }
+}
+
+#[test]
+fn the_check_says_whether_a_worker_would_work() {
+    let good = stream("check");
+    let check = |topic: &str, servers: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_balance-worker"))
+            .args(["--check", "--topic", topic, "--bootstrap-servers", servers])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, text) = check(&good.topic, &good.bootstrap);
+    assert!(code == Some(0) && text.contains("6 partitions"), "{text}");
+    let (code, text) = check("no-such-topic", &good.bootstrap);
+    assert!(code == Some(1) && text.contains("no-such-topic"), "{text}");
+    let (code, text) = check(&good.topic, "127.0.0.1:1");
+    assert!(code == Some(1) && text.contains("no Kafka broker can be reached"), "{text}");
+}
+
+#[test]
+fn a_group_that_another_program_began_is_taken_over() {
+    let stream = stream("taken-over");
+    let mut traffic = Traffic::new(14, 20);
+    traffic.send(&stream, 600);
+    stream.commit_as_another_program(50);
+    let mut fleet = fleet(&stream, 1, &[]);
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+    let consumed = fleet.get(0).count("messagesConsumed").unwrap();
+    assert_eq!(consumed, 600 - 6 * 50, "what was committed is folded, not processed again");
+}
