@@ -31,7 +31,7 @@ pub struct Balances {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 7))]
     pub signs: BTreeMap<String, Sign>,
-    /// Decimal places per currency, over the ISO 4217 table, for example `XYZ: 3`. At most 64. It cannot change: the
+    /// Decimal places per currency, over the ISO 4217 table, for example `XYZ: 3`, at most 12. At most 64 currencies. It cannot change: the
     /// same digits would be worth something else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::minor_units")]

@@ -133,13 +133,14 @@ fn tidy(schema: &mut Map<String, Value>) {
 }
 
 fn column(column: &Column) -> Value {
-    json!({
-        "name": column.name,
-        "type": column.kind,
-        "jsonPath": column.path,
-        "description": column.description,
-        "priority": i32::from(column.wide),
-    })
+    let mut entry = json!({
+        "name": column.name, "type": column.kind, "jsonPath": column.path, "description": column.description,
+    });
+    // The API server drops a priority of 0; written, it would look like a difference to everything that compares.
+    if column.wide {
+        entry["priority"] = json!(1);
+    }
+    entry
 }
 
 fn attach(schema: &mut Value, rule: AdmissionRule) {

@@ -28,12 +28,12 @@ pub(crate) fn client_settings(_: &mut SchemaGenerator) -> Schema {
     texts(32, 1024)
 }
 
-/// More decimal places than 18 leave too few digits of the 128-bit amounts for the sum of a ledger.
+/// As many decimal places as the worker takes.
 pub(crate) fn minor_units(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 64,
-        "additionalProperties": { "type": "integer", "format": "int32", "minimum": 0, "maximum": 18 },
+        "additionalProperties": { "type": "integer", "format": "int32", "minimum": 0, "maximum": 12 },
     })
 }
 

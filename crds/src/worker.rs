@@ -69,7 +69,7 @@ pub struct Worker {
     /// Default 30s, at least 5s.
     pub termination_grace_period: Duration,
     /// A pause for each newly processed record, for demonstrations: `7ms` makes a worker as slow as one that writes
-    /// to a database. Default 0s.
+    /// to a database. Default 0s, at most 1s.
     pub simulated_work: Duration,
     /// Further environment variables. Names the operator sets itself are refused. At most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]

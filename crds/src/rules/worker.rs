@@ -11,14 +11,11 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
             "duration(self.terminationGracePeriod) >= duration('5s')",
             "terminationGracePeriod must be at least 5s: a worker commits and hands its partitions over in that time",
         ),
-        AdmissionRule {
-            field_path: Some(".worker.simulatedWork"),
-            ..rule(
-                ".spec",
-                "duration(self.worker.simulatedWork) < duration(self.kafka.consumer.maxPollInterval)",
-                "simulatedWork must be less than kafka.consumer.maxPollInterval, else no worker keeps its partitions",
-            )
-        },
+        rule(
+            ".spec.worker",
+            "duration(self.simulatedWork) <= duration('1s')",
+            "simulatedWork must be at most 1s: it is a pause for every single record",
+        ),
         qualified_names(".spec.worker.nodeSelector", "nodeSelector"),
         qualified_names(".spec.worker.podLabels", "podLabels"),
         qualified_names(".spec.worker.podAnnotations", "podAnnotations"),

@@ -96,7 +96,7 @@ fn scaling_and_workers() -> Vec<Bad> {
         scaling("lagSLO must be at least 1s", json!({ "lagSLO": "0s" })),
         scaling("drainWithin must be at least 1s", json!({ "drainWithin": "500ms" })),
         worker("terminationGracePeriod must be at least 5s", json!({ "terminationGracePeriod": "1s" })),
-        worker("simulatedWork must be less than kafka.consumer.maxPollInterval", json!({ "simulatedWork": "1m" })),
+        worker("simulatedWork must be at most 1s", json!({ "simulatedWork": "1001ms" })),
         worker("the keys of nodeSelector must be names", json!({ "nodeSelector": { "a b": "c" } })),
         worker("the values of nodeSelector may hold letters", json!({ "nodeSelector": { "zone": "a b" } })),
         worker("the keys of podLabels must be names", json!({ "podLabels": { "-a": "c" } })),
