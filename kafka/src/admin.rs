@@ -8,7 +8,7 @@ mod groups;
 mod topics;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -19,15 +19,15 @@ pub use groups::{GroupDescription, GroupState, Member};
 pub use topics::{PartitionDescription, TopicDescription};
 
 use crate::failure::{Circumstances, Failure};
-use crate::health::Health;
-use crate::native::{Answer, Client, ClientEvent, Limits, Queue};
+use crate::native::{Answer, Limits, Queue};
+use crate::session::{Answers, Session, is_spent};
 use crate::{Connection, Error};
 
 /// A topic's name and a partition's number.
 pub type TopicPartition = (String, i32);
 
-/// librdkafka answers by itself when the time is over; this much more is waited for that answer.
-const GRACE: Duration = Duration::from_secs(1);
+/// The answer for one of the names asked for.
+pub type Named<T> = (String, Result<T, Error>);
 
 /// A client for admin calls. Clones share one librdkafka client, which ends with the last of them.
 #[derive(Clone)]
@@ -36,8 +36,8 @@ pub struct Admin {
 }
 
 struct Shared {
-    client: Client,
-    health: Mutex<Health>,
+    config: ClientConfig,
+    session: Mutex<Arc<Session>>,
     target: String,
 }
 
@@ -50,9 +50,9 @@ impl Admin {
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): settings that cannot work.
     pub fn connect(connection: &Connection, client_id: &str) -> Result<Self, Error> {
         connection.check()?;
-        let client = Client::start(&client_config(connection, client_id))?;
-        let shared = Shared { client, health: Mutex::default(), target: connection.to_string() };
-        Ok(Self { shared: Arc::new(shared) })
+        let config = client_config(connection, client_id);
+        let session = Mutex::new(Arc::new(Session::start(&config)?));
+        Ok(Self { shared: Arc::new(Shared { config, session, target: connection.to_string() }) })
     }
 
     /// Sends one request and waits for its answer.
@@ -61,72 +61,40 @@ impl Admin {
         timeout: Duration,
         send: impl Fn(&Queue<'_>, Limits) -> Result<(), Error>,
         read: impl Fn(&Answer) -> Result<R, Failure>,
-    ) -> Result<Result<R, Failure>, Error> {
-        let answers = self.ask(1, 1, timeout, send, read)?;
-        Ok(answers.into_iter().next().unwrap_or_else(|| Err(Failure::timed_out())))
+    ) -> Result<(Result<R, Failure>, Circumstances), Error> {
+        let (mut answers, circumstances) = self.ask(1, timeout, send, read)?;
+        Ok((answers.pop().unwrap_or_else(|| Err(Failure::timed_out())), circumstances))
     }
 
-    /// Sends `count` requests, at most `in_flight` at once, and gives their answers in the order of their tickets.
+    /// Sends `count` requests and waits for their answers, in the order of their tickets.
     fn ask<R>(
         &self,
         count: usize,
-        in_flight: usize,
         timeout: Duration,
         send: impl Fn(&Queue<'_>, Limits) -> Result<(), Error>,
         read: impl Fn(&Answer) -> Result<R, Failure>,
-    ) -> Result<Vec<Result<R, Failure>>, Error> {
-        let deadline = Instant::now() + timeout;
-        let queue = Queue::new(&self.shared.client)?;
-        let mut answers: Vec<_> = (0..count).map(|_| Err(Failure::timed_out())).collect();
-        let (mut sent, mut received) = (0, 0);
-        loop {
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            while sent < count && sent - received < in_flight && !remaining.is_zero() {
-                send(&queue, Limits { ticket: sent, timeout: remaining })?;
-                sent += 1;
-            }
-            if received == sent {
-                return Ok(answers);
-            }
-            let Some((ticket, answer)) = queue.poll(remaining + GRACE, |answer| (answer.ticket(), read(answer))) else {
-                return Ok(answers);
-            };
-            received += 1;
-            if let Some(slot) = answers.get_mut(ticket) {
-                *slot = answer;
-            }
+    ) -> Result<Answers<R>, Error> {
+        let session = Arc::clone(&self.shared.session.lock());
+        let answers = session.ask(count, timeout, send, read)?;
+        if is_spent(&answers.0) {
+            self.replace(session)?;
         }
+        Ok(answers)
     }
 
-    /// What is known about the client now that a call has ended; `answered` when a broker certainly answered it.
-    fn circumstances(&self, answered: bool, timeout: Duration) -> Circumstances {
-        let Shared { client, health, .. } = &*self.shared;
-        let mut health = health.lock();
-        // Nobody else serves the client's events: they wait here for the next call that can make use of them.
-        while let Some(event) = client.next_event() {
-            match event {
-                ClientEvent::Error { code, text } => health.note_error(code, text, Instant::now()),
-                ClientEvent::Log { level, facility, text } => {
-                    health.note_log(&facility, &text);
-                    log(level, &facility, &text);
-                }
-            }
+    /// Lets the next call begin with a new client, unless another call has seen to that already.
+    fn replace(&self, spent: Arc<Session>) -> Result<(), Error> {
+        let mut current = self.shared.session.lock();
+        if Arc::ptr_eq(&current, &spent) {
+            *current = Arc::new(Session::start(&self.shared.config)?);
         }
-        if answered {
-            health.note_answer();
-        }
-        Circumstances {
-            trouble: health.trouble(Instant::now()),
-            met_a_broker: client.has_met_a_broker(),
-            last_failure_log: health.last_failure_log().map(String::from),
-            timeout,
-        }
+        drop(current);
+        // The end of a client waits for its threads, one of which may be resolving a name: not on the caller's time.
+        // Should there be no thread to be had, it ends here after all.
+        let ended = std::thread::Builder::new().name("kafka-client-end".into()).spawn(move || drop(spent));
+        drop(ended);
+        Ok(())
     }
-}
-
-/// Whether a broker had a part in an answer. A client that only timed out has met nobody.
-fn is_answered<T>(answer: &Result<T, Failure>) -> bool {
-    answer.as_ref().map_or_else(Failure::is_brokers, |_| true)
 }
 
 fn partition_name(topic: &str, partition: i32) -> String {
@@ -141,9 +109,7 @@ fn client_config(connection: &Connection, client_id: &str) -> ClientConfig {
     // coordinator", which a young cluster does (confluentinc/librdkafka#5040, not fixed in 2.12).
     config.set("group.id", client_id);
     config.set("enable.auto.commit", "false");
-    // Leaders and coordinators are remembered for this long. A remembered coordinator that has moved while its old
-    // broker stays up is asked for ever (only an unused memory expires), and a remembered topic never shows the
-    // partitions it was given since: so it is short enough to be forgotten between two polls.
+    // A remembered topic never shows the partitions it was given since: forget it between two polls.
     config.set("metadata.max.age.ms", "2500");
     // A cluster that comes back is noticed by the next poll, and one that swallows packets is soon an error.
     config.set("reconnect.backoff.max.ms", "2000");
@@ -155,15 +121,6 @@ fn client_config(connection: &Connection, client_id: &str) -> ClientConfig {
     // The lines come as events and go to our own log.
     config.set("log.queue", "true");
     config
-}
-
-/// librdkafka's lines in our log. Its errors are warnings here: what they mean for us is the failed call's to say.
-fn log(level: i32, facility: &str, text: &str) {
-    match level {
-        ..=4 => tracing::warn!(facility, "{text}"),
-        5 | 6 => tracing::info!(facility, "{text}"),
-        _ => tracing::debug!(facility, "{text}"),
-    }
 }
 
 impl std::fmt::Debug for Admin {

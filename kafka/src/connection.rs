@@ -199,3 +199,88 @@ impl fmt::Debug for Sasl {
         f.debug_struct("Sasl").field("mechanism", &self.mechanism).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+
+    fn full() -> Connection {
+        let client = ClientCertificate { certificate_pem: PEM.into(), key_pem: KEY.into() };
+        let sasl = Sasl { mechanism: SaslMechanism::ScramSha512, username: "u5er".into(), password: "pa55".into() };
+        Connection {
+            bootstrap_servers: "kafka:9093".into(),
+            tls: Some(Tls { ca_pem: Some(PEM.into()), client: Some(client) }),
+            sasl: Some(sasl),
+        }
+    }
+
+    #[test]
+    fn every_setting_reaches_the_client() {
+        let config = full().client_config();
+        for (key, value) in [
+            ("bootstrap.servers", "kafka:9093"),
+            ("security.protocol", "SASL_SSL"),
+            ("ssl.ca.pem", PEM),
+            ("ssl.certificate.pem", PEM),
+            ("ssl.key.pem", KEY),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.username", "u5er"),
+            ("sasl.password", "pa55"),
+        ] {
+            assert_eq!(config.get(key), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn encryption_and_login_choose_the_protocol_independently() {
+        let plain = Connection::plaintext("kafka:9092");
+        assert_eq!(plain.security_protocol(), "PLAINTEXT");
+        assert_eq!(Connection { tls: full().tls, ..plain.clone() }.security_protocol(), "SSL");
+        assert_eq!(Connection { sasl: full().sasl, ..plain }.security_protocol(), "SASL_PLAINTEXT");
+    }
+
+    #[test]
+    fn neither_debug_nor_display_shows_a_secret() {
+        let shown = format!("{:?} {}", full(), full());
+        for secret in ["pa55", "u5er", "PRIVATE KEY", KEY] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(full().to_string().starts_with("kafka:9093 (SASL_SSL, SCRAM-SHA-512)"));
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_with_their_name() {
+        type Spoil = fn(&mut Connection);
+        let cases: [(&str, Spoil); 8] = [
+            ("host:port", |it| it.bootstrap_servers = String::new()),
+            ("kafka", |it| it.bootstrap_servers = "kafka".into()),
+            ("kafka:0", |it| it.bootstrap_servers = "a:1,kafka:0".into()),
+            ("authority", |it| it.tls = Some(Tls { ca_pem: Some("no pem".into()), client: None })),
+            ("client key", |it| {
+                it.tls.iter_mut().flat_map(|tls| &mut tls.client).for_each(|it| it.key_pem = PEM.into())
+            }),
+            ("username", |it| it.sasl.iter_mut().for_each(|sasl| sasl.username.clear())),
+            ("password", |it| it.sasl.iter_mut().for_each(|sasl| sasl.password.push('\0'))),
+            ("line break", |it| it.sasl.iter_mut().for_each(|sasl| sasl.password.push('\n'))),
+        ];
+        assert_eq!(full().check(), Ok(()));
+        for (named, spoil) in cases {
+            let mut connection = full();
+            spoil(&mut connection);
+            let error = connection.check().expect_err(named);
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().contains(named) && !error.to_string().contains("pa55"), "{error}");
+        }
+    }
+
+    #[test]
+    fn several_servers_and_ipv6_addresses_are_fine() {
+        for servers in ["a:9092,b:9092", "a:9092, b:9092", "[::1]:9092"] {
+            assert_eq!(Connection::plaintext(servers).check(), Ok(()), "{servers}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ pub enum ErrorKind {
     Unreachable,
     /// The broker refused the login.
     Authentication,
-    /// The TLS handshake failed: unknown authority, expired or missing certificate, or a listener that does not speak TLS.
+    /// The TLS handshake failed: unknown authority, wrong host name, expired or missing certificate.
     Tls,
     /// Logged in, but not allowed to do this.
     Authorization,
@@ -53,7 +53,9 @@ impl std::fmt::Display for ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// See [`ErrorKind::Unreachable`].
-    #[error("no Kafka broker can be reached ({detail}): check the bootstrap servers and that something listens there")]
+    #[error(
+        "no Kafka broker can be reached ({detail}): check the bootstrap servers, that something listens there, and whether that listener wants TLS or a login"
+    )]
     Unreachable {
         /// The last connection error.
         detail: String,

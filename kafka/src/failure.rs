@@ -15,14 +15,14 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// No answer came in time, not even librdkafka's own.
+    /// No answer came in time.
     pub(crate) fn timed_out() -> Self {
         Self { code: Code::RD_KAFKA_RESP_ERR__TIMED_OUT as i32, text: String::from("no answer in time") }
     }
 
     /// The broker that should have answered for this part of the question did not.
     pub(crate) fn unanswered() -> Self {
-        Self { code: Code::RD_KAFKA_RESP_ERR__TRANSPORT as i32, text: String::from("its leader gave no answer") }
+        Self { code: Code::RD_KAFKA_RESP_ERR__TRANSPORT as i32, text: String::from("its broker gave no answer") }
     }
 
     /// Whether a broker said this, so that one was certainly reached.
@@ -133,4 +133,56 @@ const fn is_on_the_move(code: Code) -> bool {
             | Code::RD_KAFKA_RESP_ERR__NOENT
             | Code::RD_KAFKA_RESP_ERR__DESTROY
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    const QUIET: Circumstances =
+        Circumstances { trouble: None, met_a_broker: true, last_failure_log: None, timeout: Duration::from_secs(3) };
+
+    fn kind(circumstances: &Circumstances, code: i32) -> ErrorKind {
+        circumstances.error("group g", Failure { code, text: "words".into() }).kind()
+    }
+
+    #[test]
+    fn what_a_broker_refuses_has_its_own_kind_whatever_the_circumstances() {
+        let trouble = Some(Error::Unreachable { detail: "elsewhere".into() });
+        for circumstances in [QUIET, Circumstances { trouble, met_a_broker: false, ..QUIET }] {
+            for (code, expected) in [
+                (Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, ErrorKind::UnknownTopic),
+                (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::Authorization),
+                (Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, ErrorKind::Authorization),
+                (Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, ErrorKind::Authentication),
+                (Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, ErrorKind::Transient),
+                (Code::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT, ErrorKind::Transient),
+                (Code::RD_KAFKA_RESP_ERR__INVALID_ARG, ErrorKind::Invalid),
+                (Code::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION, ErrorKind::Other),
+            ] {
+                assert_eq!(kind(&circumstances, code as i32), expected, "{code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_without_an_answer_is_what_the_client_is_in_trouble_with() {
+        let timed_out = Code::RD_KAFKA_RESP_ERR__TIMED_OUT as i32;
+        let lost = Code::RD_KAFKA_RESP_ERR__TRANSPORT as i32;
+        let login = Some(Error::Authentication { detail: "refused".into() });
+        let refused = Circumstances { trouble: login, ..QUIET };
+        let lonely = Circumstances { met_a_broker: false, ..QUIET };
+        assert_eq!(kind(&refused, timed_out), ErrorKind::Authentication);
+        assert_eq!(kind(&refused, lost), ErrorKind::Authentication);
+        assert_eq!(kind(&lonely, timed_out), ErrorKind::Unreachable);
+        assert_eq!(kind(&QUIET, timed_out), ErrorKind::Timeout);
+        assert_eq!(kind(&QUIET, lost), ErrorKind::Transient);
+    }
+
+    #[test]
+    fn a_code_of_a_later_kafka_keeps_its_words() {
+        let error = QUIET.error("group g", Failure { code: 32_000, text: "something new".into() });
+        assert_eq!(error, Error::Other { what: "group g".into(), detail: "something new".into() });
+    }
 }

@@ -4,46 +4,35 @@
 //! librdkafka never tells a call that the login failed or that nothing listens. The call just times out; the reason
 //! comes separately, as an event about the client.
 
-use std::time::{Duration, Instant};
-
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use crate::Error;
 
-/// An event that repeats unchanged is suppressed for 30 s; one that was not repeated for twice that is history.
-const REPEATED_WITHIN: Duration = Duration::from_secs(60);
-
 /// The memory of one client's connection errors.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    login: Option<Trouble>,
-    tls: Option<Trouble>,
-    connection: Option<Trouble>,
+    login: Option<String>,
+    tls: Option<String>,
+    connection: Option<String>,
     last_failure_log: Option<String>,
-}
-
-#[derive(Debug)]
-struct Trouble {
-    text: String,
-    at: Instant,
 }
 
 impl Health {
     /// Takes in an error event.
-    pub(crate) fn note_error(&mut self, code: i32, text: String, at: Instant) {
-        let slot = match Code::try_from(code) {
-            Ok(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION) => &mut self.login,
-            Ok(Code::RD_KAFKA_RESP_ERR__SSL) => &mut self.tls,
-            Ok(Code::RD_KAFKA_RESP_ERR__TRANSPORT | Code::RD_KAFKA_RESP_ERR__RESOLVE) => &mut self.connection,
+    pub(crate) fn note_error(&mut self, code: i32, text: String) {
+        match Code::try_from(code) {
+            Ok(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION) => self.login = Some(text),
+            Ok(Code::RD_KAFKA_RESP_ERR__SSL) => self.tls = Some(text),
+            // TLS 1.3 refuses our certificate after its handshake, where librdkafka expects broken connections only.
+            Ok(Code::RD_KAFKA_RESP_ERR__TRANSPORT) if text.contains("SSL alert") => self.tls = Some(text),
+            Ok(Code::RD_KAFKA_RESP_ERR__TRANSPORT | Code::RD_KAFKA_RESP_ERR__RESOLVE) => self.connection = Some(text),
             // It only says that there is trouble; what trouble, the log line before it says best.
             Ok(Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) => {
                 let text = self.last_failure_log.clone().unwrap_or(text);
-                self.connection.get_or_insert(Trouble { text, at }).at = at;
-                return;
+                self.connection.get_or_insert(text);
             }
-            _ => return,
-        };
-        *slot = Some(Trouble { text, at });
+            _ => {}
+        }
     }
 
     /// Takes in a log line. A broker that hangs up on us is only logged, never an error event.
@@ -58,27 +47,86 @@ impl Health {
         *self = Self::default();
     }
 
-    /// The trouble there is now, as the error of a call that got no answer.
-    ///
-    /// With several brokers in trouble the one a person can act on wins, as long as it keeps coming back.
-    pub(crate) fn trouble(&self, now: Instant) -> Option<Error> {
-        let fresh = |trouble: &&Trouble| now.saturating_duration_since(trouble.at) < REPEATED_WITHIN;
-        let (login, tls) = (self.login.as_ref(), self.tls.as_ref());
-        if let Some(login) = login.filter(fresh) {
-            return Some(Error::Authentication { detail: login.text.clone() });
+    /// The trouble there is now, as the error of a call that got no answer. With several brokers in trouble the one
+    /// that a person can act on wins.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        if let Some(detail) = self.login.clone() {
+            return Some(Error::Authentication { detail });
         }
-        if let Some(tls) = tls.filter(fresh) {
-            return Some(Error::Tls { detail: tls.text.clone() });
+        if let Some(detail) = self.tls.clone() {
+            return Some(Error::Tls { detail });
         }
-        if let Some(connection) = &self.connection {
-            return Some(Error::Unreachable { detail: connection.text.clone() });
-        }
-        let login = login.map(|it| Error::Authentication { detail: it.text.clone() });
-        login.or_else(|| tls.map(|it| Error::Tls { detail: it.text.clone() }))
+        self.connection.clone().map(|detail| Error::Unreachable { detail })
     }
 
     /// The last line about a failed connection, for calls that time out while no error is known.
     pub(crate) fn last_failure_log(&self) -> Option<&str> {
         self.last_failure_log.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn noted(codes: &[Code]) -> Health {
+        let mut health = Health::default();
+        for code in codes {
+            health.note_error(*code as i32, format!("{code:?}"));
+        }
+        health
+    }
+
+    fn kind(health: &Health) -> Option<ErrorKind> {
+        health.trouble().map(|error| error.kind())
+    }
+
+    #[test]
+    fn a_refused_login_outweighs_connection_errors_before_and_after_it() {
+        let codes = [
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT,
+            Code::RD_KAFKA_RESP_ERR__AUTHENTICATION,
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT,
+            Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+        ];
+        assert_eq!(kind(&noted(&codes)), Some(ErrorKind::Authentication));
+    }
+
+    #[test]
+    fn a_failed_handshake_outweighs_connection_errors() {
+        let codes = [Code::RD_KAFKA_RESP_ERR__SSL, Code::RD_KAFKA_RESP_ERR__TRANSPORT];
+        assert_eq!(kind(&noted(&codes)), Some(ErrorKind::Tls));
+    }
+
+    #[test]
+    fn an_alert_after_the_handshake_is_a_tls_error() {
+        let mut health = Health::default();
+        let text = "Receive failed: SSL routines::tlsv13 alert certificate required: SSL alert number 116";
+        health.note_error(Code::RD_KAFKA_RESP_ERR__TRANSPORT as i32, text.into());
+        assert_eq!(kind(&health), Some(ErrorKind::Tls));
+    }
+
+    #[test]
+    fn an_answer_ends_every_trouble() {
+        let mut health = noted(&[Code::RD_KAFKA_RESP_ERR__AUTHENTICATION, Code::RD_KAFKA_RESP_ERR__RESOLVE]);
+        health.note_answer();
+        assert_eq!(kind(&health), None);
+    }
+
+    #[test]
+    fn all_brokers_down_is_explained_by_the_line_logged_before_it() {
+        let mut health = Health::default();
+        health.note_log("REQTMOUT", "slow");
+        health.note_log("FAIL", "connection closed by peer");
+        health.note_error(Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32, "1/1 brokers are down".into());
+        assert_eq!(health.trouble(), Some(Error::Unreachable { detail: "connection closed by peer".into() }));
+    }
+
+    #[test]
+    fn what_a_broker_says_and_what_nobody_listed_is_no_connection_trouble() {
+        let mut health = noted(&[Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED]);
+        health.note_error(-32_000, "from the future".into());
+        assert_eq!(kind(&health), None);
     }
 }

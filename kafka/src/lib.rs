@@ -16,12 +16,13 @@ mod health;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
 pub mod reserved_keys;
+mod session;
 mod topic_id;
 pub mod usage;
 
 pub use admin::{
-    Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, PartitionDescription,
-    TopicDescription, TopicPartition,
+    Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, Named,
+    PartitionDescription, TopicDescription, TopicPartition,
 };
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};

@@ -154,3 +154,55 @@ fn is_match(reserved: &str, key: &str) -> bool {
         None => key == reserved,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_exactness_depends_on_are_refused_under_every_name() {
+        for key in [
+            "enable.auto.commit",
+            "auto.commit.enable",
+            "isolation.level",
+            "acks",
+            "request.required.acks",
+            "transactional.id",
+            "enable.idempotence",
+        ] {
+            assert_eq!(refusal(key), Some(Reason::Exactness), "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_that_carry_secrets_are_refused_by_their_beginning() {
+        for key in ["sasl.password", "sasl.oauthbearer.client.secret", "ssl.key.pem", "ssl_key", "ssl.key.password"] {
+            assert_eq!(refusal(key), Some(Reason::Security), "{key}");
+        }
+    }
+
+    #[test]
+    fn spelling_gets_nobody_past_a_refusal() {
+        for key in ["ENABLE_AUTO_COMMIT", "Enable.Auto.Commit", " enable.auto.commit ", "enable_auto.commit"] {
+            assert_eq!(refusal(key), Some(Reason::Exactness), "{key}");
+        }
+    }
+
+    #[test]
+    fn tuning_keys_pass_and_unknown_or_wrong_ones_are_named() {
+        assert_eq!(check("fetch.min.bytes", "1024"), Ok(()));
+        assert_eq!(check("debug", "cgrp"), Ok(()));
+        for (key, value) in [("no.such.key", "1"), ("fetch.min.bytes", "many"), ("group.id", "g")] {
+            let message = check(key, value).expect_err("it is refused").to_string();
+            assert!(message.contains(key), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_reserved_key_is_one_that_librdkafka_knows() {
+        for (key, reason) in RESERVED.iter().filter(|(key, reason)| !key.ends_with('*') && *reason != Reason::Code) {
+            let refused = ClientConfig::new().set(*key, "?").create_native_config().err().map(|it| it.to_string());
+            assert!(!refused.unwrap_or_default().contains("No such configuration"), "{key}: {reason}");
+        }
+    }
+}

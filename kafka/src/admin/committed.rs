@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Admin, TopicPartition, is_answered, partition_name};
+use super::{Admin, Named, TopicPartition, partition_name};
 use crate::Error;
-use crate::failure::{Circumstances, Failure};
-use crate::native::{Answer, RawPartition};
-
-/// Each group costs a coordinator look-up and a fetch; this many are on their way at once.
-const IN_FLIGHT: usize = 64;
+use crate::failure::Circumstances;
+use crate::native::{Answer, Limits, Queue, RawPartition};
 
 /// What a group has committed for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +43,8 @@ impl Admin {
         if partitions.is_some_and(<[_]>::is_empty) {
             return Ok(Vec::new());
         }
-        let answer = self.ask_once(
-            timeout,
-            |queue, limits| queue.ask_committed(group, partitions, require_stable, limits),
-            Answer::committed,
-        )?;
-        let circumstances = self.circumstances(is_answered(&answer), timeout);
+        let send = |queue: &Queue<'_>, limits| queue.ask_committed(group, partitions, require_stable, limits);
+        let (answer, circumstances) = self.ask_once(timeout, send, Answer::committed)?;
         let found = answer.map_err(|failure| circumstances.error(&format!("group {group}"), failure))?;
         Ok(match partitions {
             Some(asked) => in_order(found, asked, &circumstances),
@@ -66,21 +59,19 @@ impl Admin {
         groups: &[&str],
         require_stable: bool,
         timeout: Duration,
-    ) -> Vec<(String, Result<Vec<CommittedOffset>, Error>)> {
-        let send = |queue: &crate::native::Queue<'_>, limits: crate::native::Limits| match groups.get(limits.ticket) {
+    ) -> Vec<Named<Vec<CommittedOffset>>> {
+        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.ticket) {
             Some(group) => queue.ask_committed(group, None, require_stable, limits),
             None => Ok(()),
         };
-        let named = |(group, answer): (&&str, _)| (String::from(*group), answer);
-        match self.ask(groups.len(), IN_FLIGHT, timeout, send, Answer::committed) {
+        match self.ask(groups.len(), timeout, send, Answer::committed) {
             Err(error) => groups.iter().map(|group| (String::from(*group), Err(error.clone()))).collect(),
-            Ok(answers) => {
-                let circumstances = self.circumstances(answers.iter().any(is_answered), timeout);
-                let read = |(group, answer): (String, Result<Vec<RawPartition>, Failure>)| {
+            Ok((answers, circumstances)) => {
+                let named = |(group, answer): (&&str, Result<Vec<RawPartition>, _>)| {
                     let answer = answer.map_err(|failure| circumstances.error(&format!("group {group}"), failure));
-                    (group, answer.map(|found| sorted(found, &circumstances)))
+                    (String::from(*group), answer.map(|found| sorted(found, &circumstances)))
                 };
-                groups.iter().zip(answers).map(named).map(read).collect()
+                groups.iter().zip(answers).map(named).collect()
             }
         }
     }

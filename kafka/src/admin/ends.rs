@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::{Admin, TopicPartition, is_answered, partition_name};
+use super::{Admin, TopicPartition, partition_name};
 use crate::Error;
-use crate::failure::{Circumstances, Failure};
-use crate::native::{Answer, RawPartition};
+use crate::failure::Circumstances;
+use crate::native::{Answer, Queue, RawPartition};
 
 /// Which end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,9 +56,8 @@ impl Admin {
             return Ok(Vec::new());
         }
         let deadline = Instant::now() + timeout;
-        let send = |queue: &crate::native::Queue<'_>, limits| queue.ask_offsets(partitions, at, isolation, limits);
-        let answer = self.ask_once(timeout, send, Answer::offsets)?;
-        let circumstances = self.circumstances(is_answered(&answer), timeout);
+        let send = |queue: &Queue<'_>, limits| queue.ask_offsets(partitions, at, isolation, limits);
+        let (answer, circumstances) = self.ask_once(timeout, send, Answer::offsets)?;
         match answer {
             Ok(found) => Ok(in_order(found, partitions, &circumstances)),
             Err(failure) if failure.is(Code::RD_KAFKA_RESP_ERR__NOENT) => {
@@ -96,8 +95,6 @@ fn in_order(found: Vec<RawPartition>, asked: &[TopicPartition], circumstances: &
         let what = partition_name(&raw.topic, raw.partition);
         let offset = match raw.failure {
             Some(failure) => Err(circumstances.error(&what, failure)),
-            // A leader that did not answer leaves the placeholder behind, and no error.
-            None if raw.offset < 0 => Err(circumstances.error(&what, Failure::unanswered())),
             None => Ok(raw.offset),
         };
         ListedOffset { topic: raw.topic, partition: raw.partition, offset }

@@ -1,13 +1,11 @@
 //! Consumer groups: who is a member and which partitions each one has.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Admin, TopicPartition, is_answered};
+use super::{Admin, Named, TopicPartition};
 use crate::Error;
-use crate::failure::Failure;
-use crate::native::{Answer, RawGroup};
+use crate::native::{Answer, Limits, Queue, RawGroup};
 
 /// A group as its coordinator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,29 +83,21 @@ pub struct Member {
 }
 
 impl Admin {
-    /// Describes consumer groups, in the order asked for. A group that does not exist is `Dead` without members.
+    /// Describes consumer groups, in the order asked for; the calls are pipelined, and `timeout` is for all together. A group that does not exist is `Dead` without members.
     ///
     /// # Errors
-    /// The outer error is that of the whole call; a group that may not be read has its own.
-    pub fn describe_groups(
-        &self,
-        groups: &[&str],
-        timeout: Duration,
-    ) -> Result<Vec<(String, Result<GroupDescription, Error>)>, Error> {
-        if groups.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answer = self.ask_once(timeout, |queue, limits| queue.ask_groups(groups, limits), Answer::groups)?;
-        let answered = answer.as_ref().is_ok_and(|groups| groups.iter().any(|(_, group)| is_answered(group)));
-        let circumstances = self.circumstances(answered || is_answered(&answer), timeout);
-        let mut found: HashMap<_, _> =
-            answer.map_err(|failure| circumstances.error("consumer groups", failure))?.into_iter().collect();
-        let describe = |group: &&str| {
-            let raw = found.remove(*group).unwrap_or_else(|| Err(Failure::unanswered()));
-            let described = raw.map(GroupDescription::from);
-            (String::from(*group), described.map_err(|failure| circumstances.error(&format!("group {group}"), failure)))
+    /// Each group has its own; the outer one is [`Invalid`](crate::ErrorKind::Invalid) arguments.
+    pub fn describe_groups(&self, groups: &[&str], timeout: Duration) -> Result<Vec<Named<GroupDescription>>, Error> {
+        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.ticket) {
+            Some(group) => queue.ask_group(group, limits),
+            None => Ok(()),
         };
-        Ok(groups.iter().map(describe).collect())
+        let (answers, circumstances) = self.ask(groups.len(), timeout, send, Answer::group)?;
+        let named = |(group, answer): (&&str, Result<RawGroup, _>)| {
+            let answer = answer.map_err(|failure| circumstances.error(&format!("group {group}"), failure));
+            (String::from(*group), answer.map(GroupDescription::from))
+        };
+        Ok(groups.iter().zip(answers).map(named).collect())
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Admin, is_answered};
+use super::{Admin, Named};
 use crate::failure::Failure;
-use crate::native::{Answer, RawTopic};
+use crate::native::{Answer, Queue, RawTopic};
 use crate::{Error, TopicId};
 
 /// A topic as the brokers know it now.
@@ -32,16 +32,12 @@ impl Admin {
     /// # Errors
     /// The outer error is that of the whole call; each topic has its own, above all
     /// [`UnknownTopic`](crate::ErrorKind::UnknownTopic).
-    pub fn describe_topics(
-        &self,
-        topics: &[&str],
-        timeout: Duration,
-    ) -> Result<Vec<(String, Result<TopicDescription, Error>)>, Error> {
+    pub fn describe_topics(&self, topics: &[&str], timeout: Duration) -> Result<Vec<Named<TopicDescription>>, Error> {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self.ask_once(timeout, |queue, limits| queue.ask_topics(topics, limits), Answer::topics)?;
-        let circumstances = self.circumstances(is_answered(&answer), timeout);
+        let send = |queue: &Queue<'_>, limits| queue.ask_topics(topics, limits);
+        let (answer, circumstances) = self.ask_once(timeout, send, Answer::topics)?;
         let mut found: HashMap<_, _> =
             answer.map_err(|failure| circumstances.error("topics", failure))?.into_iter().collect();
         let describe = |topic: &&str| {

@@ -93,24 +93,34 @@ impl Answer {
         Ok(partitions)
     }
 
-    /// Where logs begin or end.
+    /// Where logs begin or end. Succeeds when at least one leader answered.
     pub(crate) fn offsets(&self) -> Result<Vec<RawPartition>, Failure> {
         self.succeeded()?;
         // SAFETY: as in `committed`.
-        unsafe {
+        let mut partitions: Vec<_> = unsafe {
             let result = sys::rd_kafka_event_ListOffsets_result(self.event.as_ptr());
             let infos = elements(result, sys::rd_kafka_ListOffsets_result_infos);
-            Ok(infos.map(|info| read_partition(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info))).collect())
+            infos.map(|info| read_partition(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info))).collect()
+        };
+        // A leader that did not answer leaves a negative placeholder and no failure.
+        let unanswered = |it: &RawPartition| it.failure.is_none() && it.offset < 0;
+        if partitions.iter().all(unanswered) {
+            return Err(Failure::unanswered());
         }
+        for partition in partitions.iter_mut().filter(|it| unanswered(it)) {
+            partition.failure = Some(Failure::unanswered());
+        }
+        Ok(partitions)
     }
 
-    /// The groups asked for, by name.
-    pub(crate) fn groups(&self) -> Result<Vec<Named<RawGroup>>, Failure> {
+    /// The group asked for.
+    pub(crate) fn group(&self) -> Result<RawGroup, Failure> {
         self.succeeded()?;
         // SAFETY: as in `committed`.
         unsafe {
             let result = sys::rd_kafka_event_DescribeConsumerGroups_result(self.event.as_ptr());
-            Ok(elements(result, sys::rd_kafka_DescribeConsumerGroups_result_groups).map(|it| read_group(it)).collect())
+            let mut groups = elements(result, sys::rd_kafka_DescribeConsumerGroups_result_groups);
+            groups.next().map_or_else(|| Err(Failure::unanswered()), |group| read_group(group))
         }
     }
 
@@ -181,23 +191,21 @@ unsafe fn read_partition(partition: *const sys::rd_kafka_topic_partition_t) -> R
 
 /// # Safety
 /// `group` is a live description.
-unsafe fn read_group(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> Named<RawGroup> {
+unsafe fn read_group(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> Result<RawGroup, Failure> {
     // SAFETY: everything read belongs to the live description and is copied.
     unsafe {
-        let name = owned_text(sys::rd_kafka_ConsumerGroupDescription_group_id(group));
         if let Some(failure) = failure_of(sys::rd_kafka_ConsumerGroupDescription_error(group)) {
-            return (name, Err(failure));
+            return Err(failure);
         }
         let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
-        let description = RawGroup {
+        Ok(RawGroup {
             state: super::rd_kafka_ConsumerGroupDescription_state(group),
             assignor: owned_text(sys::rd_kafka_ConsumerGroupDescription_partition_assignor(group)),
             members: members
                 .map(|index| read_member(sys::rd_kafka_ConsumerGroupDescription_member(group, index)))
                 .collect(),
             coordinator: node_id(sys::rd_kafka_ConsumerGroupDescription_coordinator(group)),
-        };
-        (name, Ok(description))
+        })
     }
 }
 

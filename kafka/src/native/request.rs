@@ -10,6 +10,11 @@ use super::{Answer, Client, Owned};
 use crate::Error;
 use crate::admin::{At, Isolation, TopicPartition};
 
+/// The time given to requests that go to a group's coordinator: the most there is. A request whose time ends while its
+/// coordinator is away is freed, yet sent when the coordinator returns, and that aborts the process
+/// (confluentinc/librdkafka#4605, open). So whoever asks minds the time, and gives the client up when it is over.
+const COORDINATED: Duration = Duration::from_secs(3600);
+
 /// What every request carries besides its question.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
@@ -52,6 +57,7 @@ impl<'client> Queue<'client> {
         require_stable: bool,
         limits: Limits,
     ) -> Result<(), Error> {
+        let limits = Limits { timeout: COORDINATED, ..limits };
         let options = self.options(Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limits)?;
         // SAFETY: live options of the operation this switch belongs to.
         let refusal = unsafe {
@@ -109,17 +115,18 @@ impl<'client> Queue<'client> {
         Ok(())
     }
 
-    /// Asks for the state and the members of groups.
-    pub(crate) fn ask_groups(&self, groups: &[&str], limits: Limits) -> Result<(), Error> {
+    /// Asks for the state and the members of one group: answers for several come only when the last one is there.
+    pub(crate) fn ask_group(&self, group: &str, limits: Limits) -> Result<(), Error> {
+        let limits = Limits { timeout: COORDINATED, ..limits };
         let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, limits)?;
-        let names = groups.iter().map(|group| c_text(group)).collect::<Result<Vec<_>, _>>()?;
-        let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-        // SAFETY: all objects are live during the call, and librdkafka copies the names.
+        let group = c_text(group)?;
+        let mut groups = [group.as_ptr()];
+        // SAFETY: all objects are live, the array has the stated length, and librdkafka copies the names.
         unsafe {
             sys::rd_kafka_DescribeConsumerGroups(
                 self.client.as_ptr(),
-                pointers.as_mut_ptr(),
-                pointers.len(),
+                groups.as_mut_ptr(),
+                groups.len(),
                 options.as_ptr(),
                 self.native.as_ptr(),
             );
