@@ -1,5 +1,6 @@
 //! What the lag poller promises, on a real broker. `make integration` starts one and runs this.
 
+#[cfg(test)]
 mod support;
 
 use std::time::{Duration, Instant};

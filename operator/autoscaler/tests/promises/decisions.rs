@@ -1,14 +1,12 @@
 //! What a decision respects: limits, holds, partial knowledge, changes in progress; and how it explains itself.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::world::{Settings, World};
 use balancefleet_autoscaler::{
     BlockedBy, Committed, Current, Hold, LagReading, Limit, Member, Memory, Observation, PartitionReading, Policy,
     Reason, StartFrom, Usage, decide,
 };
-use common::{Settings, World};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -1,12 +1,10 @@
 //! Consumers that do not report how busy they are: what is learned from lag and saturation alone, and what is refused
 //! while nothing is known.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::world::{Settings, World};
 use balancefleet_autoscaler::{BlockedBy, CapacitySource, Policy, Reason};
-use common::{Settings, World};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

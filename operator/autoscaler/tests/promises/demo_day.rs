@@ -1,11 +1,9 @@
 //! The labs' table as a day of traffic: one worker at 100 transactions per second, three at 300, six at 600, and back.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::world::{Settings, World};
 use balancefleet_autoscaler::{CapacitySource, Policy, Reason};
-use common::{Settings, World};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -1,7 +1,6 @@
 //! A small deterministic world for scenario tests: partitions that fill, workers that process at a fixed speed and
 //! commit now and then, a Deployment that follows the decision, and the poll loop with its confirmation polls. Time is a
 //! number; nothing sleeps.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,20 +10,20 @@ use balancefleet_autoscaler::{
     PartitionReading, Policy, StartFrom, Usage, decide,
 };
 
-pub const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Numbers without a library, the same on every machine.
 #[derive(Debug, Clone)]
-pub struct Random(pub u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A Poisson number of events; `mean` is small here.
-    pub fn poisson(&mut self, mean: f64) -> i64 {
+    pub(crate) fn poisson(&mut self, mean: f64) -> i64 {
         let (mut events, mut product, limit) = (0, self.unit(), (-mean).exp());
         while product > limit {
             events += 1;
@@ -39,12 +38,12 @@ struct Log {
     end: i64,
     position: i64,
     committed: Option<i64>,
-    usage: Usage0,
-    reported: Usage0,
+    usage: Reported,
+    reported: Reported,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Usage0 {
+struct Reported {
     records: u64,
     busy_micros: u64,
 }
@@ -59,17 +58,17 @@ struct Worker {
 
 /// The knobs of a world.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    pub partitions: usize,
+pub(crate) struct Settings {
+    pub(crate) partitions: usize,
     /// Records per second of one worker.
-    pub speed: f64,
-    pub start: Duration,
-    pub rebalance: Duration,
-    pub commit_every: Duration,
+    pub(crate) speed: f64,
+    pub(crate) start: Duration,
+    pub(crate) rebalance: Duration,
+    pub(crate) commit_every: Duration,
     /// Workers that say how busy they were.
-    pub reports_usage: bool,
-    pub weights: Vec<f64>,
-    pub seed: u64,
+    pub(crate) reports_usage: bool,
+    pub(crate) weights: Vec<f64>,
+    pub(crate) seed: u64,
 }
 
 impl Default for Settings {
@@ -90,22 +89,22 @@ impl Default for Settings {
 
 /// A change of the number of workers.
 #[derive(Debug, Clone)]
-pub struct Change {
-    pub at: Duration,
-    pub to: i32,
-    pub explanation: String,
+pub(crate) struct Change {
+    pub(crate) at: Duration,
+    pub(crate) to: i32,
+    pub(crate) explanation: String,
 }
 
-pub struct World {
-    pub settings: Settings,
-    pub policy: Policy,
-    pub memory: Memory,
-    pub now: Duration,
-    pub current: Current,
-    pub changes: Vec<Change>,
-    pub last: Option<Decision>,
-    pub unreadable: bool,
-    pub dry_run: bool,
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) policy: Policy,
+    pub(crate) memory: Memory,
+    pub(crate) now: Duration,
+    pub(crate) current: Current,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) last: Option<Decision>,
+    pub(crate) unreadable: bool,
+    pub(crate) dry_run: bool,
     logs: Vec<Log>,
     workers: Vec<Worker>,
     members: Vec<String>,
@@ -119,7 +118,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(settings: Settings, policy: Policy) -> Self {
+    pub(crate) fn new(settings: Settings, policy: Policy) -> Self {
         let mut world = Self {
             policy,
             memory: Memory::default(),
@@ -147,7 +146,7 @@ impl World {
     }
 
     /// Lets `rate` records per second arrive for a time.
-    pub fn run(&mut self, rate: f64, time: Duration) {
+    pub(crate) fn run(&mut self, rate: f64, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.now += TICK;
@@ -163,16 +162,16 @@ impl World {
         }
     }
 
-    pub fn lag(&self) -> i64 {
+    pub(crate) fn lag(&self) -> i64 {
         self.logs.iter().map(|log| log.end - log.committed.unwrap_or(0)).sum()
     }
 
-    pub fn desired(&self) -> i32 {
+    pub(crate) fn desired(&self) -> i32 {
         self.current.desired
     }
 
     /// How long after `since` the number of workers first changed.
-    pub fn first_change_after(&self, since: Duration) -> Option<(Duration, i32)> {
+    pub(crate) fn first_change_after(&self, since: Duration) -> Option<(Duration, i32)> {
         self.changes.iter().find(|change| change.at > since).map(|change| (change.at - since, change.to))
     }
 
@@ -183,46 +182,50 @@ impl World {
         }
     }
 
+    /// Lets the group rebalance when its members changed: cooperatively, what moves stands still for a while.
     fn join_and_leave(&mut self) {
-        let present: Vec<String> =
-            self.workers.iter().filter(|worker| worker.ready_at <= self.now).map(|worker| worker.id.clone()).collect();
+        let live = |worker: &&Worker| worker.ready_at <= self.now;
+        let present: Vec<String> = self.workers.iter().filter(live).map(|worker| worker.id.clone()).collect();
         if present == self.members {
             return;
         }
         self.commit();
         self.members = present;
         self.unstable_until = self.now + self.settings.rebalance;
-        let mut owned: Vec<(usize, Vec<i32>)> = (0..self.workers.len())
-            .filter(|worker| self.workers[*worker].ready_at <= self.now)
-            .map(|worker| (worker, self.workers[worker].partitions.clone()))
-            .collect();
-        let free: Vec<i32> = (0..self.settings.partitions as i32)
-            .filter(|partition| !owned.iter().any(|(_, partitions)| partitions.contains(partition)))
-            .collect();
-        let mut moved = free.clone();
-        for partition in free {
-            owned.iter_mut().min_by_key(|(_, partitions)| partitions.len()).unwrap().1.push(partition);
+        for partition in self.assign() {
+            self.stopped_until.insert(partition, self.unstable_until);
+            let log = &mut self.logs[partition as usize];
+            log.position = log.committed.unwrap_or(0);
+            log.usage = Reported::default();
         }
+    }
+
+    /// Deals the partitions out evenly over the live workers, moving as few as possible; returns those that moved.
+    fn assign(&mut self) -> Vec<i32> {
+        let live = (0..self.workers.len()).filter(|worker| self.workers[*worker].ready_at <= self.now);
+        let mut owned: Vec<(usize, Vec<i32>)> =
+            live.map(|worker| (worker, self.workers[worker].partitions.clone())).collect();
+        let is_free = |partition: &i32| !owned.iter().any(|(_, partitions)| partitions.contains(partition));
+        let mut moved: Vec<i32> = (0..self.settings.partitions as i32).filter(is_free).collect();
+        let mut free = moved.clone();
         loop {
             owned.sort_by_key(|(worker, partitions)| (partitions.len(), *worker));
             let last = owned.len() - 1;
-            if owned[last].1.len() <= owned[0].1.len() + 1 {
+            if let Some(partition) = free.pop() {
+                owned[0].1.push(partition);
+            } else if owned[last].1.len() > owned[0].1.len() + 1 {
+                let partition = owned[last].1.remove(0);
+                owned[0].1.push(partition);
+                moved.push(partition);
+            } else {
                 break;
             }
-            let partition = owned[last].1.remove(0);
-            owned[0].1.push(partition);
-            moved.push(partition);
         }
         for (worker, mut partitions) in owned {
             partitions.sort_unstable();
             self.workers[worker].partitions = partitions;
         }
-        for partition in moved {
-            self.stopped_until.insert(partition, self.unstable_until);
-            let log = &mut self.logs[partition as usize];
-            log.position = log.committed.unwrap_or(0);
-            log.usage = Usage0::default();
-        }
+        moved
     }
 
     fn process(&mut self) {
