@@ -116,3 +116,6 @@ impl Customer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

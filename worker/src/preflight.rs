@@ -67,7 +67,9 @@ pub(crate) fn pass(
 
 /// One look: the topic, why the brokers cannot tell now, or why they need not be asked again.
 pub(crate) fn check(config: &Config, admin: &Admin, runtime: &Handle) -> Result<Result<TopicFacts, Error>, Refusal> {
-    let facts = match describe(admin, &config.topic, TIMEOUT) {
+    // The group is read only to learn whether that is allowed.
+    let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
+    let facts = match describe(admin, &config.topic, TIMEOUT).and_then(group) {
         Ok(facts) => facts,
         Err(error) if error.kind() == ErrorKind::Invalid => return Err(Refusal::Connection(error)),
         Err(error) => return Ok(Err(error)),

@@ -47,6 +47,20 @@ pub(crate) struct Plan {
     pub(crate) fold: Range<i64>,
 }
 
+/// A plan for each partition, or what stands in its way.
+pub(crate) type Plans = Vec<(i32, Result<Plan, Obstacle>)>;
+
+/// Why there is no plan for a partition.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Obstacle {
+    /// The brokers cannot tell now: ask again.
+    #[error(transparent)]
+    Passing(#[from] balancefleet_kafka::Error),
+    /// The partition can never go on.
+    #[error(transparent)]
+    Final(#[from] Failure),
+}
+
 /// How far one partition has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -94,8 +108,8 @@ pub(crate) trait Store: Send + Sync {
     /// Plans the restore of newly assigned partitions, each by itself.
     ///
     /// # Errors
-    /// The brokers cannot tell now: ask again. A partition that can never go on has its own [`Failure`].
-    fn plan(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Plan, Failure>)>, balancefleet_kafka::Error>;
+    /// The brokers cannot tell anything now: ask again.
+    fn plan(&self, partitions: &[i32]) -> Result<Plans, balancefleet_kafka::Error>;
 
     /// Makes progress durable for all given partitions or, as far as this worker will ever know, for none.
     fn commit(&self, progress: &[Progress]) -> Result<(), CommitError>;

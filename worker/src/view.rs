@@ -4,10 +4,11 @@
 //! asked for; the poll thread holds that lock only while it applies one record.
 
 mod cell;
-mod clock;
 mod counters;
 mod facts;
 mod history;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{
@@ -22,7 +23,6 @@ pub(crate) use cell::Cell;
 pub use facts::*;
 
 use crate::{exponents::Exponents, status::Status};
-use clock::Moment;
 pub(crate) use counters::{Counters, count};
 use history::History;
 
@@ -43,14 +43,13 @@ pub struct View {
     topic: Mutex<Option<TopicFacts>>,
     waiting_for: Mutex<Option<String>>,
     ready: Mutex<bool>,
-    last_tick: Moment,
-    last_membership_proof: Moment,
+    last_tick: Mutex<Instant>,
+    last_membership_proof: Mutex<Option<Instant>>,
 }
 
 impl View {
     /// A worker that has not started to poll.
     pub fn new(identity: Identity, exponents: Exponents, session_timeout: Duration) -> Self {
-        let now = Instant::now();
         Self {
             identity,
             exponents,
@@ -62,8 +61,8 @@ impl View {
             topic: Mutex::default(),
             waiting_for: Mutex::default(),
             ready: Mutex::new(false),
-            last_tick: Moment::at(now),
-            last_membership_proof: Moment::never(now),
+            last_tick: Mutex::new(Instant::now()),
+            last_membership_proof: Mutex::default(),
         }
     }
 
@@ -136,12 +135,12 @@ impl View {
 
     /// False when the poll thread is stuck and only a restart helps.
     pub fn liveness(&self) -> bool {
-        self.last_tick.age().is_some_and(|age| age < STUCK_AFTER)
+        self.last_tick.lock().elapsed() < STUCK_AFTER
     }
 
     fn is_member(&self) -> bool {
-        self.last_tick.age().is_some_and(|age| age <= ANSWER_WITHIN_TICK)
-            && self.last_membership_proof.age().is_some_and(|age| age < self.session_timeout)
+        self.last_tick.lock().elapsed() <= ANSWER_WITHIN_TICK
+            && self.last_membership_proof.lock().is_some_and(|proof| proof.elapsed() < self.session_timeout)
     }
 
     fn cell(&self, partition: i32) -> Option<Arc<Cell>> {

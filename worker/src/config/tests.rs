@@ -142,11 +142,7 @@ fn reserved_client_settings_are_refused_by_name() {
 
 #[test]
 fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
-    refused(
-        &[],
-        &[("SIMULATED_WORK", "7")],
-        &["SIMULATED_WORK", "7ms"].map(|word| word.trim_end_matches("7ms")).as_slice(),
-    );
+    refused(&[], &[("SIMULATED_WORK", "7")], &["SIMULATED_WORK", "500ms"]);
     refused(&["--simulated-work", "2s"], &[], &["--simulated-work", "1s"]);
     refused(&[], &[("KAFKA_ASSIGNOR", "sticky")], &["KAFKA_ASSIGNOR", "cooperative-sticky"]);
     refused(&[], &[("BALANCE_SIGNS", "Transfer=minus")], &["BALANCE_SIGNS", "minus"]);

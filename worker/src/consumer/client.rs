@@ -35,13 +35,12 @@ pub(crate) fn group_config(config: &Config) -> ClientConfig {
     client
 }
 
-/// The reader that restores partitions: it never joins, its group's name only satisfies the client.
+/// The reader that restores partitions. It never joins the group; under any other name it might not be allowed in.
 pub(crate) fn restore_config(config: &Config) -> ClientConfig {
     let mut client = common(config);
-    let name = format!("{}-restore", config.consumer_id);
     client
-        .set("group.id", &name)
-        .set("client.id", &name)
+        .set("group.id", &config.group_id)
+        .set("client.id", format!("{}-restore", config.consumer_id))
         .set("enable.partition.eof", "true")
         // Larger answers than near the head: with the default the last records of a restore take half a second.
         .set("fetch.message.max.bytes", "4194304");

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::{TopicPartitionList, consumer::Consumer as _};
+use rdkafka::consumer::Consumer as _;
 
-use super::{Consumer, client::RebalanceKind};
+use super::Consumer;
 use crate::status::Status;
 
 /// For the last commit.
@@ -19,10 +19,10 @@ impl Consumer {
         let owned: Vec<_> = self.partitions.keys().copied().collect();
         match self.settle(&owned, Instant::now() + COMMIT) {
             Ok(settled) if settled.is_continue() => {
-                tracing::info!(partitions = ?owned, "Offsets committed before leaving")
+                tracing::info!(partitions = ?owned, "Offsets committed before leaving");
             }
             Ok(_) => {
-                tracing::warn!(partitions = ?owned, "offsets not committed before leaving: some records are processed again")
+                tracing::warn!(partitions = ?owned, "offsets not committed before leaving: some records are processed again");
             }
             Err(error) => tracing::error!(%error, "the last commit failed"),
         }
@@ -41,31 +41,17 @@ impl Consumer {
         while !self.consumer.closed() && Instant::now() < deadline {
             drop(self.consumer.poll(Duration::from_millis(20)));
             while let Some(rebalance) = self.consumer.context().next_rebalance() {
-                self.unassign(rebalance.kind, &rebalance.partitions);
+                tracing::debug!(?rebalance, "answered by letting everything go");
+                // Whatever is asked of a closing consumer, librdkafka waits for this.
+                if let Err(error) = self.consumer.unassign() {
+                    tracing::debug!(%error, "the client refuses an assignment while closing");
+                }
             }
         }
         if self.consumer.closed() {
             tracing::info!("left the group");
         } else {
             tracing::warn!("leaving the group takes too long; its session timeout does the rest");
-        }
-    }
-
-    fn unassign(&self, kind: RebalanceKind, partitions: &[i32]) {
-        let mut list = TopicPartitionList::new();
-        partitions.iter().for_each(|partition| {
-            list.add_partition(&self.topic, *partition);
-        });
-        let done = match (kind, self.consumer.rebalance_protocol()) {
-            // What comes now is given back unread.
-            (RebalanceKind::Assign, rdkafka::consumer::RebalanceProtocol::Cooperative) => {
-                self.consumer.incremental_assign(&TopicPartitionList::new())
-            }
-            (_, rdkafka::consumer::RebalanceProtocol::Cooperative) => self.consumer.incremental_unassign(&list),
-            _ => self.consumer.unassign(),
-        };
-        if let Err(error) = done {
-            tracing::debug!(%error, "the client refuses an assignment while closing");
         }
     }
 }

@@ -43,15 +43,25 @@ impl Consumer {
     }
 
     fn assigned(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
-        tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
         self.acknowledge().map_err(Fatal::Rebalance)?;
+        if partitions.is_empty() && !self.partitions.is_empty() {
+            // A rebalance among the others.
+            tracing::debug!(generation, "nothing moved");
+        } else {
+            self.arrived(partitions, generation)?;
+        }
+        self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
+        Ok(())
+    }
+
+    fn arrived(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+        tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
         let details = format!("{} partitions came in generation {generation}", partitions.len());
         let event = self.record(EventType::Assigned, partitions, details, generation, None);
         let assigned: Vec<_> = partitions.iter().map(|partition| self.add(*partition, generation)).collect();
         let waiting = assigned.iter().map(|assigned| (assigned.partition, assigned.epoch)).collect();
         self.arrivals.push(Arrival { event, since: Instant::now(), waiting });
         self.note_arrivals();
-        self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
         if assigned.is_empty() {
             return Ok(());
         }

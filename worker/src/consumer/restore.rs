@@ -14,13 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use balancefleet_kafka::ErrorKind;
 use rdkafka::ClientConfig;
 
-use super::{partition::Restored, report::Report};
+use super::{SAME_ERROR_EVERY, partition::Restored, report::Report};
 use crate::{
     failure::Failure,
     rules::Rules,
-    store::{Epoch, Plan, Store},
+    store::{Epoch, Obstacle, Plan, Store},
+    throttle::Throttle,
     view::Cell,
 };
 use job::Job;
@@ -51,7 +53,14 @@ pub(crate) struct Restorer {
 /// Starts the thread.
 pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assigned>>> {
     let (requests, inbox) = mpsc::channel();
-    let work = Work { restorer, unplanned: Vec::new(), jobs: Vec::new(), reader: None };
+    let work = Work {
+        restorer,
+        unplanned: Vec::new(),
+        plan_after: Instant::now(),
+        obstacles: Throttle::new(SAME_ERROR_EVERY),
+        jobs: Vec::new(),
+        reader: None,
+    };
     std::thread::Builder::new().name("restore".to_owned()).spawn(move || work.run(&inbox))?;
     Ok(requests)
 }
@@ -59,6 +68,9 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
 struct Work {
     restorer: Restorer,
     unplanned: Vec<Assigned>,
+    /// Not before this, while the brokers cannot tell.
+    plan_after: Instant,
+    obstacles: Throttle<ErrorKind>,
     jobs: Vec<Job>,
     reader: Option<Reader>,
 }
@@ -77,19 +89,26 @@ impl Work {
             self.reader = None;
             let wait = if self.unplanned.is_empty() { Duration::MAX } else { PLAN_AGAIN };
             match inbox.recv_timeout(wait) {
-                Ok(assigned) => self.unplanned.extend(assigned),
+                Ok(assigned) => self.expect(assigned),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(Ended),
             }
         }
-        self.unplanned.extend(inbox.try_iter().flatten());
+        inbox.try_iter().for_each(|assigned| self.expect(assigned));
         self.unplanned.retain(|assigned| !assigned.cell.is_released());
         self.jobs.retain(|job| !job.assigned.cell.is_released());
         Ok(())
     }
 
+    fn expect(&mut self, assigned: Vec<Assigned>) {
+        // Of one partition, the later assignment stands.
+        self.unplanned.retain(|older| assigned.iter().all(|newer| newer.partition != older.partition));
+        self.unplanned.extend(assigned);
+        self.plan_after = Instant::now();
+    }
+
     fn turn(&mut self) -> Result<(), Ended> {
-        if !self.unplanned.is_empty() {
+        if !self.unplanned.is_empty() && Instant::now() >= self.plan_after {
             self.plan()?;
         }
         if !self.jobs.is_empty() {
@@ -99,26 +118,38 @@ impl Work {
     }
 
     fn plan(&mut self) -> Result<(), Ended> {
+        self.plan_after = Instant::now() + PLAN_AGAIN;
         let partitions: Vec<_> = self.unplanned.iter().map(|assigned| assigned.partition).collect();
         let plans = match self.restorer.store.plan(&partitions) {
             Ok(plans) => plans,
             Err(error) => {
-                tracing::warn!(?partitions, %error, "cannot look up where to restore from yet; trying again");
+                self.note_obstacle(None, &error);
                 return Ok(());
             }
         };
         for (partition, plan) in plans {
-            // Two assignments of one partition may both wait here; the older one's cell is released by then.
-            let Some(index) = self.unplanned.iter().rposition(|assigned| assigned.partition == partition) else {
+            let Some(index) = self.unplanned.iter().position(|assigned| assigned.partition == partition) else {
                 continue;
             };
-            let assigned = self.unplanned.swap_remove(index);
             match plan {
-                Ok(plan) => self.begin(assigned, plan)?,
-                Err(failure) => self.report(&assigned, Err(failure))?,
+                Ok(plan) => {
+                    let assigned = self.unplanned.swap_remove(index);
+                    self.begin(assigned, plan)?;
+                }
+                Err(Obstacle::Passing(error)) => self.note_obstacle(Some(partition), &error),
+                Err(Obstacle::Final(failure)) => {
+                    let assigned = self.unplanned.swap_remove(index);
+                    self.report(&assigned, Err(failure))?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn note_obstacle(&mut self, partition: Option<i32>, error: &balancefleet_kafka::Error) {
+        if let Some(held_back) = self.obstacles.admit(error.kind(), Instant::now()) {
+            tracing::warn!(partition, %error, held_back, "cannot look up where to restore from yet; trying again");
+        }
     }
 
     fn begin(&mut self, assigned: Assigned, plan: Plan) -> Result<(), Ended> {
@@ -148,7 +179,7 @@ impl Work {
         }
         let Some(reader) = &self.reader else { return Ok(()) };
         let (jobs, rules) = (&mut self.jobs, &self.restorer.rules);
-        let out_of_range = match reader.read(SLICE, |seen| note(jobs, rules, seen)) {
+        let out_of_range = match reader.read(SLICE, |seen| note(jobs, rules, &seen)) {
             Ok(()) => false,
             Err(error) => {
                 tracing::warn!(%error, "the restore reader lost its place; looking it up again");
@@ -156,12 +187,13 @@ impl Work {
             }
         };
         for (partition, position) in reader.positions() {
-            note(&mut self.jobs, &self.restorer.rules, Seen::Position { partition, position });
+            note(&mut self.jobs, &self.restorer.rules, &Seen::Position { partition, position });
         }
         self.report_done()?;
         if out_of_range {
             // Retention has overtaken the restore, or the log was cut: a new plan says which.
-            self.unplanned.extend(self.jobs.drain(..).map(|job| job.assigned));
+            let again = self.jobs.drain(..).map(|job| job.assigned).collect();
+            self.expect(again);
             self.reader = None;
         }
         Ok(())
@@ -188,10 +220,10 @@ impl Work {
     }
 }
 
-fn note(jobs: &mut [Job], rules: &Rules, seen: Seen<'_>) {
-    let (Seen::Record { partition, .. } | Seen::Position { partition, .. }) = seen;
+fn note(jobs: &mut [Job], rules: &Rules, seen: &Seen<'_>) {
+    let (Seen::Record { partition, .. } | Seen::Position { partition, .. }) = *seen;
     let Some(job) = jobs.iter_mut().find(|job| job.assigned.partition == partition) else { return };
-    match seen {
+    match *seen {
         Seen::Record { offset, value, .. } => job.fold(rules, offset, value),
         Seen::Position { position, .. } => job.reached(position),
     }

@@ -3,7 +3,7 @@
 use balancefleet_kafka::Error;
 
 use super::{
-    CommitError, Plan, Progress, Store,
+    CommitError, Plan, Plans, Progress, Store,
     offsets::{Offsets, Position},
 };
 use crate::{config::StartFrom, failure::Failure};
@@ -16,13 +16,15 @@ pub(crate) struct Count {
 }
 
 impl Store for Count {
-    fn plan(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Plan, Failure>)>, Error> {
+    fn plan(&self, partitions: &[i32]) -> Result<Plans, Error> {
         let positions = self.offsets.positions(partitions)?;
         let is_new = |position: &Position| position.committed.is_none();
         // A partition added to a group that is under way begins at its first record, or that would be lost.
-        let from_end =
-            self.start_from == StartFrom::Latest && positions.values().any(is_new) && !self.offsets.has_progress()?;
-        Ok(positions.into_iter().map(|(partition, position)| (partition, plan(&position, from_end))).collect())
+        let from_end = self.start_from == StartFrom::Latest
+            && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
+            && !self.offsets.has_progress()?;
+        let planned = |position: Result<Position, Error>| Ok(plan(&position?, from_end)?);
+        Ok(positions.into_iter().map(|(partition, position)| (partition, planned(position))).collect())
     }
 
     fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {

@@ -1,8 +1,8 @@
 //! The group's offsets in Kafka: what is committed, where the logs begin and end, and committing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use balancefleet_kafka::{Admin, At, Error, Isolation, UsageRecord, usage::UsageError};
+use balancefleet_kafka::{Admin, At, CommittedOffset, Error, Isolation, ListedOffset, UsageRecord, usage::UsageError};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
@@ -57,38 +57,24 @@ impl Offsets {
         Self { admin, consumer, group: group.to_owned(), topic: topic.to_owned() }
     }
 
-    /// Where `partitions` stand, by number.
+    /// Where `partitions` stand, each by itself: one without a leader does not hold up the others.
     ///
     /// The ends are read after the committed offsets: what was committed then is below the end now.
-    pub(crate) fn positions(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Position>, Error> {
+    pub(crate) fn positions(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Position, Error>)>, Error> {
         let asked: Vec<_> = partitions.iter().map(|partition| (self.topic.clone(), *partition)).collect();
         // A transactional commit under way may still move the offset, hence only stable ones.
-        let mut committed = BTreeMap::new();
-        for found in self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)? {
-            if let Some(error) = found.error {
-                return Err(error);
-            }
-            let offset = found.offset.map(|offset| Committed { offset, metadata: found.metadata });
-            committed.insert(found.partition, offset);
-        }
-        let starts = self.ends(&asked, At::Earliest)?;
-        let ends = self.ends(&asked, At::Latest)?;
-        let position = |(partition, log_start)| {
-            let log_end = ends.get(&partition).copied().unwrap_or(log_start);
-            (partition, Position { committed: committed.remove(&partition).flatten(), log_start, log_end })
-        };
-        Ok(starts.into_iter().map(position).collect())
+        let committed = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
+        let starts = self.admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
+        let ends = self.admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
+        // All three answer in the order asked for.
+        let found = partitions.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
+        Ok(found.map(|(partition, (committed, (start, end)))| (*partition, position(committed, start, end))).collect())
     }
 
     /// Whether the group has committed anything on this topic.
     pub(crate) fn has_progress(&self) -> Result<bool, Error> {
         let all = self.admin.committed_offsets(&self.group, None, true, TIMEOUT)?;
         Ok(all.iter().any(|found| found.topic == self.topic && found.offset.is_some()))
-    }
-
-    fn ends(&self, asked: &[(String, i32)], at: At) -> Result<BTreeMap<i32, i64>, Error> {
-        let found = self.admin.list_offsets(asked, at, Isolation::ReadUncommitted, TIMEOUT)?;
-        found.into_iter().map(|listed| Ok((listed.partition, listed.offset?))).collect()
     }
 
     /// Commits and waits for the coordinator's answer.
@@ -109,6 +95,15 @@ impl Offsets {
             _ => CommitError::Unavailable(commit_reason(&error)),
         })
     }
+}
+
+fn position(committed: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
+    if let Some(error) = committed.error {
+        return Err(error);
+    }
+    let metadata = committed.metadata;
+    let committed = committed.offset.map(|offset| Committed { offset, metadata });
+    Ok(Position { committed, log_start: start.offset?, log_end: end.offset? })
 }
 
 fn commit_reason(error: &KafkaError) -> String {

@@ -8,7 +8,7 @@
 use balancefleet_kafka::Error;
 
 use super::{
-    CommitError, Plan, Progress, Store,
+    CommitError, Plan, Plans, Progress, Store,
     offsets::{Offsets, Position},
 };
 use crate::failure::Failure;
@@ -17,9 +17,10 @@ use crate::failure::Failure;
 pub(crate) struct Replay(pub(crate) Offsets);
 
 impl Store for Replay {
-    fn plan(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Plan, Failure>)>, Error> {
+    fn plan(&self, partitions: &[i32]) -> Result<Plans, Error> {
+        let planned = |position: Result<Position, Error>| Ok(plan(&position?)?);
         let positions = self.0.positions(partitions)?;
-        Ok(positions.into_iter().map(|(partition, position)| (partition, plan(&position))).collect())
+        Ok(positions.into_iter().map(|(partition, position)| (partition, planned(position))).collect())
     }
 
     fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {

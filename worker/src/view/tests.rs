@@ -1,0 +1,105 @@
+//! When a worker may answer, and when it may not.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::*;
+use crate::{ledger::Posting, money::Currency, rules::LedgerKind, store::StoreKind};
+
+fn view(session_timeout: Duration) -> View {
+    let identity = Identity {
+        consumer_id: "w".into(),
+        group_id: "g".into(),
+        topic: "t".into(),
+        ledger: LedgerKind::Balances,
+        store: StoreKind::Replay,
+        rules_hash: "r".into(),
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    View::new(identity, Exponents::iso_4217(&BTreeMap::new()), session_timeout)
+}
+
+/// A worker at work on partition 3.
+fn at_work() -> (View, Arc<Cell>) {
+    let view = view(Duration::from_secs(10));
+    let cell = Arc::new(Cell::new(3, 1));
+    {
+        let mut state = cell.lock();
+        let currency = Currency::parse("EUR").unwrap();
+        let timestamp = jiff::Timestamp::UNIX_EPOCH;
+        let posting = Posting { customer: "A", currency, minor_units: 5, transaction_id: "T", timestamp };
+        state.ledger.apply(&posting, 0).unwrap();
+        state.passed(0);
+        state.phase = Phase::Active;
+    }
+    view.add_partition(3, cell.clone());
+    view.set_status(Status::Consuming);
+    view.set_ready();
+    view.tick();
+    view.proved_membership(Instant::now());
+    (view, cell)
+}
+
+fn answers(view: &View) -> bool {
+    let reads = view.read(3, Selection::All).is_some();
+    assert_eq!(view.answerable().contains(&3), reads);
+    reads
+}
+
+#[test]
+fn a_member_at_work_answers_for_its_active_partitions() {
+    let (view, cell) = at_work();
+    assert!(answers(&view));
+    for phase in [Phase::Restoring, Phase::Draining, Phase::Failed] {
+        cell.lock().phase = phase;
+        assert!(!answers(&view), "{phase:?}");
+    }
+}
+
+#[test]
+fn without_a_recent_proof_of_membership_nothing_is_answered() {
+    let (view, _cell) = at_work();
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(11)).unwrap();
+    view.proved_membership(long_ago);
+    assert!(!answers(&view));
+    view.proved_membership(Instant::now());
+    assert!(answers(&view));
+    view.lost_membership();
+    assert!(!answers(&view));
+}
+
+#[test]
+fn a_partition_that_has_left_is_not_answered_for() {
+    let (view, _cell) = at_work();
+    view.remove_partition(3);
+    assert!(!answers(&view) && view.read(0, Selection::All).is_none());
+}
+
+#[test]
+fn a_read_says_for_which_records_it_is_true() {
+    let (view, _cell) = at_work();
+    let balances = view.read(3, Selection::Customer("A")).unwrap();
+    assert_eq!((balances.next_offset, balances.generation, balances.rows.len()), (1, 1, 1));
+    assert_eq!(balances.rows[0].amounts[0].to_string(), "0.05");
+    assert!(view.read(3, Selection::Customer("B")).unwrap().rows.is_empty());
+}
+
+#[test]
+fn a_worker_stays_ready_while_it_restores_again_but_not_when_it_fails_or_stops() {
+    let (view, cell) = at_work();
+    assert!(view.readiness().ready);
+    cell.lock().phase = Phase::Restoring;
+    assert!(view.readiness().ready && view.readiness().restoring.len() == 1);
+    cell.lock().phase = Phase::Failed;
+    assert!(!view.readiness().ready);
+    cell.lock().phase = Phase::Active;
+    view.set_status(Status::Stopped);
+    assert!(!view.readiness().ready);
+}
+
+#[test]
+fn a_worker_that_has_not_joined_yet_is_alive_but_not_ready() {
+    let view = view(Duration::from_secs(10));
+    view.set_waiting_for(Some("no Kafka broker".into()));
+    assert!(view.liveness() && !view.readiness().ready);
+    assert_eq!(view.readiness().reason.as_deref(), Some("no Kafka broker"));
+}
