@@ -68,6 +68,17 @@ impl Group {
         let decision = decide(&self.watch.policy, &mut self.memory, &reading, &self.watch.current, now.elapsed);
         let again = decision.confirm.then_some(CONFIRM_AFTER);
         let before = self.snapshot.take();
+        if before.as_ref().is_none_or(|before| before.decision.explanation != decision.explanation) {
+            // The status keeps the last sentence only; the log keeps them all.
+            tracing::info!(
+                topic = self.watch.topic,
+                group = self.watch.group,
+                replicas = decision.replicas,
+                reason = ?decision.reason,
+                explanation = decision.explanation,
+                "decided"
+            );
+        }
         let seen = read.ok();
         let known = |value: fn(&Seen) -> Option<String>, last: fn(&Snapshot) -> Option<String>| {
             seen.and_then(value).or_else(|| before.as_deref().and_then(last))
