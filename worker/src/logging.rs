@@ -6,9 +6,12 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Config, LogFormat};
 
+/// The admin client's own lines: brokers that are away are reported once, by whoever waits for them.
+const QUIET: &str = "balancefleet_kafka::session=error";
+
 /// Installs the log. The filter was checked with the configuration.
 pub(crate) fn start(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::new(format!("{QUIET},{}", config.log_level));
     let log = fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal());
     // A second log in one process is a test's; the first one stays.
     let _ = match config.log_format {

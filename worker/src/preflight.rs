@@ -58,7 +58,7 @@ pub(crate) fn pass(
                 view.set_waiting_for(None);
                 return Ok(Some(facts));
             }
-            Err(error) => view.set_waiting_for(Some(error.to_string())),
+            Err(error) => view.set_waiting_for(Some(&error)),
         }
         runtime.block_on(async { tokio::time::timeout(AGAIN, stop.cancelled()).await.ok() });
     }

@@ -41,7 +41,7 @@ pub struct View {
     partitions: RwLock<BTreeMap<i32, Arc<Cell>>>,
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
-    waiting_for: Mutex<Option<String>>,
+    waiting_for: Mutex<Option<balancefleet_kafka::Error>>,
     ready: Mutex<bool>,
     last_tick: Mutex<Instant>,
     last_membership_proof: Mutex<Option<Instant>>,
@@ -128,7 +128,7 @@ impl View {
         } else if let Some(failed) = failed.first() {
             failed.failure.clone()
         } else {
-            self.waiting_for.lock().clone()
+            self.waiting_for.lock().as_ref().map(ToString::to_string)
         };
         Readiness { ready, reason, restoring, failed }
     }

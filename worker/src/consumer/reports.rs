@@ -35,7 +35,7 @@ impl Consumer {
             }
             Report::Committed(committed) => self.committed(committed),
             Report::Inspected(Ok(inspection)) => self.inspected(inspection)?,
-            Report::Inspected(Err(error)) => self.view.set_waiting_for(Some(error.to_string())),
+            Report::Inspected(Err(error)) => self.view.set_waiting_for(Some(&error)),
         }
         Ok(())
     }

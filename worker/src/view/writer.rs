@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use balancefleet_kafka::Error;
 use jiff::Timestamp;
 
 use super::{Cell, Counters, RebalanceEvent, TopicFacts, View};
@@ -41,16 +42,17 @@ impl View {
         *self.topic.lock() = Some(facts);
     }
 
-    /// What keeps the worker from its work, for people; `None` when nothing does. Logged when it changes.
-    pub(crate) fn set_waiting_for(&self, what: Option<String>) {
+    /// What keeps the worker from its work, `None` when nothing does. Logged when the kind changes: the words of one
+    /// kind differ from try to try.
+    pub(crate) fn set_waiting_for(&self, what: Option<&Error>) {
         let mut waiting_for = self.waiting_for.lock();
-        if *waiting_for != what {
-            match &what {
-                Some(what) => tracing::warn!("waiting: {what}"),
+        if waiting_for.as_ref().map(Error::kind) != what.map(Error::kind) {
+            match what {
+                Some(what) => tracing::warn!(kind = %what.kind(), "waiting: {what}"),
                 None => tracing::info!("no longer waiting"),
             }
-            *waiting_for = what;
         }
+        *waiting_for = what.cloned();
     }
 
     /// The first assignment is restored, or was empty.

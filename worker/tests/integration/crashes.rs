@@ -20,6 +20,24 @@ fn a_killed_worker_is_replaced_after_its_session_and_nothing_is_lost_or_counted_
 }
 
 #[test]
+fn workers_killed_one_after_the_other_under_traffic_lose_nothing() {
+    let stream = stream("storm");
+    let mut traffic = Traffic::new(15, 80);
+    let mut fleet = fleet(&stream, 3, &[]);
+    fleet.start_all(0..3);
+    for round in 0..8 {
+        traffic.send(&stream, 400);
+        std::thread::sleep(Duration::from_millis(700 + 137 * round));
+        let place = usize::try_from(round).unwrap() % 3;
+        fleet.take(place).kill();
+        traffic.send(&stream, 200);
+        fleet.start(place);
+    }
+    fleet.await_shares(&[2, 2, 2]);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
 fn a_frozen_worker_answers_for_nothing_when_it_wakes_up_and_balances_stay_exact() {
     let stream = stream("frozen");
     let mut traffic = Traffic::new(8, 60);
