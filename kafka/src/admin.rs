@@ -29,7 +29,8 @@ pub type TopicPartition = (String, i32);
 /// The answer for one of the names asked for.
 pub type Named<T> = (String, Result<T, Error>);
 
-/// A client for admin calls. Clones share one librdkafka client, which ends with the last of them.
+/// A client for admin calls. Clones share one librdkafka client, which ends with the last of them: that drop waits for
+/// the client's threads, usually some milliseconds.
 #[derive(Clone)]
 pub struct Admin {
     shared: Arc<Shared>,

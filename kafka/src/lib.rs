@@ -3,8 +3,8 @@
 //! In go a [`Connection`] and plain arguments; out come plain values and an [`Error`] with a bounded
 //! [`kind`](Error::kind). Policy (how often, how many, what it means) is the callers'.
 //!
-//! All `unsafe` of the workspace is in this crate: in [`native`], where each librdkafka object has one owner that frees
-//! it, and in [`group_metadata`].
+//! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
+//! it, and in `group_metadata`.
 
 pub mod admin;
 mod connection;

@@ -74,10 +74,13 @@ unsafe fn failure_of(error: *const sys::rd_kafka_error_t) -> Option<Failure> {
     if error.is_null() {
         return None;
     }
-    // SAFETY: a live error object, by the caller's promise.
-    let code = unsafe { rd_kafka_error_code(error) };
-    // SAFETY: as above; the text lives as long as the object and is copied at once.
-    (code != 0).then(|| Failure { code, text: unsafe { owned_text(sys::rd_kafka_error_string(error)) } })
+    // SAFETY: a live error object, by the caller's promise; its text lives as long and is copied at once.
+    let (code, text) = unsafe { (rd_kafka_error_code(error), owned_text(sys::rd_kafka_error_string(error))) };
+    // Some answers have no words of their own and end where those should be.
+    failure_of_code(code).map(|known| match text.trim_end().strip_suffix(':') {
+        Some(text) => Failure { code, text: format!("{text}: {}", known.text) },
+        None => Failure { code, text },
+    })
 }
 
 /// The failure that a bare code stands for; `None` for 0.

@@ -17,7 +17,7 @@ pub enum Reason {
     Security,
     /// The worker's deadlines are built on its value.
     Timing,
-    /// The worker does not work with that way of joining a group.
+    /// It changes how the worker joins its group, or the name it is known by there.
     Membership,
     /// It makes the client run foreign code, or cannot be given as text.
     Code,
@@ -30,7 +30,7 @@ impl fmt::Display for Reason {
             Self::OwnSetting => "it has a setting of its own",
             Self::Security => "it carries a secret or weakens the connection: use the TLS and SASL settings",
             Self::Timing => "the worker's deadlines depend on the value it gives it",
-            Self::Membership => "the worker joins its group in one way only",
+            Self::Membership => "the worker joins its group in one way only, under a name of its own",
             Self::Code => "it runs foreign code or has no text form",
         })
     }
@@ -48,7 +48,7 @@ pub const RESERVED: &[(&str, Reason)] = &[
     ("bootstrap.servers", Reason::OwnSetting),
     ("broker.version.fallback", Reason::Exactness),
     ("builtin.features", Reason::Code),
-    ("client.id", Reason::OwnSetting),
+    ("client.id", Reason::Membership),
     ("client.rack", Reason::Membership),
     ("closesocket_cb", Reason::Code),
     ("connect_cb", Reason::Code),
@@ -117,6 +117,7 @@ pub const RESERVED: &[(&str, Reason)] = &[
     ("ssl_*", Reason::Security),
     ("stats_cb", Reason::Code),
     ("throttle_cb", Reason::Code),
+    ("topic.blacklist", Reason::Exactness),
     ("topic.metadata.refresh.interval.ms", Reason::Timing),
     ("transaction.timeout.ms", Reason::Exactness),
     ("transactional.id", Reason::Exactness),
