@@ -1,8 +1,8 @@
 //! Where the progress of partitions is kept.
 //!
-//! A store answers two questions: what has to be read before a partition can go on ([`Store::plan`], asked on the
-//! restore thread), and how is what was done since then made durable ([`Store::commit`], on the commit thread). Between
-//! the two, the poll thread alone owns a partition.
+//! A store answers two questions: what has to be read before a partition can go on (`plan`, asked on the restore
+//! thread), and how is what was done since then made durable (`commit`, on the commit thread). Between the two, the poll
+//! thread alone owns a partition.
 //!
 //! `replay` commits offsets only, so a plan names records of the input. A store that writes the ledger itself will plan
 //! to read that instead, and take the changed customers in its commit.

@@ -26,6 +26,9 @@ pub(crate) struct Position {
     pub(crate) log_end: i64,
 }
 
+/// Partitions, each with its position or why the brokers cannot tell it now.
+pub(crate) type Positions = Vec<(i32, Result<Position, Error>)>;
+
 /// A committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -60,7 +63,7 @@ impl Offsets {
     /// Where `partitions` stand, each by itself: one without a leader does not hold up the others.
     ///
     /// The ends are read after the committed offsets: what was committed then is below the end now.
-    pub(crate) fn positions(&self, partitions: &[i32]) -> Result<Vec<(i32, Result<Position, Error>)>, Error> {
+    pub(crate) fn positions(&self, partitions: &[i32]) -> Result<Positions, Error> {
         let asked: Vec<_> = partitions.iter().map(|partition| (self.topic.clone(), *partition)).collect();
         // A transactional commit under way may still move the offset, hence only stable ones.
         let committed = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
