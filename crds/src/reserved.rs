@@ -76,6 +76,7 @@ pub const CONFIG_KEYS: [ReservedKeys; 3] = [
             "request.timeout.ms",
             "retries",
             "socket.timeout.ms",
+            "topic.blacklist",
             "topic.metadata.refresh.interval.ms",
             "transaction.timeout.ms",
             "transactional.id",
