@@ -5,7 +5,7 @@ use balancefleet_kafka::{Admin, At, Connection, Error, ErrorKind, Isolation, Sas
 
 use crate::support::{TIMEOUT, broker, login_broker};
 
-const SHORT: Duration = Duration::from_secs(5);
+const SHORT: Duration = Duration::from_secs(3);
 
 fn with_login(mechanism: SaslMechanism, username: &str, password: &str) -> Connection {
     let sasl = Sasl { mechanism, username: username.into(), password: password.into() };
