@@ -120,8 +120,8 @@ pub fn load(
         Some(path) => layers::file(Path::new(path))?,
         None => layers::Settings::new(),
     };
-    settings.extend(layers::environment(variables)?);
-    settings.extend(layers::flags(&matches));
+    layers::overlay(&mut settings, layers::environment(variables)?);
+    layers::overlay(&mut settings, layers::flags(&matches));
     let config = resolve::resolve(&settings)?;
     Ok(if matches.get_flag("print-config") {
         Command::Print(print::yaml(&settings))

@@ -21,3 +21,4 @@ pub mod store;
 mod throttle;
 pub mod transaction;
 pub mod view;
+mod vital_thread;

@@ -25,6 +25,7 @@ use crate::{
     preflight::{self, Refusal},
     status::Status,
     view::{Identity, View},
+    vital_thread,
 };
 
 /// After a signal the process ends within this, left group or not: what counts is committed by then.
@@ -43,8 +44,8 @@ enum Ended {
     Api(#[from] ApiError),
     #[error("{0}")]
     System(#[from] std::io::Error),
-    #[error("the poll thread has panicked; the log before this line says where")]
-    Panicked,
+    #[error("the poll thread has ended without a word")]
+    Silent,
 }
 
 /// The whole process.
@@ -134,7 +135,7 @@ async fn serve(config: Config) -> Result<(), Ended> {
     let api = tokio::spawn(server.run(stop_api.clone()));
     let mut consumer = start_consumer(config, view.clone(), stop.clone())?;
     let outcome = tokio::select! {
-        ended = &mut consumer => return ended.unwrap_or(Err(Ended::Panicked)),
+        ended = &mut consumer => return ended.unwrap_or(Err(Ended::Silent)),
         _ = term.recv() => wind_down(&stop, consumer).await,
         _ = interrupt.recv() => wind_down(&stop, consumer).await,
     };
@@ -149,13 +150,13 @@ async fn wind_down(stop: &CancellationToken, consumer: oneshot::Receiver<Result<
     tracing::info!("stopping");
     stop.cancel();
     if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, consumer).await {
-        return ended.unwrap_or(Err(Ended::Panicked));
+        return ended.unwrap_or(Err(Ended::Silent));
     }
     tracing::warn!("leaving the group takes too long: ending without it");
     Ok(())
 }
 
-/// Starts the poll thread. Its end arrives by the channel, a panic by the channel's.
+/// Starts the poll thread; how it ended arrives by the channel.
 fn start_consumer(
     config: Config,
     view: Arc<View>,
@@ -163,7 +164,7 @@ fn start_consumer(
 ) -> Result<oneshot::Receiver<Result<(), Ended>>, Ended> {
     let (ending, ended) = oneshot::channel();
     let runtime = Handle::current();
-    std::thread::Builder::new().name("poll".to_owned()).spawn(move || {
+    vital_thread::start("poll", move || {
         // Nobody waits for it when the process is already ending.
         let _ = ending.send(consume(&config, view, &runtime, &stop));
     })?;

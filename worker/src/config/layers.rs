@@ -26,6 +26,20 @@ pub(crate) struct Given {
 /// Settings by path.
 pub(crate) type Settings = BTreeMap<&'static str, Given>;
 
+/// Lays `upper` over `lower`: a setting replaces the one below, a map only the names it gives.
+pub(crate) fn overlay(lower: &mut Settings, upper: Settings) {
+    for (path, mut given) in upper {
+        let below = lower.get(path).filter(|_| KEYS.iter().any(|key| key.path == path && key.form == Form::Map));
+        if let Some(below) = below {
+            let name_of = |line: &str| line.split('=').next().map(|name| name.trim().to_owned());
+            let replaced: Vec<_> = given.text.lines().map(name_of).collect();
+            let kept = below.text.lines().filter(|line| !replaced.contains(&name_of(line)));
+            given.text = kept.chain(given.text.lines()).collect::<Vec<_>>().join("\n");
+        }
+        lower.insert(path, given);
+    }
+}
+
 /// The flags, made of the table.
 pub(crate) fn command() -> Command {
     let command = Command::new("balance-worker")

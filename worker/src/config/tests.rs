@@ -83,6 +83,16 @@ fn of_two_addresses_the_higher_layer_wins_and_then_our_own_name() {
 }
 
 #[test]
+fn of_a_map_only_the_names_given_again_are_replaced() {
+    let file = file("balances: {signs: {Transfer: debit, Payment: ignore}}\n");
+    let config = config(&["--config", path(&file)], &[("BALANCE_SIGNS", "Payment=debit,Deposit=ignore")]);
+    let signs = |kind| config.rules.signs.of(kind);
+    assert_eq!(signs(TransactionType::Transfer), Sign::Debit);
+    assert_eq!(signs(TransactionType::Payment), Sign::Debit);
+    assert_eq!(signs(TransactionType::Deposit), Sign::Ignore);
+}
+
+#[test]
 fn every_setting_of_the_file_is_understood() {
     let file = file(
         "kafka:\n  startFrom: latest\n  sessionTimeout: 12s\n  heartbeatInterval: 1s\n  maxPollInterval: 5m\n  \

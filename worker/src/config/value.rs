@@ -34,16 +34,16 @@ pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, St
     })
 }
 
-/// Lines of `name=value`.
+/// Lines of `name=value`; empty lines are nothing.
 pub(crate) fn map(text: &str) -> Result<BTreeMap<&str, &str>, String> {
-    let entry = |line: &'_ str| -> Option<()> { line.split_once('=').map(|_| ()) };
-    if let Some(line) = text.lines().filter(|line| !line.is_empty()).find(|line| entry(line).is_none()) {
-        return Err(format!("{line:?} is not name=value"));
+    let mut map = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once('=').ok_or_else(|| format!("{line:?} is not name=value"))?;
+        if map.insert(name.trim(), value.trim()).is_some() {
+            return Err(format!("{} is given twice", name.trim()));
+        }
     }
-    let entries: Vec<_> =
-        text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.trim(), value.trim())).collect();
-    let map: BTreeMap<_, _> = entries.iter().copied().collect();
-    if map.len() == entries.len() { Ok(map) } else { Err("a name is given twice".to_owned()) }
+    Ok(map)
 }
 
 /// `Transfer=debit` lines.

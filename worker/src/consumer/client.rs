@@ -84,7 +84,7 @@ pub(crate) struct Rebalance {
 pub(crate) enum RebalanceKind {
     Assign,
     Revoke,
-    /// Already gone: the group did not wait. The client may fail to say so (librdkafka#5604), so nothing relies on it.
+    /// Already gone: the group did not wait. The client may fail to notice, so nothing but the log relies on it.
     Lost,
 }
 
@@ -110,14 +110,16 @@ impl Context {
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, asked: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let membership = GroupMetadata::capture(consumer);
+        let is_member = membership.as_ref().is_some_and(GroupMetadata::is_member);
         let kind = match asked {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => RebalanceKind::Assign,
-            _ if consumer.assignment_lost() => RebalanceKind::Lost,
+            // The flag alone is not enough: an assignment that is under way takes it back (librdkafka#5604).
+            _ if consumer.assignment_lost() || !is_member => RebalanceKind::Lost,
             _ => RebalanceKind::Revoke,
         };
         let mut partitions: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
         partitions.sort_unstable();
-        let membership = GroupMetadata::capture(consumer);
         self.rebalances.lock().push_back(Rebalance { kind, partitions, membership });
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
-use super::Consumer;
+use super::{Consumer, rebalance::Settled};
 use crate::status::Status;
 
 /// For the last commit.
@@ -18,10 +18,10 @@ impl Consumer {
         self.view.set_status(Status::Stopped);
         let owned: Vec<_> = self.partitions.keys().copied().collect();
         match self.settle(&owned, Instant::now() + COMMIT) {
-            Ok(settled) if settled.is_continue() => {
+            Ok(Settled::Committed) => {
                 tracing::info!(partitions = ?owned, "Offsets committed before leaving");
             }
-            Ok(_) => {
+            Ok(Settled::Uncommitted) => {
                 tracing::warn!(partitions = ?owned, "offsets not committed before leaving: some records are processed again");
             }
             Err(error) => tracing::error!(%error, "the last commit failed"),

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::report::{Committed, Report};
-use crate::store::{Progress, Store};
+use crate::{
+    store::{Progress, Store},
+    vital_thread,
+};
 
 /// While there is progress, the committed offsets (and with them the lag everybody sees) are at most this old.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -31,7 +34,7 @@ impl Commits {
         session_timeout: Duration,
     ) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<(Vec<Progress>, Instant)>();
-        std::thread::Builder::new().name("commit".to_owned()).spawn(move || {
+        vital_thread::start("commit", move || {
             for (progress, sent) in inbox {
                 let outcome = store.commit(&progress);
                 if reports.send(Report::Committed(Committed { progress, outcome, sent })).is_err() {
@@ -61,12 +64,12 @@ impl Commits {
         self.last_sent.is_none_or(|sent| now.saturating_duration_since(sent) >= age)
     }
 
-    /// Hands progress to the thread. False when the thread has ended.
-    pub(crate) fn send(&mut self, progress: Vec<Progress>) -> bool {
+    /// Hands progress to the thread.
+    pub(crate) fn send(&mut self, progress: Vec<Progress>) {
         let sent = Instant::now();
         self.last_sent = Some(sent);
+        // The thread ends only with the process.
         self.is_running = self.requests.send((progress, sent)).is_ok();
-        self.is_running
     }
 
     /// The outcome of the running commit has arrived.

@@ -11,7 +11,7 @@ use std::{
 use balancefleet_kafka::{Admin, At, Error, Isolation};
 
 use super::report::{Doubt, Inspection, Report};
-use crate::view::TopicFacts;
+use crate::{view::TopicFacts, vital_thread};
 
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub(crate) fn start(
     reports: mpsc::Sender<Report>,
 ) -> std::io::Result<mpsc::Sender<Vec<Doubt>>> {
     let (requests, inbox) = mpsc::channel::<Vec<Doubt>>();
-    std::thread::Builder::new().name("inspector".to_owned()).spawn(move || {
+    vital_thread::start("inspector", move || {
         loop {
             let mut doubts = match inbox.recv_timeout(EVERY) {
                 Ok(doubts) => doubts,

@@ -5,10 +5,7 @@
 //! pause outdates its look-up of the log's end, which is then repeated and overrides the seek. Records would be skipped.)
 //! Giving: end the running commit, commit the rest, only then let go. A partition that stays is not touched.
 
-use std::{
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rdkafka::{
@@ -31,6 +28,14 @@ use crate::{
 /// The longest a revoke waits for its commit; less when the session is short.
 const MAX_REVOKE_COMMIT: Duration = Duration::from_secs(5);
 
+/// Whether all that leaving partitions have done is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Committed,
+    /// Refused, or not known in time: the next owner processes some records again.
+    Uncommitted,
+}
+
 impl Consumer {
     /// Carries out what the group asks.
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Fatal> {
@@ -48,13 +53,13 @@ impl Consumer {
             // A rebalance among the others.
             tracing::debug!(generation, "nothing moved");
         } else {
-            self.arrived(partitions, generation)?;
+            self.arrived(partitions, generation);
         }
         self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
         Ok(())
     }
 
-    fn arrived(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+    fn arrived(&mut self, partitions: &[i32], generation: i32) {
         tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
         let details = format!("{} partitions came in generation {generation}", partitions.len());
         let event = self.record(EventType::Assigned, partitions, details, generation, None);
@@ -62,12 +67,12 @@ impl Consumer {
         let waiting = assigned.iter().map(|assigned| (assigned.partition, assigned.epoch)).collect();
         self.arrivals.push(Arrival { event, since: Instant::now(), waiting });
         self.note_arrivals();
-        if assigned.is_empty() {
-            return Ok(());
+        if !assigned.is_empty() {
+            self.is_topic_in_doubt = true;
+            self.inspect(Vec::new());
+            // The thread ends only with the process.
+            let _ = self.restorer.send(assigned);
         }
-        self.is_topic_in_doubt = true;
-        self.inspect(Vec::new());
-        self.restorer.send(assigned).map_err(|_| Fatal::ThreadEnded("restore"))
     }
 
     /// Tells the client that the group's assignment was heard, and nothing to fetch.
@@ -83,7 +88,8 @@ impl Consumer {
     /// Lets the client fetch what is restored, each from its offset.
     pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
         let is_ready = |owned: &&Owned| matches!(owned.stage, Stage::Ready(_));
-        if !self.partitions.values().any(|owned| is_ready(&owned)) {
+        // What is lost is about to be revoked, and must not be taken up in between.
+        if !self.partitions.values().any(|owned| is_ready(&owned)) || self.consumer.assignment_lost() {
             return Ok(());
         }
         let is_cooperative = self.is_cooperative();
@@ -124,7 +130,7 @@ impl Consumer {
         let begun = Instant::now();
         let committed = self.settle(partitions, begun + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
         let took = begun.elapsed();
-        let details = if committed.is_continue() {
+        let details = if committed == Settled::Committed {
             tracing::info!(?partitions, ?took, "Offsets committed before revocation");
             format!("committed before revocation in {} ms", took.as_millis())
         } else {
@@ -164,8 +170,8 @@ impl Consumer {
         if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
     }
 
-    /// Brings what `leaving` has done into a commit by `deadline`: `Continue` when all of it is committed.
-    pub(super) fn settle(&mut self, leaving: &[i32], deadline: Instant) -> Result<ControlFlow<(), ()>, Fatal> {
+    /// Brings what `leaving` has done into a commit by `deadline`.
+    pub(super) fn settle(&mut self, leaving: &[i32], deadline: Instant) -> Result<Settled, Fatal> {
         for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
             let mut state = owned.cell.lock();
             if state.phase == Phase::Active {
@@ -177,20 +183,18 @@ impl Consumer {
             let unsettled = || leaving.iter().filter_map(|partition| self.partitions.get(partition)?.progress(false));
             let progress: Vec<_> = unsettled().collect();
             if progress.is_empty() && !self.commits.is_running() {
-                return Ok(ControlFlow::Continue(()));
+                return Ok(Settled::Committed);
             }
             let may_commit = !self.commits.is_running() && !self.is_topic_in_doubt;
             if may_commit && has_asked {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Settled::Uncommitted);
             }
             if may_commit {
                 has_asked = true;
-                if !self.commits.send(progress) {
-                    return Err(Fatal::ThreadEnded("commit"));
-                }
+                self.commits.send(progress);
             }
             if !self.await_report(deadline)? {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Settled::Uncommitted);
             }
         }
     }

@@ -24,6 +24,7 @@ use crate::{
     store::{Epoch, Obstacle, Plan, Store},
     throttle::Throttle,
     view::Cell,
+    vital_thread,
 };
 use job::Job;
 use reader::{Reader, Seen};
@@ -61,7 +62,7 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
         jobs: Vec::new(),
         reader: None,
     };
-    std::thread::Builder::new().name("restore".to_owned()).spawn(move || work.run(&inbox))?;
+    vital_thread::start("restore", move || work.run(&inbox))?;
     Ok(requests)
 }
 
