@@ -85,7 +85,7 @@ fn one_line_of_configuration_decides_between_the_3800_and_the_350_of_the_labs() 
 
         let debits = json!({"balances": {"signs": {"Transfer": "Debit"}}});
         let by_setting = Group::apply(scenario, &scenario.manifest("setting", &debit, debits))?;
-        let by_default = Group::apply(scenario, &scenario.manifest("default", &code, json!({})))?;
+        let by_default = Group::apply(scenario, &scenario.manifest("code", &code, json!({})))?;
         every_balance_is_right_by(scenario, &by_setting, &debit, &"Transfer=debit".parse::<Signs>()?)?;
         every_balance_is_right(scenario, &by_default, &code)?;
         assert_eq!(balance_of(&by_setting)?, "3800");

@@ -45,11 +45,17 @@ pub(super) fn conditions(old: &Status, new: &Status, facts: &Facts<'_>) -> Vec<C
 /// Keeps the transition time unless the status flipped.
 fn dated(name: &str, fact: Fact, old: &Status, facts: &Facts<'_>) -> Condition {
     let before = find(old, name).filter(|before| before.status == fact.status);
+    let same_problem = before.filter(|before| {
+        // After an edit of the object the old words may be about something that is no longer in it.
+        before.reason == fact.reason
+            && kafka::is_reason(&fact.reason)
+            && before.observed_generation == facts.group.metadata.generation
+    });
     Condition {
         type_: name.to_owned(),
         status: fact.status.to_owned(),
         reason: fact.reason,
-        message: fact.message,
+        message: same_problem.map_or(fact.message, |before| before.message.clone()),
         observed_generation: facts.group.metadata.generation,
         last_transition_time: before
             .map_or_else(|| Time(whole_second(facts.now)), |before| before.last_transition_time.clone()),
@@ -65,11 +71,11 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
         return fact("False", problem.reason, &problem.message);
     }
     match kafka::problem(facts.snapshot, facts.instant) {
-        Ok(Some((reason, message))) => return fact("False", reason, message),
+        Ok(Some((reason, message))) => return fact("False", reason, where_to_look(reason, message, facts)),
         Ok(None) => {}
         // Too young to be told, and no proof of health either: what was said before stays.
         Err(_) => {
-            if let Some(before) = find(old, types::READY).filter(|before| is_kafka_reason(&before.reason)) {
+            if let Some(before) = find(old, types::READY).filter(|before| kafka::is_reason(&before.reason)) {
                 return fact("False", &before.reason, &before.message);
             }
         }
@@ -86,8 +92,14 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
     }
 }
 
-fn is_kafka_reason(reason: &str) -> bool {
-    [reasons::KAFKA_UNREACHABLE, reasons::KAFKA_ERROR].contains(&reason)
+/// Kafka's own words do not know where a login comes from.
+fn where_to_look(reason: &str, message: &str, facts: &Facts<'_>) -> String {
+    match &facts.group.spec.kafka.sasl {
+        Some(sasl) if reason == reasons::AUTHENTICATION_FAILED => {
+            format!("{message} in Secret `{}`", sasl.credentials_secret_ref.name)
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn progressing(facts: &Facts<'_>) -> Fact {

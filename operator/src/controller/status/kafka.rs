@@ -23,6 +23,20 @@ pub(crate) fn problem(snapshot: Option<&Snapshot>, now: Instant) -> Result<Optio
     Ok(Some((reason(problem), &problem.message)))
 }
 
+/// Whether a condition's reason is one of Kafka's problems. Their messages carry librdkafka's words with counts and times
+/// in them; as long as the reason stays, so does the message.
+pub(super) fn is_reason(reason: &str) -> bool {
+    [
+        reasons::TOPIC_NOT_FOUND,
+        reasons::KAFKA_UNREACHABLE,
+        reasons::AUTHENTICATION_FAILED,
+        reasons::AUTHORIZATION_FAILED,
+        reasons::KAFKA_ERROR,
+        reasons::LAG_PARTIAL,
+    ]
+    .contains(&reason)
+}
+
 /// The reason in the words of the custom resource.
 pub(super) fn reason(problem: &KafkaProblem) -> &'static str {
     match problem.kind {

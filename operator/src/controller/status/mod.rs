@@ -4,12 +4,16 @@ mod cadence;
 mod conditions;
 mod figures;
 mod kafka;
+mod unread;
 
 use std::time::{Duration, Instant};
 
 use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, Learned, ScalingStatus};
 use jiff::Timestamp;
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -80,7 +84,23 @@ pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
         conditions: Vec::new(),
     };
     status.conditions = conditions::conditions(old, &status, facts);
+    order(&mut status.conditions);
+    if unread::applies(old, facts) {
+        unread::keep(old, &mut status, facts);
+    }
     status
+}
+
+/// The status as it was last written; empty for a new object.
+pub(super) fn recorded(group: &BalanceConsumerGroup) -> Status {
+    let mut status = group.status.clone().unwrap_or_default();
+    order(&mut status.conditions);
+    status
+}
+
+/// One order for equal conditions: the API server appends what is new to a list that it merges by key.
+fn order(conditions: &mut [Condition]) {
+    conditions.sort_by(|left, right| left.type_.cmp(&right.type_));
 }
 
 /// The decision; its time and its learned figures move only with it.
@@ -128,7 +148,7 @@ pub(super) async fn write(
     next: &Status,
     memory: &mut Memory,
 ) -> Result<Option<Duration>> {
-    let old = group.status.clone().unwrap_or_default();
+    let old = recorded(group);
     let slo = group.spec.scaling.lag_slo.get();
     let now = Instant::now();
     match due(&old, next, slo, memory.status_written.map(|at| now.saturating_duration_since(at))) {

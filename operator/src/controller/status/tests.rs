@@ -204,6 +204,43 @@ fn unknown_lag_is_absent_and_said() {
 }
 
 #[test]
+fn the_words_of_a_lasting_problem_stay() {
+    let with = |message: &str| {
+        let mut gone = snapshot();
+        let since = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        gone.lag = LagReading::Unknown;
+        gone.problem = Some(KafkaProblem { kind: ProblemKind::BrokerUnreachable, message: message.into(), since });
+        Case { snapshot: Some(gone), ..Case::default() }
+    };
+    let first = with("refused (1 identical error)").after(&Status::default());
+    assert_eq!(with("refused (2 identical errors)").after(&first), first);
+    let mut edited = with("unknown host");
+    edited.group.metadata.generation = Some(2);
+    let words = |status: &Status| status.conditions.iter().map(|found| found.message.clone()).collect::<Vec<_>>();
+    assert_ne!(words(&edited.after(&first)), words(&first));
+}
+
+#[test]
+fn a_restart_of_the_operator_takes_nothing_back() {
+    let mut lossy = snapshot();
+    let LagReading::Known(lag) = &mut lossy.lag else { panic!("known") };
+    lag.partitions[2].lost = 5;
+    let before = Case { snapshot: Some(lossy), ..Case::default() }.after(&Status::default());
+    let holding = Plan {
+        mode: ScalingMode::Holding,
+        reason: reasons::LAG_NOT_READ_YET.into(),
+        explanation: "the lag has not been read yet".into(),
+        ..plan()
+    };
+    let restarted = Case { snapshot: None, plan: Some(holding), now: 2_000_000, ..Case::default() };
+    assert_eq!(restarted.after(&before), before);
+    let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), cure: Cure::Time };
+    let blocked = Case { problem: Some(problem), plan: None, ..restarted };
+    assert_eq!(blocked.condition_after(&before, conditions::LAG_KNOWN), pair("Unknown", reasons::LAG_NOT_READ_YET));
+    assert_eq!(blocked.after(&before).lag, None, "nobody looks, so nothing is known");
+}
+
+#[test]
 fn a_problem_keeps_the_last_decision_in_sight() {
     let first = Case::default().after(&Status::default());
     let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), cure: Cure::Time };

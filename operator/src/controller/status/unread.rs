@@ -1,0 +1,51 @@
+//! Pure. Between the start of the operator and its first look at Kafka nothing new is known of the lag, and nothing that
+//! was known has become wrong: what was said stays, so that a restart writes nothing.
+
+use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions as types, reasons};
+
+use super::{Facts, kafka};
+
+/// What is known from Kafka alone.
+const FROM_KAFKA: [&str; 6] = [
+    types::LAG_KNOWN,
+    types::HOT_PARTITION,
+    types::DATA_LOSS,
+    types::OFFSET_AHEAD_OF_LOG,
+    types::OVER_CAPACITY,
+    types::FOREIGN_MEMBERS,
+];
+/// What follows from a decision.
+const FROM_DECISION: [&str; 2] = [types::SCALING_ACTIVE, types::SCALING_LIMITED];
+
+/// Whether the old status still says all that is known. Not while something keeps the group from being watched at all:
+/// then no first look will come.
+pub(super) fn applies(old: &Status, facts: &Facts<'_>) -> bool {
+    facts.snapshot.is_none() && facts.problem.is_none() && !old.conditions.is_empty()
+}
+
+/// Carries over what a look at Kafka will soon renew.
+pub(super) fn keep(old: &Status, new: &mut Status, facts: &Facts<'_>) {
+    new.lag = old.lag;
+    new.lag_age.clone_from(&old.lag_age);
+    new.members = old.members;
+    new.group_state.clone_from(&old.group_state);
+    new.assignment.clone_from(&old.assignment);
+    let mut kept = FROM_KAFKA.to_vec();
+    let undecided = facts.plan.is_some_and(|plan| plan.reason == reasons::LAG_NOT_READ_YET);
+    let desired = |status: &Status| status.scaling.as_ref().and_then(|scaling| scaling.desired);
+    if undecided && desired(old) == desired(new) {
+        new.scaling.clone_from(&old.scaling);
+        kept.extend(FROM_DECISION);
+    }
+    let was = |name: &str| old.conditions.iter().find(|condition| condition.type_ == name);
+    if was(types::READY).is_some_and(|ready| kafka::is_reason(&ready.reason)) {
+        kept.push(types::READY);
+    }
+    new.conditions.retain(|condition| !kept.contains(&condition.type_.as_str()));
+    let generation = facts.group.metadata.generation;
+    for mut condition in kept.into_iter().filter_map(was).cloned() {
+        condition.observed_generation = generation;
+        new.conditions.push(condition);
+    }
+    super::order(&mut new.conditions);
+}
