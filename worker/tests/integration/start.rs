@@ -1,6 +1,6 @@
 //! Starting under conditions that are not right (yet).
 
-use std::process::Command;
+use std::{io::Write, process::Command};
 
 use crate::harness::{SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker};
 
@@ -74,4 +74,32 @@ fn a_group_that_another_program_began_is_taken_over() {
     fleet.await_balances(&traffic.oracle, SOON);
     let consumed = fleet.get(0).count("messagesConsumed").unwrap();
     assert_eq!(consumed, 600 - 6 * 50, "what was committed is folded, not processed again");
+}
+
+/// A file as a mounted Secret is one.
+fn secret(content: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn a_login_from_files_lets_it_work_and_a_wrong_one_is_said() {
+    let stream = stream("login");
+    let servers = std::env::var("BALANCEFLEET_TEST_KAFKA_SASL").expect("make integration sets it");
+    let username = secret("balance");
+    for (password, is_right) in [("balance-secret", true), ("wrong", false)] {
+        let password = secret(password);
+        let worker = worker(
+            &stream,
+            &[
+                ("KAFKA_BOOTSTRAP_SERVERS", &servers),
+                ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
+                ("KAFKA_SASL_USERNAME_FILE", username.path().to_str().unwrap()),
+                ("KAFKA_SASL_PASSWORD_FILE", password.path().to_str().unwrap()),
+            ],
+        );
+        worker.await_log(if is_right { "Partitions ASSIGNED: [0, 1, 2, 3, 4, 5]" } else { "refused the login" });
+        assert_eq!(worker.get("/livez").unwrap().0, 200);
+    }
 }
