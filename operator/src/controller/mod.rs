@@ -133,7 +133,7 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
         instant: now,
         learned_due: memory.learned_written.is_none_or(|at| now.saturating_duration_since(at) >= LEARNED_EVERY),
     };
-    let old = group.status.clone().unwrap_or_default();
+    let old = status::recorded(group);
     let new = status::next(&old, &facts);
     let put_off = status::write(context, group, &new, memory).await?;
     if put_off.is_none() {

@@ -130,6 +130,8 @@ async fn serve(
                 health.set_ready();
                 tracing::info!(%scope, "watching");
             }
+            // Before the first list the applier holds everything back, also its own end.
+            () = stop.cancelled(), if !ready => break,
             _ = tick.tick() => {
                 common.metrics.set_in_backoff(common.memories.in_backoff());
                 // An API server that is away keeps the first list from coming, and the passes from running.

@@ -1,0 +1,13 @@
+//! Promises of the controller, kept against a real API server: `KUBECONFIG` names it. Every test has a namespace and an
+//! operator of its own; no worker has to start, so neither an image nor a Kafka is needed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on has failed
+
+mod at_rest;
+mod children;
+mod contention;
+mod crash;
+mod cut;
+mod problems;
+mod scale;
+mod support;
