@@ -16,13 +16,15 @@ demo: ## Cluster, Kafka, operator and a day of traffic; ends with scaled workers
 demo-down: ## Remove what the demo left: the cluster and the Docker Engine it started
 	@e2e/demo/demo-down.sh
 
-.PHONY: test check integration charts-test e2e
+.PHONY: test check integration api-test charts-test e2e
 test: ## All that must pass; the last line is "N passed, N failed"
 	@.ci/suite check integration charts e2e
 check: ## The fast part: format, lints, unit and property tests, drift of generated files
 	@.ci/suite check
 integration: ## Tests on a real Kafka and a real PostgreSQL, started and stopped here
 	@.ci/suite integration
+api-test: ## Custom resource and controller beside a Kubernetes control plane of their own
+	@.ci/suite api
 charts-test: ## Helm and kustomize: lint, render, schema, dry run on a real API server
 	@.ci/suite charts
 e2e: ## The product on a kind cluster, installed by Helm
