@@ -1,18 +1,19 @@
-//! /livez, /readyz and /metrics on one port. A probe body is a sentence, so that `kubectl describe` shows it.
+//! /livez, /readyz and /metrics on one port, and PUT /log-level from the pod itself. A probe's body is a sentence, so
+//! that `kubectl describe` shows it.
 
 use std::{net::SocketAddr, time::Instant};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, put},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{health::Health, metrics::Metrics};
+use crate::{health::Health, logging::LogLevel, metrics::Metrics};
 
 /// What the handlers answer from.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Facts {
     pub health: Health,
     /// Everything that is counted.
     pub metrics: Metrics,
+    /// The filter of the log; none where it is somebody else's.
+    pub log_level: Option<LogLevel>,
 }
 
 /// Serves until `stop` is cancelled.
@@ -30,7 +33,8 @@ pub struct Facts {
 pub async fn serve(address: SocketAddr, facts: Facts, stop: CancellationToken) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving probes and metrics");
-    axum::serve(listener, router(facts)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(facts).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 fn router(facts: Facts) -> Router {
@@ -38,6 +42,7 @@ fn router(facts: Facts) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/log-level", put(log_level))
         .with_state(facts)
 }
 
@@ -64,6 +69,23 @@ async fn metrics(State(facts): State<Facts>) -> Response {
     }
 }
 
+/// The body is the new filter. Only who may `kubectl port-forward` or `exec` comes from the pod's own address; the port
+/// itself is open to whoever scrapes metrics.
+async fn log_level(
+    State(facts): State<Facts>,
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    directive: String,
+) -> Response {
+    if !caller.ip().is_loopback() {
+        return (StatusCode::FORBIDDEN, "only from the pod itself: use kubectl port-forward\n").into_response();
+    }
+    match facts.log_level.map(|level| level.set(directive.trim())) {
+        Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Some(Err(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,12 +101,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_stuck_loop_fails_liveness_only() {
-        let facts = Facts { health: Health::default(), metrics: Metrics::default() };
+        let facts = Facts { health: Health::default(), metrics: Metrics::default(), log_level: None };
         facts.health.set_ready();
         let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).unwrap();
         facts.health.beat("all namespaces", long_ago);
         assert_eq!(status_of(&facts, "/livez").await, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(status_of(&facts, "/readyz").await, StatusCode::OK);
         assert_eq!(status_of(&facts, "/metrics").await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_log_level_is_changed_from_the_pod_alone() {
+        let facts = Facts { health: Health::default(), metrics: Metrics::default(), log_level: None };
+        for (caller, status) in [("10.0.0.1:5", StatusCode::FORBIDDEN), ("127.0.0.1:5", StatusCode::NOT_FOUND)] {
+            let caller: SocketAddr = caller.parse().unwrap();
+            let mut request = Request::put("/log-level").body(Body::from("debug")).unwrap();
+            request.extensions_mut().insert(ConnectInfo(caller));
+            assert_eq!(router(facts.clone()).oneshot(request).await.unwrap().status(), status);
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! Log lines: text for people or JSON for collectors, filtered by one directive.
+//! Log lines: text for people or JSON for collectors, filtered by one directive that can be changed while running.
 
-use tracing_subscriber::{EnvFilter, filter::ParseError, util::SubscriberInitExt};
+use std::sync::Arc;
+
+use tracing_subscriber::{EnvFilter, filter::ParseError, reload, util::SubscriberInitExt};
 
 use crate::args::LogFormat;
 
-/// Why logging could not start.
+/// Why logging could not start, or its level not change.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// The filter cannot be read.
@@ -18,21 +20,53 @@ pub enum LoggingError {
     /// Another subscriber is there already.
     #[error("logging is already set up: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
+    /// The subscriber is gone.
+    #[error("the log level cannot be changed any more: {0}")]
+    Reload(#[from] reload::Error),
+}
+
+/// Changes the filter of the running process. Cloning shares.
+#[derive(Clone)]
+pub struct LogLevel(Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl LogLevel {
+    /// Puts another directive into effect.
+    ///
+    /// # Errors
+    /// When the directive cannot be read; the old one stays.
+    pub fn set(&self, directive: &str) -> Result<(), LoggingError> {
+        (self.0)(parse(directive)?)?;
+        tracing::info!(directive, "log level changed");
+        Ok(())
+    }
 }
 
 /// Sends all events of this process to standard output.
 ///
 /// # Errors
 /// When the directive cannot be read, or when it is called twice.
-pub fn start(directive: &str, format: LogFormat) -> Result<(), LoggingError> {
-    let filter = EnvFilter::try_new(directive)
-        .map_err(|source| LoggingError::Directive { directive: directive.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+pub fn start(directive: &str, format: LogFormat) -> Result<LogLevel, LoggingError> {
+    let filter = parse(directive)?;
+    let builder = tracing_subscriber::fmt();
+    // The type of a filter names the format it stands before, so the two ways meet only at their end.
     match format {
-        LogFormat::Text => builder.finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Text => {
+            let builder = builder.with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.finish().try_init()?;
+            Ok(LogLevel(Arc::new(move |filter| handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.finish().try_init()?;
+            Ok(LogLevel(Arc::new(move |filter| handle.reload(filter))))
+        }
     }
-    Ok(())
+}
+
+fn parse(directive: &str) -> Result<EnvFilter, LoggingError> {
+    EnvFilter::try_new(directive).map_err(|source| LoggingError::Directive { directive: directive.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -41,7 +75,16 @@ mod tests {
 
     #[test]
     fn a_bad_level_is_refused_with_its_name_and_an_example() {
-        let message = start("loud=very", LogFormat::Text).unwrap_err().to_string();
+        let message = parse("loud=very").unwrap_err().to_string();
         assert!(message.contains("LOG_LEVEL `loud=very`") && message.contains("such as `info`"), "{message}");
+    }
+
+    #[test]
+    fn a_level_changes_while_running() {
+        let level = start("error", LogFormat::Json).unwrap();
+        assert!(!tracing::enabled!(tracing::Level::DEBUG));
+        level.set("debug").unwrap();
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        assert!(level.set("loud=very").is_err());
     }
 }

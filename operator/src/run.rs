@@ -12,7 +12,7 @@ use crate::{
     health::Health,
     http::{self, Facts},
     lag::LagBook,
-    logging::{self, LoggingError},
+    logging::{self, LogLevel, LoggingError},
     metrics::Metrics,
 };
 
@@ -49,19 +49,19 @@ pub fn run(args: &Args) -> Result<(), RunError> {
     // Before anything may open a TLS connection: with two providers in the build rustls refuses to choose.
     // Fails only if one is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    logging::start(&args.log_level, args.log_format)?;
+    let log_level = logging::start(&args.log_level, args.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| RunError::Io { what: "cannot start the runtime".to_owned(), source })?;
-    let result = runtime.block_on(operate(args));
+    let result = runtime.block_on(operate(args, log_level));
     // A call into librdkafka that still waits for a broker must not keep the process.
     runtime.shutdown_background();
     result
 }
 
-async fn operate(args: &Args) -> Result<(), RunError> {
+async fn operate(args: &Args, log_level: LogLevel) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     end_on_signals(&stop)?;
     let (metrics, health) = (Metrics::default(), Health::default());
@@ -71,7 +71,7 @@ async fn operate(args: &Args) -> Result<(), RunError> {
     metrics.add_collector(Box::new(LagMetrics::new(common.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker_image = args.worker_image, "starting");
 
-    let facts = Facts { health: health.clone(), metrics };
+    let facts = Facts { health: health.clone(), metrics, log_level: Some(log_level) };
     let mut server = tokio::spawn(http::serve(args.http_address, facts, stop.clone()));
     let mut controller = tokio::spawn(controller::run(common, scopes(args), woken, health, stop.clone()));
     let ended_early = tokio::select! {

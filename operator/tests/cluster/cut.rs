@@ -18,7 +18,7 @@ use kube::{
 };
 use tower::{BoxError, Layer, Service};
 
-use crate::support::{Operator, config};
+use crate::support::{Operator, operator_config};
 
 /// How many writes are left before the end; below zero it has come.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl Fuse {
 /// An operator that dies at its write number `writes` (from 0).
 pub(crate) async fn start(namespace: &str, writes: i64, image: &str) -> (Operator, Fuse) {
     let fuse = Fuse(Arc::new(AtomicI64::new(writes)));
-    let client: Client = ClientBuilder::try_from(config().await).unwrap().with_layer(&fuse).build();
+    let client: Client = ClientBuilder::try_from(operator_config().await).unwrap().with_layer(&fuse).build();
     (Operator::start_with(client, Metrics::default(), namespace, image), fuse)
 }
 

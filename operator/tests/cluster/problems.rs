@@ -43,8 +43,14 @@ async fn a_missing_secret_is_told_once_and_found_when_it_comes() {
 
     // A rotated one rolls the workers.
     site.api::<Secret>().create(&Default::default(), &login("two")).await.unwrap();
-    site.until("shop", "a new template", |child: &Deployment| child.metadata.generation > first.metadata.generation)
-        .await;
+    let newer = |than: &Deployment| {
+        let than = than.metadata.generation;
+        move |child: &Deployment| child.metadata.generation > than
+    };
+    let second = site.until("shop", "a new template", newer(&first)).await;
+    // Also one that was changed in place, which nothing announces.
+    site.edit::<Secret>("login", json!({"stringData": {"password": "three"}})).await;
+    site.until("shop", "another template", newer(&second)).await;
     operator.stop().await;
     site.close().await;
 }

@@ -11,24 +11,30 @@ use balancefleet_operator::{
     metrics::Metrics,
 };
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Namespace},
+    api::{
+        apps::v1::Deployment,
+        core::v1::Namespace,
+        rbac::v1::{ClusterRole, ClusterRoleBinding},
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
     core::NamespaceResourceScope,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// No worker ever starts from it.
 pub(crate) const IMAGE: &str = "balancefleet/no-such-image:test";
+const OPERATOR_USER: &str = "balancefleet-tests-operator";
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// An operator in this process that watches one namespace.
+/// An operator in this process that watches one namespace, with no more rights than an installed one has.
 pub(crate) struct Operator {
     metrics: Metrics,
     stop: CancellationToken,
@@ -38,7 +44,7 @@ pub(crate) struct Operator {
 impl Operator {
     pub(crate) async fn start(namespace: &str) -> Self {
         let metrics = Metrics::default();
-        let client = counting(config().await, &metrics).unwrap();
+        let client = counting(operator_config().await, &metrics).unwrap();
         Self::start_with(client, metrics, namespace, IMAGE)
     }
 
@@ -232,6 +238,31 @@ pub(crate) async fn config() -> Config {
     Config::infer().await.unwrap()
 }
 
+/// As the user who is bound to the rules that are installed with the operator.
+pub(crate) async fn operator_config() -> Config {
+    let mut config = config().await;
+    config.auth_info.impersonate = Some(OPERATOR_USER.to_owned());
+    config
+}
+
+/// The rules as they are installed, for a user of these tests.
+async fn install_rules(client: &Client) {
+    const RULES: &str = include_str!("../../../config/rbac/operator.yaml");
+    let params = PatchParams::apply("balancefleet-tests").force();
+    let first = serde_yaml::Deserializer::from_str(RULES).next().unwrap();
+    let mut role = ClusterRole::deserialize(first).unwrap();
+    role.metadata = ObjectMeta { name: Some(OPERATOR_USER.to_owned()), ..ObjectMeta::default() };
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": OPERATOR_USER},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": OPERATOR_USER},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": OPERATOR_USER}],
+    });
+    Api::<ClusterRole>::all(client.clone()).patch(OPERATOR_USER, &params, &Patch::Apply(&role)).await.unwrap();
+    let bindings = Api::<ClusterRoleBinding>::all(client.clone());
+    bindings.patch(OPERATOR_USER, &params, &Patch::Apply(&binding)).await.unwrap();
+}
+
 async fn install_definition(client: &Client) {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
@@ -240,6 +271,7 @@ async fn install_definition(client: &Client) {
             let definition = definition().unwrap();
             let params = PatchParams::apply("balancefleet-tests").force();
             api.patch(&definition.name_any(), &params, &Patch::Apply(&definition)).await.unwrap();
+            install_rules(client).await;
             eventually("the definition is established", || async {
                 let list = Api::<BalanceConsumerGroup>::all(client.clone()).list(&Default::default()).await;
                 list.ok().map(drop)

@@ -100,7 +100,11 @@ pub(super) fn recorded(group: &BalanceConsumerGroup) -> Status {
 
 /// One order for equal conditions: the API server appends what is new to a list that it merges by key.
 fn order(conditions: &mut [Condition]) {
-    conditions.sort_by(|left, right| left.type_.cmp(&right.type_));
+    let place = |condition: &Condition| {
+        let always = &balancefleet_crds::conditions::ALWAYS_PRESENT;
+        always.iter().position(|name| *name == condition.type_).unwrap_or(always.len())
+    };
+    conditions.sort_by(|left, right| (place(left), &left.type_).cmp(&(place(right), &right.type_)));
 }
 
 /// The decision; its time and its learned figures move only with it.

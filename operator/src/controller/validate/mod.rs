@@ -117,7 +117,9 @@ pub(super) fn referenced_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
 /// The first problem that keeps workers from being built; running ones stay as they are.
 pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) -> Result<ValidatedGroup, Problem> {
     let key = key_of(group);
-    let owner = group.controller_owner_ref(&()).ok_or_else(|| invalid("the object has no name or uid yet"))?;
+    let mut owner = group.controller_owner_ref(&()).ok_or_else(|| invalid("the object has no name or uid yet"))?;
+    // `kubectl delete --cascade=foreground` then waits until the workers are gone.
+    owner.block_owner_deletion = Some(true);
     let spec = &group.spec;
     let store = group.effective_store();
     if spec.ledger == Ledger::Balances && store.is_none() {
