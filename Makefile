@@ -18,7 +18,7 @@ demo-down: ## Remove what the demo left: the cluster and the Docker Engine it st
 
 .PHONY: test check integration api-test charts-test e2e
 test: ## All that must pass; the last line is "N passed, N failed"
-	@.ci/suite check integration charts e2e
+	@.ci/suite check integration api charts e2e
 check: ## The fast part: format, lints, unit and property tests, drift of generated files
 	@.ci/suite check
 integration: ## Tests on a real Kafka and a real PostgreSQL, started and stopped here

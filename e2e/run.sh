@@ -12,4 +12,4 @@ eval "$("$e2e/cluster/env.sh")"
 "$e2e/demo/install.sh"
 # One after the other: a machine has only so many cores, and figures like "at once" are to mean something.
 cargo test --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace \
-  --features cluster --test fleet -- --test-threads=1 "$@"
+  --all-features --test fleet -- --test-threads=1 "$@"

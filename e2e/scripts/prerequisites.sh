@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
-#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts]      (default: all)
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane]   (default: all)
 #
 # Without root it prints the one command that installs the rest and exits 1. Rust and Go are expected on the machine in
 # the versions below. No service is started or enabled by the installation.
@@ -50,6 +50,7 @@ need_go() {
 }
 need_kafka() {
   need default-jre-headless java_is_new_enough
+  need openssl has openssl
   need maven has mvn
 }
 need_postgres() { need postgresql postgres_is_there; }
@@ -62,6 +63,10 @@ need_cluster() {
   need python3 test -x /usr/bin/python3
 }
 need_charts() { need_go; }
+need_control-plane() {
+  need_go
+  need openssl has openssl
+}
 need_always() {
   need curl has curl
   need jq has jq
@@ -98,7 +103,7 @@ install_packages() {
   rm -f "$log"
 }
 
-[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts
+[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts control-plane
 need_always
 for part; do
   declare -F "need_$part" >/dev/null || fail "unknown part $part" "e2e/scripts/prerequisites.sh --help"

@@ -108,6 +108,8 @@ pub enum Command {
     Check(Box<Config>),
     /// Print this and exit: the settings in effect, as a file that would give them again.
     Print(String),
+    /// Print the OpenAPI document of the REST API and exit.
+    PrintOpenApi,
 }
 
 /// Reads all layers. `arguments` begin with the program's name.
@@ -116,6 +118,9 @@ pub fn load(
     variables: &BTreeMap<String, String>,
 ) -> Result<Command, ConfigError> {
     let matches = layers::command().try_get_matches_from(arguments)?;
+    if matches.get_flag("print-openapi") {
+        return Ok(Command::PrintOpenApi); // true of every worker, whatever its settings
+    }
     let mut settings = match matches.get_one::<String>("config") {
         Some(path) => layers::file(Path::new(path))?,
         None => layers::Settings::new(),

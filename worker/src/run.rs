@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{ApiConfig, ApiError, ApiServer},
+    api::{self, ApiConfig, ApiError, ApiServer},
     config::{self, Command, Config, ConfigError},
     consumer::{Consumer, Fatal},
     logging,
@@ -61,6 +61,13 @@ pub fn main() -> ExitCode {
             print!("{settings}");
             ExitCode::SUCCESS
         }
+        Ok(Command::PrintOpenApi) => match api::openapi() {
+            Ok(document) => {
+                println!("{document}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => complain(&error, 1),
+        },
         Err(ConfigError::Flags(error)) => error.exit(),
         Err(error) => complain(&error, 2),
     }

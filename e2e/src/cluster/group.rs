@@ -89,7 +89,8 @@ impl Group {
         Ok(names.map(|name| Worker::new(&self.kubectl, name)).collect())
     }
 
-    /// Waits until exactly so many workers share all partitions; gives them with what each has.
+    /// Waits until exactly so many workers share all partitions, as evenly as it can be; gives them with what each
+    /// has. A worker that has just joined has nothing yet: an uneven moment is on the way to an even one.
     pub fn wait_for_assignment(
         &self,
         workers: usize,
@@ -98,9 +99,11 @@ impl Group {
         let what = format!("{workers} workers of {} share {partitions} partitions", self.name);
         wait_until(&what, MINUTE, || {
             let assigned = self.assignment()?;
+            let shares = assigned.iter().map(|(_, partitions)| partitions.len());
+            let even = shares.clone().max().unwrap_or(0) <= shares.min().unwrap_or(0) + 1;
             let mut all: Vec<u32> = assigned.iter().flat_map(|(_, partitions)| partitions.iter().copied()).collect();
             all.sort_unstable();
-            if assigned.len() == workers && all.into_iter().eq(0..partitions) {
+            if assigned.len() == workers && even && all.into_iter().eq(0..partitions) {
                 return Ok(assigned);
             }
             Err(ClusterError::Unexpected(format!("{assigned:?}")))

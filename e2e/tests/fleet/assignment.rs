@@ -7,27 +7,17 @@ use serde_json::json;
 
 use crate::support::{Outcome, PARTITIONS, scenario, shares};
 
-/// A worker that has just joined has nothing yet, so an uneven moment is no failure; one that lasts is.
-fn wait_for_shares(group: &Group, each: &[usize]) -> Outcome {
-    let what = format!("the workers' shares are {each:?}");
-    wait_until(&what, Duration::from_secs(60), || {
-        let now = shares(&group.wait_for_assignment(each.len(), PARTITIONS)?);
-        if now == each { Ok(()) } else { Err(ClusterError::Unexpected(format!("{now:?}"))) }
-    })?;
-    Ok(())
-}
-
 #[test]
 fn six_partitions_are_shared_evenly_and_two_of_eight_workers_are_reported_idle() -> Outcome {
     scenario("assignment", |scenario| {
         let topic = scenario.create_topic("transactions", PARTITIONS)?;
         let group = Group::apply(scenario, &scenario.manifest("fleet", &topic, json!({"replicas": 1})))?;
-        for (workers, each) in [(1, vec![6]), (2, vec![3, 3]), (3, vec![2, 2, 2]), (6, vec![1; 6])] {
+        let even =
+            [(1, vec![6]), (2, vec![3, 3]), (3, vec![2, 2, 2]), (6, vec![1; 6]), (8, vec![1, 1, 1, 1, 1, 1, 0, 0])];
+        for (workers, each) in even {
             group.scale(workers)?;
-            wait_for_shares(&group, &each)?;
+            assert_eq!(shares(&group.wait_for_assignment(each.len(), PARTITIONS)?), each);
         }
-        group.scale(8)?;
-        wait_for_shares(&group, &[1, 1, 1, 1, 1, 1, 0, 0])?;
         let message = wait_until("two idle workers are reported", Duration::from_secs(60), || {
             let condition = group.condition("OverCapacity")?;
             let message = condition["message"].as_str().unwrap_or_default().to_owned();

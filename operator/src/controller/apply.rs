@@ -12,7 +12,6 @@ use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
     core::NamespaceResourceScope,
-    runtime::reflector::ObjectRef,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -165,12 +164,11 @@ where
     {
         return Ok(None);
     }
-    let before = cache.version(&ObjectRef::from_obj(intent));
     let api: Api<K> = Api::namespaced(context.common.client.clone(), &intent.namespace().unwrap_or_default());
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let applied = call(action, api.patch(&name, &params, &Patch::Apply(&intended.object))).await?;
     tracing::info!(%kind, name, "applied");
-    cache.wrote(applied.clone(), before);
+    cache.wrote(applied.clone());
     Ok(Some(applied))
 }
 

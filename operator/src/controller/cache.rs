@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource,
     runtime::{
@@ -18,7 +19,7 @@ use kube::{
 };
 use parking_lot::Mutex;
 
-/// A write that the watch has not shown by then is gone again, and its deletion was shown before our answer came.
+/// A child we created that the watch has not shown by then is gone again: its deletion was shown before our answer came.
 const ECHO_WITHIN: Duration = Duration::from_secs(30);
 
 /// Reads of one kind. Cloning shares.
@@ -40,9 +41,8 @@ where
     }
 }
 
-/// What the API server answered to our write, and what the watch had shown when it was sent.
+/// What the API server answered to our write.
 struct Written<K> {
-    seen: Option<String>,
     object: Arc<K>,
     at: Instant,
 }
@@ -56,47 +56,58 @@ where
         Self { store, written: Arc::default() }
     }
 
-    /// The newest state known: our own write until the watch has moved on from what it showed before, then the watch.
+    /// The newest state known: the watch's, or our own last write as long as the watch is behind it.
     pub(super) fn get(&self, reference: &ObjectRef<K>) -> Option<Arc<K>> {
         let watched = self.store.get(reference);
-        let version = watched.as_ref().and_then(|object| object.meta().resource_version.clone());
         let mut written = self.written.lock();
-        match written.get(reference) {
-            Some(own) if own.seen == version && own.at.elapsed() < ECHO_WITHIN => Some(Arc::clone(&own.object)),
-            Some(_) => {
+        let ahead = written.get(reference).filter(|own| match &watched {
+            Some(watched) => is_newer(own.object.as_ref(), watched.as_ref()),
+            None => own.at.elapsed() < ECHO_WITHIN,
+        });
+        match ahead {
+            Some(own) => Some(Arc::clone(&own.object)),
+            None => {
                 written.remove(reference);
                 watched
             }
-            None => watched,
         }
     }
 
-    /// What the watch shows now; to be taken before a write and given to [`Self::wrote`] after it.
-    pub(super) fn version(&self, reference: &ObjectRef<K>) -> Option<String> {
-        self.store.get(reference).and_then(|object| object.meta().resource_version.clone())
+    /// Remembers the API server's answer to a write.
+    pub(super) fn wrote(&self, object: K) {
+        self.written
+            .lock()
+            .insert(ObjectRef::from_obj(&object), Written { object: Arc::new(object), at: Instant::now() });
     }
 
-    /// Remembers the API server's answer to a write that was sent when the watch showed `before`.
-    pub(super) fn wrote(&self, object: K, before: Option<String>) {
-        let reference = ObjectRef::from_obj(&object);
-        // Otherwise the watch was faster than the answer: it shows this write or a later one.
-        if self.version(&reference) == before && object.meta().resource_version != before {
-            self.written
-                .lock()
-                .insert(reference, Written { seen: before, object: Arc::new(object), at: Instant::now() });
-        }
-    }
-
-    /// To be told of every event of the watch: what it shows of an object replaces what we remember of it.
+    /// To be told of every event of the watch, so that nothing is remembered for longer than it is of use.
     pub(super) fn echoed(&self, event: &Event<K>) {
-        if let Event::Apply(object) | Event::Delete(object) = event {
-            self.written.lock().remove(&ObjectRef::from_obj(object));
+        let mut written = self.written.lock();
+        match event {
+            Event::Apply(object) => {
+                let reference = ObjectRef::from_obj(object);
+                if written.get(&reference).is_some_and(|own| !is_newer(own.object.as_ref(), object)) {
+                    written.remove(&reference);
+                }
+            }
+            Event::Delete(object) => drop(written.remove(&ObjectRef::from_obj(object))),
+            Event::Init | Event::InitApply(_) | Event::InitDone => {}
         }
     }
 
     /// The watch's own view.
     pub(super) fn store(&self) -> &Store<K> {
         &self.store
+    }
+}
+
+/// Whether the left state is later than the right one. Versions of one resource are numbers that grow (Kubernetes
+/// documents it since 1.35 and has always done so); with anything else the watch is believed.
+fn is_newer(left: &impl Resource, right: &impl Resource) -> bool {
+    let version = |meta: &ObjectMeta| meta.resource_version.as_deref().and_then(|text| text.parse::<u128>().ok());
+    match (version(left.meta()), version(right.meta())) {
+        (Some(left), Some(right)) => left > right,
+        _ => false,
     }
 }
 
@@ -125,15 +136,17 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_seen_at_once_and_until_the_watch_moves_on() {
+    fn a_write_is_seen_at_once_and_until_the_watch_has_passed_it() {
         let (store, mut writer) = reflector::store::<Service>();
         let cache = Cache::new(store);
-        event(&cache, &mut writer, &Event::Apply(service("1")));
-        cache.wrote(service("2"), Some("1".into()));
-        assert_eq!(version(&cache).as_deref(), Some("2"));
-        event(&cache, &mut writer, &Event::Apply(service("3")));
-        assert_eq!(version(&cache).as_deref(), Some("3"), "somebody wrote after us");
-        event(&cache, &mut writer, &Event::Delete(service("3")));
+        event(&cache, &mut writer, &Event::Apply(service("7")));
+        cache.wrote(service("10"));
+        assert_eq!(version(&cache).as_deref(), Some("10"));
+        event(&cache, &mut writer, &Event::Apply(service("9")));
+        assert_eq!(version(&cache).as_deref(), Some("10"), "what somebody wrote before us is overwritten");
+        event(&cache, &mut writer, &Event::Apply(service("11")));
+        assert_eq!(version(&cache).as_deref(), Some("11"), "somebody wrote after us");
+        event(&cache, &mut writer, &Event::Delete(service("12")));
         assert_eq!(version(&cache), None, "our write does not raise the dead");
     }
 
@@ -141,10 +154,10 @@ mod tests {
     fn a_created_child_is_seen_before_the_watch_shows_it() {
         let (store, mut writer) = reflector::store::<Service>();
         let cache = Cache::new(store);
-        cache.wrote(service("1"), None);
+        cache.wrote(service("1"));
         assert_eq!(version(&cache).as_deref(), Some("1"));
         event(&cache, &mut writer, &Event::Apply(service("1")));
-        event(&cache, &mut writer, &Event::Delete(service("1")));
+        event(&cache, &mut writer, &Event::Delete(service("2")));
         assert_eq!(version(&cache), None);
     }
 
@@ -153,9 +166,16 @@ mod tests {
         let (store, mut writer) = reflector::store::<Service>();
         let cache = Cache::new(store);
         event(&cache, &mut writer, &Event::Apply(service("3")));
-        cache.wrote(service("2"), Some("1".into()));
+        cache.wrote(service("2"));
         assert_eq!(version(&cache).as_deref(), Some("3"));
-        event(&cache, &mut writer, &Event::Delete(service("3")));
-        assert_eq!(version(&cache), None);
+    }
+
+    #[test]
+    fn versions_that_are_no_numbers_leave_the_watch_the_last_word() {
+        let (store, mut writer) = reflector::store::<Service>();
+        let cache = Cache::new(store);
+        event(&cache, &mut writer, &Event::Apply(service("a")));
+        cache.wrote(service("b"));
+        assert_eq!(version(&cache).as_deref(), Some("a"));
     }
 }

@@ -60,6 +60,11 @@ pub enum ApiError {
     Document(#[from] serde_json::Error),
 }
 
+/// The OpenAPI 3.1 document of the REST API as JSON text, as `/swagger/v1/swagger.json` serves it.
+pub fn openapi() -> Result<String, serde_json::Error> {
+    routes::documented().1.to_pretty_json()
+}
+
 /// What every handler gets.
 #[derive(Clone)]
 struct Api {

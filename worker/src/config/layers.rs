@@ -48,6 +48,7 @@ pub(crate) fn command() -> Command {
         .after_help("Settings come from the file, over it the environment, over it the flags.")
         .arg(Arg::new("config").long("config").value_name("FILE").help("A YAML file of settings"))
         .arg(switch("print-config", "Print the settings in effect and exit"))
+        .arg(switch("print-openapi", "Print the OpenAPI document of the REST API and exit"))
         .arg(switch("check", "Check brokers, login, topic and group, and exit"));
     KEYS.iter().fold(command, |command, key| command.arg(argument(key)))
 }

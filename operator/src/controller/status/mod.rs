@@ -23,7 +23,7 @@ use serde_json::json;
 
 use super::{
     build::{selector_text, store_name},
-    context::{Context, reference},
+    context::Context,
     managed_fields::FIELD_MANAGER,
     memory::Memory,
     replicas::Plan,
@@ -173,7 +173,6 @@ pub(super) async fn write(
         "metadata": {"name": key.name, "namespace": key.namespace, "uid": group.uid()},
         "status": next,
     });
-    let before = context.caches.groups.version(&reference(&key));
     let api: Api<BalanceConsumerGroup> = Api::namespaced(context.common.client.clone(), &key.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written =
@@ -183,7 +182,7 @@ pub(super) async fn write(
     if learned(&old) != learned(next) {
         memory.learned_written = Some(now);
     }
-    context.caches.groups.wrote(DeserializeGuard(Ok(written)), before);
+    context.caches.groups.wrote(DeserializeGuard(Ok(written)));
     Ok(None)
 }
 
