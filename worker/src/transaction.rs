@@ -4,6 +4,8 @@
 //! range. Account formats are never a reason to refuse: `BANK` is a valid account.
 
 mod bad_record;
+mod depth;
+mod rfc_3339;
 mod wire;
 
 pub use bad_record::BadRecord;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{amount::minor_units, exponents::Exponents, money::Currency};
 use wire::Wire;
 
+/// The longest `customerId` and `transactionId`, in bytes: the ledger keeps them, and the API looks up no longer ones.
+pub(crate) const MAX_ID_BYTES: usize = 128;
 /// The longest `description`, in characters.
 const MAX_DESCRIPTION: usize = 500;
 /// The largest amount in whole units of its currency; the smallest is a hundredth of one.
@@ -98,15 +102,19 @@ impl<'a> Transaction<'a> {
         {
             return Err(BadRecord::DescriptionTooLong);
         }
+        let (transaction_id, customer_id) = (wire.transaction_id.0, wire.customer_id.0);
+        if customer_id.is_empty() || customer_id.len() > MAX_ID_BYTES || transaction_id.len() > MAX_ID_BYTES {
+            return Err(BadRecord::IdLength);
+        }
         let currency = Currency::parse(&wire.currency.0).ok_or(BadRecord::UnknownCurrency)?;
         let exponent = exponents.of(currency).ok_or(BadRecord::UnknownCurrency)?;
         Ok(Self {
             minor_units: in_range(minor_units(wire.amount.as_raw_str(), exponent)?, exponent)?,
             currency,
             transaction_type: wire.transaction_type.0,
-            timestamp: wire.timestamp.0.parse().map_err(|_| BadRecord::Timestamp)?,
-            transaction_id: wire.transaction_id.0,
-            customer_id: wire.customer_id.0,
+            timestamp: rfc_3339::parse(&wire.timestamp.0).ok_or(BadRecord::Timestamp)?,
+            transaction_id,
+            customer_id,
         })
     }
 }

@@ -39,10 +39,22 @@ pub enum Refusal {
     /// The type is neither 1 to 7 nor one of their names.
     #[error("unknown type {0}")]
     Kind(String),
-    /// The timestamp is not RFC 3339.
+    /// No customer, or an id longer than 128 bytes.
+    #[error("the customerId is empty, or an id is longer than {MAX_ID_BYTES} bytes")]
+    Id,
+    /// Brackets in brackets.
+    #[error("nested deeper than {MAX_DEPTH} levels")]
+    Depth,
+    /// The timestamp is not of RFC 3339's form.
+    #[error("the timestamp {0} is not of the form 2026-02-08T22:00:00Z")]
+    TimestampForm(String),
+    /// No such time.
     #[error("timestamp: {0}")]
     Timestamp(#[from] jiff::Error),
 }
+
+const MAX_ID_BYTES: usize = 128;
+const MAX_DEPTH: i32 = 128;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,7 +77,16 @@ enum Code {
 
 /// Reads one message by the contract.
 pub fn read(value: &[u8]) -> Result<Reading, Refusal> {
+    if depth(value) > MAX_DEPTH {
+        return Err(Refusal::Depth);
+    }
     let message: Message<'_> = serde_json::from_slice(value)?;
+    if message.customer_id.is_empty() || message.customer_id.len().max(message.transaction_id.len()) > MAX_ID_BYTES {
+        return Err(Refusal::Id);
+    }
+    if !is_rfc_3339(&message.timestamp) {
+        return Err(Refusal::TimestampForm(message.timestamp));
+    }
     let amount: Decimal = message.amount.get().parse()?;
     if amount.is_negative() || amount.decimals() > decimals_of(&message.currency) {
         return Err(Refusal::Minor(amount, message.currency));
@@ -82,6 +103,46 @@ pub fn read(value: &[u8]) -> Result<Reading, Refusal> {
         kind,
         timestamp: message.timestamp.parse()?,
     })
+}
+
+/// The deepest level of brackets, as far as the text is JSON.
+fn depth(value: &[u8]) -> i32 {
+    let (mut in_string, mut escaped, mut depth, mut deepest) = (false, false, 0, 0);
+    for byte in value {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Whether the text has the form of RFC 3339, piece by piece; whether there is such a time the parser says.
+fn is_rfc_3339(text: &str) -> bool {
+    let digits = |text: &str, lengths: &[usize], separator| {
+        let mut parts = text.split(separator);
+        let fits = |length| parts.next().is_some_and(|part| part.len() == length && all_digits(part));
+        lengths.iter().copied().all(fits) && parts.next().is_none()
+    };
+    let text = text.to_ascii_uppercase();
+    let Some((date, time)) = text.split_once('T') else { return false };
+    let (time, offset) = match time.find(['Z', '+', '-']) {
+        Some(at) => time.split_at(at),
+        None => return false,
+    };
+    let (time, decimals) = time.split_once('.').unwrap_or((time, "0"));
+    let has_offset =
+        offset == "Z" || offset.strip_prefix(['+', '-']).is_some_and(|rest| digits(rest, &[2, 2], ':') && rest < "24");
+    digits(date, &[4, 2, 2], '-') && digits(time, &[2, 2, 2], ':') && all_digits(decimals) && has_offset
+}
+
+fn all_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The currencies whose minor unit is not a hundredth (ISO 4217, as far as the generator and the tests use them).
@@ -113,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_rare_but_allowed_is_read() {
+        for (from, to) in [
+            ("2026-02-08T22:01:00Z", "2026-02-08t23:01:00.5+01:00"),
+            ("CUST-001", &"x".repeat(128)),
+            ("\"riskScore\":0", &format!("\"more\":{}1{}", "[".repeat(127), "]".repeat(127))),
+            ("Virement loyer", &"[{".repeat(129)),
+        ] {
+            let rare = SAMPLE.replace(from, to);
+            assert!(read(rare.as_bytes()).is_ok(), "{rare}");
+        }
+    }
+
+    #[test]
     fn what_the_contract_does_not_allow_is_refused() {
         for (from, to) in [
             ("1200.00", "1200.001"),
@@ -122,6 +196,14 @@ mod tests {
             ("\"type\":1", "\"type\":8"),
             ("\"type\":1", "\"type\":\"Gift\""),
             ("2026-02-08T22:01:00Z", "yesterday"),
+            ("2026-02-08T22:01:00Z", "2026-02-08 22Z"),
+            ("2026-02-08T22:01:00Z", "20260208T2200Z"),
+            ("2026-02-08T22:01:00Z", "2026-02-08T22:01:00Z[Europe/Paris]"),
+            ("2026-02-08T22:01:00Z", "2026-02-08T22:01:00+24:00"),
+            ("\"CUST-001\"", "\"\""),
+            ("CUST-001", &"x".repeat(129)),
+            ("BAL-002", &"x".repeat(129)),
+            ("\"riskScore\":0", &format!("\"more\":{}1{}", "[".repeat(128), "]".repeat(128))),
             ("\"CUST-001\"", "null"),
         ] {
             let bad = SAMPLE.replace(from, to);

@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::balance_shapes::{Balance, BalanceList};
 use super::fleet::{FleetBalances, Read, Wanted};
-use super::refusal::{ErrorBody, MAX_CUSTOMER_ID_BYTES, Refusal};
+use super::refusal::{ErrorBody, Refusal};
 use super::{Api, chunks};
 use crate::rules::LedgerKind;
+use crate::transaction::MAX_ID_BYTES;
 
 #[utoipa::path(
     get, path = "/api/Balance/balances", operation_id = "listBalances", tag = "balances", summary = "Every customer's balance",
@@ -49,7 +50,7 @@ pub(super) async fn one(
     customer_id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let customer_id = match customer_id {
-        Ok(Path(id)) if !id.is_empty() && id.len() <= MAX_CUSTOMER_ID_BYTES => id,
+        Ok(Path(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => id,
         _ => return Err(Refusal::CustomerId),
     };
     if api.view.identity().ledger == LedgerKind::Count {

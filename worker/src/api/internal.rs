@@ -11,8 +11,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::fleet::{self, ASKER, Facts, Wanted};
-use super::refusal::{ErrorBody, MAX_CUSTOMER_ID_BYTES, Refusal};
+use super::refusal::{ErrorBody, Refusal};
 use super::{Api, chunks};
+use crate::transaction::MAX_ID_BYTES;
 use crate::view::View;
 
 /// What a peer asks for.
@@ -64,7 +65,7 @@ impl Filter {
     fn wanted(self) -> Result<Wanted, Refusal> {
         match self.customer {
             None => Ok(Wanted::All),
-            Some(id) if !id.is_empty() && id.len() <= MAX_CUSTOMER_ID_BYTES => Ok(Wanted::Customer(id)),
+            Some(id) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(Wanted::Customer(id)),
             Some(_) => Err(Refusal::CustomerId),
         }
     }

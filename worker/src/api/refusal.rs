@@ -7,16 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fleet::SumError;
-
-/// The longest customer id that is looked up, in bytes.
-pub(super) const MAX_CUSTOMER_ID_BYTES: usize = 128;
+use crate::transaction::MAX_ID_BYTES;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("Customer {0} not found")]
     CustomerNotFound(String),
-    #[error("A customer id has 1 to {MAX_CUSTOMER_ID_BYTES} bytes")]
+    #[error("A customer id has 1 to {MAX_ID_BYTES} bytes")]
     CustomerId,
     #[error("The filter is customer=<id> and partitions=<numbers, separated by commas>")]
     Filter,

@@ -1,5 +1,6 @@
 //! Why a record cannot be applied.
 
+use super::{MAX_ID_BYTES, depth::MAX_DEPTH};
 use crate::{amount::AmountError, ledger::Overflow};
 
 /// The bounded reasons; none of them carries a part of the record, because records are personal data and this is logged.
@@ -11,6 +12,9 @@ pub enum BadRecord {
     /// Not one JSON object.
     #[error("the value is not a JSON object")]
     BrokenJson,
+    /// Arrays or objects in one another beyond all sense.
+    #[error("the value is nested deeper than {MAX_DEPTH} levels")]
+    NestedTooDeep,
     /// A field is missing, twice there, of another type, or outside its range.
     #[error("a field is missing, repeated, of a wrong type or out of range")]
     WrongShape,
@@ -29,6 +33,9 @@ pub enum BadRecord {
     /// Longer than 500 characters.
     #[error("the description is longer than 500 characters")]
     DescriptionTooLong,
+    /// No customer, or an id that nobody could ask for.
+    #[error("the customerId is empty, or it or the transactionId is longer than {MAX_ID_BYTES} bytes")]
+    IdLength,
     /// The ledger cannot hold the sum.
     #[error(transparent)]
     Overflow(#[from] Overflow),
@@ -40,6 +47,7 @@ impl BadRecord {
         match self {
             Self::Empty => "Empty",
             Self::BrokenJson => "BrokenJson",
+            Self::NestedTooDeep => "NestedTooDeep",
             Self::WrongShape => "WrongShape",
             Self::Amount(AmountError::NotANumber) => "AmountNotANumber",
             Self::Amount(AmountError::TooManyDecimals) => "AmountTooManyDecimals",
@@ -48,6 +56,7 @@ impl BadRecord {
             Self::UnknownCurrency => "UnknownCurrency",
             Self::Timestamp => "Timestamp",
             Self::DescriptionTooLong => "DescriptionTooLong",
+            Self::IdLength => "IdLength",
             Self::Overflow(_) => "Overflow",
         }
     }

@@ -109,6 +109,7 @@ fn each_other_fault_has_its_name() {
         ("currency", "\"XXX\"", BadRecord::UnknownCurrency),
         ("currency", "\"eur\"", BadRecord::UnknownCurrency),
         ("timestamp", "\"yesterday\"", BadRecord::Timestamp),
+        ("timestamp", "\"2026-02-08 22Z\"", BadRecord::Timestamp),
         ("timestamp", "1770588000", BadRecord::WrongShape),
         ("riskScore", "101", BadRecord::WrongShape),
         ("riskScore", "1.5", BadRecord::WrongShape),
@@ -118,6 +119,46 @@ fn each_other_fault_has_its_name() {
     }
     refused("description", &format!("\"{}\"", "x".repeat(501)), BadRecord::DescriptionTooLong);
     assert!(parse(&with("description", Some(&format!("\"{}\"", "é".repeat(500))))).is_ok());
+}
+
+#[test]
+fn ids_are_what_the_api_can_look_up() {
+    let of_bytes = |bytes: usize| format!("\"{}\"", "é".repeat(bytes / 2));
+    refused("customerId", "\"\"", BadRecord::IdLength);
+    for field in ["customerId", "transactionId"] {
+        refused(field, &of_bytes(MAX_ID_BYTES + 2), BadRecord::IdLength);
+        assert!(parse(&with(field, Some(&of_bytes(MAX_ID_BYTES)))).is_ok(), "{field}");
+    }
+}
+
+#[test]
+fn a_megabyte_of_brackets_is_a_bad_record_wherever_it_stands() {
+    let brackets = ["[".repeat(1 << 20), r#"{"a":"#.repeat(200_000), r#"[{"":["#.repeat(200_000)];
+    for field in ["unknown", "location", "amount", "customerId", "type", "description"] {
+        for value in &brackets {
+            refused_on_a_small_stack(with_unchecked(field, value));
+        }
+    }
+    brackets.iter().for_each(|value| refused_on_a_small_stack(value.clone()));
+}
+
+/// A thread's stack is what a recursion ends.
+fn refused_on_a_small_stack(text: String) {
+    let parsed = std::thread::spawn(move || parse(&text).map(drop)).join().unwrap();
+    assert_eq!(parsed, Err(BadRecord::NestedTooDeep));
+}
+
+/// The lab's message, its last field cut off and followed by `field` with a value that need not be JSON.
+fn with_unchecked(field: &str, value: &str) -> String {
+    format!("{},\"{field}\":{value}", with(field, None).trim_end_matches('}'))
+}
+
+#[test]
+fn a_value_may_be_nested_as_deeply_as_the_limit_says() {
+    let array = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(parse(&with("unknown", Some(&array(127)))).is_ok());
+    let deeper = format!("{},\"unknown\":{}}}", DEPOSIT.trim_end_matches('}'), array(128));
+    assert_eq!(parse(&deeper), Err(BadRecord::NestedTooDeep));
 }
 
 #[test]
@@ -211,8 +252,8 @@ mod reference {
         let units = raw.get("amount").and_then(|amount| minor_units(amount.get(), exponent).ok());
         units.is_some_and(|units| in_range(units, exponent).is_ok())
             && string("transactionId").is_some()
-            && string("customerId").is_some()
-            && string("timestamp").is_some_and(|time| time.parse::<Timestamp>().is_ok())
+            && string("customerId").is_some_and(|id| !id.is_empty())
+            && string("timestamp").is_some_and(|time| rfc_3339::parse(time).is_some())
             && fields.get("type").is_some_and(|kind| match kind {
                 Value::String(name) => TransactionType::named(name).is_some(),
                 kind => kind.as_u64().is_some_and(|number| (1..=7).contains(&number)),

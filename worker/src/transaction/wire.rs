@@ -8,7 +8,7 @@ use serde::{
 };
 use sonic_rs::LazyValue;
 
-use super::{BadRecord, TransactionType};
+use super::{BadRecord, TransactionType, depth};
 
 /// What a balance needs is required; the rest may be absent or null, but not of a wrong type.
 ///
@@ -44,6 +44,9 @@ pub(super) struct Wire<'a> {
 
 impl<'a> Wire<'a> {
     pub(super) fn parse(value: &'a [u8]) -> Result<Self, BadRecord> {
+        if depth::is_too_deep(value) {
+            return Err(BadRecord::NestedTooDeep);
+        }
         // The error's text quotes the record, so only its category goes on.
         sonic_rs::from_slice(value).map_err(|error| {
             if error.is_syntax() || error.is_eof() { BadRecord::BrokenJson } else { BadRecord::WrongShape }

@@ -29,7 +29,9 @@ fn poison_is_counted_logged_without_its_content_and_changes_nothing() {
     let enormous = DEPOSIT.replace("5000.00", "1e400").replace("CUST-001", secret);
     let twice = DEPOSIT.replacen('{', r#"{"amount":1.00,"#, 1).replace("CUST-001", secret);
     let long = format!("\"{}\"", "x".repeat(900_000));
-    let poison = ["", "{", "null", "[]", &wrong_type, &three_decimals, &enormous, &twice, &long];
+    // A parser that goes down with every bracket runs out of stack, and with it the process ends.
+    let deep = format!(r#"{{"x":{}"#, "[".repeat(900_000));
+    let poison = ["", "{", "null", "[]", &wrong_type, &three_decimals, &enormous, &twice, &long, &deep];
     for partition in 0..stream.partitions {
         stream.produce(partition, poison);
         stream.send(partition, None);
@@ -40,8 +42,8 @@ fn poison_is_counted_logged_without_its_content_and_changes_nothing() {
     fleet.start(0);
     fleet.await_balances(&traffic.oracle, SOON);
     let worker = fleet.get(0);
-    worker.await_count("messagesConsumed", 400 + 60);
-    worker.await_count("processingErrors", 60);
+    worker.await_count("messagesConsumed", 400 + 66);
+    worker.await_count("processingErrors", 66);
     worker.await_count("balanceUpdates", 400);
     let log = worker.log();
     assert!(log.contains("AmountTooManyDecimals") && log.contains("\"offset\":"), "{log}");
