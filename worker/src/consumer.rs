@@ -14,6 +14,7 @@ mod batch;
 mod client;
 mod close;
 mod commits;
+mod doubts;
 mod inspector;
 mod partition;
 mod rebalance;
@@ -45,11 +46,13 @@ use crate::{
 };
 use bad_records::BadRecords;
 pub(crate) use client::GroupConsumer;
+pub(crate) use client::try_settings;
 use client::{Context, group_config, restore_config};
 use commits::Commits;
+use doubts::{Doubt, Doubts, TopicDoubt};
 pub(crate) use inspector::describe;
 use partition::{Arrival, Owned};
-use report::{Doubt, Report};
+use report::Report;
 use restore::{Assigned, Restorer};
 
 /// How long a quiet poll waits; also how late a report from another thread may be noticed.
@@ -97,9 +100,12 @@ pub(crate) struct Consumer {
     backlog: VecDeque<Report>,
     commits: Commits,
     restorer: mpsc::Sender<Vec<Assigned>>,
-    inspector: mpsc::Sender<Vec<Doubt>>,
-    /// Set by an assignment or an error of the client: no commit until the topic is known to be the same.
-    is_topic_in_doubt: bool,
+    inspector: mpsc::Sender<u64>,
+    /// While it is open nothing is committed.
+    topic_doubt: TopicDoubt,
+    doubts: Arc<Doubts>,
+    /// When the client last had nothing to deliver.
+    idle_at: Instant,
     /// Kafka's id of the topic this process works on, from its first assignment on.
     topic_id: Option<String>,
 }
@@ -117,6 +123,7 @@ impl Consumer {
             LedgerKind::Count => Arc::new(Count { offsets, start_from: config.start_from }),
         };
         let (reporting, reports) = mpsc::channel();
+        let doubts = Arc::new(Doubts::default());
         let restorer = restore::start(Restorer {
             store: store.clone(),
             rules: rules.clone(),
@@ -138,10 +145,12 @@ impl Consumer {
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
             commits: Commits::start(store, reporting.clone(), config.session_timeout)?,
             restorer,
-            inspector: inspector::start(admin, config.topic.clone(), reporting)?,
+            inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporting)?,
             reports,
             backlog: VecDeque::new(),
-            is_topic_in_doubt: false,
+            topic_doubt: TopicDoubt::default(),
+            doubts,
+            idle_at: Instant::now(),
             topic_id: None,
         })
     }
@@ -177,8 +186,9 @@ impl Consumer {
         self.activate_ready()?;
         self.commit_if_due();
         let consumer = self.consumer.clone();
-        if let Some(polled) = consumer.poll(self.wait()) {
-            self.batch(&consumer, polled)?;
+        match consumer.poll(self.wait()) {
+            Some(polled) => self.batch(&consumer, polled)?,
+            None => self.had_nothing_to_deliver(),
         }
         while let Some(rebalance) = consumer.context().next_rebalance() {
             self.rebalance(rebalance)?;
@@ -190,25 +200,33 @@ impl Consumer {
         if self.arrivals.is_empty() && !self.commits.is_running() { IDLE_WAIT } else { BUSY_WAIT }
     }
 
-    /// Deals with one thing that was polled.
-    fn polled(&mut self, polled: KafkaResult<BorrowedMessage<'_>>) -> Result<(), Fatal> {
+    /// A poll gave nothing; one that brings a rebalance says nothing about records.
+    fn had_nothing_to_deliver(&mut self) {
+        if !self.consumer.context().has_rebalance() {
+            self.idle_at = Instant::now();
+        }
+    }
+
+    /// Deals with one thing that was polled; whether a record was processed.
+    fn polled(&mut self, polled: KafkaResult<BorrowedMessage<'_>>) -> Result<bool, Fatal> {
         match polled {
-            Ok(record) => self.process(&record),
+            Ok(record) => return Ok(self.process(&record)),
             Err(KafkaError::MessageConsumptionFatal(code)) => {
                 let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
                 return Err(Fatal::Consumer(detail.unwrap_or_else(|| code.to_string())));
             }
             Err(error) => self.doubt(error.rdkafka_error_code()),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// After an error nothing is committed before the topic is known to be the same.
     fn doubt(&mut self, code: Option<Code>) {
-        self.is_topic_in_doubt = true;
-        let lost_its_place = matches!(code, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange));
-        let doubts = if lost_its_place { self.positions() } else { Vec::new() };
-        self.inspect(doubts);
+        if matches!(code, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) {
+            let positions = self.positions();
+            self.doubts.raise(positions);
+        }
+        self.inspect();
     }
 
     /// The error of the client does not name the partition, hence all active ones.
@@ -220,15 +238,15 @@ impl Consumer {
         self.partitions.values_mut().filter_map(doubt).collect()
     }
 
-    fn inspect(&self, doubts: Vec<Doubt>) {
+    fn inspect(&mut self) {
         // The thread ends only with the process.
-        let _ = self.inspector.send(doubts);
+        let _ = self.inspector.send(self.topic_doubt.raise());
     }
 
     /// Commits progress in its turn, and without progress often enough to prove the membership.
     fn commit_if_due(&mut self) {
         let now = Instant::now();
-        if self.is_topic_in_doubt || !self.commits.is_due(now) {
+        if self.topic_doubt.is_open() || !self.commits.is_due(now) {
             return;
         }
         let mut progress: Vec<_> = self.partitions.values().filter_map(|owned| owned.progress(false)).collect();

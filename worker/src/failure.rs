@@ -33,6 +33,16 @@ pub enum Failure {
         /// Where the worker stood.
         offset: i64,
     },
+    /// The log has the offset (again), but the client gave it up.
+    #[error(
+        "the Kafka client lost its place at offset {offset}, although the log has that offset: after a broker failed \
+         the log was probably cut and has grown since, so the balances may hold records that are gone; check the \
+         brokers, then restart the worker to fold the log again"
+    )]
+    NotFetched {
+        /// Where the worker stood.
+        offset: i64,
+    },
     /// The metadata of the committed offset is not understood.
     #[error("the committed progress cannot be read: {reason}")]
     UnreadableProgress {
@@ -59,6 +69,7 @@ impl Failure {
             Self::RetentionPassedBase { .. } => "RetentionPassedBase",
             Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
+            Self::NotFetched { .. } => "NotFetched",
             Self::UnreadableProgress { .. } => "UnreadableProgress",
             Self::TopicRecreated { .. } => "TopicRecreated",
         }

@@ -143,18 +143,23 @@ async fn serve(config: Config) -> Result<(), Ended> {
     let mut consumer = start_consumer(config, view.clone(), stop.clone())?;
     let outcome = tokio::select! {
         ended = &mut consumer => return ended.unwrap_or(Err(Ended::Silent)),
-        _ = term.recv() => wind_down(&stop, consumer).await,
-        _ = interrupt.recv() => wind_down(&stop, consumer).await,
+        _ = term.recv() => wind_down(&view, &stop, consumer).await,
+        _ = interrupt.recv() => wind_down(&view, &stop, consumer).await,
     };
-    view.set_status(Status::Stopped);
     stop_api.cancel();
     // An answer that is cut off is asked again; the process ends in time.
     let _ = tokio::time::timeout(FINISH_ANSWERS, api).await;
     outcome
 }
 
-async fn wind_down(stop: &CancellationToken, consumer: oneshot::Receiver<Result<(), Ended>>) -> Result<(), Ended> {
+async fn wind_down(
+    view: &View,
+    stop: &CancellationToken,
+    consumer: oneshot::Receiver<Result<(), Ended>>,
+) -> Result<(), Ended> {
     tracing::info!("stopping");
+    // First of all: whoever sends requests has to hear of it while they are still answered.
+    view.set_status(Status::Stopped);
     stop.cancel();
     if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, consumer).await {
         return ended.unwrap_or(Err(Ended::Silent));

@@ -8,10 +8,12 @@ use super::{
     Consumer, Fatal, GroupConsumer, Owned,
     partition::{Place, Stage},
 };
-use crate::view::count;
+use crate::view::{View, count};
 
 /// A batch ends after this much work, so that a rebalance never waits longer.
 const BATCH: Duration = Duration::from_millis(50);
+/// Simulated work is done in pieces of this length.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Consumer {
     /// Deals with `first` and with what follows without waiting.
@@ -25,17 +27,20 @@ impl Consumer {
         let mut records = 0;
         // A rebalance ends the batch by itself: the poll that brings it gives no record.
         while let Some(polled) = next {
-            records += u64::from(polled.is_ok());
-            self.polled(polled)?;
+            records += u64::from(self.polled(polled)?);
             if begun.elapsed() >= BATCH {
                 break;
             }
             next = consumer.poll(Duration::ZERO);
+            if next.is_none() {
+                self.had_nothing_to_deliver();
+            }
         }
         self.end_batch(begun.elapsed(), records);
         Ok(())
     }
 
+    /// Notes what processing `records` took.
     fn end_batch(&mut self, busy: Duration, records: u64) {
         if records == 0 {
             return;
@@ -47,21 +52,22 @@ impl Consumer {
         }
     }
 
-    /// Applies one record, if it is the turn of its offset.
-    pub(super) fn process(&mut self, record: &BorrowedMessage<'_>) {
+    /// Applies one record, if it is the turn of its offset; false if it is not.
+    pub(super) fn process(&mut self, record: &BorrowedMessage<'_>) -> bool {
         let (partition, offset) = (record.partition(), record.offset());
         let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
-            return;
+            return false;
         };
         let counters = self.view.counting();
         match active.place(offset) {
             Place::Next => {}
             Place::AfterGap => count(&counters.gaps, 1),
-            Place::Behind => return count(&counters.skipped, 1),
+            Place::Behind => {
+                count(&counters.skipped, 1);
+                return false;
+            }
         }
-        if !self.simulated_work.is_zero() {
-            std::thread::sleep(self.simulated_work);
-        }
+        simulate_work(self.simulated_work, &self.view);
         // Parsed before the lock is taken; ledger and offset change under the same one, so no reader sees one alone.
         let applied = self.rules.fold(record.payload(), |posting| {
             let mut state = cell.lock();
@@ -79,5 +85,16 @@ impl Consumer {
         }
         count(&counters.messages_consumed, 1);
         active.passed(offset);
+        true
+    }
+}
+
+/// Pauses, but is seen to live: a pause as long as a tick may be old would take the worker's answers away.
+fn simulate_work(mut left: Duration, view: &View) {
+    while !left.is_zero() {
+        let pause = left.min(PAUSE);
+        std::thread::sleep(pause);
+        view.tick();
+        left -= pause;
     }
 }

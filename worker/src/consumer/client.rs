@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,7 @@ use rdkafka::{
     ClientConfig, ClientContext, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 
@@ -47,8 +48,21 @@ pub(crate) fn restore_config(config: &Config) -> ClientConfig {
     client
 }
 
+/// Whether librdkafka takes the settings: some it refuses only together, when a client is made of them.
+pub(crate) fn try_settings(config: &Config) -> KafkaResult<()> {
+    for mut client in [group_config(config), restore_config(config)] {
+        // Without brokers and a group it meets nobody and has nothing to leave.
+        client.remove("bootstrap.servers");
+        client.remove("group.id");
+        client.create::<BaseConsumer>()?;
+    }
+    Ok(())
+}
+
 fn common(config: &Config) -> ClientConfig {
     let mut client = config.connection.client_config();
+    // These may be replaced from outside, unlike those below.
+    client.set("enable.metrics.push", "false").set("reconnect.backoff.max.ms", "2000");
     for (key, value) in &config.extra_config {
         client.set(key, value);
     }
@@ -59,13 +73,11 @@ fn common(config: &Config) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        .set("enable.metrics.push", "false")
         .set("fetch.wait.max.ms", "50")
         // With the default of a second, a full queue stalls its partitions (librdkafka#3662).
         .set("fetch.queue.backoff.ms", "2")
         .set("queued.max.messages.kbytes", "32768")
-        .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("reconnect.backoff.max.ms", "2000");
+        .set("topic.metadata.refresh.interval.ms", "10000");
     client
 }
 
@@ -93,13 +105,17 @@ pub(crate) enum RebalanceKind {
 /// librdkafka has paused every partition by then, and waits for the assignment to change.
 pub(crate) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
-    /// By the number of the error's code.
-    errors: Mutex<Throttle<i32>>,
+    complaints: Complaints,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { rebalances: Mutex::default(), errors: Mutex::new(Throttle::new(SAME_ERROR_EVERY)) }
+        Self { rebalances: Mutex::default(), complaints: Complaints::of("Kafka client") }
+    }
+
+    /// Whether a rebalance waits to be carried out.
+    pub(crate) fn has_rebalance(&self) -> bool {
+        !self.rebalances.lock().is_empty()
     }
 
     /// The oldest rebalance not yet carried out.
@@ -130,15 +146,12 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        if let Some(held_back) = self.errors.lock().admit(code as i32, Instant::now()) {
-            tracing::warn!(%code, reason, held_back, "the Kafka client reports a problem and goes on trying");
-        }
+        self.complaints.note(&error, reason);
     }
 }
 
-/// Of the restore reader: only its log lines matter.
-pub(crate) struct ReaderContext;
+/// Of the restore reader: only what it says matters. Its complaints outlive it, since readers come and go.
+pub(crate) struct ReaderContext(pub(crate) Arc<Complaints>);
 
 impl ConsumerContext for ReaderContext {}
 
@@ -148,7 +161,30 @@ impl ClientContext for ReaderContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the restore reader reports a problem and goes on trying");
+        self.0.note(&error, reason);
+    }
+}
+
+/// Logs the errors that a client reports, each kind once in a while.
+pub(crate) struct Complaints {
+    who: &'static str,
+    /// By the number of the error's code.
+    seen: Mutex<Throttle<i32>>,
+}
+
+impl Complaints {
+    pub(crate) fn of(who: &'static str) -> Self {
+        Self { who, seen: Mutex::new(Throttle::new(SAME_ERROR_EVERY)) }
+    }
+
+    fn note(&self, error: &KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return; // asked for, and no trouble
+        }
+        if let Some(held_back) = self.seen.lock().admit(code as i32, Instant::now()) {
+            tracing::warn!(%code, reason, held_back, "the {} reports a problem and goes on trying", self.who);
+        }
     }
 }
 
@@ -162,5 +198,30 @@ fn log_client(level: RDKafkaLogLevel, facility: &str, message: &str) {
             tracing::info!(target: "librdkafka", facility, "{message}");
         }
         _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use balancefleet_kafka::reserved_keys::refusal;
+
+    use super::*;
+    use crate::config::{self, Command};
+
+    #[test]
+    fn nothing_that_was_accepted_from_outside_is_overridden_in_silence() {
+        let Ok(Command::Run(mut config)) = config::load(["balance-worker".into()], &BTreeMap::new()) else { panic!() };
+        for (key, value) in [("enable.metrics.push", "true"), ("reconnect.backoff.max.ms", "7000")] {
+            config.extra_config.insert(key.to_owned(), value.to_owned());
+        }
+        for client in [group_config(&config), restore_config(&config)] {
+            for (key, value) in client.config_map() {
+                let is_replaced = config.extra_config.get(key).is_some_and(|given| given == value);
+                assert!(is_replaced || refusal(key).is_some(), "{key} = {value}");
+            }
+        }
+        assert_eq!(try_settings(&config), Ok(()));
     }
 }

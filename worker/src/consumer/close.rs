@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use balancefleet_kafka::GroupMetadata;
 use rdkafka::consumer::Consumer as _;
 
-use super::{Consumer, rebalance::Settled};
+use super::Consumer;
 use crate::status::Status;
 
 /// For the last commit.
@@ -17,14 +18,11 @@ impl Consumer {
     pub(super) fn close(&mut self) {
         self.view.set_status(Status::Stopped);
         let owned: Vec<_> = self.partitions.keys().copied().collect();
-        match self.settle(&owned, Instant::now() + COMMIT) {
-            Ok(Settled::Committed) => {
-                tracing::info!(partitions = ?owned, "Offsets committed before leaving");
-            }
-            Ok(Settled::Uncommitted) => {
-                tracing::warn!(partitions = ?owned, "offsets not committed before leaving: some records are processed again");
-            }
-            Err(error) => tracing::error!(%error, "the last commit failed"),
+        let generation = GroupMetadata::capture(&*self.consumer).map_or(-1, |membership| membership.generation());
+        if !owned.is_empty()
+            && let Err(error) = self.hand_back(&owned, generation, COMMIT)
+        {
+            tracing::error!(%error, "the last commit failed");
         }
         for partition in &owned {
             self.view.remove_partition(*partition);

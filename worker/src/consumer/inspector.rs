@@ -4,38 +4,44 @@
 //! offset of the old. The look is brought forward by an assignment and by every error of the client.
 
 use std::{
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     time::Duration,
 };
 
 use balancefleet_kafka::{Admin, At, Error, Isolation};
 
-use super::report::{Doubt, Inspection, Report};
+use super::{
+    doubts::{Doubt, Doubts, Log},
+    report::{Inspection, Report},
+};
 use crate::{view::TopicFacts, vital_thread};
 
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Starts the thread; what is sent to it has its logs measured, too.
+/// Starts the thread. What is sent to it is the number of a doubt about the topic; partitions in doubt have their logs
+/// measured at every look.
 pub(crate) fn start(
     admin: Admin,
     topic: String,
+    doubts: Arc<Doubts>,
     reports: mpsc::Sender<Report>,
-) -> std::io::Result<mpsc::Sender<Vec<Doubt>>> {
-    let (requests, inbox) = mpsc::channel::<Vec<Doubt>>();
+) -> std::io::Result<mpsc::Sender<u64>> {
+    let (requests, inbox) = mpsc::channel();
     vital_thread::start("inspector", move || {
+        let mut number = 0;
         loop {
-            let mut doubts = match inbox.recv_timeout(EVERY) {
-                Ok(doubts) => doubts,
-                Err(RecvTimeoutError::Timeout) => Vec::new(),
+            match inbox.recv_timeout(EVERY) {
+                Ok(newer) => number = newer,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
-            };
-            doubts.extend(inbox.try_iter().flatten());
-            // Of two doubts about one partition the later one stands.
-            doubts.reverse();
-            doubts.sort_by_key(|doubt| doubt.partition);
-            doubts.dedup_by_key(|doubt| doubt.partition);
-            if reports.send(Report::Inspected(inspect(&admin, &topic, &doubts))).is_err() {
+            }
+            number = inbox.try_iter().last().unwrap_or(number);
+            let inspection = inspect(&admin, &topic, &doubts.open(), number);
+            if reports.send(Report::Inspected(inspection)).is_err() {
                 return;
             }
         }
@@ -43,16 +49,21 @@ pub(crate) fn start(
     Ok(requests)
 }
 
-fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt]) -> Result<Inspection, Error> {
+fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt], number: u64) -> Result<Inspection, Error> {
     let facts = describe(admin, topic, TIMEOUT)?;
     let asked: Vec<_> = doubts.iter().map(|doubt| (topic.to_owned(), doubt.partition)).collect();
-    let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
-    let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
-    // A partition without a leader cannot be measured now; its next error asks again.
-    let measured = doubts.iter().zip(starts.into_iter().zip(ends));
-    let logs =
-        measured.filter_map(|(doubt, (start, end))| Some((*doubt, start.offset.ok()?, end.offset.ok()?))).collect();
-    Ok(Inspection { topic: facts, logs })
+    let ask = |at, isolation| admin.list_offsets(&asked, at, isolation, TIMEOUT);
+    let starts = ask(At::Earliest, Isolation::ReadUncommitted)?;
+    let ends = ask(At::Latest, Isolation::ReadUncommitted)?;
+    let stable_ends = ask(At::Latest, Isolation::ReadCommitted)?;
+    let mut logs = Vec::new();
+    for (((doubt, start), end), stable_end) in doubts.iter().zip(starts).zip(ends).zip(stable_ends) {
+        // A partition without a leader cannot be measured now; its doubt stays open for the next look.
+        if let (Ok(start), Ok(end), Ok(stable_end)) = (start.offset, end.offset, stable_end.offset) {
+            logs.push(Log { doubt: *doubt, start, end, stable_end });
+        }
+    }
+    Ok(Inspection { number, topic: facts, logs })
 }
 
 /// Id and size of the topic.

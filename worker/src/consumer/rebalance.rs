@@ -30,7 +30,7 @@ const MAX_REVOKE_COMMIT: Duration = Duration::from_secs(5);
 
 /// Whether all that leaving partitions have done is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Settled {
+enum Settled {
     Committed,
     /// Refused, or not known in time: the next owner processes some records again.
     Uncommitted,
@@ -65,11 +65,10 @@ impl Consumer {
         let event = self.record(EventType::Assigned, partitions, details, generation, None);
         let assigned: Vec<_> = partitions.iter().map(|partition| self.add(*partition, generation)).collect();
         let waiting = assigned.iter().map(|assigned| (assigned.partition, assigned.epoch)).collect();
-        self.arrivals.push(Arrival { event, since: Instant::now(), waiting });
+        self.arrivals.push(Arrival::new(event, waiting));
         self.note_arrivals();
         if !assigned.is_empty() {
-            self.is_topic_in_doubt = true;
-            self.inspect(Vec::new());
+            self.inspect();
             // The thread ends only with the process.
             let _ = self.restorer.send(assigned);
         }
@@ -125,10 +124,16 @@ impl Consumer {
     }
 
     fn revoked(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
-        tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         self.view.set_status(Status::Rebalancing);
+        self.hand_back(partitions, generation, MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
+        self.let_go(partitions).map_err(Fatal::Rebalance)
+    }
+
+    /// Commits what `partitions` have done, waiting `within` at most, and says what came of it, in log and history.
+    pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, within: Duration) -> Result<(), Fatal> {
+        tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         let begun = Instant::now();
-        let committed = self.settle(partitions, begun + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
+        let committed = self.settle(partitions, begun + within)?;
         let took = begun.elapsed();
         let details = if committed == Settled::Committed {
             tracing::info!(?partitions, ?took, "Offsets committed before revocation");
@@ -142,7 +147,7 @@ impl Consumer {
             "not committed before revocation".to_owned()
         };
         self.record(EventType::Revoked, partitions, details, generation, Some(took));
-        self.let_go(partitions).map_err(Fatal::Rebalance)
+        Ok(())
     }
 
     fn lost(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
@@ -171,7 +176,7 @@ impl Consumer {
     }
 
     /// Brings what `leaving` has done into a commit by `deadline`.
-    pub(super) fn settle(&mut self, leaving: &[i32], deadline: Instant) -> Result<Settled, Fatal> {
+    fn settle(&mut self, leaving: &[i32], deadline: Instant) -> Result<Settled, Fatal> {
         for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
             let mut state = owned.cell.lock();
             if state.phase == Phase::Active {
@@ -185,7 +190,7 @@ impl Consumer {
             if progress.is_empty() && !self.commits.is_running() {
                 return Ok(Settled::Committed);
             }
-            let may_commit = !self.commits.is_running() && !self.is_topic_in_doubt;
+            let may_commit = !self.commits.is_running() && !self.topic_doubt.is_open();
             if may_commit && has_asked {
                 return Ok(Settled::Uncommitted);
             }

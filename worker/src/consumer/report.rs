@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use balancefleet_kafka::Error;
 
-use super::partition::Restored;
+use super::{doubts::Log, partition::Restored};
 use crate::{
     failure::Failure,
     store::{CommitError, Epoch, Progress},
@@ -31,15 +31,9 @@ pub(crate) struct Committed {
 
 /// The topic as the brokers describe it now.
 pub(crate) struct Inspection {
+    /// Of the last doubt about the topic that was raised before the look.
+    pub(crate) number: u64,
     pub(crate) topic: TopicFacts,
-    /// Log start and end of the partitions that were in doubt.
-    pub(crate) logs: Vec<(Doubt, i64, i64)>,
-}
-
-/// A partition that may stand where its log no longer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Doubt {
-    pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
-    pub(crate) next_offset: i64,
+    /// Of the partitions in doubt that could be measured.
+    pub(crate) logs: Vec<Log>,
 }

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use rdkafka::{TopicPartitionList, consumer::Consumer as _};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal,
+    doubts::{Doubt, Log, Standing, Verdict},
     partition::{Owned, Stage},
-    report::{Committed, Doubt, Inspection, Report},
+    report::{Committed, Inspection, Report},
 };
 use crate::{
     failure::Failure,
@@ -95,18 +96,30 @@ impl Consumer {
             let all: Vec<_> = self.partitions.keys().copied().collect();
             return self.fail(&all, &failure);
         }
-        self.is_topic_in_doubt = false;
+        self.topic_doubt.clear(inspection.number);
         self.view.set_topic(inspection.topic);
-        for (doubt, log_start, log_end) in inspection.logs {
-            let Doubt { partition, epoch, next_offset } = doubt;
-            let active = self.current(partition, epoch).and_then(Owned::active);
-            // Only where it still stands still: what has moved on since was not the one in trouble.
-            let stands_there = active.is_some_and(|active| active.next_offset() == next_offset);
-            if stands_there && !(log_start..=log_end).contains(&next_offset) {
-                self.fail(&[partition], &Failure::OffsetOutOfRange { offset: next_offset })?;
-            }
+        inspection.logs.iter().try_for_each(|log| self.measured(log))
+    }
+
+    /// The log of a partition in doubt was measured.
+    fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
+        let Doubt { partition, epoch, next_offset: offset } = log.doubt;
+        let next_offset = self.current(partition, epoch).and_then(Owned::active).map(|active| active.next_offset());
+        let standing = Standing { next_offset, read_to: self.read_to(partition, offset), idle_at: self.idle_at };
+        match self.doubts.judge(log, standing, Instant::now()) {
+            Verdict::MovedOn | Verdict::Open => Ok(()),
+            Verdict::OutOfRange => self.fail(&[partition], &Failure::OffsetOutOfRange { offset }),
+            Verdict::NotFetched => self.fail(&[partition], &Failure::NotFetched { offset }),
         }
-        Ok(())
+    }
+
+    /// The client's position, which transaction markers move as well; `at_least` while it has none.
+    fn read_to(&self, partition: i32, at_least: i64) -> i64 {
+        let position = self.consumer.position().ok().and_then(|all| {
+            let offset = all.find_partition(&self.topic, partition)?.offset();
+            if let Offset::Offset(position) = offset { Some(position) } else { None }
+        });
+        position.map_or(at_least, |position| position.max(at_least))
     }
 
     /// Lets partitions stand still, each with the reason; the others go on.
@@ -126,18 +139,17 @@ impl Consumer {
         if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Fatal::Rebalance) }
     }
 
-    /// Ends the arrivals whose partitions all work, failed or left; the first one to end makes the worker ready.
+    /// Ends the arrivals whose partitions all work, failed or left; the first one with a partition that did not leave,
+    /// or without any to wait for, makes the worker ready.
     pub(super) fn note_arrivals(&mut self) {
         let partitions = &self.partitions;
-        let is_waiting = |(partition, epoch): &(i32, Epoch)| {
-            partitions
-                .get(partition)
-                .is_some_and(|owned| owned.epoch == *epoch && matches!(owned.stage, Stage::Restoring | Stage::Ready(_)))
-        };
-        self.arrivals.iter_mut().for_each(|arrival| arrival.waiting.retain(is_waiting));
-        for arrival in self.arrivals.extract_if(.., |arrival| arrival.waiting.is_empty()) {
-            self.view.restored(arrival.event, arrival.since);
-            self.view.set_ready();
+        self.arrivals.iter_mut().for_each(|arrival| arrival.update(partitions));
+        for arrival in self.arrivals.extract_if(.., |arrival| arrival.is_over()) {
+            // One that was called off half-way says nothing about this worker.
+            if arrival.came_about() {
+                self.view.restored(arrival.event, arrival.since);
+                self.view.set_ready();
+            }
         }
     }
 }

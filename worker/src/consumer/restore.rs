@@ -17,7 +17,7 @@ use std::{
 use balancefleet_kafka::ErrorKind;
 use rdkafka::ClientConfig;
 
-use super::{SAME_ERROR_EVERY, partition::Restored, report::Report};
+use super::{SAME_ERROR_EVERY, client::Complaints, partition::Restored, report::Report};
 use crate::{
     failure::Failure,
     rules::Rules,
@@ -59,6 +59,7 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
         unplanned: Vec::new(),
         plan_after: Instant::now(),
         obstacles: Throttle::new(SAME_ERROR_EVERY),
+        complaints: Arc::new(Complaints::of("restore reader")),
         jobs: Vec::new(),
         reader: None,
     };
@@ -72,6 +73,8 @@ struct Work {
     /// Not before this, while the brokers cannot tell.
     plan_after: Instant,
     obstacles: Throttle<ErrorKind>,
+    /// Of all readers.
+    complaints: Arc<Complaints>,
     jobs: Vec<Job>,
     reader: Option<Reader>,
 }
@@ -169,7 +172,7 @@ impl Work {
     fn read(&mut self) -> Result<(), Ended> {
         let starts = self.jobs.iter().map(|job| (job.assigned.partition, job.next));
         if self.reader.is_none() {
-            match Reader::open(&self.restorer.reader_config, &self.restorer.topic, starts) {
+            match Reader::open(&self.restorer.reader_config, &self.restorer.topic, self.complaints.clone(), starts) {
                 Ok(reader) => self.reader = Some(reader),
                 Err(error) => {
                     tracing::error!(%error, "cannot start the restore reader; trying again");

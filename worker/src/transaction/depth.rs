@@ -12,10 +12,12 @@ pub(super) fn is_too_deep(json: &[u8]) -> bool {
     openings(json) > MAX_DEPTH && deepest(json) > MAX_DEPTH
 }
 
-/// Counts `[` and `{`, those inside strings too. In blocks whose count fits a byte: sixteen bytes at a time.
+/// Counts `[` and `{`, those inside strings too.
 fn openings(json: &[u8]) -> usize {
-    let in_block = |block: &[u8]| block.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
-    json.chunks(usize::from(u8::MAX)).map(|block| usize::from(in_block(block))).sum()
+    // In blocks whose count fits a byte, and added without a check: so the compiler takes sixteen bytes at a time.
+    let one_more = |count: u8, byte: &u8| count.wrapping_add(u8::from(byte | 0x20 == b'{'));
+    let in_block = |block: &[u8]| usize::from(block.iter().fold(0, one_more));
+    json.chunks(usize::from(u8::MAX)).map(in_block).sum()
 }
 
 fn deepest(json: &[u8]) -> usize {

@@ -9,8 +9,12 @@ use super::{Cell, Counters, RebalanceEvent, TopicFacts, View};
 use crate::status::Status;
 
 impl View {
+    /// A worker that stops does nothing else any more, whatever its threads still have in hand.
     pub(crate) fn set_status(&self, status: Status) {
-        *self.status.lock() = status;
+        let mut current = self.status.lock();
+        if *current != Status::Stopped {
+            *current = status;
+        }
     }
 
     pub(crate) fn counting(&self) -> &Counters {

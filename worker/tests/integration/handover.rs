@@ -45,6 +45,55 @@ fn balances_stay_exact_through_many_moves_under_traffic() {
 }
 
 #[test]
+fn a_worker_that_stops_says_what_it_gives_back_and_that_it_is_committed() {
+    let stream = stream("stop-log");
+    let mut worker = worker(&stream, &[]);
+    worker.await_log("Partitions ASSIGNED: [0, 1, 2, 3, 4, 5]");
+    eventually(SOON, || stream.is_committed());
+    assert_eq!(worker.stop().0.code(), Some(0));
+    let log = worker.log();
+    for line in ["Partitions REVOKED: [0, 1, 2, 3, 4, 5]", "Offsets committed before revocation"] {
+        assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
+    }
+}
+
+#[test]
+fn a_worker_that_stops_is_not_ready_while_it_still_works() {
+    let stream = stream("stop-ready");
+    let mut worker = worker(&stream, &[("SIMULATED_WORK", "1s")]);
+    eventually(SOON, || stream.is_committed());
+    Traffic::new(16, 10).send(&stream, 100);
+    eventually(SOON, || match (worker.get("/readyz")?.0, worker.count("messagesConsumed")?) {
+        (200, 1..) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    worker.signal("TERM");
+    eventually(Duration::from_millis(500), || match worker.get("/readyz")?.0 {
+        503 => Ok(()),
+        status => Err(format!("/readyz answers {status}")),
+    });
+    assert_eq!(worker.stop().0.code(), Some(0));
+}
+
+#[test]
+fn a_worker_answers_for_its_partitions_in_the_middle_of_the_slowest_work() {
+    let stream = stream("slow-answers");
+    let worker = worker(&stream, &[("SIMULATED_WORK", "1s"), ("KAFKA_SESSION_TIMEOUT", "20s")]);
+    eventually(SOON, || stream.is_committed());
+    Traffic::new(17, 10).send(&stream, 100);
+    eventually(
+        SOON,
+        || if worker.count("messagesConsumed")? > 0 { Ok(()) } else { Err("nothing consumed".to_owned()) },
+    );
+    for _ in 0..40 {
+        let (_, own) = worker.get("/internal/v1/partitions").unwrap();
+        // One line of facts, then one for each partition.
+        assert_eq!(own.lines().count(), 1 + 6, "{own}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn a_worker_stops_in_time_in_the_middle_of_slow_work() {
     let stream = stream("slow-stop");
     Traffic::new(5, 10).send(&stream, 5000);

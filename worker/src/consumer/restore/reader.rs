@@ -1,6 +1,9 @@
 //! A consumer without a group that reads chosen partitions from chosen offsets.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -8,7 +11,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 
-use crate::consumer::client::ReaderContext;
+use crate::consumer::client::{Complaints, ReaderContext};
 
 /// See the module.
 pub(super) struct Reader {
@@ -35,9 +38,10 @@ impl Reader {
     pub(super) fn open(
         config: &ClientConfig,
         topic: &str,
+        complaints: Arc<Complaints>,
         starts: impl Iterator<Item = (i32, i64)>,
     ) -> KafkaResult<Self> {
-        let consumer: BaseConsumer<ReaderContext> = config.create_with_context(ReaderContext)?;
+        let consumer: BaseConsumer<ReaderContext> = config.create_with_context(ReaderContext(complaints))?;
         let mut list = TopicPartitionList::new();
         for (partition, offset) in starts {
             list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
@@ -66,7 +70,7 @@ impl Reader {
                     return Err(KafkaError::MessageConsumption(Code::OffsetOutOfRange));
                 }
                 Err(fatal @ KafkaError::MessageConsumptionFatal(_)) => return Err(fatal),
-                Err(_) => {}
+                Err(_) => {} // its context has logged it
             }
             if Instant::now() >= end {
                 break;
