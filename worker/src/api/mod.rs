@@ -15,6 +15,7 @@ mod probes;
 mod refusal;
 mod routes;
 mod server;
+mod stall;
 mod swagger;
 mod telemetry;
 #[cfg(test)]
@@ -114,6 +115,6 @@ fn router(peers: Vec<String>, view: Arc<View>) -> Result<Router, ApiError> {
     Ok(routes::router(Api { view, fleet, telemetry })?)
 }
 
-fn is_host_and_port(peer: &str) -> bool {
+pub(crate) fn is_host_and_port(peer: &str) -> bool {
     peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

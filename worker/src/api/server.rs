@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::stall::Impatient;
+
 /// Connections served at a time; more wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 512;
 /// Request line and headers together.
@@ -19,6 +21,8 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 /// Within this a client sends its next request's head, or its connection is closed (idle ones too).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client that reads nothing of its answer for so long is cut off.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests under way at shutdown have this long to finish: the worker as a whole leaves in under 3 s.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a failed accept (no file descriptors left), so that the loop does not spin.
@@ -76,7 +80,8 @@ async fn connection(stream: TcpStream, router: Router, watcher: Watcher, permit:
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
-    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let stream = TokioIo::new(Impatient::new(stream, WRITE_TIMEOUT));
+    let served = builder.serve_connection(stream, TowerToHyperService::new(router));
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%error, "a connection ended early");
     }

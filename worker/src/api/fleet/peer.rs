@@ -45,7 +45,7 @@ pub(super) enum PeerError {
     #[error("no answer in time")]
     Late,
     #[error(transparent)]
-    Http(#[from] reqwest::Error),
+    Http(reqwest::Error),
     #[error("answered with status {0}")]
     Status(reqwest::StatusCode),
     #[error("sent something else than lines of partitions")]
@@ -69,6 +69,13 @@ impl PeerError {
             Self::Empty | Self::Wire(_) | Self::Parser(_) => "malformed",
             Self::TooLarge => "too_large",
         }
+    }
+}
+
+/// Errors are logged, and the URL names a customer.
+impl From<reqwest::Error> for PeerError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
     }
 }
 
