@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, error::KafkaError, types::RDKafkaConfRes};
 
 use crate::Error;
 
@@ -48,6 +48,7 @@ pub const RESERVED: &[(&str, Reason)] = &[
     ("bootstrap.servers", Reason::OwnSetting),
     ("broker.version.fallback", Reason::Exactness),
     ("builtin.features", Reason::Code),
+    ("check.crcs", Reason::Exactness),
     ("client.id", Reason::Membership),
     ("client.rack", Reason::Membership),
     ("closesocket_cb", Reason::Code),
@@ -141,7 +142,14 @@ pub fn check(key: &str, value: &str) -> Result<(), Error> {
     }
     match ClientConfig::new().set(key, value).create_native_config() {
         Ok(_) => Ok(()),
-        Err(error) => Err(Error::invalid(format!("the client setting {key:?} does not work: {error}"))),
+        // The client's own words repeat the value, which may be a secret under a misspelt key.
+        Err(error) => {
+            let reason = match error {
+                KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..) => "librdkafka knows no such key",
+                _ => "librdkafka does not take the value: see its CONFIGURATION.md for type and range",
+            };
+            Err(Error::invalid(format!("the client setting {key:?} does not work: {reason}")))
+        }
     }
 }
 
@@ -193,9 +201,9 @@ mod tests {
     fn tuning_keys_pass_and_unknown_or_wrong_ones_are_named() {
         assert_eq!(check("fetch.min.bytes", "1024"), Ok(()));
         assert_eq!(check("debug", "cgrp"), Ok(()));
-        for (key, value) in [("no.such.key", "1"), ("fetch.min.bytes", "many"), ("group.id", "g")] {
-            let message = check(key, value).expect_err("it is refused").to_string();
-            assert!(message.contains(key), "{message}");
+        for key in ["no.such.key", "fetch.min.bytes", "group.id", "sasl.password", "saslpassword"] {
+            let message = check(key, "s3cret").expect_err("it is refused").to_string();
+            assert!(message.contains(key) && !message.contains("s3cret"), "{message}");
         }
     }
 

@@ -46,6 +46,17 @@ pub enum ConfigError {
         /// What is wrong, what would be right.
         reason: String,
     },
+    /// A client setting that cannot be passed on. Its value is not repeated: it may be a secret.
+    #[error("{name} does not work: {reason}")]
+    ExtraConfig {
+        /// As it was written.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Settings that librdkafka takes one by one, but not together.
+    #[error("the Kafka client does not take the settings: {0}; correct the one it names")]
+    Client(rdkafka::error::KafkaError),
     /// Settings that exclude or need each other.
     #[error("{0}")]
     Combination(String),
@@ -59,7 +70,4 @@ pub enum ConfigError {
         /// The system's words.
         source: std::io::Error,
     },
-    /// The brokers cannot be reached this way, whatever they say.
-    #[error(transparent)]
-    Connection(#[from] balancefleet_kafka::Error),
 }

@@ -39,7 +39,9 @@ const fn scalar(
     Key { path, env, flag, form: Form::Scalar, default, help }
 }
 
-/// The beginning of variables that are passed on to librdkafka.
+/// The path of the settings that are passed on to librdkafka.
+pub(crate) const EXTRA_CONFIG: &str = "kafka.extraConfig";
+/// The beginning of their variables.
 pub(crate) const EXTRA_CONFIG_ENV: &str = "KAFKA_CONFIG_";
 
 /// All settings, in the order of `--help`.
@@ -126,7 +128,7 @@ pub(crate) const KEYS: &[Key] = &[
         "File with the login's password",
     ),
     Key {
-        path: "kafka.extraConfig",
+        path: EXTRA_CONFIG,
         env: &[],
         flag: "kafka-config",
         form: Form::Map,

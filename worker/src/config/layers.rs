@@ -9,7 +9,7 @@ use serde_yaml::Value;
 
 use super::{
     error::ConfigError,
-    keys::{EXTRA_CONFIG_ENV, Form, KEYS, Key, NOT_AVAILABLE},
+    keys::{EXTRA_CONFIG, EXTRA_CONFIG_ENV, Form, KEYS, Key, NOT_AVAILABLE},
 };
 
 /// What somebody gave for a setting.
@@ -21,6 +21,19 @@ pub(crate) struct Given {
     pub(crate) name: String,
     /// 0 file, 1 environment, 2 flag.
     pub(crate) layer: u8,
+    /// The same as `name` for single entries of a map that have one of their own.
+    pub(crate) entries: BTreeMap<String, String>,
+}
+
+impl Given {
+    fn new(text: String, name: String, layer: u8) -> Self {
+        Self { text, name, layer, entries: BTreeMap::new() }
+    }
+
+    /// What to call an entry of a map in an error.
+    pub(crate) fn name_of(&self, entry: &str) -> &str {
+        self.entries.get(entry).unwrap_or(&self.name)
+    }
 }
 
 /// Settings by path.
@@ -31,10 +44,13 @@ pub(crate) fn overlay(lower: &mut Settings, upper: Settings) {
     for (path, mut given) in upper {
         let below = lower.get(path).filter(|_| KEYS.iter().any(|key| key.path == path && key.form == Form::Map));
         if let Some(below) = below {
-            let name_of = |line: &str| line.split('=').next().map(|name| name.trim().to_owned());
-            let replaced: Vec<_> = given.text.lines().map(name_of).collect();
-            let kept = below.text.lines().filter(|line| !replaced.contains(&name_of(line)));
-            given.text = kept.chain(given.text.lines()).collect::<Vec<_>>().join("\n");
+            let entry_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+            let replaced: Vec<_> = given.text.lines().map(entry_of).collect();
+            let kept: Vec<_> = below.text.lines().filter(|line| !replaced.contains(&entry_of(line))).collect();
+            let names =
+                kept.iter().map(|line| entry_of(line)).map(|entry| (entry.clone(), below.name_of(&entry).to_owned()));
+            given.entries.extend(names);
+            given.text = kept.into_iter().chain(given.text.lines()).collect::<Vec<_>>().join("\n");
         }
         lower.insert(path, given);
     }
@@ -69,7 +85,7 @@ pub(crate) fn flags(matches: &ArgMatches) -> Settings {
     let given = |key: &&Key| matches.value_source(key.path) == Some(ValueSource::CommandLine);
     let read = |key: &'static Key| {
         let text = matches.get_one::<String>(key.path)?;
-        Some((key.path, Given { text: lines(key.form, text), name: format!("--{}", key.flag), layer: 2 }))
+        Some((key.path, Given::new(lines(key.form, text), format!("--{}", key.flag), 2)))
     };
     KEYS.iter().filter(given).filter_map(read).collect()
 }
@@ -77,13 +93,17 @@ pub(crate) fn flags(matches: &ArgMatches) -> Settings {
 /// The settings among the environment's variables.
 pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Result<Settings, ConfigError> {
     let mut settings = Settings::new();
-    let mut extra = Vec::new();
+    let (mut extra, mut names) = (Vec::new(), BTreeMap::new());
     for name in variables.keys() {
         if NOT_AVAILABLE.iter().any(|(_, env)| env == name) {
             return Err(ConfigError::NotAvailable { name: name.clone() });
         }
         match name.strip_prefix(EXTRA_CONFIG_ENV) {
-            Some(key) => extra.push(format!("{}={}", key.to_lowercase().replace('_', "."), variables[name])),
+            Some(key) => {
+                let key = key.to_lowercase().replace('_', ".");
+                extra.push(format!("{key}={}", variables[name]));
+                names.insert(key, name.clone());
+            }
             None if is_ours(name) && !is_known(name) => {
                 return Err(ConfigError::Unknown { name: name.clone(), place: "the environment".to_owned() });
             }
@@ -92,13 +112,12 @@ pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Result<Settin
     }
     for key in KEYS {
         if let Some(name) = key.env.iter().find(|name| variables.contains_key(**name)) {
-            let given = Given { text: lines(key.form, &variables[*name]), name: (*name).to_owned(), layer: 1 };
-            settings.insert(key.path, given);
+            settings.insert(key.path, Given::new(lines(key.form, &variables[*name]), (*name).to_owned(), 1));
         }
     }
     if !extra.is_empty() {
-        let given = Given { text: extra.join("\n"), name: format!("{EXTRA_CONFIG_ENV}…"), layer: 1 };
-        settings.insert("kafka.extraConfig", given);
+        let given = Given::new(extra.join("\n"), format!("{EXTRA_CONFIG_ENV}…"), 1);
+        settings.insert(EXTRA_CONFIG, Given { entries: names, ..given });
     }
     Ok(settings)
 }
@@ -137,8 +156,7 @@ fn flatten(path: &str, value: &Value, place: &str, settings: &mut Settings) -> R
         return Ok(());
     }
     if let Some(key) = KEYS.iter().find(|key| key.path == path) {
-        let given = Given { text: text_of(key, value)?, name: format!("{path} ({place})"), layer: 0 };
-        settings.insert(key.path, given);
+        settings.insert(key.path, Given::new(text_of(key, value)?, format!("{path} ({place})"), 0));
         return Ok(());
     }
     if NOT_AVAILABLE.iter().any(|(known, _)| *known == path) {
@@ -157,10 +175,13 @@ fn flatten(path: &str, value: &Value, place: &str, settings: &mut Settings) -> R
 }
 
 fn text_of(key: &Key, value: &Value) -> Result<String, ConfigError> {
-    let wrong = |expected: &str| ConfigError::Invalid {
-        name: key.path.to_owned(),
-        value: serde_yaml::to_string(value).unwrap_or_default().trim_end().to_owned(),
-        reason: format!("{expected} is expected"),
+    let wrong = |expected: &str| {
+        let (name, reason) = (key.path.to_owned(), format!("{expected} is expected"));
+        if key.path == EXTRA_CONFIG {
+            return ConfigError::ExtraConfig { name, reason };
+        }
+        let value = serde_yaml::to_string(value).unwrap_or_default().trim_end().to_owned();
+        ConfigError::Invalid { name, value, reason }
     };
     let items: Option<Vec<String>> = match (key.form, value) {
         (Form::Scalar, value) => return scalar_text(value).ok_or_else(|| wrong("a single value")),

@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use balancefleet_kafka::{ClientCertificate, Connection, Sasl, Tls, reserved_keys};
+use balancefleet_kafka::{ClientCertificate, Connection, Error, Sasl, Tls, reserved_keys};
 
 use super::{
     Assignor, Config, LogFormat, StartFrom,
     error::ConfigError,
-    keys::KEYS,
+    keys::{EXTRA_CONFIG, KEYS},
     layers::{Given, Settings},
     value,
 };
 use crate::{
+    api, consumer,
     exponents::Exponents,
     identity,
     rules::{LedgerKind, Rules, Signs},
@@ -20,6 +21,10 @@ use crate::{
 
 /// Longer pauses would outlast the time a worker has to stop.
 const MAX_SIMULATED_WORK: Duration = Duration::from_secs(1);
+
+/// The longest librdkafka takes for session timeout and heartbeat interval, and for the poll interval.
+const MAX_SESSION: Duration = Duration::from_secs(3600);
+const MAX_POLL: Duration = Duration::from_secs(24 * 3600);
 
 /// Checks and combines `settings`; absent ones have the defaults of the table.
 pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
@@ -34,9 +39,9 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
         start_from: read.parsed("kafka.startFrom", |text| {
             value::choice(text, &[("earliest", StartFrom::Earliest), ("latest", StartFrom::Latest)])
         })?,
-        session_timeout: read.parsed("kafka.sessionTimeout", value::duration)?,
-        heartbeat_interval: read.parsed("kafka.heartbeatInterval", value::duration)?,
-        max_poll_interval: read.parsed("kafka.maxPollInterval", value::duration)?,
+        session_timeout: read.parsed("kafka.sessionTimeout", |text| value::duration_up_to(MAX_SESSION, text))?,
+        heartbeat_interval: read.parsed("kafka.heartbeatInterval", |text| value::duration_up_to(MAX_SESSION, text))?,
+        max_poll_interval: read.parsed("kafka.maxPollInterval", |text| value::duration_up_to(MAX_POLL, text))?,
         assignor: read.parsed("kafka.assignor", assignor)?,
         extra_config: extra_config(&read)?,
         rules: Rules {
@@ -46,14 +51,15 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
         },
         store: read.parsed("balances.store", store)?,
         http_address: http_address(&read)?,
-        peers: read.list("http.peers"),
-        simulated_work: read.parsed("simulatedWork", simulated_work)?,
+        peers: read.list("http.peers", peer)?,
+        simulated_work: read.parsed("simulatedWork", |text| value::duration_up_to(MAX_SIMULATED_WORK, text))?,
         log_format: log_format(&read)?,
         log_level: read.parsed("log.level", log_level)?,
         consumer_id: identity::consumer_id(read.text("pod.name"), read.text("pod.uid")),
     };
     check_timeouts(&config)?;
     check_start(&config)?;
+    consumer::try_settings(&config).map_err(ConfigError::Client)?;
     Ok(config)
 }
 
@@ -95,8 +101,9 @@ impl<'a> Reader<'a> {
         self.text(path).map_or_else(|| Ok(T::default()), |text| self.parse(path, text, parse))
     }
 
-    fn list(&self, path: &str) -> Vec<String> {
-        self.text(path).into_iter().flat_map(str::lines).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    fn list<T>(&self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
+        let lines = self.text(path).into_iter().flat_map(str::lines).filter(|line| !line.is_empty());
+        lines.map(|line| self.parse(path, line, &parse)).collect()
     }
 
     /// The content of the file a setting names.
@@ -115,6 +122,10 @@ fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("it must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+fn peer(text: &str) -> Result<String, String> {
+    if api::is_host_and_port(text) { Ok(text.to_owned()) } else { Err("write host:port for each".to_owned()) }
+}
+
 fn assignor(text: &str) -> Result<Assignor, String> {
     let choices = [Assignor::CooperativeSticky, Assignor::Range, Assignor::RoundRobin].map(|one| (one.name(), one));
     value::choice(text, &choices)
@@ -123,11 +134,6 @@ fn assignor(text: &str) -> Result<Assignor, String> {
 fn store(text: &str) -> Result<StoreKind, String> {
     value::choice(text, &[("replay", StoreKind::Replay)])
         .map_err(|_| "this release has the replay store only".to_owned())
-}
-
-fn simulated_work(text: &str) -> Result<Duration, String> {
-    value::duration(text)
-        .and_then(|pause| (pause <= MAX_SIMULATED_WORK).then_some(pause).ok_or_else(|| "it is at most 1s".to_owned()))
 }
 
 fn log_format(read: &Reader<'_>) -> Result<LogFormat, ConfigError> {
@@ -151,23 +157,42 @@ fn http_address(read: &Reader<'_>) -> Result<SocketAddr, ConfigError> {
     read.parsed("http.address", value::address)
 }
 
+/// Values are never repeated in errors: somebody may have put a secret here.
 fn extra_config(read: &Reader<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
-    read.parsed_or_default("kafka.extraConfig", |text| {
-        let map = value::map(text)?;
-        for (key, value) in &map {
-            reserved_keys::check(key, value).map_err(|error| match error {
-                balancefleet_kafka::Error::Invalid { detail } => detail,
-                other => other.to_string(),
-            })?;
+    let Some(given) = read.given(EXTRA_CONFIG) else { return Ok(BTreeMap::new()) };
+    let wrong = |key: &str, reason: String| ConfigError::ExtraConfig { name: given.name_of(key).to_owned(), reason };
+    let mut map = BTreeMap::new();
+    for line in given.text.lines().filter(|line| !line.is_empty()) {
+        let (key, value) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())).ok_or_else(|| {
+            wrong("", "every entry is key=value, and no value has a comma or a line break".to_owned())
+        })?;
+        reserved_keys::check(key, value).map_err(|error| wrong(key, detail(error)))?;
+        if map.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(wrong(key, format!("{key} is given twice")));
         }
-        Ok(map.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
-    })
+    }
+    Ok(map)
+}
+
+/// What is wrong, without the words around it.
+fn detail(error: Error) -> String {
+    match error {
+        Error::Invalid { detail } => detail,
+        other => other.to_string(),
+    }
 }
 
 fn connection(read: &Reader<'_>) -> Result<Connection, ConfigError> {
-    let bootstrap_servers = read.parsed("kafka.bootstrapServers", name)?;
+    let bootstrap_servers = read.parsed("kafka.bootstrapServers", |servers| {
+        Connection::plaintext(servers).check().map(|()| servers.to_owned()).map_err(detail)
+    })?;
     let connection = Connection { bootstrap_servers, tls: tls(read)?, sasl: sasl(read)? };
-    connection.check()?;
+    // The servers are right; what else is wrong is in a file.
+    connection.check().map_err(|error| {
+        let files = KEYS.iter().filter(|key| key.path.ends_with("File"));
+        let names: Vec<_> = files.filter_map(|key| read.given(key.path)).map(|given| given.name.as_str()).collect();
+        ConfigError::Combination(format!("of {}: {}", names.join(", "), detail(error)))
+    })?;
     Ok(connection)
 }
 

@@ -151,6 +151,58 @@ fn reserved_client_settings_are_refused_by_name() {
 }
 
 #[test]
+fn client_settings_that_are_refused_are_named_as_they_were_given_and_their_values_are_not_repeated() {
+    let extra = file("kafka: {extraConfig: {saslpassword: s3cret, fetch.min.bytes: s3cret}}\n");
+    let nested = file("kafka: {extraConfig: [sasl.password=s3cret]}\n");
+    let (from_file, from_nested) = (["--config", path(&extra)], ["--config", path(&nested)]);
+    let password = ("KAFKA_CONFIG_SASL_PASSWORD", "s3cret");
+    for (arguments, variables, name) in [
+        (&[][..], &[password][..], "KAFKA_CONFIG_SASL_PASSWORD"),
+        (&[], &[password, ("KAFKA_CONFIG_FETCH_MIN_BYTES", "many")], "KAFKA_CONFIG_FETCH_MIN_BYTES"),
+        (&[], &[password, ("KAFKA_CONFIG_NO_SUCH_KEY", "1")], "KAFKA_CONFIG_NO_SUCH_KEY"),
+        (&["--kafka-config", "sasl.password=s3cret"], &[], "--kafka-config"),
+        (&["--kafka-config", "sasl.password=a,s3cret"], &[], "--kafka-config"),
+        (&["--kafka-config", "fetch.min.bytes=1,fetch.min.bytes=2"], &[], "--kafka-config"),
+        (&from_file, &[], path(&extra)),
+        (&from_file, &[("KAFKA_CONFIG_CLIENT_DNS_LOOKUP", "use_all_dns_ips")], path(&extra)),
+        (&from_nested, &[], "kafka.extraConfig"),
+    ] {
+        let error = load_with(arguments, variables).unwrap_err().to_string();
+        assert!(error.contains(name) && !error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_work_is_named_with_its_setting_and_its_content_is_not_shown() {
+    let (secret, name) = (file("s3cret\n"), file("alice"));
+    let login = [
+        ("KAFKA_SASL_MECHANISM", "PLAIN"),
+        ("KAFKA_SASL_USERNAME_FILE", path(&name)),
+        ("KAFKA_SASL_PASSWORD_FILE", path(&secret)),
+    ];
+    for (variables, words) in [
+        (&[("KAFKA_TLS_CA_FILE", path(&secret))][..], &["KAFKA_TLS_CA_FILE", "authority"][..]),
+        (&login, &["KAFKA_SASL_PASSWORD_FILE", "password", "line break"]),
+        (&[("KAFKA_BOOTSTRAP_SERVERS", "kafka")], &["KAFKA_BOOTSTRAP_SERVERS", "host:port"]),
+    ] {
+        let error = load_with(&[], variables).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)) && !error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn what_the_client_would_refuse_is_refused_at_once() {
+    refused(&[], &[("KAFKA_MAX_POLL_INTERVAL", "25h")], &["KAFKA_MAX_POLL_INTERVAL", "86400s"]);
+    let long = [("KAFKA_SESSION_TIMEOUT", "2h"), ("KAFKA_MAX_POLL_INTERVAL", "3h")];
+    refused(&[], &long, &["KAFKA_SESSION_TIMEOUT", "3600s"]);
+    for peer in ["foo", "a:1,foo", "foo:port"] {
+        refused(&[], &[("WORKER_PEERS", peer)], &["WORKER_PEERS", "host:port"]);
+    }
+    let backoff = [("KAFKA_CONFIG_RECONNECT_BACKOFF_MS", "9000"), ("KAFKA_CONFIG_RECONNECT_BACKOFF_MAX_MS", "8000")];
+    refused(&[], &backoff, &["reconnect.backoff.max.ms"]);
+}
+
+#[test]
 fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
     refused(&[], &[("SIMULATED_WORK", "7")], &["SIMULATED_WORK", "500ms"]);
     refused(&["--simulated-work", "2s"], &[], &["--simulated-work", "1s"]);

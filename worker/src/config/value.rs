@@ -26,6 +26,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }
 
+/// The same, with a bound.
+pub(crate) fn duration_up_to(most: Duration, text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration <= most { Ok(duration) } else { Err(format!("it is at most {}s", most.as_secs())) }
+}
+
 /// One of a few words.
 pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value);

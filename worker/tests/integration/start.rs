@@ -35,7 +35,9 @@ fn a_wrong_setting_ends_the_start_with_its_name() {
     let stream = Stream::unmade("settings", 1);
     for (name, value, words) in [
         ("KAFKA_CONFIG_ENABLE_AUTO_COMMIT", "true", "enable.auto.commit"),
+        ("KAFKA_CONFIG_RECONNECT_BACKOFF_MS", "9000", "reconnect.backoff.max.ms"),
         ("KAFKA_GROUPID", "typo", "KAFKA_GROUPID"),
+        ("WORKER_PEERS", "worker", "WORKER_PEERS"),
         ("BALANCE_STORE", "changelog", "BALANCE_STORE"),
         ("BALANCE_POSTGRES_URL", "postgres://x", "BALANCE_POSTGRES_URL"),
     ] {
