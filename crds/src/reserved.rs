@@ -42,6 +42,7 @@ pub const CONFIG_KEYS: [ReservedKeys; 3] = [
             "auto.commit.interval.ms",
             "broker.version.fallback",
             "builtin.features",
+            "check.crcs",
             "client.rack",
             "delivery.report.only.error",
             "delivery.timeout.ms",
