@@ -99,7 +99,7 @@ impl EndSamples {
         let written = match self.points.get(after) {
             None => start,
             Some((stop, high)) => {
-                let part = (offset - low) as f64 / (high - low) as f64;
+                let part = offset.saturating_sub(low) as f64 / high.saturating_sub(low) as f64;
                 start + stop.saturating_sub(start).mul_f64(part.clamp(0.0, 1.0))
             }
         };

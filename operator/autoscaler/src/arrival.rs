@@ -95,7 +95,7 @@ impl Arrival {
             let before = self.partitions.get(partition)?;
             let span = now.saturating_sub(before.end_at).as_secs_f64();
             // A log that became shorter was truncated: nothing is known of what arrived meanwhile.
-            let raw = (*end >= before.end && span > 0.0).then(|| (*end - before.end) as f64 / span)?;
+            let raw = (*end >= before.end && span > 0.0).then(|| end.saturating_sub(before.end) as f64 / span)?;
             Some(Sample { partition: *partition, raw, known: before.rate.unwrap_or(raw) })
         };
         ends.iter().filter_map(sample).collect()
@@ -116,12 +116,14 @@ impl Arrival {
     /// Moves to the new rate if this poll agrees with the one before that something has changed.
     fn jump(&mut self, suspicion: Suspicion, ends: &[(i32, i64)], samples: &[Sample], now: Duration) -> bool {
         let since = now.saturating_sub(suspicion.since).as_secs_f64();
+        let ends: BTreeMap<i32, i64> = ends.iter().copied().collect();
+        let grown = |partition: i32, end: i64| ends.get(&partition).map_or(0.0, |now| now.saturating_sub(end) as f64);
         let last = self.span_of(samples, now);
         let (mut base_total, mut pooled_total, mut raw_total) = (0.0, 0.0, 0.0);
         for sample in samples {
             let Some((end, rate)) = self.base_of(sample.partition) else { return false };
             base_total += rate;
-            pooled_total += self.grown(ends, sample.partition, end) / since;
+            pooled_total += grown(sample.partition, end) / since;
             raw_total += sample.raw;
         }
         let change = pooled_total - base_total;
@@ -138,7 +140,7 @@ impl Arrival {
         let (total, window) = if newest_only { (raw_total, last) } else { (pooled_total, since) };
         for sample in samples {
             let Some((end, rate)) = self.base_of(sample.partition) else { continue };
-            let seen = if newest_only { sample.raw } else { self.grown(ends, sample.partition, end) / since };
+            let seen = if newest_only { sample.raw } else { grown(sample.partition, end) / since };
             let scaled = if base_total > 0.0 { rate * total / base_total } else { seen };
             // A second's worth of one partition is noisy: it keeps its share of the total unless it clearly differs.
             let differs = (seen - scaled).abs() > SAME_DEVIATIONS * (scaled.max(1.0 / window) / window).sqrt();
@@ -151,10 +153,6 @@ impl Arrival {
 
     fn base_of(&self, partition: i32) -> Option<(i64, f64)> {
         self.partitions.get(&partition)?.base
-    }
-
-    fn grown(&self, ends: &[(i32, i64)], partition: i32, since_end: i64) -> f64 {
-        ends.iter().find(|(number, _)| *number == partition).map_or(0.0, |(_, end)| (end - since_end) as f64)
     }
 
     fn span_of(&self, samples: &[Sample], now: Duration) -> f64 {

@@ -10,9 +10,12 @@ use crate::lag::LagReading;
 use crate::memory::Memory;
 use crate::policy::{Current, Policy};
 
-/// Fewer workers must be this much further from their capacity than the target, so that a need that swings around the
-/// target does not swing the workers.
-const SHRINK_MARGIN: f64 = 0.15;
+/// Fewer workers must stay below the target by this part of it, so that a need that swings around the target does not
+/// swing the workers. A part, since a low target must leave room below it: 90 % gives 75 %, 12 % gives 10 %.
+const SHRINK_MARGIN: f64 = 1.0 / 6.0;
+
+/// The present workers may be above the target by this part of it: 90 % gives 95 %.
+const GROW_MARGIN: f64 = 1.0 / 18.0;
 
 /// Utilization to plan with when only a lower bound of the capacity is known.
 const LOWER_BOUND_UTILIZATION: f64 = 0.7;
@@ -86,9 +89,9 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
         let load = load(policy, memory, capacity.rate, current.desired);
         assessment.plan(&load, memory.partition_count);
         if !only_bound {
-            assessment.judge_present(&load, current.desired, f64::midpoint(target, 1.0));
+            assessment.judge_present(&load, current.desired, (target * (1.0 + GROW_MARGIN)).min(1.0));
         }
-        assessment.plan_lower(&load, current.desired, target - SHRINK_MARGIN, only_bound);
+        assessment.plan_lower(&load, current.desired, target * (1.0 - SHRINK_MARGIN), only_bound);
     }
     if capacity.is_none() || only_bound {
         assessment.follow_evidence(memory, policy, current.desired);
@@ -123,7 +126,7 @@ impl Assessment {
         if self.ceiling < partitions { Limit::MaxReplicas } else { Limit::Partitions }
     }
 
-    /// Growing starts half-way between the target and full load: a need that hovers around the target moves nothing.
+    /// Growing starts a little above the target: a need that hovers around the target moves nothing.
     fn judge_present(&mut self, load: &Load, desired: i32, utilization: f64) {
         let present = load.rung(desired, utilization);
         if !present.feasible {
@@ -139,7 +142,7 @@ impl Assessment {
             // What was only seen and not measured is trusted one rung at a time.
             below = below.split_off(below.len().saturating_sub(1));
         }
-        let utilization = utilization.min(self.utilization).max(0.0);
+        let utilization = utilization.min(self.utilization);
         self.lower = below.into_iter().find(|replicas| load.rung(*replicas, utilization).feasible);
     }
 

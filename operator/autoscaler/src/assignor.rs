@@ -4,7 +4,8 @@
 //! Counts are exact; which partition moves follows librdkafka's assignors. Which worker leaves is Kubernetes' choice, and
 //! the operator ranks those with the fewest partitions first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use crate::policy::Assignor;
 
@@ -55,62 +56,71 @@ fn round_robin(partitions: i32, workers: usize) -> Vec<Vec<i32>> {
 /// until no two differ by more than one.
 fn sticky(current: &[Vec<i32>], partitions: i32, workers: usize) -> Vec<Vec<i32>> {
     let mut owned: Vec<Vec<i32>> = current.to_vec();
-    owned.sort_by_key(|partitions| std::cmp::Reverse(partitions.len()));
+    owned.sort_by_key(|partitions| Reverse(partitions.len()));
     owned.truncate(workers);
     owned.resize(workers, Vec::new());
-    let mut seen = BTreeSet::new();
+    let mut seen = vec![false; usize::try_from(partitions).unwrap_or(0)];
     for partitions_of_one in &mut owned {
-        partitions_of_one.retain(|partition| (0..partitions).contains(partition) && seen.insert(*partition));
-        partitions_of_one.sort_unstable();
+        // A member may claim a partition that another one has as well, or that the topic does not have.
+        partitions_of_one
+            .retain(|partition| slot(&mut seen, *partition).is_some_and(|seen| !std::mem::replace(seen, true)));
     }
-    for partition in (0..partitions).filter(|partition| !seen.contains(partition)) {
-        let least = emptiest(&owned);
+    let mut emptiest: BinaryHeap<_> = owned.iter().map(Vec::len).zip(0..).map(Reverse).collect();
+    for (partition, _) in (0..).zip(&seen).filter(|(_, seen)| !**seen) {
+        let Some(Reverse((count, least))) = emptiest.pop() else { break };
         owned[least].push(partition);
+        emptiest.push(Reverse((count + 1, least)));
     }
-    balance(&mut owned);
-    for partitions_of_one in &mut owned {
-        partitions_of_one.sort_unstable();
-    }
-    owned
+    balance(owned)
 }
 
-fn balance(owned: &mut [Vec<i32>]) {
-    loop {
-        let (most, least) = (fullest(owned), emptiest(owned));
-        if owned[most].len() <= owned[least].len() + 1 {
-            return;
+fn slot<T>(slots: &mut [T], partition: i32) -> Option<&mut T> {
+    slots.get_mut(usize::try_from(partition).ok()?)
+}
+
+fn balance(owned: Vec<Vec<i32>>) -> Vec<Vec<i32>> {
+    let in_order = |mut partitions: Vec<i32>| {
+        partitions.sort_unstable();
+        VecDeque::from(partitions)
+    };
+    let mut owned: Vec<VecDeque<i32>> = owned.into_iter().map(in_order).collect();
+    // Heaps, since with thousands of workers nobody can look at all for each partition. Who gives stays at least as full
+    // as whoever receives will be, and the reverse, so neither ever changes its part and each heap is right for its own.
+    // Of equals the first, which keeps the prediction independent of how many follow.
+    let counts = || owned.iter().map(VecDeque::len).zip(0..);
+    let mut emptiest: BinaryHeap<_> = counts().map(Reverse).collect();
+    let mut fullest: BinaryHeap<_> = counts().map(|(count, worker)| (count, Reverse(worker))).collect();
+    while let (Some((most, Reverse(giver))), Some(Reverse((least, receiver)))) = (fullest.pop(), emptiest.pop()) {
+        if most <= least + 1 {
+            break;
         }
         // librdkafka lists the candidates of the fullest worker from its lowest partition on.
-        let lowest = (0..owned[most].len()).min_by_key(|index| owned[most][*index]).unwrap_or(0);
-        let partition = owned[most].remove(lowest);
-        owned[least].push(partition);
+        let Some(partition) = owned[giver].pop_front() else { break };
+        owned[receiver].push_back(partition);
+        fullest.push((most - 1, Reverse(giver)));
+        emptiest.push(Reverse((least + 1, receiver)));
     }
-}
-
-fn fullest(owned: &[Vec<i32>]) -> usize {
-    // `max_by_key` would take the last of equals; the first keeps the prediction independent of how many follow.
-    (0..owned.len()).min_by_key(|worker| std::cmp::Reverse(owned[*worker].len())).unwrap_or(0)
-}
-
-fn emptiest(owned: &[Vec<i32>]) -> usize {
-    (0..owned.len()).min_by_key(|worker| owned[*worker].len()).unwrap_or(0)
+    owned.into_iter().map(|partitions| in_order(partitions.into()).into()).collect()
 }
 
 /// Partitions that do not stay with the worker that has them now. The prediction lists workers by another order than
 /// `current`, hence the comparison by what they keep.
 fn moved(current: &[Vec<i32>], predicted: &[Vec<i32>]) -> BTreeSet<i32> {
     let mut before: Vec<&Vec<i32>> = current.iter().collect();
-    before.sort_by_key(|partitions| std::cmp::Reverse(partitions.len()));
-    let owner: BTreeMap<i32, usize> = before
-        .iter()
-        .enumerate()
-        .flat_map(|(worker, partitions)| partitions.iter().map(move |p| (*p, worker)))
-        .collect();
-    let stays = |worker: usize, partition: &i32| owner.get(partition) == Some(&worker);
-    let moves = |(worker, partitions): (usize, &Vec<i32>)| {
-        partitions.iter().filter(move |partition| !stays(worker, partition)).copied().collect::<Vec<i32>>()
+    before.sort_by_key(|partitions| Reverse(partitions.len()));
+    let mut owner: Vec<Option<usize>> = vec![None; predicted.iter().map(Vec::len).sum()];
+    for (worker, partitions) in before.iter().enumerate() {
+        for partition in *partitions {
+            if let Some(owner) = slot(&mut owner, *partition) {
+                *owner = Some(worker);
+            }
+        }
+    }
+    let stays = |worker: usize, partition: i32| {
+        usize::try_from(partition).is_ok_and(|index| owner.get(index) == Some(&Some(worker)))
     };
-    predicted.iter().enumerate().flat_map(moves).collect()
+    let all = predicted.iter().enumerate().flat_map(|(worker, owned)| owned.iter().map(move |one| (worker, *one)));
+    all.filter(|(worker, partition)| !stays(*worker, *partition)).map(|(_, partition)| partition).collect()
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl CapacityEstimate {
         if !worker.moved || length < SHORTEST_SPAN.max(worker.commit_gap * 2) {
             return;
         }
-        let rate = (committed - span.committed) as f64 / length.as_secs_f64();
+        let rate = committed.saturating_sub(span.committed) as f64 / length.as_secs_f64();
         let in_flight = 3.0 * worker.commit_gap.as_secs_f64() * rate.max(span.most_arrivals);
         let saturated = span.least_lag as f64 > in_flight;
         *span = begin;

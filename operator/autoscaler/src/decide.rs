@@ -96,8 +96,8 @@ fn judge(
     now: Duration,
 ) -> Verdict {
     let settled = held(current)
+        .or_else(|| unknown(policy, memory, reading, current))
         .or_else(|| out_of_bounds(policy, memory, current))
-        .or_else(|| unknown(reading, current))
         .inspect(|_| memory.course.exceeded = 0)
         .or_else(|| grow(policy, memory, current, need));
     if let Some(verdict) = settled {
@@ -123,17 +123,23 @@ fn held(current: &Current) -> Option<Verdict> {
     Some(Verdict::keep(current.desired, reason, Some(blocked_by)))
 }
 
-/// The owner's limits and the number of partitions are facts; they hold whether lag is known or not.
+/// The owner's limits hold whether lag is known or not. The number of partitions is a reading like any other: what is
+/// unknown takes no worker away, and gives none that would have nothing to read.
+fn unknown(policy: &Policy, memory: &Memory, reading: &LagReading, current: &Current) -> Option<Verdict> {
+    let bounded = current.desired.clamp(policy.floor(counted(memory)), policy.ceiling(i32::MAX));
+    matches!(reading, LagReading::Unknown)
+        .then(|| Verdict::keep(bounded, Reason::LagUnknown, Some(BlockedBy::LagUnknown)))
+}
+
 fn out_of_bounds(policy: &Policy, memory: &Memory, current: &Current) -> Option<Verdict> {
-    // Partitions not counted yet are no limit.
-    let partitions = if memory.partition_count > 0 { memory.partition_count } else { i32::MAX };
+    let partitions = counted(memory);
     let bounded = current.desired.clamp(policy.floor(partitions), policy.ceiling(partitions));
     (bounded != current.desired).then(|| Verdict::act(bounded, Reason::OutOfBounds))
 }
 
-fn unknown(reading: &LagReading, current: &Current) -> Option<Verdict> {
-    matches!(reading, LagReading::Unknown)
-        .then(|| Verdict::keep(current.desired, Reason::LagUnknown, Some(BlockedBy::LagUnknown)))
+/// Partitions not counted yet are no limit.
+const fn counted(memory: &Memory) -> i32 {
+    if memory.partition_count > 0 { memory.partition_count } else { i32::MAX }
 }
 
 fn grow(policy: &Policy, memory: &mut Memory, current: &Current, need: &Assessment) -> Option<Verdict> {

@@ -29,7 +29,8 @@ pub(crate) fn explain(
             format!("{}, {to} has been enough for {}", load(need), duration(DOWN_WINDOW))
         }
         Reason::OutOfBounds => bounds(policy, need, to),
-        Reason::LagUnknown => String::from("lag is unknown, and what is unknown changes nothing"),
+        Reason::LagUnknown if from == to => String::from("lag is unknown, and what is unknown changes nothing"),
+        Reason::LagUnknown => String::from("lag is unknown, but the owner's limits hold all the same"),
         Reason::LagPartial => partial(reading, need),
         Reason::Pinned => held("the number is pinned", need),
         Reason::Paused => held("the object is paused", need),

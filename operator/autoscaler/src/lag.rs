@@ -89,7 +89,10 @@ impl Lag {
 
     /// Unread records of some partitions; `None` if one of them is unknown.
     pub fn records_of(&self, partitions: &[i32]) -> Option<i64> {
-        let of = |number: &i32| self.partitions.iter().find(|partition| partition.partition == *number)?.lag;
+        let of = |number: &i32| {
+            let index = self.partitions.binary_search_by_key(number, |partition| partition.partition).ok()?;
+            self.partitions.get(index)?.lag
+        };
         partitions.iter().try_fold(0_i64, |sum, number| Some(sum.saturating_add(of(number)?)))
     }
 

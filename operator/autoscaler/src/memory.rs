@@ -201,8 +201,8 @@ fn work_of(track: &mut Track, usage: Option<Usage>, now: Duration) -> Option<Wor
 fn add(sum: Option<Work>, work: Option<Work>) -> Option<Work> {
     match (sum, work) {
         (Some(sum), Some(work)) => Some(Work {
-            records: sum.records + work.records,
-            busy: sum.busy + work.busy,
+            records: sum.records.saturating_add(work.records),
+            busy: sum.busy.saturating_add(work.busy),
             over: sum.over.max(work.over),
         }),
         (one, None) | (None, one) => one,

@@ -65,9 +65,7 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Plan {
     match usable(inputs) {
         Usable::Decision(decision) => follow(inputs, last, decision),
         Usable::None { mode, reason, why } => {
-            // A person's own limits count even while nothing is known; the number of partitions is a reading, and
-            // readings are what is missing.
-            let replicas = if inputs.scaling.dry_run { last } else { bounded(inputs.scaling, None, last) };
+            let replicas = if inputs.scaling.dry_run { last } else { unmeasured(inputs, last) };
             let mode = if inputs.scaling.dry_run { ScalingMode::DryRun } else { mode };
             kept(replicas, mode, reason, &format!("{why}: the number stays at {replicas}"))
         }
@@ -122,6 +120,14 @@ fn kept(replicas: i32, mode: ScalingMode, reason: &str, explanation: &str) -> Pl
     }
 }
 
+/// A person's own limits count even while nothing is known. The number of partitions is a reading, and readings are what
+/// is missing: it takes no worker away, and lets the minimum ask for none that would have nothing to read.
+fn unmeasured(inputs: &Inputs<'_>, last: i32) -> i32 {
+    let partitions = inputs.partitions.unwrap_or(i32::MAX);
+    let useful = Scaling { min_replicas: inputs.scaling.min_replicas.min(partitions), ..inputs.scaling.clone() };
+    bounded(&useful, None, last)
+}
+
 /// min(maximum, partitions, max(minimum, number)); never 0, which only a pin may ask for.
 fn bounded(scaling: &Scaling, partitions: Option<i32>, number: i32) -> i32 {
     let maximum = scaling.max_replicas.unwrap_or(i32::MAX).min(partitions.unwrap_or(i32::MAX));
@@ -167,7 +173,7 @@ mod tests {
         use Reason::{ArrivalRate as Up, DemandFell as Down, LagPartial, LagUnknown, Pinned};
         let auto = (1, None, false);
         #[rustfmt::skip]
-        let table: [(Row, (i32, i32, &str)); 20] = [
+        let table: [(Row, (i32, i32, &str)); 21] = [
             // Paused goes before all; the number that is there stays.
             ((true,  Some(4), auto, Some(2), false, Some((6, Up)), Some(6)), (2, 2, "Paused")),
             ((true,  None, (3, None, false), None, false, None, None), (3, 3, "Paused")),
@@ -187,6 +193,7 @@ mod tests {
             ((false, None, auto, Some(5), false, Some((1, LagUnknown)), Some(3)), (5, 5, "Holding")),
             ((false, None, (1, Some(4), false), Some(5), false, None, None), (4, 4, "Holding")),
             ((false, None, (7, None, false), Some(5), false, None, None), (7, 7, "Holding")),
+            ((false, None, (8, None, false), Some(6), false, Some((6, LagUnknown)), Some(6)), (6, 6, "Holding")),
             // First creation starts with the minimum.
             ((false, None, (2, None, false), None, false, None, None), (2, 2, "Holding")),
             // A rollout keeps the last decision.

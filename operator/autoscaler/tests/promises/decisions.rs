@@ -158,6 +158,31 @@ fn partial_lag_may_bring_workers_but_never_takes_any() {
 }
 
 #[test]
+fn what_is_unknown_takes_no_worker_away_but_the_owners_maximum_does() {
+    let (mut memory, mut policy) = (Memory::default(), Policy::default());
+    memory.observe(&two_partitions(0, false), StartFrom::Earliest, secs(0));
+    // Eight were asked for by a pin on two partitions; it goes while Kafka is away.
+    let current = Current { desired: 8, ..Current::default() };
+    let blind = decide(&policy, &mut memory, &LagReading::Unknown, &current, secs(5));
+    assert_eq!((blind.replicas, blind.reason), (8, Reason::LagUnknown), "{blind:#?}");
+    policy.max_replicas = Some(4);
+    let limited = decide(&policy, &mut memory, &LagReading::Unknown, &current, secs(10));
+    assert_eq!((limited.replicas, limited.reason), (4, Reason::LagUnknown), "{limited:#?}");
+    let reading = memory.observe(&two_partitions(15, false), StartFrom::Earliest, secs(15));
+    let known = decide(&policy, &mut memory, &reading, &current, secs(15));
+    assert_eq!((known.replicas, known.reason), (2, Reason::OutOfBounds), "{known:#?}");
+}
+
+#[test]
+fn a_low_target_still_lets_workers_go() {
+    let mut world = world(Policy { target_utilization: 12, ..Policy::default() });
+    world.run(80.0, secs(60));
+    assert_eq!(world.desired(), 6, "{:#?}", world.changes);
+    world.run(10.0, secs(90));
+    assert_eq!(world.desired(), 1, "{:#?}", world.changes);
+}
+
+#[test]
 fn an_unknown_poll_in_the_window_starts_it_anew() {
     let mut world = world(Policy::default());
     world.run(600.0, secs(90));

@@ -4,6 +4,7 @@
 mod decisions;
 #[cfg(test)]
 mod demo_day;
+mod extremes;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
