@@ -36,7 +36,8 @@ account=charts-test-$$-balancefleet-operator
 rights() {
   may patch deployments.apps && may create poddisruptionbudgets.policy && may patch pods && may get secrets && may create events.events.k8s.io
 }
-limits() { ! may list secrets && ! may watch secrets && ! may delete pods && ! may update balanceconsumergroups.balancefleet.io && ! may create pods; }
+limits() { ! may list secrets && ! may watch secrets && ! may delete pods && ! may update balanceconsumergroups.balancefleet.io && ! may create pods &&
+  ! may get pods && ! may update balanceconsumergroups.balancefleet.io --subresource=status; }
 helm template "charts-test-$$" "$operator" --namespace "$namespace" --set "watchNamespaces={$namespace}" \
   --show-only templates/rbac.yaml --show-only templates/serviceaccount.yaml | kubectl apply --namespace "$namespace" -f - >/dev/null
 test_that 'its roles give what the operator calls' rights

@@ -12,6 +12,11 @@ test_that 'a list is not taken for a word' refuses "at '/watchNamespaces': got s
 test_that 'a port must be a port' refuses "at '/service/port'" --set service.port=70000
 test_that 'an empty image is refused' refuses "at '/workerImage/repository'" --set workerImage.repository=
 test_that 'a label must be a text' refuses "at '/podLabels/a'" --set podLabels.a=1
+test_that 'a label of the chart is not set twice' refuses 'app.kubernetes.io/name' \
+  --set 'podLabels.app\.kubernetes\.io/name=x'
+test_that 'nor by the common labels' refuses 'helm.sh/chart' --set 'commonLabels.helm\.sh/chart=x'
+test_that 'an account that is not created is named' \
+  refuses 'name the account to use in serviceAccount.name' --set serviceAccount.create=false
 test_that 'there is no number of replicas to set' refuses "'replicas' not allowed" --set replicas=2
 test_that 'an environment name with a value of its own is refused with that value' \
   refuses 'extraEnv may not set LOG_LEVEL: use the value log.level' --set 'extraEnv[0].name=LOG_LEVEL'

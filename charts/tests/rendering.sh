@@ -23,7 +23,7 @@ test_that 'no rule has a wildcard' lacks "$work/default" "^ *(-|apiGroups:|resou
 verbs_of() { grep -A1 -F "resources: [$2]" "$1" | tail -1 | tr -d ' '; }
 only_get() { [[ $(verbs_of "$work/default" secrets) == 'verbs:[get]' ]] && [[ $(grep -c secrets "$work/default") == 1 ]]; }
 test_that 'Secrets can be read by name and by nothing else' only_get
-never_written() { [[ $(verbs_of "$work/default" balanceconsumergroups) == 'verbs:[get,list,watch]' ]]; }
+never_written() { [[ $(verbs_of "$work/default" balanceconsumergroups) == 'verbs:[list,watch]' ]]; }
 test_that 'the operator cannot write the objects it serves' never_written
 explained() {
   awk '/^rules:/ {inside = 1} /^---/ {inside = 0} inside && /^- apiGroups/ && before !~ /^#/ {print; bad = 1} {before = $0} END {exit bad}' \
@@ -53,6 +53,11 @@ test_that 'the worker image can come from another registry' has_lines "$work/opt
 test_that 'what people set arrives' has_lines "$work/options" '- name: pull' 'imagePullPolicy: Always' 'value: "debug"' \
   'value: text' '- name: RUST_BACKTRACE' 'disk: fast' '- key: dedicated' 'x: "y"' 'priorityClassName: high' 'a: b' 'c: d' 'e: f' \
   'port: 9090' 'g: h' 'memory: 1Gi'
+operator --set commonLabels.team=a --set podLabels.team=b --show-only templates/deployment.yaml >"$work/labels"
+operator --set commonLabels.team=a --show-only templates/deployment.yaml >"$work/common-labels"
+# Once on the Deployment, once on its pods.
+once_each() { [[ $(grep -c ' team: a$' "$work/common-labels") == 2 && $(grep -c ' team:' "$work/labels") == 2 ]] && grep -q ' team: b$' "$work/labels"; }
+test_that 'a label of the pods wins over a common one and is there once' once_each
 operator --set serviceAccount.create=false --set serviceAccount.name=mine --set rbac.create=false \
   --set rbac.aggregateToUserRoles=false >"$work/own"
 test_that 'an account and roles of one'\''s own are used' has_lines "$work/own" 'serviceAccountName: mine'

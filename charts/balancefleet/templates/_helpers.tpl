@@ -29,11 +29,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end -}}
 
+{{- /* One map: a label in both of the user's would be a key twice. */ -}}
+{{- define "balancefleet.podLabels" -}}
+{{- toYaml (mergeOverwrite (include "balancefleet.labels" . | fromYaml) .Values.podLabels) -}}
+{{- end -}}
+
+{{- /* Never the account `default`, which every pod of the namespace without an account of its own runs as. */ -}}
 {{- define "balancefleet.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "balancefleet.fullname" .) -}}
 {{- else -}}
-{{- .Values.serviceAccount.name | default "default" -}}
+{{- required "serviceAccount.create is false: name the account to use in serviceAccount.name" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -61,12 +67,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 # The objects served. The operator never changes a spec.
 - apiGroups: [balancefleet.io]
   resources: [balanceconsumergroups]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # What it saw and decided.
 - apiGroups: [balancefleet.io]
   resources: [balanceconsumergroups/status]
-  verbs: [get, patch, update]
-# Children block their owner's deletion; where the API server checks that (OpenShift does), this is the right it asks for.
+  verbs: [patch]
+# Children block their owner's deletion. Where the API server checks that (OpenShift does), it asks for this right, and
+# for delete on a child whose owner is written anew; of all children the operator deletes only ServiceAccounts itself.
 - apiGroups: [balancefleet.io]
   resources: [balanceconsumergroups/finalizers]
   verbs: [update]
@@ -85,7 +92,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 # Which worker is which member of the group; patched only to say which one leaves first.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 # Logins and certificates that an object names, one by one: never a list, never a watch.
 - apiGroups: [""]
   resources: [secrets]
