@@ -21,6 +21,8 @@ pub const TOPIC_NOT_FOUND: &str = "TopicNotFound";
 pub const KAFKA_UNREACHABLE: &str = "KafkaUnreachable";
 /// The brokers refuse the login.
 pub const AUTHENTICATION_FAILED: &str = "AuthenticationFailed";
+/// The TLS handshake with the brokers failed.
+pub const TLS_FAILED: &str = "TlsFailed";
 /// The brokers accept the login but refuse the operation.
 pub const AUTHORIZATION_FAILED: &str = "AuthorizationFailed";
 /// Kafka answered with another error.

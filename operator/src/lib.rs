@@ -19,3 +19,4 @@ pub mod lag;
 pub mod logging;
 pub mod metrics;
 pub mod run;
+mod unwind;

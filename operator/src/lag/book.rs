@@ -50,6 +50,11 @@ impl LagBook {
         self.shelf.lock().remove(key);
     }
 
+    /// Every watched group.
+    pub fn keys(&self) -> Vec<GroupKey> {
+        self.shelf.lock().connections.keys().cloned().collect()
+    }
+
     /// What the last poll saw; `None` until the first one after `register` has ended.
     pub fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
         let shelf = self.shelf.lock();

@@ -12,9 +12,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::group::{Group, Moment, Next};
-use super::read::{Read, Wanted, read};
+use super::read::{Read, Seen, Wanted, read};
 use super::wake::Waker;
 use super::{GroupKey, Snapshot, Watch};
+use crate::unwind::{contained, contained_now};
 
 /// Groups due within this time of each other are polled together.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -32,7 +33,7 @@ pub(super) struct Cluster {
     _task: DropGuard,
 }
 
-/// What the book and the task share.
+/// What the book and the task share. The lock is held for look-ups only: nobody waits while a group decides.
 struct Desk {
     epoch: Instant,
     groups: Mutex<HashMap<GroupKey, Entry>>,
@@ -41,7 +42,10 @@ struct Desk {
 }
 
 struct Entry {
-    group: Group,
+    watch: Watch,
+    /// Locked by the poller alone, while the group takes over a poll.
+    group: Arc<Mutex<Group>>,
+    snapshot: Option<Arc<Snapshot>>,
     due: Instant,
 }
 
@@ -57,9 +61,10 @@ impl Cluster {
     pub(super) fn put(&self, key: GroupKey, watch: Watch) {
         let mut groups = self.desk.groups.lock();
         match groups.get_mut(&key) {
-            Some(entry) if entry.group.is_about(&watch) => entry.group.watch = watch,
+            Some(entry) if entry.watch.is_about_the_same(&watch) => entry.watch = watch,
             _ => {
-                groups.insert(key, Entry { group: Group::new(watch), due: Instant::now() });
+                let group = Arc::new(Mutex::new(Group::new(watch.clone())));
+                groups.insert(key, Entry { watch, group, snapshot: None, due: Instant::now() });
                 self.desk.arrived.notify_one();
             }
         }
@@ -73,7 +78,7 @@ impl Cluster {
     }
 
     pub(super) fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
-        self.desk.groups.lock().get(key)?.group.snapshot.clone()
+        self.desk.groups.lock().get(key)?.snapshot.clone()
     }
 }
 
@@ -96,7 +101,10 @@ struct Refusal {
 async fn run(connection: Connection, desk: Arc<Desk>, stop: CancellationToken) {
     let mut poller = Poller { connection, client: None, regular: Instant::now(), refused: None };
     while stop.run_until_cancelled(desk.wait()).await.is_some() {
-        poller.poll(&desk).await;
+        if let Err(detail) = contained(poller.poll(&desk)).await {
+            tracing::error!(detail, "a poll broke off: this is a fault of the operator");
+            poller.give_up(&desk, detail).await;
+        }
     }
     // Ending a client waits for its threads, which must not be a thread of ours that others need.
     tokio::task::spawn_blocking(move || drop(poller.client));
@@ -123,17 +131,14 @@ impl Desk {
     fn due(&self, now: Instant) -> Vec<(GroupKey, Wanted)> {
         let groups = self.groups.lock();
         let due = groups.iter().filter(|(_, entry)| entry.due <= now + TOGETHER);
-        due.map(|(key, entry)| (key.clone(), entry.group.wanted())).collect()
+        due.map(|(key, entry)| (key.clone(), wanted(&entry.watch))).collect()
     }
 
-    /// Gives every polled group its part of the answer. Groups that were forgotten or are about something else by now
-    /// get nothing.
+    /// Gives every polled group its part of the answer.
     fn hand_out(&self, polled: &[(GroupKey, Wanted)], outcome: &Result<Read, Error>, regular: Instant) {
         let at = outcome.as_ref().map_or_else(|_| Instant::now(), |read| read.at);
         let moment = Moment { instant: at, elapsed: at.saturating_duration_since(self.epoch) };
         for (key, wanted) in polled {
-            let mut groups = self.groups.lock();
-            let Some(entry) = groups.get_mut(key).filter(|entry| entry.group.wanted() == *wanted) else { continue };
             let part = match outcome {
                 Err(error) => Err(error),
                 Ok(read) => match read.groups.get(wanted) {
@@ -141,23 +146,67 @@ impl Desk {
                     None => continue,
                 },
             };
-            let Next { wake, again } = entry.group.take(part, moment);
-            entry.due = again.map_or(regular, |again| regular.min(Instant::now() + again));
-            drop(groups);
-            if wake {
-                self.waker.wake(key);
-            }
+            self.hand_to(key, wanted, part, moment, regular);
         }
+    }
+
+    /// A group that was forgotten or is about something else by now gets nothing.
+    fn hand_to(&self, key: &GroupKey, wanted: &Wanted, part: Result<&Seen, &Error>, moment: Moment, regular: Instant) {
+        let Some((group, watch)) = self.group_of(key, wanted) else { return };
+        let (Next { wake, again }, snapshot) = {
+            let mut group = group.lock();
+            group.watch = watch;
+            (contain(&mut group, moment, |group| group.take(part, moment)), group.snapshot.clone())
+        };
+        let mut groups = self.groups.lock();
+        let Some(entry) = groups.get_mut(key).filter(|entry| Arc::ptr_eq(&entry.group, &group)) else { return };
+        entry.snapshot = snapshot;
+        entry.due = again.map_or(regular, |again| regular.min(Instant::now() + again));
+        drop(groups);
+        if wake {
+            self.waker.wake(key);
+        }
+    }
+
+    /// So that nothing is due again at once.
+    fn postpone(&self, until: Instant) {
+        for entry in self.groups.lock().values_mut() {
+            entry.due = entry.due.max(until);
+        }
+    }
+
+    fn group_of(&self, key: &GroupKey, asked: &Wanted) -> Option<(Arc<Mutex<Group>>, Watch)> {
+        let groups = self.groups.lock();
+        let entry = groups.get(key).filter(|entry| wanted(&entry.watch) == *asked)?;
+        Some((Arc::clone(&entry.group), entry.watch.clone()))
     }
 }
 
+/// What to ask Kafka for.
+fn wanted(watch: &Watch) -> Wanted {
+    Wanted { topic: watch.topic.clone(), group: watch.group.clone() }
+}
+
+/// A group whose figures make us panic starts anew and counts a failed poll; the others get their part.
+fn contain(group: &mut Group, moment: Moment, take: impl FnOnce(&mut Group) -> Next) -> Next {
+    contained_now(|| take(group)).unwrap_or_else(|detail| {
+        tracing::error!(topic = group.watch.topic, group = group.watch.group, detail, "a fault of the operator");
+        group.start_anew();
+        group.take(Err(&broke_off(&detail)), moment)
+    })
+}
+
+fn broke_off(detail: &dyn std::fmt::Display) -> Error {
+    Error::Other { what: String::from("a poll"), detail: format!("it broke off: {detail}") }
+}
+
 impl Poller {
-    async fn poll(&mut self, desk: &Desk) {
+    async fn poll(&mut self, desk: &Arc<Desk>) {
         let now = Instant::now();
         let polled = desk.due(now);
         if let Some(refusal) = self.refused.as_ref().filter(|refusal| now < refusal.until) {
             // A group that came meanwhile learns why nothing is read without another attempt.
-            desk.hand_out(&polled, &Err(refusal.error.clone()), refusal.until);
+            hand_out(desk, polled, Err(refusal.error.clone()), refusal.until).await;
             return;
         }
         if now + TOGETHER >= self.regular {
@@ -175,13 +224,20 @@ impl Poller {
                 let backoff = next.min(LONGEST_BACKOFF);
                 let until = Instant::now() + backoff.mul_f64(rand::random_range(0.9..1.1));
                 self.refused = Some(Refusal { error: error.clone(), backoff, until });
-                desk.hand_out(&polled, &outcome, until);
+                hand_out(desk, polled, outcome, until).await;
             }
             None => {
                 self.refused = None;
-                desk.hand_out(&polled, &outcome, self.regular);
+                hand_out(desk, polled, outcome, self.regular).await;
             }
         }
+    }
+
+    /// After a fault: what was due is unknown and is polled again at the usual time.
+    async fn give_up(&mut self, desk: &Arc<Desk>, detail: String) {
+        let now = Instant::now();
+        self.regular = now + POLL_INTERVAL;
+        hand_out(desk, desk.due(now), Err(broke_off(&detail)), self.regular).await;
     }
 
     /// Reads on a thread that may block; connects first if there is no client.
@@ -191,15 +247,70 @@ impl Poller {
             let client = client.map_or_else(|| Admin::connect(&connection, CLIENT_ID), Ok)?;
             Ok((read(&client, &wanted), client))
         });
-        let broken =
-            |error| Err(Error::Other { what: String::from("a poll"), detail: format!("it broke off: {error}") });
-        let (outcome, client) = reading.await.unwrap_or_else(broken)?;
+        let (outcome, client) = reading.await.unwrap_or_else(|error| Err(broke_off(&error)))?;
         self.client = Some(client);
         outcome
+    }
+}
+
+/// Decides on a thread that may block: a group with thousands of partitions takes its time.
+async fn hand_out(desk: &Arc<Desk>, polled: Vec<(GroupKey, Wanted)>, outcome: Result<Read, Error>, regular: Instant) {
+    let (desk, postponed) = (Arc::clone(desk), desk);
+    let handing = tokio::task::spawn_blocking(move || desk.hand_out(&polled, &outcome, regular));
+    if let Err(error) = handing.await {
+        tracing::error!(%error, "the outcome of a poll was lost");
+        postponed.postpone(regular);
     }
 }
 
 /// Errors that no retry cures soon and that repeated attempts may make worse.
 const fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Authentication | ErrorKind::Tls | ErrorKind::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use balancefleet_autoscaler::{Current, LagReading, Policy, Reason, StartFrom};
+
+    use super::*;
+
+    fn watch() -> Watch {
+        Watch {
+            connection: Connection::plaintext("kafka:9092"),
+            topic: "orders".into(),
+            group: "shop".into(),
+            start_from: StartFrom::Earliest,
+            policy: Policy::default(),
+            current: Current { desired: 3, ..Current::default() },
+        }
+    }
+
+    #[test]
+    fn a_fault_in_one_groups_figures_makes_its_lag_unknown_and_ends_nothing() {
+        let (mut group, now) = (Group::new(watch()), Instant::now());
+        let moment = Moment { instant: now, elapsed: Duration::ZERO };
+        for _ in 0..2 {
+            contain(&mut group, moment, |_| panic!("attempt to add with overflow"));
+        }
+        let snapshot = group.snapshot.clone().expect("a snapshot");
+        assert_eq!((&snapshot.lag, snapshot.decision.replicas), (&LagReading::Unknown, 3));
+        assert_eq!(snapshot.decision.reason, Reason::LagUnknown);
+        let said = snapshot.problem.as_ref().expect("a problem").message.clone();
+        assert!(said.contains("broke off: attempt to add"), "{said}");
+    }
+
+    #[test]
+    fn a_snapshot_can_be_read_while_its_group_decides() {
+        let (waker, _woken) = super::super::wake::queue();
+        let desk = Arc::new(Desk { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), waker });
+        let cluster = Cluster { desk: Arc::clone(&desk), _task: CancellationToken::new().drop_guard() };
+        let key = GroupKey { namespace: "bank".into(), name: "shop".into() };
+        cluster.put(key.clone(), watch());
+        let (group, _) = desk.group_of(&key, &wanted(&watch())).expect("it is watched");
+        let deciding = group.lock();
+        assert!(cluster.snapshot(&key).is_none());
+        cluster.put(key.clone(), watch());
+        assert!(cluster.take(&key), "and forgotten, too");
+        drop(deciding);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use balancefleet_autoscaler::{CONFIRM_AFTER, LagReading, Memory, decide, step_age, step_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
-use super::read::{Seen, Wanted};
+use super::read::Seen;
 use super::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped, Watch};
 
 /// Failed polls in a row after which lag is unknown. A coordinator or leader on the move fails one, and the next poll
@@ -44,14 +44,9 @@ impl Group {
         Self { watch, memory: Memory::default(), snapshot: None, failures: 0, problem: None }
     }
 
-    /// What to ask Kafka for.
-    pub(super) fn wanted(&self) -> Wanted {
-        Wanted { topic: self.watch.topic.clone(), group: self.watch.group.clone() }
-    }
-
-    /// Whether `watch` is about the same group of the same topic, so that what was learned still holds.
-    pub(super) fn is_about(&self, watch: &Watch) -> bool {
-        self.watch.topic == watch.topic && self.watch.group == watch.group
+    /// Forgets what was learned: it may be what a fault came from. That the poll failed is not forgotten.
+    pub(super) fn start_anew(&mut self) {
+        self.memory = Memory::default();
     }
 
     /// Takes over what a poll read.
@@ -128,7 +123,8 @@ fn may_pass(error: &Error) -> bool {
 const fn kind_of(kind: ErrorKind) -> ProblemKind {
     match kind {
         ErrorKind::Unreachable | ErrorKind::Timeout => ProblemKind::BrokerUnreachable,
-        ErrorKind::Authentication | ErrorKind::Tls => ProblemKind::AuthenticationFailed,
+        ErrorKind::Authentication => ProblemKind::AuthenticationFailed,
+        ErrorKind::Tls => ProblemKind::TlsFailed,
         ErrorKind::Authorization => ProblemKind::AuthorizationFailed,
         ErrorKind::UnknownTopic => ProblemKind::UnknownTopic,
         ErrorKind::Invalid => ProblemKind::InvalidConnection,

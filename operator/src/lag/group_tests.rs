@@ -113,7 +113,7 @@ fn what_only_a_person_can_cure_is_said_at_once() {
     for (error, kind) in [
         (Error::UnknownTopic { what: "topic".into() }, ProblemKind::UnknownTopic),
         (Error::Authentication { detail: "refused".into() }, ProblemKind::AuthenticationFailed),
-        (Error::Tls { detail: "expired".into() }, ProblemKind::AuthenticationFailed),
+        (Error::Tls { detail: "expired".into() }, ProblemKind::TlsFailed),
         (Error::Authorization { what: "group".into(), detail: "denied".into() }, ProblemKind::AuthorizationFailed),
         (Error::Invalid { detail: "no port".into() }, ProblemKind::InvalidConnection),
     ] {
@@ -139,8 +139,8 @@ fn a_partition_without_a_leader_makes_lag_partial_once_it_lasts() {
 
 #[test]
 fn another_topic_or_group_is_another_story() {
-    let group = Group::new(watch());
-    assert!(group.is_about(&Watch { policy: Policy { min_replicas: 2, ..Policy::default() }, ..watch() }));
-    assert!(!group.is_about(&Watch { topic: "orders".into(), ..watch() }));
-    assert!(!group.is_about(&Watch { group: "other".into(), ..watch() }));
+    let known = watch();
+    assert!(known.is_about_the_same(&Watch { policy: Policy { min_replicas: 2, ..Policy::default() }, ..watch() }));
+    assert!(!known.is_about_the_same(&Watch { topic: "orders".into(), ..watch() }));
+    assert!(!known.is_about_the_same(&Watch { group: "other".into(), ..watch() }));
 }

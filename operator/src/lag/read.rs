@@ -15,6 +15,9 @@ use balancefleet_kafka::{
 /// Time for each call. Less than a poll interval: a slow cluster must not pile up polls.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
+/// A larger topic is said and not followed: one group must not take the time of all others.
+const MOST_PARTITIONS: usize = 10_000;
+
 /// What the workers read with: an open transaction's records are no lag yet.
 const ISOLATION: Isolation = Isolation::ReadCommitted;
 
@@ -51,7 +54,12 @@ type Ends = HashMap<(String, i32), Result<i64, Error>>;
 /// Reads `wanted`. The outer error is that of the whole cluster.
 pub(super) fn read(admin: &Admin, wanted: &[Wanted]) -> Result<Read, Error> {
     let topic_names = unique(wanted.iter().map(|wanted| wanted.topic.as_str()));
-    let topics: Described<TopicDescription> = admin.describe_topics(&topic_names, TIMEOUT)?.into_iter().collect();
+    let described = admin.describe_topics(&topic_names, TIMEOUT)?;
+    let followed = |(name, topic): (String, Result<TopicDescription, Error>)| {
+        let topic = topic.and_then(|topic| of_bearable_size(&name, topic));
+        (name, topic)
+    };
+    let topics: Described<TopicDescription> = described.into_iter().map(followed).collect();
     let exists = |wanted: &&Wanted| topics.get(&wanted.topic).is_some_and(Result::is_ok);
     let group_names = unique(wanted.iter().filter(exists).map(|wanted| wanted.group.as_str()));
     let committed: Described<Vec<CommittedOffset>> =
@@ -72,6 +80,18 @@ pub(super) fn read(admin: &Admin, wanted: &[Wanted]) -> Result<Read, Error> {
         Ok(assemble(wanted, topic, committed, described, &earliest, &latest))
     };
     Ok(Read { at, groups: wanted.iter().map(|wanted| (wanted.clone(), seen(wanted))).collect() })
+}
+
+fn of_bearable_size(name: &str, topic: TopicDescription) -> Result<TopicDescription, Error> {
+    let count = topic.partitions.len();
+    if count <= MOST_PARTITIONS {
+        return Ok(topic);
+    }
+    let detail = format!(
+        "it has {count} partitions and the operator follows at most {MOST_PARTITIONS}: fix the number of workers with \
+         spec.replicas, or split the topic"
+    );
+    Err(Error::Other { what: format!("topic {name}"), detail })
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -12,8 +12,10 @@ pub enum ProblemKind {
     UnknownTopic,
     /// No broker can be reached, or none answers in time.
     BrokerUnreachable,
-    /// The login was refused, or the TLS handshake failed.
+    /// The login was refused.
     AuthenticationFailed,
+    /// The TLS handshake failed.
+    TlsFailed,
     /// Logged in, but not allowed to read the group or the topic.
     AuthorizationFailed,
     /// The connection's settings cannot work.
@@ -29,6 +31,7 @@ impl ProblemKind {
             Self::UnknownTopic => "UnknownTopic",
             Self::BrokerUnreachable => "BrokerUnreachable",
             Self::AuthenticationFailed => "AuthenticationFailed",
+            Self::TlsFailed => "TlsFailed",
             Self::AuthorizationFailed => "AuthorizationFailed",
             Self::InvalidConnection => "InvalidConnection",
             Self::ReadFailed => "ReadFailed",

@@ -34,3 +34,10 @@ pub struct Watch {
     /// What runs now, as the controller last saw it.
     pub current: Current,
 }
+
+impl Watch {
+    /// Whether both are about the same group of the same topic, so that what was learned still holds.
+    pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
+        self.topic == other.topic && self.group == other.group
+    }
+}
