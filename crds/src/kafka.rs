@@ -86,12 +86,12 @@ pub struct SecretRef {
 #[serde(rename_all = "camelCase", default)]
 pub struct Consumer {
     /// A worker that is silent for this long is dead and its partitions move. Default 10s; at least 6s (the brokers'
-    /// own minimum), at least three heartbeats, at most `maxPollInterval`.
+    /// own minimum), at least three heartbeats, at most `maxPollInterval` and 1h.
     pub session_timeout: Duration,
     /// Time between two signs of life. Default 500ms.
     pub heartbeat_interval: Duration,
     /// A worker that processes for longer than this without asking for more is stuck and loses its partitions.
-    /// Default 60s.
+    /// Default 60s, at most 24h.
     pub max_poll_interval: Duration,
     /// How partitions are dealt out: `CooperativeSticky` (default) moves only what must move; `Range` and `RoundRobin`
     /// stop every worker at each change and are there for comparison.

@@ -83,7 +83,7 @@ pub struct AssignmentRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingStatus {
-    /// Who decides: `Auto`, `Pinned`, `DryRun`, `Scheduled`, `Holding` or `Paused`.
+    /// Who decides: `Auto`, `Pinned`, `DryRun`, `Holding` or `Paused`.
     #[schemars(schema_with = "schema::word")]
     pub mode: ScalingMode,
     /// Workers wanted.
@@ -112,8 +112,6 @@ pub enum ScalingMode {
     Pinned,
     /// The operator explains what it would do and does nothing.
     DryRun,
-    /// A schedule holds the number up.
-    Scheduled,
     /// The lag is not known, so the number stays.
     Holding,
     /// `spec.paused`.
@@ -127,7 +125,6 @@ impl ScalingMode {
             Self::Auto => "Auto",
             Self::Pinned => "Pinned",
             Self::DryRun => "DryRun",
-            Self::Scheduled => "Scheduled",
             Self::Holding => "Holding",
             Self::Paused => "Paused",
         }
@@ -141,12 +138,6 @@ pub struct Learned {
     /// Records per second one worker can process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_replica: Option<i64>,
-    /// Seconds from wanting a worker to its first partition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_seconds: Option<i32>,
-    /// Seconds the group needs to deal out its partitions again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rebalance_seconds: Option<i32>,
     /// Where the rate is from: `BusyTime`, `Saturation`, `LowerBound` or `Expected`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word")]

@@ -29,6 +29,7 @@ pub struct Worker {
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub image_pull_secrets: Vec<SecretRef>,
     /// CPU and memory of one worker. Default: it asks for `cpu: 100m`, `memory: 128Mi` and may use `memory: 512Mi`.
+    /// With `requests` alone it may still use no more memory than that, or than it asks for if that is more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// Labels a node must have. At most 32.

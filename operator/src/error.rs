@@ -29,6 +29,12 @@ pub enum Error {
     /// A whole pass took longer than any sum of its calls should.
     #[error("the pass was given up after {} s", .0.as_secs())]
     PassTimeout(Duration),
+    /// A pass ended in a panic, which is a fault of the operator and concerns this object alone.
+    #[error("the pass broke off ({detail}): this is a fault of the operator, please report it with the log")]
+    Panicked {
+        /// What the panic said.
+        detail: String,
+    },
     /// A value of ours could not be written as JSON.
     #[error("{action}: {source}")]
     Serialize {
@@ -49,6 +55,7 @@ impl Error {
             Self::Timeout { .. } => "timeout",
             Self::CacheNotReady => "cache_not_ready",
             Self::PassTimeout(_) => "pass_timeout",
+            Self::Panicked { .. } => "panicked",
             Self::Serialize { .. } => "serialize",
             Self::Api { source, .. } => match status_code(source) {
                 Some(401) => "api_unauthorized",
@@ -69,7 +76,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::CacheNotReady | Self::PassTimeout(_) => true,
-            Self::Serialize { .. } => false,
+            Self::Serialize { .. } | Self::Panicked { .. } => false,
             Self::Api { source, .. } => {
                 matches!(status_code(source), None | Some(401 | 404 | 408 | 409 | 410 | 429 | 500..))
             }

@@ -2,6 +2,7 @@
 //! Both are facts of this process alone: an API server that is away must not restart the operator.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,12 +19,12 @@ pub struct Health {
     state: Arc<Mutex<State>>,
 }
 
+/// Keyed by loop: with several watched namespaces each has its own, and one healthy loop must not hide another.
 #[derive(Default)]
 struct State {
-    // Keyed by loop: with several watched namespaces each has its own, and one healthy loop must not hide another.
-    beats: std::collections::BTreeMap<String, Instant>,
-    waiting_for: Option<String>,
-    ready: bool,
+    beats: BTreeMap<String, Instant>,
+    /// What each loop waits for; nothing any more when it runs.
+    waits: BTreeMap<String, Option<String>>,
 }
 
 impl Health {
@@ -37,18 +38,14 @@ impl Health {
         self.state.lock().beats.remove(name);
     }
 
-    /// Caches are filled: passes run.
-    pub fn set_ready(&self) {
-        let mut state = self.state.lock();
-        state.ready = true;
-        state.waiting_for = None;
+    /// The named loop's caches are filled: its passes run.
+    pub fn set_ready(&self, name: &str) {
+        self.state.lock().waits.insert(name.to_owned(), None);
     }
 
-    /// Not ready, and why; shown by /readyz.
-    pub fn set_waiting(&self, reason: impl Into<String>) {
-        let mut state = self.state.lock();
-        state.ready = false;
-        state.waiting_for = Some(reason.into());
+    /// The named loop does not run yet, and why; shown by /readyz.
+    pub fn set_waiting(&self, name: &str, reason: impl Into<String>) {
+        self.state.lock().waits.insert(name.to_owned(), Some(reason.into()));
     }
 
     /// # Errors
@@ -62,10 +59,15 @@ impl Health {
     }
 
     /// # Errors
-    /// What is waited for.
+    /// What the first loop that does not run yet waits for.
     pub fn ready(&self) -> Result<(), String> {
         let state = self.state.lock();
-        if state.ready { Ok(()) } else { Err(state.waiting_for.clone().unwrap_or_else(|| "starting".to_owned())) }
+        let waits_for = || state.waits.iter().find_map(|(name, reason)| Some((name, reason.as_ref()?)));
+        match waits_for() {
+            Some((name, reason)) => Err(format!("{name}: {reason}")),
+            None if state.waits.is_empty() => Err("starting".to_owned()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -88,10 +90,22 @@ mod tests {
     #[test]
     fn waiting_is_not_ready_but_alive() {
         let health = Health::default();
-        health.set_waiting("the custom resource definition");
-        assert_eq!(health.ready().unwrap_err(), "the custom resource definition");
+        assert_eq!(health.ready().unwrap_err(), "starting");
+        health.set_waiting("a", "the custom resource definition");
+        assert_eq!(health.ready().unwrap_err(), "a: the custom resource definition");
         assert!(health.live(Instant::now()).is_ok());
-        health.set_ready();
+        health.set_ready("a");
+        assert!(health.ready().is_ok());
+    }
+
+    #[test]
+    fn it_is_ready_when_the_last_loop_is() {
+        let health = Health::default();
+        health.set_waiting("a", "starting");
+        health.set_waiting("b", "may not list");
+        health.set_ready("a");
+        assert_eq!(health.ready().unwrap_err(), "b: may not list");
+        health.set_ready("b");
         assert!(health.ready().is_ok());
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     #[tokio::test]
     async fn a_stuck_loop_fails_liveness_only() {
         let facts = Facts { health: Health::default(), metrics: Metrics::default(), log_level: None };
-        facts.health.set_ready();
+        facts.health.set_ready("all namespaces");
         let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).unwrap();
         facts.health.beat("all namespaces", long_ago);
         assert_eq!(status_of(&facts, "/livez").await, StatusCode::SERVICE_UNAVAILABLE);

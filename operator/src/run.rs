@@ -2,7 +2,10 @@
 
 use std::{io, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -72,23 +75,37 @@ async fn operate(args: &Args, log_level: LogLevel) -> Result<(), RunError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker_image = args.worker_image, "starting");
 
     let facts = Facts { health: health.clone(), metrics, log_level: Some(log_level) };
-    let mut server = tokio::spawn(http::serve(args.http_address, facts, stop.clone()));
-    let mut controller = tokio::spawn(controller::run(common, scopes(args), woken, health, stop.clone()));
-    let ended_early = tokio::select! {
-        () = stop.cancelled() => false,
-        served = &mut server => {
-            if let Ok(Err(source)) = served {
-                return Err(RunError::Io { what: format!("cannot serve {}", args.http_address), source });
-            }
-            true
-        }
-        _ = &mut controller => true,
+    let (address, stop_server) = (args.http_address, stop.clone());
+    let server = tokio::spawn(async move {
+        let served = http::serve(address, facts, stop_server).await;
+        served.map_err(|source| RunError::Io { what: format!("cannot serve {address}"), source })
+    });
+    // A token of its own: a controller that ends by itself ends all its parts, and that is no order to stop.
+    let controller = tokio::spawn(controller::run(common, scopes(args), woken, health, stop.child_token()));
+    until_stopped(&stop, server, controller).await
+}
+
+/// Waits for the order to stop, and then for the passes that are running.
+async fn until_stopped(
+    stop: &CancellationToken,
+    mut server: JoinHandle<Result<(), RunError>>,
+    mut controller: JoinHandle<()>,
+) -> Result<(), RunError> {
+    let ended = tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        served = &mut server => Some(match served {
+            Ok(Err(error)) => error,
+            _ => RunError::PartEnded,
+        }),
+        _ = &mut controller => Some(RunError::PartEnded),
     };
-    if ended_early && !stop.is_cancelled() {
-        return Err(RunError::PartEnded);
+    // The order may come while a part that follows it has ended already.
+    if let Some(error) = ended.filter(|_| !stop.is_cancelled()) {
+        return Err(error);
     }
     tracing::info!("stopping");
-    if tokio::time::timeout(DRAIN, controller).await.is_err() {
+    if !controller.is_finished() && tokio::time::timeout(DRAIN, controller).await.is_err() {
         tracing::warn!("passes were still running when time was up");
     }
     Ok(())
@@ -113,4 +130,37 @@ fn end_on_signals(stop: &CancellationToken) -> Result<(), RunError> {
         stop.cancel();
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The HTTP server, which ends when it is told to.
+    fn server(stop: &CancellationToken) -> JoinHandle<Result<(), RunError>> {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            Ok(())
+        })
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_ends_by_itself_is_a_failure() {
+        let stop = CancellationToken::new();
+        let own = stop.child_token();
+        let ends = tokio::spawn(async move { own.cancel() });
+        assert!(matches!(until_stopped(&stop, server(&stop), ends).await, Err(RunError::PartEnded)));
+        let panics = tokio::spawn(async { panic!("a fault") });
+        assert!(matches!(until_stopped(&stop, server(&stop), panics).await, Err(RunError::PartEnded)));
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_ends_when_told_is_none() {
+        let stop = CancellationToken::new();
+        let own = stop.child_token();
+        let controller = tokio::spawn(async move { own.cancelled().await });
+        stop.cancel();
+        assert!(until_stopped(&stop, server(&stop), controller).await.is_ok());
+    }
 }

@@ -49,5 +49,15 @@ pub(super) fn consumer() -> Vec<AdmissionRule> {
             "duration(self.sessionTimeout) <= duration(self.maxPollInterval)",
             "maxPollInterval must be at least sessionTimeout",
         ),
+        rule(
+            at,
+            "duration(self.sessionTimeout) <= duration('1h')",
+            "sessionTimeout must be at most 1h: the client takes no more",
+        ),
+        rule(
+            at,
+            "duration(self.maxPollInterval) <= duration('24h')",
+            "maxPollInterval must be at most 24h: the client takes no more",
+        ),
     ]
 }

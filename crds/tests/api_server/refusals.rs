@@ -57,6 +57,8 @@ fn object_and_kafka() -> Vec<Bad> {
         consumer("sessionTimeout must be at least three times heartbeatInterval", json!({ "heartbeatInterval": "4s" })),
         consumer("sessionTimeout must be at least 6s: brokers refuse less", json!({ "sessionTimeout": "5s" })),
         consumer("maxPollInterval must be at least sessionTimeout", json!({ "sessionTimeout": "2m" })),
+        consumer("sessionTimeout must be at most 1h", json!({ "sessionTimeout": "61m", "maxPollInterval": "2h" })),
+        consumer("maxPollInterval must be at most 24h", json!({ "maxPollInterval": "25h" })),
     ]
 }
 

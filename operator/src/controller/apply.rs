@@ -62,6 +62,9 @@ pub(super) async fn apply(
     }
     let step = next_step(observed.live.deployment.as_deref(), plan.replicas, memory, Instant::now());
     let before = observed.live.deployment.as_deref().map(workload::decided_replicas);
+    if step.forget_ranks {
+        memory.ranked = None;
+    }
     if step.rank {
         let members = observed.snapshot.as_ref().map(|snapshot| snapshot.members.as_slice()).unwrap_or_default();
         deletion_cost::write(&context.common.client, &group.key, observed.pods.iter().map(AsRef::as_ref), members)
@@ -88,7 +91,8 @@ pub(super) async fn apply(
 
 /// In an order with a reason: what a pod needs to be admitted (its account) and to find its peers (the headless
 /// Service) before the pods; the budget before there is anything to disrupt; the workload last, so that a pass that
-/// ends half-way restarts no pod twice. What is no longer wanted goes after the pods have stopped to name it.
+/// ends half-way restarts no pod twice. What is no longer wanted goes after the template has stopped to name it; pods
+/// that still run have no token of it that they could miss.
 async fn write(
     context: &Context,
     group: &ValidatedGroup,

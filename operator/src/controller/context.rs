@@ -13,14 +13,22 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         events::{Recorder, Reporter},
-        reflector::{ObjectRef, Store},
+        reflector::{ObjectRef, Store, store::WriterDropped},
     },
 };
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 use super::{
-    cache::Cache, managed_fields::FIELD_MANAGER, memory::Memories, pace::Pace, secrets::SecretBook, validate::key_of,
+    cache::Cache,
+    drift::controlled_by,
+    first_lists::FirstLists,
+    managed_fields::FIELD_MANAGER,
+    memory::Memories,
+    pace::Pace,
+    secrets::SecretBook,
+    validate::key_of,
+    watches::{Scope, in_scope},
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
@@ -56,6 +64,10 @@ pub struct Common {
     pub(super) release_image: String,
     /// All watched objects, of every watched namespace.
     pub(super) groups: RwLock<Vec<Store<Guarded>>>,
+    /// Their workers.
+    pub(super) deployments: RwLock<Vec<Cache<Deployment>>>,
+    /// Which of the namespaces have been listed.
+    pub(super) first_lists: FirstLists,
 }
 
 impl Common {
@@ -73,6 +85,8 @@ impl Common {
             slots: Semaphore::new(usize::from(CONCURRENCY)),
             release_image,
             groups: RwLock::default(),
+            deployments: RwLock::default(),
+            first_lists: FirstLists::default(),
         })
     }
 
@@ -81,10 +95,26 @@ impl Common {
         self.groups.read().iter().flat_map(Store::state).filter(|object| object.0.is_ok()).collect()
     }
 
+    /// The workers of an object, in whatever watched namespace.
+    pub(super) fn deployment_of(&self, group: &BalanceConsumerGroup) -> Option<Arc<Deployment>> {
+        let (key, uid) = (key_of(group), group.uid()?);
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let found = self.deployments.read().iter().find_map(|cache| cache.get(&reference))?;
+        controlled_by(Some(found.owner_references()), &uid).then_some(found)
+    }
+
     /// Drops all that is kept of an object that is gone.
     pub(super) fn forget(&self, key: &GroupKey) {
         self.lag.forget(key);
         self.memories.forget(key);
+    }
+
+    /// Drops all that is kept of objects of a scope that its newest list does not have.
+    pub(super) fn forget_absent(&self, scope: &Scope, store: &Store<Guarded>) {
+        let kept = self.lag.keys().into_iter().chain(self.memories.keys());
+        for key in kept.filter(|key| in_scope(scope, key) && store.get(&reference(key)).is_none()) {
+            self.forget(&key);
+        }
     }
 }
 
@@ -105,20 +135,25 @@ pub(super) struct Caches {
 }
 
 impl Caches {
-    /// Waits until every kind was listed once: before that an absent child means nothing.
+    /// Waits until every kind was listed once, however long that takes.
+    ///
+    /// # Errors
+    /// When the watches have ended.
+    pub(super) async fn listed(&self) -> Result<(), WriterDropped> {
+        self.groups.store().wait_until_ready().await?;
+        self.deployments.store().wait_until_ready().await?;
+        self.services.store().wait_until_ready().await?;
+        self.service_accounts.store().wait_until_ready().await?;
+        self.pod_disruption_budgets.store().wait_until_ready().await?;
+        self.pods.wait_until_ready().await
+    }
+
+    /// The same for a pass: before that an absent child means nothing.
     ///
     /// # Errors
     /// When that takes too long, or the watches have ended.
     pub(super) async fn filled(&self) -> Result<()> {
-        let all = async {
-            self.groups.store().wait_until_ready().await?;
-            self.deployments.store().wait_until_ready().await?;
-            self.services.store().wait_until_ready().await?;
-            self.service_accounts.store().wait_until_ready().await?;
-            self.pod_disruption_budgets.store().wait_until_ready().await?;
-            self.pods.wait_until_ready().await
-        };
-        match tokio::time::timeout(CALL_TIMEOUT, all).await {
+        match tokio::time::timeout(CALL_TIMEOUT, self.listed()).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Error::CacheNotReady),
         }
@@ -143,5 +178,34 @@ pub(super) fn guarded_key(object: &Guarded) -> GroupKey {
     match &object.0 {
         Ok(group) => key_of(group),
         Err(_) => GroupKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::memory::Memory;
+    use kube::runtime::{reflector::store::Writer, watcher::Event};
+
+    #[tokio::test]
+    async fn what_the_newest_list_lacks_is_forgotten_in_its_own_scope_only() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+        let (lag, _woken) = LagBook::new();
+        let common = Common::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into());
+        let key = |namespace: &str, name: &str| GroupKey { namespace: namespace.into(), name: name.into() };
+        for kept in [key("bank", "gone"), key("bank", "there"), key("shop", "elsewhere")] {
+            common.memories.keep(&kept, Memory::default());
+        }
+        let mut there = super::super::build::fixtures::minimal();
+        there.metadata.name = Some("there".into());
+        let mut writer = Writer::<Guarded>::default();
+        for event in [Event::Init, Event::InitApply(DeserializeGuard(Ok(there))), Event::InitDone] {
+            writer.apply_watcher_event(&event);
+        }
+        common.forget_absent(&Scope::Namespace("bank".into()), &writer.as_reader());
+        let mut left: Vec<String> = common.memories.keys().iter().map(ToString::to_string).collect();
+        left.sort();
+        assert_eq!(left, ["bank/there", "shop/elsewhere"]);
     }
 }

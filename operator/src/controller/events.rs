@@ -1,5 +1,6 @@
-//! Events: one per transition, none per pass. What is told is computed from the old and the new status (pure); notes
-//! carry a reason and at most "4 → 6", so that equal transitions are counted and not listed.
+//! Events: one per transition, none per pass. What is told is computed from the old and the new status (pure). An event
+//! that equals one of the last minutes in type, reason and action is counted onto it, note and all; so a change of the
+//! number of workers has its numbers in the action, else the second one would be told with those of the first.
 
 use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, conditions, reasons};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -14,6 +15,9 @@ use crate::error::CALL_TIMEOUT;
 /// `Ready=False` reasons that are the ordinary course of things.
 const NO_NEWS: [&str; 2] = [reasons::WORKERS_NOT_READY, reasons::PAUSED];
 
+/// The action of everything that is found on the way.
+pub(super) const RECONCILE: &str = "Reconcile";
+
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Draft {
@@ -21,24 +25,33 @@ pub(super) struct Draft {
     pub warning: bool,
     /// What happened, in one word.
     pub reason: String,
+    /// What was done; tells events of one reason apart.
+    pub action: String,
     /// What happened, in one sentence.
     pub note: String,
 }
 
-/// What changed from one status to the next, and in the number of workers.
-pub(super) fn transitions(old: &Status, new: &Status, scaled: Option<(i32, i32)>, plan: Option<&Plan>) -> Vec<Draft> {
-    let mut drafts = Vec::new();
-    if let (Some((before, after)), Some(plan)) = (scaled, plan) {
-        let reason = if after > before { reasons::SCALED_UP } else { reasons::SCALED_DOWN };
-        let note = format!("{before} → {after}: {}", plan.reason);
-        drafts.push(Draft { warning: false, reason: reason.to_owned(), note });
+/// A new number of workers: the one before and the one after.
+pub(super) fn scaled((before, after): (i32, i32), plan: &Plan) -> Draft {
+    let reason = if after > before { reasons::SCALED_UP } else { reasons::SCALED_DOWN };
+    Draft {
+        warning: false,
+        reason: reason.to_owned(),
+        action: format!("ScaleFrom{before}To{after}"),
+        note: format!("{before} → {after}: {}", plan.reason),
     }
-    drafts.extend(new.conditions.iter().filter(|condition| is_news(old, condition)).map(|condition| Draft {
+}
+
+/// What changed from one status to the next.
+pub(super) fn transitions(old: &Status, new: &Status) -> Vec<Draft> {
+    let news = new.conditions.iter().filter(|condition| is_news(old, condition));
+    news.map(|condition| Draft {
         warning: true,
         reason: condition.reason.clone(),
+        action: RECONCILE.to_owned(),
         note: condition.message.clone(),
-    }));
-    drafts
+    })
+    .collect()
 }
 
 /// Whether a condition has just begun to say that something is wrong.
@@ -59,7 +72,7 @@ pub(super) async fn publish(recorder: &Recorder, object: &BalanceConsumerGroup, 
             type_: if draft.warning { EventType::Warning } else { EventType::Normal },
             reason: draft.reason,
             note: Some(draft.note.chars().take(1_000).collect()),
-            action: "Reconcile".to_owned(),
+            action: draft.action,
             secondary: None,
         };
         match tokio::time::timeout(CALL_TIMEOUT, recorder.publish(&event, &object.object_ref(&()))).await {
@@ -89,7 +102,7 @@ mod tests {
     }
 
     fn reasons_of(old: &Status, new: &Status) -> Vec<String> {
-        transitions(old, new, None, None).into_iter().map(|draft| draft.reason).collect()
+        transitions(old, new).into_iter().map(|draft| draft.reason).collect()
     }
 
     #[test]
@@ -126,7 +139,9 @@ mod tests {
             explanation: "512 records/s arrive".into(),
             limited_by: None,
         };
-        let drafts = transitions(&Status::default(), &Status::default(), Some((4, 6)), Some(&plan));
-        assert_eq!(drafts, [Draft { warning: false, reason: "ScaledUp".into(), note: "4 → 6: ArrivalRate".into() }]);
+        let told = scaled((4, 6), &plan);
+        assert_eq!((told.warning, told.reason.as_str(), told.note.as_str()), (false, "ScaledUp", "4 → 6: ArrivalRate"));
+        assert_eq!(scaled((6, 2), &plan).reason, "ScaledDown");
+        assert_ne!(scaled((2, 6), &plan).action, told.action, "else it would be counted onto the first with its note");
     }
 }

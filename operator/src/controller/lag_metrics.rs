@@ -80,7 +80,7 @@ fn whole(snapshot: &Snapshot) -> Option<&Lag> {
 }
 
 fn lag(snapshot: &Snapshot) -> Option<i64> {
-    whole(snapshot)?.partitions.iter().map(|partition| partition.lag).sum()
+    whole(snapshot).map(Lag::known_records)
 }
 
 fn age(snapshot: &Snapshot) -> Option<f64> {

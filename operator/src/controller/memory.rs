@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub(super) restores: Vec<Instant>,
     /// When the status was last written.
     pub(super) status_written: Option<Instant>,
+    /// The slot that a status write waits for, see [`super::pace`].
+    pub(super) status_slot: Option<Instant>,
     /// When the learned figures of the status last changed.
     pub(super) learned_written: Option<Instant>,
 }
@@ -64,6 +66,11 @@ impl Memories {
     /// Forgets an object that is gone.
     pub(super) fn forget(&self, key: &GroupKey) {
         self.memories.lock().remove(key);
+    }
+
+    /// Every object of which something is remembered.
+    pub(super) fn keys(&self) -> Vec<GroupKey> {
+        self.memories.lock().keys().cloned().collect()
     }
 
     /// How many objects wait after a failure or for a cure.

@@ -11,12 +11,14 @@ mod context;
 mod deletion_cost;
 mod drift;
 mod events;
+mod first_lists;
 mod lag_metrics;
 mod managed_fields;
 mod members;
 mod memory;
 mod observe;
 mod pace;
+mod quantity;
 mod replicas;
 mod run;
 mod secrets;
@@ -39,7 +41,8 @@ use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::events::
 
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
-    lag::Watch,
+    lag::{GroupKey, Watch},
+    unwind::contained,
 };
 use apply::Applied;
 use context::{Context, Guarded, guarded_key, reference};
@@ -71,6 +74,8 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         Err(invalid) => {
             timer.failed("unreadable_object");
             tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is passed over");
+            // Its poll would wake it again and again, each time with an event.
+            common.lag.forget(&key);
             tell_unreadable(&context, &object, &invalid.error).await;
             return Ok(Action::await_change());
         }
@@ -80,8 +85,12 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         return Ok(Action::await_change());
     }
     let mut memory = common.memories.recall(&key, &group.uid().unwrap_or_default());
-    let ended = tokio::time::timeout(PASS_TIMEOUT, pass(&context, group, &mut memory)).await;
-    let result = ended.unwrap_or(Err(Error::PassTimeout(PASS_TIMEOUT)));
+    let ended = tokio::time::timeout(PASS_TIMEOUT, contained(pass(&context, group, &mut memory))).await;
+    let result = match ended {
+        Ok(Ok(result)) => result,
+        Ok(Err(detail)) => Err(Error::Panicked { detail }),
+        Err(_) => Err(Error::PassTimeout(PASS_TIMEOUT)),
+    };
     match &result {
         Ok(_) => {
             memory.failures = 0;
@@ -90,7 +99,15 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         Err(error) => timer.failed(error.category()),
     }
     common.memories.keep(&key, memory);
+    forget_if_gone(&context, &key);
     result.map(Action::requeue)
+}
+
+/// A pass that runs while its object goes writes into the books again what the end of the object has struck out.
+fn forget_if_gone(context: &Context, key: &GroupKey) {
+    if context.caches.groups.store().get(&reference(key)).is_none() {
+        context.common.forget(key);
+    }
 }
 
 /// The steps; gives the time after which to look again although nothing has happened.
@@ -115,10 +132,14 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
     };
     let (applied, problem) = match outcome {
         Ok(applied) => (applied, None),
-        Err(problem) => (Applied { deployment: observed.live.deployment.clone(), ..Applied::default() }, Some(problem)),
+        Err(problem) => (Applied { deployment: observed.workers.clone(), ..Applied::default() }, Some(problem)),
     };
     if problem.as_ref().is_some_and(|problem| problem.reason == reasons::GROUP_SHARED) {
         common.lag.forget(&observed.key);
+    }
+    // At once: a status that cannot be written must not cost the event, which no later pass would know of.
+    if let Some(told) = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan)) {
+        events::publish(&common.recorder, group, vec![told]).await;
     }
     let now = Instant::now();
     let facts = status::Facts {
@@ -137,7 +158,7 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
     let new = status::next(&old, &facts);
     let put_off = status::write(context, group, &new, memory).await?;
     if put_off.is_none() {
-        events::publish(&common.recorder, group, events::transitions(&old, &new, applied.scaled, plan.as_ref())).await;
+        events::publish(&common.recorder, group, events::transitions(&old, &new)).await;
     }
     Ok(next_look(&facts, &applied, put_off, memory))
 }
@@ -146,16 +167,17 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
 const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
 fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed) -> Inputs<'a> {
-    let live = observed.live.deployment.as_deref();
-    let snapshot = observed.snapshot.as_deref();
+    let live = observed.workers.as_deref();
+    let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
     Inputs {
         paused: group.spec.paused,
         pin: group.spec.replicas,
         scaling: &group.spec.scaling,
         last: live.map(workload::decided_replicas),
-        rolling: live.is_some_and(workload::is_rolling),
+        rolling: live.is_some_and(workload::holds_decisions),
         decision: snapshot.map(|snapshot| &snapshot.decision),
-        partitions: snapshot.and_then(|snapshot| snapshot.partitions),
+        // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
+        partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),
     }
 }
 
@@ -163,7 +185,7 @@ fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed) -> Inputs
 fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
     let children = build::children(valid, build::Replicas::agreed(0));
     Applied {
-        deployment: observed.live.deployment.clone(),
+        deployment: observed.workers.clone(),
         template: build::template_id(&children.deployment),
         ..Applied::default()
     }
@@ -194,7 +216,8 @@ fn watch(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &App
             },
         },
         current: autoscaler::Current {
-            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::spec_replicas),
+            // Not what somebody else made of it: while that is let stand, it would look like a decision of ours.
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::decided_replicas),
             hold: inputs.hold(),
             template: applied.template.clone(),
         },
@@ -231,7 +254,7 @@ async fn tell_unreadable(context: &Context, object: &Guarded, error: &str) {
         type_: EventType::Warning,
         reason: reasons::INVALID_SPEC.to_owned(),
         note: Some(format!("the operator cannot read this object and leaves its workers as they are: {error}")),
-        action: "Reconcile".to_owned(),
+        action: events::RECONCILE.to_owned(),
         secondary: None,
     };
     let about = object.object_ref(&());

@@ -18,6 +18,7 @@ use super::{
     build::{peers_service_name, selector_labels},
     cache::Cache,
     context::Context,
+    drift::controlled_by,
     secrets::SecretReading,
     twins::older_twin,
     validate::{Surroundings, key_of, referenced_secrets},
@@ -33,6 +34,8 @@ pub(super) struct Observed {
     pub key: GroupKey,
     /// The children as they are.
     pub live: Live,
+    /// The live Deployment, if it is this object's: a stranger's says nothing about our workers.
+    pub workers: Option<Arc<Deployment>>,
     /// The pods that match the group's selector.
     pub pods: Vec<Arc<PartialObjectMeta<Pod>>>,
     /// The Secrets the object names.
@@ -65,6 +68,7 @@ pub(super) struct Live {
 pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> Result<Observed> {
     let (common, caches) = (&context.common, &context.caches);
     caches.filled().await?;
+    common.first_lists.all().await?;
     let key = key_of(group);
     let peers = peers_service_name(&key.name);
     let live = Live {
@@ -84,11 +88,16 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
         secrets.insert(name, reading);
     }
     let others = common.all_groups();
+    let uid = group.uid().unwrap_or_default();
+    let is_ours = |found: &Arc<Deployment>| controlled_by(Some(found.owner_references()), &uid);
     Ok(Observed {
+        workers: live.deployment.clone().filter(is_ours),
         live,
         pods: pods(context, &key),
         secrets,
-        older_twin: older_twin(group, others.iter().filter_map(|other| other.0.as_ref().ok())),
+        older_twin: older_twin(group, others.iter().filter_map(|other| other.0.as_ref().ok()), |group| {
+            common.deployment_of(group).is_some()
+        }),
         snapshot: common.lag.snapshot(&key),
         key,
     })
@@ -99,7 +108,7 @@ impl Observed {
     pub(super) fn surroundings<'a>(&'a self, release_image: &'a str) -> Surroundings<'a> {
         Surroundings {
             secrets: self.secrets.clone(),
-            running_image: self.live.deployment.as_deref().and_then(super::workload::image),
+            running_image: self.workers.as_deref().and_then(super::workload::image),
             release_image,
             older_twin: self.older_twin.clone(),
         }

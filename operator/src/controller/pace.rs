@@ -14,19 +14,13 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Takes the slot if one is free at `now`; else says how long it takes until the next one is.
-    ///
-    /// # Errors
-    /// The time to wait before asking again.
-    pub(super) fn take(&self, now: Instant) -> Result<(), Duration> {
+    /// Gives a slot to whoever asks, at `now` or later, and to nobody else: all who wait for one common time would come
+    /// back together, and all but one in vain.
+    pub(super) fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
-        match *next {
-            Some(free) if free > now => Err(free - now),
-            _ => {
-                *next = Some(now + INTERVAL);
-                Ok(())
-            }
-        }
+        let slot = next.map_or(now, |free| free.max(now));
+        *next = Some(slot + INTERVAL);
+        slot
     }
 }
 
@@ -35,9 +29,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_writes_a_second_and_no_more() {
+    fn ten_writes_a_second_and_no_two_wait_for_one_slot() {
         let (pace, start) = (Pace::default(), Instant::now());
-        let taken = (0..2_000).filter(|ms| pace.take(start + Duration::from_millis(*ms)).is_ok()).count();
-        assert_eq!(taken, 20);
+        let slots: Vec<Instant> = (0..50).map(|_| pace.reserve(start)).collect();
+        assert_eq!(slots[0], start);
+        assert!(slots.windows(2).all(|two| two[1] - two[0] == INTERVAL));
+        let later = start + Duration::from_secs(60);
+        assert_eq!(pace.reserve(later), later, "nobody saves slots up");
     }
 }

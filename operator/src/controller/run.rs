@@ -10,7 +10,7 @@ use std::{
 use balancefleet_crds::BalanceConsumerGroup;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::{
-    api::ListParams,
+    api::{DynamicObject, ListParams},
     runtime::{
         applier,
         controller::{Config, Error as ControllerError, ReconcileRequest},
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{CONCURRENCY, Common, Context, Guarded, reference},
-    error_policy, reconcile,
+    error_policy, forget_if_gone, reconcile,
     validate::{key_of, referenced_secrets},
     watches::{self, Scope, in_scope},
 };
@@ -41,18 +41,16 @@ const CANARY_EVERY: Duration = Duration::from_secs(10);
 /// Secrets are read again this often; nothing else announces their change.
 const SECRETS_EVERY: Duration = Duration::from_secs(60);
 
-/// Watches and reconciles these scopes until `stop` is cancelled and the passes that were running have ended.
+/// Watches and reconciles these scopes until `stop` is cancelled and the passes that were running have ended. Cancels it
+/// when one of its parts ends by itself.
 pub async fn run(common: Arc<Common>, scopes: Vec<Scope>, woken: Woken, health: Health, stop: CancellationToken) {
-    for scope in &scopes {
-        if !definition_is_installed(&common, scope, &health, &stop).await {
-            return;
-        }
-    }
+    common.first_lists.expect(scopes.iter().map(Scope::to_string));
     let mut tasks = JoinSet::new();
     let mut routes = Vec::new();
     for scope in scopes {
         let (sender, receiver) = unbounded_channel();
         routes.push((scope.clone(), sender));
+        health.set_waiting(&scope.to_string(), "its first lists");
         tasks.spawn(serve(scope, Arc::clone(&common), receiver, health.clone(), stop.clone()));
     }
     let routes = Arc::new(routes);
@@ -67,23 +65,22 @@ pub async fn run(common: Arc<Common>, scopes: Vec<Scope>, woken: Woken, health: 
     }
 }
 
-/// Waits for the custom resource definition, however long that takes. False if told to stop before.
-async fn definition_is_installed(common: &Common, scope: &Scope, health: &Health, stop: &CancellationToken) -> bool {
-    let api = scope.api::<Guarded>(&common.client);
+/// Waits until the objects of a scope can be listed, however long that takes: the custom resource definition may be
+/// installed later, and the right to read a namespace given later. False if told to stop before.
+async fn can_be_listed(common: &Common, scope: &Scope, health: &Health, stop: &CancellationToken) -> bool {
+    let (api, name) = (scope.api::<Guarded>(&common.client), scope.to_string());
     let mut said = String::new();
     loop {
         let reason = match call("list BalanceConsumerGroups", api.list_metadata(&ListParams::default().limit(1))).await
         {
-            Ok(_) => return true,
-            Err(Error::Api { source, .. }) if status_code(&source) == Some(404) => {
-                "the custom resource definition balanceconsumergroups.balancefleet.io is not installed: install the \
-                 chart balancefleet-crds"
-                    .to_owned()
+            Ok(_) => {
+                health.set_waiting(&name, "its first lists");
+                return true;
             }
-            Err(error) => error.to_string(),
+            Err(error) => why_not(common, &name, &error),
         };
-        health.set_waiting(format!("waiting: {reason}"));
-        health.beat(&scope.to_string(), Instant::now());
+        health.set_waiting(&name, format!("waiting: {reason}"));
+        health.beat(&name, Instant::now());
         if reason != said {
             tracing::warn!(%scope, reason, "waiting");
             said = reason;
@@ -95,6 +92,23 @@ async fn definition_is_installed(common: &Common, scope: &Scope, health: &Health
     }
 }
 
+fn why_not(common: &Common, scope: &str, error: &Error) -> String {
+    let code = match error {
+        Error::Api { source, .. } => status_code(source),
+        _ => None,
+    };
+    if let Some(403 | 404) = code {
+        // A person has to act: the other scopes do not wait for that.
+        common.first_lists.heard(scope);
+    }
+    if code == Some(404) {
+        return "the custom resource definition balanceconsumergroups.balancefleet.io is not installed: install the \
+                chart balancefleet-crds"
+            .to_owned();
+    }
+    error.to_string()
+}
+
 async fn serve(
     scope: Scope,
     common: Arc<Common>,
@@ -102,6 +116,9 @@ async fn serve(
     health: Health,
     stop: CancellationToken,
 ) {
+    if !can_be_listed(&common, &scope, &health, &stop).await {
+        return;
+    }
     let name = scope.to_string();
     let (caches, changes) = watches::start(&scope, &common);
     let store = caches.groups.store().clone();
@@ -110,25 +127,28 @@ async fn serve(
     let config = Config::default().concurrency(CONCURRENCY);
     let run = |object, context| reconcile(object, context).boxed();
     let failed = |object: Arc<Guarded>, error: &Error, context: Arc<Context>| error_policy(&object, error, &context);
-    let mut passes = Box::pin(applier(run, failed, Arc::clone(&context), store.clone(), queue, config));
-    let mut filled = Box::pin(async move { store.wait_until_ready().await.is_ok() }).fuse();
+    let mut passes = Box::pin(applier(run, failed, Arc::clone(&context), store, queue, config));
+    let mut filled = Box::pin(common.first_lists.hear(&name, context.caches.listed())).fuse();
     let mut ready = false;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             ended = passes.next() => match ended {
                 None => break,
-                // The canary, or an object that went while it waited.
-                Some(Err(ControllerError::ObjectNotFound(gone))) if gone.name == CANARY => {
-                    health.beat(&name, Instant::now());
-                }
-                Some(Err(ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)) | Ok(_)) => {}
+                Some(Err(ControllerError::ObjectNotFound(gone))) => match key_of_reference(&gone) {
+                    canary if canary.name == CANARY => health.beat(&name, Instant::now()),
+                    // It went while it waited; a pass that ran meanwhile may have registered it again.
+                    key => forget_if_gone(&context, &key),
+                },
+                Some(Err(ControllerError::ReconcilerFailed(..)) | Ok(_)) => {}
                 Some(Err(error)) => tracing::error!(%scope, %error, "the queue of objects is broken"),
             },
-            yes = &mut filled => {
-                ready = yes;
-                health.set_ready();
-                tracing::info!(%scope, "watching");
+            listed = &mut filled => {
+                ready = listed.is_ok();
+                if ready {
+                    health.set_ready(&name);
+                    tracing::info!(%scope, "watching");
+                }
             }
             // Before the first list the applier holds everything back, also its own end.
             () = stop.cancelled(), if !ready => break,
@@ -142,6 +162,10 @@ async fn serve(
         }
     }
     health.retire(&name);
+}
+
+fn key_of_reference(reference: &ObjectRef<DynamicObject>) -> GroupKey {
+    GroupKey { namespace: reference.namespace.clone().unwrap_or_default(), name: reference.name.clone() }
 }
 
 /// Everything that asks for a pass.

@@ -17,6 +17,8 @@ pub(super) struct Step {
     pub replicas: Replicas,
     /// The pods have to be ranked before.
     pub rank: bool,
+    /// Nobody is to leave: what the pods were ranked by will have changed when somebody is.
+    pub forget_ranks: bool,
     /// The number undoes what somebody else wrote.
     pub restores: bool,
     /// When the rest is due.
@@ -25,10 +27,17 @@ pub(super) struct Step {
 
 /// The step from the live Deployment towards the wanted number.
 pub(super) fn next_step(live: Option<&Deployment>, wanted: i32, memory: &Memory, now: Instant) -> Step {
-    let go = Step { replicas: Replicas::agreed(wanted), rank: false, restores: false, next_look: None };
+    let go = Step {
+        replicas: Replicas::agreed(wanted),
+        rank: false,
+        forget_ranks: live.is_none_or(|live| wanted >= workload::spec_replicas(live)),
+        restores: false,
+        next_look: None,
+    };
     let Some(live) = live else { return go };
     let (there, decided) = (workload::spec_replicas(live), workload::decided_replicas(live));
-    if there != decided {
+    // Another number than the last decision is a new one, and no part of the quarrel about the old one.
+    if there != decided && wanted == decided {
         return match contention::may_restore(&memory.restores, now) {
             Ok(()) => Step { restores: true, ..go },
             // Their number stays for now, ours stays on record.
@@ -42,7 +51,7 @@ pub(super) fn next_step(live: Option<&Deployment>, wanted: i32, memory: &Memory,
     match memory.ranked {
         Some((target, at)) if target == wanted && now.saturating_duration_since(at) >= RANKED_BEFORE => go,
         ranked => Step {
-            replicas: Replicas::agreed(there),
+            replicas: Replicas { asked_for: there, decided },
             rank: ranked.is_none_or(|(target, _)| target != wanted),
             next_look: Some(RANKED_BEFORE),
             ..go
@@ -87,6 +96,29 @@ mod tests {
         let step = next_step(Some(&live(9, 4)), 4, &memory, now);
         assert_eq!(step.replicas, Replicas { asked_for: 9, decided: 4 });
         assert_eq!(step.next_look, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_new_decision_is_written_also_while_the_old_one_is_contended() {
+        let (now, mut memory) = (Instant::now(), Memory { restores: vec![Instant::now(); 3], ..Memory::default() });
+        let step = next_step(Some(&live(9, 4)), 12, &memory, now);
+        assert_eq!((step.replicas, step.restores), (Replicas::agreed(12), false));
+        let step = next_step(Some(&live(9, 4)), 2, &memory, now);
+        assert!(step.rank, "somebody leaves");
+        assert_eq!(
+            step.replicas,
+            Replicas { asked_for: 9, decided: 4 },
+            "their number is not ours for being let stand"
+        );
+        memory.ranked = Some((2, now));
+        assert_eq!(next_step(Some(&live(9, 4)), 2, &memory, now + RANKED_BEFORE).replicas, Replicas::agreed(2));
+    }
+
+    #[test]
+    fn ranks_are_forgotten_when_nobody_is_to_leave_any_more() {
+        let (now, memory) = (Instant::now(), Memory::default());
+        let forgotten = |wanted| next_step(Some(&live(4, 4)), wanted, &memory, now).forget_ranks;
+        assert!(forgotten(4) && forgotten(5) && !forgotten(2));
     }
 
     #[test]

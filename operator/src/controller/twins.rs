@@ -9,24 +9,29 @@ use kube::ResourceExt;
 use super::validate::{key_of, qualify};
 use crate::lag::GroupKey;
 
-/// The oldest other object with the same group on the same Kafka, if it is older than this one.
+/// The oldest other object with the same group on the same Kafka, if it is older than this one. `has_workers` tells of an
+/// object whether it has got its Deployment already.
 pub(super) fn older_twin<'a>(
     group: &BalanceConsumerGroup,
     others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
+    has_workers: impl Fn(&BalanceConsumerGroup) -> bool,
 ) -> Option<GroupKey> {
     let id = group.effective_group_id();
+    let age = |of: &BalanceConsumerGroup| age(of, has_workers(of));
+    let own = age(group);
     others
         .into_iter()
-        .filter(|other| other.effective_group_id() == id)
-        .filter(|other| age(other) < age(group) && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| other.effective_group_id() == id && other.metadata.deletion_timestamp.is_none())
         .filter(|other| !brokers(other).is_disjoint(&brokers(group)))
+        .filter(|other| age(other) < own)
         .min_by_key(|other| age(other))
         .map(key_of)
 }
 
-/// Orders by creation; objects of one second by name, so that both agree on who is older.
-fn age(group: &BalanceConsumerGroup) -> (Option<jiff::Timestamp>, GroupKey) {
-    (group.creation_timestamp().map(|time| time.0), key_of(group))
+/// Orders by creation, which is known to the second. Of objects of one second the one that has its workers is the older
+/// one, so that a second one never gets workers beside it; before either has, the name decides, so that both agree.
+fn age(group: &BalanceConsumerGroup, has_workers: bool) -> (Option<jiff::Timestamp>, bool, GroupKey) {
+    (group.creation_timestamp().map(|time| time.0), !has_workers, key_of(group))
 }
 
 /// Brokers in one spelling. One in common is enough: nobody lists brokers of two clusters.
@@ -50,6 +55,13 @@ mod tests {
         .unwrap()
     }
 
+    fn older_twin<'a>(
+        group: &BalanceConsumerGroup,
+        others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
+    ) -> Option<GroupKey> {
+        super::older_twin(group, others, |_| false)
+    }
+
     const FIRST: &str = "2026-01-01T00:00:00Z";
     const SECOND: &str = "2026-01-02T00:00:00Z";
 
@@ -59,6 +71,18 @@ mod tests {
         let young = group("b", "young", SECOND, "other:9092, KAFKA.infra.svc.cluster.local:9092", "g");
         assert_eq!(older_twin(&young, [&old, &young]).unwrap().to_string(), "a/old");
         assert_eq!(older_twin(&old, [&old, &young]), None);
+    }
+
+    #[test]
+    fn of_objects_of_the_same_second_the_one_with_workers_is_the_older_one() {
+        let (a, b) = (group("n", "a", FIRST, "k.x:1", "g"), group("n", "b", FIRST, "k.x:1", "g"));
+        let with = |workers: &'static [&'static str]| {
+            let has_workers = move |group: &BalanceConsumerGroup| workers.contains(&group.name_any().as_str());
+            (super::older_twin(&a, [&a, &b], has_workers), super::older_twin(&b, [&a, &b], has_workers))
+        };
+        assert_eq!(with(&["b"]), (Some(key_of(&b)), None), "`b` was there first");
+        assert_eq!(with(&["a"]), (None, Some(key_of(&a))));
+        assert_eq!(with(&["a", "b"]), (None, Some(key_of(&a))), "the name decides");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::{fmt::Debug, sync::Arc};
 
 use balancefleet_crds::BalanceConsumerGroup;
-use futures::{Stream, StreamExt, TryStreamExt, future, stream::BoxStream};
+use futures::{
+    Stream, StreamExt, TryStreamExt, future,
+    stream::{self, BoxStream},
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -59,11 +62,12 @@ impl Scope {
 pub(super) fn start(scope: &Scope, common: &Arc<Common>) -> (Caches, BoxStream<'static, ObjectRef<Guarded>>) {
     let (groups, group_changes) = watch_groups(scope, common);
     let (deployments, deployment_changes) = watch_children(scope, common);
+    common.deployments.write().push(Cache::clone(&deployments));
     let (services, service_changes) = watch_children(scope, common);
     let (service_accounts, account_changes) = watch_children(scope, common);
     let (pod_disruption_budgets, budget_changes) = watch_children(scope, common);
     let (pods, pod_changes) = watch_pods(scope, common);
-    let changes = futures::stream::select_all([
+    let changes = stream::select_all([
         group_changes,
         deployment_changes,
         service_changes,
@@ -79,7 +83,7 @@ fn watch_groups(scope: &Scope, common: &Arc<Common>) -> (Cache<Guarded>, BoxStre
     let store = writer.as_reader();
     common.groups.write().push(store.clone());
     let cache = Cache::new(store);
-    let (seen, written) = (Arc::clone(common), cache.clone());
+    let (seen, written, covered) = (Arc::clone(common), cache.clone(), scope.clone());
     // Our own status writes do not come back as work; everything that a person can edit does.
     let edits = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
     let changes = watcher(scope.api::<Guarded>(&common.client), watcher::Config::default())
@@ -88,8 +92,11 @@ fn watch_groups(scope: &Scope, common: &Arc<Common>) -> (Cache<Guarded>, BoxStre
         .reflect(writer)
         .inspect_ok(move |event| {
             written.echoed(event);
-            if let Event::Delete(object) = event {
-                seen.forget(&guarded_key(object));
+            match event {
+                Event::Delete(object) => seen.forget(&guarded_key(object)),
+                // What was deleted while the watch was away is absent from the new list, and nothing else tells it.
+                Event::InitDone => seen.forget_absent(&covered, written.store()),
+                Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
             }
             seen.metrics.set_groups(seen.groups.read().iter().map(Store::len).sum());
         })
@@ -109,7 +116,7 @@ where
         + Sync
         + 'static,
 {
-    let writer = Writer::<K>::default();
+    let mut writer = Writer::<K>::default();
     let cache = Cache::new(writer.as_reader());
     let written = cache.clone();
     let changes = watcher(scope.api::<K>(&common.client), ours())
@@ -118,11 +125,28 @@ where
             // Ours is large and says nothing that the intent does not; the others' is what drift is found by.
             child.meta_mut().managed_fields.get_or_insert_default().retain(is_foreign);
         })
-        .reflect(writer)
-        .inspect_ok(move |event| written.echoed(event))
-        .touched_objects()
-        .try_filter_map(|child| future::ok(owner(&child)));
+        .map_ok(move |event| stream::iter(take_over(&mut writer, &written, event)).map(Ok))
+        .try_flatten();
     (cache, logged(changes, K::kind(&()).into_owned(), common.metrics.clone()))
+}
+
+/// Brings the cache up to date and gives the objects whose children an event is about: also of those that went while the
+/// watch was away, which the list that follows only leaves out.
+fn take_over<K>(writer: &mut Writer<K>, cache: &Cache<K>, event: Event<K>) -> Vec<ObjectRef<Guarded>>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + Clone + Debug + 'static,
+{
+    let before = if matches!(event, Event::InitDone) { cache.store().state() } else { Vec::new() };
+    writer.apply_watcher_event(&event);
+    cache.echoed(&event);
+    match event {
+        Event::Apply(child) | Event::InitApply(child) | Event::Delete(child) => owner(&child).into_iter().collect(),
+        Event::InitDone => {
+            let gone = before.iter().filter(|child| cache.store().get(&ObjectRef::from_obj(child.as_ref())).is_none());
+            gone.filter_map(|child| owner(child.as_ref())).collect()
+        }
+        Event::Init => Vec::new(),
+    }
 }
 
 /// Pods wake nobody: their Deployment's status does.
@@ -186,5 +210,36 @@ pub(super) fn in_scope(scope: &Scope, key: &GroupKey) -> bool {
     match scope {
         Scope::All => true,
         Scope::Namespace(name) => *name == key.namespace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Service;
+    use serde_json::json;
+
+    fn child(name: &str, owner: &str) -> Service {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "bank", "ownerReferences": [{
+            "apiVersion": "balancefleet.io/v1alpha1", "kind": "BalanceConsumerGroup", "controller": true,
+            "name": owner, "uid": "1",
+        }]}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_child_that_went_while_the_watch_was_away_wakes_its_owner() {
+        let mut writer = Writer::<Service>::default();
+        let cache = Cache::new(writer.as_reader());
+        let mut woken = |event| -> Vec<String> {
+            let woken = take_over(&mut writer, &cache, event);
+            woken.into_iter().map(|reference| reference.name).collect()
+        };
+        assert_eq!(woken(Event::Apply(child("a", "shop"))), ["shop"]);
+        assert_eq!(woken(Event::Apply(child("b", "till"))), ["till"]);
+        assert!(woken(Event::Init).is_empty());
+        assert_eq!(woken(Event::InitApply(child("b", "till"))), ["till"]);
+        assert_eq!(woken(Event::InitDone), ["shop"]);
+        assert_eq!(woken(Event::Delete(child("b", "till"))), ["till"]);
     }
 }

@@ -42,6 +42,18 @@ pub(super) fn is_rolling(deployment: &Deployment) -> bool {
     updated < existing(deployment)
 }
 
+/// True while figures of old and new workers are mixed. Not for ever: an image that never starts must not keep the old
+/// workers, which still do all the work, at their number.
+pub(super) fn holds_decisions(deployment: &Deployment) -> bool {
+    is_rolling(deployment) && rollout(deployment) != Rollout::Stuck
+}
+
+/// Whether the cluster has taken up the newest version of the Deployment; before that its status is about an older one.
+pub(super) fn is_observed(deployment: &Deployment) -> bool {
+    let observed = deployment.status.as_ref().and_then(|status| status.observed_generation);
+    observed.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
+}
+
 /// How a rollout goes, in the cluster's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rollout {
@@ -61,5 +73,25 @@ pub(super) fn rollout(deployment: &Deployment) -> Rollout {
         Some(("False", _)) => Rollout::Stuck,
         Some((_, Some("NewReplicaSetAvailable"))) if !is_rolling(deployment) => Rollout::Complete,
         _ => Rollout::Underway,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rollout_that_is_stuck_holds_no_decision() {
+        let with = |status: &str| -> Deployment {
+            serde_json::from_value(json!({
+                "metadata": {}, "spec": {"replicas": 2, "selector": {}, "template": {}},
+                "status": {"replicas": 3, "updatedReplicas": 1,
+                    "conditions": [{"type": "Progressing", "status": status, "reason": "x"}]},
+            }))
+            .unwrap()
+        };
+        assert!(holds_decisions(&with("True")));
+        assert!(is_rolling(&with("False")) && !holds_decisions(&with("False")));
     }
 }

@@ -8,6 +8,7 @@ mod children;
 mod contention;
 mod crash;
 mod cut;
+mod namespaces;
 mod problems;
 mod scale;
 mod support;

@@ -31,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 /// No worker ever starts from it.
 pub(crate) const IMAGE: &str = "balancefleet/no-such-image:test";
-const OPERATOR_USER: &str = "balancefleet-tests-operator";
+pub(crate) const OPERATOR_USER: &str = "balancefleet-tests-operator";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An operator in this process that watches one namespace, with no more rights than an installed one has.
 pub(crate) struct Operator {
     metrics: Metrics,
+    pub(crate) health: Health,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -50,12 +51,17 @@ impl Operator {
 
     /// With a client of its own making, as the release that brings `image`.
     pub(crate) fn start_with(client: Client, metrics: Metrics, namespace: &str, image: &str) -> Self {
+        Self::start_in(client, metrics, &[namespace], image)
+    }
+
+    /// The same for several namespaces.
+    pub(crate) fn start_in(client: Client, metrics: Metrics, namespaces: &[&str], image: &str) -> Self {
         let (lag, woken) = LagBook::new();
         let common = Common::new(client, lag, metrics.clone(), image.to_owned());
-        let stop = CancellationToken::new();
-        let scopes = vec![Scope::Namespace(namespace.to_owned())];
-        let task = tokio::spawn(controller::run(common, scopes, woken, Health::default(), stop.clone()));
-        Self { metrics, stop, task }
+        let (stop, health) = (CancellationToken::new(), Health::default());
+        let scopes = namespaces.iter().map(|name| Scope::Namespace((*name).to_owned())).collect();
+        let task = tokio::spawn(controller::run(common, scopes, woken, health.clone(), stop.clone()));
+        Self { metrics, health, stop, task }
     }
 
     pub(crate) fn writes(&self) -> u64 {

@@ -13,9 +13,12 @@ use k8s_openapi::{
 };
 
 use super::{HTTP_PORT, HTTP_PORT_NAME, ValidatedGroup, environment, labels};
+use crate::controller::quantity::is_more;
 
 /// The name of the worker's container.
 pub(super) const CONTAINER: &str = "worker";
+/// What a worker may use where the object says nothing.
+const MEMORY_LIMIT: &str = "512Mi";
 /// The Secrets the pods mount, each with the resourceVersion last read: a new one makes a new template.
 const SECRETS_ANNOTATION: &str = "balancefleet.io/secret-versions";
 
@@ -110,18 +113,20 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
 /// heartbeats late and loses its partitions.
 fn resources(chosen: Option<&Resources>) -> ResourceRequirements {
     let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
-    match chosen {
-        Some(Resources { requests, limits }) => ResourceRequirements {
-            requests: some_map(requests.clone()),
-            limits: some_map(limits.clone()),
-            ..ResourceRequirements::default()
-        },
-        None => ResourceRequirements {
-            requests: Some(BTreeMap::from([quantity("cpu", "100m"), quantity("memory", "128Mi")])),
-            limits: Some(BTreeMap::from([quantity("memory", "512Mi")])),
-            ..ResourceRequirements::default()
-        },
-    }
+    let asked_for = || BTreeMap::from([quantity("cpu", "100m"), quantity("memory", "128Mi")]);
+    let requests = chosen.map_or_else(asked_for, |chosen| chosen.requests.clone());
+    let limits = match chosen {
+        Some(chosen) if !chosen.limits.is_empty() => chosen.limits.clone(),
+        // Without a bound one worker could take a node's memory from all others.
+        _ => BTreeMap::from([("memory".to_owned(), memory_limit(requests.get("memory")))]),
+    };
+    ResourceRequirements { requests: some_map(requests), limits: some_map(limits), ..ResourceRequirements::default() }
+}
+
+/// The API server refuses a limit below the request.
+fn memory_limit(request: Option<&Quantity>) -> Quantity {
+    let default = Quantity(MEMORY_LIMIT.to_owned());
+    request.filter(|request| is_more(&request.0, MEMORY_LIMIT)).cloned().unwrap_or(default)
 }
 
 /// A Secret of which chosen keys become files.
@@ -202,4 +207,22 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 
 fn some_map<V>(map: BTreeMap<String, V>) -> Option<BTreeMap<String, V>> {
     (!map.is_empty()).then_some(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_with_requests_alone_has_a_bound_on_its_memory() {
+        for (request, limit) in [("32Mi", "512Mi"), ("512Mi", "512Mi"), ("1Gi", "1Gi"), ("0.5G", "512Mi")] {
+            let requests = BTreeMap::from([("memory".to_owned(), Quantity(request.to_owned()))]);
+            let chosen = Resources { requests, limits: BTreeMap::new() };
+            let limits = resources(Some(&chosen)).limits.unwrap();
+            assert_eq!(limits, BTreeMap::from([("memory".to_owned(), Quantity(limit.to_owned()))]), "{request}");
+        }
+        let limits = BTreeMap::from([("cpu".to_owned(), Quantity("1".to_owned()))]);
+        let chosen = Resources { limits: limits.clone(), ..Resources::default() };
+        assert_eq!(resources(Some(&chosen)).limits, Some(limits), "who writes limits means them");
+    }
 }

@@ -1,13 +1,22 @@
 //! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a person.
 
 use balancefleet_autoscaler::{LagReading, Limit};
-use balancefleet_crds::{BalanceConsumerGroupStatus as Status, ScalingMode, conditions as types, reasons};
+use balancefleet_crds::{BalanceConsumerGroupStatus as Status, ScalingMode, Tls, conditions as types, reasons};
 use balancefleet_kafka::GroupState;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
-use super::{Facts, kafka, whole_second};
-use crate::controller::{members, workload};
+use super::{Facts, figures::ranges, kafka, whole_second};
+use crate::controller::{
+    members,
+    validate::{referenced_secrets, with_secrets},
+    workload,
+};
+
+/// In characters. The API server takes eight times as much; nobody reads it.
+const LONGEST_MESSAGE: usize = 4_000;
+/// Clients choose their names themselves, and may choose up to 32 KB of them.
+const LONGEST_NAME: usize = 253;
 
 /// What a condition says, without its times.
 struct Fact {
@@ -55,10 +64,18 @@ fn dated(name: &str, fact: Fact, old: &Status, facts: &Facts<'_>) -> Condition {
         type_: name.to_owned(),
         status: fact.status.to_owned(),
         reason: fact.reason,
-        message: same_problem.map_or(fact.message, |before| before.message.clone()),
+        message: same_problem.map_or_else(|| shortened(fact.message), |before| before.message.clone()),
         observed_generation: facts.group.metadata.generation,
         last_transition_time: before
             .map_or_else(|| Time(whole_second(facts.now)), |before| before.last_transition_time.clone()),
+    }
+}
+
+/// What others wrote into a message must not make the API server refuse the whole status for its length.
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
     }
 }
 
@@ -71,7 +88,7 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
         return fact("False", problem.reason, &problem.message);
     }
     match kafka::problem(facts.snapshot, facts.instant) {
-        Ok(Some((reason, message))) => return fact("False", reason, where_to_look(reason, message, facts)),
+        Ok(Some((reason, message))) => return where_to_look(reason, message, facts),
         Ok(None) => {}
         // Too young to be told, and no proof of health either: what was said before stays.
         Err(_) => {
@@ -92,14 +109,27 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
     }
 }
 
-/// Kafka's own words do not know where a login comes from.
-fn where_to_look(reason: &str, message: &str, facts: &Facts<'_>) -> String {
-    match &facts.group.spec.kafka.sasl {
-        Some(sasl) if reason == reasons::AUTHENTICATION_FAILED => {
-            format!("{message} in Secret `{}`", sasl.credentials_secret_ref.name)
+/// Kafka's own words do not know which Secret a login or a certificate comes from.
+fn where_to_look(reason: &'static str, message: &str, facts: &Facts<'_>) -> Fact {
+    let kafka = &facts.group.spec.kafka;
+    let all = referenced_secrets(facts.group);
+    let login: Vec<String> = kafka.sasl.iter().map(|sasl| sasl.credentials_secret_ref.name.clone()).collect();
+    let mut certificates: Vec<String> = kafka.tls.iter().flat_map(secrets_of).collect();
+    certificates.dedup();
+    match reason {
+        reasons::AUTHENTICATION_FAILED => fact("False", reason, with_secrets(message, &login)),
+        reasons::TLS_FAILED => fact("False", reason, with_secrets(message, &certificates)),
+        // Validation has looked at the rest of the connection: what librdkafka cannot use is in a Secret.
+        reasons::INVALID_SPEC if !all.is_empty() => {
+            fact("False", reasons::SECRET_INCOMPLETE, with_secrets(message, &all))
         }
-        _ => message.to_owned(),
+        _ => fact("False", reason, message),
     }
+}
+
+fn secrets_of(tls: &Tls) -> impl Iterator<Item = String> {
+    let both = [&tls.ca_secret_ref, &tls.client_certificate_secret_ref];
+    both.into_iter().flatten().map(|secret| secret.name.clone())
 }
 
 fn progressing(facts: &Facts<'_>) -> Fact {
@@ -107,17 +137,19 @@ fn progressing(facts: &Facts<'_>) -> Fact {
         return fact("False", reasons::SETTLED, "there are no workers");
     };
     let (wanted, there) = (workload::spec_replicas(deployment), workload::existing(deployment));
+    let rolling = fact("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
     match workload::rollout(deployment) {
-        workload::Rollout::Stuck => {
+        workload::Rollout::Stuck if workload::is_observed(deployment) => {
             let name = deployment.name_any();
             let next = format!("no worker became ready for 15 minutes: look at the pods of Deployment `{name}`");
             fact("False", reasons::ROLLOUT_STUCK, next)
         }
-        _ if workload::is_rolling(deployment) => {
-            fact("True", reasons::ROLLING_OUT, "workers are replaced one at a time")
-        }
+        _ if workload::is_rolling(deployment) => rolling,
         _ if wanted != there => fact("True", reasons::SCALING, "the number of workers is changing"),
-        workload::Rollout::Underway => fact("True", reasons::ROLLING_OUT, "workers are starting"),
+        _ if !workload::is_observed(deployment) => rolling,
+        workload::Rollout::Underway | workload::Rollout::Stuck => {
+            fact("True", reasons::ROLLING_OUT, "workers are starting")
+        }
         workload::Rollout::Complete => fact("False", reasons::SETTLED, "nothing is changing"),
     }
 }
@@ -149,9 +181,7 @@ fn scaling_active(facts: &Facts<'_>) -> Fact {
         Some((ScalingMode::DryRun, _)) => {
             fact("False", reasons::DRY_RUN, "spec.scaling.dryRun is true: status.scaling says what would be done")
         }
-        Some((ScalingMode::Auto | ScalingMode::Scheduled, _)) => {
-            fact("True", reasons::AUTOMATIC, "the number of workers follows the lag")
-        }
+        Some((ScalingMode::Auto, _)) => fact("True", reasons::AUTOMATIC, "the number of workers follows the lag"),
         None => fact("False", reasons::HOLDING, "nothing has been decided yet"),
     }
 }
@@ -209,9 +239,9 @@ fn partitions_where(
     which: impl Fn(&balancefleet_autoscaler::PartitionLag) -> bool,
 ) -> Option<String> {
     let (LagReading::Known(lag) | LagReading::Partial(lag)) = &facts.snapshot?.lag else { return None };
-    let named: Vec<String> =
-        lag.partitions.iter().filter(|partition| which(partition)).map(|found| found.partition.to_string()).collect();
-    (!named.is_empty()).then(|| named.join(", "))
+    let named: Vec<i32> =
+        lag.partitions.iter().filter(|partition| which(partition)).map(|found| found.partition).collect();
+    (!named.is_empty()).then(|| ranges(&named))
 }
 
 fn data_loss(facts: &Facts<'_>) -> Option<Fact> {
@@ -267,7 +297,8 @@ fn foreign_members(facts: &Facts<'_>) -> Option<Fact> {
     let mut names: Vec<&str> = strangers.map(|member| member.client_id.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_NAME).collect()).collect();
+    let shown = shown.join(", ");
     (!names.is_empty()).then(|| {
         let message =
             format!("the group has members that are not this object's pods, and they take partitions: {shown}");

@@ -41,11 +41,11 @@ pub(super) fn assignment(snapshot: &Snapshot) -> Vec<AssignmentRow> {
 }
 
 /// `[0, 1, 2, 5]` → `0-2,5`, cut at a whole range where the field ends.
-fn ranges(partitions: &[i32]) -> String {
+pub(super) fn ranges(partitions: &[i32]) -> String {
     let mut runs: Vec<(i32, i32)> = Vec::new();
     for &partition in partitions {
         match runs.last_mut() {
-            Some((_, last)) if *last + 1 == partition => *last = partition,
+            Some((_, last)) if last.checked_add(1) == Some(partition) => *last = partition,
             _ => runs.push((partition, partition)),
         }
     }
@@ -84,7 +84,6 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
             autoscaler::CapacitySource::Expected => CapacitySource::Expected,
             autoscaler::CapacitySource::LowerBound => CapacitySource::LowerBound,
         }),
-        ..Learned::default()
     })
 }
 
@@ -97,6 +96,7 @@ mod tests {
         assert_eq!(ranges(&[0, 1, 2, 5]), "0-2,5");
         assert_eq!(ranges(&[]), "");
         assert_eq!(ranges(&[7]), "7");
+        assert_eq!(ranges(&[i32::MAX - 1, i32::MAX, 3]), "2147483646-2147483647,3", "whatever a member claims");
         let many: Vec<i32> = (0..2_000).map(|n| n * 2).collect();
         assert!(ranges(&many).len() <= 1_024 && ranges(&many).ends_with(",…"));
     }

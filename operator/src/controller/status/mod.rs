@@ -159,12 +159,14 @@ pub(super) async fn write(
         Due::Unchanged => return Ok(None),
         Due::After(wait) => return Ok(Some(wait)),
         Due::AtLeisure => {
-            if let Err(wait) = context.common.pace.take(now) {
-                return Ok(Some(wait));
+            let slot = *memory.status_slot.get_or_insert_with(|| context.common.pace.reserve(now));
+            if slot > now {
+                return Ok(Some(slot - now));
             }
         }
         Due::Now => {}
     }
+    memory.status_slot = None;
     let key = key_of(group);
     let object = json!({
         "apiVersion": BalanceConsumerGroup::api_version(&()),

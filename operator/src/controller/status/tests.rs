@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Facts, next};
 use crate::{
     controller::{
-        build::fixtures::{RELEASE_IMAGE, minimal},
+        build::fixtures::{RELEASE_IMAGE, full, minimal},
         replicas::Plan,
         validate::{Cure, Problem},
     },
@@ -257,7 +257,53 @@ fn progress_is_told_apart_by_what_moves() {
     assert_eq!(with(deployment(2, 3, 1, 2)), pair("True", reasons::ROLLING_OUT));
     let mut stuck = deployment(2, 3, 1, 2);
     stuck.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "False".into();
-    assert_eq!(with(stuck), pair("False", reasons::ROLLOUT_STUCK));
+    assert_eq!(with(stuck.clone()), pair("False", reasons::ROLLOUT_STUCK));
+    let edited = |mut deployment: Deployment| {
+        deployment.metadata.generation = Some(2);
+        deployment.status.as_mut().unwrap().observed_generation = Some(1);
+        deployment
+    };
+    assert_eq!(with(edited(deployment(2, 2, 2, 2))), pair("True", reasons::ROLLING_OUT), "not taken up yet");
+    assert_eq!(with(edited(stuck)), pair("True", reasons::ROLLING_OUT), "the edit may be the cure");
+}
+
+#[test]
+fn no_stranger_and_no_topic_makes_a_status_that_the_server_refuses() {
+    let mut seen = snapshot();
+    let names = ["x".repeat(32_000), "y".repeat(32_000)];
+    seen.members.extend(names.map(|client_id| Member { client_id, ..snapshot().members[0].clone() }));
+    let partition = |partition| PartitionLag { partition, lag: None, age: None, lost: 1, ahead_of_log: true };
+    let partitions = (0..10_000).filter(|number| number % 2 == 0).map(partition).collect();
+    seen.lag = LagReading::Partial(Lag { partitions, added: Vec::new() });
+    seen.problem = Some(KafkaProblem {
+        kind: ProblemKind::ReadFailed,
+        message: "é".repeat(40_000),
+        since: Instant::now().checked_sub(Duration::from_secs(60)).unwrap(),
+    });
+    let status = Case { snapshot: Some(seen), ..Case::default() }.after(&Status::default());
+    for name in [conditions::FOREIGN_MEMBERS, conditions::DATA_LOSS, conditions::OFFSET_AHEAD_OF_LOG, conditions::READY]
+    {
+        let message = &status.conditions.iter().find(|found| found.type_ == name).unwrap().message;
+        assert!(message.chars().count() <= 4_001, "{name}: {}", message.len());
+    }
+}
+
+#[test]
+fn a_problem_with_a_secret_names_it() {
+    let ready = |group: BalanceConsumerGroup, kind| {
+        let mut gone = snapshot();
+        gone.problem = Some(KafkaProblem { kind, message: "it failed".into(), since: Instant::now() });
+        let status = Case { group, snapshot: Some(gone), ..Case::default() }.after(&Status::default());
+        let found = status.conditions.into_iter().find(|found| found.type_ == conditions::READY).unwrap();
+        (found.reason, found.message)
+    };
+    let told = |reason: &str, message: &str| (reason.to_owned(), message.to_owned());
+    let (login, tls) = ("it failed; look at Secret `kafka-login`", "it failed; look at Secret `kafka-tls`");
+    assert_eq!(ready(full(), ProblemKind::AuthenticationFailed), told(reasons::AUTHENTICATION_FAILED, login));
+    assert_eq!(ready(full(), ProblemKind::TlsFailed), told(reasons::TLS_FAILED, tls));
+    let both = "it failed; look at the Secrets `kafka-login`, `kafka-tls`";
+    assert_eq!(ready(full(), ProblemKind::InvalidConnection), told(reasons::SECRET_INCOMPLETE, both));
+    assert_eq!(ready(minimal(), ProblemKind::InvalidConnection), told(reasons::INVALID_SPEC, "it failed"));
 }
 
 #[test]

@@ -136,17 +136,12 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
             cure: Cure::Time,
         });
     }
+    for (setting, value) in &spec.kafka.extra_config {
+        kafka::reserved_keys::check(setting, value)
+            .map_err(|error| invalid(format!("spec.kafka.extraConfig: {error}")))?;
+    }
     let files = files(group);
-    let connection = Connection {
-        bootstrap_servers: qualify(&spec.kafka.bootstrap_servers, &key.namespace),
-        tls: tls(&files, &around.secrets)?,
-        sasl: login(&files, &around.secrets)?,
-    };
-    connection.check().map_err(|error| Problem {
-        reason: if files == SecretFiles::default() { reasons::INVALID_SPEC } else { reasons::SECRET_INCOMPLETE },
-        message: error.to_string(),
-        cure: if files == SecretFiles::default() { Cure::Edit } else { Cure::Time },
-    })?;
+    let connection = connection(group, &files, &around.secrets)?;
     let image = spec.worker.image.as_deref().or(around.running_image).unwrap_or(around.release_image);
     let balances = spec.balances.clone().unwrap_or_default();
     Ok(ValidatedGroup {
@@ -168,6 +163,33 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
         image: image.to_owned(),
         secret_versions: versions(&around.secrets),
     })
+}
+
+/// What can be found wrong without a network, told by where it is written: in the object or in a Secret.
+fn connection(
+    group: &BalanceConsumerGroup,
+    files: &SecretFiles,
+    secrets: &BTreeMap<String, SecretReading>,
+) -> Result<Connection, Problem> {
+    let namespace = key_of(group).namespace;
+    let plain = Connection::plaintext(qualify(&group.spec.kafka.bootstrap_servers, &namespace));
+    plain.check().map_err(|error| invalid(error.to_string()))?;
+    let connection = Connection { tls: tls(files, secrets)?, sasl: login(files, secrets)?, ..plain };
+    connection.check().map_err(|error| Problem {
+        reason: reasons::SECRET_INCOMPLETE,
+        message: with_secrets(&error.to_string(), &referenced_secrets(group)),
+        cure: Cure::Time,
+    })?;
+    Ok(connection)
+}
+
+/// A problem with the Secrets in one of which its cause is.
+pub(super) fn with_secrets(message: &str, names: &[String]) -> String {
+    match names {
+        [] => message.to_owned(),
+        [name] => format!("{message}; look at Secret `{name}`"),
+        names => format!("{message}; look at the Secrets `{}`", names.join("`, `")),
+    }
 }
 
 /// Namespace and name; the kind is namespaced, so an object from the API server always has both.

@@ -49,7 +49,7 @@ fn a_secret_that_cannot_work_is_told_before_any_worker_starts() {
     let (reason, message) =
         problem_with("kafka-tls", Some(secret("1", &[("ca.crt", "x"), ("tls.crt", "x"), ("tls.key", "x")])));
     assert_eq!(reason, reasons::SECRET_INCOMPLETE);
-    assert!(message.contains("PEM"), "{message}");
+    assert!(message.contains("PEM") && message.contains("`kafka-tls`"), "{message}");
     let (_, message) = problem_with("kafka-login", Some(secret("1", &[("username", "a"), ("password", "b\n")])));
     assert!(message.contains("line break"), "{message}");
 }
@@ -71,6 +71,26 @@ fn what_only_an_edit_cures_waits_for_one() {
     group.spec.kafka.bootstrap_servers = "kafka".into();
     let problem = validate(&group, &Surroundings::default()).unwrap_err();
     assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+}
+
+#[test]
+fn a_wrong_port_is_no_secrets_fault() {
+    let mut group = full();
+    group.spec.kafka.bootstrap_servers = "kafka:99999".into();
+    let problem = validate(&group, &surroundings()).unwrap_err();
+    assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+    assert!(problem.message.contains("host:port"), "{}", problem.message);
+}
+
+#[test]
+fn a_client_setting_that_would_stop_the_workers_is_told_before_any_starts() {
+    for (setting, value) in [("no.such.key", "x"), ("fetch.min.bytes", "many"), ("group.id", "other")] {
+        let mut group = minimal();
+        group.spec.kafka.extra_config = BTreeMap::from([(setting.to_owned(), value.to_owned())]);
+        let problem = validate(&group, &Surroundings::default()).unwrap_err();
+        assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+        assert!(problem.message.contains(setting) && problem.message.contains("extraConfig"), "{}", problem.message);
+    }
 }
 
 #[test]
