@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what is generated in docs/: the OpenAPI document of the workers' REST API.
+# Writes what is generated in docs/: the reference of the custom resource and the OpenAPI document of the workers.
 #
 #   docs/generate.sh            writes
 #   docs/generate.sh --check    writes nothing; shows what differs from what is committed and fails if anything does
@@ -9,15 +9,19 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 usage_when_asked "$@"
 mode=${1:-write}
 [[ $mode == write || $mode == --check ]] || fail "unknown argument $mode" "docs/generate.sh --help"
+out=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-docs.XXXXXX")
+trap 'rm -rf "$out"' EXIT
 
-committed=$root/docs/openapi.json
-generated=$(mktemp "${TMPDIR:-/tmp}/balancefleet-openapi.XXXXXX")
-trap 'rm -f "$generated"' EXIT
-cargo run --quiet --release --manifest-path "$root/Cargo.toml" --workspace --all-features --bin balance-worker \
-  -- --print-openapi >"$generated"
-if [[ $mode == --check ]]; then
-  diff -u --label committed/docs/openapi.json --label generated/docs/openapi.json "$committed" "$generated" ||
-    fail "docs/openapi.json is not what the worker serves" "make generate, and commit the result"
-else
-  cmp -s "$generated" "$committed" || { cp "$generated" "$committed" && progress "wrote docs/openapi.json"; }
-fi
+run() { cargo run --quiet --release --locked --manifest-path "$root/Cargo.toml" --all-features --bin "$1" -- "${@:2}"; }
+run crdgen --reference >"$out/reference.md"
+run balance-worker --print-openapi >"$out/openapi.json"
+
+status=0
+for file in reference.md openapi.json; do
+  if [[ $mode == --check ]]; then
+    diff -u --label "committed/docs/$file" --label "generated/docs/$file" "$root/docs/$file" "$out/$file" || status=1
+  else
+    cmp -s "$out/$file" "$root/docs/$file" || { cp "$out/$file" "$root/docs/$file" && progress "wrote docs/$file"; }
+  fi
+done
+[[ $status == 0 ]] || fail "generated documents differ from what is committed" "make generate, and commit the result"

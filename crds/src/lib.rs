@@ -12,6 +12,7 @@ pub mod duration;
 pub mod group;
 pub mod kafka;
 pub mod reasons;
+pub mod reference;
 pub mod reserved;
 pub mod rules;
 pub mod scaling;

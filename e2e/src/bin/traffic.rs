@@ -42,13 +42,13 @@ struct Produce {
 #[derive(Args)]
 struct DayArguments {
     /// Length of the normal day (100/s)
-    #[arg(long, default_value = "8s", value_parser = duration)]
+    #[arg(long, default_value = "5s", value_parser = duration)]
     normal: Duration,
     /// Length of the rush hour (300/s)
-    #[arg(long, default_value = "12s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_parser = duration)]
     rush_hour: Duration,
     /// Length of Black Friday (600/s)
-    #[arg(long, default_value = "16s", value_parser = duration)]
+    #[arg(long, default_value = "14s", value_parser = duration)]
     black_friday: Duration,
     /// Length of the night (20/s)
     #[arg(long, default_value = "30s", value_parser = duration)]
