@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{ClusterError, Kubectl, Scenario, Worker, wait_until};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A line of `kubectl get`: column → value.
 pub type Line = BTreeMap<String, String>;
@@ -48,7 +48,7 @@ impl Group {
 
     /// Waits for a condition of that status and reason; gives its message.
     pub fn wait_for_condition(&self, kind: &str, status: &str, reason: &str) -> Result<String, ClusterError> {
-        wait_until(&format!("{}: {kind}={status} {reason}", self.name), MINUTE, || {
+        wait_until(&format!("{}: {kind}={status} {reason}", self.name), PATIENCE, || {
             let condition = self.condition(kind)?;
             if condition["status"] == status && condition["reason"] == reason {
                 return Ok(condition["message"].as_str().unwrap_or_default().to_owned());
@@ -97,7 +97,7 @@ impl Group {
         partitions: u32,
     ) -> Result<Vec<(Worker, Vec<u32>)>, ClusterError> {
         let what = format!("{workers} workers of {} share {partitions} partitions", self.name);
-        wait_until(&what, MINUTE, || {
+        wait_until(&what, PATIENCE, || {
             let assigned = self.assignment()?;
             let shares = assigned.iter().map(|(_, partitions)| partitions.len());
             let even = shares.clone().max().unwrap_or(0) <= shares.min().unwrap_or(0) + 1;

@@ -105,13 +105,14 @@ fn a_killed_process_shows_as_lag_until_its_session_ends_and_every_balance_stays_
             highest = highest.max(lag);
             shown = shown.max(group.status()?["lag"].as_i64().unwrap_or_default());
             let restarted = victim.object()?["status"]["containerStatuses"][0]["restartCount"] == 1;
-            if restarted && highest > i64::from(RATE) && lag < i64::from(RATE) {
+            // What waits for a commit is unread too, up to a second's records: that much is no sign of the victim yet.
+            if restarted && highest >= 2 * i64::from(RATE) && lag < i64::from(RATE) {
                 return Ok(began.elapsed());
             }
             Err(Failure::from(format!("lag {lag}, highest {highest}, restarted {restarted}")))
         })?;
         // A third of the traffic waits for about the session timeout: some 330 records.
-        assert!((150..1_500).contains(&highest), "the lag rose to {highest}");
+        assert!(highest < 1_500, "the lag rose to {highest}");
         assert!(shown > 0, "the status never showed the lag, which rose to {highest}");
         assert!(took < 2 * SESSION_TIMEOUT + Duration::from_secs(5), "the partitions came back after {took:?}");
         group.wait_for_assignment(3, PARTITIONS)?;
