@@ -10,6 +10,6 @@ usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
 "$e2e/demo/install.sh"
-# One after the other: a machine has only so many cores, and figures like "at once" are to mean something.
+# Two at a time: they wait for the cluster most of the time, but more would fight for its cores.
 cargo test --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace \
-  --all-features --test fleet -- --test-threads=1 "$@"
+  --all-features --test fleet -- --test-threads=2 "$@"
