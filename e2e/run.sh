@@ -10,6 +10,7 @@ usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
 "$e2e/demo/install.sh"
+claim_target
 # Two at a time: they wait for the cluster most of the time, but more would fight for its cores.
 cargo test --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace \
   --all-features --test fleet -- --test-threads=2 "$@"

@@ -55,7 +55,8 @@ run_day() {
   "$traffic" day --topic "$topic" --customers 2000 --skew 0.5 --run-id "$(date +%s)" --seed "$(date +%s)" \
     --first-timestamp "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$@" 2>"$log" &
   traffic_pid=$!
-  kube get bcg "$group" --watch 2>/dev/null &
+  # Not by our function: the process to stop is kubectl itself.
+  kubectl --namespace "$namespace" get bcg "$group" --watch 2>/dev/null &
   watch_pid=$!
   wait "$traffic_pid" || status=$?
   # A wait that a signal interrupted says nothing about the child: it gets the signal too and is waited for.

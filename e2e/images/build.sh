@@ -17,6 +17,7 @@ binaries=()
 collect() { binaries+=("$CARGO_TARGET_DIR/release/$3"); }
 each_image collect
 # The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
+claim_target
 quietly "building the binaries" cargo build --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace --all-features --bins
 
 root=$("$here/runtime-root.sh" "${binaries[@]}")

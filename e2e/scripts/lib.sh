@@ -12,16 +12,19 @@ export e2e
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 
 # Clones share what was compiled. Cargo tells by time stamps what is out of date, so what another clone made of these very
-# crates could pass for this clone's: it is forgotten. Dependencies stay. (Two clones cannot build at the same time.)
+# crates could pass for this clone's: whoever is about to build forgets it first. Dependencies stay. Cargo's own lock makes
+# this wait until nobody builds.
 claim_target() {
   local owner=$CARGO_TARGET_DIR/clone clone
   clone=$(dirname "$e2e")
   [[ $(cat "$owner" 2>/dev/null || true) != "$clone" ]] || return 0
-  rm -rf "$CARGO_TARGET_DIR"/*/.fingerprint/{balance-worker,balancefleet}*
-  mkdir -p "$CARGO_TARGET_DIR"
-  echo "$clone" >"$owner"
+  mkdir -p "$CARGO_TARGET_DIR/release"
+  (
+    flock --nonblock 9 || { echo "waiting for another clone's build" >&2 && flock 9; }
+    rm -rf "$CARGO_TARGET_DIR"/*/.fingerprint/{balance-worker,balancefleet}*
+    echo "$clone" >"$owner"
+  ) 9>>"$CARGO_TARGET_DIR/release/.cargo-lock"
 }
-claim_target
 
 # The elapsed time is that of the outermost script, so that one run reads as one story.
 : "${BALANCEFLEET_STARTED:=$(date +%s)}"
