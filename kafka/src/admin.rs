@@ -98,10 +98,6 @@ impl Admin {
     }
 }
 
-fn partition_name(topic: &str, partition: i32) -> String {
-    format!("partition {partition} of topic {topic}")
-}
-
 /// The settings of an admin client, each with its reason.
 fn client_config(connection: &Connection, client_id: &str) -> ClientConfig {
     let mut config = connection.client_config();

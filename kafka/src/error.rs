@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Authorization,
     /// The topic or the partition does not exist (or may not be described).
     UnknownTopic,
+    /// The log does not hold the offset that is to be read.
+    OutOfRange,
     /// A coordinator or a leader is on the move: the next poll is likely to succeed.
     Transient,
     /// No answer in time, although brokers could be talked to.
@@ -35,6 +37,7 @@ impl ErrorKind {
             Self::Tls => "Tls",
             Self::Authorization => "Authorization",
             Self::UnknownTopic => "UnknownTopic",
+            Self::OutOfRange => "OutOfRange",
             Self::Transient => "Transient",
             Self::Timeout => "Timeout",
             Self::Invalid => "Invalid",
@@ -86,6 +89,20 @@ pub enum Error {
         /// The topic or partition.
         what: String,
     },
+    /// See [`ErrorKind::OutOfRange`].
+    #[error(
+        "partition {partition} of topic {topic} cannot be read from offset {offset} ({detail}): its records were deleted by retention, or the log was cut off or made anew"
+    )]
+    OutOfRange {
+        /// The topic.
+        topic: String,
+        /// The partition's number.
+        partition: i32,
+        /// The offset that was to be read next.
+        offset: i64,
+        /// librdkafka's words.
+        detail: String,
+    },
     /// See [`ErrorKind::Transient`].
     #[error("Kafka cannot answer for {what} right now ({detail}): try again shortly")]
     Transient {
@@ -131,6 +148,7 @@ impl Error {
             Self::Tls { .. } => ErrorKind::Tls,
             Self::Authorization { .. } => ErrorKind::Authorization,
             Self::UnknownTopic { .. } => ErrorKind::UnknownTopic,
+            Self::OutOfRange { .. } => ErrorKind::OutOfRange,
             Self::Transient { .. } => ErrorKind::Transient,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Invalid { .. } => ErrorKind::Invalid,
@@ -146,4 +164,9 @@ impl Error {
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::Invalid { detail: detail.into() }
     }
+}
+
+/// What errors call a partition.
+pub(crate) fn partition_name(topic: &str, partition: i32) -> String {
+    format!("partition {partition} of topic {topic}")
 }

@@ -38,6 +38,10 @@ impl GroupMetadata {
         Some(Self { native, generation, member_id })
     }
 
+    pub(crate) const fn as_ptr(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {
+        self.native.as_ptr()
+    }
+
     /// The group's generation, raised by every rebalance; negative while the consumer is no member.
     pub const fn generation(&self) -> i32 {
         self.generation

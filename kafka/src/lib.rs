@@ -3,29 +3,47 @@
 //! In go a [`Connection`] and plain arguments; out come plain values and an [`Error`] with a bounded
 //! [`kind`](Error::kind). Policy (how often, how many, what it means) is the callers'.
 //!
+//! | what | for |
+//! |---|---|
+//! | [`Connection`] | the settings every client starts from |
+//! | [`Admin`] | committed offsets, ends of logs, groups, topics |
+//! | [`TransactionalProducer`] | records and a group's offsets, both or neither; its errors say what may be done next |
+//! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
+//! | [`GroupMetadata`] | a membership, captured once and used as it was |
+//! | [`leader_epoch`], [`set_leader_epoch`] | noticing that a log was cut off |
+//! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
+//!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
-//! it, and in `group_metadata`.
+//! it, and in `group_metadata` and `leader_epoch`, which look into objects of the safe crate.
 
 pub mod admin;
+mod batch;
+mod client_log;
 mod connection;
 mod error;
 mod failure;
 #[allow(unsafe_code, reason = "the object is librdkafka's")]
 pub mod group_metadata;
 mod health;
+#[allow(unsafe_code, reason = "the safe crate's types do not show the epoch")]
+mod leader_epoch;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
 pub mod reserved_keys;
 mod session;
 mod topic_id;
+mod transactions;
 pub mod usage;
 
 pub use admin::{
     Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, Named,
     PartitionDescription, TopicDescription, TopicPartition,
 };
+pub use batch::{BatchReader, ReadRecord};
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
+pub use leader_epoch::{leader_epoch, set_leader_epoch};
 pub use topic_id::TopicId;
+pub use transactions::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};
 pub use usage::UsageRecord;

@@ -3,15 +3,21 @@
 
 mod answer;
 mod client;
+mod list;
+mod producer;
+mod reader;
 mod request;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use rdkafka_sys as sys;
 
 pub(crate) use answer::{Answer, RawGroup, RawPartition, RawTopic};
-pub(crate) use client::{Client, ClientEvent};
+pub(crate) use client::{Client, ClientEvent, Delivered, Purpose, Undelivered};
+pub(crate) use producer::{CallFailure, Producer};
+pub(crate) use reader::{Message, Reader};
 pub(crate) use request::{Limits, Queue};
 
 use crate::Error;
@@ -23,6 +29,12 @@ unsafe extern "C" {
     fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
     fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
     fn rd_kafka_err2str(code: c_int) -> *const c_char;
+    fn rd_kafka_producev(client: *mut sys::rd_kafka_t, ...) -> c_int;
+    fn rd_kafka_assign(client: *mut sys::rd_kafka_t, list: *const sys::rd_kafka_topic_partition_list_t) -> c_int;
+    fn rd_kafka_pause_partitions(
+        client: *mut sys::rd_kafka_t,
+        list: *mut sys::rd_kafka_topic_partition_list_t,
+    ) -> c_int;
     fn rd_kafka_ConsumerGroupDescription_state(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> c_int;
 }
 
@@ -64,6 +76,16 @@ pub(crate) unsafe fn owned_text(text: *const c_char) -> String {
     }
     // SAFETY: not null, and the caller vouches for the rest.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// Text as C takes it.
+fn c_text(text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::invalid(format!("the name {text:?} has a zero byte")))
+}
+
+/// Milliseconds to wait for something, rounded up: no wait becomes none, and none stays none.
+fn wait_millis(wait: Duration) -> c_int {
+    c_int::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX)
 }
 
 /// The failure in an error object; `None` when there is none.

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use crate::Error;
 use crate::failure::{Circumstances, Failure};
 use crate::health::Health;
-use crate::native::{Answer, Client, ClientEvent, Limits, Queue};
+use crate::native::{Answer, Client, ClientEvent, Limits, Purpose, Queue};
+use crate::{Error, client_log};
 
 /// Requests of one call that are on their way at once.
 const IN_FLIGHT: usize = 64;
@@ -29,7 +29,7 @@ pub(crate) type Answers<R> = (Vec<Result<R, Failure>>, Circumstances);
 
 impl Session {
     pub(crate) fn start(config: &ClientConfig) -> Result<Self, Error> {
-        Ok(Self { client: Client::start(config)?, health: Mutex::default() })
+        Ok(Self { client: Client::start(config, Purpose::Admin)?, health: Mutex::default() })
     }
 
     /// Sends `count` requests, a bounded number at once, and waits for all answers or until the time is over.
@@ -69,13 +69,14 @@ impl Session {
     fn circumstances(&self, answered: bool, timeout: Duration) -> Circumstances {
         let mut health = self.health.lock();
         // Nobody else serves the client's events: they wait here for the next call that can make use of them.
-        while let Some(event) = self.client.next_event() {
+        while let Some(event) = self.client.next_event(Duration::ZERO) {
             match event {
                 ClientEvent::Error { code, text } => health.note_error(code, text),
                 ClientEvent::Log { level, facility, text } => {
                     health.note_log(&facility, &text);
-                    log(level, &facility, &text);
+                    client_log::line(level, &facility, &text);
                 }
+                ClientEvent::Delivered(_) => {} // nothing is ever sent
             }
         }
         if answered {
@@ -104,13 +105,4 @@ pub(crate) fn is_spent<R>(answers: &[Result<R, Failure>]) -> bool {
         failure.is(Code::RD_KAFKA_RESP_ERR__TIMED_OUT) || failure.is(Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
     };
     answers.iter().any(|answer| answer.as_ref().is_err_and(spent))
-}
-
-/// librdkafka's lines in our log. Its errors are warnings here: what they mean for us is the failed call's to say.
-fn log(level: i32, facility: &str, text: &str) {
-    match level {
-        ..=4 => tracing::warn!(facility, "{text}"),
-        5 | 6 => tracing::info!(facility, "{text}"),
-        _ => tracing::debug!(facility, "{text}"),
-    }
 }

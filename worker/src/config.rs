@@ -45,6 +45,14 @@ pub struct Config {
     pub rules: Rules,
     /// Where progress is kept.
     pub store: StoreKind,
+    /// Topic of the changelog store.
+    pub changelog_topic: String,
+    /// Replicas of a changelog that has to be made; `None` for the brokers' own default.
+    pub changelog_replication: Option<i32>,
+    /// Progress waits no longer than this for its commit; `None` for what suits the load.
+    pub commit_interval: Option<Duration>,
+    /// Where records go that cannot be applied.
+    pub dead_letter_topic: Option<String>,
     /// Where the API listens.
     pub http_address: SocketAddr,
     /// The other workers.

@@ -9,6 +9,7 @@
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |
 //! | inspector | looks whether the topic is still the same one | `Inspected` |
 
+mod ahead;
 mod bad_records;
 mod batch;
 mod client;
@@ -28,30 +29,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::Admin;
+use balancefleet_kafka::{Admin, GroupMetadata};
 use rdkafka::{
+    TopicPartitionList,
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
     message::BorrowedMessage,
 };
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     rules::{LedgerKind, Rules},
     status::Status,
-    store::{Count, Offsets, Replay, Store},
+    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Replay, Store, StoreKind},
     throttle::Throttle,
     view::View,
 };
 use bad_records::BadRecords;
 pub(crate) use client::GroupConsumer;
+pub(crate) use client::transaction_config;
 pub(crate) use client::try_settings;
 use client::{Context, group_config, restore_config};
 use commits::Commits;
 use doubts::{Doubt, Doubts, TopicDoubt};
 pub(crate) use inspector::describe;
-use partition::{Arrival, Owned};
+use partition::{Arrival, Owned, Stage};
 use report::Report;
 use restore::{Assigned, Restorer};
 
@@ -59,6 +63,13 @@ use restore::{Assigned, Restorer};
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while somebody waits for a partition.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
+
+/// Between two tries to get the store ready.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
+/// So many changed customers, or bytes of records put aside, make a commit, however young.
+const FULL: (usize, usize) = (50_000, 8 << 20);
+/// A full partition waits this long for the commit under way before the client is told to stop fetching.
+const HOLD_AFTER: Duration = Duration::from_millis(500);
 
 /// Errors that come again and again are logged this often.
 const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
@@ -75,6 +86,9 @@ pub(crate) enum Fatal {
     /// The client did not take an assignment: what it fetches is no longer known.
     #[error("the Kafka consumer did not carry out a rebalance: {0}")]
     Rebalance(KafkaError),
+    /// The store gave up for good.
+    #[error("the store cannot go on: {0}")]
+    Store(String),
     /// The operating system gave no thread.
     #[error("no thread could be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -89,6 +103,10 @@ pub(crate) struct Consumer {
     simulated_work: Duration,
     session_timeout: Duration,
 
+    folding: Folding,
+    /// Whether records that cannot be applied are kept for the store.
+    puts_aside: bool,
+
     partitions: BTreeMap<i32, Owned>,
     arrivals: Vec<Arrival>,
     next_epoch: u64,
@@ -98,9 +116,12 @@ pub(crate) struct Consumer {
     reports: mpsc::Receiver<Report>,
     /// Reports that arrived while a commit was awaited.
     backlog: VecDeque<Report>,
+    store: Arc<dyn Store>,
     commits: Commits,
     restorer: mpsc::Sender<Vec<Assigned>>,
     inspector: mpsc::Sender<u64>,
+    /// Whether the client was told to stop fetching.
+    is_held: bool,
     /// While it is open nothing is committed.
     topic_doubt: TopicDoubt,
     doubts: Arc<Doubts>,
@@ -112,15 +133,18 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     /// Makes the client and starts the other threads; nothing is joined yet.
-    pub(crate) fn new(config: &Config, admin: Admin, view: Arc<View>) -> Result<Self, Fatal> {
+    pub(crate) fn new(config: &Config, admin: Admin, view: Arc<View>, runtime: &Handle) -> Result<Self, Fatal> {
         let consumer: GroupConsumer =
             group_config(config).create_with_context(Context::new()).map_err(Fatal::Client)?;
         let consumer = Arc::new(consumer);
         let rules = Arc::new(config.rules.clone());
-        let offsets = Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
-        let store: Arc<dyn Store> = match config.rules.ledger {
-            LedgerKind::Balances => Arc::new(Replay(offsets)),
-            LedgerKind::Count => Arc::new(Count { offsets, start_from: config.start_from }),
+        let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
+        let store: Arc<dyn Store> = match (config.rules.ledger, config.store) {
+            (LedgerKind::Count, _) => Arc::new(Count { offsets: offsets(), start_from: config.start_from }),
+            (LedgerKind::Balances, StoreKind::Replay) => Arc::new(Replay(offsets())),
+            (LedgerKind::Balances, StoreKind::Changelog) => {
+                Arc::new(Changelog::new(config, admin.clone(), consumer.clone(), runtime))
+            }
         };
         let (reporting, reports) = mpsc::channel();
         let doubts = Arc::new(Doubts::default());
@@ -128,6 +152,7 @@ impl Consumer {
             store: store.clone(),
             rules: rules.clone(),
             topic: config.topic.clone(),
+            log: config.changelog_topic.clone(),
             reader_config: restore_config(config),
             reports: reporting.clone(),
         })?;
@@ -138,16 +163,20 @@ impl Consumer {
             topic: config.topic.clone(),
             simulated_work: config.simulated_work,
             session_timeout: config.session_timeout,
+            folding: store.folding(),
+            puts_aside: config.dead_letter_topic.is_some(),
             partitions: BTreeMap::new(),
             arrivals: Vec::new(),
             next_epoch: 0,
             bad_records: BadRecords::default(),
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
-            commits: Commits::start(store, reporting.clone(), config.session_timeout)?,
+            commits: Commits::start(store.clone(), reporting.clone(), config.session_timeout, config.commit_interval)?,
+            store,
             restorer,
             inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporting)?,
             reports,
             backlog: VecDeque::new(),
+            is_held: false,
             topic_doubt: TopicDoubt::default(),
             doubts,
             idle_at: Instant::now(),
@@ -168,6 +197,18 @@ impl Consumer {
     }
 
     fn work(&mut self, stop: &CancellationToken) -> Result<(), Fatal> {
+        while let Err(error) = self.store.open() {
+            self.view.tick();
+            match error {
+                CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
+                passing if stop.is_cancelled() => {
+                    tracing::debug!(error = %passing, "stopped before the store was ready");
+                    return Ok(());
+                }
+                passing => tracing::warn!(error = %passing, "the store is not ready yet; trying again"),
+            }
+            std::thread::sleep(OPEN_AGAIN);
+        }
         self.consumer.subscribe(&[&self.topic]).map_err(Fatal::Client)?;
         tracing::info!(topic = self.topic, group = self.view.identity().group_id, "Subscribed to topic {}", self.topic);
         self.view.set_status(Status::Running);
@@ -185,19 +226,62 @@ impl Consumer {
         }
         self.activate_ready()?;
         self.commit_if_due();
+        self.hold_back()?;
         let consumer = self.consumer.clone();
         match consumer.poll(self.wait()) {
             Some(polled) => self.batch(&consumer, polled)?,
             None => self.had_nothing_to_deliver(),
         }
         while let Some(rebalance) = consumer.context().next_rebalance() {
-            self.rebalance(rebalance)?;
+            self.rebalance(&rebalance)?;
         }
         Ok(())
     }
 
+    /// How long a poll may wait without keeping anything else waiting.
     fn wait(&self) -> Duration {
-        if self.arrivals.is_empty() && !self.commits.is_running() { IDLE_WAIT } else { BUSY_WAIT }
+        if !self.arrivals.is_empty() || self.commits.is_running() {
+            return BUSY_WAIT;
+        }
+        if !self.partitions.values().any(Owned::is_dirty) {
+            return IDLE_WAIT;
+        }
+        self.commits.due_in(true, Instant::now()).unwrap_or(BUSY_WAIT).clamp(BUSY_WAIT, IDLE_WAIT)
+    }
+
+    /// Whether a commit cannot wait, for what it would have to write.
+    fn is_full(&self) -> bool {
+        let pending = self.partitions.values().filter_map(|owned| match &owned.stage {
+            Stage::Active(active) => Some(active.pending()),
+            _ => None,
+        });
+        let sum = pending.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        sum.0 >= FULL.0 || sum.1 >= FULL.1
+    }
+
+    /// With a commit under way and the next one full, nothing more is taken in.
+    fn hold_back(&mut self) -> Result<(), Fatal> {
+        if self.commits.is_running() && self.is_full() {
+            if !self.is_held && !self.await_report(Instant::now() + HOLD_AFTER)? {
+                self.pause(true)?;
+            }
+        } else if self.is_held {
+            self.pause(false)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the client stop fetching, or go on; failed partitions stay as they are.
+    fn pause(&mut self, held: bool) -> Result<(), Fatal> {
+        let mut list = TopicPartitionList::new();
+        for owned in self.partitions.values().filter(|owned| matches!(owned.stage, Stage::Active(_))) {
+            list.add_partition(&self.topic, owned.partition);
+        }
+        let outcome = if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        outcome.map_err(Fatal::Rebalance)?;
+        tracing::info!(held, "the store is slow: fetching is held back until its commit is through");
+        self.is_held = held;
+        Ok(())
     }
 
     /// A poll gave nothing; one that brings a rebalance says nothing about records.
@@ -246,15 +330,41 @@ impl Consumer {
     /// Commits progress in its turn, and without progress often enough to prove the membership.
     fn commit_if_due(&mut self) {
         let now = Instant::now();
-        if self.topic_doubt.is_open() || !self.commits.is_due(now) {
+        // Since the last commit the client has had nothing to deliver: this worker keeps up.
+        let is_near_head = self.commits.last_sent().is_none_or(|sent| self.idle_at > sent);
+        let Some(due_in) = self.commits.due_in(is_near_head, now).filter(|_| !self.topic_doubt.is_open()) else {
+            return;
+        };
+        if !due_in.is_zero() && !self.is_full() {
             return;
         }
-        let mut progress: Vec<_> = self.partitions.values().filter_map(|owned| owned.progress(false)).collect();
-        if progress.is_empty() && self.commits.is_proof_due(now) {
-            progress = self.partitions.values().filter_map(|owned| owned.progress(true)).collect();
+        if self.partitions.values().any(Owned::is_dirty) {
+            self.commit(|_| true, false);
+        } else if self.commits.is_proof_due(now) {
+            // Any one partition proves it; the others have nothing to say.
+            let one =
+                self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
+            self.commit(|owned| Some(owned.partition) == one, true);
         }
-        if !progress.is_empty() {
-            self.commits.send(progress);
+    }
+
+    /// Puts what the chosen partitions have to commit on its way, with `all` also those without news; false when there is
+    /// nothing that this worker may commit.
+    ///
+    /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
+    /// can change its owner only in a later generation than this one.
+    fn commit(&mut self, chosen: impl Fn(&Owned) -> bool, all: bool) -> bool {
+        let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
+        let Some(membership) = membership else {
+            self.view.lost_membership();
+            return false;
+        };
+        let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
+        let parts: Vec<_> = self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all)).collect();
+        let is_some = !parts.is_empty();
+        if is_some {
+            self.commits.send(Batch { membership, parts });
         }
+        is_some
     }
 }

@@ -43,12 +43,57 @@ pub enum Failure {
         /// Where the worker stood.
         offset: i64,
     },
-    /// The metadata of the committed offset is not understood.
-    #[error("the committed progress cannot be read: {reason}")]
+    /// The metadata of the committed offset, or a record of the changelog, is not understood.
+    #[error("the committed progress cannot be read: {reason}; a newer release may have written it")]
     UnreadableProgress {
         /// In the words of the reader.
         reason: String,
     },
+    /// The changelog has customers, but nothing says what they stand for.
+    #[error(
+        "the changelog holds customers without any progress, so something else has written to it: give the group a \
+         changelog topic of its own, or rebuild it"
+    )]
+    NoProgress,
+    /// The changelog is not what its own progress says.
+    #[error(
+        "the changelog is torn: its progress counts {expected} customers, found are {found} that do not add up to its \
+         checksum; rebuild the group's balances"
+    )]
+    Torn {
+        /// Customers, by the progress.
+        expected: u64,
+        /// Customers that are there.
+        found: u64,
+    },
+    /// The changelog is another group's.
+    #[error("the changelog belongs to group {group} on topic {topic}: give this group a changelog topic of its own")]
+    ForeignChangelog {
+        /// Whose it is.
+        group: String,
+        /// What it was folded from.
+        topic: String,
+    },
+    /// The ledger was folded by other rules.
+    #[error(
+        "the balances were made with other signs, minor units or another ledger kind: set those again, or rebuild the \
+         group's balances with the new ones"
+    )]
+    LedgerSettingsChanged,
+    /// Somebody moved the group's offsets.
+    #[error(
+        "the changelog stands at offset {changelog}, but the group has committed {committed}: somebody moved the group's \
+         offsets; set them back to {changelog}, or rebuild the group's balances"
+    )]
+    OffsetsMoved {
+        /// Where the ledger stands.
+        changelog: i64,
+        /// The group's offset.
+        committed: i64,
+    },
+    /// A rebuild was begun and not finished.
+    #[error("the balances are being rebuilt, or a rebuild was interrupted: run it again to the end")]
+    Rebuilding,
     /// Another topic has taken the name.
     #[error(
         "the topic was deleted and made again (its id was {expected}, now it is {found}): balances of the old one \
@@ -71,6 +116,12 @@ impl Failure {
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
             Self::NotFetched { .. } => "NotFetched",
             Self::UnreadableProgress { .. } => "UnreadableProgress",
+            Self::NoProgress => "NoProgress",
+            Self::Torn { .. } => "Torn",
+            Self::ForeignChangelog { .. } => "ForeignChangelog",
+            Self::LedgerSettingsChanged => "LedgerSettingsChanged",
+            Self::OffsetsMoved { .. } => "OffsetsMoved",
+            Self::Rebuilding => "Rebuilding",
             Self::TopicRecreated { .. } => "TopicRecreated",
         }
     }

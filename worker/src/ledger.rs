@@ -3,12 +3,16 @@
 //! In goes one [`Posting`] after the other; out come the customers' balances per currency. A customer's whole balance
 //! is the sum over all partitions, so it is right however the input is keyed.
 //!
-//! With the `replay` store the applied state is what readers see, so a customer holds one value. A store whose
-//! transactions can roll back keeps the values in flight and pending beside it, and publishes them here.
+//! With the `replay` store the applied state is what readers see. Stores that keep balances themselves gather what their
+//! records change in [`Changes`] first, and put it into the ledger once it is committed.
+
+mod changes;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use jiff::Timestamp;
+
+pub(crate) use changes::{Changes, DeadLetter};
 
 use crate::money::Currency;
 
@@ -28,9 +32,9 @@ pub struct Posting<'a> {
 }
 
 /// What one partition knows of one customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Customer {
-    balances: Vec<(Currency, i128)>,
+    pub(crate) balances: Vec<(Currency, i128)>,
     /// How many transactions were applied.
     pub count: u64,
     /// Id of the transaction with the highest offset.
@@ -45,6 +49,28 @@ impl Customer {
     /// The balance in minor units per currency, in the order of first use.
     pub fn balances(&self) -> &[(Currency, i128)] {
         &self.balances
+    }
+}
+
+impl Clone for Customer {
+    fn clone(&self) -> Self {
+        let Self { balances, count, last_transaction_id, last_updated, last_offset } = self;
+        Self {
+            balances: balances.clone(),
+            count: *count,
+            last_transaction_id: last_transaction_id.clone(),
+            last_updated: *last_updated,
+            last_offset: *last_offset,
+        }
+    }
+
+    /// Reuses the memory of both lists: this is how a commit becomes visible, customer after customer.
+    fn clone_from(&mut self, source: &Self) {
+        self.balances.clone_from(&source.balances);
+        self.count = source.count;
+        self.last_transaction_id.clone_from(&source.last_transaction_id);
+        self.last_updated = source.last_updated;
+        self.last_offset = source.last_offset;
     }
 }
 
@@ -67,13 +93,25 @@ impl Ledger {
             self.customers.insert(posting.customer.into(), Customer::opened_by(posting, offset));
             return Ok(());
         };
-        customer.add(posting.currency, posting.minor_units)?;
-        customer.count += 1;
-        customer.last_transaction_id.clear();
-        customer.last_transaction_id.push_str(posting.transaction_id);
-        customer.last_updated = posting.timestamp;
-        customer.last_offset = offset;
-        Ok(())
+        customer.apply(posting, offset)
+    }
+
+    /// Sets a customer to a known state, taking over the memory of the one before.
+    pub(crate) fn set(&mut self, id: &str, state: &Customer) {
+        match self.customers.get_mut(id) {
+            Some(customer) => customer.clone_from(state),
+            None => self.insert(id, state.clone()),
+        }
+    }
+
+    /// The same for one that is not kept elsewhere.
+    pub(crate) fn insert(&mut self, id: &str, state: Customer) {
+        self.customers.insert(id.into(), state);
+    }
+
+    /// Forgets a customer.
+    pub(crate) fn remove(&mut self, id: &str) {
+        self.customers.remove(id);
     }
 
     /// One customer, if a record named it.
@@ -106,6 +144,17 @@ impl Customer {
             last_updated: posting.timestamp,
             last_offset: offset,
         }
+    }
+
+    /// Applies one more record. An error leaves the customer as it was.
+    fn apply(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
+        self.add(posting.currency, posting.minor_units)?;
+        self.count += 1;
+        self.last_transaction_id.clear();
+        self.last_transaction_id.push_str(posting.transaction_id);
+        self.last_updated = posting.timestamp;
+        self.last_offset = offset;
+        Ok(())
     }
 
     fn add(&mut self, currency: Currency, minor_units: i128) -> Result<(), Overflow> {

@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     consumer::describe,
     rules::LedgerKind,
+    store::{StoreKind, Unfit, prepare_changelog},
     view::{TopicFacts, View},
 };
 
@@ -38,6 +39,9 @@ pub(crate) enum Refusal {
         /// Its policy.
         policy: String,
     },
+    /// The changelog would not keep what is written to it.
+    #[error(transparent)]
+    Changelog(Unfit),
     /// The connection's settings cannot work.
     #[error(transparent)]
     Connection(Error),
@@ -53,7 +57,7 @@ pub(crate) fn pass(
 ) -> Result<Option<TopicFacts>, Refusal> {
     while !stop.is_cancelled() {
         view.tick();
-        match check(config, admin, runtime)? {
+        match check(config, admin, runtime, true)? {
             Ok(facts) => {
                 view.set_waiting_for(None);
                 return Ok(Some(facts));
@@ -65,8 +69,14 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One look: the topic, why the brokers cannot tell now, or why they need not be asked again.
-pub(crate) fn check(config: &Config, admin: &Admin, runtime: &Handle) -> Result<Result<TopicFacts, Error>, Refusal> {
+/// One look: the topic, why the brokers cannot tell now, or why they need not be asked again. With `make` the store's own
+/// topics are made where they are missing.
+pub(crate) fn check(
+    config: &Config,
+    admin: &Admin,
+    runtime: &Handle,
+    make: bool,
+) -> Result<Result<TopicFacts, Error>, Refusal> {
     // The group is read only to learn whether that is allowed.
     let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
     let facts = match describe(admin, &config.topic, TIMEOUT).and_then(group) {
@@ -74,6 +84,13 @@ pub(crate) fn check(config: &Config, admin: &Admin, runtime: &Handle) -> Result<
         Err(error) if error.kind() == ErrorKind::Invalid => return Err(Refusal::Connection(error)),
         Err(error) => return Ok(Err(error)),
     };
+    if config.rules.ledger == LedgerKind::Balances && config.store == StoreKind::Changelog {
+        return match prepare_changelog(config, admin, runtime, facts.partition_count, make) {
+            Ok(()) => Ok(Ok(facts)),
+            Err(Unfit::Kafka(error)) => Ok(Err(error)),
+            Err(unfit) => Err(Refusal::Changelog(unfit)),
+        };
+    }
     if config.rules.ledger == LedgerKind::Balances {
         match runtime.block_on(cleanup_policy(config)) {
             Some(policy) if policy.contains("compact") => {

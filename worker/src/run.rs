@@ -86,7 +86,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 fn check(config: &Config) -> ExitCode {
     let looked = runtime().map_err(Ended::from).and_then(|runtime| {
         let admin = connect(config)?;
-        Ok(preflight::check(config, &admin, runtime.handle())?)
+        Ok(preflight::check(config, &admin, runtime.handle(), false)?)
     });
     match looked {
         Ok(Ok(facts)) => {
@@ -187,5 +187,5 @@ fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: &Cancellati
     let admin = connect(config)?;
     let Some(topic) = preflight::pass(config, &admin, &view, runtime, stop)? else { return Ok(()) };
     view.set_topic(topic);
-    Ok(Consumer::new(config, admin, view)?.run(stop)?)
+    Ok(Consumer::new(config, admin, view, runtime)?.run(stop)?)
 }

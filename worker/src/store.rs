@@ -1,26 +1,31 @@
 //! Where the progress of partitions is kept.
 //!
-//! A store answers two questions: what has to be read before a partition can go on (`plan`, asked on the restore
-//! thread), and how is what was done since then made durable (`commit`, on the commit thread). Between the two, the poll
-//! thread alone owns a partition.
-//!
-//! `replay` commits offsets only, so a plan names records of the input. A store that writes the ledger itself will plan
-//! to read that instead, and take the changed customers in its commit.
+//! A store answers three questions: what has to be read before a partition can go on (`plan`), what follows from it
+//! (`settle`; both asked on the restore thread), and how is what was done since then made durable (`commit`, on the
+//! commit thread). Between them, the poll thread alone owns a partition.
 
+mod changelog;
 mod count;
 mod offsets;
 mod replay;
 
-use std::{fmt, ops::Range};
+use std::{fmt, ops::Range, sync::Arc};
 
-use balancefleet_kafka::UsageRecord;
+use balancefleet_kafka::{GroupMetadata, UsageRecord};
 use serde::Serialize;
 
+pub(crate) use changelog::{
+    Changelog, Loaded, RowWriter, Unfit, default_topic as default_changelog_topic, prepare as prepare_changelog,
+};
 pub(crate) use count::Count;
 pub(crate) use offsets::Offsets;
 pub(crate) use replay::Replay;
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    ledger::{Changes, Ledger},
+    view::Cell,
+};
 
 /// Which store a worker uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -28,27 +33,72 @@ use crate::failure::Failure;
 pub enum StoreKind {
     /// Keeps offsets only and folds the topic again at every assignment.
     Replay,
+    /// Keeps balances in a compacted topic, written in one Kafka transaction with the offsets.
+    Changelog,
 }
 
 impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Replay => f.write_str("replay"),
-        }
+        f.write_str(match self {
+            Self::Replay => "replay",
+            Self::Changelog => "changelog",
+        })
     }
 }
 
 /// How to bring one partition to where the group has committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
-    /// Records of the input to fold again; processing goes on at its end.
-    pub(crate) fold: Range<i64>,
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// There is nothing more to read.
+    Ready(Restored),
+    /// Records of the input to fold again; processing goes on at their end.
+    Fold {
+        /// First offset that belongs to the ledger.
+        base: i64,
+        records: Range<i64>,
+    },
+    /// Records of the same partition of the store's own log; what follows is said by [`Store::settle`].
+    Load(Range<i64>),
 }
 
-/// A plan for each partition, or what stands in its way.
-pub(crate) type Plans = Vec<(i32, Result<Plan, Obstacle>)>;
+/// A partition as it goes on.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) ledger: Ledger,
+    /// What belongs to it as well but is not durable yet.
+    pub(crate) changes: Changes,
+    /// What the group had committed.
+    pub(crate) committed: Option<i64>,
+    /// First offset that belongs to the ledger.
+    pub(crate) base: i64,
+    pub(crate) next_offset: i64,
+    /// Of the log at the record before, if known.
+    pub(crate) leader_epoch: Option<i32>,
+}
+
+impl Restored {
+    /// A partition of which nothing was processed yet.
+    pub(crate) fn empty_at(start: i64) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            changes: Changes::default(),
+            committed: None,
+            base: start,
+            next_offset: start,
+            leader_epoch: None,
+        }
+    }
+}
+
+/// An assignment of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) partition: i32,
+    pub(crate) epoch: Epoch,
+}
+
+/// A plan for each assignment, or what stands in its way.
+pub(crate) type Plans = Vec<(Assignment, Result<Plan, Obstacle>)>;
 
 /// Why there is no plan for a partition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,17 +111,50 @@ pub(crate) enum Obstacle {
     Final(#[from] Failure),
 }
 
+/// What becomes of partitions whose log was read.
+pub(crate) type Settled = Vec<(Assignment, Result<Plan, Unsettled>)>;
+
+/// Why a partition whose log was read cannot go on.
+pub(crate) enum Unsettled {
+    /// The brokers cannot tell now: ask again with the same.
+    Later(Box<Loaded>, balancefleet_kafka::Error),
+    /// It never can.
+    Never(Failure),
+}
+
+/// What processed records do before they are committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Folding {
+    /// They change the ledger at once, and what is not committed is folded again by the next owner.
+    InPlace,
+    /// They are gathered as changes over the ledger, which holds what is committed.
+    Layered,
+}
+
 /// How far one partition has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Progress {
-    /// Its number.
-    pub(crate) partition: i32,
-    /// Which of this worker's assignments of it this belongs to.
-    pub(crate) epoch: Epoch,
+    /// Of which of this worker's assignments.
+    pub(crate) assignment: Assignment,
+    /// Says when that assignment is over.
+    pub(crate) cell: Arc<Cell>,
+    /// What the group had committed before, `None` if nothing.
+    pub(crate) from: Option<i64>,
     /// Every record below this was processed.
     pub(crate) next_offset: i64,
+    /// Of the last record below, if known.
+    pub(crate) leader_epoch: Option<i32>,
+    /// What the records between the two have changed.
+    pub(crate) changes: Arc<Changes>,
     /// Goes along as the commit's metadata.
     pub(crate) usage: UsageRecord,
+}
+
+/// What one commit is to make durable.
+pub(crate) struct Batch {
+    /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
+    pub(crate) membership: GroupMetadata,
+    pub(crate) parts: Vec<Progress>,
 }
 
 /// Numbers the assignments of this process: what carries an old one is dropped.
@@ -87,9 +170,15 @@ pub(crate) enum CommitError {
     /// The group is between two generations; the same commit will do later.
     #[error("the group is rebalancing")]
     Rebalancing,
-    /// No answer, or an error that may pass.
+    /// No answer, or an error that may pass. With a store that keeps balances, nothing of it is durable then.
     #[error("{0}")]
     Unavailable(String),
+    /// The group's offset is neither where this commit began nor where it ended: others have gone on.
+    #[error("another worker has gone on with the partitions: {0}")]
+    Superseded(String),
+    /// Only a new process can go on.
+    #[error("{0}")]
+    Fatal(String),
 }
 
 impl CommitError {
@@ -99,18 +188,36 @@ impl CommitError {
             Self::NotAMember(_) => "NotAMember",
             Self::Rebalancing => "Rebalancing",
             Self::Unavailable(_) => "Unavailable",
+            Self::Superseded(_) => "Superseded",
+            Self::Fatal(_) => "Fatal",
         }
     }
 }
 
 /// See the module.
 pub(crate) trait Store: Send + Sync {
+    /// What processed records do before they are committed.
+    fn folding(&self) -> Folding;
+
+    /// Gets ready to commit. Asked before the group is joined, until it succeeds.
+    ///
+    /// # Errors
+    /// Why it cannot yet, or never.
+    fn open(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
     /// Plans the restore of newly assigned partitions, each by itself.
     ///
     /// # Errors
     /// The brokers cannot tell anything now: ask again.
-    fn plan(&self, partitions: &[i32]) -> Result<Plans, balancefleet_kafka::Error>;
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, balancefleet_kafka::Error>;
 
-    /// Makes progress durable for all given partitions or, as far as this worker will ever know, for none.
-    fn commit(&self, progress: &[Progress]) -> Result<(), CommitError>;
+    /// Says what follows from the partitions' logs, for a store whose plans are [`Plan::Load`].
+    fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
+        loaded.into_iter().map(|(assignment, _)| (assignment, Err(Unsettled::Never(Failure::NoProgress)))).collect()
+    }
+
+    /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Admin, Named, TopicPartition, partition_name};
+use super::{Admin, Named, TopicPartition};
 use crate::Error;
+use crate::error::partition_name;
 use crate::failure::Circumstances;
 use crate::native::{Answer, Limits, Queue, RawPartition};
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::{Admin, TopicPartition, partition_name};
+use super::{Admin, TopicPartition};
 use crate::Error;
+use crate::error::partition_name;
 use crate::failure::Circumstances;
 use crate::native::{Answer, Queue, RawPartition};
 

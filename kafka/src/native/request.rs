@@ -1,12 +1,13 @@
 //! Sending admin requests: in go names and a number to tell the answers apart, out come [`Answer`]s by one queue.
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
 use rdkafka_sys as sys;
 use sys::rd_kafka_admin_op_t as Operation;
 
-use super::{Answer, Client, Owned};
+use super::list::{Element, List, list_of};
+use super::{Answer, Client, Owned, c_text};
 use crate::Error;
 use crate::admin::{At, Isolation, TopicPartition};
 
@@ -65,7 +66,7 @@ impl<'client> Queue<'client> {
         };
         refuse(refusal)?;
         let group = c_text(group)?;
-        let partitions = partitions.map(|partitions| partition_list(partitions, 0)).transpose()?;
+        let partitions = partitions.map(|partitions| element_list(partitions, 0)).transpose()?;
         let list = partitions.as_ref().map_or(std::ptr::null_mut(), Owned::as_ptr);
         // SAFETY: group and list (null means all) are live and copied by the call; the result is ours.
         let request = unsafe {
@@ -107,7 +108,7 @@ impl<'client> Queue<'client> {
             At::Earliest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
             At::Latest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
         };
-        let list = partition_list(partitions, which as i64)?;
+        let list = element_list(partitions, which as i64)?;
         // SAFETY: all objects are live, and librdkafka copies the list.
         unsafe {
             sys::rd_kafka_ListOffsets(self.client.as_ptr(), list.as_ptr(), options.as_ptr(), self.native.as_ptr());
@@ -188,29 +189,8 @@ fn millis(wait: Duration) -> c_int {
     c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX).clamp(1, 3_600_000)
 }
 
-fn c_text(text: &str) -> Result<CString, Error> {
-    CString::new(text).map_err(|_| Error::invalid(format!("the name {text:?} has a zero byte")))
-}
-
-fn partition_list(
-    partitions: &[TopicPartition],
-    offset: i64,
-) -> Result<Owned<sys::rd_kafka_topic_partition_list_t>, Error> {
-    let size = c_int::try_from(partitions.len()).unwrap_or(0);
-    // SAFETY: the size is only a hint; the list is ours.
-    let list = unsafe {
-        Owned::new(sys::rd_kafka_topic_partition_list_new(size), sys::rd_kafka_topic_partition_list_destroy)
-    }?;
-    for (topic, partition) in partitions {
-        let topic = c_text(topic)?;
-        // SAFETY: the list is live and ours alone; the topic is copied; the new element is valid until the next one is
-        // added, and its `offset` is a plain number.
-        unsafe {
-            let added = sys::rd_kafka_topic_partition_list_add(list.as_ptr(), topic.as_ptr(), *partition);
-            (&raw mut (*added).offset).write(offset);
-        }
-    }
-    Ok(list)
+fn element_list(partitions: &[TopicPartition], offset: i64) -> Result<List, Error> {
+    list_of(partitions.iter().map(|(topic, partition)| Element { offset, ..Element::of(topic, *partition) }))
 }
 
 /// Turns a returned error object, which is ours to free, into a refusal.

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use balancefleet_kafka::{Admin, Connection, GroupMetadata, TopicPartition};
+use balancefleet_kafka::{Admin, At, Connection, GroupMetadata, Isolation, TopicPartition};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::OwnedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// Generous: the machine may be busy, and no test measures it unless it says so.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,7 +58,12 @@ fn topic_admin() -> AdminClient<DefaultClientContext> {
 
 /// Creates a topic; it is there, with leaders, when this returns.
 pub(crate) fn create_topic(name: &str, partitions: i32) {
+    create_configured_topic(name, partitions, &[]);
+}
+
+fn create_configured_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
     let results = block_on(topic_admin().create_topics([&topic], &options)).expect("the broker answers");
     assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -69,6 +76,13 @@ pub(crate) fn create_topic(name: &str, partitions: i32) {
 pub(crate) fn new_topic(name: &str, partitions: i32) -> String {
     let name = unique(name);
     create_topic(&name, partitions);
+    name
+}
+
+/// A topic with settings of its own.
+pub(crate) fn configured_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
+    let name = unique(name);
+    create_configured_topic(&name, partitions, settings);
     name
 }
 
@@ -103,6 +117,46 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, partition: i32, count: 
     for _ in 0..count {
         producer.send(BaseRecord::<(), str>::to(topic).partition(partition).payload("{}")).expect("there is room");
     }
+}
+
+/// The settings of a transactional producer, with the worker's short time-outs.
+pub(crate) fn producer_config(connection: &Connection, id: &str) -> ClientConfig {
+    let mut config = connection.client_config();
+    config.set("transactional.id", id).set("transaction.timeout.ms", "10000").set("message.timeout.ms", "10000");
+    config.set("linger.ms", "0").set("socket.timeout.ms", "1000");
+    config
+}
+
+/// All records of partition 0, once no transaction is open there.
+pub(crate) fn read(topic: &str, isolation: &str) -> Vec<OwnedMessage> {
+    let end = settled_end(topic, 0);
+    let mut config = broker().client_config();
+    config.set("group.id", "reader").set("isolation.level", isolation).set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().expect("the settings are fine");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning).expect("the offset is fine");
+    consumer.assign(&list).expect("the list is fine");
+    let mut records = Vec::new();
+    settle("the end is reached", || {
+        match consumer.poll(TIMEOUT) {
+            Some(Ok(record)) => records.push(record.detach()),
+            Some(Err(KafkaError::PartitionEOF(_))) => return true,
+            other => panic!("{other:?} instead of a record or the end {end}"),
+        }
+        false
+    });
+    records
+}
+
+/// The high watermark, once no transaction is open below it.
+pub(crate) fn settled_end(topic: &str, partition: i32) -> i64 {
+    let (admin, asked) = (admin(), [(topic.to_owned(), partition)]);
+    let end = |isolation| {
+        let ends = admin.list_offsets(&asked, At::Latest, isolation, TIMEOUT).expect("the broker answers");
+        ends[0].offset.clone().expect("the partition is there")
+    };
+    settle("no transaction is open", || end(Isolation::ReadCommitted) == end(Isolation::ReadUncommitted));
+    end(Isolation::ReadUncommitted)
 }
 
 pub(crate) fn consumer(group: &str, client_id: &str) -> BaseConsumer {

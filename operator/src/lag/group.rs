@@ -128,7 +128,7 @@ const fn kind_of(kind: ErrorKind) -> ProblemKind {
         ErrorKind::Authorization => ProblemKind::AuthorizationFailed,
         ErrorKind::UnknownTopic => ProblemKind::UnknownTopic,
         ErrorKind::Invalid => ProblemKind::InvalidConnection,
-        ErrorKind::Transient | ErrorKind::Other => ProblemKind::ReadFailed,
+        ErrorKind::OutOfRange | ErrorKind::Transient | ErrorKind::Other => ProblemKind::ReadFailed,
     }
 }
 

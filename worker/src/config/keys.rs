@@ -66,7 +66,7 @@ pub(crate) const KEYS: &[Key] = &[
         &["KAFKA_AUTO_OFFSET_RESET", "Kafka__AutoOffsetReset"],
         "auto-offset-reset",
         Some("earliest"),
-        "Where a group without progress begins: earliest, or latest (count ledger only)",
+        "Where a group without progress begins: earliest, or latest (not with the replay store)",
     ),
     scalar(
         "kafka.sessionTimeout",
@@ -143,7 +143,41 @@ pub(crate) const KEYS: &[Key] = &[
         Some("balances"),
         "balances, or count: any record is processed and counted",
     ),
-    scalar("balances.store", &["BALANCE_STORE"], "store", Some("replay"), "Where progress is kept: replay"),
+    scalar(
+        "balances.store",
+        &["BALANCE_STORE"],
+        "store",
+        Some("changelog"),
+        "Where balances are kept: changelog (a compacted topic), or replay (nowhere: the input is folded again)",
+    ),
+    scalar(
+        "balances.changelogTopic",
+        &["BALANCE_CHANGELOG_TOPIC"],
+        "changelog-topic",
+        None,
+        "Topic of the changelog store, made if missing [default: <group>-<topic>-changelog-<8 hex>]",
+    ),
+    scalar(
+        "balances.changelogReplication",
+        &["BALANCE_CHANGELOG_REPLICATION"],
+        "changelog-replication",
+        None,
+        "Replicas of a changelog that has to be made [default: the brokers' own]",
+    ),
+    scalar(
+        "balances.commitInterval",
+        &["BALANCE_COMMIT_INTERVAL"],
+        "commit-interval",
+        None,
+        "Progress waits no longer than this for its commit [default: 1s behind the head, as soon as sensible near it]",
+    ),
+    scalar(
+        "balances.deadLetterTopic",
+        &["BALANCE_DEAD_LETTER_TOPIC"],
+        "dead-letter-topic",
+        None,
+        "Where records go that cannot be applied, made if missing [default: they are counted and logged]",
+    ),
     Key {
         path: "balances.signs",
         env: &["BALANCE_SIGNS"],
@@ -190,11 +224,5 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Settings of stores and features that this release does not have: refused by name, so that nobody relies on them.
-pub(crate) const NOT_AVAILABLE: &[(&str, &str)] = &[
-    ("balances.changelogTopic", "BALANCE_CHANGELOG_TOPIC"),
-    ("balances.changelogReplication", "BALANCE_CHANGELOG_REPLICATION"),
-    ("balances.postgresUrl", "BALANCE_POSTGRES_URL"),
-    ("balances.commitInterval", "BALANCE_COMMIT_INTERVAL"),
-    ("balances.deadLetterTopic", "BALANCE_DEAD_LETTER_TOPIC"),
-    ("http.tokenFile", "API_TOKEN_FILE"),
-];
+pub(crate) const NOT_AVAILABLE: &[(&str, &str)] =
+    &[("balances.postgresUrl", "BALANCE_POSTGRES_URL"), ("http.tokenFile", "API_TOKEN_FILE")];

@@ -16,7 +16,7 @@ use crate::{
     exponents::Exponents,
     identity,
     rules::{LedgerKind, Rules, Signs},
-    store::StoreKind,
+    store::{StoreKind, default_changelog_topic},
 };
 
 /// Longer pauses would outlast the time a worker has to stop.
@@ -25,6 +25,8 @@ const MAX_SIMULATED_WORK: Duration = Duration::from_secs(1);
 /// The longest librdkafka takes for session timeout and heartbeat interval, and for the poll interval.
 const MAX_SESSION: Duration = Duration::from_secs(3600);
 const MAX_POLL: Duration = Duration::from_secs(24 * 3600);
+/// Later commits would make a crash dear and lag look large.
+const MAX_COMMIT: Duration = Duration::from_secs(60);
 
 /// Checks and combines `settings`; absent ones have the defaults of the table.
 pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
@@ -32,10 +34,13 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
     let ledger = read.parsed("ledger", |text| {
         value::choice(text, &[("balances", LedgerKind::Balances), ("count", LedgerKind::Count)])
     })?;
+    let (topic, group_id) = (read.parsed("kafka.topic", name)?, read.parsed("kafka.groupId", name)?);
+    let changelog_topic = read.optional("balances.changelogTopic", topic_name)?;
     let config = Config {
         connection: connection(&read)?,
-        topic: read.parsed("kafka.topic", name)?,
-        group_id: read.parsed("kafka.groupId", name)?,
+        changelog_topic: changelog_topic.unwrap_or_else(|| default_changelog_topic(&group_id, &topic)),
+        topic,
+        group_id,
         start_from: read.parsed("kafka.startFrom", |text| {
             value::choice(text, &[("earliest", StartFrom::Earliest), ("latest", StartFrom::Latest)])
         })?,
@@ -50,6 +55,9 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
             exponents: Exponents::iso_4217(&read.parsed_or_default("balances.minorUnits", value::minor_units)?),
         },
         store: read.parsed("balances.store", store)?,
+        changelog_replication: read.optional("balances.changelogReplication", replication)?,
+        commit_interval: read.optional("balances.commitInterval", |text| value::duration_up_to(MAX_COMMIT, text))?,
+        dead_letter_topic: read.optional("balances.deadLetterTopic", topic_name)?,
         http_address: http_address(&read)?,
         peers: read.list("http.peers", peer)?,
         simulated_work: read.parsed("simulatedWork", |text| value::duration_up_to(MAX_SIMULATED_WORK, text))?,
@@ -93,6 +101,10 @@ impl<'a> Reader<'a> {
         self.parse(path, self.text(path).unwrap_or_default(), parse)
     }
 
+    fn optional<T>(&self, path: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, ConfigError> {
+        self.text(path).map(|text| self.parse(path, text, parse)).transpose()
+    }
+
     fn parsed_or_default<T: Default>(
         &self,
         path: &str,
@@ -132,8 +144,25 @@ fn assignor(text: &str) -> Result<Assignor, String> {
 }
 
 fn store(text: &str) -> Result<StoreKind, String> {
-    value::choice(text, &[("replay", StoreKind::Replay)])
-        .map_err(|_| "this release has the replay store only".to_owned())
+    value::choice(text, &[("changelog", StoreKind::Changelog), ("replay", StoreKind::Replay)])
+}
+
+fn topic_name(text: &str) -> Result<String, String> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_name = !matches!(text, "" | "." | "..") && text.len() <= 249 && text.chars().all(is_legal);
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("a topic's name has up to 249 letters, digits, dots, underscores and hyphens".to_owned())
+    }
+}
+
+fn replication(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(-1) => Ok(-1),
+        Ok(replicas @ 1..=100) => Ok(replicas),
+        _ => Err("write a number of replicas, or -1 for the brokers' default".to_owned()),
+    }
 }
 
 fn log_format(read: &Reader<'_>) -> Result<LogFormat, ConfigError> {
@@ -246,10 +275,20 @@ fn check_timeouts(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_start(config: &Config) -> Result<(), ConfigError> {
+    if config.rules.ledger == LedgerKind::Count || config.store != StoreKind::Replay {
+        return Ok(());
+    }
     // Replay folds a partition from its first record; one that began at the end would have no first record to name.
-    if config.rules.ledger == LedgerKind::Balances && config.start_from == StartFrom::Latest {
+    if config.start_from == StartFrom::Latest {
         return Err(ConfigError::Combination(
-            "kafka.startFrom latest works with ledger count only: the replay store folds the topic from its first record".into(),
+            "kafka.startFrom latest does not work with balances.store replay, which folds the topic from its first record"
+                .into(),
+        ));
+    }
+    if config.dead_letter_topic.is_some() {
+        return Err(ConfigError::Combination(
+            "balances.deadLetterTopic does not work with balances.store replay, which cannot write a record exactly once"
+                .into(),
         ));
     }
     Ok(())

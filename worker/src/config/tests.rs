@@ -41,7 +41,8 @@ fn without_any_setting_the_labs_names_are_the_defaults() {
     assert_eq!(config.connection.bootstrap_servers, "localhost:9092");
     assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("banking.transactions", "balance-service"));
     assert_eq!(config.http_address.to_string(), "0.0.0.0:8080");
-    assert_eq!((config.rules.ledger, config.store), (LedgerKind::Balances, StoreKind::Replay));
+    assert_eq!((config.rules.ledger, config.store), (LedgerKind::Balances, StoreKind::Changelog));
+    assert!(config.changelog_topic.starts_with("balance-service-banking.transactions-changelog-"));
     assert_eq!(config.session_timeout, Duration::from_secs(10));
     assert!(config.simulated_work.is_zero() && config.peers.is_empty() && config.connection.tls.is_none());
 }
@@ -138,9 +139,9 @@ fn what_this_release_does_not_have_is_refused_by_name() {
     for (_, name) in keys::NOT_AVAILABLE {
         refused(&[], &[(name, "x")], &[name, "not available"]);
     }
-    let file = file("balances: {deadLetterTopic: dead}\n");
-    refused(&["--config", path(&file)], &[], &["balances.deadLetterTopic", "not available"]);
-    refused(&[], &[("BALANCE_STORE", "changelog")], &["BALANCE_STORE", "replay"]);
+    let file = file("http: {tokenFile: token}\n");
+    refused(&["--config", path(&file)], &[], &["http.tokenFile", "not available"]);
+    refused(&[], &[("BALANCE_STORE", "rocksdb")], &["BALANCE_STORE", "changelog"]);
 }
 
 #[test]
@@ -217,7 +218,10 @@ fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
 fn settings_that_contradict_each_other_are_refused() {
     refused(&[], &[("KAFKA_SESSION_TIMEOUT", "6s"), ("KAFKA_HEARTBEAT_INTERVAL", "3s")], &["kafka.heartbeatInterval"]);
     refused(&[], &[("KAFKA_SESSION_TIMEOUT", "61s")], &["kafka.maxPollInterval"]);
-    refused(&[], &[("KAFKA_AUTO_OFFSET_RESET", "latest")], &["replay"]);
+    for (name, value) in [("KAFKA_AUTO_OFFSET_RESET", "latest"), ("BALANCE_DEAD_LETTER_TOPIC", "dead")] {
+        refused(&[], &[("BALANCE_STORE", "replay"), (name, value)], &["balances.store replay"]);
+        config(&[], &[(name, value)]);
+    }
     refused(&[], &[("KAFKA_SASL_MECHANISM", "PLAIN")], &["kafka.sasl.usernameFile"]);
     refused(&[], &[("KAFKA_SASL_USERNAME_FILE", "/no/such/file")], &["KAFKA_SASL_USERNAME_FILE", "/no/such/file"]);
 }

@@ -2,13 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::{Message, error::KafkaResult, message::BorrowedMessage};
+use balancefleet_kafka::leader_epoch;
+use rdkafka::{
+    Message,
+    error::KafkaResult,
+    message::{BorrowedMessage, Headers},
+};
 
 use super::{
     Consumer, Fatal, GroupConsumer, Owned,
     partition::{Place, Stage},
 };
-use crate::view::{View, count};
+use crate::{
+    ledger::DeadLetter,
+    transaction::BadRecord,
+    view::{View, count},
+};
 
 /// A batch ends after this much work, so that a rebalance never waits longer.
 const BATCH: Duration = Duration::from_millis(50);
@@ -28,7 +37,7 @@ impl Consumer {
         // A rebalance ends the batch by itself: the poll that brings it gives no record.
         while let Some(polled) = next {
             records += u64::from(self.polled(polled)?);
-            if begun.elapsed() >= BATCH {
+            if begun.elapsed() >= BATCH || self.is_full() {
                 break;
             }
             next = consumer.poll(Duration::ZERO);
@@ -47,8 +56,11 @@ impl Consumer {
         }
         self.view.message_processed();
         count(&self.view.counting().busy_micros, u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
-        for active in self.partitions.values_mut().filter_map(|owned| owned.active()) {
-            active.end_batch(busy, records);
+        for owned in self.partitions.values_mut() {
+            let cell = owned.cell.clone();
+            if let Some(active) = owned.active() {
+                active.end_batch(busy, records, &cell);
+            }
         }
     }
 
@@ -68,24 +80,35 @@ impl Consumer {
             }
         }
         simulate_work(self.simulated_work, &self.view);
-        // Parsed before the lock is taken; ledger and offset change under the same one, so no reader sees one alone.
-        let applied = self.rules.fold(record.payload(), |posting| {
-            let mut state = cell.lock();
-            state.passed(offset);
-            state.ledger.apply(posting, offset)
-        });
+        let applied = self.rules.fold(record.payload(), |posting| active.apply(posting, offset, cell));
         if applied == Ok(true) {
             count(&counters.balance_updates, 1);
         } else {
-            cell.lock().passed(offset);
+            active.passed_over(offset, cell);
         }
         if let Err(reason) = applied {
             count(&counters.processing_errors, 1);
             self.bad_records.note(&self.topic, partition, offset, reason);
+            if self.puts_aside {
+                active.put_aside(dead_letter(record, reason));
+            }
         }
         count(&counters.messages_consumed, 1);
-        active.passed(offset);
+        active.passed(offset, leader_epoch(record));
         true
+    }
+}
+
+/// The record as it came, with the reason.
+fn dead_letter(record: &BorrowedMessage<'_>, reason: BadRecord) -> DeadLetter {
+    let header =
+        |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+    DeadLetter {
+        offset: record.offset(),
+        key: record.key().map(<[u8]>::to_vec),
+        value: record.payload().map(<[u8]>::to_vec),
+        headers: record.headers().map(|headers| headers.iter().map(header).collect()).unwrap_or_default(),
+        reason,
     }
 }
 

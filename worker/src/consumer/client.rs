@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -42,9 +41,29 @@ pub(crate) fn restore_config(config: &Config) -> ClientConfig {
     client
         .set("group.id", &config.group_id)
         .set("client.id", format!("{}-restore", config.consumer_id))
-        .set("enable.partition.eof", "true")
         // Larger answers than near the head: with the default the last records of a restore take half a second.
         .set("fetch.message.max.bytes", "4194304");
+    client
+}
+
+/// The producer of the store that writes balances to Kafka. Its id is this worker's own: a restarted process settles what
+/// it left open, and nobody ever settles another one's.
+pub(crate) fn transaction_config(config: &Config) -> ClientConfig {
+    let mut client = config.connection.client_config();
+    let timeout = (config.session_timeout / 2).as_millis().to_string();
+    client
+        .set("client.id", format!("{}-changelog", config.consumer_id))
+        .set("transactional.id", format!("{}-{}", config.group_id, config.consumer_id))
+        // A dead worker's transaction holds its successor up for this long.
+        .set("transaction.timeout.ms", &timeout)
+        .set("message.timeout.ms", &timeout)
+        // A request that is not answered within this is in doubt, and the producer with it.
+        .set("socket.timeout.ms", "1000")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("linger.ms", "0")
+        .set("compression.type", "lz4")
+        .set("queue.buffering.max.messages", "200000")
+        .set("enable.metrics.push", "false");
     client
 }
 
@@ -147,21 +166,6 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.complaints.note(&error, reason);
-    }
-}
-
-/// Of the restore reader: only what it says matters. Its complaints outlive it, since readers come and go.
-pub(crate) struct ReaderContext(pub(crate) Arc<Complaints>);
-
-impl ConsumerContext for ReaderContext {}
-
-impl ClientContext for ReaderContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_client(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.note(&error, reason);
     }
 }
 

@@ -10,75 +10,126 @@ use std::{
 
 use super::report::{Committed, Report};
 use crate::{
-    store::{Progress, Store},
+    store::{Batch, Folding, Store},
     vital_thread,
 };
 
-/// While there is progress, the committed offsets (and with them the lag everybody sees) are at most this old.
+/// While offsets are all there is to commit, they (and with them the lag everybody sees) are at most this old.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// Balances become visible by their commit, so near the head it follows soon,
+const SOONEST: Duration = Duration::from_millis(25);
+/// but leaves this share of the time to everything else,
+const PAUSE_PER_COMMIT: u32 = 3;
+/// and behind the head many records make one commit.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// The poll thread's end of the commit thread.
 pub(crate) struct Commits {
-    requests: mpsc::Sender<(Vec<Progress>, Instant)>,
-    is_running: bool,
+    requests: mpsc::Sender<(Batch, Instant)>,
+    cadence: Cadence,
+    running: Option<Instant>,
     last_sent: Option<Instant>,
     /// Also without progress, a commit proves every so often that this worker is still a member.
     proof_every: Duration,
 }
 
+/// How often to commit.
+struct Cadence {
+    folding: Folding,
+    latest: Duration,
+    last_took: Duration,
+}
+
+impl Cadence {
+    fn interval(&self, is_near_head: bool) -> Duration {
+        match self.folding {
+            Folding::InPlace => INTERVAL.min(self.latest),
+            Folding::Layered if is_near_head => SOONEST.max(self.last_took * PAUSE_PER_COMMIT).min(self.latest),
+            Folding::Layered => self.latest,
+        }
+    }
+}
+
 impl Commits {
-    /// Starts the thread.
+    /// Starts the thread. `ceiling` bounds how long progress waits for its commit.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         reports: mpsc::Sender<Report>,
         session_timeout: Duration,
+        ceiling: Option<Duration>,
     ) -> std::io::Result<Self> {
-        let (requests, inbox) = mpsc::channel::<(Vec<Progress>, Instant)>();
+        let cadence =
+            Cadence { folding: store.folding(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
+        let (requests, inbox) = mpsc::channel::<(Batch, Instant)>();
         vital_thread::start("commit", move || {
-            for (progress, sent) in inbox {
-                let outcome = store.commit(&progress);
+            for (batch, sent) in inbox {
+                let outcome = store.commit(&batch);
+                let progress = batch.parts.into_iter().map(|part| (part.assignment, part.next_offset)).collect();
                 if reports.send(Report::Committed(Committed { progress, outcome, sent })).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { requests, is_running: false, last_sent: None, proof_every: session_timeout / 3 })
+        Ok(Self { requests, cadence, running: None, last_sent: None, proof_every: session_timeout / 3 })
     }
 
     /// Whether an outcome is awaited.
     pub(crate) fn is_running(&self) -> bool {
-        self.is_running
+        self.running.is_some()
     }
 
-    /// Whether progress should be committed at `now`.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        !self.is_running && self.is_older_than(INTERVAL, now)
+    /// How long from `now` until progress should be committed; `None` while a commit runs.
+    pub(crate) fn due_in(&self, is_near_head: bool, now: Instant) -> Option<Duration> {
+        let left = |sent: Instant| (sent + self.cadence.interval(is_near_head)).saturating_duration_since(now);
+        (!self.is_running()).then(|| self.last_sent.map_or(Duration::ZERO, left))
     }
 
     /// Whether a commit is wanted at `now` even if nothing has changed.
     pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
-        !self.is_running && self.is_older_than(self.proof_every, now)
+        let is_old = |sent| now.saturating_duration_since(sent) >= self.proof_every;
+        !self.is_running() && self.last_sent.is_none_or(is_old)
     }
 
-    fn is_older_than(&self, age: Duration, now: Instant) -> bool {
-        self.last_sent.is_none_or(|sent| now.saturating_duration_since(sent) >= age)
+    /// When the last commit was handed over.
+    pub(crate) fn last_sent(&self) -> Option<Instant> {
+        self.last_sent
     }
 
     /// Hands progress to the thread.
-    pub(crate) fn send(&mut self, progress: Vec<Progress>) {
+    pub(crate) fn send(&mut self, batch: Batch) {
         let sent = Instant::now();
         self.last_sent = Some(sent);
         // The thread ends only with the process.
-        self.is_running = self.requests.send((progress, sent)).is_ok();
+        self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);
     }
 
     /// The outcome of the running commit has arrived.
     pub(crate) fn ended(&mut self) {
-        self.is_running = false;
+        if let Some(began) = self.running.take() {
+            self.cadence.last_took = began.elapsed();
+        }
     }
 
     /// Progress that must not wait for its turn: the start of a partition that has just arrived.
     pub(crate) fn hurry(&mut self) {
         self.last_sent = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balances_are_committed_soon_near_the_head_and_seldom_behind_it() {
+        let millis = Duration::from_millis;
+        let mut cadence = Cadence { folding: Folding::Layered, latest: millis(1000), last_took: millis(5) };
+        assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(25), millis(1000)]);
+        cadence.last_took = millis(20);
+        assert_eq!(cadence.interval(true), millis(60));
+        cadence.latest = millis(40);
+        assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(40); 2]);
+        cadence.folding = Folding::InPlace;
+        assert_eq!(cadence.interval(true), millis(40));
     }
 }

@@ -8,10 +8,11 @@ use std::{
 
 use balancefleet_kafka::UsageRecord;
 
+use super::ahead::Ahead;
 use crate::{
     failure::Failure,
-    ledger::Ledger,
-    store::{Epoch, Progress},
+    ledger::{DeadLetter, Ledger, Overflow, Posting},
+    store::{Assignment, Epoch, Folding, Progress, Restored},
     view::{Cell, Phase},
 };
 
@@ -19,6 +20,9 @@ use crate::{
 pub(crate) struct Owned {
     pub(crate) partition: i32,
     pub(crate) epoch: Epoch,
+    pub(crate) generation: i32,
+    /// As whom this worker got it: under any other name it must not commit for it.
+    pub(crate) member_id: Arc<str>,
     /// What readers see of it.
     pub(crate) cell: Arc<Cell>,
     pub(crate) stage: Stage,
@@ -30,27 +34,28 @@ pub(crate) struct Owned {
 pub(crate) enum Stage {
     /// With the restore thread.
     Restoring,
-    /// Restored; the client is to fetch it from there.
-    Ready(Restored),
+    /// Restored, but not at work before a first commit is accepted: it fixes where the partition begins, and proves that
+    /// the partition is this worker's.
+    Claiming(Active),
+    /// To be fetched by the client from where it stands.
+    Ready(Active),
     /// The client fetches it, records are applied.
     Active(Active),
     /// Kept, not processed.
     Failed,
 }
 
-/// What a restore gives back.
-pub(crate) struct Restored {
-    pub(crate) ledger: Ledger,
-    pub(crate) base: i64,
-    pub(crate) next_offset: i64,
-}
-
 /// The work on a partition since its assignment.
 pub(crate) struct Active {
     base: i64,
     next_offset: i64,
-    /// What the coordinator accepted in this assignment; `None` until the first commit fixed the start.
+    leader_epoch: Option<i32>,
+    /// What the group has committed, as far as this worker knows.
     committed: Option<i64>,
+    /// Whether a commit of this assignment was accepted.
+    is_claimed: bool,
+    /// Changes over the ledger; `None` when records change the ledger itself.
+    ahead: Option<Ahead>,
     records: u64,
     busy: Duration,
     /// Of `records`, those of the batch under way.
@@ -68,33 +73,60 @@ pub(crate) enum Place {
 }
 
 impl Owned {
-    pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32) -> Self {
+    pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32, member_id: Arc<str>) -> Self {
         let cell = Arc::new(Cell::new(partition, generation));
-        Self { partition, epoch, cell, stage: Stage::Restoring, is_fetched: false }
+        Self { partition, epoch, generation, member_id, cell, stage: Stage::Restoring, is_fetched: false }
     }
 
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
         if let Stage::Active(active) = &mut self.stage { Some(active) } else { None }
     }
 
-    /// Begins to work where the restore ended.
-    pub(crate) fn activate(&mut self, restored: Restored) {
-        let Restored { ledger, base, next_offset } = restored;
+    /// What the restore thread found is taken over.
+    pub(crate) fn restored(&mut self, restored: Restored, folding: Folding) {
+        let Restored { ledger, changes, committed, base, next_offset, leader_epoch } = restored;
         let mut state = self.cell.lock();
         state.ledger = ledger;
         state.next_offset = Some(next_offset);
-        state.restore = None;
-        state.phase = Phase::Active;
-        self.stage = Stage::Active(Active::new(base, next_offset));
-        self.is_fetched = true;
+        // With changes that are not durable there is nothing yet that a balance could be true for.
+        state.as_of = (changes.len() == 0).then_some(next_offset);
+        state.committed_offset = committed;
+        let active = Active {
+            base,
+            next_offset,
+            leader_epoch,
+            committed,
+            is_claimed: false,
+            ahead: (folding == Folding::Layered).then(|| Ahead::new(changes)),
+            records: 0,
+            busy: Duration::ZERO,
+            in_batch: 0,
+        };
+        self.stage = match folding {
+            Folding::Layered => Stage::Claiming(active),
+            Folding::InPlace => Stage::Ready(active),
+        };
     }
 
-    /// The offset the client has to fetch from, if it is to fetch at all.
-    pub(crate) fn fetch_from(&self) -> Option<i64> {
+    /// Begins to work where it stands.
+    pub(crate) fn activate(&mut self) {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
+            Stage::Ready(active) => {
+                let mut state = self.cell.lock();
+                state.restore = None;
+                state.phase = Phase::Active;
+                self.is_fetched = true;
+                Stage::Active(active)
+            }
+            stage => stage,
+        }
+    }
+
+    /// The offset the client has to fetch from, if it is to fetch at all, and the leader epoch before it.
+    pub(crate) fn fetch_from(&self) -> Option<(i64, Option<i32>)> {
         match &self.stage {
-            Stage::Ready(restored) => Some(restored.next_offset),
-            Stage::Active(active) => Some(active.next_offset),
-            Stage::Restoring | Stage::Failed => None,
+            Stage::Ready(active) | Stage::Active(active) => Some((active.next_offset, active.leader_epoch)),
+            Stage::Restoring | Stage::Claiming(_) | Stage::Failed => None,
         }
     }
 
@@ -114,31 +146,72 @@ impl Owned {
         self.stage = Stage::Failed;
     }
 
-    /// What there is to commit: news since the last accepted commit, or with `all` also without.
-    pub(crate) fn progress(&self, all: bool) -> Option<Progress> {
-        let Stage::Active(active) = &self.stage else { return None };
-        (all || active.is_dirty()).then(|| Progress {
-            partition: self.partition,
-            epoch: self.epoch,
+    fn committing(&mut self) -> Option<&mut Active> {
+        match &mut self.stage {
+            Stage::Claiming(active) | Stage::Active(active) => Some(active),
+            Stage::Restoring | Stage::Ready(_) | Stage::Failed => None,
+        }
+    }
+
+    /// Whether there is something to commit that is not durable.
+    pub(crate) fn is_dirty(&self) -> bool {
+        match &self.stage {
+            Stage::Claiming(_) => true,
+            Stage::Active(active) => active.is_dirty(),
+            Stage::Restoring | Stage::Ready(_) | Stage::Failed => false,
+        }
+    }
+
+    /// Whether records were processed that are not durable.
+    pub(crate) fn owes(&self) -> bool {
+        matches!(&self.stage, Stage::Active(active) if active.is_dirty())
+    }
+
+    /// Puts what there is to commit on its way: news since the last accepted commit, or with `all` also without.
+    pub(crate) fn progress(&mut self, all: bool) -> Option<Progress> {
+        if !all && !self.is_dirty() {
+            return None;
+        }
+        let (assignment, cell) = (Assignment { partition: self.partition, epoch: self.epoch }, self.cell.clone());
+        let active = self.committing()?;
+        let changes = active.ahead.as_mut().map(Ahead::take_off).unwrap_or_default();
+        Some(Progress {
+            assignment,
+            cell,
+            from: active.committed,
             next_offset: active.next_offset,
+            leader_epoch: active.leader_epoch,
+            changes,
             usage: active.usage(),
         })
     }
 
-    /// The coordinator accepted `next_offset`.
+    /// The commit up to `next_offset` was accepted.
     pub(crate) fn committed(&mut self, next_offset: i64) {
-        self.cell.lock().committed_offset = Some(next_offset);
-        if let Some(active) = self.active() {
+        let landed = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
+            active.is_claimed = true;
+            active.ahead.as_mut().and_then(Ahead::landed)
+        });
+        if let Some(changes) = landed {
+            self.cell.publish(&changes, next_offset);
+        }
+        self.cell.lock().committed_offset = Some(next_offset);
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
+            Stage::Claiming(active) => Stage::Ready(active),
+            stage => stage,
+        };
+    }
+
+    /// The commit was refused: what it had goes with the next one.
+    pub(crate) fn refused(&mut self) {
+        if let Some(ahead) = self.committing().and_then(|active| active.ahead.as_mut()) {
+            ahead.turned_back();
         }
     }
 }
 
 impl Active {
-    fn new(base: i64, next_offset: i64) -> Self {
-        Self { base, next_offset, committed: None, records: 0, busy: Duration::ZERO, in_batch: 0 }
-    }
-
     /// Where `offset` stands to what was processed.
     pub(crate) fn place(&self, offset: i64) -> Place {
         match offset.cmp(&self.next_offset) {
@@ -148,9 +221,42 @@ impl Active {
         }
     }
 
+    /// Applies what the record at `offset` says, wherever this partition's records go.
+    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, cell: &Cell) -> Result<(), Overflow> {
+        match &mut self.ahead {
+            Some(ahead) => ahead.apply(posting, offset, cell),
+            None => {
+                // Ledger and offset change under the same lock, so no reader sees one alone.
+                let mut state = cell.lock();
+                state.passed(offset);
+                state.ledger.apply(posting, offset)
+            }
+        }
+    }
+
+    /// The record at `offset` changed nothing.
+    pub(crate) fn passed_over(&self, offset: i64, cell: &Cell) {
+        if self.ahead.is_none() {
+            cell.lock().passed(offset);
+        }
+    }
+
+    /// Keeps a record that could not be applied for the next commit.
+    pub(crate) fn put_aside(&mut self, letter: DeadLetter) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.put_aside(letter);
+        }
+    }
+
+    /// How much a next commit would write: customers, and bytes of records put aside.
+    pub(crate) fn pending(&self) -> (usize, usize) {
+        self.ahead.as_ref().map_or((0, 0), |ahead| (ahead.changed(), ahead.dead_bytes()))
+    }
+
     /// The record at `offset` is dealt with, applied or not.
-    pub(crate) fn passed(&mut self, offset: i64) {
+    pub(crate) fn passed(&mut self, offset: i64, leader_epoch: Option<i32>) {
         self.next_offset = offset + 1;
+        self.leader_epoch = leader_epoch.or(self.leader_epoch);
         self.records += 1;
         self.in_batch += 1;
     }
@@ -159,12 +265,15 @@ impl Active {
         self.next_offset
     }
 
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.committed != Some(self.next_offset)
+    fn is_dirty(&self) -> bool {
+        !self.is_claimed || self.committed != Some(self.next_offset)
     }
 
     /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
-    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64) {
+    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, cell: &Cell) {
+        if self.ahead.is_some() && self.in_batch > 0 {
+            cell.lock().reached(self.next_offset);
+        }
         let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
         self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
     }
@@ -193,7 +302,7 @@ impl Arrival {
     pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, Owned>) {
         self.waiting.retain(|(partition, epoch)| {
             match partitions.get(partition).filter(|owned| owned.epoch == *epoch).map(|owned| &owned.stage) {
-                Some(Stage::Restoring | Stage::Ready(_)) => true,
+                Some(Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_)) => true,
                 Some(Stage::Active(_) | Stage::Failed) => {
                     self.came_about = true;
                     false
@@ -218,8 +327,17 @@ impl Arrival {
 mod tests {
     use super::*;
 
+    fn restored(next_offset: i64, folding: Folding) -> Owned {
+        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+        owned.restored(Restored::empty_at(next_offset), folding);
+        owned
+    }
+
     fn active(next_offset: i64) -> Active {
-        Active::new(0, next_offset)
+        let mut owned = restored(next_offset, Folding::InPlace);
+        owned.activate();
+        let Stage::Active(active) = owned.stage else { panic!("it is not active") };
+        active
     }
 
     #[test]
@@ -234,17 +352,33 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_whose_balances_are_kept_elsewhere_works_only_after_its_first_commit() {
+        let mut owned = restored(7, Folding::Layered);
+        owned.activate();
+        assert!(matches!(owned.stage, Stage::Claiming(_)) && owned.fetch_from().is_none());
+        assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(7));
+        owned.refused();
+        assert!(owned.is_dirty());
+        owned.progress(false);
+        owned.committed(7);
+        assert_eq!(owned.fetch_from(), Some((7, None)));
+        owned.activate();
+        assert!(owned.active().is_some() && !owned.is_dirty());
+    }
+
+    #[test]
     fn a_batchs_time_is_shared_by_records() {
         let mut active = active(0);
-        (0..3).for_each(|offset| active.passed(offset));
-        active.end_batch(Duration::from_micros(40), 4);
-        active.end_batch(Duration::from_micros(100), 4);
+        let cell = Cell::new(0, 1);
+        (0..3).for_each(|offset| active.passed(offset, None));
+        active.end_batch(Duration::from_micros(40), 4, &cell);
+        active.end_batch(Duration::from_micros(100), 4, &cell);
         assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
     }
 
     #[test]
     fn an_arrival_whose_partitions_all_left_on_the_way_did_not_come_about() {
-        let assigned = |partition| Owned::new(partition, Epoch(1), 1);
+        let assigned = |partition| Owned::new(partition, Epoch(1), 1, "m".into());
         let mut partitions = BTreeMap::from([(0, assigned(0)), (1, assigned(1))]);
         let arrival = || Arrival::new(1, vec![(0, Epoch(1)), (1, Epoch(1))]);
         let (mut interrupted, mut half) = (arrival(), arrival());
@@ -253,12 +387,13 @@ mod tests {
         partitions.remove(&0);
         half.update(&partitions);
         if let Some(owned) = partitions.get_mut(&1) {
-            owned.activate(Restored { ledger: Ledger::default(), base: 0, next_offset: 0 });
+            owned.restored(Restored::empty_at(0), Folding::InPlace);
+            owned.activate();
         }
         half.update(&partitions);
         assert!(half.is_over() && half.came_about());
         // Back again, but by another assignment.
-        interrupted.update(&BTreeMap::from([(1, Owned::new(1, Epoch(2), 2))]));
+        interrupted.update(&BTreeMap::from([(1, Owned::new(1, Epoch(2), 2, "m".into()))]));
         assert!(interrupted.is_over() && !interrupted.came_about());
     }
 
@@ -270,12 +405,12 @@ mod tests {
 
     #[test]
     fn only_what_the_coordinator_accepted_is_clean() {
-        let mut owned = Owned::new(0, Epoch(1), 1);
-        owned.activate(Restored { ledger: Ledger::default(), base: 0, next_offset: 7 });
+        let mut owned = restored(7, Folding::InPlace);
+        owned.activate();
         assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(7));
         owned.committed(7);
         assert!(owned.progress(false).is_none() && owned.progress(true).is_some());
-        owned.active().unwrap().passed(7);
+        owned.active().unwrap().passed(7, None);
         assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(8));
     }
 }

@@ -5,8 +5,12 @@
 //! pause outdates its look-up of the log's end, which is then repeated and overrides the seek. Records would be skipped.)
 //! Giving: end the running commit, commit the rest, only then let go. A partition that stays is not touched.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use balancefleet_kafka::{GroupMetadata, set_leader_epoch};
 use jiff::Timestamp;
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -21,7 +25,7 @@ use super::{
 };
 use crate::{
     status::Status,
-    store::Epoch,
+    store::{Assignment, Epoch},
     view::{EventType, Phase, RebalanceEvent},
 };
 
@@ -38,33 +42,38 @@ enum Settled {
 
 impl Consumer {
     /// Carries out what the group asks.
-    pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Fatal> {
-        let generation = rebalance.membership.map_or(-1, |membership| membership.generation());
+    pub(super) fn rebalance(&mut self, rebalance: &Rebalance) -> Result<(), Fatal> {
+        let membership = rebalance.membership.as_ref();
+        let generation = membership.map_or(-1, GroupMetadata::generation);
         match rebalance.kind {
-            RebalanceKind::Assign => self.assigned(&rebalance.partitions, generation),
+            RebalanceKind::Assign => {
+                let member_id = membership.map_or_else(String::new, |membership| membership.member_id().to_owned());
+                self.assigned(&rebalance.partitions, generation, &member_id.into())
+            }
             RebalanceKind::Revoke => self.revoked(&rebalance.partitions, generation),
             RebalanceKind::Lost => self.lost(&rebalance.partitions, generation),
         }
     }
 
-    fn assigned(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+    fn assigned(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) -> Result<(), Fatal> {
         self.acknowledge().map_err(Fatal::Rebalance)?;
         if partitions.is_empty() && !self.partitions.is_empty() {
             // A rebalance among the others.
             tracing::debug!(generation, "nothing moved");
         } else {
-            self.arrived(partitions, generation);
+            self.arrived(partitions, generation, member_id);
         }
         self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
         Ok(())
     }
 
-    fn arrived(&mut self, partitions: &[i32], generation: i32) {
+    fn arrived(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) {
         tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
         let details = format!("{} partitions came in generation {generation}", partitions.len());
         let event = self.record(EventType::Assigned, partitions, details, generation, None);
-        let assigned: Vec<_> = partitions.iter().map(|partition| self.add(*partition, generation)).collect();
-        let waiting = assigned.iter().map(|assigned| (assigned.partition, assigned.epoch)).collect();
+        let assigned: Vec<_> =
+            partitions.iter().map(|partition| self.add(*partition, generation, member_id.clone())).collect();
+        let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
         self.arrivals.push(Arrival::new(event, waiting));
         self.note_arrivals();
         if !assigned.is_empty() {
@@ -95,29 +104,30 @@ impl Consumer {
         let mut list = TopicPartitionList::new();
         // An eager assignment is given as a whole; partitions at work are put where they stand.
         for owned in self.partitions.values().filter(|owned| !is_cooperative || is_ready(owned)) {
-            if let Some(offset) = owned.fetch_from() {
+            if let Some((offset, leader_epoch)) = owned.fetch_from() {
                 list.add_partition_offset(&self.topic, owned.partition, Offset::Offset(offset))
                     .map_err(Fatal::Rebalance)?;
+                // With it the client notices when the log was cut and has grown again below the offset.
+                let known = leader_epoch.map(|epoch| set_leader_epoch(&mut list, &self.topic, owned.partition, epoch));
+                if let Some(Err(error)) = known {
+                    tracing::warn!(%error, partition = owned.partition, "a cut log may go unnoticed");
+                }
             }
         }
         let assigned =
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
-        for owned in self.partitions.values_mut() {
-            match std::mem::replace(&mut owned.stage, Stage::Restoring) {
-                Stage::Ready(restored) => owned.activate(restored),
-                stage => owned.stage = stage,
-            }
-        }
+        self.partitions.values_mut().for_each(Owned::activate);
         self.commits.hurry();
         self.note_arrivals();
         Ok(())
     }
 
-    fn add(&mut self, partition: i32, generation: i32) -> Assigned {
+    fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> Assigned {
         self.next_epoch += 1;
-        let owned = Owned::new(partition, Epoch(self.next_epoch), generation);
-        let assigned = Assigned { partition, epoch: owned.epoch, cell: owned.cell.clone() };
+        let epoch = Epoch(self.next_epoch);
+        let owned = Owned::new(partition, epoch, generation, member_id);
+        let assigned = Assigned { assignment: Assignment { partition, epoch }, cell: owned.cell.clone() };
         self.view.add_partition(partition, owned.cell.clone());
         self.partitions.insert(partition, owned);
         assigned
@@ -185,23 +195,52 @@ impl Consumer {
         }
         let mut has_asked = false;
         loop {
-            let unsettled = || leaving.iter().filter_map(|partition| self.partitions.get(partition)?.progress(false));
-            let progress: Vec<_> = unsettled().collect();
-            if progress.is_empty() && !self.commits.is_running() {
-                return Ok(Settled::Committed);
-            }
-            let may_commit = !self.commits.is_running() && !self.topic_doubt.is_open();
-            if may_commit && has_asked {
-                return Ok(Settled::Uncommitted);
-            }
-            if may_commit {
+            let owes = |partition| self.partitions.get(partition).is_some_and(Owned::owes);
+            if !self.commits.is_running() {
+                if !leaving.iter().any(owes) {
+                    return Ok(Settled::Committed);
+                }
+                if has_asked
+                    || self.topic_doubt.is_open()
+                    || !self.commit(|owned| leaving.contains(&owned.partition), false)
+                {
+                    return Ok(Settled::Uncommitted);
+                }
                 has_asked = true;
-                self.commits.send(progress);
             }
             if !self.await_report(deadline)? {
                 return Ok(Settled::Uncommitted);
             }
         }
+    }
+
+    /// Others have gone on with `partitions` although the group says they are still ours: what is known of them is
+    /// thrown away and read again.
+    pub(super) fn restore_again(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
+        let mut fetched = TopicPartitionList::new();
+        let mut assigned = Vec::new();
+        for partition in partitions {
+            let Some(owned) = self.partitions.remove(partition) else { continue };
+            owned.cell.release();
+            if owned.is_fetched {
+                fetched.add_partition(&self.topic, *partition);
+            }
+            assigned.push(self.add(*partition, owned.generation, owned.member_id));
+        }
+        if assigned.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(?partitions, "restoring partitions again");
+        if self.is_cooperative() {
+            self.consumer.incremental_unassign(&fetched).map_err(Fatal::Rebalance)?;
+        } else {
+            // What is restored is given to the client again, as a whole.
+            self.consumer.pause(&fetched).map_err(Fatal::Rebalance)?;
+        }
+        self.inspect();
+        // The thread ends only with the process.
+        let _ = self.restorer.send(assigned);
+        Ok(())
     }
 
     fn record(

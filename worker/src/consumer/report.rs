@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use balancefleet_kafka::Error;
 
-use super::{doubts::Log, partition::Restored};
+use super::doubts::Log;
 use crate::{
     failure::Failure,
-    store::{CommitError, Epoch, Progress},
+    store::{Assignment, CommitError, Restored},
     view::TopicFacts,
 };
 
 /// One message to the poll thread.
 pub(crate) enum Report {
     /// From the restore thread.
-    Restored { partition: i32, epoch: Epoch, outcome: Result<Restored, Failure> },
+    Restored { assignment: Assignment, outcome: Result<Restored, Failure> },
     /// From the commit thread.
     Committed(Committed),
     /// From the inspector.
@@ -23,7 +23,8 @@ pub(crate) enum Report {
 
 /// A commit that came to an end.
 pub(crate) struct Committed {
-    pub(crate) progress: Vec<Progress>,
+    /// Each assignment with the offset below which everything was to be durable.
+    pub(crate) progress: Vec<(Assignment, i64)>,
     pub(crate) outcome: Result<(), CommitError>,
     /// When it was handed over: at that time or later the coordinator took it.
     pub(crate) sent: Instant,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    store::{CommitError, Epoch},
+    store::{Assignment, CommitError},
     view::count,
 };
 
@@ -24,17 +24,19 @@ impl Consumer {
 
     pub(super) fn take(&mut self, report: Report) -> Result<(), Fatal> {
         match report {
-            Report::Restored { partition, epoch, outcome } => {
+            Report::Restored { assignment, outcome } => {
+                let folding = self.folding;
                 let restoring = |owned: &&mut Owned| matches!(owned.stage, Stage::Restoring);
-                if let Some(owned) = self.current(partition, epoch).filter(restoring) {
+                if let Some(owned) = self.current(assignment).filter(restoring) {
                     match outcome {
-                        Ok(restored) => owned.stage = Stage::Ready(restored),
+                        Ok(restored) => owned.restored(restored, folding),
                         Err(failure) => owned.fail(failure),
                     }
+                    self.commits.hurry();
                 }
                 self.note_arrivals();
             }
-            Report::Committed(committed) => self.committed(committed),
+            Report::Committed(committed) => self.committed(committed)?,
             Report::Inspected(Ok(inspection)) => self.inspected(inspection)?,
             Report::Inspected(Err(error)) => self.view.set_waiting_for(Some(&error)),
         }
@@ -54,37 +56,59 @@ impl Consumer {
         Ok(true)
     }
 
-    /// The partition, if it is still in the assignment that `epoch` numbers.
-    fn current(&mut self, partition: i32, epoch: Epoch) -> Option<&mut Owned> {
-        self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch)
+    /// The partition, if it is still in that assignment.
+    fn current(&mut self, assignment: Assignment) -> Option<&mut Owned> {
+        self.partitions.get_mut(&assignment.partition).filter(|owned| owned.epoch == assignment.epoch)
     }
 
-    fn committed(&mut self, committed: Committed) {
+    fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
         self.commits.ended();
         let counters = self.view.counting();
         match committed.outcome {
             Ok(()) => {
                 count(&counters.commits, 1);
                 self.view.proved_membership(committed.sent);
-                for progress in committed.progress {
-                    if let Some(owned) = self.current(progress.partition, progress.epoch) {
-                        owned.committed(progress.next_offset);
+                for (assignment, next_offset) in committed.progress {
+                    if let Some(owned) = self.current(assignment) {
+                        owned.committed(next_offset);
                     }
                 }
+                Ok(())
             }
             Err(error) => {
                 count(&counters.commit_failures, 1);
-                match error {
-                    CommitError::Rebalancing => {}
-                    CommitError::NotAMember(_) => self.view.lost_membership(),
-                    // The topic may be gone, and another one take its place.
-                    CommitError::Unavailable(_) => self.doubt(None),
-                }
                 if let Some(held_back) = self.commit_errors.admit(error.category(), Instant::now()) {
-                    tracing::warn!(%error, held_back, "a commit was not accepted; it is tried again with the next one");
+                    tracing::warn!(%error, held_back, "a commit was not accepted");
                 }
+                self.not_committed(&committed.progress, error)
             }
         }
+    }
+
+    fn not_committed(&mut self, progress: &[(Assignment, i64)], error: CommitError) -> Result<(), Fatal> {
+        let superseded = match error {
+            CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
+            CommitError::Superseded(_) => true,
+            CommitError::Rebalancing => false,
+            CommitError::NotAMember(_) => {
+                self.view.lost_membership();
+                false
+            }
+            // The topic may be gone, and another one take its place.
+            CommitError::Unavailable(_) => {
+                self.doubt(None);
+                false
+            }
+        };
+        let mut again = Vec::new();
+        for (assignment, _) in progress {
+            let Some(owned) = self.current(*assignment) else { continue };
+            owned.refused();
+            if superseded {
+                again.push(assignment.partition);
+            }
+        }
+        self.restore_again(&again)
     }
 
     fn inspected(&mut self, inspection: Inspection) -> Result<(), Fatal> {
@@ -104,7 +128,8 @@ impl Consumer {
     /// The log of a partition in doubt was measured.
     fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
         let Doubt { partition, epoch, next_offset: offset } = log.doubt;
-        let next_offset = self.current(partition, epoch).and_then(Owned::active).map(|active| active.next_offset());
+        let next_offset =
+            self.current(Assignment { partition, epoch }).and_then(Owned::active).map(|active| active.next_offset());
         let standing = Standing { next_offset, read_to: self.read_to(partition, offset), idle_at: self.idle_at };
         match self.doubts.judge(log, standing, Instant::now()) {
             Verdict::MovedOn | Verdict::Open => Ok(()),

@@ -1,10 +1,10 @@
 //! The thread that brings newly assigned partitions to where the group has committed.
 //!
-//! In go assignments, out comes one [`Report::Restored`] for each, in the order in which they get done. One reader
-//! serves all of them; it lives only while there is something to read.
+//! In go assignments, out comes one [`Report::Restored`] for each, in the order in which they get done. What has to be read
+//! is in the input or in the store's own log; each has one reader, which lives only while there is something to read.
 
 mod job;
-mod reader;
+mod lane;
 
 use std::{
     sync::{
@@ -17,27 +17,26 @@ use std::{
 use balancefleet_kafka::ErrorKind;
 use rdkafka::ClientConfig;
 
-use super::{SAME_ERROR_EVERY, client::Complaints, partition::Restored, report::Report};
+use super::{SAME_ERROR_EVERY, report::Report};
 use crate::{
     failure::Failure,
     rules::Rules,
-    store::{Epoch, Obstacle, Plan, Store},
+    store::{Assignment, Loaded, Obstacle, Plan, Restored, Store, Unsettled},
     throttle::Throttle,
     view::Cell,
     vital_thread,
 };
-use job::Job;
-use reader::{Reader, Seen};
+use job::{Job, Outcome};
+use lane::Lane;
 
 /// Between two tries to learn from the brokers what is to be restored.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// How long records are read before looking at the inbox again.
-const SLICE: Duration = Duration::from_millis(50);
+/// Between two tries to learn what follows from a log: a transaction is about to end there.
+const SETTLE_AGAIN: Duration = Duration::from_millis(20);
 
 /// A partition to restore.
 pub(crate) struct Assigned {
-    pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment: Assignment,
     /// Gets the progress; also says when the partition has left and nobody waits any more.
     pub(crate) cell: Arc<Cell>,
 }
@@ -47,6 +46,8 @@ pub(crate) struct Restorer {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) topic: String,
+    /// The topic that [`Plan::Load`] speaks of.
+    pub(crate) log: String,
     pub(crate) reader_config: ClientConfig,
     pub(crate) reports: mpsc::Sender<Report>,
 }
@@ -54,14 +55,15 @@ pub(crate) struct Restorer {
 /// Starts the thread.
 pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assigned>>> {
     let (requests, inbox) = mpsc::channel();
+    let lane = |topic: &str| Lane::new(topic, restorer.reader_config.clone());
     let work = Work {
-        restorer,
+        input: lane(&restorer.topic),
+        log: lane(&restorer.log),
         unplanned: Vec::new(),
         plan_after: Instant::now(),
+        unsettled: Vec::new(),
         obstacles: Throttle::new(SAME_ERROR_EVERY),
-        complaints: Arc::new(Complaints::of("restore reader")),
-        jobs: Vec::new(),
-        reader: None,
+        restorer,
     };
     vital_thread::start("restore", move || work.run(&inbox))?;
     Ok(requests)
@@ -72,11 +74,11 @@ struct Work {
     unplanned: Vec<Assigned>,
     /// Not before this, while the brokers cannot tell.
     plan_after: Instant,
+    input: Lane,
+    log: Lane,
+    /// Logs that are read, of which it is not known yet what follows.
+    unsettled: Vec<(Assigned, Loaded)>,
     obstacles: Throttle<ErrorKind>,
-    /// Of all readers.
-    complaints: Arc<Complaints>,
-    jobs: Vec<Job>,
-    reader: Option<Reader>,
 }
 
 /// The poll thread has ended, and with it the reason to restore.
@@ -89,9 +91,12 @@ impl Work {
 
     /// Waits for requests when there is nothing to do, and for a moment when the brokers could not answer.
     fn take(&mut self, inbox: &mpsc::Receiver<Vec<Assigned>>) -> Result<(), Ended> {
-        if self.jobs.is_empty() {
-            self.reader = None;
-            let wait = if self.unplanned.is_empty() { Duration::MAX } else { PLAN_AGAIN };
+        if self.input.is_empty() && self.log.is_empty() {
+            let wait = match (self.unplanned.is_empty(), self.unsettled.is_empty()) {
+                (true, true) => Duration::MAX,
+                (_, false) => SETTLE_AGAIN,
+                (false, true) => PLAN_AGAIN,
+            };
             match inbox.recv_timeout(wait) {
                 Ok(assigned) => self.expect(assigned),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -100,13 +105,17 @@ impl Work {
         }
         inbox.try_iter().for_each(|assigned| self.expect(assigned));
         self.unplanned.retain(|assigned| !assigned.cell.is_released());
-        self.jobs.retain(|job| !job.assigned.cell.is_released());
+        self.unsettled.retain(|(assigned, _)| !assigned.cell.is_released());
+        self.input.forget_released();
+        self.log.forget_released();
         Ok(())
     }
 
     fn expect(&mut self, assigned: Vec<Assigned>) {
         // Of one partition, the later assignment stands.
-        self.unplanned.retain(|older| assigned.iter().all(|newer| newer.partition != older.partition));
+        let is_newer =
+            |older: &Assigned| assigned.iter().all(|newer| newer.assignment.partition != older.assignment.partition);
+        self.unplanned.retain(is_newer);
         self.unplanned.extend(assigned);
         self.plan_after = Instant::now();
     }
@@ -115,24 +124,22 @@ impl Work {
         if !self.unplanned.is_empty() && Instant::now() >= self.plan_after {
             self.plan()?;
         }
-        if !self.jobs.is_empty() {
-            self.read()?;
-        }
-        Ok(())
+        self.read()?;
+        self.settle()
     }
 
     fn plan(&mut self) -> Result<(), Ended> {
         self.plan_after = Instant::now() + PLAN_AGAIN;
-        let partitions: Vec<_> = self.unplanned.iter().map(|assigned| assigned.partition).collect();
-        let plans = match self.restorer.store.plan(&partitions) {
+        let assigned: Vec<_> = self.unplanned.iter().map(|assigned| assigned.assignment).collect();
+        let plans = match self.restorer.store.plan(&assigned) {
             Ok(plans) => plans,
             Err(error) => {
                 self.note_obstacle(None, &error);
                 return Ok(());
             }
         };
-        for (partition, plan) in plans {
-            let Some(index) = self.unplanned.iter().position(|assigned| assigned.partition == partition) else {
+        for (assignment, plan) in plans {
+            let Some(index) = self.unplanned.iter().position(|assigned| assigned.assignment == assignment) else {
                 continue;
             };
             match plan {
@@ -140,7 +147,7 @@ impl Work {
                     let assigned = self.unplanned.swap_remove(index);
                     self.begin(assigned, plan)?;
                 }
-                Err(Obstacle::Passing(error)) => self.note_obstacle(Some(partition), &error),
+                Err(Obstacle::Passing(error)) => self.note_obstacle(Some(assignment.partition), &error),
                 Err(Obstacle::Final(failure)) => {
                     let assigned = self.unplanned.swap_remove(index);
                     self.report(&assigned, Err(failure))?;
@@ -157,78 +164,71 @@ impl Work {
     }
 
     fn begin(&mut self, assigned: Assigned, plan: Plan) -> Result<(), Ended> {
-        let job = Job::new(assigned, plan);
+        let partition = assigned.assignment.partition;
+        let (job, lane) = match plan {
+            Plan::Ready(restored) => return self.report(&assigned, Ok(restored)),
+            Plan::Fold { base, records } => (Job::fold(assigned, base, records), &mut self.input),
+            Plan::Load(records) => (Job::load(assigned, records), &mut self.log),
+        };
         if job.is_done() {
-            let (assigned, restored) = job.finish();
-            return self.report(&assigned, Ok(restored));
+            return self.done(job);
         }
-        tracing::info!(partition = job.assigned.partition, from = job.next, to = job.target(), "restoring a partition");
-        self.jobs.push(job);
-        self.reader = None;
+        tracing::info!(partition, topic = lane.topic(), from = job.next, to = job.target(), "restoring a partition");
+        lane.add(job);
         Ok(())
     }
 
-    /// Reads for a while; the reader is made anew whenever the set of jobs has grown.
     fn read(&mut self) -> Result<(), Ended> {
-        let starts = self.jobs.iter().map(|job| (job.assigned.partition, job.next));
-        if self.reader.is_none() {
-            match Reader::open(&self.restorer.reader_config, &self.restorer.topic, self.complaints.clone(), starts) {
-                Ok(reader) => self.reader = Some(reader),
-                Err(error) => {
-                    tracing::error!(%error, "cannot start the restore reader; trying again");
-                    std::thread::sleep(PLAN_AGAIN);
-                    return Ok(());
+        for lane in [&mut self.input, &mut self.log] {
+            // Retention has overtaken the restore, or the log was cut: a new plan says which.
+            let lost = lane.read(&self.restorer.rules);
+            if !lost.is_empty() {
+                self.unplanned.extend(lost);
+                self.plan_after = Instant::now();
+            }
+        }
+        let done: Vec<_> = self.input.take_done().into_iter().chain(self.log.take_done()).collect();
+        done.into_iter().try_for_each(|job| self.done(job))
+    }
+
+    fn done(&mut self, job: Job) -> Result<(), Ended> {
+        let (assigned, outcome) = job.finish(self.restorer.store.folding());
+        match outcome {
+            Outcome::Folded(restored) => self.report(&assigned, Ok(restored)),
+            Outcome::Loaded(loaded) => {
+                self.unsettled.push((assigned, loaded));
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks the store what follows from the logs that were read.
+    fn settle(&mut self) -> Result<(), Ended> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        let (assigned, loaded): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unsettled)
+            .into_iter()
+            .map(|(assigned, loaded)| {
+                let assignment = assigned.assignment;
+                (assigned, (assignment, loaded))
+            })
+            .unzip();
+        for (assigned, (_, outcome)) in assigned.into_iter().zip(self.restorer.store.settle(loaded)) {
+            match outcome {
+                Ok(plan) => self.begin(assigned, plan)?,
+                Err(Unsettled::Never(failure)) => self.report(&assigned, Err(failure))?,
+                Err(Unsettled::Later(loaded, error)) => {
+                    self.note_obstacle(Some(assigned.assignment.partition), &error);
+                    self.unsettled.push((assigned, *loaded));
                 }
             }
         }
-        let Some(reader) = &self.reader else { return Ok(()) };
-        let (jobs, rules) = (&mut self.jobs, &self.restorer.rules);
-        let out_of_range = match reader.read(SLICE, |seen| note(jobs, rules, &seen)) {
-            Ok(()) => false,
-            Err(error) => {
-                tracing::warn!(%error, "the restore reader lost its place; looking it up again");
-                true
-            }
-        };
-        for (partition, position) in reader.positions() {
-            note(&mut self.jobs, &self.restorer.rules, &Seen::Position { partition, position });
-        }
-        self.report_done()?;
-        if out_of_range {
-            // Retention has overtaken the restore, or the log was cut: a new plan says which.
-            let again = self.jobs.drain(..).map(|job| job.assigned).collect();
-            self.expect(again);
-            self.reader = None;
-        }
-        Ok(())
-    }
-
-    fn report_done(&mut self) -> Result<(), Ended> {
-        let (done, going_on) = std::mem::take(&mut self.jobs).into_iter().partition(Job::is_done);
-        self.jobs = going_on;
-        let done: Vec<Job> = done;
-        if let Some(reader) = self.reader.as_ref().filter(|_| !done.is_empty()) {
-            reader.pause(done.iter().map(|job| job.assigned.partition));
-        }
-        for job in done {
-            let (assigned, restored) = job.finish();
-            self.report(&assigned, Ok(restored))?;
-        }
-        self.jobs.iter_mut().for_each(|job| job.show_progress(Instant::now()));
         Ok(())
     }
 
     fn report(&self, assigned: &Assigned, outcome: Result<Restored, Failure>) -> Result<(), Ended> {
-        let report = Report::Restored { partition: assigned.partition, epoch: assigned.epoch, outcome };
+        let report = Report::Restored { assignment: assigned.assignment, outcome };
         self.restorer.reports.send(report).map_err(|_| Ended)
-    }
-}
-
-fn note(jobs: &mut [Job], rules: &Rules, seen: &Seen<'_>) {
-    let (Seen::Record { partition, .. } | Seen::Position { partition, .. }) = *seen;
-    let Some(job) = jobs.iter_mut().find(|job| job.assigned.partition == partition) else { return };
-    match *seen {
-        Seen::Record { offset, value, .. } => job.fold(rules, offset, value),
-        Seen::Position { position, .. } => job.reached(position),
     }
 }

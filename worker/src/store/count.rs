@@ -3,7 +3,7 @@
 use balancefleet_kafka::Error;
 
 use super::{
-    CommitError, Plan, Plans, Progress, Store,
+    Assignment, Batch, CommitError, Folding, Plan, Plans, Restored, Store,
     offsets::{Offsets, Position},
 };
 use crate::{config::StartFrom, failure::Failure};
@@ -16,27 +16,30 @@ pub(crate) struct Count {
 }
 
 impl Store for Count {
-    fn plan(&self, partitions: &[i32]) -> Result<Plans, Error> {
-        let positions = self.offsets.positions(partitions)?;
+    fn folding(&self) -> Folding {
+        Folding::InPlace
+    }
+
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Error> {
+        let positions = self.offsets.positions(assigned)?;
         let is_new = |position: &Position| position.committed.is_none();
         // A partition added to a group that is under way begins at its first record, or that would be lost.
         let from_end = self.start_from == StartFrom::Latest
             && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
             && !self.offsets.has_progress()?;
         let planned = |position: Result<Position, Error>| Ok(plan(&position?, from_end)?);
-        Ok(positions.into_iter().map(|(partition, position)| (partition, planned(position))).collect())
+        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
     }
 
-    fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {
-        self.offsets.commit(progress)
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        self.offsets.commit(batch)
     }
 }
 
 fn plan(position: &Position, from_end: bool) -> Result<Plan, Failure> {
     let Position { committed, log_start, log_end } = position;
     let Some(committed) = committed else {
-        let start = if from_end { *log_end } else { *log_start };
-        return Ok(Plan { base: start, fold: start..start });
+        return Ok(Plan::Ready(Restored::empty_at(if from_end { *log_end } else { *log_start })));
     };
     if committed.offset > *log_end {
         return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
@@ -49,7 +52,8 @@ fn plan(position: &Position, from_end: bool) -> Result<Plan, Failure> {
             "records were removed from the topic before they were processed: going on at the first one left"
         );
     }
-    Ok(Plan { base: committed.base()?.min(start), fold: start..start })
+    let base = committed.base()?.min(start);
+    Ok(Plan::Ready(Restored { base, committed: Some(committed.offset), ..Restored::empty_at(start) }))
 }
 
 #[cfg(test)]
@@ -60,7 +64,10 @@ mod tests {
     fn start(committed: Option<i64>, log: std::ops::Range<i64>, from_end: bool) -> Result<i64, Failure> {
         let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
-        plan(&position, from_end).map(|plan| plan.fold.end)
+        plan(&position, from_end).map(|plan| match plan {
+            Plan::Ready(restored) => restored.next_offset,
+            _ => panic!("there is nothing to read"),
+        })
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use super::{CommitError, Progress};
+use super::{Assignment, Batch, CommitError, Progress};
 use crate::{consumer::GroupConsumer, failure::Failure};
 
 /// How long one question to the brokers may take.
@@ -27,7 +27,7 @@ pub(crate) struct Position {
 }
 
 /// Partitions, each with its position or why the brokers cannot tell it now.
-pub(crate) type Positions = Vec<(i32, Result<Position, Error>)>;
+pub(crate) type Positions = Vec<(Assignment, Result<Position, Error>)>;
 
 /// A committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,15 +63,25 @@ impl Offsets {
     /// Where `partitions` stand, each by itself: one without a leader does not hold up the others.
     ///
     /// The ends are read after the committed offsets: what was committed then is below the end now.
-    pub(crate) fn positions(&self, partitions: &[i32]) -> Result<Positions, Error> {
-        let asked: Vec<_> = partitions.iter().map(|partition| (self.topic.clone(), *partition)).collect();
+    pub(crate) fn positions(&self, assigned: &[Assignment]) -> Result<Positions, Error> {
+        let asked: Vec<_> = assigned.iter().map(|assignment| (self.topic.clone(), assignment.partition)).collect();
         // A transactional commit under way may still move the offset, hence only stable ones.
         let committed = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
         let starts = self.admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
         let ends = self.admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
         // All three answer in the order asked for.
-        let found = partitions.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
-        Ok(found.map(|(partition, (committed, (start, end)))| (*partition, position(committed, start, end))).collect())
+        let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
+        Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, position(committed, start, end))).collect())
+    }
+
+    /// What the group has committed, in the order asked for.
+    ///
+    /// # Errors
+    /// The brokers cannot tell for all of them, for example while a transaction with one of them is under way.
+    pub(crate) fn committed(&self, assigned: &[Assignment]) -> Result<Vec<Option<Committed>>, Error> {
+        let asked: Vec<_> = assigned.iter().map(|assignment| (self.topic.clone(), assignment.partition)).collect();
+        let found = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
+        found.into_iter().map(committed).collect()
     }
 
     /// Whether the group has committed anything on this topic.
@@ -81,10 +91,10 @@ impl Offsets {
     }
 
     /// Commits and waits for the coordinator's answer.
-    pub(crate) fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {
+    pub(crate) fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut list = TopicPartitionList::new();
-        for Progress { partition, next_offset, usage, .. } in progress {
-            let mut entry = list.add_partition(&self.topic, *partition);
+        for Progress { assignment, next_offset, usage, .. } in &batch.parts {
+            let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry
                 .set_offset(Offset::Offset(*next_offset))
                 .map_err(|error| CommitError::Unavailable(error.to_string()))?;
@@ -100,13 +110,16 @@ impl Offsets {
     }
 }
 
-fn position(committed: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
-    if let Some(error) = committed.error {
+fn position(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
+    Ok(Position { committed: committed(found)?, log_start: start.offset?, log_end: end.offset? })
+}
+
+fn committed(found: CommittedOffset) -> Result<Option<Committed>, Error> {
+    if let Some(error) = found.error {
         return Err(error);
     }
-    let metadata = committed.metadata;
-    let committed = committed.offset.map(|offset| Committed { offset, metadata });
-    Ok(Position { committed, log_start: start.offset?, log_end: end.offset? })
+    let metadata = found.metadata;
+    Ok(found.offset.map(|offset| Committed { offset, metadata }))
 }
 
 fn commit_reason(error: &KafkaError) -> String {

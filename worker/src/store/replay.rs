@@ -8,7 +8,7 @@
 use balancefleet_kafka::Error;
 
 use super::{
-    CommitError, Plan, Plans, Progress, Store,
+    Assignment, Batch, CommitError, Folding, Plan, Plans, Restored, Store,
     offsets::{Offsets, Position},
 };
 use crate::failure::Failure;
@@ -17,22 +17,24 @@ use crate::failure::Failure;
 pub(crate) struct Replay(pub(crate) Offsets);
 
 impl Store for Replay {
-    fn plan(&self, partitions: &[i32]) -> Result<Plans, Error> {
-        let planned = |position: Result<Position, Error>| Ok(plan(&position?)?);
-        let positions = self.0.positions(partitions)?;
-        Ok(positions.into_iter().map(|(partition, position)| (partition, planned(position))).collect())
+    fn folding(&self) -> Folding {
+        Folding::InPlace
     }
 
-    fn commit(&self, progress: &[Progress]) -> Result<(), CommitError> {
-        self.0.commit(progress)
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Error> {
+        let planned = |position: Result<Position, Error>| Ok(plan(&position?)?);
+        let positions = self.0.positions(assigned)?;
+        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        self.0.commit(batch)
     }
 }
 
 fn plan(position: &Position) -> Result<Plan, Failure> {
     let Position { committed, log_start, log_end } = position;
-    let Some(committed) = committed else {
-        return Ok(Plan { base: *log_start, fold: *log_start..*log_start });
-    };
+    let Some(committed) = committed else { return Ok(Plan::Ready(Restored::empty_at(*log_start))) };
     let base = committed.base()?;
     if committed.offset > *log_end {
         return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
@@ -42,7 +44,7 @@ fn plan(position: &Position) -> Result<Plan, Failure> {
     if *log_start > base {
         return Err(Failure::RetentionPassedBase { base, log_start: *log_start });
     }
-    Ok(Plan { base, fold: base..committed.offset })
+    Ok(Plan::Fold { base, records: base..committed.offset })
 }
 
 #[cfg(test)]
@@ -50,26 +52,34 @@ mod tests {
     use super::*;
     use crate::store::offsets::Committed;
 
-    fn planned(committed: Option<(i64, &str)>, log: std::ops::Range<i64>) -> Result<Plan, Failure> {
+    /// Base and the records to fold; a new partition has none.
+    fn planned(
+        committed: Option<(i64, &str)>,
+        log: std::ops::Range<i64>,
+    ) -> Result<(i64, std::ops::Range<i64>), Failure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
-        plan(&Position { committed, log_start: log.start, log_end: log.end })
+        match plan(&Position { committed, log_start: log.start, log_end: log.end })? {
+            Plan::Ready(restored) => Ok((restored.base, restored.next_offset..restored.next_offset)),
+            Plan::Fold { base, records } => Ok((base, records)),
+            Plan::Load(_) => panic!("replay has no log of its own"),
+        }
     }
 
     #[test]
     fn a_new_partition_begins_at_its_first_record() {
-        assert_eq!(planned(None, 5..90), Ok(Plan { base: 5, fold: 5..5 }));
+        assert_eq!(planned(None, 5..90), Ok((5, 5..5)));
     }
 
     #[test]
     fn a_known_partition_is_folded_from_its_base_to_its_commit() {
         let metadata = "bf1 base=5 records=10 busy_micros=70";
-        assert_eq!(planned(Some((60, metadata)), 5..90), Ok(Plan { base: 5, fold: 5..60 }));
-        assert_eq!(planned(Some((5, metadata)), 5..90), Ok(Plan { base: 5, fold: 5..5 }));
+        assert_eq!(planned(Some((60, metadata)), 5..90), Ok((5, 5..60)));
+        assert_eq!(planned(Some((5, metadata)), 5..90), Ok((5, 5..5)));
     }
 
     #[test]
     fn the_commit_of_another_program_stands_for_everything_before_it() {
-        assert_eq!(planned(Some((60, "")), 0..90), Ok(Plan { base: 0, fold: 0..60 }));
+        assert_eq!(planned(Some((60, "")), 0..90), Ok((0, 0..60)));
         assert_eq!(planned(Some((60, "")), 1..90), Err(Failure::RetentionPassedBase { base: 0, log_start: 1 }));
     }
 
@@ -92,6 +102,6 @@ mod tests {
     #[test]
     fn an_offset_set_back_before_the_base_is_followed() {
         let metadata = "bf1 base=50 records=10 busy_micros=70";
-        assert_eq!(planned(Some((20, metadata)), 10..90), Ok(Plan { base: 20, fold: 20..20 }));
+        assert_eq!(planned(Some((20, metadata)), 10..90), Ok((20, 20..20)));
     }
 }

@@ -1,6 +1,9 @@
 //! One assignment of one partition, shared between the poll thread and the readers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::Mutex;
 
@@ -8,7 +11,7 @@ use super::facts::{BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreP
 use crate::{
     exponents::Exponents,
     failure::Failure,
-    ledger::{Customer, Ledger},
+    ledger::{Changes, Customer, Ledger},
     money::Amount,
 };
 
@@ -20,10 +23,18 @@ pub(crate) struct Cell {
     state: Mutex<State>,
 }
 
+/// So many customers become visible under one lock: readers wait no longer than that takes.
+const PUBLISHED_AT_ONCE: usize = 256;
+
 /// What changes while the partition is assigned.
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    /// Without the customers of `fresh`, which stand above it.
     pub(crate) ledger: Ledger,
+    /// Changes that were committed just now and are on their way into the ledger.
+    fresh: Option<Arc<Changes>>,
+    /// What readers see is true for the records below.
+    pub(crate) as_of: Option<i64>,
     pub(crate) next_offset: Option<i64>,
     pub(crate) last_offset: Option<i64>,
     pub(crate) committed_offset: Option<i64>,
@@ -32,10 +43,28 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The record at `offset` is dealt with.
+    /// The record at `offset` is dealt with, and what it did is in the ledger.
     pub(crate) fn passed(&mut self, offset: i64) {
-        self.next_offset = Some(offset + 1);
-        self.last_offset = Some(offset);
+        self.reached(offset + 1);
+        self.as_of = Some(offset + 1);
+    }
+
+    /// All records below `next_offset` are dealt with.
+    pub(crate) fn reached(&mut self, next_offset: i64) {
+        self.next_offset = Some(next_offset);
+        self.last_offset = Some(next_offset - 1);
+    }
+
+    fn customer(&self, id: &str) -> Option<&Customer> {
+        let fresh = self.fresh.as_ref().and_then(|changes| changes.customer(id));
+        fresh.or_else(|| self.ledger.customer(id))
+    }
+
+    fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
+        let fresh = self.fresh.as_deref();
+        let is_fresh = move |id: &str| fresh.is_some_and(|changes| changes.customer(id).is_some());
+        let settled = self.ledger.customers().filter(move |(id, _)| !is_fresh(id));
+        fresh.into_iter().flat_map(Changes::customers).map(|(id, changed)| (id, &changed.now)).chain(settled)
     }
 }
 
@@ -45,6 +74,8 @@ impl Cell {
         let state = State {
             phase: Phase::Restoring,
             ledger: Ledger::default(),
+            fresh: None,
+            as_of: None,
             next_offset: None,
             last_offset: None,
             committed_offset: None,
@@ -61,6 +92,29 @@ impl Cell {
     /// Locks the state: for one record or one copy, never across waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Makes committed changes visible, all in the same moment: from then on balances are true for the records below
+    /// `as_of`.
+    pub(crate) fn publish(&self, changes: &Arc<Changes>, as_of: i64) {
+        {
+            let mut state = self.lock();
+            state.as_of = Some(as_of);
+            state.fresh = Some(changes.clone());
+        }
+        let mut customers = changes.customers();
+        loop {
+            let mut state = self.lock();
+            let mut left = PUBLISHED_AT_ONCE;
+            while left > 0 {
+                let Some((id, changed)) = customers.next() else {
+                    state.fresh = None;
+                    return;
+                };
+                state.ledger.set(id, &changed.now);
+                left -= 1;
+            }
+        }
     }
 
     /// The partition has left this worker: a restore for it is in vain.
@@ -94,13 +148,11 @@ impl Cell {
     /// `None` unless the partition is active.
     pub(super) fn balances(&self, selection: Selection<'_>, exponents: &Exponents) -> Option<PartitionBalances> {
         let state = self.lock();
-        let next_offset = state.next_offset.filter(|_| state.phase == Phase::Active)?;
+        let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
         let row = |(id, customer): (&str, &Customer)| row(id, customer, exponents);
         let rows = match selection {
-            Selection::All => state.ledger.customers().map(row).collect(),
-            Selection::Customer(id) => {
-                state.ledger.customer(id).map(|customer| row((id, customer))).into_iter().collect()
-            }
+            Selection::All => state.customers().map(row).collect(),
+            Selection::Customer(id) => state.customer(id).map(|customer| row((id, customer))).into_iter().collect(),
         };
         Some(PartitionBalances { partition: self.partition, generation: self.generation, next_offset, rows })
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{SOON, Stream, Traffic, Worker, eventually, fleet, stream, stream_of, worker};
 
 /// Partitions that failed, each with the reason.
-fn failed(worker: &Worker) -> Result<Vec<(i64, String)>, String> {
+pub(crate) fn failed(worker: &Worker) -> Result<Vec<(i64, String)>, String> {
     let (_, body) = worker.get("/readyz")?;
     let body: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
     let failed = body["failed"].as_array().ok_or_else(|| body.to_string())?;
@@ -18,7 +18,7 @@ fn failed(worker: &Worker) -> Result<Vec<(i64, String)>, String> {
 }
 
 #[track_caller]
-fn await_failure(worker: &Worker, partitions: &[i64], words: &str) {
+pub(crate) fn await_failure(worker: &Worker, partitions: &[i64], words: &str) {
     eventually(SOON, || {
         let failed = failed(worker)?;
         let found: Vec<_> = failed.iter().map(|(partition, _)| *partition).collect();
@@ -36,17 +36,18 @@ fn await_failure(worker: &Worker, partitions: &[i64], words: &str) {
 #[test]
 fn records_removed_before_the_base_fail_their_partition_alone() {
     let stream = stream("retention");
+    let replay = [("BALANCE_STORE", "replay")];
     let mut traffic = Traffic::new(11, 20);
     traffic.send(&stream, 600);
     {
-        let mut fleet = fleet(&stream, 1, &[]);
+        let mut fleet = fleet(&stream, 1, &replay);
         fleet.start(0);
         fleet.await_balances(&traffic.oracle, SOON);
         eventually(SOON, || stream.is_committed());
         assert_eq!(fleet.take(0).stop().0.code(), Some(0));
     }
     stream.delete_records_before(2, 5);
-    let worker = worker(&stream, &[]);
+    let worker = worker(&stream, &replay);
     await_failure(&worker, &[2], "retention");
     // The others work on.
     let before = worker.count("messagesConsumed").unwrap();

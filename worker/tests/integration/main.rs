@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says no by panicking
 
 mod assignors;
+mod changelog;
 mod crashes;
 mod failures;
 mod handover;

@@ -25,7 +25,7 @@ fn an_unknown_topic_is_waited_for_in_words_that_help() {
 #[test]
 fn a_compacted_topic_is_refused_by_the_replay_store() {
     let stream = stream_of("compacted", 1, &[("cleanup.policy", "compact")]);
-    let mut worker = worker(&stream, &[]);
+    let mut worker = worker(&stream, &[("BALANCE_STORE", "replay")]);
     assert_eq!(worker.await_end().code(), Some(2));
     assert!(worker.log().contains("compacted"), "{}", worker.log());
 }
@@ -38,7 +38,7 @@ fn a_wrong_setting_ends_the_start_with_its_name() {
         ("KAFKA_CONFIG_RECONNECT_BACKOFF_MS", "9000", "reconnect.backoff.max.ms"),
         ("KAFKA_GROUPID", "typo", "KAFKA_GROUPID"),
         ("WORKER_PEERS", "worker", "WORKER_PEERS"),
-        ("BALANCE_STORE", "changelog", "BALANCE_STORE"),
+        ("BALANCE_STORE", "rocksdb", "BALANCE_STORE"),
         ("BALANCE_POSTGRES_URL", "postgres://x", "BALANCE_POSTGRES_URL"),
     ] {
         let mut worker = worker(&stream, &[(name, value)]);

@@ -80,6 +80,7 @@ fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction
             state.last_offset = Some(offset);
         }
         state.next_offset = Some(transactions.len() as i64);
+        state.as_of = state.next_offset;
         state.phase = Phase::Active;
     }
     view.add_partition(partition, Arc::new(cell));

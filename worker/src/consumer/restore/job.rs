@@ -2,66 +2,133 @@
 
 use std::time::{Duration, Instant};
 
-use super::Assigned;
-use crate::{consumer::partition::Restored, ledger::Ledger, rules::Rules, store::Plan, view::RestoreProgress};
+use balancefleet_kafka::ReadRecord;
 
-/// Folds the records of a plan into a fresh ledger.
+use super::Assigned;
+use crate::{
+    ledger::{Changes, Ledger},
+    rules::Rules,
+    store::{Folding, Loaded, Restored},
+    view::RestoreProgress,
+};
+
+/// Reads the records of a plan, one way or the other.
 pub(super) struct Job {
     pub(super) assigned: Assigned,
-    plan: Plan,
-    ledger: Ledger,
+    kind: Kind,
+    start: i64,
+    /// Where the reading ends.
+    target: i64,
     /// The next offset to read.
     pub(super) next: i64,
     started: Instant,
+    /// When the reading last came on.
+    moved: Instant,
+}
+
+enum Kind {
+    /// Records of the input, folded into a fresh ledger.
+    Fold { base: i64, ledger: Ledger },
+    /// Records of the store's own log.
+    Load(Loaded),
+}
+
+/// What a job has read.
+pub(super) enum Outcome {
+    Folded(Restored),
+    Loaded(Loaded),
 }
 
 impl Job {
-    pub(super) fn new(assigned: Assigned, plan: Plan) -> Self {
-        let next = plan.fold.start;
-        Self { assigned, plan, ledger: Ledger::default(), next, started: Instant::now() }
+    pub(super) fn fold(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
+        Self::new(assigned, Kind::Fold { base, ledger: Ledger::default() }, records)
     }
 
-    /// Where the restore ends and processing begins.
+    pub(super) fn load(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
+        Self::new(assigned, Kind::Load(Loaded::default()), records)
+    }
+
+    fn new(assigned: Assigned, kind: Kind, records: std::ops::Range<i64>) -> Self {
+        let now = Instant::now();
+        Self {
+            assigned,
+            kind,
+            start: records.start,
+            target: records.end,
+            next: records.start,
+            started: now,
+            moved: now,
+        }
+    }
+
+    /// Where the restore ends and, after a fold, processing begins.
     pub(super) fn target(&self) -> i64 {
-        self.plan.fold.end
+        self.target
     }
 
-    /// A record was read. What could not be applied when it was processed cannot be applied now: the same rules say so.
-    pub(super) fn fold(&mut self, rules: &Rules, offset: i64, value: Option<&[u8]>) {
-        if offset < self.next || offset >= self.target() {
+    /// A record was read.
+    pub(super) fn take(&mut self, rules: &Rules, record: &ReadRecord<'_>) {
+        let ReadRecord { offset, key, value, .. } = *record;
+        if offset < self.next || offset >= self.target {
             return self.reached(offset);
         }
-        let ledger = &mut self.ledger;
-        if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
-            tracing::debug!(partition = self.assigned.partition, offset, reason = bad.category(), "bad record");
+        match &mut self.kind {
+            Kind::Fold { ledger, .. } => {
+                // What could not be applied when it was processed cannot be applied now: the same rules say so.
+                if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
+                    let partition = self.assigned.assignment.partition;
+                    tracing::debug!(partition, offset, reason = bad.category(), "bad record");
+                }
+            }
+            Kind::Load(loaded) => loaded.take(key, value),
         }
         self.next = offset + 1;
     }
 
     /// Everything below `position` was read: what lies between the last record and it are transaction markers.
     pub(super) fn reached(&mut self, position: i64) {
-        self.next = self.next.max(position.min(self.target()));
+        self.next = self.next.max(position.min(self.target));
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.next >= self.target()
     }
 
-    pub(super) fn finish(self) -> (Assigned, Restored) {
-        let restored = Restored { ledger: self.ledger, base: self.plan.base, next_offset: self.plan.fold.end };
-        (self.assigned, restored)
+    /// How long nothing new could be read although there is more.
+    pub(super) fn stands_still(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.moved)
+    }
+
+    pub(super) fn finish(self, folding: Folding) -> (Assigned, Outcome) {
+        let outcome = match self.kind {
+            Kind::Load(loaded) => Outcome::Loaded(loaded),
+            Kind::Fold { base, ledger } => {
+                // A store with a ledger of its own does not have this one yet.
+                let (ledger, changes) = match folding {
+                    Folding::InPlace => (ledger, Changes::default()),
+                    Folding::Layered => (Ledger::default(), Changes::all_of(ledger)),
+                };
+                let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
+                Outcome::Folded(Restored { ledger, changes, committed, base, ..restored })
+            }
+        };
+        (self.assigned, outcome)
     }
 
     /// Tells readers how far it is.
-    pub(super) fn show_progress(&self, now: Instant) {
-        let start = self.plan.fold.start;
-        let progress = RestoreProgress { start, current: self.next, target: self.target(), eta: self.eta(now) };
-        self.assigned.cell.lock().restore = Some(progress);
+    pub(super) fn show_progress(&mut self, now: Instant) {
+        let progress =
+            RestoreProgress { start: self.start, current: self.next, target: self.target, eta: self.eta(now) };
+        let mut state = self.assigned.cell.lock();
+        if state.restore.is_none_or(|before| before.current != self.next) {
+            self.moved = now;
+        }
+        state.restore = Some(progress);
     }
 
     fn eta(&self, now: Instant) -> Option<Duration> {
-        let done = u32::try_from(self.next - self.plan.fold.start).ok().filter(|done| *done > 0)?;
-        let left = u32::try_from(self.target() - self.next).ok()?;
+        let done = u32::try_from(self.next - self.start).ok().filter(|done| *done > 0)?;
+        let left = u32::try_from(self.target - self.next).ok()?;
         Some((now.saturating_duration_since(self.started) / done).saturating_mul(left))
     }
 }
@@ -74,13 +141,22 @@ mod tests {
     use crate::{
         exponents::Exponents,
         rules::{LedgerKind, Signs},
-        store::Epoch,
+        store::{Assignment, Epoch},
         view::Cell,
     };
 
     fn job(fold: std::ops::Range<i64>) -> Job {
-        let assigned = Assigned { partition: 0, epoch: Epoch(1), cell: Arc::new(Cell::new(0, 1)) };
-        Job::new(assigned, Plan { base: fold.start, fold })
+        let assignment = Assignment { partition: 0, epoch: Epoch(1) };
+        Job::fold(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
+    }
+
+    fn record(offset: i64, value: Option<&[u8]>) -> ReadRecord<'_> {
+        ReadRecord { partition: 0, offset, leader_epoch: None, key: None, value }
+    }
+
+    fn folded(job: Job, folding: Folding) -> Restored {
+        let Outcome::Folded(restored) = job.finish(folding).1 else { panic!("it was loaded") };
+        restored
     }
 
     fn deposit(customer: &str) -> Vec<u8> {
@@ -99,36 +175,45 @@ mod tests {
     fn exactly_the_planned_records_are_folded_each_once() {
         let (mut job, rules) = (job(5..8), rules());
         for offset in [4, 5, 6, 6, 5, 7, 8, 9] {
-            job.fold(&rules, offset, Some(&deposit("A")));
+            job.take(&rules, &record(offset, Some(&deposit("A"))));
         }
         assert!(job.is_done());
-        assert_eq!(job.finish().1.ledger.customer("A").unwrap().count, 3);
+        assert_eq!(folded(job, Folding::InPlace).ledger.customer("A").unwrap().count, 3);
     }
 
     #[test]
     fn a_tail_of_markers_ends_it_by_position() {
         let (mut job, rules) = (job(0..3), rules());
-        job.fold(&rules, 0, Some(&deposit("A")));
+        job.take(&rules, &record(0, Some(&deposit("A"))));
         job.reached(2);
         assert!(!job.is_done());
         job.reached(7);
         assert!(job.is_done());
-        assert_eq!(job.finish().1.next_offset, 3);
+        assert_eq!(folded(job, Folding::InPlace).next_offset, 3);
     }
 
     #[test]
     fn a_record_beyond_the_target_is_left_for_processing() {
         let (mut job, rules) = (job(0..3), rules());
-        job.fold(&rules, 5, Some(&deposit("A")));
+        job.take(&rules, &record(5, Some(&deposit("A"))));
         assert!(job.is_done());
-        assert!(job.finish().1.ledger.is_empty());
+        assert!(folded(job, Folding::InPlace).ledger.is_empty());
     }
 
     #[test]
     fn bad_records_are_passed_over() {
         let (mut job, rules) = (job(0..2), rules());
-        job.fold(&rules, 0, Some(b"not json"));
-        job.fold(&rules, 1, None);
+        job.take(&rules, &record(0, Some(b"not json")));
+        job.take(&rules, &record(1, None));
         assert!(job.is_done());
+    }
+
+    #[test]
+    fn a_store_with_a_ledger_of_its_own_has_yet_to_write_what_was_folded() {
+        let (mut job, rules) = (job(0..1), rules());
+        job.take(&rules, &record(0, Some(&deposit("A"))));
+        let restored = folded(job, Folding::Layered);
+        assert!(restored.ledger.is_empty());
+        assert_eq!(restored.changes.customer("A").unwrap().count, 1);
     }
 }

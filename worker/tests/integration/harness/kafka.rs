@@ -7,9 +7,11 @@ use std::{
 
 use rdkafka::{
     ClientConfig, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::{Header, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
@@ -92,6 +94,72 @@ impl Stream {
 
     pub(crate) fn flush(&self) {
         self.producer.flush(Duration::from_secs(30)).unwrap();
+    }
+
+    /// Adds partitions to the input.
+    pub(crate) fn grow_to(&self, partitions: usize) {
+        let more = NewPartitions::new(&self.topic, partitions);
+        let grown = block_on(self.admin().create_partitions([&more], &AdminOptions::new())).unwrap();
+        assert!(grown.iter().all(Result::is_ok), "{grown:?}");
+    }
+
+    /// Another topic beside the input.
+    pub(crate) fn make_beside(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new())).unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    /// Writes one record to any topic, and waits.
+    pub(crate) fn write(&self, topic: &str, partition: i32, key: &[u8], value: Option<&[u8]>) {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(key);
+        record.payload = value;
+        self.producer.send(record).unwrap();
+        self.flush();
+    }
+
+    /// One input record with key and headers.
+    pub(crate) fn send_whole(&self, partition: i32, key: &str, headers: &[(&str, &str)], value: &[u8]) {
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value.as_bytes()) })
+        });
+        let record = BaseRecord::<str, [u8]>::to(&self.topic).partition(partition).key(key).headers(headers);
+        self.producer.send(record.payload(value)).unwrap();
+        self.flush();
+    }
+
+    /// Everything committed in a topic.
+    pub(crate) fn read(&self, topic: &str) -> Vec<OwnedMessage> {
+        let reader: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", format!("{}-reader", self.group))
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let known = reader.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+        let count = known.topics()[0].partitions().len();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..i32::try_from(count).unwrap() {
+            list.add_partition_offset(topic, partition, rdkafka::Offset::Beginning).unwrap();
+        }
+        reader.assign(&list).unwrap();
+        let (mut ends, mut found) = (0, Vec::new());
+        while ends < count {
+            match reader.poll(Duration::from_secs(10)).expect("records or the end") {
+                Ok(record) => found.push(record.detach()),
+                Err(KafkaError::PartitionEOF(_)) => ends += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        found
+    }
+
+    /// As Kafka does a week after the last member has left.
+    pub(crate) fn forget_group(&self) {
+        let deleted = block_on(self.admin().delete_groups(&[&self.group], &AdminOptions::new())).unwrap();
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     }
 
     fn observer(&self) -> BaseConsumer {

@@ -1,0 +1,115 @@
+//! How far one partition is read: in goes what was seen of it, out comes the offset below which nothing is left.
+//!
+//! There are three witnesses. A record or the end of the partition tells at once. A transaction marker is seen by
+//! librdkafka alone, which counts it in its own position; but read in batches it counts the end of a partition, too, as
+//! if it were a record (confluentinc/librdkafka#4844, fixed after 2.12), and is one ahead until something lies beyond.
+
+/// The place in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    position: i64,
+    /// The position that librdkafka has only because of an end that it counted.
+    miscounted: Option<i64>,
+}
+
+impl Progress {
+    pub(super) const fn new(start: i64) -> Self {
+        Self { position: start, miscounted: None }
+    }
+
+    /// A record was handed out.
+    pub(super) fn record(&mut self, offset: i64) {
+        self.reached(offset + 1);
+    }
+
+    /// The partition ended at `offset`.
+    pub(super) fn end(&mut self, offset: i64) {
+        self.reached(offset);
+        self.miscounted = Some(offset + 1);
+    }
+
+    /// librdkafka has `position`. It is right as soon as something beyond the end was counted.
+    pub(super) fn clients(&mut self, position: i64) {
+        if self.miscounted != Some(position) {
+            self.reached(position);
+        }
+    }
+
+    pub(super) const fn position(&self) -> i64 {
+        self.position
+    }
+
+    fn reached(&mut self, position: i64) {
+        self.position = self.position.max(position);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(start: i64, steps: impl FnOnce(&mut Progress)) -> i64 {
+        let mut progress = Progress::new(start);
+        steps(&mut progress);
+        progress.position()
+    }
+
+    #[test]
+    fn a_partition_nothing_was_read_of_is_where_it_was_begun() {
+        assert_eq!(after(7, |_| {}), 7);
+    }
+
+    #[test]
+    fn records_markers_and_the_end_each_move_it() {
+        assert_eq!(after(0, |it| it.record(4)), 5);
+        assert_eq!(after(0, |it| it.clients(6)), 6);
+        assert_eq!(after(0, |it| it.end(9)), 9);
+    }
+
+    #[test]
+    fn the_end_that_librdkafka_counts_as_a_record_does_not() {
+        let miscounting = |it: &mut Progress| {
+            it.record(4);
+            it.end(5);
+            it.clients(6);
+        };
+        assert_eq!(after(0, miscounting), 5);
+        let record_after = |it: &mut Progress| {
+            miscounting(it);
+            it.record(5);
+            it.clients(6);
+        };
+        assert_eq!(after(0, record_after), 6);
+    }
+
+    #[test]
+    fn a_marker_where_the_end_was_shows_with_what_follows_it() {
+        let marker_after_the_end = |it: &mut Progress| {
+            it.end(5);
+            it.clients(6); // the marker at 5 was read: librdkafka had this number before
+        };
+        assert_eq!(after(0, marker_after_the_end), 5);
+        let next_marker = |it: &mut Progress| {
+            marker_after_the_end(it);
+            it.clients(7);
+        };
+        assert_eq!(after(0, next_marker), 7);
+        let next_end = |it: &mut Progress| {
+            marker_after_the_end(it);
+            it.end(6);
+            it.clients(7);
+        };
+        assert_eq!(after(0, next_end), 6);
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let back = |it: &mut Progress| {
+            it.record(8);
+            it.record(3);
+            it.clients(2);
+            it.end(4);
+        };
+        assert_eq!(after(0, back), 9);
+    }
+}

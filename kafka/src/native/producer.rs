@@ -1,0 +1,195 @@
+//! A producer and its transactions: in go records and calls with a time-out, out come plain outcomes with what
+//! librdkafka says about them.
+
+use std::ffi::c_void;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka_sys as sys;
+use sys::rd_kafka_resp_err_t as Code;
+use sys::rd_kafka_vtype_t as Argument;
+
+use super::client::{Client, ClientEvent, Purpose};
+use super::list::{Element, list_of};
+use super::{Owned, c_text, failure_of, failure_of_code, rd_kafka_producev, wait_millis};
+use crate::failure::Failure;
+use crate::transactions::{OffsetToCommit, Record};
+use crate::{Error, GroupMetadata};
+
+/// librdkafka's number for a partition of its own choice.
+const ANY_PARTITION: i32 = -1;
+
+/// One client of the producer type.
+pub(crate) struct Producer {
+    client: Client,
+}
+
+/// A failed call, with what librdkafka says about going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CallFailure {
+    pub(crate) failure: Failure,
+    /// The client is of no use any more.
+    pub(crate) is_fatal: bool,
+    /// The same call again goes on where this one left off.
+    pub(crate) is_retriable: bool,
+}
+
+type Headers = Owned<sys::rd_kafka_headers_t>;
+
+impl Producer {
+    pub(crate) fn start(config: &ClientConfig) -> Result<Self, Error> {
+        Ok(Self { client: Client::start(config, Purpose::Producer)? })
+    }
+
+    /// The next thing the client has to say; `None` when it says nothing for as long as `wait`.
+    pub(crate) fn next_event(&self, wait: Duration) -> Option<ClientEvent> {
+        self.client.next_event(wait)
+    }
+
+    /// Queues a copy of the record. For each that was queued there will be one report of what became of it.
+    pub(crate) fn produce(&self, record: &Record<'_>) -> Result<(), Failure> {
+        let topic = c_text(record.topic).map_err(invalid)?;
+        let headers = headers_of(record.headers).map_err(invalid)?;
+        let (key, key_size) = raw(record.key);
+        let (value, value_size) = raw(record.value);
+        // SAFETY: a live client; each argument has the type its name stands for, and the list of them is ended. All
+        // texts and bytes are copied by the call, the headers are taken over if it succeeds and left alone if not.
+        let code = unsafe {
+            rd_kafka_producev(
+                self.client.as_ptr(),
+                Argument::RD_KAFKA_VTYPE_TOPIC,
+                topic.as_ptr(),
+                Argument::RD_KAFKA_VTYPE_PARTITION,
+                record.partition.unwrap_or(ANY_PARTITION),
+                Argument::RD_KAFKA_VTYPE_MSGFLAGS,
+                sys::RD_KAFKA_MSG_F_COPY,
+                Argument::RD_KAFKA_VTYPE_KEY,
+                key,
+                key_size,
+                Argument::RD_KAFKA_VTYPE_VALUE,
+                value,
+                value_size,
+                Argument::RD_KAFKA_VTYPE_HEADERS,
+                headers.as_ref().map_or(std::ptr::null_mut(), Owned::as_ptr),
+                Argument::RD_KAFKA_VTYPE_END,
+            )
+        };
+        match failure_of_code(code) {
+            Some(failure) => Err(failure),
+            None => {
+                std::mem::forget(headers);
+                Ok(())
+            }
+        }
+    }
+
+    /// Registers the transactional id with its coordinator.
+    pub(crate) fn init(&self, timeout: Duration) -> Result<(), CallFailure> {
+        // SAFETY: a live client; the returned error is ours.
+        unsafe { outcome(sys::rd_kafka_init_transactions(self.client.as_ptr(), wait_millis(timeout))) }
+    }
+
+    /// Begins a transaction, which asks no broker.
+    pub(crate) fn begin(&self) -> Result<(), CallFailure> {
+        // SAFETY: as in `init`.
+        unsafe { outcome(sys::rd_kafka_begin_transaction(self.client.as_ptr())) }
+    }
+
+    /// Adds a group's offsets to the open transaction, as the given member of the group.
+    pub(crate) fn send_offsets(
+        &self,
+        offsets: &[OffsetToCommit<'_>],
+        membership: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), CallFailure> {
+        let elements = offsets.iter().map(|it| Element {
+            topic: it.topic,
+            partition: it.partition,
+            offset: it.offset,
+            leader_epoch: it.leader_epoch,
+            metadata: it.metadata,
+        });
+        let list = list_of(elements).map_err(|error| CallFailure::from(invalid(error)))?;
+        // SAFETY: as in `init`; list and membership are live, and librdkafka copies both.
+        unsafe {
+            outcome(sys::rd_kafka_send_offsets_to_transaction(
+                self.client.as_ptr(),
+                list.as_ptr(),
+                membership.as_ptr(),
+                wait_millis(timeout),
+            ))
+        }
+    }
+
+    /// Commits the open transaction. It waits for reports that nobody takes, so take them before.
+    pub(crate) fn commit(&self, timeout: Duration) -> Result<(), CallFailure> {
+        // SAFETY: as in `init`.
+        unsafe { outcome(sys::rd_kafka_commit_transaction(self.client.as_ptr(), wait_millis(timeout))) }
+    }
+
+    /// Aborts the open transaction. It waits for reports that nobody takes, so take them before.
+    pub(crate) fn abort(&self, timeout: Duration) -> Result<(), CallFailure> {
+        // SAFETY: as in `init`.
+        unsafe { outcome(sys::rd_kafka_abort_transaction(self.client.as_ptr(), wait_millis(timeout))) }
+    }
+}
+
+impl From<Failure> for CallFailure {
+    /// A failure that no call of the transaction's is waiting to go on with.
+    fn from(failure: Failure) -> Self {
+        Self { failure, is_fatal: false, is_retriable: false }
+    }
+}
+
+/// Reads the error that a call returned, which is ours to free.
+///
+/// # Safety
+/// `error` is null or an error object that the caller was just given.
+unsafe fn outcome(error: *mut sys::rd_kafka_error_t) -> Result<(), CallFailure> {
+    // SAFETY: by the caller's promise.
+    let Ok(error) = (unsafe { Owned::new(error, sys::rd_kafka_error_destroy) }) else {
+        return Ok(());
+    };
+    // SAFETY: the object is live.
+    unsafe {
+        let Some(failure) = failure_of(error.as_ptr()) else {
+            return Ok(());
+        };
+        Err(CallFailure {
+            failure,
+            is_fatal: sys::rd_kafka_error_is_fatal(error.as_ptr()) != 0,
+            is_retriable: sys::rd_kafka_error_is_retriable(error.as_ptr()) != 0,
+        })
+    }
+}
+
+fn headers_of(headers: &[(&str, Option<&[u8]>)]) -> Result<Option<Headers>, Error> {
+    if headers.is_empty() {
+        return Ok(None);
+    }
+    // SAFETY: the size is only a hint; the list is ours.
+    let list = unsafe { Owned::new(sys::rd_kafka_headers_new(headers.len()), sys::rd_kafka_headers_destroy) }?;
+    for (name, value) in headers {
+        let (value, size) = raw(*value);
+        // SAFETY: a live list; name and value have the stated sizes and are copied.
+        unsafe {
+            sys::rd_kafka_header_add(
+                list.as_ptr(),
+                name.as_ptr().cast(),
+                name.len().cast_signed(),
+                value,
+                size.cast_signed(),
+            );
+        }
+    }
+    Ok(Some(list))
+}
+
+/// Bytes as C takes them; none are null, which is not the same as an empty value.
+fn raw(bytes: Option<&[u8]>) -> (*const c_void, usize) {
+    bytes.map_or((std::ptr::null(), 0), |bytes| (bytes.as_ptr().cast(), bytes.len()))
+}
+
+fn invalid(error: Error) -> Failure {
+    Failure { code: Code::RD_KAFKA_RESP_ERR__INVALID_ARG as i32, text: error.to_string() }
+}

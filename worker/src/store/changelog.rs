@@ -1,0 +1,193 @@
+//! The store that keeps balances in a compacted topic, partition by partition as the input.
+//!
+//! One Kafka transaction writes the changed customers, the progress and the group's offsets, so all three move together
+//! or not at all. What makes it safe against a worker that has lost a partition and does not know it yet:
+//!
+//! 1. A batch carries one membership, captured when it was put together, and its offsets go out under that one. A
+//!    partition changes its owner only in a later generation, in which the group coordinator refuses it.
+//! 2. Every record is acknowledged before the offsets are sent. So whatever a former owner can still commit lies below
+//!    the high watermark that the new owner reads after its assignment, and the new owner reads up to there.
+//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes.
+
+mod commit;
+mod loaded;
+mod progress;
+mod rows;
+mod settle;
+mod topic;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use balancefleet_kafka::{Admin, At, Error, Isolation, ListedOffset};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+pub(crate) use loaded::Loaded;
+pub(crate) use rows::RowWriter;
+pub(crate) use topic::{Unfit, default_topic};
+
+use super::{
+    Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Settled, Store, Unsettled,
+    offsets::Position,
+};
+use crate::{
+    config::{Config, StartFrom},
+    consumer::{GroupConsumer, describe, transaction_config},
+    failure::Failure,
+};
+use commit::Producer;
+use progress::{Ledger as Identity, Seal};
+use settle::{Known, settle};
+use topic::Topic;
+
+/// How long one question to the brokers may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Changelog {
+    admin: Admin,
+    offsets: Offsets,
+    log: Topic,
+    group: String,
+    topic: String,
+    rules: String,
+    dead_letter_topic: Option<String>,
+    start_from: StartFrom,
+    session_timeout: Duration,
+    /// Used by the commit thread; others only wait for it at the start.
+    producer: Mutex<Producer>,
+    standings: Mutex<BTreeMap<i32, Standing>>,
+}
+
+/// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
+pub(crate) fn prepare(
+    config: &Config,
+    admin: &Admin,
+    runtime: &Handle,
+    partitions: i32,
+    make: bool,
+) -> Result<(), Unfit> {
+    let log = Topic::new(config, runtime.clone());
+    log.prepare(admin, partitions, make)?;
+    match &config.dead_letter_topic {
+        Some(name) if make => Ok(log.make_beside(admin, name, partitions)?),
+        _ => Ok(()),
+    }
+}
+
+/// What is durable of an assigned partition, besides its offset.
+#[derive(Clone, Debug)]
+struct Standing {
+    epoch: Epoch,
+    topic_id: String,
+    base: i64,
+    seal: Seal,
+}
+
+impl Changelog {
+    pub(crate) fn new(config: &Config, admin: Admin, consumer: Arc<GroupConsumer>, runtime: &Handle) -> Self {
+        Self {
+            offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
+            log: Topic::new(config, runtime.clone()),
+            group: config.group_id.clone(),
+            topic: config.topic.clone(),
+            rules: config.rules.hash(),
+            dead_letter_topic: config.dead_letter_topic.clone(),
+            start_from: config.start_from,
+            session_timeout: config.session_timeout,
+            producer: Mutex::new(Producer::new(transaction_config(config), config.session_timeout)),
+            standings: Mutex::default(),
+            admin,
+        }
+    }
+
+    fn identity<'a>(&'a self, topic_id: &'a str) -> Identity<'a> {
+        Identity { group: &self.group, topic: &self.topic, topic_id, rules: &self.rules }
+    }
+
+    /// Where partitions that have no progress at all begin, each with its log.
+    ///
+    /// One that was added to a group under way begins at its first record, whatever `startFrom` says: its records came
+    /// after the group did.
+    fn begins_at_end(&self) -> Result<bool, Error> {
+        Ok(self.start_from == StartFrom::Latest && !self.offsets.has_progress()?)
+    }
+
+    fn settle_one(
+        &self,
+        assignment: Assignment,
+        loaded: Loaded,
+        position: &Position,
+        identity: &Identity<'_>,
+        at_end: bool,
+    ) -> Result<Plan, Failure> {
+        let content = loaded.finish()?;
+        let seal = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
+        let start = if at_end { position.log_end } else { position.log_start };
+        let plan = settle(content, &Known { identity, position, start })?;
+        let base = match &plan {
+            Plan::Ready(restored) => restored.base,
+            Plan::Fold { base, .. } => *base,
+            Plan::Load(records) => records.start,
+        };
+        let standing = Standing { epoch: assignment.epoch, topic_id: identity.topic_id.to_owned(), base, seal };
+        self.standings.lock().insert(assignment.partition, standing);
+        Ok(plan)
+    }
+}
+
+impl Store for Changelog {
+    fn folding(&self) -> Folding {
+        Folding::Layered
+    }
+
+    /// Settles what a former process of the same name left open, so that it holds nobody up.
+    fn open(&self) -> Result<(), CommitError> {
+        self.producer.lock().ready().map(drop)
+    }
+
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Error> {
+        let input = describe(&self.admin, &self.topic, TIMEOUT)?;
+        self.log.grow_to(&self.admin, input.partition_count)?;
+        let asked: Vec<_> = assigned.iter().map(|it| (self.log.name.clone(), it.partition)).collect();
+        let ask = |at| self.admin.list_offsets(&asked, at, Isolation::ReadUncommitted, TIMEOUT);
+        // The end is that of everything written so far, open transactions included, and it is read after the assignment.
+        let (starts, ends) = (ask(At::Earliest)?, ask(At::Latest)?);
+        let plan = |start: ListedOffset, end: ListedOffset| -> Result<Plan, Obstacle> {
+            Ok(Plan::Load(start.offset?..end.offset?))
+        };
+        let plans = assigned.iter().zip(starts.into_iter().zip(ends));
+        Ok(plans.map(|(assignment, (start, end))| (*assignment, plan(start, end))).collect())
+    }
+
+    fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
+        let assigned: Vec<_> = loaded.iter().map(|(assignment, _)| *assignment).collect();
+        let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
+            // Read after the changelog's end was reached: a transaction that is known to be over there may still be
+            // under way here, and then the brokers say so.
+            Ok((topic.topic_id, self.offsets.positions(&assigned)?, self.begins_at_end()?))
+        });
+        let (topic_id, positions, at_end) = match known {
+            Ok(known) => known,
+            Err(error) => {
+                let later = |(assignment, loaded)| (assignment, Err(Unsettled::Later(Box::new(loaded), error.clone())));
+                return loaded.into_iter().map(later).collect();
+            }
+        };
+        let identity = self.identity(&topic_id);
+        let settled = loaded.into_iter().zip(positions).map(|((assignment, loaded), (_, position))| {
+            let plan = match position {
+                Ok(position) => {
+                    self.settle_one(assignment, loaded, &position, &identity, at_end).map_err(Unsettled::Never)
+                }
+                Err(error) => Err(Unsettled::Later(Box::new(loaded), error)),
+            };
+            (assignment, plan)
+        });
+        settled.collect()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        self.transact(batch)
+    }
+}

@@ -1,0 +1,132 @@
+//! What a partition's changelog holds, gathered record by record.
+
+use super::{
+    progress::{ProgressRecord, Seal},
+    rows::{self, Key, RowWriter, Unreadable},
+};
+use crate::{failure::Failure, ledger::Ledger};
+
+/// See the module. The later record of a key stands.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    ledger: Ledger,
+    progress: Option<ProgressRecord>,
+    unreadable: Option<String>,
+}
+
+/// A changelog that was read to its end.
+pub(super) struct Content {
+    pub(super) ledger: Ledger,
+    pub(super) progress: Option<ProgressRecord>,
+}
+
+impl Loaded {
+    /// Takes the next record. What cannot be read shows at the end: a later record may replace it.
+    pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+        if let Err(reason) = self.try_take(key, value) {
+            self.unreadable.get_or_insert(reason);
+        }
+    }
+
+    fn try_take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), String> {
+        let words = |error: Unreadable| error.to_string();
+        match (Key::read(key).map_err(words)?, value) {
+            (Key::Progress, Some(value)) => self.progress = Some(ProgressRecord::read(value)?),
+            (Key::Progress, None) => self.progress = None,
+            (Key::Customer(id), Some(value)) => self.ledger.insert(id, rows::read(value).map_err(words)?),
+            (Key::Customer(id), None) => self.ledger.remove(id),
+        }
+        Ok(())
+    }
+
+    /// The content, if every record of it could be read and it is what its progress says.
+    pub(super) fn finish(self) -> Result<Content, Failure> {
+        let Self { ledger, progress, unreadable } = self;
+        if let Some(reason) = unreadable {
+            return Err(Failure::UnreadableProgress { reason });
+        }
+        let Some(progress) = progress else {
+            // A commit writes both or neither, so this is somebody else's.
+            return if ledger.is_empty() { Ok(Content { ledger, progress: None }) } else { Err(Failure::NoProgress) };
+        };
+        let found = seal(&ledger);
+        if found != progress.seal && !progress.rebuilding {
+            let Seal { customers, .. } = progress.seal;
+            return Err(Failure::Torn { expected: customers, found: found.customers });
+        }
+        Ok(Content { ledger, progress: Some(progress) })
+    }
+}
+
+fn seal(ledger: &Ledger) -> Seal {
+    let mut writer = RowWriter::default();
+    Seal::of(ledger.customers().map(|(id, customer)| writer.write(id, customer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        ledger::{Changes, Posting},
+        money::Currency,
+        store::changelog::progress::Ledger as Identity,
+    };
+
+    const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };
+
+    /// What a commit of `postings` writes, its progress last.
+    fn commit(postings: &[(&str, i128)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut changes = Changes::default();
+        for (offset, (customer, minor_units)) in (0..).zip(postings) {
+            let currency = Currency::parse("EUR").unwrap();
+            let timestamp = Timestamp::UNIX_EPOCH;
+            let posting = Posting { customer, currency, minor_units: *minor_units, transaction_id: "T", timestamp };
+            changes.apply(&posting, offset, |_| None).unwrap();
+        }
+        let (mut writer, mut seal, mut records) = (RowWriter::default(), Seal::default(), Vec::new());
+        for (id, changed) in changes.customers() {
+            seal = seal.changed(changed.before, writer.write(id, &changed.now));
+            records.push((writer.key().to_vec(), writer.value().to_vec()));
+        }
+        let progress = ProgressRecord::new(&IDENTITY, 0, postings.len() as i64, None, seal);
+        records.push((rows::PROGRESS.to_vec(), progress.to_json()));
+        records
+    }
+
+    fn load<'a>(records: impl IntoIterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> Result<Content, Failure> {
+        let mut loaded = Loaded::default();
+        records.into_iter().for_each(|(key, value)| loaded.take(Some(key), Some(value)));
+        loaded.finish()
+    }
+
+    #[test]
+    fn what_a_commit_wrote_is_read_back_whole() {
+        let content = load(&commit(&[("A", 500), ("B", -3), ("A", 7)])).unwrap();
+        assert_eq!(content.ledger.customer("A").unwrap().balances()[0].1, 507);
+        assert_eq!(content.progress.unwrap().next_offset, 3);
+    }
+
+    #[test]
+    fn a_commit_of_which_a_record_is_missing_or_doubled_is_torn() {
+        let records = commit(&[("A", 500), ("B", -3)]);
+        assert!(matches!(load(&records[1..]), Err(Failure::Torn { expected: 2, found: 1 })));
+        let newer = commit(&[("A", 501)]);
+        assert!(matches!(load(records.iter().chain(&newer[..1])), Err(Failure::Torn { .. })));
+        assert!(matches!(load(&records[..1]), Err(Failure::NoProgress)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_passed_over() {
+        let mut loaded = Loaded::default();
+        loaded.take(Some(b"\x02"), Some(b""));
+        assert!(matches!(loaded.finish(), Err(Failure::UnreadableProgress { .. })));
+    }
+
+    #[test]
+    fn an_empty_changelog_is_a_new_one() {
+        let content = Loaded::default().finish().unwrap();
+        assert!(content.ledger.is_empty() && content.progress.is_none());
+    }
+}

@@ -1,0 +1,174 @@
+//! What a record of the changelog looks like: one key and value per customer, one per partition for its progress.
+//!
+//! The first byte of a key says what it is: 0 progress, 1 a customer, whose id follows. The first byte of a customer's
+//! value is the version of its form. Values are whole states, never differences, so that compaction changes nothing.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use twox_hash::XxHash3_64;
+
+use crate::{ledger::Customer, money::Currency};
+
+/// The key of the progress.
+pub(super) const PROGRESS: &[u8] = &[0];
+
+const CUSTOMER: u8 = 1;
+const VERSION: u8 = 1;
+
+/// What a key names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Key<'a> {
+    Progress,
+    Customer(&'a str),
+}
+
+/// A record that this release did not write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreadable(&'static str);
+
+impl<'a> Key<'a> {
+    pub(super) fn read(key: Option<&'a [u8]>) -> Result<Self, Unreadable> {
+        match key {
+            Some(PROGRESS) => Ok(Self::Progress),
+            Some([CUSTOMER, id @ ..]) => {
+                std::str::from_utf8(id).map(Self::Customer).map_err(|_| Unreadable("a customer id is not UTF-8"))
+            }
+            _ => Err(Unreadable("a key has an unknown form")),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    count: u64,
+    last_offset: i64,
+    second: i64,
+    nanosecond: i32,
+    last_transaction_id: &'a str,
+    balances: &'a [(Currency, i128)],
+}
+
+#[derive(Deserialize)]
+struct OwnedRow {
+    count: u64,
+    last_offset: i64,
+    second: i64,
+    nanosecond: i32,
+    last_transaction_id: String,
+    balances: Vec<(Code, i128)>,
+}
+
+struct Code(Currency);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = <&str>::deserialize(deserializer)?;
+        Currency::parse(code).map(Self).ok_or_else(|| serde::de::Error::custom("not a currency"))
+    }
+}
+
+/// Writes customers, each over the one before.
+#[derive(Default)]
+pub(crate) struct RowWriter {
+    buffer: Vec<u8>,
+    key_len: usize,
+}
+
+impl RowWriter {
+    /// Writes key and value of one customer and gives their digest, which is never 0.
+    pub(crate) fn write(&mut self, id: &str, customer: &Customer) -> u64 {
+        self.buffer.clear();
+        self.buffer.push(CUSTOMER);
+        self.buffer.extend_from_slice(id.as_bytes());
+        self.key_len = self.buffer.len();
+        self.buffer.push(VERSION);
+        let row = Row {
+            count: customer.count,
+            last_offset: customer.last_offset,
+            second: customer.last_updated.as_second(),
+            nanosecond: customer.last_updated.subsec_nanosecond(),
+            last_transaction_id: &customer.last_transaction_id,
+            balances: customer.balances(),
+        };
+        // Writing to memory cannot fail: every type above has a form.
+        let buffer = std::mem::take(&mut self.buffer);
+        self.buffer = postcard::to_extend(&row, buffer).unwrap_or_default();
+        XxHash3_64::oneshot(&self.buffer).max(1)
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.buffer[..self.key_len]
+    }
+
+    pub(super) fn value(&self) -> &[u8] {
+        &self.buffer[self.key_len..]
+    }
+}
+
+/// Reads the value of a customer.
+pub(super) fn read(value: &[u8]) -> Result<Customer, Unreadable> {
+    let Some((&VERSION, row)) = value.split_first() else {
+        return Err(Unreadable("a customer has an unknown version"));
+    };
+    let row: OwnedRow = postcard::from_bytes(row).map_err(|_| Unreadable("a customer cannot be read"))?;
+    let last_updated = Timestamp::new(row.second, row.nanosecond).map_err(|_| Unreadable("a time is out of range"))?;
+    Ok(Customer {
+        balances: row.balances.into_iter().map(|(Code(currency), minor_units)| (currency, minor_units)).collect(),
+        count: row.count,
+        last_transaction_id: row.last_transaction_id,
+        last_updated,
+        last_offset: row.last_offset,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn customer() -> impl Strategy<Value = Customer> {
+        let balances = prop::collection::vec(("[A-Z]{3}", any::<i128>()), 0..4);
+        let seconds = -377_705_023_201_i64..=253_402_207_200;
+        (balances, any::<u64>(), ".{0,20}", seconds, 0..1_000_000_000, any::<i64>()).prop_map(
+            |(balances, count, last_transaction_id, second, nanosecond, last_offset)| Customer {
+                balances: balances.iter().map(|(code, sum)| (Currency::parse(code).unwrap(), *sum)).collect(),
+                count,
+                last_transaction_id,
+                last_updated: Timestamp::new(second, nanosecond).unwrap(),
+                last_offset,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_customer_comes_back_as_it_was_written(id in ".{1,20}", customer in customer()) {
+            let mut writer = RowWriter::default();
+            let digest = writer.write(&id, &customer);
+            prop_assert_eq!(Key::read(Some(writer.key())), Ok(Key::Customer(&id)));
+            let back = read(writer.value()).unwrap();
+            prop_assert_eq!(&back, &customer);
+            prop_assert_eq!(RowWriter::default().write(&id, &back), digest);
+        }
+
+        #[test]
+        fn whatever_else_is_there_is_refused_and_never_a_panic(value in prop::collection::vec(any::<u8>(), 0..60)) {
+            let mut writer = RowWriter::default();
+            if let Ok(customer) = read(&value) {
+                // Numbers may be written longer than needed; the state is the same.
+                writer.write("A", &customer);
+                prop_assert_eq!(read(writer.value()).unwrap(), customer);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_other_programs_are_refused() {
+        for key in [None, Some(&b""[..]), Some(b"\x02A"), Some(b"A"), Some(b"\x00\x00"), Some(b"\x01\xff")] {
+            assert!(Key::read(key).is_err(), "{key:?}");
+        }
+        assert_eq!(Key::read(Some(b"\x00")), Ok(Key::Progress));
+    }
+}

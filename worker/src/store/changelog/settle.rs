@@ -1,0 +1,163 @@
+//! The decision what a partition goes on from: its changelog, the group's offset and the input log, compared.
+
+use super::{
+    loaded::Content,
+    progress::{Ledger as Identity, ProgressRecord},
+};
+use crate::{
+    failure::Failure,
+    ledger::Ledger,
+    store::{Plan, Restored, offsets::Position},
+};
+
+/// What is known of a partition besides its changelog.
+pub(super) struct Known<'a> {
+    pub(super) identity: &'a Identity<'a>,
+    pub(super) position: &'a Position,
+    /// Where a partition without any progress begins.
+    pub(super) start: i64,
+}
+
+pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failure> {
+    let Content { ledger, progress } = content;
+    match progress {
+        Some(progress) => go_on(ledger, &progress, known).map(Plan::Ready),
+        None => begin(known),
+    }
+}
+
+/// The changelog says where; the group's offset must not contradict it.
+fn go_on(ledger: Ledger, progress: &ProgressRecord, known: &Known<'_>) -> Result<Restored, Failure> {
+    let Known { identity, position, .. } = known;
+    if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
+        let (group, topic) = (progress.group.clone(), progress.topic.clone());
+        return Err(Failure::ForeignChangelog { group, topic });
+    }
+    if progress.topic_id != identity.topic_id {
+        let (expected, found) = (progress.topic_id.clone(), identity.topic_id.to_owned());
+        return Err(Failure::TopicRecreated { expected, found });
+    }
+    if progress.rebuilding {
+        return Err(Failure::Rebuilding);
+    }
+    if progress.rules != identity.rules {
+        return Err(Failure::LedgerSettingsChanged);
+    }
+    let next_offset = progress.next_offset;
+    // The offsets of a group without members expire; the changelog does not.
+    if let Some(committed) = position.committed.as_ref().filter(|committed| committed.offset != next_offset) {
+        return Err(Failure::OffsetsMoved { changelog: next_offset, committed: committed.offset });
+    }
+    if next_offset > position.log_end {
+        return Err(Failure::CommittedBeyondEnd { committed: next_offset, log_end: position.log_end });
+    }
+    if next_offset < position.log_start {
+        return Err(Failure::OffsetOutOfRange { offset: next_offset });
+    }
+    Ok(Restored {
+        ledger,
+        base: progress.base_offset,
+        committed: position.committed.as_ref().map(|committed| committed.offset),
+        leader_epoch: progress.leader_epoch,
+        ..Restored::empty_at(next_offset)
+    })
+}
+
+/// There is nothing in the changelog: a new partition, or one whose group used the replay store.
+fn begin(known: &Known<'_>) -> Result<Plan, Failure> {
+    let Known { position, start, .. } = known;
+    let Some(committed) = &position.committed else {
+        return Ok(Plan::Ready(Restored::empty_at(*start)));
+    };
+    let base = committed.base()?.min(committed.offset);
+    if position.log_start > base {
+        return Err(Failure::RetentionPassedBase { base, log_start: position.log_start });
+    }
+    if committed.offset > position.log_end {
+        return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: position.log_end });
+    }
+    Ok(Plan::Fold { base, records: base..committed.offset })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{changelog::progress::Seal, offsets::Committed};
+
+    const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };
+
+    fn progress(identity: &Identity<'_>, next_offset: i64) -> ProgressRecord {
+        ProgressRecord::new(identity, 5, next_offset, Some(4), Seal::default())
+    }
+
+    fn settled(
+        progress: Option<ProgressRecord>,
+        committed: Option<(i64, &str)>,
+        log: std::ops::Range<i64>,
+    ) -> Result<Plan, Failure> {
+        let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
+        let position = Position { committed, log_start: log.start, log_end: log.end };
+        let content = Content { ledger: Ledger::default(), progress };
+        settle(content, &Known { identity: &IDENTITY, position: &position, start: log.start })
+    }
+
+    fn resumed(plan: Result<Plan, Failure>) -> (i64, i64) {
+        let Ok(Plan::Ready(restored)) = plan else { panic!("not ready") };
+        (restored.base, restored.next_offset)
+    }
+
+    #[test]
+    fn the_changelog_and_the_group_agree() {
+        assert_eq!(resumed(settled(Some(progress(&IDENTITY, 60)), Some((60, "")), 50..90)), (5, 60));
+    }
+
+    #[test]
+    fn expired_offsets_are_no_reason_to_begin_again() {
+        assert_eq!(resumed(settled(Some(progress(&IDENTITY, 60)), None, 50..90)), (5, 60));
+    }
+
+    #[test]
+    fn a_group_whose_offsets_were_moved_by_hand_is_not_followed() {
+        for committed in [59, 61] {
+            let plan = settled(Some(progress(&IDENTITY, 60)), Some((committed, "")), 0..90);
+            assert!(matches!(plan, Err(Failure::OffsetsMoved { changelog: 60, .. })));
+        }
+    }
+
+    #[test]
+    fn records_that_are_gone_before_they_were_folded_are_told() {
+        let plan = |log| settled(Some(progress(&IDENTITY, 60)), Some((60, "")), log);
+        assert!(matches!(plan(61..90), Err(Failure::OffsetOutOfRange { offset: 60 })));
+        assert!(matches!(plan(0..59), Err(Failure::CommittedBeyondEnd { .. })));
+    }
+
+    #[test]
+    fn the_changelog_of_other_rules_topics_or_groups_is_refused() {
+        let of = |identity: Identity<'_>| settled(Some(progress(&identity, 60)), Some((60, "")), 0..90);
+        assert!(matches!(of(Identity { rules: "x", ..IDENTITY }), Err(Failure::LedgerSettingsChanged)));
+        assert!(matches!(of(Identity { topic_id: "x", ..IDENTITY }), Err(Failure::TopicRecreated { .. })));
+        assert!(matches!(of(Identity { group: "x", ..IDENTITY }), Err(Failure::ForeignChangelog { .. })));
+        assert!(matches!(of(Identity { topic: "x", ..IDENTITY }), Err(Failure::ForeignChangelog { .. })));
+    }
+
+    #[test]
+    fn a_rebuild_that_did_not_finish_stays_refused() {
+        let mut unfinished = progress(&IDENTITY, 60);
+        unfinished.rebuilding = true;
+        assert!(matches!(settled(Some(unfinished), Some((60, "")), 0..90), Err(Failure::Rebuilding)));
+    }
+
+    #[test]
+    fn a_new_partition_begins_where_it_is_told_to() {
+        assert_eq!(resumed(settled(None, None, 7..90)), (7, 7));
+    }
+
+    #[test]
+    fn a_group_that_used_the_replay_store_is_folded_once_more() {
+        let metadata = "bf1 base=5 records=10 busy_micros=70";
+        let folded = |log| settled(None, Some((60, metadata)), log);
+        assert!(matches!(folded(5..90), Ok(Plan::Fold { base: 5, records }) if records == (5..60)));
+        assert!(matches!(folded(6..90), Err(Failure::RetentionPassedBase { base: 5, log_start: 6 })));
+        assert!(matches!(folded(5..59), Err(Failure::CommittedBeyondEnd { .. })));
+    }
+}
