@@ -110,7 +110,8 @@ impl Changes {
 }
 
 impl DeadLetter {
-    fn size(&self) -> usize {
+    /// Bytes of key, value and headers.
+    pub(crate) fn size(&self) -> usize {
         let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let headers = self.headers.iter().map(|(name, value)| name.len() + len(value));
         len(&self.key) + len(&self.value) + headers.sum::<usize>()

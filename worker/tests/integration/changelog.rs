@@ -240,14 +240,23 @@ fn dead_letters_survive_crashes_exactly_once() {
 fn a_bad_record_too_large_for_the_dead_letters_is_cut_and_holds_nobody_up() {
     let stream = stream_of("letters-large", 1, &[]);
     let dead = format!("{}-dead", stream.group);
-    let large = vec![b'x'; 979_000];
-    stream.send_whole(0, &"k".repeat(20_000), &[], &large);
+    stream.make_beside(&dead, 1, &[("max.message.bytes", "100000")]);
+    // Compression must not make it small.
+    let mut state = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    let large: Vec<_> = noise.take(500_000).collect();
+    stream.send_whole(0, "key", &[("trace", "abc")], &large);
     stream.produce(0, ["junk"]);
     let worker = worker(&stream, &[("BALANCE_DEAD_LETTER_TOPIC", &dead)]);
     worker.await_count("processingErrors", 2);
     eventually(SOON, || stream.is_committed());
     let letters = stream.read(&dead);
-    let truncated =
+    let is_cut =
         |letter: &&OwnedMessage| letter.headers().unwrap().iter().any(|header| header.key == "balancefleet.truncated");
-    assert_eq!((letters.len(), letters.iter().filter(truncated).count()), (2, 1));
+    let cut: Vec<_> = letters.iter().filter(is_cut).collect();
+    assert_eq!((letters.len(), cut.len()), (2, 1));
+    assert!(large.starts_with(cut[0].payload().unwrap()) && cut[0].key() == Some(b"key"));
 }

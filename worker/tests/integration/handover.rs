@@ -2,14 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{SOON, Traffic, eventually, fleet, stream, worker};
+use crate::harness::{SOON, Traffic, eventually, fleet, stream, with_each_store, worker};
 
-#[test]
-fn a_stopped_worker_hands_over_at_once_and_ends_well() {
+with_each_store!(
+    a_stopped_worker_hands_over_at_once_and_ends_well,
+    balances_stay_exact_through_many_moves_under_traffic,
+    a_worker_stops_in_time_in_the_middle_of_slow_work
+);
+
+fn a_stopped_worker_hands_over_at_once_and_ends_well(store: &str) {
     let stream = stream("planned-stop");
     let mut traffic = Traffic::new(3, 40);
     traffic.send(&stream, 2000);
-    let mut fleet = fleet(&stream, 2, &[("KAFKA_SESSION_TIMEOUT", "30s")]);
+    let mut fleet = fleet(&stream, 2, &[("BALANCE_STORE", store), ("KAFKA_SESSION_TIMEOUT", "30s")]);
     fleet.start_all(0..2);
     fleet.await_shares(&[3, 3]);
     fleet.await_balances(&traffic.oracle, SOON);
@@ -23,11 +28,10 @@ fn a_stopped_worker_hands_over_at_once_and_ends_well() {
     assert!(asked.elapsed() < Duration::from_secs(5), "handing over took {:?}", asked.elapsed());
 }
 
-#[test]
-fn balances_stay_exact_through_many_moves_under_traffic() {
+fn balances_stay_exact_through_many_moves_under_traffic(store: &str) {
     let stream = stream("moves");
     let mut traffic = Traffic::new(4, 100);
-    let mut fleet = fleet(&stream, 3, &[]);
+    let mut fleet = fleet(&stream, 3, &[("BALANCE_STORE", store)]);
     fleet.start(0);
     for (place, starts) in [(1, true), (2, true), (0, false), (0, true), (1, false), (2, false), (1, true)] {
         traffic.send(&stream, 700);
@@ -93,11 +97,10 @@ fn a_worker_answers_for_its_partitions_in_the_middle_of_the_slowest_work() {
     }
 }
 
-#[test]
-fn a_worker_stops_in_time_in_the_middle_of_slow_work() {
+fn a_worker_stops_in_time_in_the_middle_of_slow_work(store: &str) {
     let stream = stream("slow-stop");
     Traffic::new(5, 10).send(&stream, 5000);
-    let mut worker = worker(&stream, &[("SIMULATED_WORK", "100ms")]);
+    let mut worker = worker(&stream, &[("BALANCE_STORE", store), ("SIMULATED_WORK", "100ms")]);
     eventually(
         SOON,
         || if worker.count("messagesConsumed")? > 5 { Ok(()) } else { Err("nothing consumed".to_owned()) },

@@ -32,7 +32,7 @@ const TWIN: Duration = Duration::from_secs(60);
 const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 /// Of a record that is too large for the dead letter topic, so much is kept.
-const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES: usize = 16 << 10;
 /// Says that a dead letter is not whole: part of the value, no headers of its own, and a key only if that is small.
 const TRUNCATED: (&str, Option<&[u8]>) = ("balancefleet.truncated", Some(b"true"));
 
@@ -41,12 +41,14 @@ pub(super) struct Producer {
     config: ClientConfig,
     timeout: Duration,
     current: Option<TransactionalProducer>,
+    /// The brokers refused a dead letter for its size: the next try sends them short.
+    cuts_letters: bool,
     fenced: VecDeque<Instant>,
 }
 
 impl Producer {
     pub(super) fn new(config: ClientConfig, session_timeout: Duration) -> Self {
-        Self { config, timeout: session_timeout / 2, current: None, fenced: VecDeque::new() }
+        Self { config, timeout: session_timeout / 2, current: None, cuts_letters: false, fenced: VecDeque::new() }
     }
 
     /// A producer that has nothing open. A new one settles what the former left.
@@ -92,6 +94,8 @@ impl Producer {
 enum Ended {
     /// Nothing of it is durable, and the producer can go on.
     Aborted(CommitError),
+    /// The same, since a record was too large for its topic.
+    TooLarge(CommitError),
     /// Nobody knows.
     Unknown(CommitError),
 }
@@ -112,15 +116,21 @@ impl Changelog {
             return Ok(());
         }
         let began = Instant::now();
-        match self.attempt(producer.ready()?, batch, &shares) {
+        let cuts_letters = producer.cuts_letters;
+        match self.attempt(producer.ready()?, batch, &shares, cuts_letters) {
             Ok(seals) => {
                 self.accept(&shares, &seals);
+                producer.cuts_letters = false;
                 if began.elapsed() >= SUSPICIOUS || producer.ready()?.was_disturbed() {
                     producer.discard();
                 }
                 Ok(())
             }
             Err((Ended::Aborted(error), _)) => Err(error),
+            Err((Ended::TooLarge(error), _)) => {
+                producer.cuts_letters = true;
+                Err(error)
+            }
             Err((Ended::Unknown(error), seals)) => {
                 tracing::warn!(%error, "the outcome of a commit is not known: finding out");
                 producer.discard();
@@ -155,112 +165,13 @@ impl Changelog {
         producer: &TransactionalProducer,
         batch: &Batch,
         shares: &[Share<'_>],
+        cuts_letters: bool,
     ) -> Result<Vec<Seal>, (Ended, Vec<Seal>)> {
         let deadline = Instant::now() + self.session_timeout / 2;
+        let writer = Writer { store: self, producer, deadline, cuts_letters };
         let mut seals = Vec::new();
-        let outcome = self
-            .write(producer, batch, shares, &mut seals, deadline)
-            .and_then(|()| producer.commit(deadline.saturating_duration_since(Instant::now()).max(AGAIN)));
+        let outcome = writer.write(batch, shares, &mut seals).and_then(|()| producer.commit(writer.left().max(AGAIN)));
         outcome.map(|()| std::mem::take(&mut seals)).map_err(|error| (self.end(producer, error), seals))
-    }
-
-    fn write(
-        &self,
-        producer: &TransactionalProducer,
-        batch: &Batch,
-        shares: &[Share<'_>],
-        seals: &mut Vec<Seal>,
-        deadline: Instant,
-    ) -> Result<(), TransactionError> {
-        producer.begin()?;
-        for share in shares {
-            seals.push(self.write_share(producer, share, deadline)?);
-        }
-        producer.settle(deadline)?;
-        let metadata: Vec<_> = shares.iter().map(|share| share.progress.usage.to_string()).collect();
-        let offsets: Vec<_> =
-            shares.iter().zip(&metadata).map(|(share, metadata)| self.offset(share, metadata)).collect();
-        producer.send_offsets(&offsets, &batch.membership, deadline.saturating_duration_since(Instant::now()))
-    }
-
-    fn offset<'a>(&'a self, share: &Share<'_>, metadata: &'a str) -> OffsetToCommit<'a> {
-        let Progress { assignment, next_offset, leader_epoch, .. } = share.progress;
-        OffsetToCommit {
-            topic: &self.topic,
-            partition: assignment.partition,
-            offset: *next_offset,
-            leader_epoch: *leader_epoch,
-            metadata,
-        }
-    }
-
-    fn write_share(
-        &self,
-        producer: &TransactionalProducer,
-        share: &Share<'_>,
-        deadline: Instant,
-    ) -> Result<Seal, TransactionError> {
-        let Share { progress, standing } = share;
-        let partition = progress.assignment.partition;
-        let (mut writer, mut seal) = (RowWriter::default(), standing.seal);
-        for (id, changed) in progress.changes.customers() {
-            seal = seal.changed(changed.before, writer.write(id, &changed.now));
-            producer.send(&self.record(partition, writer.key(), writer.value()), deadline)?;
-        }
-        for letter in progress.changes.dead_letters() {
-            self.write_dead_letter(producer, partition, letter, deadline)?;
-        }
-        let identity = self.identity(&standing.topic_id);
-        let written = ProgressRecord::new(&identity, standing.base, progress.next_offset, progress.leader_epoch, seal);
-        producer.send(&self.record(partition, PROGRESS, &written.to_json()), deadline)?;
-        Ok(seal)
-    }
-
-    /// A record of the changelog.
-    fn record<'a>(&'a self, partition: i32, key: &'a [u8], value: &'a [u8]) -> Record<'a> {
-        Record { topic: &self.log.name, partition: Some(partition), key: Some(key), value: Some(value), headers: &[] }
-    }
-
-    fn write_dead_letter(
-        &self,
-        producer: &TransactionalProducer,
-        partition: i32,
-        letter: &DeadLetter,
-        deadline: Instant,
-    ) -> Result<(), TransactionError> {
-        let Some(topic) = &self.dead_letter_topic else { return Ok(()) };
-        let (partition, offset) = (partition.to_string(), letter.offset.to_string());
-        let (category, message) = (letter.reason.category(), letter.reason.to_string());
-        let ours: [(&str, &str); 8] = [
-            ("__connect.errors.topic", &self.topic),
-            ("__connect.errors.partition", &partition),
-            ("__connect.errors.offset", &offset),
-            ("__connect.errors.connector.name", &self.group),
-            ("__connect.errors.task.id", &partition),
-            ("__connect.errors.stage", "VALUE_CONVERTER"),
-            ("__connect.errors.exception.class.name", category),
-            ("__connect.errors.exception.message", &message),
-        ];
-        let kept = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-        let headers: Vec<_> = kept.chain(ours.map(|(name, value)| (name, Some(value.as_bytes())))).collect();
-        let record = Record {
-            topic,
-            partition: None,
-            key: letter.key.as_deref(),
-            value: letter.value.as_deref(),
-            headers: &headers,
-        };
-        match producer.send(&record, deadline) {
-            Err(TransactionError::Refused { why: Refusal::TooLarge, .. }) => {
-                // One letter must never hold up a partition: what is left of it says so.
-                let cut = letter.value.as_deref().map(|value| &value[..value.len().min(KEPT_BYTES)]);
-                let headers: Vec<_> =
-                    ours.map(|(name, value)| (name, Some(value.as_bytes()))).into_iter().chain([TRUNCATED]).collect();
-                let key = letter.key.as_deref().filter(|key| key.len() <= KEPT_BYTES);
-                producer.send(&Record { key, value: cut, headers: &headers, ..record }, deadline)
-            }
-            outcome => outcome,
-        }
     }
 
     /// Brings a failed transaction to an end, if that can be known.
@@ -270,6 +181,9 @@ impl Changelog {
             outcome.is_ok() && !producer.was_disturbed()
         };
         match error {
+            TransactionError::Refused { why: Refusal::TooLarge, .. } if aborted() => {
+                Ended::TooLarge(refused(Refusal::TooLarge, &error))
+            }
             TransactionError::Refused { why, .. } if aborted() => Ended::Aborted(refused(why, &error)),
             TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
             other => Ended::Unknown(CommitError::Unavailable(other.to_string())),
@@ -321,6 +235,94 @@ fn refused(why: Refusal, error: &TransactionError) -> CommitError {
     match why {
         Refusal::StaleMembership => CommitError::NotAMember(error.to_string()),
         _ => CommitError::Unavailable(error.to_string()),
+    }
+}
+
+/// Writes one transaction.
+struct Writer<'a> {
+    store: &'a Changelog,
+    producer: &'a TransactionalProducer,
+    deadline: Instant,
+    cuts_letters: bool,
+}
+
+impl Writer<'_> {
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Everything but its end; offsets only after every record is acknowledged.
+    fn write(&self, batch: &Batch, shares: &[Share<'_>], seals: &mut Vec<Seal>) -> Result<(), TransactionError> {
+        self.producer.begin()?;
+        for share in shares {
+            seals.push(self.write_share(share)?);
+        }
+        self.producer.settle(self.deadline)?;
+        let metadata: Vec<_> = shares.iter().map(|share| share.progress.usage.to_string()).collect();
+        let offsets = shares.iter().zip(&metadata).map(|(share, metadata)| OffsetToCommit {
+            topic: &self.store.topic,
+            partition: share.progress.assignment.partition,
+            offset: share.progress.next_offset,
+            leader_epoch: share.progress.leader_epoch,
+            metadata,
+        });
+        self.producer.send_offsets(&offsets.collect::<Vec<_>>(), &batch.membership, self.left())
+    }
+
+    fn write_share(&self, share: &Share<'_>) -> Result<Seal, TransactionError> {
+        let Share { progress, standing } = share;
+        let partition = progress.assignment.partition;
+        let (mut row, mut seal) = (RowWriter::default(), standing.seal);
+        for (id, changed) in progress.changes.customers() {
+            seal = seal.changed(changed.before, row.write(id, &changed.now));
+            self.send(partition, row.key(), row.value())?;
+        }
+        for letter in progress.changes.dead_letters() {
+            self.write_dead_letter(partition, letter)?;
+        }
+        let identity = self.store.identity(&standing.topic_id);
+        let written = ProgressRecord::new(&identity, standing.base, progress.next_offset, progress.leader_epoch, seal);
+        self.send(partition, PROGRESS, &written.to_json())?;
+        Ok(seal)
+    }
+
+    /// A record of the changelog.
+    fn send(&self, partition: i32, key: &[u8], value: &[u8]) -> Result<(), TransactionError> {
+        let topic = &self.store.log.name;
+        let record = Record { topic, partition: Some(partition), key: Some(key), value: Some(value), headers: &[] };
+        self.producer.send(&record, self.deadline)
+    }
+
+    fn write_dead_letter(&self, partition: i32, letter: &DeadLetter) -> Result<(), TransactionError> {
+        let Some(topic) = &self.store.dead_letter_topic else { return Ok(()) };
+        let (partition, offset) = (partition.to_string(), letter.offset.to_string());
+        let (category, message) = (letter.reason.category(), letter.reason.to_string());
+        let ours: [(&str, &str); 8] = [
+            ("__connect.errors.topic", &self.store.topic),
+            ("__connect.errors.partition", &partition),
+            ("__connect.errors.offset", &offset),
+            ("__connect.errors.connector.name", &self.store.group),
+            ("__connect.errors.task.id", &partition),
+            ("__connect.errors.stage", "VALUE_CONVERTER"),
+            ("__connect.errors.exception.class.name", category),
+            ("__connect.errors.exception.message", &message),
+        ];
+        let ours = ours.map(|(name, value)| (name, Some(value.as_bytes())));
+        if !(self.cuts_letters && letter.size() > KEPT_BYTES) {
+            let kept = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+            let headers: Vec<_> = kept.chain(ours).collect();
+            let (key, value) = (letter.key.as_deref(), letter.value.as_deref());
+            let whole = Record { topic, partition: None, key, value, headers: &headers };
+            match self.producer.send(&whole, self.deadline) {
+                Err(TransactionError::Refused { why: Refusal::TooLarge, .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        // One letter must never hold up a partition: what is left of it says so.
+        let headers: Vec<_> = ours.into_iter().chain([TRUNCATED]).collect();
+        let key = letter.key.as_deref().filter(|key| key.len() <= KEPT_BYTES);
+        let value = letter.value.as_deref().map(|value| &value[..value.len().min(KEPT_BYTES)]);
+        self.producer.send(&Record { topic, partition: None, key, value, headers: &headers }, self.deadline)
     }
 }
 
@@ -382,8 +384,7 @@ mod tests {
     /// Each share with where it came from, where it went, and what the group has committed now.
     fn found(shares: &[(Option<i64>, i64, Option<i64>)]) -> Found {
         let committed = |offset| Committed { offset, metadata: String::new() };
-        let shares: Vec<_> =
-            shares.iter().map(|(from, to, now)| (progress(*from, *to), now.map(committed))).collect();
+        let shares: Vec<_> = shares.iter().map(|(from, to, now)| (progress(*from, *to), now.map(committed))).collect();
         Found::compare(shares.iter().map(|(progress, now)| (progress, now)))
     }
 

@@ -46,6 +46,8 @@ impl Stream {
             .set("bootstrap.servers", &bootstrap)
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
+            // Partitions that a test adds are to be seen soon.
+            .set("topic.metadata.refresh.interval.ms", "1000")
             .create()
             .unwrap();
         let topic = format!("{name}-{unique}");
@@ -175,15 +177,21 @@ impl Stream {
 
     /// What the group has committed, with metadata; partitions without are absent.
     pub(crate) fn committed(&self) -> BTreeMap<i32, (i64, String)> {
+        self.try_committed().unwrap()
+    }
+
+    /// The same; a young broker has no coordinator yet.
+    fn try_committed(&self) -> Result<BTreeMap<i32, (i64, String)>, String> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
-        let found = self.observer().committed_offsets(list, Duration::from_secs(10)).unwrap();
+        let found = self.observer().committed_offsets(list, Duration::from_secs(10));
+        let found = found.map_err(|error| error.to_string())?;
         let elements = found.elements();
         let entry = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             let offset = element.offset().to_raw().filter(|offset| *offset >= 0)?;
             Some((element.partition(), (offset, element.metadata().to_owned())))
         };
-        elements.iter().filter_map(entry).collect()
+        Ok(elements.iter().filter_map(entry).collect())
     }
 
     /// Commits the same offset everywhere, without our metadata.
@@ -198,7 +206,7 @@ impl Stream {
     /// Whether everything there is was committed.
     pub(crate) fn is_committed(&self) -> Result<(), String> {
         let committed: BTreeMap<_, _> =
-            self.committed().into_iter().map(|(partition, (offset, _))| (partition, offset)).collect();
+            self.try_committed()?.into_iter().map(|(partition, (offset, _))| (partition, offset)).collect();
         let ends = self.ends();
         if committed == ends { Ok(()) } else { Err(format!("committed {committed:?}, ends {ends:?}")) }
     }

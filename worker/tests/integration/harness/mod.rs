@@ -25,5 +25,14 @@ pub(crate) fn eventually<T>(within: Duration, mut check: impl FnMut() -> Result<
     }
 }
 
+/// Makes a test of each function for each store: what they promise, they promise alike.
+macro_rules! with_each_store {
+    ($($test:ident),+ $(,)?) => {
+        mod with_replay { $(#[test] fn $test() { super::$test("replay"); })+ }
+        mod with_changelog { $(#[test] fn $test() { super::$test("changelog"); })+ }
+    };
+}
+pub(crate) use with_each_store;
+
 /// A time nothing that works should need, even on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
