@@ -79,6 +79,16 @@ impl BatchReader {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        // That a partition does not exist is no message; librdkafka tells it between two.
+        let outcome = self.read_batch(max_wait, &mut each).and_then(|records| match self.native.take_error() {
+            Some(failure) => Err(other_error(&format!("a partition of topic {}", self.topic), failure)),
+            None => Ok(records),
+        });
+        self.failed = outcome.as_ref().err().cloned();
+        outcome
+    }
+
+    fn read_batch(&mut self, max_wait: Duration, each: &mut impl FnMut(ReadRecord<'_>)) -> Result<usize, Error> {
         let mut records = 0;
         let batch = self.native.batch(max_wait);
         for message in batch.messages() {
@@ -97,9 +107,7 @@ impl BatchReader {
                 }
                 Message::Failed { partition, failure } => {
                     let next = progress_of(&mut self.progress, partition).map_or(-1, |progress| progress.position());
-                    let error = error(&self.topic, partition, next, failure);
-                    self.failed = Some(error.clone());
-                    return Err(error);
+                    return Err(error(&self.topic, partition, next, failure));
                 }
             }
         }
@@ -170,9 +178,13 @@ fn error(topic: &str, partition: i32, next: i64, failure: Failure) -> Error {
     {
         return Error::OutOfRange { topic: topic.to_owned(), partition, offset: next, detail: failure.text };
     }
+    other_error(&partition_name(topic, partition), failure)
+}
+
+fn other_error(what: &str, failure: Failure) -> Error {
     let circumstances =
         Circumstances { trouble: None, met_a_broker: true, last_failure_log: None, timeout: Duration::ZERO };
-    circumstances.error(&partition_name(topic, partition), failure)
+    circumstances.error(what, failure)
 }
 
 impl std::fmt::Debug for BatchReader {

@@ -201,11 +201,13 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Whether a broker's connection was lost or a request timed out since this was last asked, or since the
-    /// [registration](Self::init).
+    /// Whether, since this was last asked or since the [registration](Self::init), a broker's connection was lost, a
+    /// request timed out, or a record was not delivered. Then no further transaction should begin with this producer,
+    /// but with a new one, under the same id.
     ///
-    /// Then a request may still be under way although its call has succeeded since, by being sent again. If it ends a
-    /// transaction, it could end the next one: register the id with a new producer before that begins.
+    /// For a request may still be under way, although its call has succeeded since by being sent again: if it ends a
+    /// transaction, it could end the next one. And a broker numbers the records it takes from a producer, and refuses
+    /// those that follow a missing one, the next transaction's included (librdkafka says "skipped sequence numbers").
     pub fn was_disturbed(&self) -> bool {
         self.serve(Duration::ZERO);
         self.reports.borrow_mut().take_disturbance()

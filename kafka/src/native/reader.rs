@@ -46,7 +46,7 @@ pub(crate) enum Message<'batch> {
         partition: i32,
         offset: i64,
     },
-    /// A partition can not be read on without a gap; negative when it is none in particular.
+    /// A partition can not be read on without a gap.
     Failed {
         partition: i32,
         failure: Failure,
@@ -83,6 +83,11 @@ impl Reader {
     /// The next thing the client has to say, without waiting.
     pub(crate) fn next_event(&self) -> Option<ClientEvent> {
         self.client.next_event(Duration::ZERO)
+    }
+
+    /// Why a partition is not there, if that was found while batches were read; the text names it.
+    pub(crate) fn take_error(&self) -> Option<Failure> {
+        self.client.take_stray_error()
     }
 
     /// All messages that are there, up to a bound; when there are none, the first that comes within `wait`.
@@ -174,7 +179,6 @@ unsafe fn read_message<'batch>(message: *const sys::rd_kafka_message_t) -> Messa
         if code == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF as c_int {
             return Message::End { partition, offset };
         }
-        let partition = if (*message).rkt.is_null() { -1 } else { partition };
         Message::Failed {
             partition,
             failure: Failure { code, text: owned_text(sys::rd_kafka_message_errstr(message)) },

@@ -9,9 +9,9 @@ use crate::native::CallFailure;
 /// Why a transaction cannot go on, by what its owner may do then. `detail` has librdkafka's or the broker's own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
-    /// A definite no; the transaction has not happened, and nothing of it will once it is aborted. Abort it, and if
-    /// that succeeds and nothing [disturbed](super::TransactionalProducer::was_disturbed) it, begin the next one with
-    /// the same producer.
+    /// A definite no; the transaction has not happened, and nothing of it will once it is aborted. Abort it: if that
+    /// succeeds, and the producer was not [disturbed](super::TransactionalProducer::was_disturbed), the next one can
+    /// begin with it; else do as after [`Unknown`](Self::Unknown).
     #[error("Kafka refused the transaction, {why}: {detail}")]
     Refused {
         /// What was refused.

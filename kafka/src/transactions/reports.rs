@@ -1,5 +1,5 @@
 //! What the client of a transactional producer has said: in go its events, out come how many records are still without a
-//! report, the first that was not delivered, and whether a request may have been left on its way.
+//! report, the first that was not delivered, and whether the producer is fit for another transaction.
 
 use crate::client_log;
 use crate::failure::Failure;
@@ -41,6 +41,7 @@ impl Reports {
 
     fn note_delivery(&mut self, Delivered { count, undelivered }: Delivered) {
         self.unreported = self.unreported.saturating_sub(count);
+        self.disturbed |= undelivered.is_some();
         if self.undelivered.is_none() {
             self.undelivered = undelivered.map(named);
         }
@@ -141,6 +142,7 @@ mod tests {
         reports.note(delivered(1, Some(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)));
         reports.note(delivered(2, Some(Code::RD_KAFKA_RESP_ERR__PURGE_QUEUE)));
         assert_eq!(reports.unreported(), 0);
+        assert!(reports.take_disturbance());
         let failure = reports.undelivered().expect("one failed");
         assert!(failure.is(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE));
         assert_eq!(failure.text, "a record for partition 3 of topic t was not delivered: words");

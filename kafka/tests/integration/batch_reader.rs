@@ -21,7 +21,9 @@ type Offsets = BTreeMap<i32, Vec<i64>>;
 
 fn config() -> ClientConfig {
     let mut config = broker().client_config();
-    config.set("group.id", "restore").set("isolation.level", "read_committed").set("fetch.wait.max.ms", "50");
+    config.set("group.id", "restore").set("isolation.level", "read_committed").set("check.crcs", "true");
+    config.set("fetch.wait.max.ms", "50").set("fetch.queue.backoff.ms", "2").set("fetch.message.max.bytes", "4194304");
+    config.set("queued.max.messages.kbytes", "32768").set("enable.auto.commit", "false");
     config
 }
 
@@ -222,7 +224,11 @@ fn one_partitions_error_ends_the_reading_of_all() {
 
 #[test]
 fn a_topic_that_is_not_there_is_told() {
-    let error = error_of(&mut open(&unique("nowhere"), &[(0, 0)]));
+    let mut config = config();
+    // So long may a topic be known to some brokers only.
+    config.set("topic.metadata.propagation.max.ms", "1000").set("topic.metadata.refresh.interval.ms", "1000");
+    let mut reader = BatchReader::open(&config, &unique("nowhere"), [(0, 0)].into_iter()).expect("fine settings");
+    let error = error_of(&mut reader);
     assert!(matches!(error, Error::UnknownTopic { .. }), "{error:?}");
 }
 

@@ -3,6 +3,7 @@
 //! The broker names its own address to its clients; wherever that passes by, it is replaced by the forwarder's, which
 //! is as long, so that clients come back here.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -11,6 +12,14 @@ use std::thread::JoinHandle;
 use balancefleet_kafka::Connection;
 use parking_lot::{Condvar, Mutex};
 
+/// Numbers of APIs.
+pub(crate) mod api {
+    pub(crate) const PRODUCE: i16 = 0;
+    pub(crate) const ADD_OFFSETS_TO_TXN: i16 = 25;
+    pub(crate) const END_TXN: i16 = 26;
+    pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
+}
+
 /// What is done with what comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -18,8 +27,8 @@ pub(crate) enum Mode {
     Open,
     /// Nothing gets through, and nobody is told: the broker's host is gone.
     Silent,
-    /// Requests reach the broker, its responses are lost.
-    Deaf,
+    /// All is passed on but the broker's responses to requests of this API, by its number in Kafka's protocol.
+    Loses(i16),
     /// The forwarder ends.
     Closed,
 }
@@ -97,22 +106,37 @@ impl Shared {
                 self.connections.lock().push(stream.try_clone().expect("there are descriptors"));
             }
             let reversed = (broker.try_clone().expect("descriptors"), client.try_clone().expect("descriptors"));
+            let pending = Arc::new(Mutex::new(HashMap::new()));
             let (requests, responses) = (Arc::clone(self), Arc::clone(self));
-            std::thread::spawn(move || requests.pump(client, broker, &[Mode::Open, Mode::Deaf]));
-            std::thread::spawn(move || responses.pump(reversed.0, reversed.1, &[Mode::Open]));
+            std::thread::spawn({
+                let pending = Arc::clone(&pending);
+                move || {
+                    requests.pump(client, broker, |frame| {
+                        let (api, correlation) = (i16::from_be_bytes([frame[4], frame[5]]), frame[8..12].to_vec());
+                        pending.lock().insert(correlation, api);
+                        true
+                    })
+                }
+            });
+            std::thread::spawn(move || {
+                responses.pump(reversed.0, reversed.1, |frame| {
+                    let api = pending.lock().remove(&frame[4..8]);
+                    api.is_none_or(|api| *responses.mode.lock() != Mode::Loses(api))
+                })
+            });
         }
     }
 
-    /// Passes on whole frames until either end closes, each once the mode lets it through.
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream, through: &[Mode]) {
+    /// Passes on whole frames until either end closes, those that are wanted.
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&[u8]) -> bool) {
         while let Ok(mut frame) = read_frame(&mut from) {
             self.readdress(&mut frame);
             let mut mode = self.mode.lock();
-            while !through.contains(&*mode) && *mode != Mode::Closed {
+            while *mode == Mode::Silent {
                 self.changed.wait(&mut mode);
             }
             drop(mode);
-            if to.write_all(&frame).is_err() {
+            if wanted(&frame) && to.write_all(&frame).is_err() {
                 break;
             }
         }

@@ -10,7 +10,7 @@ use rdkafka::message::Headers;
 
 use crate::support::{
     Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read, settle,
-    unique,
+    settled_end, unique,
 };
 
 pub(crate) fn deadline() -> Instant {
@@ -135,6 +135,8 @@ fn a_membership_from_before_another_member_joined_is_refused_and_the_next_transa
 
     assert_eq!(why(commit_as(&stale)), Refusal::StaleMembership);
     assert!(!producer.was_disturbed(), "it was a plain answer");
+    let more = producer.send(&value(&topic, 0, "y"), deadline());
+    assert_eq!(why(more), Refusal::StaleMembership, "librdkafka says no more than that it is too late");
     producer.abort(TIMEOUT).expect("it aborts");
 
     assert_eq!(commit_as(&first.membership()), Ok(()));
@@ -168,13 +170,17 @@ fn offsets_of_a_consumer_that_is_no_member_are_refused_although_a_broker_would_t
 fn a_second_producer_with_the_same_id_ends_the_transaction_of_the_first_and_fences_it() {
     type Step = fn(&TransactionalProducer, &str) -> Result<(), TransactionError>;
     let commits: Step = |producer, _| producer.commit(TIMEOUT);
-    let sends: Step = |producer, topic| {
+    let sends_on: Step = |producer, topic| {
         producer.send(&value(topic, 0, "zombie"), deadline())?;
         producer.settle(deadline())
     };
+    let sends_elsewhere: Step = |producer, topic| {
+        producer.send(&value(topic, 1, "zombie"), deadline())?;
+        producer.settle(deadline())
+    };
     let aborts: Step = |producer, _| producer.abort(TIMEOUT);
-    for step in [commits, sends, aborts] {
-        let (topic, id) = (new_topic("fenced", 1), unique("id"));
+    for step in [commits, sends_on, sends_elsewhere, aborts] {
+        let (topic, id) = (new_topic("fenced", 2), unique("id"));
         let first = registered(&broker(), &id);
         first.begin().expect("it begins");
         first.send(&value(&topic, 0, "first"), deadline()).expect("there is room");
@@ -216,9 +222,9 @@ fn a_transaction_that_outlives_its_time_out_is_fenced() {
 }
 
 #[test]
-fn a_record_too_large_for_the_topic_is_refused_and_the_next_transaction_works() {
-    let topic = configured_topic("small", 1, &[("max.message.bytes", "2000")]);
-    let producer = registered(&broker(), &unique("id"));
+fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
+    let (topic, id) = (configured_topic("small", 1, &[("max.message.bytes", "2000")]), unique("id"));
+    let producer = registered(&broker(), &id);
     let large = "x".repeat(10_000);
     producer.begin().expect("it begins");
     producer.send(&value(&topic, 0, "fits"), deadline()).expect("there is room");
@@ -230,10 +236,12 @@ fn a_record_too_large_for_the_topic_is_refused_and_the_next_transaction_works() 
     assert!(text.contains(&format!("partition 0 of topic {topic}")), "{text}");
     assert_eq!(why(producer.commit(TIMEOUT)), Refusal::TooLarge, "there is no way but back");
     producer.abort(TIMEOUT).expect("it aborts");
+    assert!(producer.was_disturbed(), "the broker waits for a record with the number of the refused one");
 
-    producer.begin().expect("it begins");
-    producer.send(&value(&topic, 0, "next"), deadline()).expect("there is room");
-    producer.commit(TIMEOUT).expect("it commits");
+    let successor = registered(&broker(), &id);
+    successor.begin().expect("it begins");
+    successor.send(&value(&topic, 0, "next"), deadline()).expect("there is room");
+    successor.commit(TIMEOUT).expect("it commits");
     assert_eq!(read(&topic, "read_committed").len(), 1);
 }
 
@@ -335,11 +343,15 @@ fn a_commit_does_not_wait_for_a_look_every_100_ms() {
     let producer = registered(&broker(), &unique("id"));
     let mut took: Vec<Duration> = (0..50)
         .map(|round| {
+            // Until the markers of the last one are written a broker puts off the next transaction.
+            for partition in 0..6 {
+                settled_end(&topic, partition);
+            }
             producer.begin().expect("it begins");
-            let begun = Instant::now();
             for partition in 0..6 {
                 producer.send(&value(&topic, partition, "x"), deadline()).expect("there is room");
             }
+            let begun = Instant::now();
             producer.settle(deadline()).expect("they are acknowledged");
             producer.send_offsets(&[offset(&topic, round, "")], &membership, TIMEOUT).expect("a member may");
             producer.commit(TIMEOUT).expect("it commits");
@@ -348,7 +360,7 @@ fn a_commit_does_not_wait_for_a_look_every_100_ms() {
         .collect();
     took.sort_unstable();
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    println!("6 records settled, offsets sent, committed: p50 {median:?}, worst of 50 {worst:?}");
+    println!("settle, send_offsets and commit with 6 partitions: p50 {median:?}, worst of 50 {worst:?}");
     assert!(median < Duration::from_millis(60), "{took:?}");
 }
 

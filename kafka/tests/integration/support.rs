@@ -129,23 +129,22 @@ pub(crate) fn producer_config(connection: &Connection, id: &str) -> ClientConfig
 
 /// All records of partition 0, once no transaction is open there.
 pub(crate) fn read(topic: &str, isolation: &str) -> Vec<OwnedMessage> {
-    let end = settled_end(topic, 0);
+    settled_end(topic, 0);
     let mut config = broker().client_config();
-    config.set("group.id", "reader").set("isolation.level", isolation).set("enable.partition.eof", "true");
+    config.set("group.id", "reader").set("enable.auto.commit", "false");
+    config.set("isolation.level", isolation).set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().expect("the settings are fine");
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Beginning).expect("the offset is fine");
     consumer.assign(&list).expect("the list is fine");
     let mut records = Vec::new();
-    settle("the end is reached", || {
+    loop {
         match consumer.poll(TIMEOUT) {
             Some(Ok(record)) => records.push(record.detach()),
-            Some(Err(KafkaError::PartitionEOF(_))) => return true,
-            other => panic!("{other:?} instead of a record or the end {end}"),
+            Some(Err(KafkaError::PartitionEOF(_))) => return records,
+            other => panic!("{other:?} instead of a record or the end"),
         }
-        false
-    });
-    records
+    }
 }
 
 /// The high watermark, once no transaction is open below it.
