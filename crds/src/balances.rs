@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::duration::Duration;
 use crate::schema;
 
 /// What a worker does with a record.
@@ -20,8 +21,8 @@ pub enum Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Balances {
-    /// Where balances are kept: exactly one of the fields below. It cannot change, since no store reads another's
-    /// state.
+    /// Where balances are kept: exactly one of the fields below. Default: `changelog: {}`. It cannot change, since
+    /// workers of two stores would share one group meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Store>,
     /// What a transaction does to its customer's balance, by transaction type: `Credit` adds, `Debit` subtracts,
@@ -36,15 +37,52 @@ pub struct Balances {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::minor_units")]
     pub minor_units: BTreeMap<String, i32>,
+    /// Topic for records that cannot be applied, such as broken JSON or an unknown currency: each is written there once,
+    /// as it came, with headers that say where it was and what is wrong. Made if it is missing. Default: they are counted
+    /// and logged. The store `replay` has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 249))]
+    pub dead_letter_topic: Option<String>,
 }
 
 /// Where balances are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Store {
-    /// Keep nothing: a worker that takes a partition reads it again from its first record. Right, simple, and as slow
-    /// to take over as the topic is long. Write `replay: {}`.
+    /// In a compacted topic, one record per customer, written in one transaction with the group's offsets. A worker that
+    /// takes a partition reads about as many records as it has customers. Needs brokers of Kafka 3.6 or later. Write
+    /// `changelog: {}` for its defaults.
+    Changelog(Changelog),
+    /// Nowhere: a worker that takes a partition reads it again from its first record. Right, simple, and as slow to take
+    /// over as the topic is long. Write `replay: {}`.
     Replay(Replay),
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::Changelog(Changelog::default())
+    }
+}
+
+/// The settings of the changelog store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changelog {
+    /// The compacted topic. Default: `<group>-<topic>-changelog-` and eight hexadecimal digits made of the two names. It is
+    /// made if it is missing, has as many partitions as `kafka.topic`, and belongs to this group alone. It cannot change:
+    /// another topic would be another ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 249))]
+    pub topic: Option<String>,
+    /// Replicas of the changelog and of `deadLetterTopic` where they have to be made; topics that exist keep theirs.
+    /// Default: the brokers' own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub replication_factor: Option<i32>,
+    /// Processed records wait no longer than this for their commit, at most 60s. Until then they are not in the balances
+    /// and count as lag. Default: as soon as sensible while there is no backlog, else 1s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_interval: Option<Duration>,
 }
 
 /// The replay store has no settings.

@@ -25,7 +25,7 @@ use crate::worker::Worker;
     derive = "PartialEq",
     doc = "A fleet of Kafka consumers that keeps exact balances. The operator runs one worker per pod in a Deployment \
            of this object's name and keeps their number right for the lag, up to the number of partitions. \
-           Smallest useful object: spec.kafka.bootstrapServers, spec.kafka.topic and spec.balances.store.",
+           Smallest useful object: spec.kafka.bootstrapServers and spec.kafka.topic.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
@@ -40,8 +40,8 @@ pub struct BalanceConsumerGroupSpec {
     /// records are processed and counted, no balances are kept. It cannot change.
     #[serde(default)]
     pub ledger: Ledger,
-    /// Where balances are kept and how transactions become balances. Needed with the ledger `Balances`,
-    /// refused with `Count`.
+    /// Where balances are kept and how transactions become balances. Everything in it has a default. Refused with the
+    /// ledger `Count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,
     /// Set: exactly this many workers, whatever the lag; 0 suspends. Not set (default): the operator decides. This is
@@ -71,7 +71,10 @@ impl BalanceConsumerGroup {
     pub fn effective_store(&self) -> Option<Store> {
         match self.spec.ledger {
             Ledger::Count => None,
-            Ledger::Balances => self.spec.balances.as_ref().and_then(|balances| balances.store.clone()),
+            Ledger::Balances => {
+                let written = self.spec.balances.as_ref().and_then(|balances| balances.store.clone());
+                Some(written.unwrap_or_default())
+            }
         }
     }
 }

@@ -50,6 +50,15 @@ fn immutable(field_path: &'static str, effective: impl Fn(&str) -> String, messa
     AdmissionRule { field_path: Some(field_path), ..rule("", same, message) }
 }
 
+/// A rule that the name of a topic at `at` is one that Kafka allows; `field` is what a person calls it.
+fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
+    rule(
+        at,
+        "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",
+        format!("{field} must be a name Kafka allows: letters, digits, '.', '_' and '-'"),
+    )
+}
+
 fn object() -> Vec<AdmissionRule> {
     vec![
         rule(
@@ -78,7 +87,27 @@ fn object() -> Vec<AdmissionRule> {
         ),
         immutable(
             ".spec.balances",
-            |object| optional_map(object, "minorUnits"),
+            |object| {
+                format!("({} ? 'replay' : 'changelog')", is_written(&format!("{object}.spec.balances.store.replay")))
+            },
+            "balances.store cannot change (absent, it is changelog), since workers of both stores would share one group \
+             meanwhile: create another object with a kafka.groupId of its own",
+        ),
+        immutable(
+            ".spec.balances",
+            |object| {
+                let topic = format!("{object}.spec.balances.store.changelog.topic");
+                format!("({} ? {topic} : '')", is_written(&topic))
+            },
+            "balances.store.changelog.topic cannot change (absent, its name is made of group and topic), since another \
+             topic would be another ledger: create another object with a kafka.groupId of its own",
+        ),
+        immutable(
+            ".spec.balances",
+            |object| {
+                let units = format!("{object}.spec.balances.minorUnits");
+                format!("({} ? {units} : {{}})", is_written(&units))
+            },
             "balances.minorUnits cannot change, since the same digits would be worth something else: create another \
              object with a kafka.groupId of its own",
         ),
@@ -94,10 +123,11 @@ fn object() -> Vec<AdmissionRule> {
     ]
 }
 
-/// The map, or an empty one where it or its parent is absent.
-fn optional_map(object: &str, field: &str) -> String {
-    let balances = format!("{object}.spec.balances");
-    format!("(has({balances}) && has({balances}.{field}) ? {balances}.{field} : {{}})")
+/// That a field and all fields above it, from `balances` on, are there.
+fn is_written(path: &str) -> String {
+    let from = path.find(".balances").map_or(0, |dot| dot + 1);
+    let ends = path.match_indices('.').map(|(end, _)| end).filter(|end| *end > from).chain([path.len()]);
+    ends.map(|end| format!("has({})", &path[..end])).collect::<Vec<_>>().join(" && ")
 }
 
 /// Signs are compared one by one with their defaults filled in: writing a default out is no change.
@@ -106,7 +136,7 @@ fn same_signs() -> String {
         TRANSACTION_TYPES.iter().map(|(name, sign)| format!("'{name}': '{}'", sign_word(*sign))).collect();
     let effective = |object: &str| {
         let signs = format!("{object}.spec.balances.signs");
-        format!("(has({object}.spec.balances) && has({signs}) && t in {signs} ? {signs}[t] : sign)")
+        format!("({} && t in {signs} ? {signs}[t] : sign)", is_written(&signs))
     };
     format!("{{{}}}.all(t, sign, {} == {})", defaults.join(", "), effective("self"), effective("oldSelf"))
 }

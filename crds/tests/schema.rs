@@ -144,7 +144,11 @@ fn every_field_is_read_and_written_without_loss() {
 fn the_sample_with_every_field_has_every_field() {
     let object: Value = serde_yaml::from_str(EVERY_FIELD).unwrap();
     let ours = |path: &str| {
-        path.starts_with(".spec.") && !path.contains(['[', '{']) && !BORROWED.iter().any(|p| path.starts_with(p))
+        path.starts_with(".spec.")
+            && !path.contains(['[', '{'])
+            && !BORROWED.iter().any(|p| path.starts_with(p))
+            // The other choice of two.
+            && path != ".spec.balances.store.replay"
     };
     let pointer = |path: &str| path.replace('.', "/");
     without(

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
 
 use balancefleet_crds::reserved::{CONFIG_KEYS, ENV_NAMES, ENV_PREFIXES};
-use balancefleet_crds::{BalanceConsumerGroup, Ledger, Store};
+use balancefleet_crds::{BalanceConsumerGroup, Changelog, Ledger, Replay, Store};
 use balancefleet_kafka::reserved_keys::{RESERVED, refusal};
 use serde_json::{Value, json};
 
@@ -28,11 +28,19 @@ fn the_group_is_named_after_the_object_unless_it_has_a_name() {
 }
 
 #[test]
-fn a_count_keeps_no_balances() {
-    let balances = json!({ "balances": { "store": { "replay": {} } } });
-    assert!(matches!(group(&balances).effective_store(), Some(Store::Replay(_))));
-    assert_eq!(group(&json!({ "ledger": "Count" })).effective_store(), None);
+fn balances_are_kept_in_a_changelog_unless_said_otherwise() {
+    let changelog = Some(Store::Changelog(Changelog::default()));
     assert_eq!(group(&json!({})).spec.ledger, Ledger::Balances);
+    for absent in [json!({}), json!({ "balances": {} }), json!({ "balances": { "store": { "changelog": {} } } })] {
+        assert_eq!(group(&absent).effective_store(), changelog, "{absent}");
+    }
+    let replay = json!({ "balances": { "store": { "replay": {} } } });
+    assert_eq!(group(&replay).effective_store(), Some(Store::Replay(Replay {})));
+}
+
+#[test]
+fn a_count_keeps_no_balances() {
+    assert_eq!(group(&json!({ "ledger": "Count" })).effective_store(), None);
 }
 
 #[test]

@@ -1,34 +1,20 @@
-//! Which ledger needs what.
+//! Which ledger needs what, and what the stores can do.
 
-use super::{AdmissionRule, list, rule};
+use super::{AdmissionRule, is_written, list, rule, topic_name};
 use crate::balances::TRANSACTION_TYPES;
 
 pub(super) fn rules() -> Vec<AdmissionRule> {
+    [ledger(), stores(), topics()].concat()
+}
+
+fn ledger() -> Vec<AdmissionRule> {
     vec![
-        AdmissionRule {
-            field_path: Some(".balances"),
-            ..rule(
-                ".spec",
-                "self.ledger != 'Balances' || (has(self.balances) && has(self.balances.store))",
-                "balances.store is needed: write balances: {store: {replay: {}}}, or ledger: Count to keep no balances",
-            )
-        },
         AdmissionRule {
             field_path: Some(".balances"),
             ..rule(
                 ".spec",
                 "self.ledger != 'Count' || !has(self.balances)",
                 "balances has no meaning with ledger: Count, which keeps none: remove it",
-            )
-        },
-        rule(".spec.balances.store", "has(self.replay)", "store must be one of: replay: {}"),
-        AdmissionRule {
-            field_path: Some(".kafka.consumer.startFrom"),
-            ..rule(
-                ".spec",
-                "!has(self.balances) || !has(self.balances.store) || !has(self.balances.store.replay) || \
-                 self.kafka.consumer.startFrom == 'Earliest'",
-                "the store replay reads every partition from its first record, so startFrom must be Earliest",
             )
         },
         rule(
@@ -42,5 +28,73 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
             "self.all(currency, currency.matches('^[A-Z]{3}$'))",
             "the keys of minorUnits are currencies: three capital letters",
         ),
+    ]
+}
+
+fn stores() -> Vec<AdmissionRule> {
+    vec![
+        rule(
+            ".spec.balances.store",
+            "has(self.changelog) != has(self.replay)",
+            "store must be exactly one of: changelog: {}, replay: {}; without store it is changelog: {}",
+        ),
+        rule(
+            ".spec.balances.store.changelog",
+            "!has(self.commitInterval) || \
+             (duration(self.commitInterval) > duration('0s') && duration(self.commitInterval) <= duration('60s'))",
+            "commitInterval must be more than 0 and at most 60s: what is not committed is lag, and read again after a crash",
+        ),
+        AdmissionRule {
+            field_path: Some(".kafka.consumer.startFrom"),
+            ..rule(
+                ".spec",
+                format!(
+                    "!({}) || self.kafka.consumer.startFrom == 'Earliest'",
+                    is_written("self.balances.store.replay")
+                ),
+                "the store replay reads every partition from its first record, so startFrom must be Earliest",
+            )
+        },
+        AdmissionRule {
+            field_path: Some(".balances.deadLetterTopic"),
+            ..rule(
+                ".spec",
+                format!(
+                    "!({}) || !({})",
+                    is_written("self.balances.store.replay"),
+                    is_written("self.balances.deadLetterTopic")
+                ),
+                "the store replay cannot write a record exactly once: remove deadLetterTopic, or use the store changelog",
+            )
+        },
+    ]
+}
+
+/// Topics that are written to: one that is read, or written to by two hands, would never come to rest.
+fn topics() -> Vec<AdmissionRule> {
+    let (changelog, dead_letters) = ("self.balances.store.changelog.topic", "self.balances.deadLetterTopic");
+    vec![
+        topic_name(".spec.balances.store.changelog.topic", "changelog.topic"),
+        topic_name(".spec.balances.deadLetterTopic", "deadLetterTopic"),
+        AdmissionRule {
+            field_path: Some(".balances.deadLetterTopic"),
+            ..rule(
+                ".spec",
+                format!("!({}) || {dead_letters} != self.kafka.topic", is_written(dead_letters)),
+                "deadLetterTopic must not be kafka.topic: its records would be read and written again without end",
+            )
+        },
+        AdmissionRule {
+            field_path: Some(".balances.store.changelog.topic"),
+            ..rule(
+                ".spec",
+                format!(
+                    "!({}) || ({changelog} != self.kafka.topic && (!({}) || {changelog} != {dead_letters}))",
+                    is_written(changelog),
+                    is_written(dead_letters)
+                ),
+                "changelog.topic must be a topic of its own: neither kafka.topic nor deadLetterTopic",
+            )
+        },
     ]
 }

@@ -1,6 +1,6 @@
 //! What a connection and a member of a consumer group must look like.
 
-use super::{AdmissionRule, rule};
+use super::{AdmissionRule, rule, topic_name};
 
 pub(super) fn connection() -> Vec<AdmissionRule> {
     const BROKER: &str = r"(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}";
@@ -11,11 +11,7 @@ pub(super) fn connection() -> Vec<AdmissionRule> {
             "bootstrapServers must be host:port, several separated by commas and no spaces, for example \
              kafka-0.kafka:9092,kafka-1.kafka:9092",
         ),
-        rule(
-            ".spec.kafka.topic",
-            "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",
-            "topic must be a name Kafka allows: letters, digits, '.', '_' and '-'",
-        ),
+        topic_name(".spec.kafka.topic", "topic"),
         rule(
             ".spec.kafka.groupId",
             "self.matches('^[!-~]+$')",

@@ -93,6 +93,8 @@ async fn kubectl_explain_reads_as_documentation() {
         assert!(!spec.contains("<no description>"), "{spec}");
         assert!(explain("spec.scaling").contains("the one number to think about"));
         assert!(explain("spec.kafka").contains("-required-"));
+        let stores = explain("spec.balances.store");
+        assert!(stores.contains("\n  changelog\t<") && stores.contains("\n  replay\t<"), "{stores}");
     })
     .await;
 }

@@ -36,7 +36,7 @@ fn worker(sentence: &'static str, change: Value) -> Bad {
 
 /// At least one per rule; a rule without one fails the test.
 fn broken_rules() -> Vec<Bad> {
-    [object_and_kafka(), client_settings(), ledgers(), scaling_and_workers()].into_iter().flatten().collect()
+    [object_and_kafka(), client_settings(), ledgers(), stores(), scaling_and_workers()].into_iter().flatten().collect()
 }
 
 fn object_and_kafka() -> Vec<Bad> {
@@ -77,16 +77,38 @@ fn client_settings() -> Vec<Bad> {
 fn ledgers() -> Vec<Bad> {
     let balances = |sentence, change| spec(sentence, json!({ "balances": change }));
     vec![
-        spec("balances.store is needed: write balances: {store: {replay: {}}}", json!({ "balances": null })),
-        balances("balances.store is needed", json!({ "store": null })),
-        balances("store must be one of: replay: {}", json!({ "store": { "replay": null } })),
-        spec("balances has no meaning with ledger: Count", json!({ "ledger": "Count" })),
-        consumer(
-            "reads every partition from its first record, so startFrom must be Earliest",
-            json!({ "startFrom": "Latest" }),
-        ),
+        spec("balances has no meaning with ledger: Count", json!({ "ledger": "Count", "balances": {} })),
         balances("the keys of signs are transaction types: Transfer", json!({ "signs": { "Refund": "Credit" } })),
         balances("the keys of minorUnits are currencies: three capital letters", json!({ "minorUnits": { "eur": 2 } })),
+    ]
+}
+
+fn stores() -> Vec<Bad> {
+    let balances = |sentence, change| spec(sentence, json!({ "balances": change }));
+    let changelog = |sentence, change| balances(sentence, json!({ "store": { "changelog": change } }));
+    let one_store = "store must be exactly one of: changelog: {}, replay: {}";
+    let interval = "commitInterval must be more than 0 and at most 60s";
+    let name = "changelog.topic must be a name Kafka allows";
+    let own_topic = "changelog.topic must be a topic of its own";
+    vec![
+        balances(one_store, json!({ "store": {} })),
+        balances(one_store, json!({ "store": { "replay": {}, "changelog": {} } })),
+        changelog(interval, json!({ "commitInterval": "0ms" })),
+        changelog(interval, json!({ "commitInterval": "60s1ms" })),
+        changelog(name, json!({ "topic": "no spaces" })),
+        changelog(name, json!({ "topic": "." })),
+        changelog(own_topic, json!({ "topic": "banking.transactions" })),
+        balances(own_topic, json!({ "store": { "changelog": { "topic": "x" } }, "deadLetterTopic": "x" })),
+        balances("deadLetterTopic must be a name Kafka allows", json!({ "deadLetterTopic": "dead/letters" })),
+        balances("deadLetterTopic must not be kafka.topic", json!({ "deadLetterTopic": "banking.transactions" })),
+        balances(
+            "the store replay cannot write a record exactly once: remove deadLetterTopic",
+            json!({ "store": { "replay": {} }, "deadLetterTopic": "dead-letters" }),
+        ),
+        spec(
+            "reads every partition from its first record, so startFrom must be Earliest",
+            json!({ "kafka": { "consumer": { "startFrom": "Latest" } }, "balances": { "store": { "replay": {} } } }),
+        ),
     ]
 }
 
@@ -124,6 +146,7 @@ fn scaling_and_workers() -> Vec<Bad> {
 /// Bad objects that types and limits refuse, with a part of the API server's own words.
 fn broken_limits() -> Vec<Bad> {
     let quantity = json!({ "resources": { "requests": { "cpu": "lots" } } });
+    let changelog = |sentence, change| spec(sentence, json!({ "balances": { "store": { "changelog": change } } }));
     vec![
         spec("spec.kafka: Required value", json!({ "kafka": null })),
         spec("spec.kafka.topic: Required value", json!({ "kafka": { "topic": null } })),
@@ -133,6 +156,13 @@ fn broken_limits() -> Vec<Bad> {
         ),
         spec("spec.replicas in body should be greater than or equal to 0", json!({ "replicas": -1 })),
         consumer("spec.kafka.consumer.sessionTimeout in body should match", json!({ "sessionTimeout": "10 seconds" })),
+        changelog("commitInterval in body should match", json!({ "commitInterval": "often" })),
+        changelog("replicationFactor in body should be greater than or equal to 1", json!({ "replicationFactor": 0 })),
+        changelog("topic: Too long: may not be more than 249", json!({ "topic": "t".repeat(250) })),
+        spec(
+            "deadLetterTopic: Too long: may not be more than 249",
+            json!({ "balances": { "deadLetterTopic": "t".repeat(250) } }),
+        ),
         worker("spec.worker.resources.requests.cpu", quantity),
         worker("Duplicate value", json!({ "env": [{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }] })),
     ]
@@ -160,6 +190,26 @@ async fn good_objects_are_accepted() {
         for yaml in samples.iter().map(String::as_str).chain([MINIMAL, EVERY_FIELD]) {
             let accepted = server.create(server.object(yaml, &json!({})), true).await;
             assert_eq!(refusal(accepted), None, "{yaml}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_choice_of_a_store_is_accepted() {
+    with_server("stores", |server| async move {
+        let dead_letters = "banking.dead-letters";
+        for change in [
+            json!({ "balances": {} }),
+            json!({ "balances": { "store": { "changelog": {} } }, "kafka": { "consumer": { "startFrom": "Latest" } } }),
+            json!({ "balances": { "store": { "changelog": { "commitInterval": "1m" } } } }),
+            json!({ "balances": { "store": { "replay": {} } } }),
+            json!({ "balances": { "deadLetterTopic": dead_letters } }),
+            json!({ "balances": { "store": { "changelog": { "topic": "b" } }, "deadLetterTopic": dead_letters } }),
+        ] {
+            let created = server.create(server.object(MINIMAL, &json!({ "spec": change })), true).await.unwrap();
+            // A choice that was filled in would belong to nobody, and stand in the way of the other one.
+            assert_eq!(created.data["spec"]["balances"], change["balances"]);
         }
     })
     .await;

@@ -15,18 +15,31 @@ pub(crate) fn updates() -> Vec<Update> {
     let topic = "kafka.topic cannot change";
     let group = "kafka.groupId cannot change (absent, it is the object's name)";
     let ledger = "ledger cannot change";
+    let store = "balances.store cannot change (absent, it is changelog)";
+    let changelog_topic = "balances.store.changelog.topic cannot change";
     let signs = "balances.signs cannot change";
     let minor_units = "balances.minorUnits cannot change";
     let none = || json!({});
     let update = |sentence, before, change| Update { sentence, before, change };
     let kafka = |change| json!({ "kafka": change });
     let balances = |change| json!({ "balances": change });
+    let replay = || balances(json!({ "store": { "replay": {} } }));
+    let changelog = |topic: Value| balances(json!({ "store": { "changelog": { "topic": topic } } }));
     vec![
         update(topic, none(), kafka(json!({ "topic": "orders" }))),
         update(group, none(), kafka(json!({ "groupId": "another" }))),
         update(group, kafka(json!({ "groupId": "own" })), kafka(json!({ "groupId": null }))),
         update(group, kafka(json!({ "groupId": "own" })), kafka(json!({ "groupId": "another" }))),
-        update(ledger, none(), json!({ "ledger": "Count", "balances": null })),
+        update(ledger, none(), json!({ "ledger": "Count" })),
+        update(store, none(), replay()),
+        update(store, replay(), balances(json!(null))),
+        update(store, replay(), balances(json!({ "store": null }))),
+        update(store, replay(), balances(json!({ "store": { "replay": null, "changelog": {} } }))),
+        update(store, changelog(json!("b")), balances(json!({ "store": { "changelog": null, "replay": {} } }))),
+        update(changelog_topic, none(), changelog(json!("b"))),
+        update(changelog_topic, changelog(json!("b")), changelog(json!("c"))),
+        update(changelog_topic, changelog(json!("b")), changelog(json!(null))),
+        update(changelog_topic, changelog(json!("b")), balances(json!(null))),
         update(signs, none(), balances(json!({ "signs": { "Transfer": "Debit" } }))),
         update(signs, balances(json!({ "signs": { "Transfer": "Debit" } })), balances(json!({ "signs": null }))),
         update(
@@ -70,10 +83,31 @@ async fn writing_out_what_is_in_effect_already_is_no_change() {
             json!({ "ledger": "Balances" }),
             json!({ "balances": { "signs": { "Transfer": "Credit", "Withdrawal": "Debit" } } }),
             json!({ "balances": { "signs": {}, "minorUnits": {} } }),
+            json!({ "balances": { "store": { "changelog": {} } } }),
             json!({ "replicas": 4, "paused": true, "scaling": { "minReplicas": 2 }, "worker": { "simulatedWork": "7ms" } }),
         ];
         for change in same {
             assert_eq!(refusal(server.try_change("same", &json!({ "spec": change })).await), None, "{change}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_of_a_store_is_no_part_of_its_content_may_change() {
+    with_server("tuning", |server| async move {
+        let changelog = json!({ "topic": "b", "replicationFactor": 3, "commitInterval": "250ms" });
+        let balances = json!({ "store": { "changelog": changelog }, "deadLetterTopic": "dead-letters" });
+        let object = json!({ "metadata": { "name": "tuned" }, "spec": { "balances": balances } });
+        assert_eq!(refusal(server.create(server.object(MINIMAL, &object), false).await), None);
+        for change in [
+            json!({ "store": { "changelog": { "replicationFactor": 1, "commitInterval": "1s" } } }),
+            json!({ "store": { "changelog": { "replicationFactor": null, "commitInterval": null } } }),
+            json!({ "deadLetterTopic": "others" }),
+            json!({ "deadLetterTopic": null }),
+        ] {
+            let change = json!({ "spec": { "balances": change } });
+            assert_eq!(refusal(server.try_change("tuned", &change).await), None, "{change}");
         }
     })
     .await;

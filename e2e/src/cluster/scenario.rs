@@ -64,7 +64,6 @@ impl Scenario {
             "metadata": {"name": name, "namespace": self.kubectl.namespace()},
             "spec": {
                 "kafka": {"bootstrapServers": KAFKA_INSIDE, "topic": topic, "groupId": self.unique(name)},
-                "balances": {"store": {"replay": {}}},
             },
         });
         merge(&mut manifest["spec"], changes);
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn changes_are_merged_and_null_removes() {
-        let mut spec = json!({"kafka": {"topic": "t", "groupId": "g"}, "balances": {"store": {}}});
+        let mut spec = json!({"kafka": {"topic": "t", "groupId": "g"}, "balances": {"signs": {}}});
         merge(&mut spec, json!({"kafka": {"groupId": "h"}, "balances": null, "ledger": "Count"}));
         assert_eq!(spec, json!({"kafka": {"topic": "t", "groupId": "h"}, "ledger": "Count"}));
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use balancefleet_e2e::cluster::{ClusterError, Group, KAFKA_OUTSIDE, Scenario, Worker, kill_process, wait_until};
 use balancefleet_e2e::stream::{Settings, Stream};
 use balancefleet_e2e::traffic::Background;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Failure, Outcome, PARTITIONS, every_balance_is_right, scenario};
 
@@ -17,8 +17,14 @@ const RATE: u32 = 100;
 
 /// Three pinned workers and traffic at the rate of a normal day.
 fn three_workers_under_traffic(scenario: &Scenario) -> Result<(Group, String, Background), Failure> {
+    three_workers_with(scenario, &json!({}))
+}
+
+/// The same with this in `spec.balances`.
+fn three_workers_with(scenario: &Scenario, balances: &Value) -> Result<(Group, String, Background), Failure> {
     let topic = scenario.create_topic("transactions", PARTITIONS)?;
-    let group = Group::apply(scenario, &scenario.manifest("fleet", &topic, json!({"replicas": 3})))?;
+    let changes = json!({"replicas": 3, "balances": balances});
+    let group = Group::apply(scenario, &scenario.manifest("fleet", &topic, changes))?;
     let traffic = Background::start(KAFKA_OUTSIDE, &topic, Stream::new(Settings::default()), RATE)?;
     group.wait_for_assignment(3, PARTITIONS)?;
     Ok((group, topic, traffic))
@@ -134,9 +140,9 @@ fn lag(scenario: &Scenario, topic: &str) -> Result<i64, Failure> {
 }
 
 #[test]
-fn a_pod_deleted_without_grace_loses_and_doubles_nothing() -> Outcome {
+fn a_pod_deleted_without_grace_loses_and_doubles_nothing_with_the_replay_store() -> Outcome {
     scenario("force", |scenario| {
-        let (group, topic, traffic) = three_workers_under_traffic(scenario)?;
+        let (group, topic, traffic) = three_workers_with(scenario, &json!({"store": {"replay": {}}}))?;
         let victim = group.workers()?.remove(0);
         let began = Instant::now();
         scenario.kubectl().run(&["delete", "pod", victim.pod(), "--grace-period=0", "--force"])?;

@@ -124,7 +124,6 @@ impl Site {
             "spec": {
                 // A port where nobody listens: the object says so, and its children are there nevertheless.
                 "kafka": {"bootstrapServers": "127.0.0.1:9", "topic": "banking.transactions"},
-                "balances": {"store": {"replay": {}}},
                 "worker": {"imagePullPolicy": "Never"},
             },
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::{Assignor, Ledger, Sign, StartFrom, Store};
+use balancefleet_crds::{Assignor, Changelog, Ledger, Sign, StartFrom, Store};
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
 
 use super::{HTTP_PORT, ValidatedGroup, peers_service_name};
@@ -75,8 +75,11 @@ fn ledger(group: &ValidatedGroup) -> Vec<EnvVar> {
             Ledger::Count => "count",
         },
     )];
-    if let Some(store) = &group.store {
-        variables.push(literal("BALANCE_STORE", store_name(store)));
+    if let Some(kept) = &group.store {
+        variables.extend(store(kept));
+    }
+    if let Some(topic) = &group.dead_letter_topic {
+        variables.push(literal("BALANCE_DEAD_LETTER_TOPIC", topic));
     }
     if !group.signs.is_empty() {
         variables.push(literal("BALANCE_SIGNS", pairs(&group.signs, |sign| sign_name(*sign))));
@@ -85,6 +88,16 @@ fn ledger(group: &ValidatedGroup) -> Vec<EnvVar> {
         variables.push(literal("BALANCE_MINOR_UNITS", pairs(&group.minor_units, i32::to_string)));
     }
     variables.push(literal("SIMULATED_WORK", group.worker.simulated_work));
+    variables
+}
+
+/// What is not said here is the worker's default.
+fn store(store: &Store) -> Vec<EnvVar> {
+    let mut variables = vec![literal("BALANCE_STORE", store_name(store))];
+    let Store::Changelog(Changelog { topic, replication_factor, commit_interval }) = store else { return variables };
+    variables.extend(topic.as_ref().map(|name| literal("BALANCE_CHANGELOG_TOPIC", name)));
+    variables.extend(replication_factor.map(|replicas| literal("BALANCE_CHANGELOG_REPLICATION", replicas)));
+    variables.extend(commit_interval.map(|interval| literal("BALANCE_COMMIT_INTERVAL", interval)));
     variables
 }
 
@@ -100,6 +113,7 @@ fn http(group: &ValidatedGroup) -> Vec<EnvVar> {
 /// The store's word, in the environment and in the status.
 pub(crate) fn store_name(store: &Store) -> &'static str {
     match store {
+        Store::Changelog(_) => "changelog",
         Store::Replay(_) => "replay",
     }
 }

@@ -17,7 +17,6 @@ kind: BalanceConsumerGroup
 metadata: {name: shop, namespace: bank, uid: 11111111-2222-3333-4444-555555555555, generation: 1}
 spec:
   kafka: {bootstrapServers: 'kafka:9092', topic: banking.transactions}
-  balances: {store: {replay: {}}}
 ";
 
 const FULL: &str = "
@@ -39,9 +38,10 @@ spec:
     consumer: {sessionTimeout: 12s, heartbeatInterval: 1s, maxPollInterval: 2m, assignor: Range, startFrom: Latest}
     extraConfig: {client.dns.lookup: use_all_dns_ips}
   balances:
-    store: {replay: {}}
+    store: {changelog: {topic: banking.balances, replicationFactor: 3, commitInterval: 250ms}}
     signs: {Transfer: Debit, Payment: Ignore}
     minorUnits: {XYZ: 3}
+    deadLetterTopic: banking.dead-letters
   scaling: {minReplicas: 2, maxReplicas: 5}
   worker:
     image: registry.example/own:9

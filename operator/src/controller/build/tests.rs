@@ -1,6 +1,6 @@
 //! The children as they are sent, whole: a change of one byte here rolls every fleet at the next upgrade.
 
-use balancefleet_crds::{BalanceConsumerGroup, Duration};
+use balancefleet_crds::{BalanceConsumerGroup, Balances, Duration, Ledger, Replay, Store};
 use serde::Serialize;
 
 use super::{
@@ -89,6 +89,25 @@ fn a_rotated_secret_makes_a_new_template_and_a_new_number_of_workers_does_not() 
 fn no_secret_is_written_into_a_child() {
     let all = children(&valid(&full()), Replicas::agreed(3));
     assert!(!bytes(&all.deployment).contains("geheim"));
+}
+
+#[test]
+fn a_worker_is_told_its_own_store_alone() {
+    let mut replay = minimal();
+    replay.spec.balances = Some(Balances { store: Some(Store::Replay(Replay {})), ..Balances::default() });
+    let mut count = minimal();
+    count.spec.ledger = Ledger::Count;
+    let [changelog, replay, count] = [&minimal(), &replay, &count].map(balance_variables);
+    assert_eq!((changelog, replay), (vec!["BALANCE_STORE=changelog".into()], vec!["BALANCE_STORE=replay".into()]));
+    assert!(count.is_empty(), "it keeps no balances: {count:?}");
+}
+
+/// `NAME=value` of the settings that are about balances.
+fn balance_variables(group: &BalanceConsumerGroup) -> Vec<String> {
+    let pod = children(&valid(group), Replicas::agreed(1)).deployment.spec.unwrap().template.spec.unwrap();
+    let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap());
+    let ours = variables.filter(|variable| variable.name.starts_with("BALANCE_"));
+    ours.map(|variable| format!("{}={}", variable.name, variable.value.unwrap())).collect()
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(super) struct ValidatedGroup {
     pub signs: BTreeMap<String, Sign>,
     /// Overridden decimal places.
     pub minor_units: BTreeMap<String, i32>,
+    /// Where records go that cannot be applied.
+    pub dead_letter_topic: Option<String>,
     /// How many workers.
     pub scaling: Scaling,
     /// The pods.
@@ -121,10 +123,6 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
     // `kubectl delete --cascade=foreground` then waits until the workers are gone.
     owner.block_owner_deletion = Some(true);
     let spec = &group.spec;
-    let store = group.effective_store();
-    if spec.ledger == Ledger::Balances && store.is_none() {
-        return Err(invalid("spec.balances.store is missing: write `balances: {store: {replay: {}}}`"));
-    }
     if let Some(twin) = &around.older_twin {
         return Err(Problem {
             reason: reasons::GROUP_SHARED,
@@ -155,9 +153,10 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
         consumer: spec.kafka.consumer.clone(),
         extra_config: spec.kafka.extra_config.clone(),
         ledger: spec.ledger,
-        store,
+        store: group.effective_store(),
         signs: balances.signs,
         minor_units: balances.minor_units,
+        dead_letter_topic: balances.dead_letter_topic,
         scaling: spec.scaling.clone(),
         worker: spec.worker.clone(),
         image: image.to_owned(),

@@ -64,10 +64,6 @@ fn no_problem_and_no_debug_output_shows_a_secret() {
 #[test]
 fn what_only_an_edit_cures_waits_for_one() {
     let mut group = minimal();
-    group.spec.balances = None;
-    let problem = validate(&group, &Surroundings::default()).unwrap_err();
-    assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
-    let mut group = minimal();
     group.spec.kafka.bootstrap_servers = "kafka".into();
     let problem = validate(&group, &Surroundings::default()).unwrap_err();
     assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
