@@ -65,7 +65,8 @@ test_that 'and then none are made' lacks "$work/own" '^kind: (ServiceAccount|Clu
 
 helm install balancefleet "$operator" --namespace fleets --dry-run=client >"$work/notes"
 test_that 'the notes say that the definition is missing and how to go on' has_lines "$work/notes" \
-  'helm install balancefleet-crds charts/balancefleet-crds' 'kubectl get bcg --watch            partitions, workers, lag'
+  'helm install balancefleet-crds charts/balancefleet-crds --namespace fleets' \
+  'kubectl get bcg --watch                # partitions, workers, lag'
 
 helm template crds "$definition" >"$work/definition"
 test_that 'the definition stays when its chart is uninstalled' has_lines "$work/definition" 'helm.sh/resource-policy: keep'

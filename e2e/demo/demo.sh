@@ -82,14 +82,15 @@ API      $api/api/Balance/balances
 Swagger  $api/swagger
 Metrics  $api/metrics
 
-  eval "\$(e2e/cluster/env.sh)"                    kubectl, helm and docker for this cluster
-  kubectl get bcg -n $namespace -o wide                 state, members, reason
-  kubectl describe bcg -n $namespace $group   every decision with its numbers
+  eval "\$(e2e/cluster/env.sh)"                    # kubectl, helm and docker for this cluster
+  kubectl get bcg -n $namespace -o wide                 # state, members, reason
+  kubectl describe bcg -n $namespace $group    # every decision with its numbers
   kubectl scale bcg/$group -n $namespace --replicas=4
   kubectl patch bcg $group -n $namespace --type=merge -p '{"spec":{"replicas":null}}'
   kubectl logs -n balancefleet-system deployment/balancefleet-operator
 
-Again: make demo      Stop: make demo-down
+  make demo         # again
+  make demo-down    # stop
 END
 }
 
