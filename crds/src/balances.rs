@@ -26,7 +26,7 @@ pub struct Balances {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Store>,
     /// What a transaction does to its customer's balance, by transaction type: `Credit` adds, `Debit` subtracts,
-    /// `Ignore` counts the transaction and leaves the balance. Types: Transfer, Payment, Deposit, Withdrawal,
+    /// `Ignore` passes it over. Types: Transfer, Payment, Deposit, Withdrawal,
     /// CardPayment, InternationalTransfer, BillPayment. Default: Withdrawal, CardPayment and BillPayment are debits,
     /// the others credits. It cannot change: that would mix two ledgers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
