@@ -55,7 +55,7 @@ use client::{Context, group_config, restore_config};
 use commits::Commits;
 use doubts::{Doubt, Doubts, TopicDoubt};
 pub(crate) use inspector::describe;
-use partition::{Arrival, Owned, Stage};
+use partition::{Active, Arrival, Owned, Stage};
 use report::Report;
 use restore::{Assigned, Restorer};
 
@@ -251,24 +251,34 @@ impl Consumer {
 
     /// Whether a commit cannot wait, for what it would have to write.
     fn is_full(&self) -> bool {
-        let pending = self.partitions.values().filter_map(|owned| match &owned.stage {
-            Stage::Active(active) => Some(active.pending()),
-            _ => None,
-        });
-        let sum = pending.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        sum.0 >= FULL.0 || sum.1 >= FULL.1
+        let (customers, bytes) = self.sum(Active::pending);
+        customers >= FULL.0 || bytes >= FULL.1
     }
 
-    /// With a commit under way and the next one full, nothing more is taken in.
+    /// Whether so much is not durable that nothing more may be taken in: a commit under way with the next one full
+    /// behind it, or commits that are refused again and again.
+    fn is_overfull(&self) -> bool {
+        let (customers, bytes) = self.sum(Active::not_durable);
+        customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
+    }
+
+    fn sum(&self, part: impl Fn(&Active) -> (usize, usize)) -> (usize, usize) {
+        let parts = self.partitions.values().filter_map(|owned| match &owned.stage {
+            Stage::Active(active) => Some(part(active)),
+            _ => None,
+        });
+        parts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
     fn hold_back(&mut self) -> Result<(), Fatal> {
-        if self.commits.is_running() && self.is_full() {
-            if !self.is_held && !self.await_report(Instant::now() + HOLD_AFTER)? {
-                self.pause(true)?;
-            }
-        } else if self.is_held {
-            self.pause(false)?;
+        if !self.is_overfull() {
+            return if self.is_held { self.pause(false) } else { Ok(()) };
         }
-        Ok(())
+        if self.is_held {
+            return Ok(());
+        }
+        let soon = Instant::now() + HOLD_AFTER;
+        if self.commits.is_running() && self.await_report(soon)? { Ok(()) } else { self.pause(true) }
     }
 
     /// Lets the client stop fetching, or go on; failed partitions stay as they are.
@@ -279,7 +289,11 @@ impl Consumer {
         }
         let outcome = if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         outcome.map_err(Fatal::Rebalance)?;
-        tracing::info!(held, "the store is slow: fetching is held back until its commit is through");
+        if held {
+            tracing::warn!("too much waits for its commit: nothing more is fetched until one is accepted");
+        } else {
+            tracing::info!("fetching goes on");
+        }
         self.is_held = held;
         Ok(())
     }
@@ -339,26 +353,33 @@ impl Consumer {
             return;
         }
         if self.partitions.values().any(Owned::is_dirty) {
-            self.commit(|_| true, false);
+            self.commit(|_| true, false, None);
         } else if self.commits.is_proof_due(now) {
             // Any one partition proves it; the others have nothing to say.
             let one =
                 self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
-            self.commit(|owned| Some(owned.partition) == one, true);
+            self.commit(|owned| Some(owned.partition) == one, true, None);
         }
     }
 
     /// Puts what the chosen partitions have to commit on its way, with `all` also those without news; false when there is
-    /// nothing that this worker may commit.
+    /// nothing that this worker may commit, or the group has left `generation`.
     ///
     /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
     /// can change its owner only in a later generation than this one.
-    fn commit(&mut self, chosen: impl Fn(&Owned) -> bool, all: bool) -> bool {
+    fn commit(&mut self, chosen: impl Fn(&Owned) -> bool, all: bool, generation: Option<i32>) -> bool {
         let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
         let Some(membership) = membership else {
             self.view.lost_membership();
             return false;
         };
+        if generation.is_some_and(|generation| generation != membership.generation()) {
+            return false;
+        }
+        // A whole ledger that is written for the first time goes alone: it is large, and its offset tells nothing of it.
+        let lone =
+            self.partitions.values().find(|owned| owned.has_whole_ledger_to_write()).map(|owned| owned.partition);
+        let chosen = |owned: &Owned| lone.is_none_or(|lone| lone == owned.partition) && chosen(owned);
         let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
         let parts: Vec<_> = self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all)).collect();
         let is_some = !parts.is_empty();

@@ -48,11 +48,8 @@ fn stores() -> Vec<AdmissionRule> {
             field_path: Some(".kafka.consumer.startFrom"),
             ..rule(
                 ".spec",
-                format!(
-                    "!({}) || self.kafka.consumer.startFrom == 'Earliest'",
-                    is_written("self.balances.store.replay")
-                ),
-                "the store replay reads every partition from its first record, so startFrom must be Earliest",
+                "self.ledger == 'Count' || self.kafka.consumer.startFrom == 'Earliest'",
+                "balances are made of every record, so startFrom must be Earliest",
             )
         },
         AdmissionRule {

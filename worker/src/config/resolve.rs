@@ -275,17 +275,16 @@ fn check_timeouts(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_start(config: &Config) -> Result<(), ConfigError> {
-    if config.rules.ledger == LedgerKind::Count || config.store != StoreKind::Replay {
+    if config.rules.ledger == LedgerKind::Count {
         return Ok(());
     }
-    // Replay folds a partition from its first record; one that began at the end would have no first record to name.
+    // Workers that begin together could not agree which partitions were there when the group began.
     if config.start_from == StartFrom::Latest {
         return Err(ConfigError::Combination(
-            "kafka.startFrom latest does not work with balances.store replay, which folds the topic from its first record"
-                .into(),
+            "kafka.startFrom latest works with ledger count only: balances are made of every record".into(),
         ));
     }
-    if config.dead_letter_topic.is_some() {
+    if config.store == StoreKind::Replay && config.dead_letter_topic.is_some() {
         return Err(ConfigError::Combination(
             "balances.deadLetterTopic does not work with balances.store replay, which cannot write a record exactly once"
                 .into(),

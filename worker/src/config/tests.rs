@@ -218,10 +218,10 @@ fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
 fn settings_that_contradict_each_other_are_refused() {
     refused(&[], &[("KAFKA_SESSION_TIMEOUT", "6s"), ("KAFKA_HEARTBEAT_INTERVAL", "3s")], &["kafka.heartbeatInterval"]);
     refused(&[], &[("KAFKA_SESSION_TIMEOUT", "61s")], &["kafka.maxPollInterval"]);
-    for (name, value) in [("KAFKA_AUTO_OFFSET_RESET", "latest"), ("BALANCE_DEAD_LETTER_TOPIC", "dead")] {
-        refused(&[], &[("BALANCE_STORE", "replay"), (name, value)], &["balances.store replay"]);
-        config(&[], &[(name, value)]);
-    }
+    refused(&[], &[("KAFKA_AUTO_OFFSET_RESET", "latest")], &["ledger count only"]);
+    let dead = ("BALANCE_DEAD_LETTER_TOPIC", "dead");
+    refused(&[], &[("BALANCE_STORE", "replay"), dead], &["balances.store replay"]);
+    config(&[], &[dead]);
     refused(&[], &[("KAFKA_SASL_MECHANISM", "PLAIN")], &["kafka.sasl.usernameFile"]);
     refused(&[], &[("KAFKA_SASL_USERNAME_FILE", "/no/such/file")], &["KAFKA_SASL_USERNAME_FILE", "/no/such/file"]);
 }

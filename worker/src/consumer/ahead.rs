@@ -61,6 +61,13 @@ impl Ahead {
         self.pending.len()
     }
 
+    /// Customers and bytes of dead letters, the commit under way included.
+    pub(super) fn not_durable(&self) -> (usize, usize) {
+        let (customers, bytes) =
+            self.in_flight.as_ref().map_or((0, 0), |changes| (changes.len(), changes.dead_bytes()));
+        (customers + self.pending.len(), bytes + self.pending.dead_bytes())
+    }
+
     /// Bytes of records that wait to be put aside.
     pub(super) fn dead_bytes(&self) -> usize {
         self.pending.dead_bytes()

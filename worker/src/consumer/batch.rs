@@ -21,6 +21,8 @@ use crate::{
 
 /// A batch ends after this much work, so that a rebalance never waits longer.
 const BATCH: Duration = Duration::from_millis(50);
+/// After so many records it is looked whether a commit must not wait.
+const LOOK_EVERY: u64 = 256;
 /// Simulated work is done in pieces of this length.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,7 +39,7 @@ impl Consumer {
         // A rebalance ends the batch by itself: the poll that brings it gives no record.
         while let Some(polled) = next {
             records += u64::from(self.polled(polled)?);
-            if begun.elapsed() >= BATCH || self.is_full() {
+            if begun.elapsed() >= BATCH || (records % LOOK_EVERY == 0 && self.is_full()) {
                 break;
             }
             next = consumer.poll(Duration::ZERO);

@@ -63,6 +63,7 @@ pub(crate) fn transaction_config(config: &Config) -> ClientConfig {
         .set("linger.ms", "0")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", "200000")
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("enable.metrics.push", "false");
     client
 }

@@ -162,6 +162,11 @@ impl Owned {
         }
     }
 
+    /// Whether nothing of its ledger is in the store yet, although there is one.
+    pub(crate) fn has_whole_ledger_to_write(&self) -> bool {
+        matches!(&self.stage, Stage::Claiming(active) if active.pending().0 > 0)
+    }
+
     /// Whether records were processed that are not durable.
     pub(crate) fn owes(&self) -> bool {
         matches!(&self.stage, Stage::Active(active) if active.is_dirty())
@@ -251,6 +256,11 @@ impl Active {
     /// How much a next commit would write: customers, and bytes of records put aside.
     pub(crate) fn pending(&self) -> (usize, usize) {
         self.ahead.as_ref().map_or((0, 0), |ahead| (ahead.changed(), ahead.dead_bytes()))
+    }
+
+    /// The same with what is in a commit under way.
+    pub(crate) fn not_durable(&self) -> (usize, usize) {
+        self.ahead.as_ref().map_or((0, 0), Ahead::not_durable)
     }
 
     /// The record at `offset` is dealt with, applied or not.

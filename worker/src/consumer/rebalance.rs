@@ -100,6 +100,9 @@ impl Consumer {
         if !self.partitions.values().any(|owned| is_ready(&owned)) || self.consumer.assignment_lost() {
             return Ok(());
         }
+        if self.is_held {
+            self.pause(false)?;
+        }
         let is_cooperative = self.is_cooperative();
         let mut list = TopicPartitionList::new();
         // An eager assignment is given as a whole; partitions at work are put where they stand.
@@ -117,6 +120,8 @@ impl Consumer {
         let assigned =
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
+        // A pause outlives the assignment it was made in: what failed or was held back before is fetched again only so.
+        self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
         self.partitions.values_mut().for_each(Owned::activate);
         self.commits.hurry();
         self.note_arrivals();
@@ -143,7 +148,7 @@ impl Consumer {
     pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, within: Duration) -> Result<(), Fatal> {
         tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         let begun = Instant::now();
-        let committed = self.settle(partitions, begun + within)?;
+        let committed = self.settle(partitions, generation, begun + within)?;
         let took = begun.elapsed();
         let details = if committed == Settled::Committed {
             tracing::info!(?partitions, ?took, "Offsets committed before revocation");
@@ -186,7 +191,7 @@ impl Consumer {
     }
 
     /// Brings what `leaving` has done into a commit by `deadline`.
-    fn settle(&mut self, leaving: &[i32], deadline: Instant) -> Result<Settled, Fatal> {
+    fn settle(&mut self, leaving: &[i32], generation: i32, deadline: Instant) -> Result<Settled, Fatal> {
         for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
             let mut state = owned.cell.lock();
             if state.phase == Phase::Active {
@@ -200,10 +205,9 @@ impl Consumer {
                 if !leaving.iter().any(owes) {
                     return Ok(Settled::Committed);
                 }
-                if has_asked
-                    || self.topic_doubt.is_open()
-                    || !self.commit(|owned| leaving.contains(&owned.partition), false)
-                {
+                let leaves = |owned: &Owned| leaving.contains(&owned.partition);
+                // In a later generation they may be somebody else's already.
+                if has_asked || self.topic_doubt.is_open() || !self.commit(leaves, false, Some(generation)) {
                     return Ok(Settled::Uncommitted);
                 }
                 has_asked = true;

@@ -31,7 +31,7 @@ use super::{
     offsets::Position,
 };
 use crate::{
-    config::{Config, StartFrom},
+    config::Config,
     consumer::{GroupConsumer, describe, transaction_config},
     failure::Failure,
 };
@@ -52,7 +52,6 @@ pub(crate) struct Changelog {
     topic: String,
     rules: String,
     dead_letter_topic: Option<String>,
-    start_from: StartFrom,
     session_timeout: Duration,
     /// Used by the commit thread; others only wait for it at the start.
     producer: Mutex<Producer>,
@@ -93,7 +92,6 @@ impl Changelog {
             topic: config.topic.clone(),
             rules: config.rules.hash(),
             dead_letter_topic: config.dead_letter_topic.clone(),
-            start_from: config.start_from,
             session_timeout: config.session_timeout,
             producer: Mutex::new(Producer::new(transaction_config(config), config.session_timeout)),
             standings: Mutex::default(),
@@ -105,26 +103,16 @@ impl Changelog {
         Identity { group: &self.group, topic: &self.topic, topic_id, rules: &self.rules }
     }
 
-    /// Where partitions that have no progress at all begin, each with its log.
-    ///
-    /// One that was added to a group under way begins at its first record, whatever `startFrom` says: its records came
-    /// after the group did.
-    fn begins_at_end(&self) -> Result<bool, Error> {
-        Ok(self.start_from == StartFrom::Latest && !self.offsets.has_progress()?)
-    }
-
     fn settle_one(
         &self,
         assignment: Assignment,
         loaded: Loaded,
         position: &Position,
         identity: &Identity<'_>,
-        at_end: bool,
     ) -> Result<Plan, Failure> {
         let content = loaded.finish()?;
         let seal = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
-        let start = if at_end { position.log_end } else { position.log_start };
-        let plan = settle(content, &Known { identity, position, start })?;
+        let plan = settle(content, &Known { identity, position })?;
         let base = match &plan {
             Plan::Ready(restored) => restored.base,
             Plan::Fold { base, .. } => *base,
@@ -165,9 +153,9 @@ impl Store for Changelog {
         let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
-            Ok((topic.topic_id, self.offsets.positions(&assigned)?, self.begins_at_end()?))
+            Ok((topic.topic_id, self.offsets.positions(&assigned)?))
         });
-        let (topic_id, positions, at_end) = match known {
+        let (topic_id, positions) = match known {
             Ok(known) => known,
             Err(error) => {
                 let later = |(assignment, loaded)| (assignment, Err(Unsettled::Later(Box::new(loaded), error.clone())));
@@ -177,9 +165,7 @@ impl Store for Changelog {
         let identity = self.identity(&topic_id);
         let settled = loaded.into_iter().zip(positions).map(|((assignment, loaded), (_, position))| {
             let plan = match position {
-                Ok(position) => {
-                    self.settle_one(assignment, loaded, &position, &identity, at_end).map_err(Unsettled::Never)
-                }
+                Ok(position) => self.settle_one(assignment, loaded, &position, &identity).map_err(Unsettled::Never),
                 Err(error) => Err(Unsettled::Later(Box::new(loaded), error)),
             };
             (assignment, plan)

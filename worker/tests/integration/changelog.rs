@@ -139,40 +139,27 @@ fn a_topic_that_was_made_again_while_nobody_looked_is_not_taken_for_the_old_one(
 }
 
 #[test]
-fn a_group_can_begin_at_the_end_and_keeps_to_that() {
-    let stream = stream("latest");
-    Traffic::new(30, 30).send(&stream, 500);
-    let settings = [("KAFKA_AUTO_OFFSET_RESET", "latest")];
-    let mut fleet = fleet(&stream, 1, &settings);
-    fleet.start(0);
-    eventually(SOON, || stream.is_committed());
-    // What comes while nobody works is not skipped later.
-    assert_eq!(fleet.take(0).stop().0.code(), Some(0));
-    let mut traffic = Traffic::new(31, 30);
-    traffic.send(&stream, 400);
-    fleet.start(0);
-    fleet.await_balances(&traffic.oracle, SOON);
-}
-
-#[test]
 fn partitions_that_are_added_get_a_changelog_and_nothing_of_them_is_lost() {
     let mut stream = stream_of("growing", 2, &[]);
     let mut traffic = Traffic::new(32, 30);
     traffic.send(&stream, 200);
-    {
-        let mut fleet = fleet(&stream, 1, &[("KAFKA_AUTO_OFFSET_RESET", "earliest")]);
+    let mut worker = {
+        let mut fleet = fleet(&stream, 1, &[]);
         fleet.start(0);
         fleet.await_balances(&traffic.oracle, SOON);
-        stream.grow_to(5);
-        // The members learn of the new partitions within the interval at which they look.
-        eventually(SOON, || match fleet.get(0).partitions()?.len() {
-            5 => Ok(()),
-            count => Err(format!("{count} partitions")),
-        });
-        fleet.take(0).kill();
-    }
+        fleet.take(0)
+    };
+    stream.grow_to(5);
+    // Members learn of new partitions within the interval at which they look.
+    eventually(SOON, || match worker.partitions()?.len() {
+        5 => Ok(()),
+        count => Err(format!("{count} partitions")),
+    });
     stream.partitions = 5;
     traffic.send(&stream, 500);
+    // The same process goes on to commit, also for those that were not there when it began.
+    eventually(SOON, || stream.is_committed());
+    worker.kill();
     let mut fleet = fleet(&stream, 2, &[]);
     fleet.start_all(0..2);
     fleet.await_balances(&traffic.oracle, SOON);

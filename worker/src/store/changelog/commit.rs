@@ -84,6 +84,16 @@ impl Producer {
         }
     }
 
+    /// What the next try does differently after a refusal.
+    fn learn(&mut self, why: Refusal) {
+        match why {
+            Refusal::TooLarge => self.cuts_letters = true,
+            // It looks for new partitions only now and then; a new one looks at once.
+            Refusal::UnknownPartition => self.discard(),
+            _ => {}
+        }
+    }
+
     /// Gives it up: whatever it still has under way is settled by the next one.
     fn discard(&mut self) {
         self.current = None;
@@ -92,12 +102,12 @@ impl Producer {
 
 /// How a transaction ended that was not committed.
 enum Ended {
-    /// Nothing of it is durable, and the producer can go on.
+    /// The worker cannot go on.
     Aborted(CommitError),
-    /// The same, since a record was too large for its topic.
-    TooLarge(CommitError),
-    /// Nobody knows.
-    Unknown(CommitError),
+    /// Nothing of it is durable, and the producer can go on.
+    Refused(Refusal, CommitError),
+    /// Nobody knows. With the seals of the ledgers if it happened.
+    Unknown(TransactionError, Vec<Seal>),
 }
 
 /// One partition's share of a transaction.
@@ -126,14 +136,21 @@ impl Changelog {
                 }
                 Ok(())
             }
-            Err((Ended::Aborted(error), _)) => Err(error),
-            Err((Ended::TooLarge(error), _)) => {
-                producer.cuts_letters = true;
+            Err(Ended::Aborted(error)) => Err(error),
+            Err(Ended::Refused(why, error)) => {
+                producer.learn(why);
                 Err(error)
             }
-            Err((Ended::Unknown(error), seals)) => {
+            Err(Ended::Unknown(error, seals)) => {
                 tracing::warn!(%error, "the outcome of a commit is not known: finding out");
+                if let TransactionError::Refused { why, .. } = error {
+                    producer.learn(why);
+                }
                 producer.discard();
+                let error = producer.note(error);
+                if matches!(error, CommitError::Fatal(_)) {
+                    return Err(error);
+                }
                 self.find_out(&mut producer, &shares, &seals, error)
             }
         }
@@ -166,27 +183,30 @@ impl Changelog {
         batch: &Batch,
         shares: &[Share<'_>],
         cuts_letters: bool,
-    ) -> Result<Vec<Seal>, (Ended, Vec<Seal>)> {
+    ) -> Result<Vec<Seal>, Ended> {
         let deadline = Instant::now() + self.session_timeout / 2;
         let writer = Writer { store: self, producer, deadline, cuts_letters };
         let mut seals = Vec::new();
         let outcome = writer.write(batch, shares, &mut seals).and_then(|()| producer.commit(writer.left().max(AGAIN)));
-        outcome.map(|()| std::mem::take(&mut seals)).map_err(|error| (self.end(producer, error), seals))
+        match outcome {
+            Ok(()) => Ok(seals),
+            Err(error) => Err(self.end(producer, error, seals)),
+        }
     }
 
     /// Brings a failed transaction to an end, if that can be known.
-    fn end(&self, producer: &TransactionalProducer, error: TransactionError) -> Ended {
-        let aborted = || {
-            let outcome = producer.abort(self.session_timeout / 2);
-            outcome.is_ok() && !producer.was_disturbed()
-        };
+    fn end(&self, producer: &TransactionalProducer, error: TransactionError, seals: Vec<Seal>) -> Ended {
         match error {
-            TransactionError::Refused { why: Refusal::TooLarge, .. } if aborted() => {
-                Ended::TooLarge(refused(Refusal::TooLarge, &error))
-            }
-            TransactionError::Refused { why, .. } if aborted() => Ended::Aborted(refused(why, &error)),
             TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
-            other => Ended::Unknown(CommitError::Unavailable(other.to_string())),
+            TransactionError::Refused { why, .. } => {
+                let aborted = producer.abort(self.session_timeout / 2);
+                if aborted.is_ok() && !producer.was_disturbed() {
+                    Ended::Refused(why, refused(why, &error))
+                } else {
+                    Ended::Unknown(error, seals)
+                }
+            }
+            unknown => Ended::Unknown(unknown, seals),
         }
     }
 
@@ -209,7 +229,9 @@ impl Changelog {
             }
             std::thread::sleep(AGAIN);
         }
-        let assigned: Vec<_> = shares.iter().map(|share| share.progress.assignment).collect();
+        // What has left meanwhile may have been moved on by its next owner.
+        let shares_left: Vec<_> = shares.iter().filter(|share| !share.progress.cell.is_released()).collect();
+        let assigned: Vec<_> = shares_left.iter().map(|share| share.progress.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
@@ -217,7 +239,7 @@ impl Changelog {
             }
             std::thread::sleep(AGAIN);
         };
-        match Found::compare(shares.iter().map(|share| share.progress).zip(&committed)) {
+        match Found::compare(shares_left.iter().map(|share| share.progress).zip(&committed)) {
             Found::Written => {
                 // Only a commit of this very transaction moves them there.
                 if seals.len() == shares.len() {

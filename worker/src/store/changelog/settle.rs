@@ -14,8 +14,6 @@ use crate::{
 pub(super) struct Known<'a> {
     pub(super) identity: &'a Identity<'a>,
     pub(super) position: &'a Position,
-    /// Where a partition without any progress begins.
-    pub(super) start: i64,
 }
 
 pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failure> {
@@ -65,9 +63,9 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, known: &Known<'_>) -> Result
 
 /// There is nothing in the changelog: a new partition, or one whose group used the replay store.
 fn begin(known: &Known<'_>) -> Result<Plan, Failure> {
-    let Known { position, start, .. } = known;
+    let Known { position, .. } = known;
     let Some(committed) = &position.committed else {
-        return Ok(Plan::Ready(Restored::empty_at(*start)));
+        return Ok(Plan::Ready(Restored::empty_at(position.log_start)));
     };
     let base = committed.base()?.min(committed.offset);
     if position.log_start > base {
@@ -98,7 +96,7 @@ mod tests {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
         let content = Content { ledger: Ledger::default(), progress };
-        settle(content, &Known { identity: &IDENTITY, position: &position, start: log.start })
+        settle(content, &Known { identity: &IDENTITY, position: &position })
     }
 
     fn resumed(plan: Result<Plan, Failure>) -> (i64, i64) {
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_partition_begins_where_it_is_told_to() {
+    fn a_new_partition_begins_at_its_first_record() {
         assert_eq!(resumed(settled(None, None, 7..90)), (7, 7));
     }
 

@@ -23,6 +23,9 @@ const MAX_NAME: usize = 249;
 /// From so many replicas on, a write has to reach two.
 const SAFE_REPLICAS: usize = 3;
 
+/// So many tenths of a second a new topic may take until every broker knows it.
+const KNOWN_AFTER: usize = 50;
+
 /// The settings of a changelog. Only the newest value of each customer is needed, and that for ever.
 const SETTINGS: &[(&str, &str)] = &[
     ("cleanup.policy", "compact"),
@@ -82,11 +85,13 @@ impl Topic {
     /// Looks at the topic; with `make` it is made, or grown, to have `partitions`.
     pub(super) fn prepare(&self, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
         match describe(admin, &self.name, TIMEOUT) {
-            Ok(_) => self.check()?,
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(partitions)?,
             Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+        // Also after making it: somebody else may have been first, with other settings.
+        self.check()?;
         if make { Ok(self.grow_to(admin, partitions)?) } else { Ok(()) }
     }
 
@@ -131,12 +136,16 @@ impl Topic {
 
     /// With three replicas or more an acknowledged write shall survive the loss of any one broker.
     fn raise_min_insync(&self, client: &AdminClient<DefaultClientContext>) -> Result<(), Error> {
-        let known = client
-            .inner()
-            .fetch_metadata(Some(&self.name), TIMEOUT)
-            .map_err(|error| self.error(&error, "describing"))?;
-        let replicas =
-            known.topics().first().and_then(|topic| topic.partitions().first()).map_or(0, |it| it.replicas().len());
+        let mut replicas = self.replicas(client)?;
+        for _ in 0..KNOWN_AFTER {
+            if replicas.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            replicas = self.replicas(client)?;
+        }
+        let unknown = || Error::Transient { what: format!("topic {}", self.name), detail: "just made".to_owned() };
+        let replicas = replicas.ok_or_else(unknown)?;
         if replicas < SAFE_REPLICAS {
             return Ok(());
         }
@@ -148,6 +157,14 @@ impl Topic {
             Some((_, code)) => Err(self.error(&KafkaError::AdminOp(code), "configuring")),
             None => Ok(()),
         }
+    }
+
+    /// How many replicas there are; `None` while the brokers do not all know the topic yet.
+    fn replicas(&self, client: &AdminClient<DefaultClientContext>) -> Result<Option<usize>, Error> {
+        let known = client.inner().fetch_metadata(Some(&self.name), TIMEOUT);
+        let known = known.map_err(|error| self.error(&error, "describing"))?;
+        let partition = known.topics().first().and_then(|topic| topic.partitions().first());
+        Ok(partition.map(|partition| partition.replicas().len()))
     }
 
     fn check(&self) -> Result<(), Unfit> {
