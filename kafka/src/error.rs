@@ -76,10 +76,12 @@ pub enum Error {
         detail: String,
     },
     /// See [`ErrorKind::Authorization`].
-    #[error("Kafka does not allow this user to read {what} ({detail}): grant Describe and Read to it")]
+    #[error("Kafka does not allow this user to {deed} ({detail}): grant {needs}")]
     Authorization {
-        /// The group, topic or cluster that may not be read.
-        what: String,
+        /// What was refused, with its object: "read topic payments".
+        deed: String,
+        /// The rights that allow it.
+        needs: &'static str,
         /// Kafka's words.
         detail: String,
     },

@@ -63,7 +63,9 @@ impl Circumstances {
             Code::RD_KAFKA_RESP_ERR__SSL => Error::Tls { detail },
             Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
             | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
-            | Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED => Error::Authorization { what, detail },
+            | Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED => {
+                Error::Authorization { deed: format!("read {what}"), needs: "Describe and Read on it", detail }
+            }
             Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
             | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID
             | Code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION

@@ -17,6 +17,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 pub use error::{Refusal, TransactionError};
 
+use crate::failure::Failure;
 use crate::native::{CallFailure, Producer};
 use crate::{Error, GroupMetadata};
 use reports::Reports;
@@ -82,8 +83,8 @@ impl TransactionalProducer {
         let mut config = config.clone();
         config.set("log.queue", "true");
         // Without it the loss of a connection is not told when the same happened within the last 30 seconds.
-        let debug = config.get("debug").map_or_else(|| "broker".to_owned(), |debug| format!("{debug},broker"));
-        config.set("debug", debug);
+        let debug = config.get("debug").filter(|debug| !debug.is_empty());
+        config.set("debug", debug.map_or_else(|| "broker".to_owned(), |debug| format!("{debug},broker")));
         let native = Producer::start(&config)?;
         Ok(Self { native, reports: RefCell::default(), is_open: Cell::new(false) })
     }
@@ -114,8 +115,9 @@ impl TransactionalProducer {
     /// Queues one record. When the queue is full, waits until records were delivered, at most until `deadline`.
     ///
     /// # Errors
-    /// A [`Refused`](TransactionError::Refused) that is about this record alone (it is larger than the client may send,
-    /// or its partition is unknown) leaves the transaction as it was: another record can be sent in its place.
+    /// A [`Refused`](TransactionError::Refused) of this record alone (it is larger than the client may send, or its
+    /// partition is unknown) leaves the transaction as it was: another record can be sent in its place. If the
+    /// transaction has failed before, that is refused, too.
     pub fn send(&self, record: &Record<'_>, deadline: Instant) -> Result<(), TransactionError> {
         loop {
             match self.native.produce(record) {
@@ -126,7 +128,10 @@ impl TransactionalProducer {
                 Err(failure) if failure.is(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) && !left(deadline).is_zero() => {
                     self.serve(left(deadline));
                 }
-                Err(failure) => return Err(self.error(failure.into())),
+                Err(failure) => {
+                    let text = format!("a record for topic {} was not taken: {}", record.topic, failure.text);
+                    return Err(self.error(Failure { text, ..failure }.into()));
+                }
             }
         }
     }
@@ -145,11 +150,10 @@ impl TransactionalProducer {
             if let Some(failure) = undelivered {
                 return Err(self.error(failure.into()));
             }
-            self.everything_reported(deadline)?;
             if self.reports.borrow().unreported() == 0 {
                 return Ok(());
             }
-            self.serve(left(deadline));
+            self.wait_for_reports(deadline)?;
         }
     }
 
@@ -193,8 +197,7 @@ impl TransactionalProducer {
         let deadline = Instant::now() + timeout;
         self.serve(Duration::ZERO);
         while self.reports.borrow().unreported() > 0 {
-            self.everything_reported(deadline)?;
-            self.serve(left(deadline));
+            self.wait_for_reports(deadline)?;
         }
         self.until(deadline, |left| self.native.abort(left))?;
         self.is_open.set(false);
@@ -243,14 +246,14 @@ impl TransactionalProducer {
         }
     }
 
-    /// An error at the deadline if there are records of which nothing is known.
-    fn everything_reported(&self, deadline: Instant) -> Result<(), TransactionError> {
-        let unreported = self.reports.borrow().unreported();
-        if unreported == 0 || !left(deadline).is_zero() {
-            return Ok(());
+    fn wait_for_reports(&self, deadline: Instant) -> Result<(), TransactionError> {
+        if left(deadline).is_zero() {
+            let reports = self.reports.borrow();
+            let detail = format!("{} records were not acknowledged in time", reports.unreported());
+            return Err(TransactionError::Unknown { detail: reports.explained(detail) });
         }
-        let detail = format!("{unreported} records were not acknowledged in time");
-        Err(TransactionError::Unknown { detail: self.reports.borrow().explained(detail) })
+        self.serve(left(deadline));
+        Ok(())
     }
 
     fn error(&self, failure: CallFailure) -> TransactionError {

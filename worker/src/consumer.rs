@@ -246,7 +246,7 @@ impl Consumer {
         if !self.partitions.values().any(Owned::is_dirty) {
             return IDLE_WAIT;
         }
-        self.commits.due_in(true, Instant::now()).unwrap_or(BUSY_WAIT).clamp(BUSY_WAIT, IDLE_WAIT)
+        self.commits.due_in(true, false, Instant::now()).unwrap_or(BUSY_WAIT).clamp(BUSY_WAIT, IDLE_WAIT)
     }
 
     /// Whether a commit cannot wait, for what it would have to write.
@@ -346,10 +346,8 @@ impl Consumer {
         let now = Instant::now();
         // Since the last commit the client has had nothing to deliver: this worker keeps up.
         let is_near_head = self.commits.last_sent().is_none_or(|sent| self.idle_at > sent);
-        let Some(due_in) = self.commits.due_in(is_near_head, now).filter(|_| !self.topic_doubt.is_open()) else {
-            return;
-        };
-        if !due_in.is_zero() && !self.is_full() {
+        let due_in = self.commits.due_in(is_near_head, self.is_full(), now);
+        if self.topic_doubt.is_open() || due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
         if self.partitions.values().any(Owned::is_dirty) {

@@ -97,7 +97,8 @@ pub enum Failure {
     /// Another topic has taken the name.
     #[error(
         "the topic was deleted and made again (its id was {expected}, now it is {found}): balances of the old one \
-         cannot be continued; restart the workers to begin with the new one"
+         cannot be continued with the new one; rebuild the group's balances (balance-worker rebuild) to fold the new \
+         topic from its first record, or give the new topic a group of its own"
     )]
     TopicRecreated {
         /// The id this worker began with.

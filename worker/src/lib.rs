@@ -5,6 +5,7 @@
 
 pub mod amount;
 pub mod api;
+mod cluster;
 pub mod config;
 mod consumer;
 pub mod exponents;

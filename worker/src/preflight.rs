@@ -5,14 +5,11 @@
 use std::time::Duration;
 
 use balancefleet_kafka::{Admin, Error, ErrorKind};
-use rdkafka::{
-    admin::{AdminClient, AdminOptions, ResourceSpecifier},
-    client::DefaultClientContext,
-};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cluster::{Cluster, Settings},
     config::Config,
     consumer::describe,
     rules::LedgerKind,
@@ -24,6 +21,10 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Brokers have it from Kafka 3.6 on (KIP-890); without it a write delayed in the network could land in the next
+/// transaction of the same producer, or stay open for ever.
+const VERIFICATION: &str = "transaction.partition.verification.enable";
 
 /// Why this worker can never work with this topic.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,12 @@ pub(crate) enum Refusal {
         /// Its policy.
         policy: String,
     },
+    /// A late write could end up in a transaction it does not belong to.
+    #[error(
+        "store changelog needs brokers that verify transactions (broker setting {VERIFICATION}), and {0}; or choose \
+         store replay"
+    )]
+    Brokers(&'static str),
     /// The changelog would not keep what is written to it.
     #[error(transparent)]
     Changelog(Unfit),
@@ -84,32 +91,57 @@ pub(crate) fn check(
         Err(error) if error.kind() == ErrorKind::Invalid => return Err(Refusal::Connection(error)),
         Err(error) => return Ok(Err(error)),
     };
-    if config.rules.ledger == LedgerKind::Balances && config.store == StoreKind::Changelog {
-        return match prepare_changelog(config, admin, runtime, facts.partition_count, make) {
-            Ok(()) => Ok(Ok(facts)),
-            Err(Unfit::Kafka(error)) => Ok(Err(error)),
-            Err(unfit) => Err(Refusal::Changelog(unfit)),
-        };
+    if config.rules.ledger == LedgerKind::Count {
+        return Ok(Ok(facts));
     }
-    if config.rules.ledger == LedgerKind::Balances {
-        match runtime.block_on(cleanup_policy(config)) {
-            Some(policy) if policy.contains("compact") => {
-                return Err(Refusal::Compacted { topic: config.topic.clone(), policy });
+    let cluster = Cluster::connect(&config.connection, runtime.clone()).map_err(Refusal::Connection)?;
+    match config.store {
+        StoreKind::Changelog => {
+            match cluster.broker_settings() {
+                Ok(settings) => verifies(&settings).map_err(Refusal::Brokers)?,
+                Err(error) if error.kind() == ErrorKind::Authorization => tracing::warn!(
+                    %error,
+                    "make sure yourself that all brokers run Kafka 3.6 or later with {VERIFICATION}=true"
+                ),
+                Err(error) => return Ok(Err(error)),
             }
-            Some(_) => {}
-            None => tracing::warn!(
-                topic = config.topic,
-                "cannot read the topic's settings: make sure that it is not compacted, or grant DescribeConfigs"
-            ),
+            match prepare_changelog(config, admin, runtime, facts.partition_count, make) {
+                Ok(()) => Ok(Ok(facts)),
+                Err(Unfit::Kafka(error)) => Ok(Err(error)),
+                Err(unfit) => Err(Refusal::Changelog(unfit)),
+            }
         }
+        StoreKind::Replay => match cluster.topic_settings(&config.topic) {
+            Ok(settings) => match settings.get("cleanup.policy").filter(|policy| policy.contains("compact")) {
+                Some(policy) => Err(Refusal::Compacted { topic: config.topic.clone(), policy: policy.clone() }),
+                None => Ok(Ok(facts)),
+            },
+            Err(error) => {
+                tracing::warn!(%error, topic = config.topic, "make sure yourself that the topic is not compacted");
+                Ok(Ok(facts))
+            }
+        },
     }
-    Ok(Ok(facts))
 }
 
-async fn cleanup_policy(config: &Config) -> Option<String> {
-    let client: AdminClient<DefaultClientContext> = config.connection.client_config().create().ok()?;
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let topic = ResourceSpecifier::Topic(&config.topic);
-    let described = client.describe_configs([&topic], &options).await.ok()?.pop()?.ok()?;
-    described.get("cleanup.policy").and_then(|entry| entry.value.clone())
+/// Whether the brokers keep a late request of a transaction that has ended out of the next one.
+fn verifies(brokers: &Settings) -> Result<(), &'static str> {
+    match brokers.get(VERIFICATION).map(String::as_str) {
+        Some("true") => Ok(()),
+        Some(_) => Err("it is switched off: set it to true"),
+        None => Err("they do not know it: upgrade them to 3.6 or later"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_do_not_verify_transactions_are_told_apart_from_those_that_cannot() {
+        let settings = |value: &str| Settings::from([(VERIFICATION.to_owned(), value.to_owned())]);
+        assert_eq!(verifies(&settings("true")), Ok(()));
+        assert!(verifies(&settings("false")).unwrap_err().contains("switched off"));
+        assert!(verifies(&Settings::new()).unwrap_err().contains("3.6"));
+    }
 }

@@ -42,6 +42,8 @@ pub struct View {
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
     waiting_for: Mutex<Option<balancefleet_kafka::Error>>,
+    /// Why the last commit was not accepted.
+    uncommitted: Mutex<Option<String>>,
     ready: Mutex<bool>,
     last_tick: Mutex<Instant>,
     last_membership_proof: Mutex<Option<Instant>>,
@@ -60,6 +62,7 @@ impl View {
             history: Mutex::default(),
             topic: Mutex::default(),
             waiting_for: Mutex::default(),
+            uncommitted: Mutex::default(),
             ready: Mutex::new(false),
             last_tick: Mutex::new(Instant::now()),
             last_membership_proof: Mutex::default(),
@@ -128,7 +131,8 @@ impl View {
         } else if let Some(failed) = failed.first() {
             failed.failure.clone()
         } else {
-            self.waiting_for.lock().as_ref().map(ToString::to_string)
+            let waiting_for = self.waiting_for.lock().as_ref().map(ToString::to_string);
+            waiting_for.or_else(|| self.uncommitted.lock().clone())
         };
         Readiness { ready, reason, restoring, failed }
     }

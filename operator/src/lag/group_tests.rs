@@ -114,7 +114,10 @@ fn what_only_a_person_can_cure_is_said_at_once() {
         (Error::UnknownTopic { what: "topic".into() }, ProblemKind::UnknownTopic),
         (Error::Authentication { detail: "refused".into() }, ProblemKind::AuthenticationFailed),
         (Error::Tls { detail: "expired".into() }, ProblemKind::TlsFailed),
-        (Error::Authorization { what: "group".into(), detail: "denied".into() }, ProblemKind::AuthorizationFailed),
+        (
+            Error::Authorization { deed: "read group".into(), needs: "Read", detail: "denied".into() },
+            ProblemKind::AuthorizationFailed,
+        ),
         (Error::Invalid { detail: "no port".into() }, ProblemKind::InvalidConnection),
     ] {
         let mut group = Group::new(watch());

@@ -44,6 +44,8 @@ pub(super) struct Restoring {
     target_offset: Option<i64>,
     /// Estimated time left.
     eta_millis: Option<u64>,
+    /// What keeps it from coming on: for example OpenTransaction, a transaction that was left open.
+    held_up_by: Option<String>,
 }
 
 /// A partition that stands still until a person or a new assignment helps.
@@ -116,6 +118,7 @@ impl Restoring {
             current_offset: progress.map(|progress| progress.current),
             target_offset: progress.map(|progress| progress.target),
             eta_millis: eta.map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
+            held_up_by: info.held_up.clone(),
         }
     }
 }

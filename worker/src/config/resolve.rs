@@ -284,11 +284,28 @@ fn check_start(config: &Config) -> Result<(), ConfigError> {
             "kafka.startFrom latest works with ledger count only: balances are made of every record".into(),
         ));
     }
+    check_topics(config)?;
     if config.store == StoreKind::Replay && config.dead_letter_topic.is_some() {
         return Err(ConfigError::Combination(
             "balances.deadLetterTopic does not work with balances.store replay, which cannot write a record exactly once"
                 .into(),
         ));
+    }
+    Ok(())
+}
+
+/// What the worker writes must not be what it reads.
+fn check_topics(config: &Config) -> Result<(), ConfigError> {
+    let dead_letters = config.dead_letter_topic.as_ref().map(|topic| ("balances.deadLetterTopic", topic));
+    let changelog =
+        (config.store == StoreKind::Changelog).then_some(("balances.changelogTopic", &config.changelog_topic));
+    let all: Vec<_> = [Some(("kafka.topic", &config.topic)), changelog, dead_letters].into_iter().flatten().collect();
+    for (place, (name, topic)) in all.iter().enumerate() {
+        if let Some((other, _)) = all[..place].iter().find(|(_, earlier)| earlier == topic) {
+            return Err(ConfigError::Combination(format!(
+                "{other} and {name} are both topic {topic}: the worker would read what it writes; give each a topic of its own"
+            )));
+        }
     }
     Ok(())
 }

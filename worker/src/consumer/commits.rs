@@ -23,11 +23,17 @@ const PAUSE_PER_COMMIT: u32 = 3;
 /// and behind the head many records make one commit.
 const LATEST: Duration = Duration::from_secs(1);
 
+/// A commit that was not accepted is tried again after this,
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+/// or after twice as long as before, so many times.
+const MAX_DOUBLINGS: u32 = 6;
+
 /// The poll thread's end of the commit thread.
 pub(crate) struct Commits {
     requests: mpsc::Sender<(Batch, Instant)>,
     cadence: Cadence,
     running: Option<Instant>,
+    backoff: Backoff,
     last_sent: Option<Instant>,
     /// Also without progress, a commit proves every so often that this worker is still a member.
     proof_every: Duration,
@@ -47,6 +53,24 @@ impl Cadence {
             Folding::Layered if is_near_head => SOONEST.max(self.last_took * PAUSE_PER_COMMIT).min(self.latest),
             Folding::Layered => self.latest,
         }
+    }
+}
+
+/// After commits that were not accepted, the next one waits, longer each time: how many in a row, and when the last of
+/// them ended.
+#[derive(Default)]
+struct Backoff(Option<(u32, Instant)>);
+
+impl Backoff {
+    fn note(&mut self, is_accepted: bool, now: Instant) {
+        let times = self.0.map_or(0, |(times, _)| times);
+        self.0 = (!is_accepted).then_some((times + 1, now));
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        let Some((times, ended)) = self.0 else { return Duration::ZERO };
+        let pause = TRY_AGAIN * (1 << (times - 1).min(MAX_DOUBLINGS));
+        (ended + pause).saturating_duration_since(now)
     }
 }
 
@@ -70,7 +94,14 @@ impl Commits {
                 }
             }
         })?;
-        Ok(Self { requests, cadence, running: None, last_sent: None, proof_every: session_timeout / 3 })
+        Ok(Self {
+            requests,
+            cadence,
+            running: None,
+            backoff: Backoff::default(),
+            last_sent: None,
+            proof_every: session_timeout / 3,
+        })
     }
 
     /// Whether an outcome is awaited.
@@ -78,16 +109,17 @@ impl Commits {
         self.running.is_some()
     }
 
-    /// How long from `now` until progress should be committed; `None` while a commit runs.
-    pub(crate) fn due_in(&self, is_near_head: bool, now: Instant) -> Option<Duration> {
+    /// How long from `now` until progress should be committed, at once if it `cannot_wait`; `None` while a commit runs.
+    pub(crate) fn due_in(&self, is_near_head: bool, cannot_wait: bool, now: Instant) -> Option<Duration> {
         let left = |sent: Instant| (sent + self.cadence.interval(is_near_head)).saturating_duration_since(now);
-        (!self.is_running()).then(|| self.last_sent.map_or(Duration::ZERO, left))
+        let due_in = if cannot_wait { Duration::ZERO } else { self.last_sent.map_or(Duration::ZERO, left) };
+        (!self.is_running()).then(|| due_in.max(self.backoff.left(now)))
     }
 
     /// Whether a commit is wanted at `now` even if nothing has changed.
     pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
         let is_old = |sent| now.saturating_duration_since(sent) >= self.proof_every;
-        !self.is_running() && self.last_sent.is_none_or(is_old)
+        !self.is_running() && self.backoff.left(now).is_zero() && self.last_sent.is_none_or(is_old)
     }
 
     /// When the last commit was handed over.
@@ -104,7 +136,8 @@ impl Commits {
     }
 
     /// The outcome of the running commit has arrived.
-    pub(crate) fn ended(&mut self) {
+    pub(crate) fn ended(&mut self, is_accepted: bool) {
+        self.backoff.note(is_accepted, Instant::now());
         if let Some(began) = self.running.take() {
             self.cadence.last_took = began.elapsed();
         }
@@ -131,5 +164,20 @@ mod tests {
         assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(40); 2]);
         cadence.folding = Folding::InPlace;
         assert_eq!(cadence.interval(true), millis(40));
+    }
+
+    #[test]
+    fn refused_commits_are_tried_again_ever_more_seldom_until_one_is_accepted() {
+        let (now, mut backoff) = (Instant::now(), Backoff::default());
+        assert_eq!(backoff.left(now), Duration::ZERO);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            backoff.note(false, now);
+            pauses.push(backoff.left(now).as_millis());
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 3200, 3200]);
+        assert_eq!(backoff.left(now + Duration::from_secs(4)), Duration::ZERO);
+        backoff.note(true, now);
+        assert_eq!(backoff.left(now), Duration::ZERO);
     }
 }

@@ -113,7 +113,7 @@ impl Owned {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::Ready(active) => {
                 let mut state = self.cell.lock();
-                state.restore = None;
+                (state.restore, state.held_up) = (None, None);
                 state.phase = Phase::Active;
                 self.is_fetched = true;
                 Stage::Active(active)
@@ -141,7 +141,7 @@ impl Owned {
         let mut state = self.cell.lock();
         state.phase = Phase::Failed;
         state.ledger = Ledger::default();
-        state.restore = None;
+        (state.restore, state.held_up) = (None, None);
         state.failure = Some(failure);
         self.stage = Stage::Failed;
     }

@@ -62,11 +62,12 @@ impl Consumer {
     }
 
     fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
-        self.commits.ended();
+        self.commits.ended(committed.outcome.is_ok());
         let counters = self.view.counting();
         match committed.outcome {
             Ok(()) => {
                 count(&counters.commits, 1);
+                self.view.set_uncommitted(None);
                 self.view.proved_membership(committed.sent);
                 for (assignment, next_offset) in committed.progress {
                     if let Some(owned) = self.current(assignment) {
@@ -77,6 +78,7 @@ impl Consumer {
             }
             Err(error) => {
                 count(&counters.commit_failures, 1);
+                self.view.set_uncommitted(Some(format!("nothing is committed: {error}")));
                 if let Some(held_back) = self.commit_errors.admit(error.category(), Instant::now()) {
                     tracing::warn!(%error, held_back, "a commit was not accepted");
                 }

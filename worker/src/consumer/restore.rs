@@ -158,6 +158,9 @@ impl Work {
     }
 
     fn note_obstacle(&mut self, partition: Option<i32>, error: &balancefleet_kafka::Error) {
+        let is_meant = |it: &&Assigned| partition.is_none_or(|partition| it.assignment.partition == partition);
+        let waiting = self.unplanned.iter().chain(self.unsettled.iter().map(|(assigned, _)| assigned));
+        waiting.filter(is_meant).for_each(|it| it.cell.lock().held_up = Some(error.to_string()));
         if let Some(held_back) = self.obstacles.admit(error.kind(), Instant::now()) {
             tracing::warn!(partition, %error, held_back, "cannot look up where to restore from yet; trying again");
         }
@@ -219,8 +222,9 @@ impl Work {
                 Ok(plan) => self.begin(assigned, plan)?,
                 Err(Unsettled::Never(failure)) => self.report(&assigned, Err(failure))?,
                 Err(Unsettled::Later(loaded, error)) => {
-                    self.note_obstacle(Some(assigned.assignment.partition), &error);
+                    let partition = assigned.assignment.partition;
                     self.unsettled.push((assigned, *loaded));
+                    self.note_obstacle(Some(partition), &error);
                 }
             }
         }

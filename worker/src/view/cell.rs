@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) last_offset: Option<i64>,
     pub(crate) committed_offset: Option<i64>,
     pub(crate) restore: Option<RestoreProgress>,
+    /// What keeps the restore from coming on.
+    pub(crate) held_up: Option<String>,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -80,6 +82,7 @@ impl Cell {
             last_offset: None,
             committed_offset: None,
             restore: None,
+            held_up: None,
             failure: None,
         };
         Self { partition, generation, released: AtomicBool::new(false), state: Mutex::new(state) }
@@ -141,6 +144,7 @@ impl Cell {
             committed_offset: state.committed_offset,
             customers: state.ledger.len(),
             restore: state.restore,
+            held_up: state.held_up.clone(),
             failure: state.failure.as_ref().map(ToString::to_string),
         }
     }

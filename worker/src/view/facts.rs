@@ -98,6 +98,8 @@ pub struct PartitionInfo {
     pub customers: usize,
     /// While restoring, once the work is known.
     pub restore: Option<RestoreProgress>,
+    /// What keeps the restore from coming on, if anything does.
+    pub held_up: Option<String>,
     /// Why it failed, in a sentence that says what to do.
     pub failure: Option<String>,
 }

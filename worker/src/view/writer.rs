@@ -59,6 +59,11 @@ impl View {
         *waiting_for = what.cloned();
     }
 
+    /// Why the last commit was not accepted, `None` when it was.
+    pub(crate) fn set_uncommitted(&self, why: Option<String>) {
+        *self.uncommitted.lock() = why;
+    }
+
     /// The first assignment is restored, or was empty.
     pub(crate) fn set_ready(&self) {
         *self.ready.lock() = true;

@@ -119,11 +119,13 @@ async fn readiness_survives_a_restore_and_shows_it() {
     let cell = Cell::new(4, 1);
     cell.lock().restore =
         Some(RestoreProgress { start: 0, current: 25, target: 100, eta: Some(Duration::from_millis(1500)) });
+    cell.lock().held_up = Some("OpenTransaction".to_owned());
     view.add_partition(4, cell.into());
     let answer = get(&alone(&view), "/readyz").await;
     assert_eq!(answer.status, StatusCode::OK);
     let restoring = json!([
-        {"partition": 4, "startOffset": 0, "currentOffset": 25, "targetOffset": 100, "etaMillis": 1500}
+        {"partition": 4, "startOffset": 0, "currentOffset": 25, "targetOffset": 100, "etaMillis": 1500,
+         "heldUpBy": "OpenTransaction"}
     ]);
     assert_eq!(answer.json()["restoring"], restoring);
 }

@@ -99,6 +99,11 @@ impl Job {
         now.saturating_duration_since(self.moved)
     }
 
+    /// Tells readers what it waits for.
+    pub(super) fn held_up(&self, by: String) {
+        self.assigned.cell.lock().held_up = Some(by);
+    }
+
     pub(super) fn finish(self, folding: Folding) -> (Assigned, Outcome) {
         let outcome = match self.kind {
             Kind::Load(loaded) => Outcome::Loaded(loaded),
@@ -122,6 +127,7 @@ impl Job {
         let mut state = self.assigned.cell.lock();
         if state.restore.is_none_or(|before| before.current != self.next) {
             self.moved = now;
+            state.held_up = None;
         }
         state.restore = Some(progress);
     }

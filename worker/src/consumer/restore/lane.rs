@@ -101,25 +101,26 @@ impl Lane {
         }
         let now = Instant::now();
         self.jobs.iter_mut().for_each(|job| job.show_progress(now));
-        self.warn(now);
+        self.say_what_stands_still(now);
         done
     }
 
     /// What holds a restore up for so long is nearly always a transaction that nobody ends.
-    fn warn(&mut self, now: Instant) {
-        let still = self.jobs.iter().find(|job| job.stands_still(now) >= STANDS_STILL);
+    fn say_what_stands_still(&mut self, now: Instant) {
         let is_due = self.warned.is_none_or(|warned| now.saturating_duration_since(warned) >= STANDS_STILL);
-        if let Some(job) = still.filter(|_| is_due) {
-            self.warned = Some(now);
-            tracing::warn!(
-                partition = job.assigned.assignment.partition,
-                topic = self.topic,
-                at = job.next,
-                to = job.target(),
-                since = ?job.stands_still(now),
-                "OpenTransaction: the restore waits for a transaction to end; a worker that was killed in one leaves it to \
-                 the brokers' time-out"
+        for job in self.jobs.iter().filter(|job| job.stands_still(now) >= STANDS_STILL) {
+            let (topic, partition, at, to) = (&self.topic, job.assigned.assignment.partition, job.next, job.target());
+            let since = job.stands_still(now).as_secs();
+            let words = format!(
+                "OpenTransaction: nothing of partition {partition} of topic {topic} can be read beyond offset {at} of {to} \
+                 for {since} s: a transaction has not ended; a worker that was killed in one leaves it to the brokers' \
+                 time-out"
             );
+            if is_due {
+                self.warned = Some(now);
+                tracing::warn!("{words}");
+            }
+            job.held_up(words);
         }
     }
 }

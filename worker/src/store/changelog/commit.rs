@@ -22,10 +22,13 @@ use super::{
 use crate::{
     ledger::DeadLetter,
     store::{Batch, CommitError, Progress, offsets::Committed},
+    throttle::Throttle,
 };
 
 /// Between two tries to learn what became of a commit.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How often it is said that this does not come on.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 /// A producer that is fenced twice within this time has a twin.
 const TWIN: Duration = Duration::from_secs(60);
 /// A success that took longer may have a delayed end of transaction under way, which could end the next one.
@@ -221,11 +224,16 @@ impl Changelog {
         seals: &[Seal],
         error: CommitError,
     ) -> Result<(), CommitError> {
+        let mut told = Throttle::new(TELL_EVERY);
         loop {
             match producer.ready() {
                 Ok(_) => break,
                 Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
-                Err(passing) => tracing::debug!(error = %passing, "cannot settle a transaction yet"),
+                Err(passing) => {
+                    if told.admit("settle", Instant::now()).is_some() {
+                        tracing::warn!(error = %passing, "cannot settle a transaction yet");
+                    }
+                }
             }
             std::thread::sleep(AGAIN);
         }
@@ -235,7 +243,11 @@ impl Changelog {
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
-                Err(passing) => tracing::debug!(error = %passing, "cannot read the committed offsets yet"),
+                Err(passing) => {
+                    if told.admit("read", Instant::now()).is_some() {
+                        tracing::warn!(error = %passing, "cannot read the committed offsets yet");
+                    }
+                }
             }
             std::thread::sleep(AGAIN);
         };

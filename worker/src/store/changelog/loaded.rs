@@ -21,7 +21,8 @@ pub(super) struct Content {
 }
 
 impl Loaded {
-    /// Takes the next record. What cannot be read shows at the end: a later record may replace it.
+    /// Takes the next record. One that cannot be read fails the partition, even if a later one has the same key: who
+    /// wrote it may have written more that is not seen.
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         if let Err(reason) = self.try_take(key, value) {
             self.unreadable.get_or_insert(reason);

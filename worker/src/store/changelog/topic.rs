@@ -2,19 +2,11 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::{Admin, Error, ErrorKind};
-use rdkafka::{
-    admin::{
-        AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
-        TopicResult,
-    },
-    client::DefaultClientContext,
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
-};
+use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
-use crate::{config::Config, consumer::describe};
+use crate::{cluster::Cluster, config::Config, consumer::describe};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,7 +60,7 @@ pub(crate) fn default_topic(group: &str, topic: &str) -> String {
 pub(super) struct Topic {
     pub(super) name: String,
     replication: Option<i32>,
-    connection: balancefleet_kafka::Connection,
+    connection: Connection,
     runtime: Handle,
 }
 
@@ -84,14 +76,18 @@ impl Topic {
 
     /// Looks at the topic; with `make` it is made, or grown, to have `partitions`.
     pub(super) fn prepare(&self, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
+        let cluster = self.cluster()?;
         match describe(admin, &self.name, TIMEOUT) {
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(partitions)?,
+            Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(&cluster, partitions)?,
             Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(()),
             Err(error) => return Err(error.into()),
         }
         // Also after making it: somebody else may have been first, with other settings.
-        self.check()?;
+        let policy = cluster.topic_settings(&self.name)?.remove("cleanup.policy").unwrap_or_default();
+        if policy != "compact" {
+            return Err(Unfit::Policy { topic: self.name.clone(), policy });
+        }
         if make { Ok(self.grow_to(admin, partitions)?) } else { Ok(()) }
     }
 
@@ -102,11 +98,8 @@ impl Topic {
             return Ok(());
         }
         tracing::info!(topic = self.name, from = found, to = partitions, "adding partitions to the changelog");
-        let more = NewPartitions::new(&self.name, usize::try_from(partitions).unwrap_or_default());
-        let client = self.client()?;
-        let outcome = self.runtime.block_on(client.create_partitions([&more], &options()));
         // Of several owners of new partitions, one is first.
-        self.done(outcome, "adding partitions to", &[Code::InvalidPartitions])
+        self.cluster()?.grow_topic(&self.name, partitions)
     }
 
     /// Makes a plain topic of that name with as many partitions, unless there is one.
@@ -115,101 +108,41 @@ impl Topic {
             Err(error) if error.kind() == ErrorKind::UnknownTopic => {}
             known => return known.map(drop),
         }
-        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(self.replication.unwrap_or(-1)));
-        let outcome = self.runtime.block_on(self.client()?.create_topics([&new], &options()));
-        self.done(outcome, "creating", &[Code::TopicAlreadyExists])?;
-        tracing::info!(topic = name, partitions, "created the dead letter topic");
+        if self.cluster()?.create_topic(name, partitions, self.replication, &[])? {
+            tracing::info!(topic = name, partitions, "created the dead letter topic");
+        }
         Ok(())
     }
 
-    fn create(&self, partitions: i32) -> Result<(), Error> {
-        let replication = TopicReplication::Fixed(self.replication.unwrap_or(-1));
-        let new = NewTopic::new(&self.name, partitions, replication);
-        let new = SETTINGS.iter().fold(new, |new, (key, value)| new.set(key, value));
-        let client = self.client()?;
-        let outcome = self.runtime.block_on(client.create_topics([&new], &options()));
+    fn create(&self, cluster: &Cluster, partitions: i32) -> Result<(), Error> {
         // Workers that start together all try.
-        self.done(outcome, "creating", &[Code::TopicAlreadyExists])?;
-        tracing::info!(topic = self.name, partitions, "created the changelog");
-        self.raise_min_insync(&client)
+        if cluster.create_topic(&self.name, partitions, self.replication, SETTINGS)? {
+            tracing::info!(topic = self.name, partitions, "created the changelog");
+        }
+        self.raise_min_insync(cluster)
     }
 
     /// With three replicas or more an acknowledged write shall survive the loss of any one broker.
-    fn raise_min_insync(&self, client: &AdminClient<DefaultClientContext>) -> Result<(), Error> {
-        let mut replicas = self.replicas(client)?;
+    fn raise_min_insync(&self, cluster: &Cluster) -> Result<(), Error> {
+        let mut replicas = cluster.replicas(&self.name)?;
         for _ in 0..KNOWN_AFTER {
             if replicas.is_some() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(100));
-            replicas = self.replicas(client)?;
+            replicas = cluster.replicas(&self.name)?;
         }
         let unknown = || Error::Transient { what: format!("topic {}", self.name), detail: "just made".to_owned() };
-        let replicas = replicas.ok_or_else(unknown)?;
-        if replicas < SAFE_REPLICAS {
+        if replicas.ok_or_else(unknown)? < SAFE_REPLICAS {
             return Ok(());
         }
-        let settings = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set("min.insync.replicas", "2");
-        let settings = SETTINGS.iter().fold(settings, |settings, (key, value)| settings.set(key, value));
-        let altered = self.runtime.block_on(client.alter_configs([&settings], &options()));
-        let outcome = altered.map_err(|error| self.error(&error, "configuring"))?;
-        match outcome.into_iter().find_map(Result::err) {
-            Some((_, code)) => Err(self.error(&KafkaError::AdminOp(code), "configuring")),
-            None => Ok(()),
-        }
+        let settings: Vec<_> = SETTINGS.iter().copied().chain([("min.insync.replicas", "2")]).collect();
+        cluster.configure_topic(&self.name, &settings)
     }
 
-    /// How many replicas there are; `None` while the brokers do not all know the topic yet.
-    fn replicas(&self, client: &AdminClient<DefaultClientContext>) -> Result<Option<usize>, Error> {
-        let known = client.inner().fetch_metadata(Some(&self.name), TIMEOUT);
-        let known = known.map_err(|error| self.error(&error, "describing"))?;
-        let partition = known.topics().first().and_then(|topic| topic.partitions().first());
-        Ok(partition.map(|partition| partition.replicas().len()))
+    fn cluster(&self) -> Result<Cluster, Error> {
+        Cluster::connect(&self.connection, self.runtime.clone())
     }
-
-    fn check(&self) -> Result<(), Unfit> {
-        let client = self.client()?;
-        let topic = ResourceSpecifier::Topic(&self.name);
-        let described = self.runtime.block_on(client.describe_configs([&topic], &options()));
-        let entries = described.map_err(|error| self.error(&error, "describing"))?.pop();
-        let policy = match entries {
-            Some(Ok(entries)) => entries.get("cleanup.policy").and_then(|entry| entry.value.clone()),
-            Some(Err(code)) => return Err(self.error(&KafkaError::AdminOp(code), "describing").into()),
-            None => None,
-        };
-        match policy {
-            Some(policy) if policy == "compact" => Ok(()),
-            policy => Err(Unfit::Policy { topic: self.name.clone(), policy: policy.unwrap_or_default() }),
-        }
-    }
-
-    fn client(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
-        self.connection.client_config().create().map_err(|error| Error::Invalid { detail: error.to_string() })
-    }
-
-    fn done(&self, outcome: KafkaResult<Vec<TopicResult>>, doing: &str, harmless: &[Code]) -> Result<(), Error> {
-        let outcome = outcome.map_err(|error| self.error(&error, doing))?;
-        match outcome.into_iter().find_map(Result::err) {
-            Some((_, code)) if !harmless.contains(&code) => Err(self.error(&KafkaError::AdminOp(code), doing)),
-            _ => Ok(()),
-        }
-    }
-
-    fn error(&self, error: &KafkaError, doing: &str) -> Error {
-        let what = format!("{doing} the changelog topic {}", self.name);
-        let detail = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-        match error.rdkafka_error_code() {
-            Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-                Error::Authorization { what, detail }
-            }
-            Some(Code::OperationTimedOut | Code::RequestTimedOut) => Error::Timeout { what, detail, timeout: TIMEOUT },
-            _ => Error::Transient { what, detail },
-        }
-    }
-}
-
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }
 
 #[cfg(test)]

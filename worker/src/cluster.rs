@@ -1,0 +1,170 @@
+//! What a worker asks of the cluster beyond reading: making topics, adding partitions, looking at settings.
+//!
+//! Blocking, for threads that may wait. Every refusal names the deed and the right that allows it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use balancefleet_kafka::{Connection, Error};
+use rdkafka::{
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, ConfigResourceResult, NewPartitions, NewTopic, ResourceSpecifier,
+        TopicReplication,
+    },
+    client::DefaultClientContext,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
+};
+use tokio::runtime::Handle;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Settings by their names; those without a value are left out.
+pub(crate) type Settings = BTreeMap<String, String>;
+
+/// See the module.
+pub(crate) struct Cluster {
+    client: AdminClient<DefaultClientContext>,
+    runtime: Handle,
+}
+
+/// What is about to be done, for errors.
+#[derive(Clone, Copy)]
+struct Deed<'a> {
+    verb: &'a str,
+    object: &'a str,
+    needs: &'static str,
+}
+
+impl Cluster {
+    /// # Errors
+    /// The settings of the connection cannot work.
+    pub(crate) fn connect(connection: &Connection, runtime: Handle) -> Result<Self, Error> {
+        let client =
+            connection.client_config().create().map_err(|error| Error::Invalid { detail: error.to_string() })?;
+        Ok(Self { client, runtime })
+    }
+
+    /// Makes a topic; false when somebody else was first.
+    pub(crate) fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: Option<i32>,
+        settings: &[(&str, &str)],
+    ) -> Result<bool, Error> {
+        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(replication.unwrap_or(-1)));
+        let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
+        let topics = [new];
+        let outcome = self.runtime.block_on(self.client.create_topics(&topics, &options()));
+        let deed = Deed { verb: "create", object: &topic(name), needs: "Create on that topic or on the cluster" };
+        match only(outcome) {
+            Ok(_) => Ok(true),
+            Err(KafkaError::AdminOp(Code::TopicAlreadyExists)) => Ok(false),
+            Err(error) => Err(deed.error(&error)),
+        }
+    }
+
+    /// Adds partitions until there are `partitions`; it is no error when there are already.
+    pub(crate) fn grow_topic(&self, name: &str, partitions: i32) -> Result<(), Error> {
+        let more = [NewPartitions::new(name, usize::try_from(partitions).unwrap_or_default())];
+        let outcome = self.runtime.block_on(self.client.create_partitions(&more, &options()));
+        let deed = Deed { verb: "add partitions to", object: &topic(name), needs: "Alter on that topic" };
+        match only(outcome) {
+            Ok(_) | Err(KafkaError::AdminOp(Code::InvalidPartitions)) => Ok(()),
+            Err(error) => Err(deed.error(&error)),
+        }
+    }
+
+    /// Replaces the settings of a topic: those not named fall back to the cluster's defaults.
+    pub(crate) fn configure_topic(&self, name: &str, settings: &[(&str, &str)]) -> Result<(), Error> {
+        let all = AlterConfig::new(ResourceSpecifier::Topic(name));
+        let all = [settings.iter().fold(all, |all, (key, value)| all.set(key, value))];
+        let outcome = self.runtime.block_on(self.client.alter_configs(&all, &options()));
+        let deed = Deed { verb: "configure", object: &topic(name), needs: "AlterConfigs on that topic" };
+        only(outcome).map(drop).map_err(|error| deed.error(&error))
+    }
+
+    pub(crate) fn topic_settings(&self, name: &str) -> Result<Settings, Error> {
+        let deed =
+            Deed { verb: "look at the settings of", object: &topic(name), needs: "DescribeConfigs on that topic" };
+        self.settings(&ResourceSpecifier::Topic(name), deed)
+    }
+
+    /// The settings of any one broker.
+    pub(crate) fn broker_settings(&self) -> Result<Settings, Error> {
+        let deed =
+            Deed { verb: "look at the settings of", object: "the brokers", needs: "DescribeConfigs on the cluster" };
+        let known = self.client.inner().fetch_metadata(None, TIMEOUT).map_err(|error| deed.error(&error))?;
+        let Some(broker) = known.brokers().first() else {
+            return Err(Error::Transient { what: "its brokers".to_owned(), detail: "none is known".to_owned() });
+        };
+        self.settings(&ResourceSpecifier::Broker(broker.id()), deed)
+    }
+
+    /// How many replicas a topic has; `None` while the brokers do not all know it yet.
+    pub(crate) fn replicas(&self, name: &str) -> Result<Option<usize>, Error> {
+        let deed = Deed { verb: "describe", object: &topic(name), needs: "Describe on that topic" };
+        let known = self.client.inner().fetch_metadata(Some(name), TIMEOUT).map_err(|error| deed.error(&error))?;
+        let partition = known.topics().first().and_then(|topic| topic.partitions().first());
+        Ok(partition.map(|partition| partition.replicas().len()))
+    }
+
+    fn settings(&self, resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Result<Settings, Error> {
+        let outcome = self.runtime.block_on(self.client.describe_configs([resource], &options()));
+        let mut described: Vec<ConfigResourceResult> = outcome.map_err(|error| deed.error(&error))?;
+        match described.pop() {
+            Some(Ok(found)) => {
+                Ok(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+            }
+            Some(Err(code)) => Err(deed.error(&KafkaError::AdminOp(code))),
+            None => Err(deed.error(&KafkaError::AdminOp(Code::Unknown))),
+        }
+    }
+}
+
+impl Deed<'_> {
+    fn error(self, error: &KafkaError) -> Error {
+        let Self { verb, object, needs } = self;
+        let code = match error {
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        let detail = code.map_or_else(|| error.to_string(), |code| code.to_string());
+        let deed = format!("{verb} {object}");
+        match code {
+            Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                Error::Authorization { deed, needs, detail }
+            }
+            Some(Code::OperationTimedOut | Code::RequestTimedOut) => {
+                Error::Timeout { what: object.to_owned(), detail, timeout: TIMEOUT }
+            }
+            Some(
+                Code::InvalidReplicationFactor
+                | Code::InvalidTopic
+                | Code::InvalidConfig
+                | Code::PolicyViolation
+                | Code::InvalidReplicaAssignment
+                | Code::InvalidRequest
+                | Code::UnsupportedVersion,
+            ) => Error::Other { what: format!("the request to {deed}"), detail },
+            _ => Error::Transient { what: object.to_owned(), detail },
+        }
+    }
+}
+
+fn topic(name: &str) -> String {
+    format!("topic {name}")
+}
+
+/// The outcome of a request about one thing.
+fn only<T, N>(outcome: KafkaResult<Vec<Result<T, (N, Code)>>>) -> KafkaResult<Option<T>> {
+    match outcome?.pop() {
+        Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
+        Some(Ok(one)) => Ok(Some(one)),
+        None => Ok(None),
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
