@@ -12,7 +12,7 @@
 # Starting again in the same folder keeps the data and the ports, so that a broker can be restarted under its clients.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/java.sh"
+. "$here/broker.sh"
 usage_when_asked "$@"
 
 command=${1:-} dir=$cache/run/kafka port='' sasl=no
@@ -51,53 +51,26 @@ write_properties() {
   } >"$dir/server.properties"
 }
 
-# The users of SCRAM can only be made here, before there is a broker that would let one in.
-format() {
-  [[ ! -f $dir/data/meta.properties ]] || return 0
-  local scram='[name=balance,password=balance-secret]'
-  JAVA_OPTIONS=(-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
-  (java_of kafka.tools.StorageTool "$here/log4j2-cli.properties" format --cluster-id balancefleet-test-0001 \
-    --config "$dir/server.properties" --add-scram "SCRAM-SHA-256=$scram" --add-scram "SCRAM-SHA-512=$scram") \
-    >"$dir/format.log" 2>&1 || fail "Kafka refused to format $dir/data: $(tail -n 3 "$dir/format.log")" "look at $dir/format.log"
-}
-
-has_started_or_ended() { is_started || process_is_gone "$broker"; }
-is_started() { grep -qs 'Kafka Server started' "$dir/broker.log"; }
-
 start() {
   mkdir -p "$dir"
-  if is_process "$dir/pid" "$dir/server.properties"; then
+  if broker_runs "$dir"; then
     progress "Kafka runs already at $(<"$dir/bootstrap")"
     return
   fi
-  # Both fetch the jars when missing, and a failure of theirs must not hide in the background.
+  # Formatting and starting fetch the jars when missing, and a failure of that must not hide in the background.
   "$here/jars.sh" >/dev/null
   choose_ports
   write_properties
-  format
-  launch
+  # The users of SCRAM can only be made here, before there is a broker that would let one in.
+  local scram='[name=balance,password=balance-secret]'
+  format_broker "$dir" --add-scram "SCRAM-SHA-256=$scram" --add-scram "SCRAM-SHA-512=$scram"
+  launch_broker "$dir" 512m
+  await_broker "$dir"
   progress "Kafka answers at $(<"$dir/bootstrap")"
 }
 
-# The subshell becomes the JVM, so its id is the broker's. A session of its own keeps a Ctrl-C in the terminal for the
-# tests, whose cleanup then stops the broker.
-launch() {
-  : >"$dir/broker.log"
-  JAVA_OPTIONS=(-Xms128m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true)
-  (LAUNCHER=(setsid); java_of kafka.Kafka "$here/log4j2.properties" "$dir/server.properties") </dev/null >>"$dir/broker.log" 2>&1 &
-  broker=$!
-  echo "$broker" >"$dir/pid"
-  wait_until 60 has_started_or_ended || true
-  is_started && return
-  kill -KILL "$broker" 2>/dev/null || true
-  rm -f "$dir/pid"
-  fail "Kafka did not start: $(tail -n 3 "$dir/broker.log")" "look at $dir/broker.log"
-}
-
-stop_broker() { stop_process "$dir/pid" kafka.Kafka 15; }
-
 case $command in
   start) start ;;
-  stop) stop_broker ;;
+  stop) stop_broker "$dir" ;;
   *) fail "say start or stop" "e2e/kafka/local.sh --help" ;;
 esac
