@@ -374,10 +374,6 @@ impl Consumer {
         if generation.is_some_and(|generation| generation != membership.generation()) {
             return false;
         }
-        // A whole ledger that is written for the first time goes alone: it is large, and its offset tells nothing of it.
-        let lone =
-            self.partitions.values().find(|owned| owned.has_whole_ledger_to_write()).map(|owned| owned.partition);
-        let chosen = |owned: &Owned| lone.is_none_or(|lone| lone == owned.partition) && chosen(owned);
         let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
         let parts: Vec<_> = self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all)).collect();
         let is_some = !parts.is_empty();

@@ -146,6 +146,8 @@ pub(crate) struct Progress {
     pub(crate) leader_epoch: Option<i32>,
     /// What the records between the two have changed.
     pub(crate) changes: Arc<Changes>,
+    /// Whether more of a ledger that the store does not have yet follows with later commits.
+    pub(crate) is_partial: bool,
     /// Goes along as the commit's metadata.
     pub(crate) usage: UsageRecord,
 }

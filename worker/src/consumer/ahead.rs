@@ -36,9 +36,9 @@ impl Ahead {
         self.pending.add_dead_letter(letter);
     }
 
-    /// Everything pending goes into a commit.
-    pub(super) fn take_off(&mut self) -> Arc<Changes> {
-        let changes = Arc::new(std::mem::take(&mut self.pending));
+    /// Everything pending goes into a commit, or `at_most` so many customers of it.
+    pub(super) fn take_off(&mut self, at_most: usize) -> Arc<Changes> {
+        let changes = Arc::new(self.pending.take(at_most));
         self.in_flight = Some(changes.clone());
         changes
     }
@@ -132,7 +132,7 @@ mod tests {
                         let sum = model.entry(id).or_default();
                         *sum = (sum.0 + i128::from(amount), sum.1 + 1);
                     }
-                    Step::Commit if sent.is_none() => sent = Some((ahead.take_off(), model.clone())),
+                    Step::Commit if sent.is_none() => sent = Some((ahead.take_off(usize::MAX), model.clone())),
                     Step::Accepted => if let Some((changes, model)) = sent.take() {
                         let mut writer = RowWriter::default();
                         for (id, changed) in changes.customers() {

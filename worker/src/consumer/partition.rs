@@ -16,6 +16,9 @@ use crate::{
     view::{Cell, Phase},
 };
 
+/// Of a ledger that the store does not have yet, so many customers go into one commit.
+const LEDGER_AT_ONCE: usize = 10_000;
+
 /// One assignment of one partition.
 pub(crate) struct Owned {
     pub(crate) partition: i32,
@@ -162,9 +165,9 @@ impl Owned {
         }
     }
 
-    /// Whether nothing of its ledger is in the store yet, although there is one.
-    pub(crate) fn has_whole_ledger_to_write(&self) -> bool {
-        matches!(&self.stage, Stage::Claiming(active) if active.pending().0 > 0)
+    /// Whether its claim is not complete.
+    pub(crate) fn is_claiming(&self) -> bool {
+        matches!(self.stage, Stage::Claiming(_))
     }
 
     /// Whether records were processed that are not durable.
@@ -178,8 +181,10 @@ impl Owned {
             return None;
         }
         let (assignment, cell) = (Assignment { partition: self.partition, epoch: self.epoch }, self.cell.clone());
+        // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
+        let at_most = if self.is_claiming() { LEDGER_AT_ONCE } else { usize::MAX };
         let active = self.committing()?;
-        let changes = active.ahead.as_mut().map(Ahead::take_off).unwrap_or_default();
+        let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
         Some(Progress {
             assignment,
             cell,
@@ -187,6 +192,7 @@ impl Owned {
             next_offset: active.next_offset,
             leader_epoch: active.leader_epoch,
             changes,
+            is_partial: active.pending().0 > 0,
             usage: active.usage(),
         })
     }
@@ -203,7 +209,7 @@ impl Owned {
         }
         self.cell.lock().committed_offset = Some(next_offset);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
-            Stage::Claiming(active) => Stage::Ready(active),
+            Stage::Claiming(active) if active.pending().0 == 0 => Stage::Ready(active),
             stage => stage,
         };
     }

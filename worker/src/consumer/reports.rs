@@ -74,6 +74,9 @@ impl Consumer {
                         owned.committed(next_offset);
                     }
                 }
+                if self.partitions.values().any(Owned::is_claiming) {
+                    self.commits.hurry();
+                }
                 Ok(())
             }
             Err(error) => {

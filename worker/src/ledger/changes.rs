@@ -70,13 +70,31 @@ impl Changes {
         self.dead_letters.push(letter);
     }
 
+    /// Takes all of it, or `at_most` so many customers.
+    pub(crate) fn take(&mut self, at_most: usize) -> Self {
+        if self.len() <= at_most {
+            return std::mem::take(self);
+        }
+        Self { customers: self.customers.extract_if(|_, _| true).take(at_most).collect(), ..Self::default() }
+    }
+
     /// A commit of these changes did not come about: they come before `later` ones, and both are one now.
-    pub(crate) fn followed_by(mut self, later: Self) -> Self {
-        for (id, change) in later.customers {
-            match self.customers.get_mut(&id) {
-                // What is durable is still the state before the earlier change.
-                Some(earlier) => earlier.now = change.now,
-                None => drop(self.customers.insert(id, change)),
+    pub(crate) fn followed_by(mut self, mut later: Self) -> Self {
+        // What is durable is still the state before the earlier change. Whichever is smaller is put into the other.
+        if self.len() < later.len() {
+            for (id, earlier) in self.customers {
+                match later.customers.get_mut(&id) {
+                    Some(change) => change.before = earlier.before,
+                    None => drop(later.customers.insert(id, earlier)),
+                }
+            }
+            self.customers = later.customers;
+        } else {
+            for (id, change) in later.customers {
+                match self.customers.get_mut(&id) {
+                    Some(earlier) => earlier.now = change.now,
+                    None => drop(self.customers.insert(id, change)),
+                }
             }
         }
         self.dead_letters.extend(later.dead_letters);

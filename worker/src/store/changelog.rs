@@ -111,12 +111,13 @@ impl Changelog {
         identity: &Identity<'_>,
     ) -> Result<Plan, Failure> {
         let content = loaded.finish()?;
-        let seal = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
+        let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
         let plan = settle(content, &Known { identity, position })?;
-        let base = match &plan {
-            Plan::Ready(restored) => restored.base,
-            Plan::Fold { base, .. } => *base,
-            Plan::Load(records) => records.start,
+        let (base, seal) = match &plan {
+            Plan::Ready(restored) => (restored.base, durable),
+            // Its customers are all written anew.
+            Plan::Fold { base, .. } => (*base, Seal::default()),
+            Plan::Load(records) => (records.start, durable),
         };
         let standing = Standing { epoch: assignment.epoch, topic_id: identity.topic_id.to_owned(), base, seal };
         self.standings.lock().insert(assignment.partition, standing);

@@ -70,6 +70,28 @@ fn a_group_moves_from_the_replay_store_without_folding_anything_twice() {
 }
 
 #[test]
+fn a_large_ledger_moves_bit_by_bit_and_a_crash_on_the_way_costs_nothing() {
+    const CUSTOMERS: u64 = 60_000;
+    let stream = stream_of("moved-large", 1, &[]);
+    let log = named(&stream);
+    let settings = [("BALANCE_CHANGELOG_TOPIC", log.as_str())];
+    let mut traffic = Traffic::new(34, CUSTOMERS);
+    traffic.send(&stream, 3 * CUSTOMERS);
+    folded(&stream, &mut traffic, &[("BALANCE_STORE", "replay")]);
+    let is_partial = |record: &OwnedMessage| {
+        record.key() == Some(&[0][..])
+            && String::from_utf8_lossy(record.payload().unwrap()).contains(r#""partial":true"#)
+    };
+    stream.make_beside(&log, 1, &[("cleanup.policy", "compact")]);
+    let mut first = worker(&stream, &settings);
+    stream.await_records(&log, 0, 15_000);
+    first.kill();
+    let progress: Vec<_> = stream.read(&log).into_iter().filter(|it| it.key() == Some(&[0][..])).collect();
+    assert!(is_partial(progress.last().unwrap()), "killed too late: {} commits", progress.len());
+    folded(&stream, &mut traffic, &settings);
+}
+
+#[test]
 fn a_changelog_that_would_lose_balances_is_refused_before_anything_is_consumed() {
     let stream = stream_of("policy", 2, &[]);
     let log = named(&stream);

@@ -316,6 +316,7 @@ impl Writer<'_> {
         }
         let identity = self.store.identity(&standing.topic_id);
         let written = ProgressRecord::new(&identity, standing.base, progress.next_offset, progress.leader_epoch, seal);
+        let written = ProgressRecord { partial: progress.is_partial, ..written };
         self.send(partition, PROGRESS, &written.to_json())?;
         Ok(seal)
     }
@@ -411,6 +412,7 @@ mod tests {
             next_offset,
             leader_epoch: None,
             changes: Arc::new(Changes::default()),
+            is_partial: false,
             usage: UsageRecord { base_offset: 0, records: 0, busy_micros: 0 },
         }
     }

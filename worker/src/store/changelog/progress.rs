@@ -10,7 +10,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProgressRecord {
-    version: u32,
+    pub(super) version: u32,
     pub(super) group: String,
     pub(super) topic: String,
     pub(super) topic_id: String,
@@ -25,6 +25,9 @@ pub(super) struct ProgressRecord {
     pub(super) leader_epoch: Option<i32>,
     #[serde(flatten)]
     pub(super) seal: Seal,
+    /// More customers of the ledger follow: until then the input says what they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) partial: bool,
     /// A person has asked to fold the ledger anew, and that is not finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) rebuilding: bool,
@@ -80,6 +83,7 @@ impl ProgressRecord {
             next_offset,
             leader_epoch,
             seal,
+            partial: false,
             rebuilding: false,
         }
     }

@@ -19,14 +19,19 @@ pub(super) struct Known<'a> {
 pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failure> {
     let Content { ledger, progress } = content;
     match progress {
-        Some(progress) => go_on(ledger, &progress, known).map(Plan::Ready),
-        None => begin(known),
+        Some(progress) => {
+            check_identity(&progress, known.identity)?;
+            if progress.partial {
+                return fold_again(&progress, known.position);
+            }
+            go_on(ledger, &progress, known.position).map(Plan::Ready)
+        }
+        None => begin(known.position),
     }
 }
 
-/// The changelog says where; the group's offset must not contradict it.
-fn go_on(ledger: Ledger, progress: &ProgressRecord, known: &Known<'_>) -> Result<Restored, Failure> {
-    let Known { identity, position, .. } = known;
+/// Whether the customers are those of this group, this topic and these rules.
+fn check_identity(progress: &ProgressRecord, identity: &Identity<'_>) -> Result<(), Failure> {
     if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
         return Err(Failure::ForeignChangelog { group, topic });
@@ -41,6 +46,11 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, known: &Known<'_>) -> Result
     if progress.rules != identity.rules {
         return Err(Failure::LedgerSettingsChanged);
     }
+    Ok(())
+}
+
+/// The changelog says where; the group's offset must not contradict it.
+fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, Failure> {
     let next_offset = progress.next_offset;
     // The offsets of a group without members expire; the changelog does not.
     if let Some(committed) = position.committed.as_ref().filter(|committed| committed.offset != next_offset) {
@@ -61,20 +71,33 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, known: &Known<'_>) -> Result
     })
 }
 
+/// Writing the ledger for the first time was interrupted: it is folded and written again, over what is there. The same
+/// records give the same customers, so nothing of the first try stays.
+fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<Plan, Failure> {
+    let (base, changelog) = (progress.base_offset, progress.next_offset);
+    let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
+    if target < changelog {
+        return Err(Failure::OffsetsMoved { changelog, committed: target });
+    }
+    fold(base, target, position)
+}
+
 /// There is nothing in the changelog: a new partition, or one whose group used the replay store.
-fn begin(known: &Known<'_>) -> Result<Plan, Failure> {
-    let Known { position, .. } = known;
+fn begin(position: &Position) -> Result<Plan, Failure> {
     let Some(committed) = &position.committed else {
         return Ok(Plan::Ready(Restored::empty_at(position.log_start)));
     };
-    let base = committed.base()?.min(committed.offset);
+    fold(committed.base()?.min(committed.offset), committed.offset, position)
+}
+
+fn fold(base: i64, target: i64, position: &Position) -> Result<Plan, Failure> {
     if position.log_start > base {
         return Err(Failure::RetentionPassedBase { base, log_start: position.log_start });
     }
-    if committed.offset > position.log_end {
-        return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: position.log_end });
+    if target > position.log_end {
+        return Err(Failure::CommittedBeyondEnd { committed: target, log_end: position.log_end });
     }
-    Ok(Plan::Fold { base, records: base..committed.offset })
+    Ok(Plan::Fold { base, records: base..target })
 }
 
 #[cfg(test)]
@@ -143,6 +166,22 @@ mod tests {
         let mut unfinished = progress(&IDENTITY, 60);
         unfinished.rebuilding = true;
         assert!(matches!(settled(Some(unfinished), Some((60, "")), 0..90), Err(Failure::Rebuilding)));
+    }
+
+    #[test]
+    fn a_ledger_that_was_not_written_to_its_end_is_folded_again() {
+        let partial = || ProgressRecord { partial: true, ..progress(&IDENTITY, 60) };
+        let folded = |committed| settled(Some(partial()), committed, 5..90);
+        for committed in [Some((60, "")), None] {
+            assert!(matches!(folded(committed), Ok(Plan::Fold { base: 5, records }) if records == (5..60)));
+        }
+        // The group has gone on with the replay store meanwhile, or was set back.
+        assert!(matches!(folded(Some((70, ""))), Ok(Plan::Fold { base: 5, records }) if records == (5..70)));
+        assert!(matches!(folded(Some((59, ""))), Err(Failure::OffsetsMoved { changelog: 60, committed: 59 })));
+        let gone = settled(Some(partial()), Some((60, "")), 6..90);
+        assert!(matches!(gone, Err(Failure::RetentionPassedBase { base: 5, log_start: 6 })));
+        let other_rules = ProgressRecord { rules: "x".to_owned(), ..partial() };
+        assert!(matches!(settled(Some(other_rules), None, 0..90), Err(Failure::LedgerSettingsChanged)));
     }
 
     #[test]

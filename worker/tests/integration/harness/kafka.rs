@@ -15,6 +15,8 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
+use super::{SOON, eventually};
+
 /// A topic and a group nobody else uses.
 pub(crate) struct Stream {
     pub(crate) bootstrap: String,
@@ -166,6 +168,16 @@ impl Stream {
 
     fn observer(&self) -> BaseConsumer {
         ClientConfig::new().set("bootstrap.servers", &self.bootstrap).set("group.id", &self.group).create().unwrap()
+    }
+
+    /// Waits until a partition of any topic has more than `count` records, or gives up.
+    #[track_caller]
+    pub(crate) fn await_records(&self, topic: &str, partition: i32, count: i64) {
+        let observer = self.observer();
+        eventually(SOON, || match observer.fetch_watermarks(topic, partition, Duration::from_secs(1)) {
+            Ok((_, end)) if end > count => Ok(()),
+            found => Err(format!("{found:?}")),
+        });
     }
 
     /// The end of every partition.

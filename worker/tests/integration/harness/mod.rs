@@ -20,7 +20,7 @@ pub(crate) fn eventually<T>(within: Duration, mut check: impl FnMut() -> Result<
         match check() {
             Ok(value) => return value,
             Err(complaint) if Instant::now() >= deadline => panic!("not within {within:?}: {complaint}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
 }
