@@ -114,6 +114,15 @@ pub enum Command {
     Run(Box<Config>),
     /// Check the connection and exit.
     Check(Box<Config>),
+    /// Compare what is stored with what the input gives.
+    Audit(Box<Config>),
+    /// Make what is stored anew; without asking if `is_agreed`.
+    Rebuild {
+        /// The settings.
+        config: Box<Config>,
+        /// Whether a person has agreed already.
+        is_agreed: bool,
+    },
     /// Print this and exit: the settings in effect, as a file that would give them again.
     Print(String),
     /// Print the OpenAPI document of the REST API and exit.
@@ -136,11 +145,12 @@ pub fn load(
     layers::overlay(&mut settings, layers::environment(variables)?);
     layers::overlay(&mut settings, layers::flags(&matches));
     let config = resolve::resolve(&settings)?;
-    Ok(if matches.get_flag("print-config") {
-        Command::Print(print::yaml(&settings))
-    } else if matches.get_flag("check") {
-        Command::Check(Box::new(config))
-    } else {
-        Command::Run(Box::new(config))
+    let config = Box::new(config);
+    Ok(match matches.subcommand() {
+        _ if matches.get_flag("print-config") => Command::Print(print::yaml(&settings)),
+        _ if matches.get_flag("check") => Command::Check(config),
+        Some(("audit", _)) => Command::Audit(config),
+        Some(("rebuild", flags)) => Command::Rebuild { config, is_agreed: flags.get_flag("yes") },
+        _ => Command::Run(config),
     })
 }

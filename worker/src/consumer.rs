@@ -48,10 +48,8 @@ use crate::{
     view::View,
 };
 use bad_records::BadRecords;
-pub(crate) use client::GroupConsumer;
-pub(crate) use client::transaction_config;
-pub(crate) use client::try_settings;
-use client::{Context, group_config, restore_config};
+pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
+pub(crate) use close::leave;
 use commits::Commits;
 use doubts::{Doubt, Doubts, TopicDoubt};
 pub(crate) use inspector::describe;
@@ -134,9 +132,7 @@ pub(crate) struct Consumer {
 impl Consumer {
     /// Makes the client and starts the other threads; nothing is joined yet.
     pub(crate) fn new(config: &Config, admin: Admin, view: Arc<View>, runtime: &Handle) -> Result<Self, Fatal> {
-        let consumer: GroupConsumer =
-            group_config(config).create_with_context(Context::new()).map_err(Fatal::Client)?;
-        let consumer = Arc::new(consumer);
+        let consumer = Arc::new(group_consumer(config).map_err(Fatal::Client)?);
         let rules = Arc::new(config.rules.clone());
         let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
         let store: Arc<dyn Store> = match (config.rules.ledger, config.store) {

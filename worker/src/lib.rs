@@ -14,6 +14,7 @@ pub mod identity;
 pub mod ledger;
 mod logging;
 pub mod money;
+mod ops;
 mod preflight;
 pub mod rules;
 pub mod run;

@@ -9,6 +9,12 @@ use crate::config::{Config, LogFormat};
 /// The admin client's own lines: brokers that are away are reported once, by whoever waits for them.
 const QUIET: &str = "balancefleet_kafka::session=error";
 
+/// The same for a tool, whose output is a report: only what is wrong, on standard error.
+pub(crate) fn start_for_tools() {
+    let log = fmt().with_env_filter(EnvFilter::new(format!("{QUIET},warn"))).with_writer(std::io::stderr);
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
+}
+
 /// Installs the log. The filter was checked with the configuration.
 pub(crate) fn start(config: &Config) {
     let filter = EnvFilter::new(format!("{QUIET},{}", config.log_level));

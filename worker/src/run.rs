@@ -4,7 +4,8 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | 0, within 3 s |
 //! | a wrong setting, a topic the store cannot work with | 2 |
-//! | a failure only a new process can clear, a failed `--check` | 1 |
+//! | a failure only a new process can clear, a failed `--check`, a tool that came to no end | 1 |
+//! | an audit that found differences, or could not compare everything | 3 |
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
@@ -21,7 +22,8 @@ use crate::{
     api::{self, ApiConfig, ApiError, ApiServer},
     config::{self, Command, Config, ConfigError},
     consumer::{Consumer, Fatal},
-    logging,
+    logging, ops,
+    ops::OpsError,
     preflight::{self, Refusal},
     status::Status,
     view::{Identity, View},
@@ -30,6 +32,8 @@ use crate::{
 
 /// After a signal the process ends within this, left group or not: what counts is committed by then.
 const STOP_WITHIN: Duration = Duration::from_millis(2800);
+/// The exit code of an audit that did not find everything equal.
+const DIFFERENT: u8 = 3;
 /// For answers that are under way.
 const FINISH_ANSWERS: Duration = Duration::from_millis(100);
 
@@ -57,6 +61,16 @@ pub fn main() -> ExitCode {
     match config::load(std::env::args_os(), &variables) {
         Ok(Command::Run(config)) => work(*config),
         Ok(Command::Check(config)) => check(&config),
+        Ok(Command::Audit(config)) => {
+            tool(&config, |admin, runtime, out| match ops::audit(&config, admin, runtime, out) {
+                Ok(true) => Ok(ExitCode::SUCCESS),
+                Ok(false) => Ok(ExitCode::from(DIFFERENT)),
+                Err(error) => Err(error),
+            })
+        }
+        Ok(Command::Rebuild { config, is_agreed }) => tool(&config, |admin, runtime, out| {
+            ops::rebuild(&config, admin, runtime, is_agreed, out).map(|()| ExitCode::SUCCESS)
+        }),
         Ok(Command::Print(settings)) => {
             print!("{settings}");
             ExitCode::SUCCESS
@@ -98,6 +112,21 @@ fn check(config: &Config) -> ExitCode {
         Ok(Err(error)) => complain(&error, 1),
         Err(error) => complain(&error, 1),
     }
+}
+
+/// A tool, which reports to standard output and tells of trouble on standard error.
+fn tool(
+    config: &Config,
+    work: impl FnOnce(&Admin, &Handle, &mut std::io::Stdout) -> Result<ExitCode, OpsError>,
+) -> ExitCode {
+    logging::start_for_tools();
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error, 1),
+    };
+    let worked = connect(config).map_err(OpsError::from);
+    let worked = worked.and_then(|admin| work(&admin, runtime.handle(), &mut std::io::stdout()));
+    worked.unwrap_or_else(|error| complain(&error, 1))
 }
 
 fn connect(config: &Config) -> Result<Admin, Refusal> {

@@ -15,7 +15,8 @@ use balancefleet_kafka::{GroupMetadata, UsageRecord};
 use serde::Serialize;
 
 pub(crate) use changelog::{
-    Changelog, Loaded, RowWriter, Unfit, default_topic as default_changelog_topic, prepare as prepare_changelog,
+    Changelog, Examined, Loaded, Rewriter, RowWriter, Target, Unfit, default_topic as default_changelog_topic, examine,
+    prepare as prepare_changelog,
 };
 pub(crate) use count::Count;
 pub(crate) use offsets::Offsets;

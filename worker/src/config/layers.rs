@@ -62,7 +62,17 @@ pub(crate) fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Folds a topic of transactions into exact balances and serves them by REST.")
         .after_help("Settings come from the file, over it the environment, over it the flags.")
-        .arg(Arg::new("config").long("config").value_name("FILE").help("A YAML file of settings"))
+        .subcommand(
+            Command::new("audit").about(
+                "Fold the topic once more and compare every stored customer; reads only, beside running workers",
+            ),
+        )
+        .subcommand(
+            Command::new("rebuild")
+                .about("Replace the stored balances by what the topic gives with the settings of now; the workers must be stopped")
+                .arg(switch("yes", "Do not ask")),
+        )
+        .arg(Arg::new("config").long("config").value_name("FILE").global(true).help("A YAML file of settings"))
         .arg(switch("print-config", "Print the settings in effect and exit"))
         .arg(switch("print-openapi", "Print the OpenAPI document of the REST API and exit"))
         .arg(switch("check", "Check brokers, login, topic and group, and exit"));
@@ -77,7 +87,7 @@ fn argument(key: &Key) -> Arg {
     let environment = key.env.first().map(|name| format!(" [env: {name}]")).unwrap_or_default();
     let default = key.default.map(|value| format!(" [default: {value}]")).unwrap_or_default();
     let help = format!("{}{environment}{default}", key.help);
-    Arg::new(key.path).long(key.flag).value_name("VALUE").allow_hyphen_values(true).help(help)
+    Arg::new(key.path).global(true).long(key.flag).value_name("VALUE").allow_hyphen_values(true).help(help)
 }
 
 /// The settings given as flags.

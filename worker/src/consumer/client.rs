@@ -21,6 +21,11 @@ use crate::{config::Config, throttle::Throttle};
 /// The consumer that is a member of the group.
 pub(crate) type GroupConsumer = BaseConsumer<Context>;
 
+/// A consumer that can become a member of the group.
+pub(crate) fn group_consumer(config: &Config) -> KafkaResult<GroupConsumer> {
+    group_config(config).create_with_context(Context::new())
+}
+
 /// The member of the group; it commits and starts nowhere by itself.
 pub(crate) fn group_config(config: &Config) -> ClientConfig {
     let mut client = common(config);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use balancefleet_kafka::GroupMetadata;
 use rdkafka::consumer::Consumer as _;
 
-use super::Consumer;
+use super::{Consumer, GroupConsumer};
 use crate::status::Status;
 
 /// For the last commit.
@@ -27,29 +27,29 @@ impl Consumer {
         for partition in &owned {
             self.view.remove_partition(*partition);
         }
-        self.leave(Instant::now() + LEAVE);
+        leave(&self.consumer, Instant::now() + LEAVE);
     }
+}
 
-    /// The client leaves only while it is polled, and only after its partitions were unassigned.
-    fn leave(&self, deadline: Instant) {
-        if let Err(error) = self.consumer.close_queue() {
-            tracing::warn!(%error, "cannot leave the group; it takes a session timeout to notice");
-            return;
-        }
-        while !self.consumer.closed() && Instant::now() < deadline {
-            drop(self.consumer.poll(Duration::from_millis(20)));
-            while let Some(rebalance) = self.consumer.context().next_rebalance() {
-                tracing::debug!(?rebalance, "answered by letting everything go");
-                // Whatever is asked of a closing consumer, librdkafka waits for this.
-                if let Err(error) = self.consumer.unassign() {
-                    tracing::debug!(%error, "the client refuses an assignment while closing");
-                }
+/// The client leaves only while it is polled, and only after its partitions were unassigned.
+pub(crate) fn leave(consumer: &GroupConsumer, deadline: Instant) {
+    if let Err(error) = consumer.close_queue() {
+        tracing::warn!(%error, "cannot leave the group; it takes a session timeout to notice");
+        return;
+    }
+    while !consumer.closed() && Instant::now() < deadline {
+        drop(consumer.poll(Duration::from_millis(20)));
+        while let Some(rebalance) = consumer.context().next_rebalance() {
+            tracing::debug!(?rebalance, "answered by letting everything go");
+            // Whatever is asked of a closing consumer, librdkafka waits for this.
+            if let Err(error) = consumer.unassign() {
+                tracing::debug!(%error, "the client refuses an assignment while closing");
             }
         }
-        if self.consumer.closed() {
-            tracing::info!("left the group");
-        } else {
-            tracing::warn!("leaving the group takes too long; its session timeout does the rest");
-        }
+    }
+    if consumer.closed() {
+        tracing::info!("left the group");
+    } else {
+        tracing::warn!("leaving the group takes too long; its session timeout does the rest");
     }
 }

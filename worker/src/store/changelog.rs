@@ -10,8 +10,10 @@
 //! 3. A transaction carries offsets for exactly the partitions whose changelog it writes.
 
 mod commit;
+mod examine;
 mod loaded;
 mod progress;
+mod rewrite;
 mod rows;
 mod settle;
 mod topic;
@@ -22,7 +24,9 @@ use balancefleet_kafka::{Admin, At, Error, Isolation, ListedOffset};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+pub(crate) use examine::{Examined, examine};
 pub(crate) use loaded::Loaded;
+pub(crate) use rewrite::{Rewriter, Target};
 pub(crate) use rows::RowWriter;
 pub(crate) use topic::{Unfit, default_topic};
 

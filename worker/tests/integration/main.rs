@@ -11,5 +11,6 @@ mod failures;
 mod handover;
 mod harness;
 mod input;
+mod ops;
 mod sharing;
 mod start;

@@ -40,23 +40,35 @@ impl Loaded {
         Ok(())
     }
 
-    /// The content, if every record of it could be read and it is what its progress says.
+    /// The content, if it is sound.
     pub(super) fn finish(self) -> Result<Content, Failure> {
+        self.check()?;
+        let (ledger, progress) = self.into_parts();
+        Ok(Content { ledger, progress })
+    }
+
+    /// The content, sound or not.
+    pub(super) fn into_parts(self) -> (Ledger, Option<ProgressRecord>) {
+        (self.ledger, self.progress)
+    }
+
+    /// Whether every record could be read and the content is what its progress says.
+    pub(super) fn check(&self) -> Result<(), Failure> {
         let Self { ledger, progress, unreadable } = self;
         if let Some(reason) = unreadable {
-            return Err(Failure::UnreadableProgress { reason });
+            return Err(Failure::UnreadableProgress { reason: reason.clone() });
         }
         let Some(progress) = progress else {
             // A commit writes both or neither, so this is somebody else's.
-            return if ledger.is_empty() { Ok(Content { ledger, progress: None }) } else { Err(Failure::NoProgress) };
+            return if ledger.is_empty() { Ok(()) } else { Err(Failure::NoProgress) };
         };
-        let found = seal(&ledger);
+        let found = seal(ledger);
         // Of a ledger that is not complete, some may be there twice: written by a commit whose outcome nobody learnt.
         if found != progress.seal && !progress.partial && !progress.rebuilding {
             let Seal { customers, .. } = progress.seal;
             return Err(Failure::Torn { expected: customers, found: found.customers });
         }
-        Ok(Content { ledger, progress: Some(progress) })
+        Ok(())
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failur
 }
 
 /// Whether the customers are those of this group, this topic and these rules.
-fn check_identity(progress: &ProgressRecord, identity: &Identity<'_>) -> Result<(), Failure> {
+pub(super) fn check_identity(progress: &ProgressRecord, identity: &Identity<'_>) -> Result<(), Failure> {
     if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
         return Err(Failure::ForeignChangelog { group, topic });

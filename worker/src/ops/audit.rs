@@ -1,0 +1,101 @@
+//! `balance-worker audit`: folds the input once more, up to where the store stands, and compares every customer.
+//!
+//! It joins no group and writes nothing, so it may run beside the workers.
+
+use std::io::Write;
+
+use balancefleet_kafka::Admin;
+use tokio::runtime::Handle;
+
+use super::{OpsError, Tools, differences::differences, grouped, progress::Progress, say};
+use crate::config::Config;
+
+/// Of each partition, so many differences are printed.
+const SHOWN: usize = 20;
+
+/// What became of one partition.
+enum Finding {
+    /// With how many customers, after how many records.
+    Equal(usize, i64),
+    Different,
+    NotComparable,
+}
+
+/// Writes the report to `out`; whether everything there is was compared and is equal.
+pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut impl Write) -> Result<bool, OpsError> {
+    let tools = Tools::take_up(config, admin, runtime)?;
+    let partitions = 0..tools.topic.partition_count;
+    let mut total = 0;
+    for partition in partitions.clone() {
+        let log = tools.bounds(&config.topic, partition)?;
+        total += log.end - log.start;
+    }
+    let mut progress = Progress::new(total);
+    let (mut equal, mut customers, mut records) = (0, 0, 0);
+    for partition in partitions.clone() {
+        match tools.compare(partition, &mut progress, out)? {
+            Finding::Equal(some_customers, some_records) => {
+                equal += 1;
+                customers += some_customers;
+                records += some_records;
+            }
+            Finding::Different | Finding::NotComparable => {}
+        }
+    }
+    progress.end();
+    let (all, customers, records) = (partitions.len(), grouped(customers), grouped(records));
+    say(out, &format!("{equal} of {all} partitions are equal: {customers} customers out of {records} records"))?;
+    Ok(equal == all)
+}
+
+impl Tools<'_> {
+    fn compare(&self, partition: i32, progress: &mut Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
+        progress.begin(format!("partition {partition}"));
+        let found = self.changelog(partition, |_, _| {})?;
+        let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));
+        if let Some(flaw) = &found.flaw {
+            tell(progress, format!("partition {partition}: NOT SOUND: {flaw}"))?;
+        }
+        let Some(standing) = found.standing else {
+            if found.flaw.is_none() {
+                tell(progress, format!("partition {partition}: nothing is stored yet"))?;
+                return Ok(Finding::Equal(0, 0));
+            }
+            return Ok(Finding::NotComparable);
+        };
+        if !standing.is_comparable {
+            tell(progress, format!("partition {partition}: not compared: its balances are not complete"))?;
+            return Ok(Finding::NotComparable);
+        }
+        let (log, wanted) = (self.bounds(&self.config.topic, partition)?, standing.base..standing.next_offset);
+        if wanted.start < log.start && !wanted.is_empty() {
+            let gone = log.start;
+            tell(
+                progress,
+                format!(
+                    "partition {partition}: not compared: its balances are made of records from {} on, of which those below \
+                     {gone} are gone (retention)",
+                    wanted.start
+                ),
+            )?;
+            return Ok(Finding::NotComparable);
+        }
+        let folded = self.fold(partition, wanted.clone(), progress)?;
+        let different = differences(&found.ledger, &folded);
+        let records = wanted.end - wanted.start;
+        let what = format!("{} customers, records {} to {}", grouped(folded.len()), wanted.start, wanted.end);
+        if different.is_empty() {
+            tell(progress, format!("partition {partition}: equal ({what})"))?;
+            let is_sound = found.flaw.is_none();
+            return Ok(if is_sound { Finding::Equal(folded.len(), records) } else { Finding::NotComparable });
+        }
+        tell(progress, format!("partition {partition}: {} DIFFERENCES ({what})", grouped(different.len())))?;
+        for difference in different.iter().take(SHOWN) {
+            tell(progress, format!("  {}", difference.describe(&self.config.rules.exponents)))?;
+        }
+        if different.len() > SHOWN {
+            tell(progress, format!("  and {} more", grouped(different.len() - SHOWN)))?;
+        }
+        Ok(Finding::Different)
+    }
+}

@@ -1,0 +1,109 @@
+//! Reading a part of one partition, from its first record to its last.
+
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
+
+use super::{OpsError, TIMEOUT, Tools, progress::Progress};
+use crate::{
+    consumer::restore_config,
+    ledger::Ledger,
+    store::{Examined, Loaded, examine},
+};
+
+/// How long records are waited for before looking whether it comes on.
+const SLICE: Duration = Duration::from_millis(200);
+/// After so long without anything new there is no hope.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+impl Tools<'_> {
+    /// Where a partition of `topic` begins and ends, open transactions included.
+    pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<Range<i64>, OpsError> {
+        let asked = [(topic.to_owned(), partition)];
+        let ask = |at| -> Result<i64, OpsError> {
+            let found = self.admin.list_offsets(&asked, at, Isolation::ReadUncommitted, TIMEOUT)?;
+            let unknown =
+                || OpsError::Impossible(format!("the brokers say nothing of partition {partition} of {topic}"));
+            Ok(found.into_iter().next().ok_or_else(unknown)?.offset?)
+        };
+        Ok(ask(At::Earliest)?..ask(At::Latest)?)
+    }
+
+    /// Folds records of the input as a worker would.
+    pub(super) fn fold(
+        &self,
+        partition: i32,
+        records: Range<i64>,
+        progress: &mut Progress,
+    ) -> Result<Ledger, OpsError> {
+        let (mut ledger, rules) = (Ledger::default(), &self.config.rules);
+        self.read(
+            &self.config.topic,
+            partition,
+            records,
+            |record| {
+                // What cannot be applied went to the dead letters, and changes no balance.
+                let _ = rules.fold(record.value, |posting| ledger.apply(posting, record.offset));
+            },
+            |records| progress.add(records),
+        )?;
+        Ok(ledger)
+    }
+
+    /// What a partition's changelog holds now; `each_key` gets every key, with whether it has a value.
+    pub(super) fn changelog(
+        &self,
+        partition: i32,
+        mut each_key: impl FnMut(&[u8], bool),
+    ) -> Result<Examined, OpsError> {
+        if partition >= self.stored {
+            return Ok(examine(Loaded::default(), self.config, &self.topic.topic_id));
+        }
+        let topic = &self.config.changelog_topic;
+        let (mut loaded, records) = (Loaded::default(), self.bounds(topic, partition)?);
+        let take = |record: &ReadRecord<'_>| {
+            loaded.take(record.key, record.value);
+            each_key(record.key.unwrap_or_default(), record.value.is_some());
+        };
+        self.read(topic, partition, records, take, |_| {})?;
+        Ok(examine(loaded, self.config, &self.topic.topic_id))
+    }
+
+    fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        records: Range<i64>,
+        mut each: impl FnMut(&ReadRecord<'_>),
+        mut moved_on: impl FnMut(i64),
+    ) -> Result<(), OpsError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut reader =
+            BatchReader::open(&restore_config(self.config), topic, [(partition, records.start)].into_iter())?;
+        let (mut next, mut since) = (records.start, Instant::now());
+        while next < records.end {
+            reader.read(SLICE, |record| {
+                if records.contains(&record.offset) {
+                    each(&record);
+                }
+            })?;
+            let position = reader.positions().first().map_or(next, |(_, position)| (*position).min(records.end));
+            if position > next {
+                moved_on(position - next);
+                (next, since) = (position, Instant::now());
+            } else if since.elapsed() >= GIVE_UP {
+                return Err(OpsError::Impossible(format!(
+                    "nothing of partition {partition} of topic {topic} can be read beyond offset {next} of {}: a \
+                     transaction has not ended, or no broker leads the partition; look at the brokers and try again",
+                    records.end
+                )));
+            }
+        }
+        Ok(())
+    }
+}

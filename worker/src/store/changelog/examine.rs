@@ -1,0 +1,39 @@
+//! A partition's changelog as it is, sound or not: for tools that look at it from outside.
+
+use super::{loaded::Loaded, progress::Ledger as Identity, settle::check_identity};
+use crate::{config::Config, failure::Failure, ledger::Ledger};
+
+/// See the module.
+pub(crate) struct Examined {
+    pub(crate) ledger: Ledger,
+    /// What its progress says, if there is one.
+    pub(crate) standing: Option<ToldStanding>,
+    /// Why no worker would go on with it.
+    pub(crate) flaw: Option<Failure>,
+}
+
+/// What a progress says.
+pub(crate) struct ToldStanding {
+    pub(crate) topic_id: String,
+    /// First offset that belongs to the ledger.
+    pub(crate) base: i64,
+    /// Every record below is in the ledger.
+    pub(crate) next_offset: i64,
+    /// Whether the customers claim to be what the records give by the rules of `config`.
+    pub(crate) is_comparable: bool,
+}
+
+pub(crate) fn examine(loaded: Loaded, config: &Config, topic_id: &str) -> Examined {
+    let rules = config.rules.hash();
+    let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, rules: &rules };
+    let flaw = loaded.check().err();
+    let (ledger, progress) = loaded.into_parts();
+    let of_another = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
+    let standing = progress.map(|progress| ToldStanding {
+        base: progress.base_offset,
+        next_offset: progress.next_offset,
+        is_comparable: of_another.is_none() && !progress.partial,
+        topic_id: progress.topic_id,
+    });
+    Examined { ledger, standing, flaw: of_another.or(flaw) }
+}

@@ -1,0 +1,144 @@
+//! Replacing what a partition's changelog holds: as many transactions as it takes, the last of which makes it whole.
+//!
+//! Until then the progress says that it is being rebuilt, and workers refuse it; so an interruption at any point leaves
+//! nothing that could be taken for balances.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::{GroupMetadata, OffsetToCommit, Record, TransactionError, TransactionalProducer, UsageRecord};
+
+use super::{
+    progress::{Ledger as Identity, ProgressRecord, Seal},
+    rows::{PROGRESS, RowWriter},
+};
+use crate::{config::Config, consumer::transaction_config, ledger::Ledger};
+
+/// So many records make one transaction.
+const AT_ONCE: usize = 10_000;
+
+/// Where a partition is to stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) partition: i32,
+    /// First offset that belongs to the ledger.
+    pub(crate) base: i64,
+    /// Every record below is in the ledger; also the group's offset.
+    pub(crate) next_offset: i64,
+    pub(crate) leader_epoch: Option<i32>,
+}
+
+/// See the module.
+pub(crate) struct Rewriter<'a> {
+    config: &'a Config,
+    topic_id: &'a str,
+    rules: String,
+    membership: &'a GroupMetadata,
+    producer: TransactionalProducer,
+}
+
+impl<'a> Rewriter<'a> {
+    /// Under a membership in which all partitions are this process's.
+    pub(crate) fn start(
+        config: &'a Config,
+        topic_id: &'a str,
+        membership: &'a GroupMetadata,
+    ) -> Result<Self, TransactionError> {
+        let fatal = |error: balancefleet_kafka::Error| TransactionError::Fatal { detail: error.to_string() };
+        let producer = TransactionalProducer::new(&transaction_config(config)).map_err(fatal)?;
+        producer.init(config.session_timeout)?;
+        Ok(Self { config, topic_id, rules: config.rules.hash(), membership, producer })
+    }
+
+    /// Says of all partitions at once that they are being rebuilt.
+    pub(crate) fn mark<'t>(&self, targets: impl Iterator<Item = &'t Target>) -> Result<(), TransactionError> {
+        let deadline = self.begin()?;
+        let targets: Vec<_> = targets.collect();
+        for target in &targets {
+            self.send_progress(target, Seal::default(), true, deadline)?;
+        }
+        self.end(&targets, deadline)
+    }
+
+    /// Replaces the customers of one partition, of which `keys` are there.
+    pub(crate) fn replace(
+        &self,
+        target: &Target,
+        mut keys: HashSet<Box<[u8]>>,
+        ledger: &Ledger,
+    ) -> Result<(), TransactionError> {
+        let (mut row, mut seal) = (RowWriter::default(), Seal::default());
+        let (mut deadline, mut count) = (self.begin()?, 0);
+        // One transaction after the other, each with the mark, until the last one.
+        let mut next = |deadline: &mut Instant| -> Result<(), TransactionError> {
+            count += 1;
+            if count % AT_ONCE == 0 {
+                self.send_progress(target, Seal::default(), true, *deadline)?;
+                self.end(&[target], *deadline)?;
+                *deadline = self.begin()?;
+            }
+            Ok(())
+        };
+        keys.remove(PROGRESS);
+        for (id, customer) in ledger.customers() {
+            seal = seal.changed(0, row.write(id, customer));
+            keys.remove(row.key());
+            next(&mut deadline)?;
+            self.send(target.partition, row.key(), Some(row.value()), deadline)?;
+        }
+        for key in &keys {
+            next(&mut deadline)?;
+            self.send(target.partition, key, None, deadline)?;
+        }
+        self.send_progress(target, seal, false, deadline)?;
+        self.end(&[target], deadline)
+    }
+
+    fn begin(&self) -> Result<Instant, TransactionError> {
+        self.producer.begin()?;
+        Ok(Instant::now() + self.config.session_timeout / 2)
+    }
+
+    fn end(&self, targets: &[&Target], deadline: Instant) -> Result<(), TransactionError> {
+        let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
+        self.producer.settle(deadline)?;
+        let usage = |base| UsageRecord { base_offset: base, records: 0, busy_micros: 0 }.to_string();
+        let metadata: Vec<_> = targets.iter().map(|target| usage(target.base)).collect();
+        let offsets = targets.iter().zip(&metadata).map(|(target, metadata)| OffsetToCommit {
+            topic: &self.config.topic,
+            partition: target.partition,
+            offset: target.next_offset,
+            leader_epoch: target.leader_epoch,
+            metadata,
+        });
+        self.producer.send_offsets(&offsets.collect::<Vec<_>>(), self.membership, left())?;
+        self.producer.commit(left())
+    }
+
+    fn send_progress(
+        &self,
+        target: &Target,
+        seal: Seal,
+        rebuilding: bool,
+        deadline: Instant,
+    ) -> Result<(), TransactionError> {
+        let Config { group_id, topic, .. } = self.config;
+        let identity = Identity { group: group_id, topic, topic_id: self.topic_id, rules: &self.rules };
+        let progress = ProgressRecord::new(&identity, target.base, target.next_offset, target.leader_epoch, seal);
+        let progress = ProgressRecord { rebuilding, ..progress };
+        self.send(target.partition, PROGRESS, Some(&progress.to_json()), deadline)
+    }
+
+    fn send(
+        &self,
+        partition: i32,
+        key: &[u8],
+        value: Option<&[u8]>,
+        deadline: Instant,
+    ) -> Result<(), TransactionError> {
+        let topic = &self.config.changelog_topic;
+        self.producer.send(&Record { topic, partition: Some(partition), key: Some(key), value, headers: &[] }, deadline)
+    }
+}

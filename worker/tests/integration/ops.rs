@@ -1,0 +1,216 @@
+//! `balance-worker audit` and `balance-worker rebuild`, beside a real Kafka.
+
+use std::process::{Child, Command, Stdio};
+
+use rdkafka::Message;
+
+use crate::{
+    failures::await_failure,
+    harness::{SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker},
+};
+
+/// One customer's record: which partition, and its key.
+fn some_customer(stream: &Stream, log: &str) -> (i32, Vec<u8>) {
+    let records = stream.read(log);
+    let customer = records.iter().find(|record| record.key().unwrap()[0] == 1).unwrap();
+    (customer.partition(), customer.key().unwrap().to_vec())
+}
+
+/// The program with the settings that the stream's workers have.
+fn program(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_balance-worker"));
+    command
+        .args(arguments)
+        .env("KAFKA_BOOTSTRAP_SERVERS", &stream.bootstrap)
+        .env("KAFKA_TOPIC", &stream.topic)
+        .env("KAFKA_GROUP_ID", &stream.group)
+        .env("KAFKA_SESSION_TIMEOUT", "6s")
+        .envs(settings.iter().copied())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Its exit code and everything it has printed.
+fn run(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = program(stream, arguments, settings).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[track_caller]
+fn rebuild(stream: &Stream, settings: &[(&str, &str)]) -> String {
+    let (code, text) = run(stream, &["rebuild", "--yes"], settings);
+    assert_eq!(code, Some(0), "{text}");
+    text
+}
+
+#[track_caller]
+fn audit_is_equal(stream: &Stream, settings: &[(&str, &str)]) -> String {
+    let (code, text) = run(stream, &["audit"], settings);
+    assert_eq!(code, Some(0), "{text}");
+    text
+}
+
+/// Folds some traffic with one worker, and stops it.
+fn folded(stream: &Stream, traffic: &mut Traffic, count: u64, settings: &[(&str, &str)]) {
+    traffic.send(stream, count);
+    let mut fleet = fleet(stream, 1, settings);
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+    eventually(SOON, || stream.is_committed());
+    assert_eq!(fleet.take(0).stop().0.code(), Some(0));
+}
+
+#[test]
+fn an_audit_beside_working_workers_finds_everything_equal() {
+    let stream = stream("audit");
+    let mut traffic = Traffic::new(41, 50);
+    traffic.send(&stream, 3000);
+    stream.produce(2, ["junk"]);
+    let mut fleet = fleet(&stream, 2, &[]);
+    fleet.start_all(0..2);
+    fleet.await_balances(&traffic.oracle, SOON);
+    eventually(SOON, || stream.is_committed());
+    let text = audit_is_equal(&stream, &[]);
+    assert!(text.contains("6 of 6 partitions are equal") && text.contains("out of 3,001 records"), "{text}");
+    // Nobody was disturbed.
+    traffic.send(&stream, 300);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
+fn an_audit_names_what_differs_and_a_rebuild_puts_it_right() {
+    let stream = stream_of("audit-torn", 2, &[]);
+    let log = format!("{}-log", stream.group);
+    let settings = [("BALANCE_CHANGELOG_TOPIC", log.as_str())];
+    let mut traffic = Traffic::new(42, 20);
+    folded(&stream, &mut traffic, 600, &settings);
+    let (partition, key) = some_customer(&stream, &log);
+    stream.write(&log, partition, &key, None);
+    let (code, text) = run(&stream, &["audit"], &settings);
+    let customer = String::from_utf8_lossy(&key[1..]).into_owned();
+    assert!(code == Some(3) && text.contains(&format!("  {customer}: stored nothing; the log gives ")), "{text}");
+    assert!(text.contains("1 DIFFERENCES") && text.contains("1 of 2 partitions are equal"), "{text}");
+    rebuild(&stream, &settings);
+    audit_is_equal(&stream, &settings);
+    folded(&stream, &mut traffic, 300, &settings);
+}
+
+#[test]
+fn a_rebuild_changes_to_other_rules() {
+    let stream = stream_of("rebuild-rules", 2, &[]);
+    folded(&stream, &mut Traffic::new(43, 20), 600, &[]);
+    let transfer = r#"{"transactionId":"T","amount":1.00,"currency":"EUR","type":1,"customerId":"MOVER","timestamp":"2026-02-08T22:00:00Z"}"#;
+    stream.produce(1, [transfer]);
+    {
+        let mut fleet = fleet(&stream, 1, &[]);
+        fleet.start(0);
+        eventually(SOON, || stream.is_committed());
+        fleet.take(0).stop();
+    }
+    let rules = [("BALANCE_SIGNS", "Transfer=ignore")];
+    let (code, text) = run(&stream, &["audit"], &rules);
+    assert!(code == Some(3) && text.contains("other signs"), "{text}");
+    await_failure(&worker(&stream, &rules), &[0, 1], "other signs");
+    rebuild_when_free(&stream, &rules);
+    audit_is_equal(&stream, &rules);
+    let rebuilt = worker(&stream, &rules);
+    eventually(SOON, || match rebuilt.get("/api/Balance/balances/MOVER")? {
+        (200, body) if body.contains(r#""balance":0.00"#) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+/// A killed worker is a member until its session is over.
+#[track_caller]
+fn rebuild_when_free(stream: &Stream, settings: &[(&str, &str)]) {
+    eventually(SOON, || match run(stream, &["rebuild", "--yes"], settings) {
+        (Some(0), _) => Ok(()),
+        (_, text) => Err(text),
+    });
+}
+
+#[test]
+fn a_rebuild_follows_offsets_that_were_moved_by_hand() {
+    let stream = stream_of("rebuild-moved", 2, &[]);
+    folded(&stream, &mut Traffic::new(44, 20), 600, &[]);
+    stream.commit_as_another_program(50);
+    rebuild(&stream, &[]);
+    assert!(stream.committed().values().all(|(offset, metadata)| *offset == 50 && metadata.starts_with("bf1 base=0")));
+    let text = audit_is_equal(&stream, &[]);
+    assert!(text.contains("out of 100 records"), "{text}");
+}
+
+#[test]
+fn a_rebuild_begins_anew_with_a_topic_that_was_made_again() {
+    let stream = stream_of("rebuild-again", 1, &[]);
+    folded(&stream, &mut Traffic::new(45, 20), 600, &[]);
+    stream.delete();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    stream.make(&[]);
+    let mut traffic = Traffic::new(46, 20);
+    traffic.send(&stream, 900);
+    rebuild(&stream, &[]);
+    folded(&stream, &mut traffic, 10, &[]);
+}
+
+#[test]
+fn a_rebuild_is_refused_while_workers_work_unasked_or_without_the_records_and_changes_nothing() {
+    let stream = stream_of("rebuild-refused", 2, &[]);
+    let mut traffic = Traffic::new(47, 20);
+    traffic.send(&stream, 600);
+    let mut fleet = fleet(&stream, 1, &[]);
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &[]);
+    assert!(code == Some(1) && text.contains("has 1 members: stop the workers first"), "{text}");
+    eventually(SOON, || stream.is_committed());
+    fleet.take(0).stop();
+    let (code, text) = run(&stream, &["rebuild"], &[]);
+    assert!(code == Some(1) && text.contains("--yes"), "{text}");
+    stream.delete_records_before(1, 10);
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &[]);
+    assert!(code == Some(1) && text.contains("partition 1 cannot be rebuilt") && text.contains("retention"), "{text}");
+    let (code, text) = run(&stream, &["audit"], &[]);
+    assert!(code == Some(3) && text.contains("partition 1: not compared"), "{text}");
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
+fn a_rebuild_that_was_killed_leaves_no_balances_and_is_run_again() {
+    const CUSTOMERS: u64 = 60_000;
+    let stream = stream_of("rebuild-killed", 1, &[]);
+    let log = format!("{}-log", stream.group);
+    let settings = [("BALANCE_CHANGELOG_TOPIC", log.as_str())];
+    let mut traffic = Traffic::new(48, CUSTOMERS);
+    folded(&stream, &mut traffic, 2 * CUSTOMERS, &settings);
+    let before = i64::try_from(stream.read(&log).len()).unwrap();
+    let mut tool: Child = program(&stream, &["rebuild", "--yes"], &settings).spawn().unwrap();
+    stream.await_records(&log, 0, before + 15_000);
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+    await_failure(&worker(&stream, &settings), &[0], "run it again to the end");
+    let (code, text) = run(&stream, &["audit"], &settings);
+    assert!(code == Some(3) && text.contains("being rebuilt"), "{text}");
+    rebuild_when_free(&stream, &settings);
+    folded(&stream, &mut traffic, 300, &settings);
+}
+
+#[test]
+fn tools_say_what_they_cannot_do() {
+    let stream = stream_of("tools", 1, &[]);
+    for (settings, words) in
+        [(("BALANCE_STORE", "replay"), "keeps nothing"), (("WORKER_LEDGER", "count"), "no balances")]
+    {
+        for tool in [&["audit"][..], &["rebuild", "--yes"]] {
+            let (code, text) = run(&stream, tool, &[settings]);
+            assert!(code == Some(1) && text.contains(words), "{text}");
+        }
+    }
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &[]);
+    assert!(code == Some(1) && text.contains("there is no topic"), "{text}");
+    let text = audit_is_equal(&stream, &[]);
+    assert!(text.contains("nothing is stored yet"), "{text}");
+    let (code, text) = run(&stream, &["audit", "--help"], &[]);
+    assert!(code == Some(0) && text.contains("--topic"), "{text}");
+}
