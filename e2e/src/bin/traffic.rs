@@ -135,6 +135,7 @@ impl Content {
             multi_currency: self.multi_currency,
             mix: self.types.clone().unwrap_or_default(),
             poison: self.poison,
+            optional_fields: true,
             first_timestamp: self.first_timestamp,
         })
     }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub mix: Mix,
     /// Percent of the records that no worker can apply.
     pub poison: f64,
+    /// Whether records carry the contract's optional fields, a description and at times a location.
+    pub optional_fields: bool,
     /// The timestamp of the record with index 0; each later one is 10 ms later.
     pub first_timestamp: Timestamp,
 }
@@ -57,6 +59,7 @@ impl Default for Settings {
             multi_currency: false,
             mix: Mix::default(),
             poison: 0.0,
+            optional_fields: true,
             first_timestamp: Timestamp::constant(1_767_225_600, 0),
         }
     }
@@ -122,6 +125,7 @@ impl Stream {
             customer: &customer,
             effect,
             timestamp: self.timestamp(index),
+            optional_fields: settings.optional_fields,
             draws: &mut draws,
         });
         let value = if is_poison { poison::spoil(&value, effect.amount, &mut draws) } else { value };

@@ -15,6 +15,7 @@ pub(super) struct Parts<'a> {
     pub(super) customer: &'a Customer,
     pub(super) effect: Effect,
     pub(super) timestamp: Timestamp,
+    pub(super) optional_fields: bool,
     pub(super) draws: &'a mut Draws,
 }
 
@@ -27,7 +28,8 @@ struct Transaction<'a> {
     amount: Box<RawValue>,
     currency: &'a str,
     r#type: Code<'a>,
-    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
     customer_id: &'a str,
     timestamp: Timestamp,
     risk_score: u64,
@@ -61,7 +63,7 @@ const LOCATIONS: [Location; 6] = [
 
 /// The message's value.
 pub(super) fn value(parts: &mut Parts<'_>) -> String {
-    let Parts { transaction_id, customer, effect, timestamp, draws } = parts;
+    let Parts { transaction_id, customer, effect, timestamp, optional_fields, draws } = parts;
     let Effect { kind, amount } = *effect;
     let (kind_name, counterpart) = (kind.to_string(), account(draws));
     let (from_account, to_account) = match kind {
@@ -77,12 +79,12 @@ pub(super) fn value(parts: &mut Parts<'_>) -> String {
         amount: amount_text(amount, draws),
         currency: amount.currency.code,
         r#type: if by_name { Code::Name(&kind_name) } else { Code::Number(kind.number()) },
-        description: &description(kind, customer, draws),
+        description: optional_fields.then(|| description(kind, customer, draws)),
         customer_id: &customer.id,
         timestamp: *timestamp,
         risk_score: draws.below(101),
         status: if by_name { Code::Name("Pending") } else { Code::Number(1) },
-        location: (kind == Kind::CardPayment).then(|| *draws.one_of(&LOCATIONS)),
+        location: (*optional_fields && kind == Kind::CardPayment).then(|| *draws.one_of(&LOCATIONS)),
     };
     serde_json::to_string(&transaction).unwrap_or_default()
 }
@@ -123,6 +125,18 @@ mod tests {
         assert_eq!(value["timestamp"], "2026-01-01T00:00:00.07Z");
         assert!(value["amount"].is_number());
         assert!((0..=100).contains(&value["riskScore"].as_i64().unwrap()));
+    }
+
+    #[test]
+    fn without_the_optional_fields_the_others_stay() {
+        let stream = |optional_fields| Stream::new(Settings { optional_fields, ..Settings::default() });
+        for index in 0..200 {
+            let (whole, brief) = (stream(true).record(index), stream(false).record(index));
+            assert_eq!((&whole.customer_id, whole.effect), (&brief.customer_id, brief.effect));
+            let brief: serde_json::Value = serde_json::from_str(&brief.value).unwrap();
+            assert!(brief["description"].is_null() && brief["location"].is_null(), "{brief}");
+            assert!(brief["riskScore"].is_number() && brief["fromAccount"].is_string(), "{brief}");
+        }
     }
 
     #[test]

@@ -117,6 +117,16 @@ pub struct Sender {
 impl Sender {
     /// A sender to that topic, which must exist.
     pub fn new(brokers: &str, topic: &str, keying: Keying) -> Result<Self, SendError> {
+        Self::with_settings(brokers, topic, keying, &[])
+    }
+
+    /// The same with settings of librdkafka over its own.
+    pub fn with_settings(
+        brokers: &str,
+        topic: &str,
+        keying: Keying,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, SendError> {
         let counting = Counting::default();
         let deliveries = Arc::clone(&counting.0);
         let mut config = ClientConfig::new();
@@ -128,6 +138,9 @@ impl Sender {
             .set("compression.type", "zstd")
             // The partitioner of Kafka's own clients: a key goes where any other producer puts it.
             .set("partitioner", "murmur2_random");
+        for (key, value) in settings {
+            config.set(*key, *value);
+        }
         let producer = config.create_with_context(counting)?;
         Ok(Self { producer, deliveries, topic: topic.to_owned(), keying })
     }
