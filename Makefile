@@ -30,6 +30,10 @@ charts-test: ## Helm and kustomize: lint, render, schema, dry run on a real API 
 e2e: ## The product on a kind cluster, installed by Helm
 	@.ci/suite e2e
 
+.PHONY: bench
+bench: ## Speed of the worker beside librdkafka, Java and Kafka Streams; SCENARIOS="catch-up idle" for a part
+	@bench/run.sh $(SCENARIOS)
+
 .PHONY: cluster-up cluster-down images generate format clean
 cluster-up: ## A kind cluster named balancefleet
 	@e2e/cluster/up.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
-#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane]   (default: all)
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [bench]   (default: all but bench)
 #
 # Without root it prints the one command that installs the rest and exits 1. Rust and Go are expected on the machine in
 # the versions below. No service is started or enabled by the installation.
@@ -53,6 +53,7 @@ need_kafka() {
   need openssl has openssl
   need maven has mvn
 }
+need_bench() { need default-jdk-headless has javac; }
 need_postgres() { need postgresql postgres_is_there; }
 need_cluster() {
   need_go

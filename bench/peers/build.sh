@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Prints the folder with the classes and jars of the peers written in Java, built by Maven when missing.
+#
+#   bench/peers/build.sh
+#
+# The versions are those of bench/peers/pom.xml; the folder is cached by this folder's content.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../../e2e/scripts/lib.sh"
+usage_when_asked "$@"
+
+build() {
+  has mvn || fail "Maven is missing" "e2e/scripts/prerequisites.sh bench"
+  quietly "building the Java peers" mvn --batch-mode --file "$here/pom.xml" "-Dbuild.folder=$1" \
+    resources:resources compiler:compile dependency:copy-dependencies \
+    -DincludeScope=runtime "-DoutputDirectory=$1/libs" ||
+    fail "Maven could not build the peers" "look at the lines above: is the network or Maven's settings.xml at fault?"
+}
+
+cached bench-peers "$(content_hash "$here")" build

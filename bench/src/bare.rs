@@ -1,0 +1,60 @@
+//! The peer `bare`: counts what librdkafka gives, as fast as one thread can take it. It bounds what any consumer that
+//! polls can reach.
+
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+use balancefleet_e2e::oracle::Topic;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use crate::error::BenchError;
+
+/// The settings under which the worker fetches (worker/src/consumer/client.rs).
+const SETTINGS: [(&str, &str); 9] = [
+    ("group.id", "balancefleet-bench-bare"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.metrics.push", "false"),
+    ("isolation.level", "read_committed"),
+    ("check.crcs", "true"),
+    ("fetch.wait.max.ms", "50"),
+    ("fetch.queue.backoff.ms", "2"),
+    ("queued.max.messages.kbytes", "32768"),
+];
+
+/// Reads the topic to the end that it has now, in the words of `peer.rs`.
+pub(crate) fn count(brokers: &str, topic: &str) -> Result<(), BenchError> {
+    let ends = Topic::new(brokers, topic).ends()?;
+    let wanted: u64 = ends.values().map(|end| end.unsigned_abs()).sum();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    for (key, value) in SETTINGS {
+        config.set(key, value);
+    }
+    let consumer: BaseConsumer = config.create()?;
+    let mut all = TopicPartitionList::new();
+    for partition in ends.keys() {
+        all.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    }
+    consumer.assign(&all)?;
+    let (records, bytes) = poll_all(&consumer, wanted)?;
+    println!(r#"{{"event":"done","records":{records}}}"#);
+    // Alive until it was looked at.
+    io::stdin().lock().read_line(&mut String::new())?;
+    println!(r#"{{"event":"check","records":{records},"bytes":{bytes}}}"#);
+    Ok(())
+}
+
+fn poll_all(consumer: &BaseConsumer, wanted: u64) -> Result<(u64, u64), BenchError> {
+    let (mut records, mut bytes) = (0, 0);
+    while records < wanted {
+        let Some(polled) = consumer.poll(Duration::from_millis(100)) else { continue };
+        bytes += polled?.payload().map_or(0, <[u8]>::len) as u64;
+        if records == 0 {
+            println!(r#"{{"event":"first"}}"#);
+        }
+        records += 1;
+    }
+    Ok((records, bytes))
+}

@@ -1,0 +1,130 @@
+//! Produce → visible by REST, while 10 000 records a second go through.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use balancefleet_e2e::traffic::{Interrupt, Keying, Pace, Sender, create_topic};
+use rdkafka::producer::{BaseProducer, BaseRecord};
+use serde::Deserialize;
+
+use crate::bench::Bench;
+use crate::error::BenchError;
+use crate::feed::prompt_producer;
+use crate::figures::{Figures, LONGEST, P50, P99};
+use crate::http::Http;
+use crate::statistics::percentile;
+use crate::subject::Store;
+use crate::topic::{self, PARTITIONS};
+
+const RATE: u32 = 10_000;
+/// Before the first probe.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Between two probes; a multiple of no interval anybody commits at.
+const PAUSE: Duration = Duration::from_millis(37);
+/// Between two looks, and so the resolution.
+const LOOK: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn measure(bench: &Bench, store: Store) -> Result<Figures, BenchError> {
+    let topic = bench.fresh("bench-latency");
+    create_topic(&bench.brokers, &topic, PARTITIONS)?;
+    let mut worker = bench.launch.start(&bench.task(store, &topic))?;
+    worker.await_active(PARTITIONS as usize)?;
+    let sender = Sender::new(&bench.brokers, &topic, Keying::Transaction)?;
+    let mut prober = Prober::new(&bench.brokers, &topic, worker.port)?;
+    let interrupt = Interrupt::default();
+    let count = u64::from(RATE) * 600;
+    let latencies = thread::scope(|scope| {
+        let traffic =
+            scope.spawn(|| sender.run(&topic::stream(), 0..count, &Pace::steady(RATE, count), &interrupt, None));
+        thread::sleep(WARM_UP);
+        let latencies = prober.probe(bench.scale.latency);
+        interrupt.raise();
+        // Traffic that ended early would make every figure look good.
+        traffic.join().map(|sent| sent.map_err(BenchError::from)).unwrap_or_else(|_| Err(gone()))?;
+        latencies
+    })?;
+    worker.process.stop()?;
+    let values = [(P50, 50), (P99, 99), (LONGEST, 100)];
+    Ok(values
+        .into_iter()
+        .filter_map(|(quantity, percent)| Some((quantity, percentile(&latencies, percent)?)))
+        .collect())
+}
+
+fn gone() -> BenchError {
+    std::io::Error::other("the thread of the traffic panicked").into()
+}
+
+/// Sends transactions of a customer of its own and looks for them.
+struct Prober {
+    producer: BaseProducer,
+    topic: String,
+    http: Http,
+    sent: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Balance {
+    transaction_count: u64,
+}
+
+impl Prober {
+    fn new(brokers: &str, topic: &str, port: u16) -> Result<Self, BenchError> {
+        Ok(Self { producer: prompt_producer(brokers)?, topic: topic.to_owned(), http: Http::new(port)?, sent: 0 })
+    }
+
+    /// Seconds until visible, of one probe after another.
+    fn probe(&mut self, time: Duration) -> Result<Vec<f64>, BenchError> {
+        let began = Instant::now();
+        let mut latencies = Vec::new();
+        while began.elapsed() < time {
+            latencies.push(self.one()?.as_secs_f64());
+            thread::sleep(PAUSE);
+        }
+        Ok(latencies)
+    }
+
+    fn one(&mut self) -> Result<Duration, BenchError> {
+        self.sent += 1;
+        let (value, partition) = (probe(self.sent), (self.sent % u64::from(PARTITIONS)) as i32);
+        let record = BaseRecord::<str, str>::to(&self.topic).partition(partition).payload(&value);
+        let began = Instant::now();
+        self.producer.send(record).map_err(|(error, _)| error)?;
+        while self.visible()? < self.sent {
+            if began.elapsed() > PATIENCE {
+                let what = format!("probe {} of {}", self.sent, self.topic);
+                return Err(BenchError::NotInTime { what, patience: PATIENCE, state: "not visible".into() });
+            }
+            self.producer.poll(Duration::ZERO);
+            thread::sleep(LOOK);
+        }
+        Ok(began.elapsed())
+    }
+
+    /// How many of the probes are in the balance.
+    fn visible(&self) -> Result<u64, BenchError> {
+        match self.http.get("/api/Balance/balances/PROBE")? {
+            (200, body) => Ok(serde_json::from_str::<Balance>(&body)?.transaction_count),
+            (404, _) => Ok(0),
+            (status, body) => Err(BenchError::Api { url: "/api/Balance/balances/PROBE".into(), status, body }),
+        }
+    }
+}
+
+fn probe(number: u64) -> String {
+    format!(
+        r#"{{"transactionId":"PROBE-{number}","fromAccount":"BANK","toAccount":"FR7630001000123456789","amount":1.00,"currency":"EUR","type":3,"customerId":"PROBE","timestamp":"2026-02-08T22:00:00Z","riskScore":0,"status":1}}"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::probe;
+
+    #[test]
+    fn a_probe_is_a_transaction() {
+        assert!(balancefleet_e2e::oracle::read(probe(7).as_bytes()).is_ok());
+    }
+}
