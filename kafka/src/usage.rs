@@ -19,6 +19,13 @@ pub struct UsageRecord {
     pub busy_micros: u64,
 }
 
+impl UsageRecord {
+    /// Of a partition on which nobody has worked yet.
+    pub const fn beginning_at(base_offset: i64) -> Self {
+        Self { base_offset, records: 0, busy_micros: 0 }
+    }
+}
+
 /// Why a commit's metadata is not a usage record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {

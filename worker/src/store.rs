@@ -4,6 +4,7 @@
 //! (`settle`; both asked on the restore thread), and how is what was done since then made durable (`commit`, on the
 //! commit thread). Between them, the poll thread alone owns a partition.
 
+mod beginning;
 mod changelog;
 mod count;
 mod offsets;
@@ -75,6 +76,10 @@ pub(crate) struct Restored {
     pub(crate) next_offset: i64,
     /// Of the log at the record before, if known.
     pub(crate) leader_epoch: Option<i32>,
+    /// Where the group's other partitions begin: fixed by this one's first commit.
+    pub(crate) others: Vec<(i32, i64)>,
+    /// How many records were read for it.
+    pub(crate) records: u64,
 }
 
 impl Restored {
@@ -87,6 +92,8 @@ impl Restored {
             base: start,
             next_offset: start,
             leader_epoch: None,
+            others: Vec::new(),
+            records: 0,
         }
     }
 }
@@ -151,6 +158,8 @@ pub(crate) struct Progress {
     pub(crate) is_partial: bool,
     /// Goes along as the commit's metadata.
     pub(crate) usage: UsageRecord,
+    /// Other partitions, on which nobody works yet, and where they begin.
+    pub(crate) others: Vec<(i32, i64)>,
 }
 
 /// What one commit is to make durable.

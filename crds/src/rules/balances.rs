@@ -48,8 +48,11 @@ fn stores() -> Vec<AdmissionRule> {
             field_path: Some(".kafka.consumer.startFrom"),
             ..rule(
                 ".spec",
-                "self.ledger == 'Count' || self.kafka.consumer.startFrom == 'Earliest'",
-                "balances are made of every record, so startFrom must be Earliest",
+                format!(
+                    "self.ledger == 'Count' || self.kafka.consumer.startFrom == 'Earliest' || !({})",
+                    is_written("self.balances.store.replay")
+                ),
+                "the store replay folds every record, so startFrom must be Earliest; or use the store changelog",
             )
         },
         AdmissionRule {

@@ -106,7 +106,7 @@ fn stores() -> Vec<Bad> {
             json!({ "store": { "replay": {} }, "deadLetterTopic": "dead-letters" }),
         ),
         spec(
-            "balances are made of every record, so startFrom must be Earliest",
+            "the store replay folds every record, so startFrom must be Earliest; or use the store changelog",
             json!({ "kafka": { "consumer": { "startFrom": "Latest" } }, "balances": { "store": { "replay": {} } } }),
         ),
     ]

@@ -65,6 +65,8 @@ pub(super) struct HistoryEvent {
     commit_millis: Option<u64>,
     /// Assigned: until the last of the partitions was active.
     restore_millis: Option<u64>,
+    /// Assigned: read to restore the partitions. Revoked: processed since they came.
+    records: Option<u64>,
 }
 
 /// Whether the consumer works. For people and the labs' scripts: Kubernetes asks `/livez` and `/readyz`.
@@ -159,6 +161,7 @@ fn history(view: &View) -> Vec<HistoryEvent> {
         generation: event.generation,
         commit_millis: event.commit.map(millis),
         restore_millis: event.restore.map(millis),
+        records: event.records,
     };
     view.history().into_iter().map(event).collect()
 }

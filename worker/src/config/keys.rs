@@ -66,7 +66,7 @@ pub(crate) const KEYS: &[Key] = &[
         &["KAFKA_AUTO_OFFSET_RESET", "Kafka__AutoOffsetReset"],
         "auto-offset-reset",
         Some("earliest"),
-        "Where a group without progress begins: earliest, or latest (count ledger only)",
+        "Where a group without progress begins: earliest or latest",
     ),
     scalar(
         "kafka.sessionTimeout",

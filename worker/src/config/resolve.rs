@@ -278,10 +278,11 @@ fn check_start(config: &Config) -> Result<(), ConfigError> {
     if config.rules.ledger == LedgerKind::Count {
         return Ok(());
     }
-    // Workers that begin together could not agree which partitions were there when the group began.
-    if config.start_from == StartFrom::Latest {
+    if config.start_from == StartFrom::Latest && config.store == StoreKind::Replay {
         return Err(ConfigError::Combination(
-            "kafka.startFrom latest works with ledger count only: balances are made of every record".into(),
+            "kafka.startFrom latest does not work with balances.store replay, which folds every record; choose store \
+             changelog"
+                .into(),
         ));
     }
     check_topics(config)?;

@@ -218,7 +218,7 @@ fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
 fn settings_that_contradict_each_other_are_refused() {
     refused(&[], &[("KAFKA_SESSION_TIMEOUT", "6s"), ("KAFKA_HEARTBEAT_INTERVAL", "3s")], &["kafka.heartbeatInterval"]);
     refused(&[], &[("KAFKA_SESSION_TIMEOUT", "61s")], &["kafka.maxPollInterval"]);
-    refused(&[], &[("KAFKA_AUTO_OFFSET_RESET", "latest")], &["ledger count only"]);
+    refused(&[], &[("KAFKA_AUTO_OFFSET_RESET", "latest"), ("BALANCE_STORE", "replay")], &["store replay"]);
     let dead = ("BALANCE_DEAD_LETTER_TOPIC", "dead");
     refused(&[], &[("BALANCE_STORE", "replay"), dead], &["balances.store replay"]);
     config(&[], &[dead]);

@@ -31,6 +31,8 @@ pub(crate) struct Owned {
     pub(crate) stage: Stage,
     /// Whether it is part of the client's assignment: from its activation on, also when it fails then.
     pub(crate) is_fetched: bool,
+    /// How many records were read to restore it.
+    pub(crate) restored_records: u64,
 }
 
 /// Where the partition is on its way to work.
@@ -57,6 +59,8 @@ pub(crate) struct Active {
     committed: Option<i64>,
     /// Whether a commit of this assignment was accepted.
     is_claimed: bool,
+    /// Where the group's other partitions begin: said with the first commit.
+    others: Vec<(i32, i64)>,
     /// Changes over the ledger; `None` when records change the ledger itself.
     ahead: Option<Ahead>,
     records: u64,
@@ -78,7 +82,16 @@ pub(crate) enum Place {
 impl Owned {
     pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32, member_id: Arc<str>) -> Self {
         let cell = Arc::new(Cell::new(partition, generation));
-        Self { partition, epoch, generation, member_id, cell, stage: Stage::Restoring, is_fetched: false }
+        Self {
+            partition,
+            epoch,
+            generation,
+            member_id,
+            cell,
+            stage: Stage::Restoring,
+            is_fetched: false,
+            restored_records: 0,
+        }
     }
 
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
@@ -87,7 +100,8 @@ impl Owned {
 
     /// What the restore thread found is taken over.
     pub(crate) fn restored(&mut self, restored: Restored, folding: Folding) {
-        let Restored { ledger, changes, committed, base, next_offset, leader_epoch } = restored;
+        let Restored { ledger, changes, committed, base, next_offset, leader_epoch, others, records } = restored;
+        self.restored_records = records;
         let mut state = self.cell.lock();
         state.ledger = ledger;
         state.next_offset = Some(next_offset);
@@ -100,6 +114,7 @@ impl Owned {
             leader_epoch,
             committed,
             is_claimed: false,
+            others,
             ahead: (folding == Folding::Layered).then(|| Ahead::new(changes)),
             records: 0,
             busy: Duration::ZERO,
@@ -170,6 +185,11 @@ impl Owned {
         matches!(self.stage, Stage::Claiming(_))
     }
 
+    /// How many records were processed since its assignment.
+    pub(crate) fn processed(&self) -> u64 {
+        if let Stage::Active(active) = &self.stage { active.records } else { 0 }
+    }
+
     /// Whether records were processed that are not durable.
     pub(crate) fn owes(&self) -> bool {
         matches!(&self.stage, Stage::Active(active) if active.is_dirty())
@@ -194,6 +214,7 @@ impl Owned {
             changes,
             is_partial: active.pending().0 > 0,
             usage: active.usage(),
+            others: active.others.clone(),
         })
     }
 
@@ -202,6 +223,7 @@ impl Owned {
         let landed = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
             active.is_claimed = true;
+            active.others.clear();
             active.ahead.as_mut().and_then(Ahead::landed)
         });
         if let Some(changes) = landed {
@@ -304,6 +326,8 @@ impl Active {
 pub(crate) struct Arrival {
     pub(crate) event: u64,
     pub(crate) since: Instant,
+    /// How many records were read for those that have arrived.
+    pub(crate) records: u64,
     waiting: Vec<(i32, Epoch)>,
     came_about: bool,
 }
@@ -311,19 +335,20 @@ pub(crate) struct Arrival {
 impl Arrival {
     /// `waiting` has just been assigned.
     pub(crate) fn new(event: u64, waiting: Vec<(i32, Epoch)>) -> Self {
-        Self { event, since: Instant::now(), came_about: waiting.is_empty(), waiting }
+        Self { event, since: Instant::now(), records: 0, came_about: waiting.is_empty(), waiting }
     }
 
     /// Strikes off the partitions that are no longer on their way.
     pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, Owned>) {
         self.waiting.retain(|(partition, epoch)| {
-            match partitions.get(partition).filter(|owned| owned.epoch == *epoch).map(|owned| &owned.stage) {
-                Some(Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_)) => true,
-                Some(Stage::Active(_) | Stage::Failed) => {
+            let Some(owned) = partitions.get(partition).filter(|owned| owned.epoch == *epoch) else { return false };
+            match owned.stage {
+                Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_) => true,
+                Stage::Active(_) | Stage::Failed => {
                     self.came_about = true;
+                    self.records += owned.restored_records;
                     false
                 }
-                None => false,
             }
         });
     }

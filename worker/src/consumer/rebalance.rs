@@ -70,7 +70,7 @@ impl Consumer {
     fn arrived(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) {
         tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
         let details = format!("{} partitions came in generation {generation}", partitions.len());
-        let event = self.record(EventType::Assigned, partitions, details, generation, None);
+        let event = self.record(EventType::Assigned, partitions, details, generation, None, None);
         let assigned: Vec<_> =
             partitions.iter().map(|partition| self.add(*partition, generation, member_id.clone())).collect();
         let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
@@ -161,7 +161,9 @@ impl Consumer {
             );
             "not committed before revocation".to_owned()
         };
-        self.record(EventType::Revoked, partitions, details, generation, Some(took));
+        let records =
+            partitions.iter().filter_map(|partition| self.partitions.get(partition)).map(Owned::processed).sum();
+        self.record(EventType::Revoked, partitions, details, generation, Some(took), Some(records));
         Ok(())
     }
 
@@ -170,7 +172,7 @@ impl Consumer {
         self.view.lost_membership();
         self.view.set_status(Status::PartitionsLost);
         let details = "the group took the partitions away; nothing was committed".to_owned();
-        self.record(EventType::Lost, partitions, details, generation, None);
+        self.record(EventType::Lost, partitions, details, generation, None, None);
         self.let_go(partitions).map_err(Fatal::Rebalance)
     }
 
@@ -254,6 +256,7 @@ impl Consumer {
         details: String,
         generation: i32,
         commit: Option<Duration>,
+        records: Option<u64>,
     ) -> u64 {
         let (timestamp, partitions) = (Timestamp::now(), partitions.to_vec());
         self.view.record(RebalanceEvent {
@@ -264,6 +267,7 @@ impl Consumer {
             generation,
             commit,
             restore: None,
+            records,
         })
     }
 }

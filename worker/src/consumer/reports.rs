@@ -177,7 +177,7 @@ impl Consumer {
         for arrival in self.arrivals.extract_if(.., |arrival| arrival.is_over()) {
             // One that was called off half-way says nothing about this worker.
             if arrival.came_about() {
-                self.view.restored(arrival.event, arrival.since);
+                self.view.restored(arrival.event, arrival.since, arrival.records);
                 self.view.set_ready();
             }
         }

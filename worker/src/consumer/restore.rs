@@ -31,8 +31,11 @@ use lane::Lane;
 
 /// Between two tries to learn from the brokers what is to be restored.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// Between two tries to learn what follows from a log: a transaction is about to end there.
+/// Between two tries to learn what follows from a log: a transaction is about to end there, as a rule. Twice as long
+/// each time,
 const SETTLE_AGAIN: Duration = Duration::from_millis(20);
+/// but at most this.
+const SETTLE_AT_LATEST: Duration = Duration::from_millis(320);
 
 /// A partition to restore.
 pub(crate) struct Assigned {
@@ -62,6 +65,7 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
         unplanned: Vec::new(),
         plan_after: Instant::now(),
         unsettled: Vec::new(),
+        settle_wait: SETTLE_AGAIN,
         obstacles: Throttle::new(SAME_ERROR_EVERY),
         restorer,
     };
@@ -78,6 +82,7 @@ struct Work {
     log: Lane,
     /// Logs that are read, of which it is not known yet what follows.
     unsettled: Vec<(Assigned, Loaded)>,
+    settle_wait: Duration,
     obstacles: Throttle<ErrorKind>,
 }
 
@@ -94,7 +99,7 @@ impl Work {
         if self.input.is_empty() && self.log.is_empty() {
             let wait = match (self.unplanned.is_empty(), self.unsettled.is_empty()) {
                 (true, true) => Duration::MAX,
-                (_, false) => SETTLE_AGAIN,
+                (_, false) => self.settle_wait,
                 (false, true) => PLAN_AGAIN,
             };
             match inbox.recv_timeout(wait) {
@@ -217,6 +222,7 @@ impl Work {
                 (assigned, (assignment, loaded))
             })
             .unzip();
+        let before = assigned.len();
         for (assigned, (_, outcome)) in assigned.into_iter().zip(self.restorer.store.settle(loaded)) {
             match outcome {
                 Ok(plan) => self.begin(assigned, plan)?,
@@ -228,6 +234,8 @@ impl Work {
                 }
             }
         }
+        let came_on = self.unsettled.len() < before;
+        self.settle_wait = if came_on { SETTLE_AGAIN } else { (self.settle_wait * 2).min(SETTLE_AT_LATEST) };
         Ok(())
     }
 

@@ -7,7 +7,8 @@
 //!    partition changes its owner only in a later generation, in which the group coordinator refuses it.
 //! 2. Every record is acknowledged before the offsets are sent. So whatever a former owner can still commit lies below
 //!    the high watermark that the new owner reads after its assignment, and the new owner reads up to there.
-//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes.
+//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes, and once for those where nobody
+//!    works before the group has begun.
 
 mod commit;
 mod examine;
@@ -32,10 +33,11 @@ pub(crate) use topic::{Unfit, default_topic};
 
 use super::{
     Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Settled, Store, Unsettled,
+    beginning::{Beginning, FIRST, not_begun},
     offsets::Position,
 };
 use crate::{
-    config::Config,
+    config::{Config, StartFrom},
     consumer::{GroupConsumer, describe, transaction_config},
     failure::Failure,
 };
@@ -55,6 +57,7 @@ pub(crate) struct Changelog {
     group: String,
     topic: String,
     rules: String,
+    start_from: StartFrom,
     dead_letter_topic: Option<String>,
     session_timeout: Duration,
     /// Used by the commit thread; others only wait for it at the start.
@@ -95,6 +98,7 @@ impl Changelog {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
             rules: config.rules.hash(),
+            start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
             session_timeout: config.session_timeout,
             producer: Mutex::new(Producer::new(transaction_config(config), config.session_timeout)),
@@ -107,23 +111,17 @@ impl Changelog {
         Identity { group: &self.group, topic: &self.topic, topic_id, rules: &self.rules }
     }
 
-    fn settle_one(
-        &self,
-        assignment: Assignment,
-        loaded: Loaded,
-        position: &Position,
-        identity: &Identity<'_>,
-    ) -> Result<Plan, Failure> {
+    fn settle_one(&self, assignment: Assignment, loaded: Loaded, known: &Known<'_>) -> Result<Plan, Failure> {
         let content = loaded.finish()?;
         let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
-        let plan = settle(content, &Known { identity, position })?;
+        let plan = settle(content, known)?;
         let (base, seal) = match &plan {
             Plan::Ready(restored) => (restored.base, durable),
             // Its customers are all written anew.
             Plan::Fold { base, .. } => (*base, Seal::default()),
             Plan::Load(records) => (records.start, durable),
         };
-        let standing = Standing { epoch: assignment.epoch, topic_id: identity.topic_id.to_owned(), base, seal };
+        let standing = Standing { epoch: assignment.epoch, topic_id: known.identity.topic_id.to_owned(), base, seal };
         self.standings.lock().insert(assignment.partition, standing);
         Ok(plan)
     }
@@ -158,9 +156,15 @@ impl Store for Changelog {
         let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
-            Ok((topic.topic_id, self.offsets.positions(&assigned)?))
+            let positions = self.offsets.positions(&assigned)?;
+            let is_new = |position: &Position| position.committed.is_none();
+            let begins = self.start_from == StartFrom::Latest
+                && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
+                && !self.offsets.has_progress()?;
+            let begin = || Beginning::at_the_ends(&self.admin, &self.topic, topic.partition_count);
+            Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
         });
-        let (topic_id, positions) = match known {
+        let (topic_id, positions, beginning) = match known {
             Ok(known) => known,
             Err(error) => {
                 let later = |(assignment, loaded)| (assignment, Err(Unsettled::Later(Box::new(loaded), error.clone())));
@@ -170,7 +174,18 @@ impl Store for Changelog {
         let identity = self.identity(&topic_id);
         let settled = loaded.into_iter().zip(positions).map(|((assignment, loaded), (_, position))| {
             let plan = match position {
-                Ok(position) => self.settle_one(assignment, loaded, &position, &identity).map_err(Unsettled::Never),
+                Ok(position)
+                    if beginning.is_some()
+                        && position.committed.is_none()
+                        && loaded.is_empty()
+                        && assignment.partition != FIRST =>
+                {
+                    Err(Unsettled::Later(Box::new(loaded), not_begun()))
+                }
+                Ok(position) => {
+                    let known = Known { identity: &identity, position: &position, beginning: beginning.as_ref() };
+                    self.settle_one(assignment, loaded, &known).map_err(Unsettled::Never)
+                }
                 Err(error) => Err(Unsettled::Later(Box::new(loaded), error)),
             };
             (assignment, plan)

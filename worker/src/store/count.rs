@@ -4,6 +4,7 @@ use balancefleet_kafka::Error;
 
 use super::{
     Assignment, Batch, CommitError, Folding, Plan, Plans, Restored, Store,
+    beginning::{Beginning, FIRST, not_begun},
     offsets::{Offsets, Position},
 };
 use crate::{config::StartFrom, failure::Failure};
@@ -24,11 +25,18 @@ impl Store for Count {
         let positions = self.offsets.positions(assigned)?;
         let is_new = |position: &Position| position.committed.is_none();
         // A partition added to a group that is under way begins at its first record, or that would be lost.
-        let from_end = self.start_from == StartFrom::Latest
+        let begins = self.start_from == StartFrom::Latest
             && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
             && !self.offsets.has_progress()?;
-        let planned = |position: Result<Position, Error>| Ok(plan(&position?, from_end)?);
-        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
+        let beginning = begins.then(|| self.offsets.beginning()).transpose()?;
+        let planned = |assignment: Assignment, position: Result<Position, Error>| {
+            let position = position?;
+            match &beginning {
+                Some(_) if position.committed.is_none() && assignment.partition != FIRST => Err(not_begun().into()),
+                beginning => Ok(plan(&position, beginning.as_ref())?),
+            }
+        };
+        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(assignment, position))).collect())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
@@ -36,10 +44,10 @@ impl Store for Count {
     }
 }
 
-fn plan(position: &Position, from_end: bool) -> Result<Plan, Failure> {
+fn plan(position: &Position, beginning: Option<&Beginning>) -> Result<Plan, Failure> {
     let Position { committed, log_start, log_end } = position;
     let Some(committed) = committed else {
-        return Ok(Plan::Ready(Restored::empty_at(if from_end { *log_end } else { *log_start })));
+        return Ok(Plan::Ready(beginning.map_or_else(|| Restored::empty_at(*log_start), Beginning::restored)));
     };
     if committed.offset > *log_end {
         return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
@@ -61,10 +69,10 @@ mod tests {
     use super::*;
     use crate::store::offsets::Committed;
 
-    fn start(committed: Option<i64>, log: std::ops::Range<i64>, from_end: bool) -> Result<i64, Failure> {
+    fn start(committed: Option<i64>, log: std::ops::Range<i64>) -> Result<i64, Failure> {
         let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
-        plan(&position, from_end).map(|plan| match plan {
+        plan(&position, None).map(|plan| match plan {
             Plan::Ready(restored) => restored.next_offset,
             _ => panic!("there is nothing to read"),
         })
@@ -72,22 +80,21 @@ mod tests {
 
     #[test]
     fn a_partition_goes_on_where_the_group_has_committed() {
-        assert_eq!(start(Some(60), 5..90, true), Ok(60));
+        assert_eq!(start(Some(60), 5..90), Ok(60));
     }
 
     #[test]
-    fn a_new_group_begins_where_it_was_told_to() {
-        assert_eq!(start(None, 5..90, false), Ok(5));
-        assert_eq!(start(None, 5..90, true), Ok(90));
+    fn a_new_partition_begins_at_its_first_record() {
+        assert_eq!(start(None, 5..90), Ok(5));
     }
 
     #[test]
     fn removed_records_are_passed_over() {
-        assert_eq!(start(Some(3), 5..90, false), Ok(5));
+        assert_eq!(start(Some(3), 5..90), Ok(5));
     }
 
     #[test]
     fn a_commit_beyond_the_log_fails() {
-        assert_eq!(start(Some(91), 5..90, false), Err(Failure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
+        assert_eq!(start(Some(91), 5..90), Err(Failure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
     }
 }

@@ -9,11 +9,14 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use super::{Assignment, Batch, CommitError, Progress};
-use crate::{consumer::GroupConsumer, failure::Failure};
+use super::{Assignment, Batch, CommitError, Progress, beginning::Beginning};
+use crate::{
+    consumer::{GroupConsumer, describe},
+    failure::Failure,
+};
 
 /// How long one question to the brokers may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One partition as the brokers know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,11 @@ impl Offsets {
         Ok(all.iter().any(|found| found.topic == self.topic && found.offset.is_some()))
     }
 
+    /// Where a group begins that begins now, at the end of its logs.
+    pub(super) fn beginning(&self) -> Result<Beginning, Error> {
+        Beginning::at_the_ends(&self.admin, &self.topic, describe(&self.admin, &self.topic, TIMEOUT)?.partition_count)
+    }
+
     /// Commits and waits for the coordinator's answer.
     pub(crate) fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut list = TopicPartitionList::new();
@@ -99,6 +107,11 @@ impl Offsets {
                 .set_offset(Offset::Offset(*next_offset))
                 .map_err(|error| CommitError::Unavailable(error.to_string()))?;
             entry.set_metadata(usage.to_string());
+        }
+        for (partition, offset) in batch.parts.iter().flat_map(|part| &part.others) {
+            let mut entry = list.add_partition(&self.topic, *partition);
+            entry.set_offset(Offset::Offset(*offset)).map_err(|error| CommitError::Unavailable(error.to_string()))?;
+            entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
         }
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
             Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedInstanceId) => {

@@ -132,6 +132,8 @@ pub struct RebalanceEvent {
     pub commit: Option<Duration>,
     /// Assigned: how long until the last of the partitions was active again.
     pub restore: Option<Duration>,
+    /// Assigned: how many records were read to restore them. Revoked: how many were processed since they came.
+    pub records: Option<u64>,
 }
 
 /// The input topic as the brokers describe it.

@@ -25,12 +25,13 @@ impl History {
         self.recorded
     }
 
-    /// Notes how long the partitions of event `number` took to be active again, unless it is forgotten.
-    pub(super) fn restored(&mut self, number: u64, took: Duration) {
+    /// Notes how long the partitions of event `number` took to be active again, and how many records were read for that,
+    /// unless it is forgotten.
+    pub(super) fn restored(&mut self, number: u64, took: Duration, records: u64) {
         let age = usize::try_from(self.recorded - number).unwrap_or(usize::MAX);
         let index = self.events.len().checked_sub(age.saturating_add(1));
         if let Some(event) = index.and_then(|index| self.events.get_mut(index)) {
-            event.restore = Some(took);
+            (event.restore, event.records) = (Some(took), Some(records));
         }
     }
 
@@ -53,6 +54,7 @@ mod tests {
             generation: 1,
             commit: None,
             restore: None,
+            records: None,
         }
     }
 
@@ -72,7 +74,7 @@ mod tests {
         let mut history = History::default();
         let first = history.record(event(1));
         history.record(event(2));
-        history.restored(first, Duration::from_secs(3));
+        history.restored(first, Duration::from_secs(3), 7);
         let events = history.newest_first();
         assert_eq!((events[0].restore, events[1].restore), (None, Some(Duration::from_secs(3))));
     }
@@ -84,7 +86,7 @@ mod tests {
         (1..=500).for_each(|number| {
             history.record(event(number));
         });
-        history.restored(first, Duration::from_secs(3));
+        history.restored(first, Duration::from_secs(3), 7);
         assert!(history.newest_first().iter().all(|event| event.restore.is_none()));
     }
 }

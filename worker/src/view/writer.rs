@@ -37,9 +37,9 @@ impl View {
         self.history.lock().record(event)
     }
 
-    /// The partitions of the event recorded as `number` are all active, `since` their assignment.
-    pub(crate) fn restored(&self, number: u64, since: Instant) {
-        self.history.lock().restored(number, since.elapsed());
+    /// The partitions of the event recorded as `number` are all active, `since` their assignment, out of `records`.
+    pub(crate) fn restored(&self, number: u64, since: Instant, records: u64) {
+        self.history.lock().restored(number, since.elapsed(), records);
     }
 
     pub(crate) fn set_topic(&self, facts: TopicFacts) {

@@ -1,6 +1,6 @@
 //! Records of every kind.
 
-use crate::harness::{SOON, Traffic, eventually, fleet, stream, stream_of, worker};
+use crate::harness::{Fleet, SOON, Traffic, eventually, fleet, stream, stream_of, worker};
 
 const DEPOSIT: &str = r#"{"transactionId":"BAL-001","fromAccount":"BANK","toAccount":"FR7630001000123456789","amount":5000.00,"currency":"EUR","type":3,"description":"Depot initial","customerId":"CUST-001","timestamp":"2026-02-08T22:00:00Z","riskScore":0,"status":1}"#;
 const TRANSFER: &str = r#"{"transactionId":"BAL-002","fromAccount":"FR7630001000123456789","toAccount":"FR7630001000987654321","amount":1200.00,"currency":"EUR","type":1,"description":"Virement loyer","customerId":"CUST-001","timestamp":"2026-02-08T22:01:00Z","riskScore":0,"status":1}"#;
@@ -90,4 +90,37 @@ fn a_count_ledger_can_begin_at_the_end() {
     stream.produce(0, ["new"; 3]);
     stream.produce(4, ["new"; 2]);
     worker.await_count("messagesConsumed", 5);
+}
+
+#[test]
+fn workers_that_begin_together_at_the_end_of_the_log_agree_where_that_is() {
+    for ledger in ["balances", "count"] {
+        let mut stream = stream_of("latest-fleet", 6, &[]);
+        Traffic::new(61, 40).send(&stream, 900);
+        let settings = [("WORKER_LEDGER", ledger), ("KAFKA_AUTO_OFFSET_RESET", "latest")];
+        let consumed = |fleet: &Fleet<'_>, expected: u64| {
+            let counts = fleet.workers().map(|worker| worker.count("messagesConsumed"));
+            let count = counts.sum::<Result<u64, String>>()?;
+            if count == expected { Ok(()) } else { Err(format!("{ledger}: {count} were consumed")) }
+        };
+        let mut traffic = Traffic::new(62, 40);
+        {
+            let mut fleet = fleet(&stream, 3, &settings);
+            fleet.start_all(0..3);
+            eventually(SOON, || stream.is_committed());
+            traffic.send(&stream, 600);
+            eventually(SOON, || consumed(&fleet, 600));
+            eventually(SOON, || stream.is_committed());
+        }
+        // A partition that is added later was not there at the beginning: nothing of it is left out.
+        stream.grow_to(7);
+        stream.partitions = 7;
+        traffic.send(&stream, 700);
+        let mut fleet = fleet(&stream, 3, &settings);
+        fleet.start_all(0..3);
+        eventually(SOON, || consumed(&fleet, 700));
+        if ledger == "balances" {
+            fleet.await_balances(&traffic.oracle, SOON);
+        }
+    }
 }

@@ -99,6 +99,7 @@ fn an_audit_names_what_differs_and_a_rebuild_puts_it_right() {
 fn a_rebuild_changes_to_other_rules() {
     let stream = stream_of("rebuild-rules", 2, &[]);
     folded(&stream, &mut Traffic::new(43, 20), 600, &[]);
+    // Of whom nothing but a transfer is known is no customer when transfers are ignored.
     let transfer = r#"{"transactionId":"T","amount":1.00,"currency":"EUR","type":1,"customerId":"MOVER","timestamp":"2026-02-08T22:00:00Z"}"#;
     stream.produce(1, [transfer]);
     {
@@ -115,7 +116,7 @@ fn a_rebuild_changes_to_other_rules() {
     audit_is_equal(&stream, &rules);
     let rebuilt = worker(&stream, &rules);
     eventually(SOON, || match rebuilt.get("/api/Balance/balances/MOVER")? {
-        (200, body) if body.contains(r#""balance":0.00"#) => Ok(()),
+        (404, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
 }

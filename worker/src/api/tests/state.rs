@@ -18,6 +18,7 @@ fn event(second: i64, event_type: EventType, partitions: Vec<i32>) -> RebalanceE
         details: "2 partitions".into(),
         generation: 3,
         commit: None,
+        records: None,
         restore: Some(Duration::from_millis(250)),
     }
 }
@@ -56,7 +57,7 @@ async fn metrics_have_the_labs_keys() {
     let metrics = get(&alone(&view), "/api/Balance/metrics").await.json();
     let event = json!({
         "timestamp": "1970-01-01T00:00:05Z", "eventType": "Assigned", "partitions": [0, 3], "details": "2 partitions",
-        "generation": 3, "commitMillis": null, "restoreMillis": 250
+        "generation": 3, "commitMillis": null, "restoreMillis": 250, "records": null
     });
     let expected = json!({
         "consumerId": "balance-worker-host-0a1b2c3d", "groupId": "balance-service", "status": "Consuming",

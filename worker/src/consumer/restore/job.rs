@@ -28,7 +28,7 @@ pub(super) struct Job {
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
-    Fold { base: i64, ledger: Ledger },
+    Fold { base: i64, ledger: Ledger, records: u64 },
     /// Records of the store's own log.
     Load(Loaded),
 }
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
 
 impl Job {
     pub(super) fn fold(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::Fold { base, ledger: Ledger::default() }, records)
+        Self::new(assigned, Kind::Fold { base, ledger: Ledger::default(), records: 0 }, records)
     }
 
     pub(super) fn load(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
@@ -73,7 +73,8 @@ impl Job {
             return self.reached(offset);
         }
         match &mut self.kind {
-            Kind::Fold { ledger, .. } => {
+            Kind::Fold { ledger, records, .. } => {
+                *records += 1;
                 // What could not be applied when it was processed cannot be applied now: the same rules say so.
                 if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
                     let partition = self.assigned.assignment.partition;
@@ -107,14 +108,14 @@ impl Job {
     pub(super) fn finish(self, folding: Folding) -> (Assigned, Outcome) {
         let outcome = match self.kind {
             Kind::Load(loaded) => Outcome::Loaded(loaded),
-            Kind::Fold { base, ledger } => {
+            Kind::Fold { base, ledger, records } => {
                 // A store with a ledger of its own does not have this one yet.
                 let (ledger, changes) = match folding {
                     Folding::InPlace => (ledger, Changes::default()),
                     Folding::Layered => (Ledger::default(), Changes::all_of(ledger)),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
-                Outcome::Folded(Restored { ledger, changes, committed, base, ..restored })
+                Outcome::Folded(Restored { ledger, changes, committed, base, records, ..restored })
             }
         };
         (self.assigned, outcome)

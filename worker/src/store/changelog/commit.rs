@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};
+use balancefleet_kafka::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer, UsageRecord};
 use rdkafka::ClientConfig;
 
 use super::{
@@ -292,15 +292,28 @@ impl Writer<'_> {
             seals.push(self.write_share(share)?);
         }
         self.producer.settle(self.deadline)?;
+        let topic = &self.store.topic;
         let metadata: Vec<_> = shares.iter().map(|share| share.progress.usage.to_string()).collect();
         let offsets = shares.iter().zip(&metadata).map(|(share, metadata)| OffsetToCommit {
-            topic: &self.store.topic,
+            topic,
             partition: share.progress.assignment.partition,
             offset: share.progress.next_offset,
             leader_epoch: share.progress.leader_epoch,
             metadata,
         });
-        self.producer.send_offsets(&offsets.collect::<Vec<_>>(), &batch.membership, self.left())
+        let others: Vec<_> = shares.iter().flat_map(|share| &share.progress.others).collect();
+        let others = others
+            .iter()
+            .map(|(partition, offset)| (*partition, *offset, UsageRecord::beginning_at(*offset).to_string()));
+        let others: Vec<_> = others.collect();
+        let begun = others.iter().map(|(partition, offset, metadata)| OffsetToCommit {
+            topic,
+            partition: *partition,
+            offset: *offset,
+            leader_epoch: None,
+            metadata,
+        });
+        self.producer.send_offsets(&offsets.chain(begun).collect::<Vec<_>>(), &batch.membership, self.left())
     }
 
     fn write_share(&self, share: &Share<'_>) -> Result<Seal, TransactionError> {
@@ -395,8 +408,6 @@ impl Found {
 mod tests {
     use std::sync::Arc;
 
-    use balancefleet_kafka::UsageRecord;
-
     use super::*;
     use crate::{
         ledger::Changes,
@@ -413,7 +424,8 @@ mod tests {
             leader_epoch: None,
             changes: Arc::new(Changes::default()),
             is_partial: false,
-            usage: UsageRecord { base_offset: 0, records: 0, busy_micros: 0 },
+            usage: UsageRecord::beginning_at(0),
+            others: Vec::new(),
         }
     }
 

@@ -12,18 +12,22 @@ pub(crate) struct Loaded {
     ledger: Ledger,
     progress: Option<ProgressRecord>,
     unreadable: Option<String>,
+    records: u64,
 }
 
 /// A changelog that was read to its end.
 pub(super) struct Content {
     pub(super) ledger: Ledger,
     pub(super) progress: Option<ProgressRecord>,
+    /// How many records said so.
+    pub(super) records: u64,
 }
 
 impl Loaded {
     /// Takes the next record. One that cannot be read fails the partition, even if a later one has the same key: who
     /// wrote it may have written more that is not seen.
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+        self.records += 1;
         if let Err(reason) = self.try_take(key, value) {
             self.unreadable.get_or_insert(reason);
         }
@@ -43,8 +47,14 @@ impl Loaded {
     /// The content, if it is sound.
     pub(super) fn finish(self) -> Result<Content, Failure> {
         self.check()?;
+        let records = self.records;
         let (ledger, progress) = self.into_parts();
-        Ok(Content { ledger, progress })
+        Ok(Content { ledger, progress, records })
+    }
+
+    /// Whether it says nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.progress.is_none() && self.ledger.is_empty() && self.unreadable.is_none()
     }
 
     /// The content, sound or not.
@@ -54,7 +64,7 @@ impl Loaded {
 
     /// Whether every record could be read and the content is what its progress says.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let Self { ledger, progress, unreadable } = self;
+        let Self { ledger, progress, unreadable, .. } = self;
         if let Some(reason) = unreadable {
             return Err(Failure::UnreadableProgress { reason: reason.clone() });
         }

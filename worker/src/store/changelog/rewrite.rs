@@ -104,8 +104,7 @@ impl<'a> Rewriter<'a> {
     fn end(&self, targets: &[&Target], deadline: Instant) -> Result<(), TransactionError> {
         let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
         self.producer.settle(deadline)?;
-        let usage = |base| UsageRecord { base_offset: base, records: 0, busy_micros: 0 }.to_string();
-        let metadata: Vec<_> = targets.iter().map(|target| usage(target.base)).collect();
+        let metadata: Vec<_> = targets.iter().map(|it| UsageRecord::beginning_at(it.base).to_string()).collect();
         let offsets = targets.iter().zip(&metadata).map(|(target, metadata)| OffsetToCommit {
             topic: &self.config.topic,
             partition: target.partition,

@@ -7,26 +7,28 @@ use super::{
 use crate::{
     failure::Failure,
     ledger::Ledger,
-    store::{Plan, Restored, offsets::Position},
+    store::{Plan, Restored, beginning::Beginning, offsets::Position},
 };
 
 /// What is known of a partition besides its changelog.
 pub(super) struct Known<'a> {
     pub(super) identity: &'a Identity<'a>,
     pub(super) position: &'a Position,
+    /// Where a group begins that begins with this partition, at the end of its logs.
+    pub(super) beginning: Option<&'a Beginning>,
 }
 
 pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failure> {
-    let Content { ledger, progress } = content;
+    let Content { ledger, progress, records } = content;
     match progress {
         Some(progress) => {
             check_identity(&progress, known.identity)?;
             if progress.partial {
                 return fold_again(&progress, known.position);
             }
-            go_on(ledger, &progress, known.position).map(Plan::Ready)
+            go_on(ledger, &progress, known.position).map(|restored| Plan::Ready(Restored { records, ..restored }))
         }
-        None => begin(known.position),
+        None => begin(known),
     }
 }
 
@@ -83,9 +85,13 @@ fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<Plan, Fa
 }
 
 /// There is nothing in the changelog: a new partition, or one whose group used the replay store.
-fn begin(position: &Position) -> Result<Plan, Failure> {
+fn begin(known: &Known<'_>) -> Result<Plan, Failure> {
+    let position = known.position;
     let Some(committed) = &position.committed else {
-        return Ok(Plan::Ready(Restored::empty_at(position.log_start)));
+        return Ok(Plan::Ready(match known.beginning {
+            Some(beginning) => beginning.restored(),
+            None => Restored::empty_at(position.log_start),
+        }));
     };
     fold(committed.base()?.min(committed.offset), committed.offset, position)
 }
@@ -118,8 +124,8 @@ mod tests {
     ) -> Result<Plan, Failure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
-        let content = Content { ledger: Ledger::default(), progress };
-        settle(content, &Known { identity: &IDENTITY, position: &position })
+        let content = Content { ledger: Ledger::default(), progress, records: 0 };
+        settle(content, &Known { identity: &IDENTITY, position: &position, beginning: None })
     }
 
     fn resumed(plan: Result<Plan, Failure>) -> (i64, i64) {

@@ -7,7 +7,7 @@ mod worker;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use fleet::fleet;
+pub(crate) use fleet::{Fleet, fleet};
 pub(crate) use kafka::{Stream, stream, stream_of};
 pub(crate) use oracle::{Oracle, Traffic};
 pub(crate) use worker::{Worker, worker};
