@@ -18,7 +18,10 @@ use balancefleet_kafka::Connection;
 
 pub use error::ConfigError;
 
-use crate::{rules::Rules, store::StoreKind};
+use crate::{
+    rules::{LedgerKind, Rules},
+    store::{DatabaseTarget, StoreKind},
+};
 
 /// Everything a worker needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub struct Config {
     pub changelog_topic: String,
     /// Replicas of a changelog that has to be made; `None` for the brokers' own default.
     pub changelog_replication: Option<i32>,
+    /// Database of the postgres store.
+    pub database: Option<DatabaseTarget>,
     /// Progress waits no longer than this for its commit; `None` for what suits the load.
     pub commit_interval: Option<Duration>,
     /// Where records go that cannot be applied.
@@ -65,6 +70,15 @@ pub struct Config {
     pub log_level: String,
     /// `balance-worker-<host>-<8 hex>`.
     pub consumer_id: String,
+}
+
+impl Config {
+    /// The database, if balances are kept in one.
+    pub(crate) fn database_in_use(&self) -> Option<&DatabaseTarget> {
+        self.database
+            .as_ref()
+            .filter(|_| self.rules.ledger == LedgerKind::Balances && self.store == StoreKind::Postgres)
+    }
 }
 
 /// Where a group without progress begins.

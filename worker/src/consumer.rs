@@ -43,7 +43,7 @@ use crate::{
     config::Config,
     rules::{LedgerKind, Rules},
     status::Status,
-    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Replay, Store, StoreKind},
+    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
     throttle::Throttle,
     view::View,
 };
@@ -136,6 +136,11 @@ impl Consumer {
         let rules = Arc::new(config.rules.clone());
         let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
         let store: Arc<dyn Store> = match (config.rules.ledger, config.store) {
+            (LedgerKind::Balances, StoreKind::Postgres) => {
+                // The configuration was refused otherwise.
+                let target = config.database_in_use().ok_or_else(|| Fatal::Store("it has no database".to_owned()))?;
+                Arc::new(Postgres::new(config, target, admin.clone(), consumer.clone(), runtime))
+            }
             (LedgerKind::Count, _) => Arc::new(Count { offsets: offsets(), start_from: config.start_from }),
             (LedgerKind::Balances, StoreKind::Replay) => Arc::new(Replay(offsets())),
             (LedgerKind::Balances, StoreKind::Changelog) => {
@@ -160,7 +165,7 @@ impl Consumer {
             simulated_work: config.simulated_work,
             session_timeout: config.session_timeout,
             folding: store.folding(),
-            puts_aside: config.dead_letter_topic.is_some(),
+            puts_aside: config.dead_letter_topic.is_some() || config.database_in_use().is_some(),
             partitions: BTreeMap::new(),
             arrivals: Vec::new(),
             next_epoch: 0,
@@ -371,7 +376,9 @@ impl Consumer {
             return false;
         }
         let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
-        let parts: Vec<_> = self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all)).collect();
+        let at_once = self.store.ledger_at_once();
+        let parts: Vec<_> =
+            self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
         let is_some = !parts.is_empty();
         if is_some {
             self.commits.send(Batch { membership, parts });

@@ -49,15 +49,15 @@ pub enum Failure {
         /// In the words of the reader.
         reason: String,
     },
-    /// The changelog has customers, but nothing says what they stand for.
+    /// The store has customers, but nothing says what they stand for.
     #[error(
-        "the changelog holds customers without any progress, so something else has written to it: give the group a \
-         changelog topic of its own, or rebuild it"
+        "the store holds customers without any progress, so something else has written to it: give the group a changelog \
+         topic of its own, or rebuild it"
     )]
     NoProgress,
-    /// The changelog is not what its own progress says.
+    /// The store is not what its own progress says.
     #[error(
-        "the changelog is torn: its progress counts {expected} customers, found are {found} that do not add up to its \
+        "the kept balances are torn: their progress counts {expected} customers, found are {found} that do not add up to its \
          checksum; rebuild the group's balances"
     )]
     Torn {

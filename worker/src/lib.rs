@@ -10,6 +10,7 @@ pub mod config;
 mod consumer;
 pub mod exponents;
 pub mod failure;
+mod hindrance;
 pub mod identity;
 pub mod ledger;
 mod logging;

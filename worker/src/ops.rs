@@ -20,6 +20,7 @@ pub(crate) use rebuild::rebuild;
 use crate::{
     config::Config,
     consumer::describe,
+    hindrance::Hindrance,
     preflight::{self, Refusal},
     rules::LedgerKind,
     store::StoreKind,
@@ -36,6 +37,8 @@ pub(crate) enum OpsError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Kafka(#[from] Error),
+    #[error(transparent)]
+    Hindered(#[from] Hindrance),
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// Some partitions are marked already.
@@ -63,11 +66,15 @@ impl<'a> Tools<'a> {
         if config.rules.ledger == LedgerKind::Count {
             return Err(OpsError::Impossible("ledger count keeps no balances: there is nothing to look at".to_owned()));
         }
-        if config.store == StoreKind::Replay {
-            return Err(OpsError::Impossible(
-                "store replay keeps nothing: its workers fold the topic anew at every start; restart them instead"
-                    .to_owned(),
-            ));
+        let impossible = match config.store {
+            StoreKind::Changelog => None,
+            StoreKind::Replay => {
+                Some("store replay keeps nothing: its workers fold the topic anew at every start; restart them instead")
+            }
+            StoreKind::Postgres => Some("this release audits and rebuilds the store changelog only"),
+        };
+        if let Some(why) = impossible {
+            return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
         let stored = match describe(admin, &config.changelog_topic, TIMEOUT) {

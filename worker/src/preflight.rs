@@ -12,8 +12,9 @@ use crate::{
     cluster::{Cluster, Settings},
     config::Config,
     consumer::describe,
+    hindrance::Hindrance,
     rules::LedgerKind,
-    store::{StoreKind, Unfit, prepare_changelog},
+    store::{DatabaseError, StoreKind, Unfit, prepare_changelog, prepare_postgres},
     view::{TopicFacts, View},
 };
 
@@ -49,6 +50,9 @@ pub(crate) enum Refusal {
     /// The changelog would not keep what is written to it.
     #[error(transparent)]
     Changelog(Unfit),
+    /// The database can never hold the balances.
+    #[error(transparent)]
+    Database(DatabaseError),
     /// The connection's settings cannot work.
     #[error(transparent)]
     Connection(Error),
@@ -76,20 +80,20 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One look: the topic, why the brokers cannot tell now, or why they need not be asked again. With `make` the store's own
-/// topics are made where they are missing.
+/// One look: the topic, what keeps the worker from beginning now, or why it need not look again. With `make` the store's own
+/// topics or tables are made where they are missing.
 pub(crate) fn check(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
     make: bool,
-) -> Result<Result<TopicFacts, Error>, Refusal> {
+) -> Result<Result<TopicFacts, Hindrance>, Refusal> {
     // The group is read only to learn whether that is allowed.
     let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
     let facts = match describe(admin, &config.topic, TIMEOUT).and_then(group) {
         Ok(facts) => facts,
         Err(error) if error.kind() == ErrorKind::Invalid => return Err(Refusal::Connection(error)),
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Err(error.into())),
     };
     if config.rules.ledger == LedgerKind::Count {
         return Ok(Ok(facts));
@@ -103,12 +107,20 @@ pub(crate) fn check(
                     %error,
                     "make sure yourself that all brokers run Kafka 3.6 or later with {VERIFICATION}=true"
                 ),
-                Err(error) => return Ok(Err(error)),
+                Err(error) => return Ok(Err(error.into())),
             }
             match prepare_changelog(config, admin, runtime, facts.partition_count, make) {
                 Ok(()) => Ok(Ok(facts)),
-                Err(Unfit::Kafka(error)) => Ok(Err(error)),
+                Err(Unfit::Kafka(error)) => Ok(Err(error.into())),
                 Err(unfit) => Err(Refusal::Changelog(unfit)),
+            }
+        }
+        StoreKind::Postgres => {
+            let prepared = config.database_in_use().map_or(Ok(()), |target| prepare_postgres(target, runtime, make));
+            match prepared {
+                Ok(()) => Ok(Ok(facts)),
+                Err(error) if error.is_final() => Err(Refusal::Database(error)),
+                Err(error) => Ok(Err(error.into())),
             }
         }
         StoreKind::Replay => match cluster.topic_settings(&config.topic) {

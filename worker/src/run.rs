@@ -26,6 +26,7 @@ use crate::{
     ops::OpsError,
     preflight::{self, Refusal},
     status::Status,
+    store::DatabaseReader,
     view::{Identity, View},
     vital_thread,
 };
@@ -106,7 +107,12 @@ fn check(config: &Config) -> ExitCode {
         Ok(Ok(facts)) => {
             let Config { connection, topic, group_id, .. } = config;
             let (servers, count) = (&connection.bootstrap_servers, facts.partition_count);
-            println!("ok: {servers} answer, topic {topic} has {count} partitions, group {group_id} can begin");
+            let database =
+                config.database_in_use().map(|target| format!(", PostgreSQL at {} can be used", target.place()));
+            let database = database.unwrap_or_default();
+            println!(
+                "ok: {servers} answer, topic {topic} has {count} partitions{database}, group {group_id} can begin"
+            );
             ExitCode::SUCCESS
         }
         Ok(Err(error)) => complain(&error, 1),
@@ -164,7 +170,8 @@ fn view(config: &Config) -> View {
 async fn serve(config: Config) -> Result<(), Ended> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let view = Arc::new(view(&config));
-    let api = ApiConfig { address: config.http_address, peers: config.peers.clone() };
+    let database = config.database_in_use().map(|target| DatabaseReader::new(&config, target));
+    let api = ApiConfig { address: config.http_address, peers: config.peers.clone(), database: database.map(Arc::new) };
     let server = ApiServer::bind(api, view.clone()).await?;
     tracing::info!(address = %server.address()?, consumer_id = config.consumer_id, "balance-worker starts");
     let (stop, stop_api) = (CancellationToken::new(), CancellationToken::new());

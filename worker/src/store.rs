@@ -1,14 +1,17 @@
 //! Where the progress of partitions is kept.
 //!
 //! A store answers three questions: what has to be read before a partition can go on (`plan`), what follows from it
-//! (`settle`; both asked on the restore thread), and how is what was done since then made durable (`commit`, on the
-//! commit thread). Between them, the poll thread alone owns a partition.
+//! (`settle` when it was read from a log, `fetch` when only the store can read it; all on the restore thread), and how is
+//! what was done since then made durable (`commit`, on the commit thread). Between them, the poll thread alone owns a
+//! partition.
 
 mod beginning;
 mod changelog;
 mod count;
 mod offsets;
+mod postgres;
 mod replay;
+mod seal;
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -21,10 +24,14 @@ pub(crate) use changelog::{
 };
 pub(crate) use count::Count;
 pub(crate) use offsets::Offsets;
+pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
+pub(crate) use postgres::{Postgres, ReadError as DatabaseReadError, prepare as prepare_postgres};
 pub(crate) use replay::Replay;
+pub(crate) use seal::Seal;
 
 use crate::{
     failure::Failure,
+    hindrance::Hindrance,
     ledger::{Changes, Ledger},
     view::Cell,
 };
@@ -37,6 +44,8 @@ pub enum StoreKind {
     Replay,
     /// Keeps balances in a compacted topic, written in one Kafka transaction with the offsets.
     Changelog,
+    /// Keeps balances in PostgreSQL, written in one SQL transaction with the progress.
+    Postgres,
 }
 
 impl fmt::Display for StoreKind {
@@ -44,6 +53,7 @@ impl fmt::Display for StoreKind {
         f.write_str(match self {
             Self::Replay => "replay",
             Self::Changelog => "changelog",
+            Self::Postgres => "postgres",
         })
     }
 }
@@ -61,6 +71,8 @@ pub(crate) enum Plan {
     },
     /// Records of the same partition of the store's own log; what follows is said by [`Store::settle`].
     Load(Range<i64>),
+    /// Rows that only the store can read: [`Store::fetch`] gives the partition.
+    Fetch,
 }
 
 /// A partition as it goes on.
@@ -103,6 +115,8 @@ impl Restored {
 pub(crate) struct Assignment {
     pub(crate) partition: i32,
     pub(crate) epoch: Epoch,
+    /// The group's, in which it was made.
+    pub(crate) generation: i32,
 }
 
 /// A plan for each assignment, or what stands in its way.
@@ -111,9 +125,9 @@ pub(crate) type Plans = Vec<(Assignment, Result<Plan, Obstacle>)>;
 /// Why there is no plan for a partition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Obstacle {
-    /// The brokers cannot tell now: ask again.
+    /// It cannot be told now: ask again.
     #[error(transparent)]
-    Passing(#[from] balancefleet_kafka::Error),
+    Passing(#[from] Hindrance),
     /// The partition can never go on.
     #[error(transparent)]
     Final(#[from] Failure),
@@ -211,6 +225,11 @@ pub(crate) trait Store: Send + Sync {
     /// What processed records do before they are committed.
     fn folding(&self) -> Folding;
 
+    /// Of a ledger that the store does not have yet, so many customers go into one commit.
+    fn ledger_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// Gets ready to commit. Asked before the group is joined, until it succeeds.
     ///
     /// # Errors
@@ -222,8 +241,16 @@ pub(crate) trait Store: Send + Sync {
     /// Plans the restore of newly assigned partitions, each by itself.
     ///
     /// # Errors
-    /// The brokers cannot tell anything now: ask again.
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, balancefleet_kafka::Error>;
+    /// Nothing can be told now: ask again.
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance>;
+
+    /// Reads a partition whose plan is [`Plan::Fetch`].
+    ///
+    /// # Errors
+    /// What stands in its way; after a passing one it is planned again.
+    fn fetch(&self, _assignment: Assignment) -> Result<Restored, Obstacle> {
+        Err(Failure::NoProgress.into())
+    }
 
     /// Says what follows from the partitions' logs, for a store whose plans are [`Plan::Load`].
     fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {

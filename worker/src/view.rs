@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 pub(crate) use cell::Cell;
 pub use facts::*;
 
-use crate::{exponents::Exponents, status::Status};
+use crate::{exponents::Exponents, hindrance::Hindrance, status::Status};
 pub(crate) use counters::{Counters, count};
 use history::History;
 
@@ -41,7 +41,7 @@ pub struct View {
     partitions: RwLock<BTreeMap<i32, Arc<Cell>>>,
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
-    waiting_for: Mutex<Option<balancefleet_kafka::Error>>,
+    waiting_for: Mutex<Option<Hindrance>>,
     /// Why the last commit was not accepted.
     uncommitted: Mutex<Option<String>>,
     ready: Mutex<bool>,

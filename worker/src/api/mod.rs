@@ -28,6 +28,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::DatabaseReader;
 use crate::view::View;
 
 /// Where to listen and whom to ask.
@@ -37,6 +38,8 @@ pub struct ApiConfig {
     pub address: SocketAddr,
     /// The other workers, each `host:port`; a name may list many addresses, this worker's own among them.
     pub peers: Vec<String>,
+    /// Where balances are read, instead of asking the peers.
+    pub database: Option<Arc<DatabaseReader>>,
 }
 
 /// Why the API cannot be served.
@@ -84,7 +87,7 @@ impl ApiServer {
     /// Checks the configuration and takes the port.
     pub async fn bind(config: ApiConfig, view: Arc<View>) -> Result<Self, ApiError> {
         let address = config.address;
-        let router = router(config.peers, view)?;
+        let router = router(config.peers, config.database, view)?;
         let listener = TcpListener::bind(address).await.map_err(|source| ApiError::Listen { address, source })?;
         Ok(Self { listener, router })
     }
@@ -106,12 +109,12 @@ pub async fn serve(config: ApiConfig, view: Arc<View>, shutdown: CancellationTok
     Ok(())
 }
 
-fn router(peers: Vec<String>, view: Arc<View>) -> Result<Router, ApiError> {
+fn router(peers: Vec<String>, database: Option<Arc<DatabaseReader>>, view: Arc<View>) -> Result<Router, ApiError> {
     if let Some(wrong) = peers.iter().find(|peer| !is_host_and_port(peer)) {
         return Err(ApiError::Peer(wrong.clone()));
     }
     let telemetry = Arc::new(telemetry::Telemetry::new(view.clone()));
-    let fleet = Arc::new(fleet::Fleet::new(view.clone(), peers, telemetry.fleet.clone())?);
+    let fleet = Arc::new(fleet::Fleet::new(view.clone(), peers, database, telemetry.fleet.clone())?);
     Ok(routes::router(Api { view, fleet, telemetry })?)
 }
 

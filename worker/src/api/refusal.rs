@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     Incomplete { missing_partitions: Vec<i32> },
     #[error("This worker has not reached Kafka yet and does not know the topic's partitions; try again")]
     TopicUnknown,
+    #[error("The database that holds the balances does not answer now ({kind}); try again")]
+    Database { kind: &'static str },
     #[error("Too many balance reads at once; try again")]
     Busy,
     #[error("The request took too long; try again")]
@@ -43,7 +45,7 @@ impl Refusal {
         match self {
             Self::CustomerNotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::CustomerId | Self::Filter => StatusCode::BAD_REQUEST,
-            Self::Incomplete { .. } | Self::TopicUnknown | Self::Busy | Self::TooSlow => {
+            Self::Incomplete { .. } | Self::TopicUnknown | Self::Database { .. } | Self::Busy | Self::TooSlow => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,

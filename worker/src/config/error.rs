@@ -54,6 +54,14 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// A setting that is a secret: its value is not repeated.
+    #[error("{name} does not work: {reason} (its value is not shown)")]
+    Hidden {
+        /// As it was written.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Settings that librdkafka takes one by one, but not together.
     #[error("the Kafka client does not take the settings: {0}; correct the one it names")]
     Client(rdkafka::error::KafkaError),

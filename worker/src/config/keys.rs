@@ -16,6 +16,8 @@ pub(crate) struct Key {
     pub(crate) default: Option<&'static str>,
     /// For `--help`.
     pub(crate) help: &'static str,
+    /// Whether its value must never be shown.
+    pub(crate) is_secret: bool,
 }
 
 /// How a setting is written.
@@ -36,7 +38,7 @@ const fn scalar(
     default: Option<&'static str>,
     help: &'static str,
 ) -> Key {
-    Key { path, env, flag, form: Form::Scalar, default, help }
+    Key { path, env, flag, form: Form::Scalar, default, help, is_secret: false }
 }
 
 /// The path of the settings that are passed on to librdkafka.
@@ -135,6 +137,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: None,
         help: "librdkafka settings, key=value,…; KAFKA_CONFIG_FETCH_MIN_BYTES in the environment is fetch.min.bytes. \
                Those that exactness depends on are refused",
+        is_secret: false,
     },
     scalar(
         "ledger",
@@ -148,7 +151,7 @@ pub(crate) const KEYS: &[Key] = &[
         &["BALANCE_STORE"],
         "store",
         Some("changelog"),
-        "Where balances are kept: changelog (a compacted topic), or replay (nowhere: the input is folded again)",
+        "Where balances are kept: changelog (a compacted topic), postgres, or replay (nowhere: the input is folded again)",
     ),
     scalar(
         "balances.changelogTopic",
@@ -164,6 +167,23 @@ pub(crate) const KEYS: &[Key] = &[
         None,
         "Replicas of a changelog that has to be made [default: the brokers' own]",
     ),
+    Key {
+        path: "balances.postgresUrl",
+        env: &["BALANCE_POSTGRES_URL"],
+        flag: "postgres-url",
+        form: Form::Scalar,
+        default: None,
+        help: "Database of the store postgres: postgres://user:password@host:port/database. Encrypted and verified, unless it \
+               ends with ?sslmode=disable",
+        is_secret: true,
+    },
+    scalar(
+        "balances.postgresCaFile",
+        &["BALANCE_POSTGRES_CA_FILE"],
+        "postgres-ca-file",
+        None,
+        "Authorities to trust for the database, PEM [default: the system's]",
+    ),
     scalar(
         "balances.commitInterval",
         &["BALANCE_COMMIT_INTERVAL"],
@@ -176,7 +196,8 @@ pub(crate) const KEYS: &[Key] = &[
         &["BALANCE_DEAD_LETTER_TOPIC"],
         "dead-letter-topic",
         None,
-        "Where records go that cannot be applied, made if missing [default: they are counted and logged]",
+        "Where records go that cannot be applied, made if missing [default: they are counted and logged; the store postgres \
+         has a table for them]",
     ),
     Key {
         path: "balances.signs",
@@ -185,6 +206,7 @@ pub(crate) const KEYS: &[Key] = &[
         form: Form::Map,
         default: None,
         help: "credit, debit or ignore per transaction type, over the labs' signs: Transfer=debit,Payment=ignore",
+        is_secret: false,
     },
     Key {
         path: "balances.minorUnits",
@@ -193,6 +215,7 @@ pub(crate) const KEYS: &[Key] = &[
         form: Form::Map,
         default: None,
         help: "Decimals per currency, over ISO 4217: XYZ=3",
+        is_secret: false,
     },
     scalar("http.address", &["HTTP_ADDRESS"], "http-address", Some("0.0.0.0:8080"), "Where the REST API listens"),
     scalar("http.urls", &["ASPNETCORE_URLS"], "urls", None, "The same as .NET writes it: http://+:8080"),
@@ -203,6 +226,7 @@ pub(crate) const KEYS: &[Key] = &[
         form: Form::List,
         default: None,
         help: "The other workers, host:port,…; a DNS name may list them all",
+        is_secret: false,
     },
     scalar(
         "simulatedWork",
@@ -224,5 +248,4 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Settings of stores and features that this release does not have: refused by name, so that nobody relies on them.
-pub(crate) const NOT_AVAILABLE: &[(&str, &str)] =
-    &[("balances.postgresUrl", "BALANCE_POSTGRES_URL"), ("http.tokenFile", "API_TOKEN_FILE")];
+pub(crate) const NOT_AVAILABLE: &[(&str, &str)] = &[("http.tokenFile", "API_TOKEN_FILE")];

@@ -190,6 +190,9 @@ fn text_of(key: &Key, value: &Value) -> Result<String, ConfigError> {
         if key.path == EXTRA_CONFIG {
             return ConfigError::ExtraConfig { name, reason };
         }
+        if key.is_secret {
+            return ConfigError::Hidden { name, reason };
+        }
         let value = serde_yaml::to_string(value).unwrap_or_default().trim_end().to_owned();
         ConfigError::Invalid { name, value, reason }
     };

@@ -1,6 +1,6 @@
 //! The settings in effect as a YAML file that would give them again.
 //!
-//! Secrets are given as files only, so their names are all there is to show.
+//! Most secrets are given as files, so their names are all there is to show; of the others it shows that there is one.
 
 use serde_yaml::{Mapping, Value};
 
@@ -21,7 +21,13 @@ pub(super) fn yaml(settings: &Settings) -> String {
     serde_yaml::to_string(&root).unwrap_or_default()
 }
 
+/// In the place of a secret.
+const HIDDEN: &str = "(hidden)";
+
 fn value(key: &Key, text: &str) -> Value {
+    if key.is_secret {
+        return Value::from(HIDDEN);
+    }
     let lines = text.lines().filter(|line| !line.is_empty());
     match key.form {
         Form::Scalar => Value::from(text),

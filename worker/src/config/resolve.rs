@@ -16,7 +16,7 @@ use crate::{
     exponents::Exponents,
     identity,
     rules::{LedgerKind, Rules, Signs},
-    store::{StoreKind, default_changelog_topic},
+    store::{DatabaseTarget, StoreKind, default_changelog_topic},
 };
 
 /// Longer pauses would outlast the time a worker has to stop.
@@ -56,6 +56,7 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
         },
         store: read.parsed("balances.store", store)?,
         changelog_replication: read.optional("balances.changelogReplication", replication)?,
+        database: database(&read)?,
         commit_interval: read.optional("balances.commitInterval", |text| value::duration_up_to(MAX_COMMIT, text))?,
         dead_letter_topic: read.optional("balances.deadLetterTopic", topic_name)?,
         http_address: http_address(&read)?,
@@ -65,6 +66,7 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
         log_level: read.parsed("log.level", log_level)?,
         consumer_id: identity::consumer_id(read.text("pod.name"), read.text("pod.uid")),
     };
+    let config = Config { database: config.database.map(|target| target.named(&config.consumer_id)), ..config };
     check_timeouts(&config)?;
     check_start(&config)?;
     consumer::try_settings(&config).map_err(ConfigError::Client)?;
@@ -144,7 +146,10 @@ fn assignor(text: &str) -> Result<Assignor, String> {
 }
 
 fn store(text: &str) -> Result<StoreKind, String> {
-    value::choice(text, &[("changelog", StoreKind::Changelog), ("replay", StoreKind::Replay)])
+    value::choice(
+        text,
+        &[("changelog", StoreKind::Changelog), ("postgres", StoreKind::Postgres), ("replay", StoreKind::Replay)],
+    )
 }
 
 fn topic_name(text: &str) -> Result<String, String> {
@@ -258,6 +263,13 @@ fn sasl(read: &Reader<'_>) -> Result<Option<Sasl>, ConfigError> {
     }
 }
 
+fn database(read: &Reader<'_>) -> Result<Option<DatabaseTarget>, ConfigError> {
+    let authorities = read.file("balances.postgresCaFile")?;
+    let Some(url) = read.given("balances.postgresUrl") else { return Ok(None) };
+    let target = DatabaseTarget::parse(url.text.trim(), authorities.as_deref());
+    target.map(Some).map_err(|reason| ConfigError::Hidden { name: url.name.clone(), reason })
+}
+
 fn check_timeouts(config: &Config) -> Result<(), ConfigError> {
     let Config { session_timeout, heartbeat_interval, max_poll_interval, .. } = config;
     if heartbeat_interval.is_zero() || *session_timeout < *heartbeat_interval * 3 {
@@ -278,12 +290,11 @@ fn check_start(config: &Config) -> Result<(), ConfigError> {
     if config.rules.ledger == LedgerKind::Count {
         return Ok(());
     }
-    if config.start_from == StartFrom::Latest && config.store == StoreKind::Replay {
-        return Err(ConfigError::Combination(
-            "kafka.startFrom latest does not work with balances.store replay, which folds every record; choose store \
-             changelog"
-                .into(),
-        ));
+    if config.start_from == StartFrom::Latest && config.store != StoreKind::Changelog {
+        return Err(ConfigError::Combination(format!(
+            "kafka.startFrom latest does not work with balances.store {}; choose store changelog",
+            config.store
+        )));
     }
     check_topics(config)?;
     if config.store == StoreKind::Replay && config.dead_letter_topic.is_some() {
@@ -292,7 +303,23 @@ fn check_start(config: &Config) -> Result<(), ConfigError> {
                 .into(),
         ));
     }
-    Ok(())
+    match (config.store == StoreKind::Postgres, &config.database) {
+        (true, None) => Err(ConfigError::Combination(
+            "balances.store postgres needs balances.postgresUrl (BALANCE_POSTGRES_URL): postgres://user:password@host:port/database"
+                .into(),
+        )),
+        (false, Some(_)) => Err(ConfigError::Combination(format!(
+            "balances.postgresUrl (BALANCE_POSTGRES_URL) is given, but balances.store is {}: remove one, or set the other to \
+             postgres",
+            config.store
+        ))),
+        (true, _) if config.dead_letter_topic.is_some() => Err(ConfigError::Combination(
+            "balances.deadLetterTopic does not work with balances.store postgres, which keeps such records in its table \
+             balancefleet.dead_letter: remove it"
+                .into(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What the worker writes must not be what it reads.

@@ -263,3 +263,42 @@ fn help_lists_every_setting_with_its_variable() {
         assert!(key.env.first().is_none_or(|name| help.contains(name)), "{}", key.path);
     }
 }
+
+const POSTGRES: [(&str, &str); 2] =
+    [("BALANCE_STORE", "postgres"), ("BALANCE_POSTGRES_URL", "postgres://u:s3cr3t@db:5433/b?sslmode=disable")];
+
+#[test]
+fn a_database_is_given_by_its_url_and_the_url_is_shown_to_nobody() {
+    let config = config(&[], &POSTGRES);
+    assert_eq!(config.store, StoreKind::Postgres);
+    assert_eq!(config.database_in_use().unwrap().place(), "db:5433");
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    let Command::Print(printed) = load_with(&["--print-config"], &POSTGRES).unwrap() else { panic!() };
+    assert!(printed.contains("postgresUrl: (hidden)") && !printed.contains("s3cr3t"), "{printed}");
+    for wrong in ["postgres://u:s3cr3t@db/b?sslmode=prefer", "mysql://u:s3cr3t@db/b", "postgres://u:s3cr3t@x@db/b"] {
+        let error = load_with(&[], &[POSTGRES[0], ("BALANCE_POSTGRES_URL", wrong)]).unwrap_err().to_string();
+        assert!(error.contains("BALANCE_POSTGRES_URL") && !error.contains("s3cr3t"), "{error}");
+    }
+    let file = file("balances: {store: postgres, postgresUrl: [s3cr3t]}\n");
+    let error = load_with(&["--config", path(&file)], &[]).unwrap_err().to_string();
+    assert!(error.contains("postgresUrl") && !error.contains("s3cr3t"), "{error}");
+}
+
+#[test]
+fn a_store_and_a_database_go_together_and_dead_letters_have_their_table() {
+    refused(&[], &POSTGRES[..1], &["balances.postgresUrl"]);
+    refused(&[], &POSTGRES[1..], &["BALANCE_POSTGRES_URL", "changelog"]);
+    refused(&["--dead-letter-topic", "dead"], &POSTGRES, &["balancefleet.dead_letter"]);
+    let count = [&POSTGRES[..], &[("WORKER_LEDGER", "count")]].concat();
+    assert!(config(&[], &count).database_in_use().is_none(), "there are no balances to keep");
+}
+
+#[test]
+fn an_authority_for_the_database_is_read_from_its_file() {
+    let junk = file("not PEM");
+    let url = ("BALANCE_POSTGRES_URL", "postgres://u:p@db/b");
+    let ca = ("BALANCE_POSTGRES_CA_FILE", path(&junk));
+    refused(&[], &[POSTGRES[0], url, ca], &["no authority"]);
+    refused(&[], &[POSTGRES[0], url, ("BALANCE_POSTGRES_CA_FILE", "/nowhere/ca.crt")], &["/nowhere/ca.crt"]);
+    refused(&[], &[POSTGRES[0], POSTGRES[1], ca], &["sslmode=disable"]);
+}

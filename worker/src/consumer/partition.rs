@@ -16,9 +16,6 @@ use crate::{
     view::{Cell, Phase},
 };
 
-/// Of a ledger that the store does not have yet, so many customers go into one commit.
-const LEDGER_AT_ONCE: usize = 10_000;
-
 /// One assignment of one partition.
 pub(crate) struct Owned {
     pub(crate) partition: i32,
@@ -92,6 +89,10 @@ impl Owned {
             is_fetched: false,
             restored_records: 0,
         }
+    }
+
+    pub(crate) fn assignment(&self) -> Assignment {
+        Assignment { partition: self.partition, epoch: self.epoch, generation: self.generation }
     }
 
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
@@ -195,14 +196,15 @@ impl Owned {
         matches!(&self.stage, Stage::Active(active) if active.is_dirty())
     }
 
-    /// Puts what there is to commit on its way: news since the last accepted commit, or with `all` also without.
-    pub(crate) fn progress(&mut self, all: bool) -> Option<Progress> {
+    /// Puts what there is to commit on its way: news since the last accepted commit, or with `all` also without. Of a
+    /// ledger that the store does not have yet, `ledger_at_once` so many customers.
+    pub(crate) fn progress(&mut self, all: bool, ledger_at_once: usize) -> Option<Progress> {
         if !all && !self.is_dirty() {
             return None;
         }
-        let (assignment, cell) = (Assignment { partition: self.partition, epoch: self.epoch }, self.cell.clone());
         // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
-        let at_most = if self.is_claiming() { LEDGER_AT_ONCE } else { usize::MAX };
+        let at_most = if self.is_claiming() { ledger_at_once } else { usize::MAX };
+        let (assignment, cell) = (self.assignment(), self.cell.clone());
         let active = self.committing()?;
         let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
         Some(Progress {
@@ -397,10 +399,10 @@ mod tests {
         let mut owned = restored(7, Folding::Layered);
         owned.activate();
         assert!(matches!(owned.stage, Stage::Claiming(_)) && owned.fetch_from().is_none());
-        assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(7));
+        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
         owned.refused();
         assert!(owned.is_dirty());
-        owned.progress(false);
+        owned.progress(false, usize::MAX);
         owned.committed(7);
         assert_eq!(owned.fetch_from(), Some((7, None)));
         owned.activate();
@@ -448,10 +450,10 @@ mod tests {
     fn only_what_the_coordinator_accepted_is_clean() {
         let mut owned = restored(7, Folding::InPlace);
         owned.activate();
-        assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(7));
+        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
         owned.committed(7);
-        assert!(owned.progress(false).is_none() && owned.progress(true).is_some());
+        assert!(owned.progress(false, usize::MAX).is_none() && owned.progress(true, usize::MAX).is_some());
         owned.active().unwrap().passed(7, None);
-        assert_eq!(owned.progress(false).map(|progress| progress.next_offset), Some(8));
+        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(8));
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     status::Status,
-    store::{Assignment, Epoch},
+    store::Epoch,
     view::{EventType, Phase, RebalanceEvent},
 };
 
@@ -132,7 +132,7 @@ impl Consumer {
         self.next_epoch += 1;
         let epoch = Epoch(self.next_epoch);
         let owned = Owned::new(partition, epoch, generation, member_id);
-        let assigned = Assigned { assignment: Assignment { partition, epoch }, cell: owned.cell.clone() };
+        let assigned = Assigned { assignment: owned.assignment(), cell: owned.cell.clone() };
         self.view.add_partition(partition, owned.cell.clone());
         self.partitions.insert(partition, owned);
         assigned

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    store::{Assignment, CommitError},
+    store::{Assignment, CommitError, Epoch},
     view::count,
 };
 
@@ -38,7 +38,7 @@ impl Consumer {
             }
             Report::Committed(committed) => self.committed(committed)?,
             Report::Inspected(Ok(inspection)) => self.inspected(inspection)?,
-            Report::Inspected(Err(error)) => self.view.set_waiting_for(Some(&error)),
+            Report::Inspected(Err(error)) => self.view.set_waiting_for(Some(&error.into())),
         }
         Ok(())
     }
@@ -58,7 +58,11 @@ impl Consumer {
 
     /// The partition, if it is still in that assignment.
     fn current(&mut self, assignment: Assignment) -> Option<&mut Owned> {
-        self.partitions.get_mut(&assignment.partition).filter(|owned| owned.epoch == assignment.epoch)
+        self.current_at(assignment.partition, assignment.epoch)
+    }
+
+    fn current_at(&mut self, partition: i32, epoch: Epoch) -> Option<&mut Owned> {
+        self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch)
     }
 
     fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
@@ -133,8 +137,7 @@ impl Consumer {
     /// The log of a partition in doubt was measured.
     fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
         let Doubt { partition, epoch, next_offset: offset } = log.doubt;
-        let next_offset =
-            self.current(Assignment { partition, epoch }).and_then(Owned::active).map(|active| active.next_offset());
+        let next_offset = self.current_at(partition, epoch).and_then(Owned::active).map(|active| active.next_offset());
         let standing = Standing { next_offset, read_to: self.read_to(partition, offset), idle_at: self.idle_at };
         match self.doubts.judge(log, standing, Instant::now()) {
             Verdict::MovedOn | Verdict::Open => Ok(()),

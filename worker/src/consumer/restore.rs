@@ -1,12 +1,14 @@
 //! The thread that brings newly assigned partitions to where the group has committed.
 //!
 //! In go assignments, out comes one [`Report::Restored`] for each, in the order in which they get done. What has to be read
-//! is in the input or in the store's own log; each has one reader, which lives only while there is something to read.
+//! is in the input or in the store's own log; each has one reader, which lives only while there is something to read. What
+//! is in a database the store itself fetches, one partition after the other.
 
 mod job;
 mod lane;
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         mpsc::{self, RecvTimeoutError},
@@ -14,12 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::ErrorKind;
 use rdkafka::ClientConfig;
 
 use super::{SAME_ERROR_EVERY, report::Report};
 use crate::{
     failure::Failure,
+    hindrance::Hindrance,
     rules::Rules,
     store::{Assignment, Loaded, Obstacle, Plan, Restored, Store, Unsettled},
     throttle::Throttle,
@@ -66,6 +68,7 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
         plan_after: Instant::now(),
         unsettled: Vec::new(),
         settle_wait: SETTLE_AGAIN,
+        unfetched: VecDeque::new(),
         obstacles: Throttle::new(SAME_ERROR_EVERY),
         restorer,
     };
@@ -83,7 +86,9 @@ struct Work {
     /// Logs that are read, of which it is not known yet what follows.
     unsettled: Vec<(Assigned, Loaded)>,
     settle_wait: Duration,
-    obstacles: Throttle<ErrorKind>,
+    /// To be read by the store.
+    unfetched: VecDeque<Assigned>,
+    obstacles: Throttle<&'static str>,
 }
 
 /// The poll thread has ended, and with it the reason to restore.
@@ -96,7 +101,7 @@ impl Work {
 
     /// Waits for requests when there is nothing to do, and for a moment when the brokers could not answer.
     fn take(&mut self, inbox: &mpsc::Receiver<Vec<Assigned>>) -> Result<(), Ended> {
-        if self.input.is_empty() && self.log.is_empty() {
+        if self.input.is_empty() && self.log.is_empty() && self.unfetched.is_empty() {
             let wait = match (self.unplanned.is_empty(), self.unsettled.is_empty()) {
                 (true, true) => Duration::MAX,
                 (_, false) => self.settle_wait,
@@ -111,6 +116,7 @@ impl Work {
         inbox.try_iter().for_each(|assigned| self.expect(assigned));
         self.unplanned.retain(|assigned| !assigned.cell.is_released());
         self.unsettled.retain(|(assigned, _)| !assigned.cell.is_released());
+        self.unfetched.retain(|assigned| !assigned.cell.is_released());
         self.input.forget_released();
         self.log.forget_released();
         Ok(())
@@ -129,6 +135,7 @@ impl Work {
         if !self.unplanned.is_empty() && Instant::now() >= self.plan_after {
             self.plan()?;
         }
+        self.fetch()?;
         self.read()?;
         self.settle()
     }
@@ -162,7 +169,21 @@ impl Work {
         Ok(())
     }
 
-    fn note_obstacle(&mut self, partition: Option<i32>, error: &balancefleet_kafka::Error) {
+    /// Lets the store read one partition; the inbox is looked at before the next one.
+    fn fetch(&mut self) -> Result<(), Ended> {
+        let Some(assigned) = self.unfetched.pop_front() else { return Ok(()) };
+        match self.restorer.store.fetch(assigned.assignment) {
+            Ok(restored) => self.report(&assigned, Ok(restored)),
+            Err(Obstacle::Final(failure)) => self.report(&assigned, Err(failure)),
+            Err(Obstacle::Passing(error)) => {
+                self.note_obstacle(Some(assigned.assignment.partition), &error);
+                self.unplanned.push(assigned);
+                Ok(())
+            }
+        }
+    }
+
+    fn note_obstacle(&mut self, partition: Option<i32>, error: &Hindrance) {
         let is_meant = |it: &&Assigned| partition.is_none_or(|partition| it.assignment.partition == partition);
         let waiting = self.unplanned.iter().chain(self.unsettled.iter().map(|(assigned, _)| assigned));
         waiting.filter(is_meant).for_each(|it| it.cell.lock().held_up = Some(error.to_string()));
@@ -177,6 +198,10 @@ impl Work {
             Plan::Ready(restored) => return self.report(&assigned, Ok(restored)),
             Plan::Fold { base, records } => (Job::fold(assigned, base, records), &mut self.input),
             Plan::Load(records) => (Job::load(assigned, records), &mut self.log),
+            Plan::Fetch => {
+                self.unfetched.push_back(assigned);
+                return Ok(());
+            }
         };
         if job.is_done() {
             return self.done(job);
@@ -230,7 +255,7 @@ impl Work {
                 Err(Unsettled::Later(loaded, error)) => {
                     let partition = assigned.assignment.partition;
                     self.unsettled.push((assigned, *loaded));
-                    self.note_obstacle(Some(partition), &error);
+                    self.note_obstacle(Some(partition), &error.into());
                 }
             }
         }

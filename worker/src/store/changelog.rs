@@ -21,7 +21,7 @@ mod topic;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use balancefleet_kafka::{Admin, At, Error, Isolation, ListedOffset};
+use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -32,7 +32,7 @@ pub(crate) use rows::RowWriter;
 pub(crate) use topic::{Unfit, default_topic};
 
 use super::{
-    Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Settled, Store, Unsettled,
+    Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Seal, Settled, Store, Unsettled,
     beginning::{Beginning, FIRST, not_begun},
     offsets::Position,
 };
@@ -40,9 +40,10 @@ use crate::{
     config::{Config, StartFrom},
     consumer::{GroupConsumer, describe, transaction_config},
     failure::Failure,
+    hindrance::Hindrance,
 };
 use commit::Producer;
-use progress::{Ledger as Identity, Seal};
+use progress::Ledger as Identity;
 use settle::{Known, settle};
 use topic::Topic;
 
@@ -119,7 +120,8 @@ impl Changelog {
             Plan::Ready(restored) => (restored.base, durable),
             // Its customers are all written anew.
             Plan::Fold { base, .. } => (*base, Seal::default()),
-            Plan::Load(records) => (records.start, durable),
+            // Only what was not loaded yet asks for either.
+            Plan::Load(_) | Plan::Fetch => (0, durable),
         };
         let standing = Standing { epoch: assignment.epoch, topic_id: known.identity.topic_id.to_owned(), base, seal };
         self.standings.lock().insert(assignment.partition, standing);
@@ -132,12 +134,17 @@ impl Store for Changelog {
         Folding::Layered
     }
 
+    /// A transaction has to end well within the session.
+    fn ledger_at_once(&self) -> usize {
+        10_000
+    }
+
     /// Settles what a former process of the same name left open, so that it holds nobody up.
     fn open(&self) -> Result<(), CommitError> {
         self.producer.lock().ready().map(drop)
     }
 
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Error> {
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
         let input = describe(&self.admin, &self.topic, TIMEOUT)?;
         self.log.grow_to(&self.admin, input.partition_count)?;
         let asked: Vec<_> = assigned.iter().map(|it| (self.log.name.clone(), it.partition)).collect();
@@ -145,7 +152,7 @@ impl Store for Changelog {
         // The end is that of everything written so far, open transactions included, and it is read after the assignment.
         let (starts, ends) = (ask(At::Earliest)?, ask(At::Latest)?);
         let plan = |start: ListedOffset, end: ListedOffset| -> Result<Plan, Obstacle> {
-            Ok(Plan::Load(start.offset?..end.offset?))
+            Ok(Plan::Load(start.offset.map_err(Hindrance::from)?..end.offset.map_err(Hindrance::from)?))
         };
         let plans = assigned.iter().zip(starts.into_iter().zip(ends));
         Ok(plans.map(|(assignment, (start, end))| (*assignment, plan(start, end))).collect())

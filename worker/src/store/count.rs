@@ -7,7 +7,7 @@ use super::{
     beginning::{Beginning, FIRST, not_begun},
     offsets::{Offsets, Position},
 };
-use crate::{config::StartFrom, failure::Failure};
+use crate::{config::StartFrom, failure::Failure, hindrance::Hindrance};
 
 /// See the module.
 pub(crate) struct Count {
@@ -21,7 +21,7 @@ impl Store for Count {
         Folding::InPlace
     }
 
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Error> {
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
         let positions = self.offsets.positions(assigned)?;
         let is_new = |position: &Position| position.committed.is_none();
         // A partition added to a group that is under way begins at its first record, or that would be lost.
@@ -29,10 +29,12 @@ impl Store for Count {
             && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
             && !self.offsets.has_progress()?;
         let beginning = begins.then(|| self.offsets.beginning()).transpose()?;
-        let planned = |assignment: Assignment, position: Result<Position, Error>| {
-            let position = position?;
+        let planned = |assignment: Assignment, position: Result<Position, Error>| -> Result<Plan, super::Obstacle> {
+            let position = position.map_err(Hindrance::from)?;
             match &beginning {
-                Some(_) if position.committed.is_none() && assignment.partition != FIRST => Err(not_begun().into()),
+                Some(_) if position.committed.is_none() && assignment.partition != FIRST => {
+                    Err(Hindrance::from(not_begun()).into())
+                }
                 beginning => Ok(plan(&position, beginning.as_ref())?),
             }
         };

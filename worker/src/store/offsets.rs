@@ -6,10 +6,10 @@ use balancefleet_kafka::{Admin, At, CommittedOffset, Error, Isolation, ListedOff
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
-    error::{KafkaError, RDKafkaErrorCode as Code},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 
-use super::{Assignment, Batch, CommitError, Progress, beginning::Beginning};
+use super::{Assignment, Batch, CommitError, Plan, Progress, Restored, beginning::Beginning};
 use crate::{
     consumer::{GroupConsumer, describe},
     failure::Failure,
@@ -27,6 +27,30 @@ pub(crate) struct Position {
     pub(crate) log_start: i64,
     /// The offset the next record will get, open transactions included.
     pub(crate) log_end: i64,
+}
+
+impl Position {
+    /// How a partition begins of which a store that keeps balances has nothing: with what the group has committed by
+    /// another store, folded once more, else with its first record.
+    /// With a `beginning` the group begins there, unless it has begun.
+    pub(super) fn begin(&self, beginning: Option<&Beginning>) -> Result<Plan, Failure> {
+        let Some(committed) = &self.committed else {
+            let start = || Restored::empty_at(self.log_start);
+            return Ok(Plan::Ready(beginning.map_or_else(start, Beginning::restored)));
+        };
+        self.fold(committed.base()?.min(committed.offset), committed.offset)
+    }
+
+    /// The records of a ledger, if they are there.
+    pub(super) fn fold(&self, base: i64, target: i64) -> Result<Plan, Failure> {
+        if self.log_start > base {
+            return Err(Failure::RetentionPassedBase { base, log_start: self.log_start });
+        }
+        if target > self.log_end {
+            return Err(Failure::CommittedBeyondEnd { committed: target, log_end: self.log_end });
+        }
+        Ok(Plan::Fold { base, records: base..target })
+    }
 }
 
 /// Partitions, each with its position or why the brokers cannot tell it now.
@@ -100,19 +124,7 @@ impl Offsets {
 
     /// Commits and waits for the coordinator's answer.
     pub(crate) fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, usage, .. } in &batch.parts {
-            let mut entry = list.add_partition(&self.topic, assignment.partition);
-            entry
-                .set_offset(Offset::Offset(*next_offset))
-                .map_err(|error| CommitError::Unavailable(error.to_string()))?;
-            entry.set_metadata(usage.to_string());
-        }
-        for (partition, offset) in batch.parts.iter().flat_map(|part| &part.others) {
-            let mut entry = list.add_partition(&self.topic, *partition);
-            entry.set_offset(Offset::Offset(*offset)).map_err(|error| CommitError::Unavailable(error.to_string()))?;
-            entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
-        }
+        let list = self.list(batch).map_err(|error| CommitError::Unavailable(error.to_string()))?;
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
             Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedInstanceId) => {
                 CommitError::NotAMember(error.to_string())
@@ -120,6 +132,29 @@ impl Offsets {
             Some(Code::RebalanceInProgress) => CommitError::Rebalancing,
             _ => CommitError::Unavailable(commit_reason(&error)),
         })
+    }
+
+    /// Tells the coordinator how far the batch has come, so that the group's lag is seen, and waits for nothing.
+    pub(crate) fn announce(&self, batch: &Batch) {
+        let sent = self.list(batch).and_then(|list| self.consumer.commit(&list, CommitMode::Async));
+        if let Err(error) = sent {
+            tracing::debug!(%error, "the group's offsets could not be sent: its lag is told with the next commit");
+        }
+    }
+
+    fn list(&self, batch: &Batch) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for Progress { assignment, next_offset, usage, .. } in &batch.parts {
+            let mut entry = list.add_partition(&self.topic, assignment.partition);
+            entry.set_offset(Offset::Offset(*next_offset))?;
+            entry.set_metadata(usage.to_string());
+        }
+        for (partition, offset) in batch.parts.iter().flat_map(|part| &part.others) {
+            let mut entry = list.add_partition(&self.topic, *partition);
+            entry.set_offset(Offset::Offset(*offset))?;
+            entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
+        }
+        Ok(list)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     Assignment, Batch, CommitError, Folding, Plan, Plans, Restored, Store,
     offsets::{Offsets, Position},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, hindrance::Hindrance};
 
 /// See the module.
 pub(crate) struct Replay(pub(crate) Offsets);
@@ -21,8 +21,8 @@ impl Store for Replay {
         Folding::InPlace
     }
 
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Error> {
-        let planned = |position: Result<Position, Error>| Ok(plan(&position?)?);
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
+        let planned = |position: Result<Position, Error>| Ok(plan(&position.map_err(Hindrance::from)?)?);
         let positions = self.0.positions(assigned)?;
         Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
     }
@@ -61,7 +61,7 @@ mod tests {
         match plan(&Position { committed, log_start: log.start, log_end: log.end })? {
             Plan::Ready(restored) => Ok((restored.base, restored.next_offset..restored.next_offset)),
             Plan::Fold { base, records } => Ok((base, records)),
-            Plan::Load(_) => panic!("replay has no log of its own"),
+            Plan::Load(_) | Plan::Fetch => panic!("replay has no log of its own"),
         }
     }
 

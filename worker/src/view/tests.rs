@@ -101,7 +101,7 @@ fn a_worker_stays_ready_while_it_restores_again_but_not_when_it_fails_or_stops()
 fn a_worker_that_has_not_joined_yet_is_alive_but_not_ready() {
     let view = view(Duration::from_secs(10));
     let unreachable = balancefleet_kafka::Error::Unreachable { detail: "refused".into() };
-    view.set_waiting_for(Some(&unreachable));
+    view.set_waiting_for(Some(&unreachable.clone().into()));
     assert!(view.liveness() && !view.readiness().ready);
     assert_eq!(view.readiness().reason, Some(unreachable.to_string()));
 }

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use balancefleet_kafka::Error;
 use jiff::Timestamp;
 
 use super::{Cell, Counters, RebalanceEvent, TopicFacts, View};
-use crate::status::Status;
+use crate::{hindrance::Hindrance, status::Status};
 
 impl View {
     /// A worker that stops does nothing else any more, whatever its threads still have in hand.
@@ -48,11 +47,11 @@ impl View {
 
     /// What keeps the worker from its work, `None` when nothing does. Logged when the kind changes: the words of one
     /// kind differ from try to try.
-    pub(crate) fn set_waiting_for(&self, what: Option<&Error>) {
+    pub(crate) fn set_waiting_for(&self, what: Option<&Hindrance>) {
         let mut waiting_for = self.waiting_for.lock();
-        if waiting_for.as_ref().map(Error::kind) != what.map(Error::kind) {
+        if waiting_for.as_ref().map(Hindrance::kind) != what.map(Hindrance::kind) {
             match what {
-                Some(what) => tracing::warn!(kind = %what.kind(), "waiting: {what}"),
+                Some(what) => tracing::warn!(kind = what.kind(), "waiting: {what}"),
                 None => tracing::info!("no longer waiting"),
             }
         }

@@ -2,8 +2,10 @@
 //! missing; never a silently partial sum.
 //!
 //! A worker owns some partitions; the others belong to its peers, which are asked over HTTP. Partitions move while
-//! this happens, so answers carry generation and offset, and what is missing is asked for again for a while.
+//! this happens, so answers carry generation and offset, and what is missing is asked for again for a while. With balances
+//! in a database, one statement there takes the place of all that.
 
+mod database;
 mod directory;
 mod local;
 mod merge;
@@ -26,6 +28,7 @@ use self::merge::{Answer, Gathering};
 use self::peer::{Budget, PeerClient, PeerError, Question};
 use super::refusal::Refusal;
 use super::telemetry::FleetMetrics;
+use crate::store::DatabaseReader;
 use crate::view::View;
 
 pub(super) use self::local::{facts, partitions};
@@ -78,6 +81,8 @@ const PEERS_LIST_READS: usize = 4;
 /// Reads over all workers of the group.
 pub(super) struct Fleet {
     view: Arc<View>,
+    /// Asked instead of the peers, if there is one.
+    database: Option<Arc<DatabaseReader>>,
     directory: Directory,
     client: PeerClient,
     metrics: FleetMetrics,
@@ -93,10 +98,16 @@ pub(super) struct Read {
 }
 
 impl Fleet {
-    pub(super) fn new(view: Arc<View>, peers: Vec<String>, metrics: FleetMetrics) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        view: Arc<View>,
+        peers: Vec<String>,
+        database: Option<Arc<DatabaseReader>>,
+        metrics: FleetMetrics,
+    ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             client: PeerClient::new(&view.identity().consumer_id)?,
             view,
+            database,
             directory: Directory::new(peers),
             metrics,
             customer_reads: Arc::new(Semaphore::new(ONE_CUSTOMER.concurrent)),
@@ -127,7 +138,11 @@ impl Fleet {
             Ok(Ok(turn)) => turn,
             Ok(Err(_)) | Err(_) => return Err(Refusal::Busy),
         };
-        Ok(Read { cover: self.gather(wanted, limits).await?, turn })
+        let cover = match &self.database {
+            Some(database) => database::gather(&self.view, database, &wanted, limits.bytes).await?,
+            None => self.gather(wanted, limits).await?,
+        };
+        Ok(Read { cover, turn })
     }
 
     async fn gather(&self, wanted: Wanted, limits: Limits) -> Result<Cover, Refusal> {

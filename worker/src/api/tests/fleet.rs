@@ -31,7 +31,7 @@ async fn start(views: &[Arc<View>], others: &[SocketAddr]) -> Running {
     let peers: Vec<String> = own.chain(others.iter().copied()).map(|address| address.to_string()).collect();
     let stop = CancellationToken::new();
     for (listener, view) in listeners.into_iter().zip(views) {
-        let router = crate::api::router(peers.clone(), view.clone()).unwrap();
+        let router = crate::api::router(peers.clone(), None, view.clone()).unwrap();
         tokio::spawn(server::run(listener, router, stop.clone()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(keep_turning(view.clone())));
     }
@@ -47,7 +47,7 @@ async fn keep_turning(view: Arc<View>) {
 
 /// Asks the worker of `view` and says how long it took.
 async fn ask(running: &Running, view: &Arc<View>, path: &str) -> (Answered, Duration) {
-    let router = crate::api::router(running.peers.clone(), view.clone()).unwrap();
+    let router = crate::api::router(running.peers.clone(), None, view.clone()).unwrap();
     let started = Instant::now();
     (get(&router, path).await, started.elapsed())
 }
@@ -156,7 +156,7 @@ async fn a_worker_that_may_not_answer_any_more_does_not() {
     // Nobody keeps the second worker turning: its poll thread is frozen, though its server answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let running = start(&[first, third.clone()], &[listener.local_addr().unwrap()]).await;
-    let router = crate::api::router(vec![], second.clone()).unwrap();
+    let router = crate::api::router(vec![], None, second.clone()).unwrap();
     tokio::spawn(server::run(listener, router, CancellationToken::new()));
     turns(&second);
     assert_whole(&ask(&running, &third, PATH).await.0);

@@ -12,7 +12,7 @@ use crate::api::{ApiConfig, ApiError, ApiServer};
 use crate::view::View;
 
 async fn bind(view: &Arc<View>) -> ApiServer {
-    let config = ApiConfig { address: "127.0.0.1:0".parse().unwrap(), peers: vec![] };
+    let config = ApiConfig { address: "127.0.0.1:0".parse().unwrap(), peers: vec![], database: None };
     ApiServer::bind(config, view.clone()).await.unwrap()
 }
 
@@ -108,10 +108,11 @@ async fn a_taken_port_and_a_peer_without_a_port_are_named() {
     let view = joined("w", 1);
     let first = bind(&view).await;
     let address = first.address().unwrap();
-    let taken = ApiServer::bind(ApiConfig { address, peers: vec![] }, view.clone()).await.err().unwrap();
+    let taken =
+        ApiServer::bind(ApiConfig { address, peers: vec![], database: None }, view.clone()).await.err().unwrap();
     assert!(taken.to_string().contains(&address.to_string()), "{taken}");
     for peer in ["worker", "worker:", ":8080", "worker:http", "worker:99999"] {
-        let config = ApiConfig { address: "127.0.0.1:0".parse().unwrap(), peers: vec![peer.into()] };
+        let config = ApiConfig { address: "127.0.0.1:0".parse().unwrap(), peers: vec![peer.into()], database: None };
         let error = ApiServer::bind(config, view.clone()).await.err().unwrap();
         assert!(matches!(&error, ApiError::Peer(wrong) if wrong == peer), "{error}");
     }

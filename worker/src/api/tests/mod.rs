@@ -87,7 +87,7 @@ fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction
 }
 
 fn alone(view: &Arc<View>) -> Router {
-    super::router(vec![], view.clone()).unwrap()
+    super::router(vec![], None, view.clone()).unwrap()
 }
 
 struct Answered {

@@ -153,7 +153,7 @@ mod tests {
     };
 
     fn job(fold: std::ops::Range<i64>) -> Job {
-        let assignment = Assignment { partition: 0, epoch: Epoch(1) };
+        let assignment = Assignment { partition: 0, epoch: Epoch(1), generation: 1 };
         Job::fold(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
     }
 

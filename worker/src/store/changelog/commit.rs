@@ -16,12 +16,12 @@ use rdkafka::ClientConfig;
 
 use super::{
     Changelog, Standing,
-    progress::{ProgressRecord, Seal},
+    progress::ProgressRecord,
     rows::{PROGRESS, RowWriter},
 };
 use crate::{
     ledger::DeadLetter,
-    store::{Batch, CommitError, Progress, offsets::Committed},
+    store::{Batch, CommitError, Progress, Seal, offsets::Committed},
     throttle::Throttle,
 };
 
@@ -417,7 +417,7 @@ mod tests {
 
     fn progress(from: Option<i64>, next_offset: i64) -> Progress {
         Progress {
-            assignment: Assignment { partition: 0, epoch: Epoch(1) },
+            assignment: Assignment { partition: 0, epoch: Epoch(1), generation: 1 },
             cell: Arc::new(Cell::new(0, 1)),
             from,
             next_offset,

@@ -1,10 +1,10 @@
 //! What a partition's changelog holds, gathered record by record.
 
 use super::{
-    progress::{ProgressRecord, Seal},
-    rows::{self, Key, RowWriter, Unreadable},
+    progress::ProgressRecord,
+    rows::{self, Key, Unreadable},
 };
-use crate::{failure::Failure, ledger::Ledger};
+use crate::{failure::Failure, ledger::Ledger, store::Seal};
 
 /// See the module. The later record of a key stands.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Loaded {
             // A commit writes both or neither, so this is somebody else's.
             return if ledger.is_empty() { Ok(()) } else { Err(Failure::NoProgress) };
         };
-        let found = seal(ledger);
+        let found = Seal::of_ledger(ledger);
         // Of a ledger that is not complete, some may be there twice: written by a commit whose outcome nobody learnt.
         if found != progress.seal && !progress.partial && !progress.rebuilding {
             let Seal { customers, .. } = progress.seal;
@@ -80,11 +80,6 @@ impl Loaded {
         }
         Ok(())
     }
-}
-
-fn seal(ledger: &Ledger) -> Seal {
-    let mut writer = RowWriter::default();
-    Seal::of(ledger.customers().map(|(id, customer)| writer.write(id, customer)))
 }
 
 #[cfg(test)]
@@ -95,7 +90,7 @@ mod tests {
     use crate::{
         ledger::{Changes, Posting},
         money::Currency,
-        store::changelog::progress::Ledger as Identity,
+        store::changelog::{progress::Ledger as Identity, rows::RowWriter},
     };
 
     const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::Seal;
+
 /// The form below.
 const VERSION: u32 = 1;
 
@@ -31,29 +33,6 @@ pub(super) struct ProgressRecord {
     /// A person has asked to fold the ledger anew, and that is not finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) rebuilding: bool,
-}
-
-/// What the customers must add up to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seal {
-    /// How many there are.
-    pub(super) customers: u64,
-    /// The sum of their digests, in whatever order; 16 hex digits, since JSON's numbers are not exact.
-    #[serde(with = "hex")]
-    pub(super) checksum: u64,
-}
-
-impl Seal {
-    /// The seal of customers with these digests.
-    pub(super) fn of(digests: impl Iterator<Item = u64>) -> Self {
-        digests.fold(Self::default(), |seal, digest| seal.changed(0, digest))
-    }
-
-    /// A customer's digest has changed; 0 before: a new one.
-    pub(super) fn changed(self, before: u64, after: u64) -> Self {
-        let customers = self.customers + u64::from(before == 0);
-        Self { customers, checksum: self.checksum.wrapping_sub(before).wrapping_add(after) }
-    }
 }
 
 /// What all progress of one partition has in common.
@@ -107,19 +86,6 @@ impl ProgressRecord {
     }
 }
 
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{number:016x}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,13 +110,5 @@ mod tests {
         let error = ProgressRecord::read(br#"{"version":2,"more":true}"#).unwrap_err();
         assert!(error.contains("version 2"), "{error}");
         assert!(ProgressRecord::read(b"").is_err());
-    }
-
-    #[test]
-    fn a_seal_does_not_depend_on_the_order() {
-        let all = Seal::of([7, 9, u64::MAX].into_iter());
-        assert_eq!(all, Seal::of([u64::MAX, 7, 9].into_iter()));
-        assert_eq!(all.changed(9, 4), Seal::of([7, 4, u64::MAX].into_iter()));
-        assert_eq!(all.changed(0, 4).customers, 4);
     }
 }

@@ -11,10 +11,10 @@ use std::{
 use balancefleet_kafka::{GroupMetadata, OffsetToCommit, Record, TransactionError, TransactionalProducer, UsageRecord};
 
 use super::{
-    progress::{Ledger as Identity, ProgressRecord, Seal},
+    progress::{Ledger as Identity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
 };
-use crate::{config::Config, consumer::transaction_config, ledger::Ledger};
+use crate::{config::Config, consumer::transaction_config, ledger::Ledger, store::Seal};
 
 /// So many records make one transaction.
 const AT_ONCE: usize = 10_000;

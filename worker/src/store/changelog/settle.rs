@@ -28,7 +28,7 @@ pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failur
             }
             go_on(ledger, &progress, known.position).map(|restored| Plan::Ready(Restored { records, ..restored }))
         }
-        None => begin(known),
+        None => known.position.begin(known.beginning),
     }
 }
 
@@ -81,35 +81,13 @@ fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<Plan, Fa
     if target < changelog {
         return Err(Failure::OffsetsMoved { changelog, committed: target });
     }
-    fold(base, target, position)
-}
-
-/// There is nothing in the changelog: a new partition, or one whose group used the replay store.
-fn begin(known: &Known<'_>) -> Result<Plan, Failure> {
-    let position = known.position;
-    let Some(committed) = &position.committed else {
-        return Ok(Plan::Ready(match known.beginning {
-            Some(beginning) => beginning.restored(),
-            None => Restored::empty_at(position.log_start),
-        }));
-    };
-    fold(committed.base()?.min(committed.offset), committed.offset, position)
-}
-
-fn fold(base: i64, target: i64, position: &Position) -> Result<Plan, Failure> {
-    if position.log_start > base {
-        return Err(Failure::RetentionPassedBase { base, log_start: position.log_start });
-    }
-    if target > position.log_end {
-        return Err(Failure::CommittedBeyondEnd { committed: target, log_end: position.log_end });
-    }
-    Ok(Plan::Fold { base, records: base..target })
+    position.fold(base, target)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{changelog::progress::Seal, offsets::Committed};
+    use crate::store::{Seal, offsets::Committed};
 
     const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };
 

@@ -1,0 +1,41 @@
+//! What the database says, where balances are kept in one: every partition of the group in one answer.
+
+use super::Wanted;
+use super::local;
+use super::merge::{Answer, Cover, Gathering};
+use crate::api::refusal::Refusal;
+use crate::store::{DatabaseReadError, DatabaseReader};
+use crate::view::{Selection, View};
+
+/// Every partition's rows for `wanted`. A partition that no worker has begun yet is missing.
+pub(super) async fn gather(
+    view: &View,
+    database: &DatabaseReader,
+    wanted: &Wanted,
+    bytes: usize,
+) -> Result<Cover, Refusal> {
+    let facts = local::facts(view).ok_or(Refusal::TopicUnknown)?;
+    let selection = match wanted {
+        Wanted::All => Selection::All,
+        Wanted::Customer(customer) => Selection::Customer(customer),
+    };
+    let partitions = database.read(&facts.topic_id, selection, bytes).await.map_err(refusal)?;
+    let mut gathering = Gathering::new(facts.identity(), facts.partition_count);
+    gathering.add(Answer { identity: facts.identity(), partition_count: facts.partition_count, partitions });
+    gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
+}
+
+/// What a client reads names no host and no user; the log does.
+fn refusal(error: DatabaseReadError) -> Refusal {
+    match error {
+        DatabaseReadError::TooLarge => Refusal::TooLarge,
+        DatabaseReadError::Database(error) => {
+            tracing::debug!(%error, "balances cannot be read from the database");
+            Refusal::Database { kind: error.kind() }
+        }
+        unreadable @ DatabaseReadError::Unreadable(_) => {
+            tracing::error!("{unreadable}");
+            Refusal::Internal
+        }
+    }
+}

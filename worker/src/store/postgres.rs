@@ -1,0 +1,315 @@
+//! The store that keeps balances in PostgreSQL, partition by partition as the input.
+//!
+//! One SQL transaction writes the changed customers, the records put aside and the progress, so all three move together or
+//! not at all. The row of a partition in `part` is the truth about it, and its only lock:
+//!
+//! 1. A new owner raises the row's epoch before it reads anything. A batch has to find every row as this worker left it,
+//!    epoch and offset, or nothing of it is written; so whoever has lost a partition without knowing it can write no more.
+//! 2. Row and balances are read in one snapshot, for a restore as for readers. What is read belongs together, and is some
+//!    state that was committed.
+//! 3. When nobody knows what became of a batch, a new session locks its rows, which waits until the old session's
+//!    transaction has ended, and then reads them.
+//!
+//! The group's offsets in Kafka follow each commit without being waited for: others see the lag by them. They decide
+//! nothing, with one exception. A partition without a row, in a group that has committed offsets, was another store's
+//! (`replay`): it is folded once more up to there, as with the changelog, and written as a whole; the row that a first
+//! batch inserts is what of two such workers lets one win. Records put aside before are not put aside again.
+//!
+//! A batch is sent on one connection of the commit thread, a restore uses another one; both are made again when they were
+//! lost, with a pause that grows to two seconds. The schema is described by `postgres/schema.sql`.
+
+mod claim;
+mod copy;
+mod error;
+mod link;
+mod load;
+mod read;
+mod rows;
+mod schema;
+mod target;
+mod write;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use balancefleet_kafka::Admin;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+pub use error::DatabaseError;
+pub(crate) use read::ReadError;
+pub use read::Reader;
+pub use target::Target;
+
+use super::{
+    Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Progress, Restored, RowWriter,
+    Seal, Store,
+};
+use crate::{
+    config::Config,
+    consumer::{GroupConsumer, describe},
+    failure::Failure,
+    hindrance::Hindrance,
+};
+use claim::{Claim, claim, may_go_on};
+use link::Link;
+use load::{Loaded, load};
+use write::{Ended, Found, Share, tell, write};
+
+/// How long one question to the brokers may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For looking at the tables, or making them.
+const PREPARE_WITHIN: Duration = Duration::from_secs(15);
+
+/// Of every session that writes. A worker that is frozen inside a transaction holds its rows for 5 s at most.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
+                       SET lock_timeout = '10s'; SET client_min_messages = warning; \
+                       SET default_transaction_isolation = 'read committed'";
+
+/// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
+pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
+    // Whoever waits for it tells so.
+    let prepared = async { schema::prepare(&target.connect().await?, make).await };
+    let within = async { tokio::time::timeout(PREPARE_WITHIN, prepared).await };
+    runtime.block_on(within).unwrap_or(Err(DatabaseError::Late(PREPARE_WITHIN)))
+}
+
+/// Whose rows.
+struct Book {
+    group: String,
+    topic: String,
+    rules: String,
+    /// This worker.
+    owner: String,
+}
+
+/// See the module.
+pub(crate) struct Postgres {
+    admin: Admin,
+    offsets: Offsets,
+    book: Book,
+    runtime: Handle,
+    session_timeout: Duration,
+    /// The commit thread's.
+    writer: Mutex<Link>,
+    /// The restore thread's.
+    reader: Mutex<Link>,
+    standings: Mutex<BTreeMap<i32, Standing>>,
+}
+
+/// What is durable of an assigned partition.
+#[derive(Clone, Debug)]
+struct Standing {
+    epoch: Epoch,
+    topic_id: String,
+    base: i64,
+    leader_epoch: Option<i32>,
+    seal: Seal,
+    /// `None` before the first batch.
+    row: Option<Row>,
+}
+
+/// What a compare-and-set has to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    epoch: i64,
+    next_offset: i64,
+}
+
+impl Postgres {
+    pub(crate) fn new(
+        config: &Config,
+        target: &Target,
+        admin: Admin,
+        consumer: Arc<GroupConsumer>,
+        runtime: &Handle,
+    ) -> Self {
+        Self {
+            offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
+            book: Book {
+                group: config.group_id.clone(),
+                topic: config.topic.clone(),
+                rules: config.rules.hash(),
+                owner: config.consumer_id.clone(),
+            },
+            runtime: runtime.clone(),
+            session_timeout: config.session_timeout,
+            writer: Mutex::new(Link::new(target.clone(), SESSION)),
+            reader: Mutex::new(Link::new(target.clone(), SESSION)),
+            standings: Mutex::default(),
+            admin,
+        }
+    }
+
+    /// Claims on the restore thread's connection.
+    fn claim(&self, assigned: &[Assignment]) -> Result<Vec<Claim>, DatabaseError> {
+        let mut link = self.reader.lock();
+        let claims = self.runtime.block_on(async {
+            let client = link.ready().await?;
+            claim(client, &self.book, assigned, self.session_timeout).await
+        });
+        if claims.is_err() {
+            link.give_up();
+        }
+        claims
+    }
+
+    fn shares<'a>(&self, batch: &'a Batch) -> Vec<Share<'a>> {
+        let standings = self.standings.lock();
+        let mut writer = RowWriter::default();
+        let mut share = |progress: &'a Progress| {
+            let standing = standings.get(&progress.assignment.partition)?;
+            let is_current = standing.epoch == progress.assignment.epoch && !progress.cell.is_released();
+            is_current.then(|| {
+                let seal = progress.changes.customers().fold(standing.seal, |seal, (id, changed)| {
+                    seal.changed(changed.before, writer.write(id, &changed.now))
+                });
+                Share { progress, standing: standing.clone(), seal }
+            })
+        };
+        let mut shares: Vec<_> = batch.parts.iter().filter_map(&mut share).collect();
+        // Rows are locked in this order by everybody.
+        shares.sort_unstable_by_key(|share| share.progress.assignment.partition);
+        shares
+    }
+
+    fn accept(&self, shares: &[Share<'_>]) {
+        let mut standings = self.standings.lock();
+        for Share { progress, standing, seal } in shares {
+            let assignment = progress.assignment;
+            if let Some(kept) = standings.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch) {
+                let epoch = standing.row.map_or(1, |row| row.epoch);
+                kept.row = Some(Row { epoch, next_offset: progress.next_offset });
+                kept.seal = *seal;
+            }
+        }
+    }
+
+    /// Asks until it is known what became of a batch, or nobody wants to know.
+    fn find_out(&self, link: &mut Link, shares: &[Share<'_>]) -> Option<Found> {
+        loop {
+            // What has left meanwhile may have been moved on by its next owner.
+            let left: Vec<_> = shares.iter().filter(|share| !share.progress.cell.is_released()).collect();
+            if left.is_empty() {
+                return None;
+            }
+            let told = self.runtime.block_on(async { tell(link.ready().await?, &self.book, &left).await });
+            match told {
+                Ok(found) => return Some(found),
+                Err(error) => tracing::warn!(%error, "cannot find out yet what became of a commit"),
+            }
+            link.give_up();
+        }
+    }
+}
+
+impl Store for Postgres {
+    fn folding(&self) -> Folding {
+        Folding::Layered
+    }
+
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
+        let topic_id = describe(&self.admin, &self.book.topic, TIMEOUT)?.topic_id;
+        let claims = self.claim(assigned)?;
+        // Read after the claim: what the row says was processed is below the log's end now.
+        let positions = self.offsets.positions(assigned)?;
+        let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
+            let Assignment { partition, epoch, generation } = assignment;
+            let plan = || -> Result<Plan, Obstacle> {
+                let position = position.map_err(Hindrance::from)?;
+                let (base, part, plan) = match claim {
+                    Claim::Held { owner, generation: theirs } => {
+                        return Err(Hindrance::Held { partition, owner, theirs, ours: generation }.into());
+                    }
+                    Claim::Orphaned => return Err(Failure::NoProgress.into()),
+                    Claim::Ours(part) => {
+                        may_go_on(&part, &self.book, &topic_id, &position)?;
+                        (part.base_offset, Some(part), Plan::Fetch)
+                    }
+                    Claim::Free => match position.begin(None)? {
+                        plan @ Plan::Fold { base, .. } => (base, None, plan),
+                        plan => (position.log_start, None, plan),
+                    },
+                };
+                let standing = Standing {
+                    epoch,
+                    topic_id: topic_id.clone(),
+                    base,
+                    leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),
+                    seal: part.as_ref().map_or_else(Seal::default, |part| part.seal),
+                    row: part.map(|part| Row { epoch: part.epoch, next_offset: part.next_offset }),
+                };
+                self.standings.lock().insert(partition, standing);
+                Ok(plan)
+            };
+            (assignment, plan())
+        });
+        Ok(plans.collect())
+    }
+
+    fn fetch(&self, assignment: Assignment) -> Result<Restored, Obstacle> {
+        let standing =
+            self.standings.lock().get(&assignment.partition).filter(|it| it.epoch == assignment.epoch).cloned();
+        let moved = || DatabaseError::Lost { detail: "the partition was claimed anew meanwhile".to_owned() };
+        let Some((standing, row)) = standing.and_then(|standing| standing.row.map(|row| (standing, row))) else {
+            return Err(Hindrance::from(moved()).into());
+        };
+        let mut link = self.reader.lock();
+        let loaded = self.runtime.block_on(async {
+            let client = link.ready().await?;
+            load(client, &self.book, assignment.partition, row.epoch).await
+        });
+        if loaded.is_err() {
+            link.give_up();
+        }
+        match loaded.map_err(Hindrance::from)? {
+            Loaded::Ledger(ledger) => Ok(Restored {
+                ledger,
+                base: standing.base,
+                committed: Some(row.next_offset),
+                leader_epoch: standing.leader_epoch,
+                ..Restored::empty_at(row.next_offset)
+            }),
+            Loaded::Unfit(failure) => Err(failure.into()),
+            Loaded::Moved => Err(Hindrance::from(moved()).into()),
+        }
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        let mut link = self.writer.lock();
+        // Looked at last thing: what has left meanwhile is not written.
+        let shares = self.shares(batch);
+        if shares.is_empty() {
+            return Ok(());
+        }
+        let written = self.runtime.block_on(async {
+            let client = link.ready().await?;
+            write(client, &self.book, &shares).await
+        });
+        let found = match written {
+            Ok(()) => Some(Found::Written),
+            Err(Ended::Beaten(partition)) => {
+                return Err(CommitError::Superseded(format!("the row of partition {partition} has changed")));
+            }
+            Err(Ended::Failed(error)) => {
+                link.give_up();
+                return Err(CommitError::Unavailable(error.to_string()));
+            }
+            Err(Ended::Unknown(error)) => {
+                tracing::warn!(%error, "the outcome of a commit is not known: finding out");
+                link.give_up();
+                self.find_out(&mut link, &shares)
+            }
+        };
+        match found {
+            Some(Found::Written) => {
+                self.accept(&shares);
+                self.offsets.announce(batch);
+                Ok(())
+            }
+            Some(Found::Untouched) => Err(CommitError::Unavailable("PostgreSQL rolled the commit back".to_owned())),
+            Some(Found::Others) => Err(CommitError::Superseded("rows of the batch have changed".to_owned())),
+            None => Err(CommitError::Unavailable("the partitions have left".to_owned())),
+        }
+    }
+}

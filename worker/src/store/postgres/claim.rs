@@ -1,0 +1,170 @@
+//! Taking partitions over: the epoch of a row says whose word counts.
+//!
+//! A new owner raises the epoch, and from then on every compare-and-set of the one before misses. It may do so when its
+//! assignment is of the same or a later generation of the group than that of the row. A group that was made again counts
+//! from 1: there a row that nobody has touched for two session timeouts, by the database's own clock, is free.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio_postgres::{Client, types::Type};
+
+use super::{Book, error::DatabaseError, link::within};
+use crate::{
+    failure::Failure,
+    store::{Assignment, Seal, offsets::Position},
+};
+
+/// Longer than the session's own limits: the server answers first.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(35);
+
+const ACQUIRE: &str = "\
+UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5, touched = clock_timestamp()
+ WHERE group_id = $1 AND topic = $2 AND partition = $3
+   AND (generation <= $4 OR touched < clock_timestamp() - $6 * interval '1 millisecond')
+RETURNING topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch";
+
+/// Who has a partition that could not be acquired; without a row, whether there are balances all the same.
+const LOOK: &str = "\
+SELECT p.owner, p.generation, EXISTS (
+           SELECT FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3)
+  FROM (SELECT) AS one LEFT JOIN balancefleet.part AS p ON p.group_id = $1 AND p.topic = $2 AND p.partition = $3";
+
+/// What the table says of a partition that was asked for.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It is this worker's now.
+    Ours(Part),
+    /// Another worker has a better right.
+    Held { owner: String, generation: i32 },
+    /// Nobody ever had it.
+    Free,
+    /// Nobody has it, but there are balances of it.
+    Orphaned,
+}
+
+/// A row of `part`.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) topic_id: String,
+    pub(super) base_offset: i64,
+    pub(super) next_offset: i64,
+    pub(super) leader_epoch: Option<i32>,
+    pub(super) rules: String,
+    pub(super) seal: Seal,
+    pub(super) epoch: i64,
+}
+
+/// Claims each of `assigned`, in its own transaction, and answers in that order.
+pub(super) async fn claim(
+    client: &Client,
+    book: &Book,
+    assigned: &[Assignment],
+    session_timeout: Duration,
+) -> Result<Vec<Claim>, DatabaseError> {
+    let patience = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
+    // All on their way at once; the server takes them one after the other.
+    let claims = assigned.iter().map(|assignment| claim_one(client, book, *assignment, patience));
+    within(ANSWER_WITHIN, try_join_all(claims)).await
+}
+
+async fn claim_one(
+    client: &Client,
+    book: &Book,
+    assignment: Assignment,
+    patience: i64,
+) -> Result<Claim, tokio_postgres::Error> {
+    let Assignment { partition, generation, .. } = assignment;
+    let acquired = client
+        .query_typed(
+            ACQUIRE,
+            &[
+                (&book.group, Type::TEXT),
+                (&book.topic, Type::TEXT),
+                (&partition, Type::INT4),
+                (&generation, Type::INT4),
+                (&book.owner, Type::TEXT),
+                (&patience, Type::INT8),
+            ],
+        )
+        .await?;
+    if let Some(row) = acquired.first() {
+        let customers: i64 = row.try_get(5)?;
+        // What is no checksum fits no ledger, and the partition is told to be torn.
+        let checksum = u64::from_str_radix(row.try_get(6)?, 16).unwrap_or_default();
+        let seal = Seal { customers: customers.cast_unsigned(), checksum };
+        return Ok(Claim::Ours(Part {
+            topic_id: row.try_get(0)?,
+            base_offset: row.try_get(1)?,
+            next_offset: row.try_get(2)?,
+            leader_epoch: row.try_get(3)?,
+            rules: row.try_get(4)?,
+            seal,
+            epoch: row.try_get(7)?,
+        }));
+    }
+    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    let found = client.query_typed_one(LOOK, &params).await?;
+    Ok(match (found.try_get::<_, Option<String>>(0)?, found.try_get::<_, Option<i32>>(1)?) {
+        (Some(owner), Some(generation)) => Claim::Held { owner, generation },
+        _ if found.try_get(2)? => Claim::Orphaned,
+        _ => Claim::Free,
+    })
+}
+
+/// Whether a partition can go on from its row. The group's offset in Kafka is not asked: it follows the row, for others to
+/// see the lag.
+pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<(), Failure> {
+    if part.topic_id != topic_id {
+        return Err(Failure::TopicRecreated { expected: part.topic_id.clone(), found: topic_id.to_owned() });
+    }
+    if part.rules != book.rules {
+        return Err(Failure::LedgerSettingsChanged);
+    }
+    if part.next_offset > position.log_end {
+        return Err(Failure::CommittedBeyondEnd { committed: part.next_offset, log_end: position.log_end });
+    }
+    if part.next_offset < position.log_start {
+        return Err(Failure::OffsetOutOfRange { offset: part.next_offset });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), Failure> {
+        let book = Book { group: "g".into(), topic: "t".into(), rules: "r".into(), owner: "o".into() };
+        let mut part = Part {
+            topic_id: "i".into(),
+            base_offset: 5,
+            next_offset: 60,
+            leader_epoch: None,
+            rules: "r".into(),
+            seal: Seal::default(),
+            epoch: 3,
+        };
+        change(&mut part);
+        // Wherever the group's offset is.
+        let position = Position { committed: None, log_start: log.start, log_end: log.end };
+        may_go_on(&part, &book, "i", &position)
+    }
+
+    #[test]
+    fn a_partition_goes_on_from_its_row_whatever_the_group_has_committed() {
+        assert_eq!(decided(|_| {}, 50..90), Ok(()));
+    }
+
+    #[test]
+    fn the_rows_of_other_rules_or_topics_are_refused() {
+        assert!(matches!(decided(|part| part.rules = "x".into(), 0..90), Err(Failure::LedgerSettingsChanged)));
+        assert!(matches!(decided(|part| part.topic_id = "x".into(), 0..90), Err(Failure::TopicRecreated { .. })));
+    }
+
+    #[test]
+    fn records_that_are_gone_before_they_were_folded_are_told() {
+        assert!(matches!(decided(|_| {}, 61..90), Err(Failure::OffsetOutOfRange { offset: 60 })));
+        assert!(matches!(decided(|_| {}, 0..59), Err(Failure::CommittedBeyondEnd { .. })));
+    }
+}

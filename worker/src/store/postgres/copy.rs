@@ -1,0 +1,181 @@
+//! Rows on their way into the tables: as arrays while they are few, by COPY into a temporary table when they are many.
+//! Both end in the same upsert, in the order in which the rows come.
+
+use std::pin::pin;
+
+use tokio_postgres::{
+    Client,
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
+
+use super::{Book, claim::ANSWER_WITHIN, error::DatabaseError, link::within, rows::BalanceRow, write::Share};
+
+/// From so many rows on COPY is faster.
+const MANY: usize = 2000;
+/// So many rows make one statement, which has to end in the session's time.
+const AT_ONCE: usize = 50_000;
+
+const TEMPORARY_BALANCES: &str = "\
+CREATE TEMPORARY TABLE IF NOT EXISTS balancefleet_bal (
+    partition integer, customer text, currency text, place smallint, minor_units text, count bigint,
+    last_transaction_id text, updated_second bigint, updated_nanosecond integer, last_offset bigint
+) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.balancefleet_bal";
+
+const BALANCE_TYPES: [Type; 10] = [
+    Type::INT4,
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT2,
+    Type::TEXT,
+    Type::INT8,
+    Type::TEXT,
+    Type::INT8,
+    Type::INT4,
+    Type::INT8,
+];
+
+/// Takes rows of that form from `source`.
+fn upsert(source: &str) -> String {
+    format!(
+        "INSERT INTO balancefleet.bal AS b (group_id, topic, partition, customer, currency, place, minor_units, count, \
+             last_transaction_id, updated_second, updated_nanosecond, last_offset) \
+         SELECT $1, $2, r.partition, r.customer, r.currency, r.place, r.minor_units::numeric, r.count, \
+             r.last_transaction_id, r.updated_second, r.updated_nanosecond, r.last_offset FROM {source} \
+         ON CONFLICT (group_id, topic, partition, customer, currency) DO UPDATE SET \
+             place = EXCLUDED.place, minor_units = EXCLUDED.minor_units, count = EXCLUDED.count, \
+             last_transaction_id = EXCLUDED.last_transaction_id, updated_second = EXCLUDED.updated_second, \
+             updated_nanosecond = EXCLUDED.updated_nanosecond, last_offset = EXCLUDED.last_offset"
+    )
+}
+
+/// Writes absolute values over what is there.
+pub(super) async fn write_balances(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    if rows.len() < MANY {
+        return write_few(client, book, rows).await;
+    }
+    let merge = upsert("pg_temp.balancefleet_bal AS r");
+    let whose: [(&(dyn ToSql + Sync), Type); 2] = [(&book.group, Type::TEXT), (&book.topic, Type::TEXT)];
+    for rows in rows.chunks(AT_ONCE) {
+        within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_BALANCES)).await?;
+        within(ANSWER_WITHIN, copy_balances(client, rows)).await?;
+        within(ANSWER_WITHIN, client.execute_typed(&merge, &whose)).await?;
+    }
+    Ok(())
+}
+
+async fn write_few(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
+    fn column<'a, T>(rows: &'a [BalanceRow<'_>], of: impl Fn(&'a BalanceRow<'_>) -> T) -> Vec<T> {
+        rows.iter().map(of).collect()
+    }
+    let merge = upsert(
+        "unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS r (partition, customer, currency, place, minor_units, count, \
+         last_transaction_id, updated_second, updated_nanosecond, last_offset)",
+    );
+    let params: [(&(dyn ToSql + Sync), Type); 12] = [
+        (&book.group, Type::TEXT),
+        (&book.topic, Type::TEXT),
+        (&column(rows, |row| row.partition), Type::INT4_ARRAY),
+        (&column(rows, |row| &*row.customer), Type::TEXT_ARRAY),
+        (&column(rows, |row| row.currency), Type::TEXT_ARRAY),
+        (&column(rows, |row| row.place), Type::INT2_ARRAY),
+        (&column(rows, |row| &*row.minor_units), Type::TEXT_ARRAY),
+        (&column(rows, |row| row.count), Type::INT8_ARRAY),
+        (&column(rows, |row| &*row.last_transaction_id), Type::TEXT_ARRAY),
+        (&column(rows, |row| row.second), Type::INT8_ARRAY),
+        (&column(rows, |row| row.nanosecond), Type::INT4_ARRAY),
+        (&column(rows, |row| row.last_offset), Type::INT8_ARRAY),
+    ];
+    within(ANSWER_WITHIN, client.execute_typed(&merge, &params)).await.map(drop)
+}
+
+async fn copy_balances(client: &Client, rows: &[BalanceRow<'_>]) -> Result<(), tokio_postgres::Error> {
+    let sink = client.copy_in("COPY pg_temp.balancefleet_bal FROM STDIN (FORMAT binary)").await?;
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &BALANCE_TYPES));
+    for row in rows {
+        let values: [&(dyn ToSql + Sync); 10] = [
+            &row.partition,
+            &row.customer,
+            &row.currency,
+            &row.place,
+            &row.minor_units,
+            &row.count,
+            &row.last_transaction_id,
+            &row.second,
+            &row.nanosecond,
+            &row.last_offset,
+        ];
+        writer.as_mut().write(&values).await?;
+    }
+    writer.finish().await.map(drop)
+}
+
+const TEMPORARY_LETTERS: &str = "\
+CREATE TEMPORARY TABLE IF NOT EXISTS balancefleet_dead_letter (
+    topic_id text, partition integer, record_offset bigint, category text, message text, key bytea, value bytea,
+    header_names text[], header_values bytea[]
+) ON COMMIT DELETE ROWS";
+
+const LETTER_TYPES: [Type; 9] = [
+    Type::TEXT,
+    Type::INT4,
+    Type::INT8,
+    Type::TEXT,
+    Type::TEXT,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::TEXT_ARRAY,
+    Type::BYTEA_ARRAY,
+];
+
+/// A ledger that was begun anew meets records again that were put aside before: one row for each.
+const MERGE_LETTERS: &str = "\
+INSERT INTO balancefleet.dead_letter (group_id, topic, topic_id, partition, record_offset, category, message, key, value,
+                                      header_names, header_values)
+SELECT $1, $2, r.topic_id, r.partition, r.record_offset, r.category, r.message, r.key, r.value, r.header_names,
+       r.header_values
+  FROM pg_temp.balancefleet_dead_letter AS r
+    ON CONFLICT (group_id, topic, topic_id, partition, record_offset) DO UPDATE
+   SET category = EXCLUDED.category, message = EXCLUDED.message, written = clock_timestamp()";
+
+/// Puts records aside that could not be applied, as they came.
+pub(super) async fn write_dead_letters(
+    client: &Client,
+    book: &Book,
+    shares: &[Share<'_>],
+) -> Result<(), DatabaseError> {
+    if shares.iter().all(|share| share.progress.changes.dead_letters().is_empty()) {
+        return Ok(());
+    }
+    within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_LETTERS)).await?;
+    within(ANSWER_WITHIN, copy_dead_letters(client, shares)).await?;
+    let whose: [(&(dyn ToSql + Sync), Type); 2] = [(&book.group, Type::TEXT), (&book.topic, Type::TEXT)];
+    within(ANSWER_WITHIN, client.execute_typed(MERGE_LETTERS, &whose)).await.map(drop)
+}
+
+async fn copy_dead_letters(client: &Client, shares: &[Share<'_>]) -> Result<(), tokio_postgres::Error> {
+    let sink = client.copy_in("COPY pg_temp.balancefleet_dead_letter FROM STDIN (FORMAT binary)").await?;
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &LETTER_TYPES));
+    for share in shares {
+        for letter in share.progress.changes.dead_letters() {
+            let (names, contents): (Vec<_>, Vec<_>) =
+                letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).unzip();
+            let values: [&(dyn ToSql + Sync); 9] = [
+                &share.standing.topic_id,
+                &share.progress.assignment.partition,
+                &letter.offset,
+                &letter.reason.category(),
+                &letter.reason.to_string(),
+                &letter.key,
+                &letter.value,
+                &names,
+                &contents,
+            ];
+            writer.as_mut().write(&values).await?;
+        }
+    }
+    writer.finish().await.map(drop)
+}

@@ -1,0 +1,95 @@
+//! The tables: made when they are missing, looked at before anything is consumed.
+
+use tokio_postgres::Client;
+
+use super::error::DatabaseError;
+
+/// The version of `schema.sql`.
+const VERSION: i32 = 1;
+const TABLES: &str = include_str!("schema.sql");
+/// Whoever makes the tables holds this lock: "balances".
+const LOCK: i64 = 0x6261_6c61_6e63_6573;
+
+/// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
+///
+/// # Errors
+/// What has to be done to it.
+pub(super) async fn prepare(client: &Client, make: bool) -> Result<(), DatabaseError> {
+    let encoding: String = client.query_one("SELECT current_setting('server_encoding')", &[]).await?.get(0);
+    if encoding != "UTF8" {
+        return Err(DatabaseError::Encoding { found: encoding });
+    }
+    if version(client).await?.is_none() {
+        if !make {
+            return may_create(client).await;
+        }
+        create(client).await?;
+    }
+    match version(client).await? {
+        Some(found) if found > VERSION => return Err(DatabaseError::NewerSchema { found, known: VERSION }),
+        _ => may_work(client).await?,
+    }
+    tell_durability(client).await
+}
+
+/// `None` while there are no tables.
+async fn version(client: &Client) -> Result<Option<i32>, DatabaseError> {
+    let is_there = "SELECT to_regclass('balancefleet.version') IS NOT NULL";
+    if !client.query_one(is_there, &[]).await?.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    Ok(Some(client.query_one("SELECT version FROM balancefleet.version", &[]).await?.get(0)))
+}
+
+async fn create(client: &Client) -> Result<(), DatabaseError> {
+    client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    // Of workers that start together, one makes them.
+    if version(client).await?.is_none() {
+        let has_schema = "SELECT to_regnamespace('balancefleet') IS NOT NULL";
+        // Where an administrator has made the schema, this user need not be allowed to.
+        if !client.query_one(has_schema, &[]).await?.get::<_, bool>(0) {
+            client.batch_execute("CREATE SCHEMA balancefleet").await?;
+        }
+        client.batch_execute(TABLES).await?;
+        tracing::info!("created the tables of schema balancefleet");
+    }
+    Ok(client.batch_execute("COMMIT").await?)
+}
+
+/// Whether the tables could be made.
+async fn may_create(client: &Client) -> Result<(), DatabaseError> {
+    let allowed = "SELECT CASE WHEN to_regnamespace('balancefleet') IS NULL \
+                   THEN has_database_privilege(current_database(), 'CREATE') \
+                   ELSE has_schema_privilege('balancefleet', 'CREATE') AND has_schema_privilege('balancefleet', 'USAGE') END";
+    need(client, allowed, "CREATE on the database, or on a schema balancefleet that somebody has made").await
+}
+
+async fn may_work(client: &Client) -> Result<(), DatabaseError> {
+    let tables = "SELECT bool_and(has_table_privilege(name, privilege)) FROM \
+                  unnest(ARRAY['balancefleet.part', 'balancefleet.bal', 'balancefleet.dead_letter']) AS name, \
+                  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege";
+    need(client, tables, "SELECT, INSERT and UPDATE on the tables part, bal and dead_letter of schema balancefleet")
+        .await?;
+    need(client, "SELECT has_database_privilege(current_database(), 'TEMP')", "TEMPORARY on the database").await
+}
+
+async fn need(client: &Client, question: &str, right: &str) -> Result<(), DatabaseError> {
+    let has_it: bool = client.query_one(question, &[]).await?.get(0);
+    if has_it { Ok(()) } else { Err(DatabaseError::Rights { detail: right.to_owned() }) }
+}
+
+/// Settings that a bank seldom means.
+async fn tell_durability(client: &Client) -> Result<(), DatabaseError> {
+    for (setting, consequence) in [
+        ("fsync", "a crash of its machine may damage the balances"),
+        ("full_page_writes", "a crash of its machine may damage the balances"),
+        // Not wrong: progress goes back with the balances, and the records are folded again.
+        ("synchronous_commit", "a crash of it may take back balances that were answered already"),
+    ] {
+        let value: String = client.query_one("SELECT current_setting($1)", &[&setting]).await?.get(0);
+        if value == "off" {
+            tracing::warn!("PostgreSQL runs with {setting}=off: {consequence}");
+        }
+    }
+    Ok(())
+}

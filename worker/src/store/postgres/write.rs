@@ -1,0 +1,205 @@
+//! One batch: one SQL transaction, and how it is found out what became of it.
+//!
+//! | outcome | then |
+//! |---|---|
+//! | COMMIT was answered | the changes are durable |
+//! | a compare-and-set missed | somebody else has gone on: nothing is written, and the partitions are claimed again |
+//! | an error before COMMIT was sent | the server rolls back; the same changes go with the next batch |
+//! | anything else | on a new connection the rows are locked, which waits for the old one's transaction to end, and tell |
+
+use futures::future::try_join_all;
+use tokio_postgres::{
+    Client,
+    types::{ToSql, Type},
+};
+
+use super::{
+    Book, Standing,
+    claim::ANSWER_WITHIN,
+    copy::{write_balances, write_dead_letters},
+    error::DatabaseError,
+    link::within,
+    rows::{BalanceRow, rows_of},
+};
+use crate::store::{Progress, Seal};
+
+/// A partition's first row. Of two workers that write one, one waits for the other, and writes none.
+const FIRST: &str = "\
+INSERT INTO balancefleet.part (group_id, topic, partition, epoch, next_offset, leader_epoch, customers, checksum,
+                               topic_id, base_offset, rules, generation, owner)
+VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+
+/// The compare-and-set.
+const ADVANCE: &str = "\
+UPDATE balancefleet.part
+   SET next_offset = $4, leader_epoch = $5, customers = $6, checksum = $7, touched = clock_timestamp()
+ WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $8 AND next_offset = $9";
+
+/// Locked in the order of their numbers, as every batch does. The lock is what waits for the former session's transaction:
+/// a plain read would see the rows as they were before it.
+const TELL: &str = "\
+SELECT partition, epoch, next_offset, owner FROM balancefleet.part
+ WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
+
+/// One partition's share of a batch.
+pub(super) struct Share<'a> {
+    pub(super) progress: &'a Progress,
+    pub(super) standing: Standing,
+    /// Of its ledger with its changes.
+    pub(super) seal: Seal,
+}
+
+/// How a batch ended that was not committed.
+pub(super) enum Ended {
+    /// The row of this partition is not what this worker left.
+    Beaten(i32),
+    /// Nothing of it is durable.
+    Failed(DatabaseError),
+    /// Nobody knows.
+    Unknown(DatabaseError),
+}
+
+impl From<DatabaseError> for Ended {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Writes the batch. After an error the connection is of no use any more.
+pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) -> Result<(), Ended> {
+    within(ANSWER_WITHIN, client.batch_execute("BEGIN")).await?;
+    // All on their way at once, in the order of the partitions; the server takes them one after the other.
+    let advances = shares.iter().map(|share| advance(client, book, share));
+    let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
+    if let Some((share, _)) = shares.iter().zip(moved).find(|(_, rows)| *rows != 1) {
+        within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
+        return Err(Ended::Beaten(share.progress.assignment.partition));
+    }
+    write_balances(client, book, &sorted_rows(shares)).await?;
+    write_dead_letters(client, book, shares).await?;
+    // Whatever goes wrong from here on, it may have been committed.
+    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(Ended::Unknown)
+}
+
+async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64, tokio_postgres::Error> {
+    let Share { progress, standing, seal } = share;
+    let assignment = &progress.assignment;
+    let (customers, checksum) = (seal.customers.cast_signed(), format!("{:016x}", seal.checksum));
+    let common: [(&(dyn ToSql + Sync), Type); 7] = [
+        (&book.group, Type::TEXT),
+        (&book.topic, Type::TEXT),
+        (&assignment.partition, Type::INT4),
+        (&progress.next_offset, Type::INT8),
+        (&progress.leader_epoch, Type::INT4),
+        (&customers, Type::INT8),
+        (&checksum, Type::TEXT),
+    ];
+    match &standing.row {
+        Some(row) => {
+            let expected: [(&(dyn ToSql + Sync), Type); 2] = [(&row.epoch, Type::INT8), (&row.next_offset, Type::INT8)];
+            client.execute_typed(ADVANCE, &[&common[..], &expected].concat()).await
+        }
+        None => {
+            let new: [(&(dyn ToSql + Sync), Type); 5] = [
+                (&standing.topic_id, Type::TEXT),
+                (&standing.base, Type::INT8),
+                (&book.rules, Type::TEXT),
+                (&assignment.generation, Type::INT4),
+                (&book.owner, Type::TEXT),
+            ];
+            client.execute_typed(FIRST, &[&common[..], &new].concat()).await
+        }
+    }
+}
+
+/// In the order of the table's key: whoever writes takes its rows in the same order.
+fn sorted_rows<'a>(shares: &'a [Share<'a>]) -> Vec<BalanceRow<'a>> {
+    let rows_of_share = |share: &'a Share<'a>| {
+        let partition = share.progress.assignment.partition;
+        share.progress.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
+    };
+    let mut rows: Vec<_> = shares.iter().flat_map(rows_of_share).collect();
+    rows.sort_unstable_by(|one, other| {
+        (one.partition, &*one.customer, one.currency).cmp(&(other.partition, &*other.customer, other.currency))
+    });
+    rows
+}
+
+/// What the rows say about a batch whose outcome was not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Written,
+    Untouched,
+    Others,
+}
+
+/// Locks the rows of `shares` and compares.
+pub(super) async fn tell(client: &Client, book: &Book, shares: &[&Share<'_>]) -> Result<Found, DatabaseError> {
+    let partitions: Vec<i32> = shares.iter().map(|share| share.progress.assignment.partition).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
+    let rows = within(ANSWER_WITHIN, client.query_typed(TELL, &params)).await?;
+    let told = shares.iter().filter_map(|share| {
+        let before = share.standing.row.map(|row| (row.epoch, row.next_offset));
+        let row = rows.iter().find(|row| row.get::<_, i32>(0) == share.progress.assignment.partition);
+        // Two workers' first rows may look the same.
+        if before.is_none() && row.is_some_and(|row| row.get::<_, &str>(3) != book.owner) {
+            return Some(Found::Others);
+        }
+        let now = row.map(|row| (row.get::<_, i64>(1), row.get::<_, i64>(2)));
+        Found::of(before, share.progress.next_offset, now)
+    });
+    Ok(told.reduce(Found::and).unwrap_or(Found::Untouched))
+}
+
+impl Found {
+    /// Of one row: epoch and offset before, the offset it was to have, and what it has; `None` if that says nothing.
+    fn of(before: Option<(i64, i64)>, to: i64, now: Option<(i64, i64)>) -> Option<Self> {
+        let epoch = before.map_or(1, |(epoch, _)| epoch);
+        Some(match now {
+            Some((found, _)) if found != epoch => Self::Others,
+            // One that was not to move says nothing.
+            Some((_, offset)) if before == Some((epoch, to)) && offset == to => return None,
+            Some((_, offset)) if offset == to => Self::Written,
+            now if now == before => Self::Untouched,
+            _ => Self::Others,
+        })
+    }
+
+    fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Others }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_tells_what_became_of_a_batch() {
+        assert_eq!(Found::of(Some((3, 5)), 9, Some((3, 9))), Some(Found::Written));
+        assert_eq!(Found::of(Some((3, 5)), 9, Some((3, 5))), Some(Found::Untouched));
+        assert_eq!(Found::of(None, 9, Some((1, 9))), Some(Found::Written));
+        assert_eq!(Found::of(None, 9, None), Some(Found::Untouched));
+    }
+
+    #[test]
+    fn a_row_that_is_neither_is_somebody_elses() {
+        for now in [None, Some((3, 4)), Some((3, 7)), Some((4, 5)), Some((4, 9)), Some((2, 9))] {
+            assert_eq!(Found::of(Some((3, 5)), 9, now), Some(Found::Others), "{now:?}");
+        }
+        assert_eq!(Found::of(None, 9, Some((2, 9))), Some(Found::Others));
+        assert_eq!(Found::of(None, 9, Some((1, 8))), Some(Found::Others));
+    }
+
+    #[test]
+    fn a_row_that_was_not_to_move_does_not_speak_for_the_others() {
+        assert_eq!(Found::of(Some((3, 9)), 9, Some((3, 9))), None);
+        assert_eq!(Found::of(Some((3, 9)), 9, Some((4, 9))), Some(Found::Others));
+    }
+
+    #[test]
+    fn a_transaction_is_whole_or_not_at_all() {
+        assert_eq!(Found::Written.and(Found::Untouched), Found::Others);
+    }
+}

@@ -1,0 +1,62 @@
+//! What the customers of a partition must add up to, whatever they are kept in.
+
+use serde::{Deserialize, Serialize};
+
+use super::changelog::RowWriter;
+use crate::ledger::Ledger;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Seal {
+    /// How many there are.
+    pub(crate) customers: u64,
+    /// The sum of their digests, in whatever order; 16 hex digits, since JSON's numbers are not exact.
+    #[serde(with = "hex")]
+    pub(crate) checksum: u64,
+}
+
+impl Seal {
+    /// The seal of customers with these digests.
+    pub(crate) fn of(digests: impl Iterator<Item = u64>) -> Self {
+        digests.fold(Self::default(), |seal, digest| seal.changed(0, digest))
+    }
+
+    /// The seal of a whole ledger.
+    pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
+        let mut writer = RowWriter::default();
+        Self::of(ledger.customers().map(|(id, customer)| writer.write(id, customer)))
+    }
+
+    /// A customer's digest has changed; 0 before: a new one.
+    pub(crate) fn changed(self, before: u64, after: u64) -> Self {
+        let customers = self.customers + u64::from(before == 0);
+        Self { customers, checksum: self.checksum.wrapping_sub(before).wrapping_add(after) }
+    }
+}
+
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{number:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_does_not_depend_on_the_order() {
+        let all = Seal::of([7, 9, u64::MAX].into_iter());
+        assert_eq!(all, Seal::of([u64::MAX, 7, 9].into_iter()));
+        assert_eq!(all.changed(9, 4), Seal::of([7, 4, u64::MAX].into_iter()));
+        assert_eq!(all.changed(0, 4).customers, 4);
+    }
+}
