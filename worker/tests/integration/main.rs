@@ -1,6 +1,8 @@
 //! The worker as a process beside a real Kafka: what the labs have a person check, and what may go wrong.
 //!
-//! Needs `BALANCEFLEET_TEST_KAFKA`; `make integration` sets it.
+//! Needs `BALANCEFLEET_TEST_KAFKA` and `BALANCEFLEET_TEST_POSTGRES`; `make integration` sets them.
+//!
+//! A test has a group and a topic of its own, and with them its own rows in the one database.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says no by panicking
 
@@ -12,5 +14,6 @@ mod handover;
 mod harness;
 mod input;
 mod ops;
+mod postgres;
 mod sharing;
 mod start;

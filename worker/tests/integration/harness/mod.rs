@@ -1,15 +1,19 @@
-//! A Kafka, workers as processes, and an oracle that knows what the balances must be.
+//! A Kafka, a PostgreSQL, workers as processes, and an oracle that knows what the balances must be.
 
+mod database;
 mod fleet;
 mod kafka;
 mod oracle;
+mod wire;
 mod worker;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use database::{Database, url as database_url};
 pub(crate) use fleet::{Fleet, fleet};
 pub(crate) use kafka::{Stream, stream, stream_of};
 pub(crate) use oracle::{Oracle, Traffic};
+pub(crate) use wire::{Mode, Wire};
 pub(crate) use worker::{Worker, worker};
 
 /// Asks until `check` gives a value; panics with its last complaint at the deadline.
@@ -30,6 +34,7 @@ macro_rules! with_each_store {
     ($($test:ident),+ $(,)?) => {
         mod with_replay { $(#[test] fn $test() { super::$test("replay"); })+ }
         mod with_changelog { $(#[test] fn $test() { super::$test("changelog"); })+ }
+        mod with_postgres { $(#[test] fn $test() { super::$test("postgres"); })+ }
     };
 }
 pub(crate) use with_each_store;

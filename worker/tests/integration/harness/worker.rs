@@ -31,7 +31,11 @@ impl Worker {
     pub(crate) fn start(stream: &Stream, port: u16, settings: &[(&str, &str)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let output = || File::options().append(true).open(log.path()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_balance-worker"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_balance-worker"));
+        if settings.contains(&("BALANCE_STORE", "postgres")) {
+            command.env("BALANCE_POSTGRES_URL", super::database_url());
+        }
+        let child = command
             .env("KAFKA_BOOTSTRAP_SERVERS", &stream.bootstrap)
             .env("KAFKA_TOPIC", &stream.topic)
             .env("KAFKA_GROUP_ID", &stream.group)

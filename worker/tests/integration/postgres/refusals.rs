@@ -1,0 +1,111 @@
+//! Databases that cannot be worked with, and what the worker says about them.
+
+use std::process::Command;
+
+use super::STORE;
+use crate::harness::{Database, SOON, Stream, Traffic, Wire, database_url, eventually, fleet, stream, worker};
+
+/// Output and exit code of `--check`.
+fn check(stream: &Stream, url: &str) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_balance-worker"))
+        .args(["--check", "--topic", &stream.topic, "--bootstrap-servers", &stream.bootstrap, "--store", "postgres"])
+        .env("BALANCE_POSTGRES_URL", url)
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn the_check_says_whether_the_database_can_be_used() {
+    let stream = stream("pg-check");
+    let (code, text) = check(&stream, &database_url());
+    assert!(code == Some(0) && text.contains("PostgreSQL at 127.0.0.1"), "{text}");
+    let poor = Database::own("poor");
+    poor.run(&format!(
+        "DROP ROLE IF EXISTS poor_of_balancefleet; CREATE ROLE poor_of_balancefleet LOGIN PASSWORD 'p'; \
+         GRANT CONNECT ON DATABASE {} TO poor_of_balancefleet",
+        poor.url.rsplit('/').next().unwrap().split('?').next().unwrap()
+    ));
+    let as_poor = poor.url.replace("balance:balance-secret", "poor_of_balancefleet:p");
+    for (url, words) in [
+        (database_url().replace("balance-secret", "wrong-secret"), "refused the login"),
+        (database_url().replace("/balance?", "/nowhere?"), "\"nowhere\" does not exist"),
+        ("postgres://balance:x@127.0.0.1:1/balance?sslmode=disable".to_owned(), "cannot be reached"),
+        (as_poor.clone(), "CREATE on the database"),
+        (database_url().replace("sslmode=disable", "sslmode=require"), "TLS"),
+    ] {
+        let (code, text) = check(&stream, &url);
+        assert!(code == Some(1) && text.contains(words) && !text.contains("secret"), "{words}: {text}");
+    }
+    // Tables that somebody else has made, and no right to them.
+    let mut first = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &poor.url)]);
+    first.await_log("created the tables");
+    first.stop();
+    poor.run(
+        "GRANT USAGE ON SCHEMA balancefleet TO poor_of_balancefleet; \
+              GRANT SELECT ON ALL TABLES IN SCHEMA balancefleet TO poor_of_balancefleet",
+    );
+    let (code, text) = check(&stream, &as_poor);
+    assert!(code == Some(1) && text.contains("SELECT, INSERT and UPDATE"), "{text}");
+    poor.run("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA balancefleet TO poor_of_balancefleet");
+    let (code, text) = check(&stream, &as_poor);
+    assert_eq!(code, Some(0), "{text}");
+    // And these are enough to work.
+    let mut traffic = Traffic::new(51, 20);
+    traffic.send(&stream, 300);
+    stream.produce(0, ["junk"]);
+    let mut fleet = fleet(&stream, 1, &[STORE, ("BALANCE_POSTGRES_URL", &as_poor)]);
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
+fn a_schema_of_a_newer_release_is_refused_before_anything_is_consumed() {
+    let (stream, database) = (stream("pg-newer"), Database::own("newer"));
+    database.run(
+        "CREATE SCHEMA balancefleet; CREATE TABLE balancefleet.version (version integer); \
+         INSERT INTO balancefleet.version VALUES (2)",
+    );
+    let mut worker = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &database.url)]);
+    assert_eq!(worker.await_end().code(), Some(2));
+    assert!(worker.log().contains("has version 2, this release knows 1"), "{}", worker.log());
+    assert!(stream.committed().is_empty());
+}
+
+#[test]
+fn a_login_that_is_refused_is_said_and_waited_for() {
+    let stream = stream("pg-login");
+    let url = database_url().replace("balance-secret", "wrong-secret");
+    let worker = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &url)]);
+    worker.await_log("refused the login");
+    eventually(SOON, || match worker.get("/readyz")? {
+        (503, body) if body.contains("refused the login") => Ok(()),
+        (status, body) => Err(format!("{status} {body}")),
+    });
+    assert_eq!(worker.get("/livez").unwrap().0, 200);
+    assert!(!worker.log().contains("wrong-secret"), "{}", worker.log());
+}
+
+#[test]
+fn workers_that_start_together_make_the_tables_once() {
+    let (stream, database) = (stream("pg-together"), Database::own("together"));
+    let mut traffic = Traffic::new(52, 20);
+    traffic.send(&stream, 300);
+    let mut fleet = fleet(&stream, 3, &[STORE, ("BALANCE_POSTGRES_URL", &database.url)]);
+    fleet.start_all(0..3);
+    fleet.await_shares(&[2, 2, 2]);
+    fleet.await_balances(&traffic.oracle, SOON);
+    let made: usize = fleet.workers().map(|worker| worker.log().matches("created the tables").count()).sum();
+    assert_eq!(made, 1);
+}
+
+#[test]
+fn a_server_that_does_not_encrypt_is_never_talked_to_in_the_clear() {
+    let stream = stream("pg-clear");
+    // What passes by here would be the login.
+    let wire = Wire::to(Database::shared().address());
+    let url = wire.through(&database_url()).replace("?sslmode=disable", "");
+    let worker = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &url)]);
+    worker.await_log("does not support TLS");
+    assert_eq!(worker.get("/readyz").unwrap().0, 503);
+}
