@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
+use crate::kafka::SecretRef;
 use crate::schema;
 
 /// What a worker does with a record.
@@ -39,7 +40,7 @@ pub struct Balances {
     pub minor_units: BTreeMap<String, i32>,
     /// Topic for records that cannot be applied, such as broken JSON or an unknown currency: each is written there once,
     /// as it came, with headers that say where it was and what is wrong. Made if it is missing. Default: they are counted
-    /// and logged. The store `replay` has none.
+    /// and logged. The store `replay` has none, `postgres` has a table instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 249))]
     pub dead_letter_topic: Option<String>,
@@ -53,6 +54,9 @@ pub enum Store {
     /// takes a partition reads about as many records as it has customers. Needs brokers of Kafka 3.6 or later. Write
     /// `changelog: {}` for its defaults.
     Changelog(Changelog),
+    /// In PostgreSQL, one row per customer and currency, written in one SQL transaction with the progress. Reads of the API
+    /// are answered by the database, whichever worker is asked.
+    Postgres(Postgres),
     /// Nowhere: a worker that takes a partition reads it again from its first record. Right, simple, and as slow to take
     /// over as the topic is long. Write `replay: {}`.
     Replay(Replay),
@@ -83,6 +87,18 @@ pub struct Changelog {
     /// and count as lag. Default: as soon as sensible while there is no backlog, else 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_interval: Option<Duration>,
+}
+
+/// The settings of the PostgreSQL store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Postgres {
+    /// Secret of this namespace. Its key `url` names the database, `postgres://user:password@host:port/database`; the
+    /// connection is encrypted and the server's certificate verified unless the URL ends with `?sslmode=disable`. Its key
+    /// `ca.crt`, if there is one, holds the certificate authorities to trust, in PEM form; default: the public authorities.
+    /// The tables are made if they are missing, in the schema `balancefleet`. The Secret may change; the balances do not move
+    /// with it.
+    pub connection_secret_ref: SecretRef,
 }
 
 /// The replay store has no settings.

@@ -20,7 +20,7 @@ mod schema;
 pub mod status;
 pub mod worker;
 
-pub use balances::{Balances, Changelog, Ledger, Replay, Sign, Store};
+pub use balances::{Balances, Changelog, Ledger, Postgres, Replay, Sign, Store};
 pub use duration::Duration;
 pub use group::{BalanceConsumerGroup, BalanceConsumerGroupSpec};
 pub use kafka::{Assignor, Consumer, KafkaSpec, Sasl, SaslMechanism, SecretRef, StartFrom, Tls};

@@ -88,7 +88,8 @@ fn object() -> Vec<AdmissionRule> {
         immutable(
             ".spec.balances",
             |object| {
-                format!("({} ? 'replay' : 'changelog')", is_written(&format!("{object}.spec.balances.store.replay")))
+                let store = |name: &str| is_written(&format!("{object}.spec.balances.store.{name}"));
+                format!("({} ? 'replay' : {} ? 'postgres' : 'changelog')", store("replay"), store("postgres"))
             },
             "balances.store cannot change (absent, it is changelog), since workers of both stores would share one group \
              meanwhile: create another object with a kafka.groupId of its own",

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
 
 use balancefleet_crds::reserved::{CONFIG_KEYS, ENV_NAMES, ENV_PREFIXES};
-use balancefleet_crds::{BalanceConsumerGroup, Changelog, Ledger, Replay, Store};
+use balancefleet_crds::{BalanceConsumerGroup, Changelog, Ledger, Postgres, Replay, SecretRef, Store};
 use balancefleet_kafka::reserved_keys::{RESERVED, refusal};
 use serde_json::{Value, json};
 
@@ -36,6 +36,10 @@ fn balances_are_kept_in_a_changelog_unless_said_otherwise() {
     }
     let replay = json!({ "balances": { "store": { "replay": {} } } });
     assert_eq!(group(&replay).effective_store(), Some(Store::Replay(Replay {})));
+    let postgres =
+        json!({ "balances": { "store": { "postgres": { "connectionSecretRef": { "name": "database" } } } } });
+    let connection_secret_ref = SecretRef { name: "database".into() };
+    assert_eq!(group(&postgres).effective_store(), Some(Store::Postgres(Postgres { connection_secret_ref })));
 }
 
 #[test]

@@ -35,8 +35,9 @@ fn stores() -> Vec<AdmissionRule> {
     vec![
         rule(
             ".spec.balances.store",
-            "has(self.changelog) != has(self.replay)",
-            "store must be exactly one of: changelog: {}, replay: {}; without store it is changelog: {}",
+            "[has(self.changelog), has(self.postgres), has(self.replay)].filter(chosen, chosen).size() == 1",
+            "store must be exactly one of: changelog: {}, postgres: {connectionSecretRef: {name: …}}, replay: {}; without store \
+             it is changelog: {}",
         ),
         rule(
             ".spec.balances.store.changelog",
@@ -65,6 +66,19 @@ fn stores() -> Vec<AdmissionRule> {
                     is_written("self.balances.deadLetterTopic")
                 ),
                 "the store replay cannot write a record exactly once: remove deadLetterTopic, or use the store changelog",
+            )
+        },
+        AdmissionRule {
+            field_path: Some(".balances.deadLetterTopic"),
+            ..rule(
+                ".spec",
+                format!(
+                    "!({}) || !({})",
+                    is_written("self.balances.store.postgres"),
+                    is_written("self.balances.deadLetterTopic")
+                ),
+                "the store postgres keeps records that cannot be applied in its table balancefleet.dead_letter: remove \
+                 deadLetterTopic",
             )
         },
     ]

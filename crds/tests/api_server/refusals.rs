@@ -86,13 +86,20 @@ fn ledgers() -> Vec<Bad> {
 fn stores() -> Vec<Bad> {
     let balances = |sentence, change| spec(sentence, json!({ "balances": change }));
     let changelog = |sentence, change| balances(sentence, json!({ "store": { "changelog": change } }));
-    let one_store = "store must be exactly one of: changelog: {}, replay: {}";
+    let one_store = "store must be exactly one of: changelog: {}, postgres: {";
+    let postgres = || json!({ "connectionSecretRef": { "name": "database" } });
     let interval = "commitInterval must be more than 0 and at most 60s";
     let name = "changelog.topic must be a name Kafka allows";
     let own_topic = "changelog.topic must be a topic of its own";
     vec![
         balances(one_store, json!({ "store": {} })),
         balances(one_store, json!({ "store": { "replay": {}, "changelog": {} } })),
+        balances(one_store, json!({ "store": { "postgres": postgres(), "changelog": {} } })),
+        balances(one_store, json!({ "store": { "postgres": postgres(), "replay": {} } })),
+        balances(
+            "the store postgres keeps records that cannot be applied in its table",
+            json!({ "store": { "postgres": postgres() }, "deadLetterTopic": "dead-letters" }),
+        ),
         changelog(interval, json!({ "commitInterval": "0ms" })),
         changelog(interval, json!({ "commitInterval": "60s1ms" })),
         changelog(name, json!({ "topic": "no spaces" })),
@@ -205,6 +212,7 @@ async fn every_choice_of_a_store_is_accepted() {
             json!({ "ledger": "Count", "kafka": { "consumer": { "startFrom": "Latest" } } }),
             json!({ "balances": { "store": { "changelog": { "commitInterval": "1m" } } } }),
             json!({ "balances": { "store": { "replay": {} } } }),
+            json!({ "balances": { "store": { "postgres": { "connectionSecretRef": { "name": "database" } } } } }),
             json!({ "balances": { "deadLetterTopic": dead_letters } }),
             json!({ "balances": { "store": { "changelog": { "topic": "b" } }, "deadLetterTopic": dead_letters } }),
         ] {

@@ -24,6 +24,10 @@ pub(crate) fn updates() -> Vec<Update> {
     let kafka = |change| json!({ "kafka": change });
     let balances = |change| json!({ "balances": change });
     let replay = || balances(json!({ "store": { "replay": {} } }));
+    let postgres = || {
+        let database = json!({ "connectionSecretRef": { "name": "database" } });
+        balances(json!({ "store": { "replay": null, "postgres": database } }))
+    };
     let changelog = |topic: Value| balances(json!({ "store": { "changelog": { "topic": topic } } }));
     vec![
         update(topic, none(), kafka(json!({ "topic": "orders" }))),
@@ -32,6 +36,10 @@ pub(crate) fn updates() -> Vec<Update> {
         update(group, kafka(json!({ "groupId": "own" })), kafka(json!({ "groupId": "another" }))),
         update(ledger, none(), json!({ "ledger": "Count" })),
         update(store, none(), replay()),
+        update(store, none(), postgres()),
+        update(store, replay(), postgres()),
+        update(store, postgres(), balances(json!({ "store": { "postgres": null, "changelog": {} } }))),
+        update(store, postgres(), balances(json!(null))),
         update(store, replay(), balances(json!(null))),
         update(store, replay(), balances(json!({ "store": null }))),
         update(store, replay(), balances(json!({ "store": { "replay": null, "changelog": {} } }))),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use balancefleet_crds::{Assignor, Changelog, Ledger, Sign, StartFrom, Store};
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
 use super::{HTTP_PORT, ValidatedGroup, peers_service_name};
 
 pub(super) const CA_DIRECTORY: &str = "/etc/balancefleet/kafka-ca";
 pub(super) const CERTIFICATE_DIRECTORY: &str = "/etc/balancefleet/kafka-certificate";
 pub(super) const LOGIN_DIRECTORY: &str = "/etc/balancefleet/kafka-login";
+pub(super) const DATABASE_DIRECTORY: &str = "/etc/balancefleet/database";
 
 /// Ours in a fixed order, then the person's own in theirs.
 pub(super) fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
@@ -78,6 +79,12 @@ fn ledger(group: &ValidatedGroup) -> Vec<EnvVar> {
     if let Some(kept) = &group.store {
         variables.extend(store(kept));
     }
+    if let Some(database) = &group.database {
+        variables.push(from_secret("BALANCE_POSTGRES_URL", &database.name, "url"));
+        if database.has_authority {
+            variables.push(literal("BALANCE_POSTGRES_CA_FILE", format!("{DATABASE_DIRECTORY}/ca.crt")));
+        }
+    }
     if let Some(topic) = &group.dead_letter_topic {
         variables.push(literal("BALANCE_DEAD_LETTER_TOPIC", topic));
     }
@@ -114,6 +121,7 @@ fn http(group: &ValidatedGroup) -> Vec<EnvVar> {
 pub(crate) fn store_name(store: &Store) -> &'static str {
     match store {
         Store::Changelog(_) => "changelog",
+        Store::Postgres(_) => "postgres",
         Store::Replay(_) => "replay",
     }
 }
@@ -147,6 +155,16 @@ fn pairs<V, T: std::fmt::Display>(map: &BTreeMap<String, V>, word: impl Fn(&V) -
 
 fn literal(name: &str, value: impl std::fmt::Display) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(format!("{value}")), ..EnvVar::default() }
+}
+
+/// The kubelet reads it, so that no object but the Secret holds it.
+fn from_secret(name: &str, secret: &str, key: &str) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: None };
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() }),
+        ..EnvVar::default()
+    }
 }
 
 fn field(name: &str, path: &str) -> EnvVar {

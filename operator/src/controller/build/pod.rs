@@ -141,6 +141,8 @@ fn mounts(group: &ValidatedGroup) -> Vec<SecretMount> {
     let mount = |volume, path, keys| move |secret| SecretMount { volume, secret, path, keys };
     let files = &group.files;
     let login = files.login.as_ref().map(|(_, secret)| secret.clone());
+    let database =
+        group.database.as_ref().filter(|database| database.has_authority).map(|database| database.name.clone());
     [
         files.authority.clone().map(mount("kafka-ca", environment::CA_DIRECTORY, &["ca.crt"])),
         files.client_certificate.clone().map(mount(
@@ -149,6 +151,7 @@ fn mounts(group: &ValidatedGroup) -> Vec<SecretMount> {
             &["tls.crt", "tls.key"],
         )),
         login.map(mount("kafka-login", environment::LOGIN_DIRECTORY, &["username", "password"])),
+        database.map(mount("database", environment::DATABASE_DIRECTORY, &["ca.crt"])),
     ]
     .into_iter()
     .flatten()

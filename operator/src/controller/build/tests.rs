@@ -1,6 +1,6 @@
 //! The children as they are sent, whole: a change of one byte here rolls every fleet at the next upgrade.
 
-use balancefleet_crds::{BalanceConsumerGroup, Balances, Duration, Ledger, Replay, Store};
+use balancefleet_crds::{BalanceConsumerGroup, Balances, Duration, Ledger, Postgres, Replay, SecretRef, Store};
 use serde::Serialize;
 
 use super::{
@@ -100,6 +100,38 @@ fn a_worker_is_told_its_own_store_alone() {
     let [changelog, replay, count] = [&minimal(), &replay, &count].map(balance_variables);
     assert_eq!((changelog, replay), (vec!["BALANCE_STORE=changelog".into()], vec!["BALANCE_STORE=replay".into()]));
     assert!(count.is_empty(), "it keeps no balances: {count:?}");
+}
+
+/// With balances in PostgreSQL.
+fn on_postgres() -> BalanceConsumerGroup {
+    let connection_secret_ref = SecretRef { name: "database".into() };
+    let store = Some(Store::Postgres(Postgres { connection_secret_ref }));
+    let mut group = minimal();
+    group.spec.balances = Some(Balances { store, ..Balances::default() });
+    group
+}
+
+#[test]
+fn the_databases_url_stays_in_its_secret_and_a_changed_one_makes_a_new_template() {
+    let url = ("url", "postgres://u:geheim@db/b");
+    let deployment = |version: &str, keys: &[(&str, &str)]| {
+        let mut around = surroundings();
+        around.secrets = [("database".to_owned(), super::fixtures::secret(version, keys))].into();
+        children(&validate(&on_postgres(), &around).unwrap(), Replicas::agreed(3)).deployment
+    };
+    let plain = deployment("5", &[url]);
+    let text = bytes(&plain);
+    assert!(text.contains(r#"{"name":"BALANCE_STORE","value":"postgres"}"#), "{text}");
+    assert!(
+        text.contains(
+            r#"{"name":"BALANCE_POSTGRES_URL","valueFrom":{"secretKeyRef":{"key":"url","name":"database"}}}"#
+        ) && !text.contains("geheim"),
+        "{text}"
+    );
+    assert!(!text.contains("BALANCE_POSTGRES_CA_FILE") && !text.contains("/etc/balancefleet/database"), "{text}");
+    let with_authority = bytes(&deployment("5", &[url, ("ca.crt", "PEM")]));
+    assert!(with_authority.contains("/etc/balancefleet/database/ca.crt"), "{with_authority}");
+    assert_ne!(template_id(&plain), template_id(&deployment("6", &[url])));
 }
 
 /// `NAME=value` of the settings that are about balances.

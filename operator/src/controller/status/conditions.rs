@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::{Facts, figures::ranges, kafka, whole_second};
 use crate::controller::{
     members,
-    validate::{referenced_secrets, with_secrets},
+    validate::{kafka_secrets, with_secrets},
     workload,
 };
 
@@ -112,7 +112,7 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
 /// Kafka's own words do not know which Secret a login or a certificate comes from.
 fn where_to_look(reason: &'static str, message: &str, facts: &Facts<'_>) -> Fact {
     let kafka = &facts.group.spec.kafka;
-    let all = referenced_secrets(facts.group);
+    let all = kafka_secrets(facts.group);
     let login: Vec<String> = kafka.sasl.iter().map(|sasl| sasl.credentials_secret_ref.name.clone()).collect();
     let mut certificates: Vec<String> = kafka.tls.iter().flat_map(secrets_of).collect();
     certificates.dedup();

@@ -1,11 +1,12 @@
-//! Pure. How the group's Kafka is reached: which Secrets are meant, what is in them, and what is missing of it.
+//! Pure. How the group's Kafka and its database are reached: which Secrets are meant, what is in them, and what is missing
+//! of it.
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::{BalanceConsumerGroup, reasons};
+use balancefleet_crds::{BalanceConsumerGroup, Store, reasons};
 use balancefleet_kafka as kafka;
 
-use super::{Cure, Problem, SecretFiles, SecretReading};
+use super::{Cure, DatabaseSecret, Problem, SecretFiles, SecretReading};
 
 pub(super) fn files(group: &BalanceConsumerGroup) -> SecretFiles {
     let kafka = &group.spec.kafka;
@@ -51,6 +52,32 @@ pub(super) fn login(files: &SecretFiles, secrets: &Secrets) -> Result<Option<kaf
         username: value(secrets, name, "username")?,
         password: value(secrets, name, "password")?,
     }))
+}
+
+/// The Secret of the PostgreSQL store, if the object chose it.
+pub(super) fn database_secret(group: &BalanceConsumerGroup) -> Option<&str> {
+    match group.spec.balances.as_ref()?.store.as_ref()? {
+        Store::Postgres(postgres) => Some(&postgres.connection_secret_ref.name),
+        Store::Changelog(_) | Store::Replay(_) => None,
+    }
+}
+
+/// The operator does not talk to the database: what is in the URL, the workers say.
+pub(super) fn database(group: &BalanceConsumerGroup, secrets: &Secrets) -> Result<Option<DatabaseSecret>, Problem> {
+    let Some(name) = database_secret(group) else { return Ok(None) };
+    let url = value(secrets, name, "url")?;
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(Problem {
+            reason: reasons::SECRET_INCOMPLETE,
+            message: format!(
+                "key `url` of Secret `{name}` does not begin with postgres://: write postgres://user:password@host:port/database"
+            ),
+            cure: Cure::Time,
+        });
+    }
+    let has_authority =
+        matches!(secrets.get(name), Some(SecretReading::Found { data, .. }) if data.contains_key("ca.crt"));
+    Ok(Some(DatabaseSecret { name: name.to_owned(), has_authority }))
 }
 
 fn value(secrets: &Secrets, name: &str, key: &str) -> Result<String, Problem> {

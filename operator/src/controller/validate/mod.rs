@@ -12,7 +12,7 @@ mod connection;
 
 use super::secrets::SecretReading;
 use crate::lag::GroupKey;
-use connection::{files, login, tls, versions};
+use connection::{database, database_secret, files, login, tls, versions};
 
 pub(super) use connection::qualify;
 
@@ -61,6 +61,8 @@ pub(super) struct ValidatedGroup {
     pub ledger: Ledger,
     /// Where balances are kept; none with the ledger `Count`.
     pub store: Option<Store>,
+    /// With the PostgreSQL store.
+    pub database: Option<DatabaseSecret>,
     /// Overridden signs.
     pub signs: BTreeMap<String, Sign>,
     /// Overridden decimal places.
@@ -90,6 +92,15 @@ pub(super) struct SecretFiles {
     pub login: Option<(kafka::SaslMechanism, String)>,
 }
 
+/// The Secret of the PostgreSQL store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DatabaseSecret {
+    /// Has `url`.
+    pub name: String,
+    /// Whether it has `ca.crt` as well.
+    pub has_authority: bool,
+}
+
 /// What validation needs beside the object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings<'a> {
@@ -105,6 +116,15 @@ pub(super) struct Surroundings<'a> {
 
 /// The Secrets an object refers to, in its own namespace.
 pub(super) fn referenced_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
+    let mut names = kafka_secrets(group);
+    names.extend(database_secret(group).map(str::to_owned));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Those of them that are for Kafka.
+pub(super) fn kafka_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
     let files = files(group);
     let mut names: Vec<String> =
         [files.authority, files.client_certificate, files.login.map(|(_, name)| name)].into_iter().flatten().collect();
@@ -154,6 +174,7 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
         extra_config: spec.kafka.extra_config.clone(),
         ledger: spec.ledger,
         store: group.effective_store(),
+        database: database(group, &around.secrets)?,
         signs: balances.signs,
         minor_units: balances.minor_units,
         dead_letter_topic: balances.dead_letter_topic,
@@ -176,7 +197,7 @@ fn connection(
     let connection = Connection { tls: tls(files, secrets)?, sasl: login(files, secrets)?, ..plain };
     connection.check().map_err(|error| Problem {
         reason: reasons::SECRET_INCOMPLETE,
-        message: with_secrets(&error.to_string(), &referenced_secrets(group)),
+        message: with_secrets(&error.to_string(), &kafka_secrets(group)),
         cure: Cure::Time,
     })?;
     Ok(connection)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::reasons;
+use balancefleet_crds::{Balances, Postgres, SecretRef, Store, reasons};
 
 use super::{Cure, Surroundings, qualify, referenced_secrets, validate};
 use crate::{
@@ -52,6 +52,28 @@ fn a_secret_that_cannot_work_is_told_before_any_worker_starts() {
     assert!(message.contains("PEM") && message.contains("`kafka-tls`"), "{message}");
     let (_, message) = problem_with("kafka-login", Some(secret("1", &[("username", "a"), ("password", "b\n")])));
     assert!(message.contains("line break"), "{message}");
+}
+
+#[test]
+fn a_database_is_used_only_with_a_secret_that_names_it() {
+    let mut group = minimal();
+    let store = Store::Postgres(Postgres { connection_secret_ref: SecretRef { name: "database".into() } });
+    group.spec.balances = Some(Balances { store: Some(store), ..Balances::default() });
+    assert_eq!(referenced_secrets(&group), ["database"]);
+    let problem = |reading: Option<SecretReading>| {
+        let secrets = reading.into_iter().map(|reading| ("database".to_owned(), reading)).collect();
+        let problem = validate(&group, &Surroundings { secrets, ..Surroundings::default() }).unwrap_err();
+        assert_eq!(problem.cure, Cure::Time);
+        (problem.reason, problem.message)
+    };
+    assert_eq!(problem(None).0, reasons::SECRET_NOT_FOUND);
+    for (keys, words) in
+        [(&[("uri", "postgres://x")][..], "no key `url`"), (&[("url", "mysql://geheim")], "postgres://")]
+    {
+        let (reason, message) = problem(Some(secret("1", keys)));
+        assert_eq!(reason, reasons::SECRET_INCOMPLETE);
+        assert!(message.contains(words) && !message.contains("geheim"), "{message}");
+    }
 }
 
 #[test]
