@@ -7,7 +7,8 @@
 #   --dir D    where the server lives (default /tmp/balancefleet-postgres-<user id>): url, server.log, data/
 #   --port N   on 127.0.0.1 (default: a free one; the same again when D was used before)
 #
-# D/url holds postgres://balance:balance-secret@127.0.0.1:N/balance. Starting again in the same folder keeps data and port.
+# D/url holds postgres://balance:balance-secret@127.0.0.1:N/balance, D/ca.crt the authority of its certificate, which is for
+# 127.0.0.1 alone. Starting again in the same folder keeps data and port.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -44,6 +45,11 @@ initialise() {
   as_server "$bin/initdb" --pgdata="$dir/data" --username=balance --pwfile="$dir/password" --auth-local=trust \
     --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
     fail "initdb failed: $(tail -n 2 "$dir/initdb.log")" "look at $dir/initdb.log"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 7 -subj /CN=balancefleet-test \
+    -addext subjectAltName=IP:127.0.0.1 -keyout "$dir/server.key" -out "$dir/ca.crt" 2>"$dir/openssl.log" ||
+    fail "no certificate could be made: $(tail -n 1 "$dir/openssl.log")" "look at $dir/openssl.log"
+  chmod 600 "$dir/server.key"
+  [[ $EUID -ne 0 ]] || chown postgres "$dir/server.key" "$dir/ca.crt"
   # The data is thrown away after the test: it need not survive a power cut.
   as_server tee -a "$dir/data/postgresql.conf" >/dev/null <<END
 listen_addresses = '127.0.0.1'
@@ -52,6 +58,9 @@ unix_socket_directories = '$dir'
 max_connections = 200
 fsync = off
 full_page_writes = off
+ssl = on
+ssl_cert_file = '$dir/ca.crt'
+ssl_key_file = '$dir/server.key'
 END
   echo "postgres://balance:balance-secret@127.0.0.1:$port/balance" >"$dir/url"
 }

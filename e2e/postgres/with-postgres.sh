@@ -3,7 +3,8 @@
 #
 #   e2e/postgres/with-postgres.sh COMMAND…
 #
-# COMMAND sees BALANCEFLEET_TEST_POSTGRES (postgres://…, the owner of an empty database).
+# COMMAND sees BALANCEFLEET_TEST_POSTGRES (postgres://…, the owner of an empty database) and BALANCEFLEET_TEST_POSTGRES_CA (the
+# authority of its certificate, a file).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -23,5 +24,6 @@ trap '"$here/local.sh" stop --dir "$dir"' EXIT
 trap - EXIT
 
 BALANCEFLEET_TEST_POSTGRES=$(<"$dir/url")
-export BALANCEFLEET_TEST_POSTGRES
+BALANCEFLEET_TEST_POSTGRES_CA=$dir/ca.crt
+export BALANCEFLEET_TEST_POSTGRES BALANCEFLEET_TEST_POSTGRES_CA
 run_then stop "$@"

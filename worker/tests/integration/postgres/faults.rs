@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::STORE;
+use super::{STORE, deposit};
 use crate::harness::{Database, Mode, SOON, Traffic, Wire, eventually, fleet, stream, stream_of, worker};
 
 /// A database of the test's own with the tables in it.
@@ -166,6 +166,66 @@ fn a_batch_of_a_worker_that_came_back_from_the_dead_writes_nothing() {
     });
     traffic.send(&stream, 300);
     others.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
+fn the_claim_of_a_new_owner_alone_keeps_the_former_one_out() {
+    let stream = stream_of("pg-fence", 2, &[]);
+    let wire = Wire::to(Database::shared().address());
+    let slow = wire.through(&Database::shared().url);
+    // The new owner has claimed the partition long before it has done anything with it.
+    let mut owner = worker(&stream, &[STORE, ("SIMULATED_WORK", "1s")]);
+    owner.await_log("Partitions ASSIGNED: [0, 1]");
+    let zombie = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &slow)]);
+    eventually(SOON, || match (owner.partitions()?.len(), zombie.partitions()?) {
+        (1, theirs) if theirs.len() == 1 => Ok(theirs[0]),
+        shares => Err(format!("{shares:?}")),
+    });
+    let lost = zombie.partitions().unwrap()[0];
+    eventually(SOON, || stream.is_committed());
+    wire.set(Mode::Holding);
+    stream.produce(lost, std::iter::repeat_n(deposit("A", "1.00", "EUR").as_str(), 5));
+    eventually(SOON, || if wire.is_holding() { Ok(()) } else { Err("no batch is on its way".to_owned()) });
+    zombie.signal("STOP");
+    eventually(SOON, || match owner.json("/api/v1/partitions")?["count"].as_i64() {
+        Some(2) if owner.log().contains(&format!("Partitions ASSIGNED: [{lost}]")) => Ok(()),
+        count => Err(format!("{count:?}")),
+    });
+    let sql = "SELECT count(*) FROM balancefleet.part WHERE group_id = $1 AND owner = $2";
+    let name = owner.metrics().unwrap()["consumerId"].as_str().unwrap().to_owned();
+    eventually(SOON, || match Database::shared().rows(sql, &[&stream.group, &name])[0].get::<_, i64>(0) {
+        2 => Ok(()),
+        rows => Err(format!("{rows} rows are its own")),
+    });
+    wire.set(Mode::Open);
+    zombie.signal("CONT");
+    zombie.await_log("another worker has gone on");
+    drop(zombie);
+    eventually(SOON, || match owner.get("/api/Balance/balances/A")? {
+        (200, body) if body.contains("\"transactionCount\":5") => Ok(()),
+        (_, body) => Err(body),
+    });
+    assert!(!owner.log().contains("a commit was not accepted"), "{}", owner.log());
+    assert_eq!(owner.stop().0.code(), Some(0));
+}
+
+#[test]
+fn a_partition_of_a_later_generation_is_left_alone_until_nothing_was_heard_of_its_owner() {
+    let stream = stream_of("pg-generations", 1, &[]);
+    let mut traffic = Traffic::new(67, 10);
+    super::folded(&stream, &mut traffic, &[STORE]);
+    // As after a group that was deleted and made again: it counts from 1.
+    Database::shared().run(&format!(
+        "UPDATE balancefleet.part SET generation = 1000, owner = 'a-ghost', touched = clock_timestamp() WHERE group_id = '{}'",
+        stream.group
+    ));
+    let written = Instant::now();
+    traffic.send(&stream, 100);
+    let mut fleet = fleet(&stream, 1, &[STORE]);
+    fleet.start(0);
+    fleet.get(0).await_log("is a-ghost's since generation 1000");
+    fleet.await_balances(&traffic.oracle, SOON);
+    assert!(written.elapsed() >= Duration::from_secs(12), "two sessions of 6 s, and not {:?}", written.elapsed());
 }
 
 #[test]

@@ -1,9 +1,16 @@
 //! Databases that cannot be worked with, and what the worker says about them.
 
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
 
 use super::STORE;
-use crate::harness::{Database, SOON, Stream, Traffic, Wire, database_url, eventually, fleet, stream, worker};
+use crate::harness::{Database, SOON, Stream, Traffic, database_url, eventually, fleet, stream, worker};
 
 /// Output and exit code of `--check`.
 fn check(stream: &Stream, url: &str) -> (Option<i32>, String) {
@@ -32,7 +39,8 @@ fn the_check_says_whether_the_database_can_be_used() {
         (database_url().replace("/balance?", "/nowhere?"), "\"nowhere\" does not exist"),
         ("postgres://balance:x@127.0.0.1:1/balance?sslmode=disable".to_owned(), "cannot be reached"),
         (as_poor.clone(), "CREATE on the database"),
-        (database_url().replace("sslmode=disable", "sslmode=require"), "TLS"),
+        // Nobody here trusts its authority.
+        (database_url().replace("sslmode=disable", "sslmode=require"), "TLS handshake"),
     ] {
         let (code, text) = check(&stream, &url);
         assert!(code == Some(1) && text.contains(words) && !text.contains("secret"), "{words}: {text}");
@@ -100,12 +108,44 @@ fn workers_that_start_together_make_the_tables_once() {
 }
 
 #[test]
-fn a_server_that_does_not_encrypt_is_never_talked_to_in_the_clear() {
+fn an_encrypted_connection_works_when_the_servers_name_is_the_certificates() {
+    let stream = stream("pg-tls");
+    let authority = std::env::var("BALANCEFLEET_TEST_POSTGRES_CA").expect("make integration sets it");
+    let encrypted = database_url().replace("?sslmode=disable", "");
+    let mut traffic = Traffic::new(53, 20);
+    traffic.send(&stream, 300);
+    let settings = |url| [STORE, ("BALANCE_POSTGRES_URL", url), ("BALANCE_POSTGRES_CA_FILE", &*authority)];
+    let mut fleet = fleet(&stream, 1, &settings(&encrypted));
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+    let name = fleet.get(0).metrics().unwrap()["consumerId"].as_str().unwrap().to_owned();
+    let sessions =
+        "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = left($1, 63)";
+    let sessions = Database::shared().rows(sessions, &[&name]);
+    assert!(!sessions.is_empty() && sessions.iter().all(|session| session.get(0)));
+    let other_name = encrypted.replace("127.0.0.1", "localhost");
+    worker(&stream, &settings(&other_name)).await_log("TLS handshake");
+}
+
+#[test]
+fn a_server_that_does_not_encrypt_hears_nothing_that_is_secret() {
     let stream = stream("pg-clear");
-    // What passes by here would be the login.
-    let wire = Wire::to(Database::shared().address());
-    let url = wire.through(&database_url()).replace("?sslmode=disable", "");
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let url = format!("postgres://balance:balance-secret@{}/balance", server.local_addr().unwrap());
+    std::thread::spawn({
+        let heard = heard.clone();
+        move || {
+            for mut client in server.incoming().map_while(Result::ok) {
+                // The question whether it encrypts, and no for an answer.
+                client.read_exact(&mut [0; 8]).unwrap();
+                client.write_all(b"N").unwrap();
+                client.read_to_end(&mut heard.lock()).unwrap();
+            }
+        }
+    });
     let worker = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &url)]);
     worker.await_log("does not support TLS");
     assert_eq!(worker.get("/readyz").unwrap().0, 503);
+    assert!(heard.lock().is_empty());
 }
