@@ -96,8 +96,8 @@ pub struct Consumer {
     /// How partitions are dealt out: `CooperativeSticky` (default) moves only what must move; `Range` and `RoundRobin`
     /// stop every worker at each change and are there for comparison.
     pub assignor: Assignor,
-    /// Where a group without any progress begins: `Earliest` (default) or `Latest` record. The store
-    /// `replay` needs `Earliest`.
+    /// Where a group without any progress begins: `Earliest` (default) or `Latest` record. With
+    /// balances, `Latest` needs the store `changelog`.
     pub start_from: StartFrom,
 }
 

@@ -11,10 +11,11 @@
 //! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
 //! | [`leader_epoch`], [`set_leader_epoch`] | noticing that a log was cut off |
+//! | [`headers`] | of any record, also one whose names are not text |
 //! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
 //!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
-//! it, and in `group_metadata` and `leader_epoch`, which look into objects of the safe crate.
+//! it, and in `group_metadata`, `headers` and `leader_epoch`, which look into objects of the safe crate.
 
 pub mod admin;
 mod batch;
@@ -24,6 +25,8 @@ mod error;
 mod failure;
 #[allow(unsafe_code, reason = "the object is librdkafka's")]
 pub mod group_metadata;
+#[allow(unsafe_code, reason = "the safe crate reads them with a panic")]
+mod headers;
 mod health;
 #[allow(unsafe_code, reason = "the safe crate's types do not show the epoch")]
 mod leader_epoch;
@@ -43,6 +46,7 @@ pub use batch::{BatchReader, ReadRecord};
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
+pub use headers::headers;
 pub use leader_epoch::{leader_epoch, set_leader_epoch};
 pub use topic_id::TopicId;
 pub use transactions::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};

@@ -50,10 +50,11 @@ fn stores() -> Vec<AdmissionRule> {
             ..rule(
                 ".spec",
                 format!(
-                    "self.ledger == 'Count' || self.kafka.consumer.startFrom == 'Earliest' || !({})",
-                    is_written("self.balances.store.replay")
+                    "self.ledger == 'Count' || self.kafka.consumer.startFrom == 'Earliest' || !({} || {})",
+                    is_written("self.balances.store.replay"),
+                    is_written("self.balances.store.postgres")
                 ),
-                "the store replay folds every record, so startFrom must be Earliest; or use the store changelog",
+                "balances that begin at the Latest record need the store changelog: set startFrom to Earliest, or the store",
             )
         },
         AdmissionRule {

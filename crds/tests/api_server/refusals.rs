@@ -113,7 +113,7 @@ fn stores() -> Vec<Bad> {
             json!({ "store": { "replay": {} }, "deadLetterTopic": "dead-letters" }),
         ),
         spec(
-            "the store replay folds every record, so startFrom must be Earliest; or use the store changelog",
+            "balances that begin at the Latest record need the store changelog: set startFrom to Earliest, or the store",
             json!({ "kafka": { "consumer": { "startFrom": "Latest" } }, "balances": { "store": { "replay": {} } } }),
         ),
     ]

@@ -9,6 +9,7 @@ mod ends;
 mod faults;
 mod forwarder;
 mod groups;
+mod headers;
 mod leader_epochs;
 mod login;
 mod producer;

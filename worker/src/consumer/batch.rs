@@ -2,12 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use balancefleet_kafka::leader_epoch;
-use rdkafka::{
-    Message,
-    error::KafkaResult,
-    message::{BorrowedMessage, Headers},
-};
+use balancefleet_kafka::{headers, leader_epoch};
+use rdkafka::{Message, error::KafkaResult, message::BorrowedMessage};
 
 use super::{
     Consumer, Fatal, GroupConsumer, Owned,
@@ -103,13 +99,11 @@ impl Consumer {
 
 /// The record as it came, with the reason.
 fn dead_letter(record: &BorrowedMessage<'_>, reason: BadRecord) -> DeadLetter {
-    let header =
-        |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
     DeadLetter {
         offset: record.offset(),
         key: record.key().map(<[u8]>::to_vec),
         value: record.payload().map(<[u8]>::to_vec),
-        headers: record.headers().map(|headers| headers.iter().map(header).collect()).unwrap_or_default(),
+        headers: headers(record),
         reason,
     }
 }
