@@ -54,7 +54,10 @@ need_kafka() {
   need maven has mvn
 }
 need_bench() { need default-jdk-headless has javac; }
-need_postgres() { need postgresql postgres_is_there; }
+need_postgres() {
+  need postgresql postgres_is_there
+  need openssl has openssl
+}
 need_cluster() {
   need_go
   need docker.io engine_is_there
