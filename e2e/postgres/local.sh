@@ -35,6 +35,15 @@ as_server() {
 }
 runs() { as_server "$bin/pg_ctl" status --pgdata="$dir/data" >/dev/null 2>&1; }
 
+# An authority, and a certificate of it for 127.0.0.1.
+certificates() {
+  local key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+  openssl req -x509 "${key[@]}" -days 7 -subj /CN=balancefleet-test -keyout "$dir/ca.key" -out "$dir/ca.crt" &&
+    openssl req "${key[@]}" -subj /CN=postgres -keyout "$dir/server.key" -out "$dir/server.csr" &&
+    openssl x509 -req -in "$dir/server.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAcreateserial -days 7 \
+      -extfile <(echo subjectAltName=IP:127.0.0.1) -out "$dir/server.crt"
+}
+
 initialise() {
   mkdir -p "$dir"
   [[ $EUID -ne 0 ]] || chown postgres "$dir"
@@ -45,11 +54,10 @@ initialise() {
   as_server "$bin/initdb" --pgdata="$dir/data" --username=balance --pwfile="$dir/password" --auth-local=trust \
     --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
     fail "initdb failed: $(tail -n 2 "$dir/initdb.log")" "look at $dir/initdb.log"
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 7 -subj /CN=balancefleet-test \
-    -addext subjectAltName=IP:127.0.0.1 -keyout "$dir/server.key" -out "$dir/ca.crt" 2>"$dir/openssl.log" ||
+  certificates >"$dir/openssl.log" 2>&1 ||
     fail "no certificate could be made: $(tail -n 1 "$dir/openssl.log")" "look at $dir/openssl.log"
   chmod 600 "$dir/server.key"
-  [[ $EUID -ne 0 ]] || chown postgres "$dir/server.key" "$dir/ca.crt"
+  [[ $EUID -ne 0 ]] || chown postgres "$dir/server.key" "$dir/server.crt"
   # The data is thrown away after the test: it need not survive a power cut.
   as_server tee -a "$dir/data/postgresql.conf" >/dev/null <<END
 listen_addresses = '127.0.0.1'
@@ -59,7 +67,7 @@ max_connections = 200
 fsync = off
 full_page_writes = off
 ssl = on
-ssl_cert_file = '$dir/ca.crt'
+ssl_cert_file = '$dir/server.crt'
 ssl_key_file = '$dir/server.key'
 END
   echo "postgres://balance:balance-secret@127.0.0.1:$port/balance" >"$dir/url"
