@@ -111,14 +111,36 @@ impl Cluster {
 
     fn settings(&self, resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Result<Settings, Error> {
         let outcome = self.runtime.block_on(self.client.describe_configs([resource], &options()));
-        let mut described: Vec<ConfigResourceResult> = outcome.map_err(|error| deed.error(&error))?;
-        match described.pop() {
-            Some(Ok(found)) => {
-                Ok(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
-            }
-            Some(Err(code)) => Err(deed.error(&KafkaError::AdminOp(code))),
-            None => Err(deed.error(&KafkaError::AdminOp(Code::Unknown))),
+        let described = outcome.map_err(|error| deed.error(&error))?;
+        told(resource, described, deed)
+    }
+}
+
+fn told(
+    resource: &ResourceSpecifier<'_>,
+    mut described: Vec<ConfigResourceResult>,
+    deed: Deed<'_>,
+) -> Result<Settings, Error> {
+    match described.pop() {
+        // The client keeps the reason to itself. Every broker and every topic has settings.
+        Some(Ok(found)) if found.entries.is_empty() => Err(untold(resource, deed)),
+        Some(Ok(found)) => Ok(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()),
+        Some(Err(code)) => Err(deed.error(&KafkaError::AdminOp(code))),
+        None => Err(deed.error(&KafkaError::AdminOp(Code::Unknown))),
+    }
+}
+
+/// Nobody told any settings: a broker that has yet to hear of a new topic, or may not tell.
+fn untold(resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Error {
+    let Deed { verb, object, needs } = deed;
+    match resource {
+        ResourceSpecifier::Broker(_) => {
+            Error::Authorization { deed: format!("{verb} {object}"), needs, detail: "no settings were told".to_owned() }
         }
+        _ => Error::Transient {
+            what: object.to_owned(),
+            detail: format!("no settings were told: too new for the broker that was asked, or {needs} is missing"),
+        },
     }
 }
 
@@ -167,4 +189,26 @@ fn only<T, N>(outcome: KafkaResult<Vec<Result<T, (N, Code)>>>) -> KafkaResult<Op
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use balancefleet_kafka::ErrorKind;
+    use rdkafka::admin::{ConfigResource, OwnedResourceSpecifier};
+
+    use super::*;
+
+    fn nothing_about(resource: &ResourceSpecifier<'_>, specifier: OwnedResourceSpecifier) -> ErrorKind {
+        let deed = Deed { verb: "look at the settings of", object: "it", needs: "DescribeConfigs on it" };
+        told(resource, vec![Ok(ConfigResource { specifier, entries: Vec::new() })], deed).unwrap_err().kind()
+    }
+
+    #[test]
+    fn no_settings_are_no_answer() {
+        // A broker that does not know a new topic yet will.
+        let topic = nothing_about(&ResourceSpecifier::Topic("t"), OwnedResourceSpecifier::Topic("t".to_owned()));
+        assert_eq!(topic, ErrorKind::Transient);
+        let broker = nothing_about(&ResourceSpecifier::Broker(1), OwnedResourceSpecifier::Broker(1));
+        assert_eq!(broker, ErrorKind::Authorization);
+    }
 }
