@@ -16,13 +16,15 @@ demo: ## Cluster, Kafka, operator and a day of traffic; ends with scaled workers
 demo-down: ## Remove what the demo left: the cluster and the Docker Engine it started
 	@e2e/demo/demo-down.sh
 
-.PHONY: test check integration api-test charts-test e2e
+.PHONY: test check integration faults api-test charts-test e2e
 test: ## All that must pass; the last line is "N passed, N failed"
-	@.ci/suite check integration api charts e2e
+	@.ci/suite check integration faults api charts e2e
 check: ## The fast part: format, lints, unit and property tests, drift of generated files
 	@.ci/suite check
 integration: ## Tests on a real Kafka and a real PostgreSQL, started and stopped here
 	@.ci/suite integration
+faults: ## What may go wrong around a fleet, each fault once, on three real brokers
+	@.ci/suite faults
 api-test: ## Custom resource and controller beside a Kubernetes control plane of their own
 	@.ci/suite api
 charts-test: ## Helm and kustomize: lint, render, schema, dry run on a real API server
@@ -30,6 +32,11 @@ charts-test: ## Helm and kustomize: lint, render, schema, dry run on a real API 
 e2e: ## The product on a kind cluster, installed by Helm
 	@.ci/suite e2e
 
+.PHONY: soak mutations
+soak: ## Faults by chance for 30 minutes, or SOAK_MINUTES; SOAK_SEED makes the same ones again
+	@.ci/soak
+mutations: ## Takes one guard after the other out of the worker: a test must fail each time
+	@.ci/mutations
 .PHONY: bench
 bench: ## Speed of the worker beside librdkafka, Java and Kafka Streams; SCENARIOS="catch-up idle" for a part
 	@bench/run.sh $(SCENARIOS)

@@ -2,10 +2,24 @@
 
 use std::process::Command;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// They are one test's at a time.
-static TAKEN: Mutex<()> = Mutex::new(());
+/// Who disturbs them has them alone.
+static TAKEN: RwLock<()> = RwLock::new(());
+
+/// What a test wants of the brokers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// That they work; other tests use them at the same time.
+    Shared,
+    /// To end and start them.
+    Alone,
+}
+
+enum Taken {
+    Shared(#[allow(dead_code, reason = "held, not read")] RwLockReadGuard<'static, ()>),
+    Alone(#[allow(dead_code, reason = "held, not read")] RwLockWriteGuard<'static, ()>),
+}
 
 /// Why the brokers are not as the test wants them.
 #[derive(Debug, thiserror::Error)]
@@ -28,17 +42,21 @@ pub enum BrokersError {
     Start(#[from] std::io::Error),
 }
 
-/// All brokers, alone in this process; they run again when this is dropped.
+/// All brokers. Whoever has had them alone leaves them running.
 pub struct Brokers {
     bootstrap: String,
-    _taken: MutexGuard<'static, ()>,
+    taken: Taken,
 }
 
 impl Brokers {
-    /// Waits until no other test has them.
-    pub fn take() -> Result<Self, BrokersError> {
+    /// Waits until no other test of this process has them in a way that does not go with this one.
+    pub fn take(using: Use) -> Result<Self, BrokersError> {
         let bootstrap = std::env::var("BALANCEFLEET_TEST_KAFKA_CLUSTER").map_err(|_| BrokersError::Missing)?;
-        Ok(Self { bootstrap, _taken: TAKEN.lock() })
+        let taken = match using {
+            Use::Shared => Taken::Shared(TAKEN.read()),
+            Use::Alone => Taken::Alone(TAKEN.write()),
+        };
+        Ok(Self { bootstrap, taken })
     }
 
     /// The addresses of all, by number from 1.
@@ -74,8 +92,10 @@ impl Brokers {
 
 impl Drop for Brokers {
     fn drop(&mut self) {
-        // The next test fails by itself if this does.
-        let _ = control(&["start"]);
+        if let Taken::Alone(_) = self.taken {
+            // The next test fails by itself if this does.
+            let _ = control(&["start"]);
+        }
     }
 }
 

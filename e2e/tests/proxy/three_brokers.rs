@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balancefleet_e2e::brokers::Brokers;
+use balancefleet_e2e::brokers::{Brokers, Use};
 use balancefleet_e2e::proxy::{Api, Proxy};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -22,7 +22,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(name: &str) -> Self {
-        let brokers = Brokers::take().unwrap();
+        let brokers = Brokers::take(Use::Alone).unwrap();
         let topic = Topic::new(brokers.bootstrap(), name, PARTITIONS);
         // The others are found through the first one.
         let proxy = Proxy::start(brokers.bootstrap().split(',').next().unwrap()).unwrap();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Oracle, SOON, Stream, Worker, eventually, oracle::Account, worker::free_port};
+use super::{Oracle, SOON, Stream, Worker, eventually, free_port, oracle::Account};
 
 /// Workers of one group, each by its place.
 pub(crate) struct Fleet<'a> {

@@ -17,6 +17,9 @@ use rdkafka::{
 
 use super::{SOON, eventually};
 
+/// The brokers' own: one replica on a single broker, three on three.
+const REPLICATION: TopicReplication<'_> = TopicReplication::Fixed(-1);
+
 /// A topic and a group nobody else uses.
 pub(crate) struct Stream {
     pub(crate) bootstrap: String,
@@ -43,6 +46,11 @@ impl Stream {
     pub(crate) fn unmade(name: &str, partitions: i32) -> Self {
         let bootstrap =
             std::env::var("BALANCEFLEET_TEST_KAFKA").expect("make integration sets BALANCEFLEET_TEST_KAFKA");
+        Self::unmade_at(bootstrap, name, partitions)
+    }
+
+    /// The same at other brokers.
+    pub(crate) fn unmade_at(bootstrap: String, name: &str, partitions: i32) -> Self {
         let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let producer = ClientConfig::new()
             .set("bootstrap.servers", &bootstrap)
@@ -61,7 +69,7 @@ impl Stream {
     }
 
     pub(crate) fn make(&self, settings: &[(&str, &str)]) {
-        let topic = NewTopic::new(&self.topic, self.partitions, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(&self.topic, self.partitions, REPLICATION);
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new())).unwrap();
         assert!(made.iter().all(Result::is_ok), "{made:?}");
@@ -109,7 +117,7 @@ impl Stream {
 
     /// Another topic beside the input.
     pub(crate) fn make_beside(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(name, partitions, REPLICATION);
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new())).unwrap();
         assert!(made.iter().all(Result::is_ok), "{made:?}");

@@ -14,7 +14,7 @@ pub(crate) use fleet::{Fleet, fleet};
 pub(crate) use kafka::{Stream, stream, stream_of};
 pub(crate) use oracle::{Oracle, Traffic};
 pub(crate) use wire::{Mode, Wire};
-pub(crate) use worker::{Worker, worker};
+pub(crate) use worker::{Worker, free_port, worker};
 
 /// Asks until `check` gives a value; panics with its last complaint at the deadline.
 #[track_caller]

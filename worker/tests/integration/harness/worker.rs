@@ -4,6 +4,7 @@ use std::{
     fs::File,
     net::TcpListener,
     process::{Child, Command, ExitStatus},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -23,8 +24,16 @@ pub(crate) fn worker(stream: &Stream, settings: &[(&str, &str)]) -> Worker {
     Worker::start(stream, free_port(), settings)
 }
 
+/// A port below those from which the kernel serves outgoing connections: one of them could have it before the worker.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let next = std::process::id().wrapping_mul(97).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + u16::try_from(next % 9_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Worker {

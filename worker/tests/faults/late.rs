@@ -1,0 +1,112 @@
+//! Messages of a transaction that arrive when the world has gone on.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use balancefleet_e2e::brokers::Use;
+use balancefleet_e2e::proxy::{Api, Direction, Which};
+
+use crate::harness::eventually;
+use crate::scene::{SOON, Scene, commits_in_transactions};
+use crate::traffic::Load;
+
+/// A session so long that nobody is taken for dead, and transactions of half of it: a hand-over waits five seconds for the
+/// last commit, and then goes on without.
+const LONG: (&str, &str) = ("KAFKA_SESSION_TIMEOUT", "40s");
+
+fn scene(name: &str) -> Scene {
+    let mut scene = Scene::with(name, &[LONG], Load::default(), Use::Shared);
+    scene.place_proxy(0);
+    scene.start(0);
+    scene.await_fresh();
+    scene
+}
+
+/// The end of a transaction is on its way while the partitions move: the next owner waits for it, for it may still
+/// happen, and then it is part of what the next owner goes on from.
+#[test]
+fn a_transaction_that_ends_after_its_partition_has_moved_is_waited_for() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let mut scene = scene("late-end");
+    let held = scene.proxy(0).hold(Api::EndTxn, Direction::Request, Which::Every);
+    held.wait_for(1, SOON).unwrap();
+    scene.start(1);
+    eventually(
+        SOON,
+        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
+    );
+    held.release();
+    scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// The records of a transaction are on their way while the partitions move, and arrive when the next owner has gone on.
+#[test]
+fn records_that_arrive_after_their_partition_has_moved_change_nothing() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let mut scene = scene("late-records");
+    let held = scene.proxy(0).hold(Api::Produce, Direction::Request, Which::Every);
+    held.wait_for(1, SOON).unwrap();
+    scene.start(1);
+    // It has claimed what it got, and has gone on.
+    eventually(SOON, || match scene.worker(1).count("messagesConsumed")? {
+        0 => Err("the newcomer has processed nothing".to_owned()),
+        _ => Ok(()),
+    });
+    held.release();
+    scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// The offsets of a transaction are on their way while the partitions move: the coordinator knows better.
+#[test]
+fn offsets_that_arrive_after_their_partition_has_moved_are_refused() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let mut scene = scene("late-offsets");
+    let held = scene.proxy(0).hold(Api::TxnOffsetCommit, Direction::Request, Which::Every);
+    held.wait_for(1, SOON).unwrap();
+    scene.start(1);
+    eventually(
+        SOON,
+        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
+    );
+    held.release();
+    scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// The client has sent the end of a transaction a second time and begun the next one when the first arrives: it must not
+/// end that one, half-written as it is.
+#[test]
+fn an_end_that_arrives_in_the_next_transaction_does_not_end_that() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let mut scene = scene("next-transaction");
+    for _ in 0..2 {
+        let proxy = scene.proxy(0);
+        let late = proxy.hold(Api::EndTxn, Direction::Request, Which::Nth(1));
+        late.wait_for(1, SOON).unwrap();
+        // Records are written, offsets are not.
+        let next = proxy.hold(Api::TxnOffsetCommit, Direction::Request, Which::Nth(1));
+        proxy.cut();
+        next.wait_for(1, SOON).unwrap();
+        late.release();
+        sleep(Duration::from_millis(500));
+        next.discard();
+        scene.await_fresh();
+    }
+    scene.start(1);
+    scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
