@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole product at work: a kind cluster, a real Kafka, the operator, one BalanceConsumerGroup with six partitions,
-# and a day of e-banking traffic. Ends with all balances checked.
+# and a day of e-banking traffic, in which one worker is killed (kill -9). Ends with all balances checked.
 #
 #   e2e/demo/demo.sh [ARGUMENT OF traffic day…]      for example: --black-friday 60s
 #
@@ -58,6 +58,8 @@ run_day() {
   # Not by our function: the process to stop is kubectl itself.
   kubectl --namespace "$namespace" get bcg "$group" --watch 2>/dev/null &
   watch_pid=$!
+  kill_a_worker &
+  killer_pid=$!
   wait "$traffic_pid" || status=$?
   # A wait that a signal interrupted says nothing about the child: it gets the signal too and is waited for.
   while kill -0 "$traffic_pid" 2>/dev/null; do
@@ -68,10 +70,22 @@ run_day() {
   ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
 }
 
+# Ends one worker's process by SIGKILL, from its node, when the fleet is at its largest: no grace, no good-bye.
+kill_a_worker() {
+  local pod node container
+  until [[ $(status readyReplicas) == 6 ]]; do sleep 1; done
+  pod=$(kube get pods --selector "balancefleet.io/group=$group" --field-selector status.phase=Running -o name | shuf -n 1)
+  node=$(kube get "$pod" -o jsonpath='{.spec.nodeName}')
+  container=$(kube get "$pod" -o jsonpath='{.status.containerStatuses[0].containerID}')
+  docker exec "$node" ctr --namespace=k8s.io tasks kill --signal=SIGKILL "${container#containerd://}" &&
+    progress "killed a worker (kill -9): $pod"
+}
+
 has_come_back() { [[ -n ${interrupted:-} || ($(status replicas) == 1 && $(status lag) == 0) ]]; }
 
 stop_watch() {
   [[ -z ${watch_pid:-} ]] || kill "$watch_pid" 2>/dev/null || true
+  [[ -z ${killer_pid:-} ]] || kill "$killer_pid" 2>/dev/null || true
   [[ -z ${traffic_pid:-} ]] || kill -INT "$traffic_pid" 2>/dev/null || true
 }
 
