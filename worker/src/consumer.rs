@@ -17,7 +17,7 @@ mod close;
 mod commits;
 mod doubts;
 mod inspector;
-mod partition;
+pub(crate) mod partition;
 mod rebalance;
 mod report;
 mod reports;

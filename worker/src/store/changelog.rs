@@ -12,12 +12,17 @@
 
 mod commit;
 mod examine;
+mod found;
 mod loaded;
+mod producer;
 mod progress;
 mod rewrite;
 mod rows;
+#[cfg(test)]
+mod schedules;
 mod settle;
 mod topic;
+mod writer;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -42,7 +47,7 @@ use crate::{
     failure::Failure,
     hindrance::Hindrance,
 };
-use commit::Producer;
+use producer::Producer;
 use progress::Ledger as Identity;
 use settle::{Known, settle};
 use topic::Topic;

@@ -1,0 +1,96 @@
+//! What became of a commit whose outcome was not told.
+
+use crate::store::{Progress, offsets::Committed};
+
+/// What the group's offsets say about a commit whose outcome was not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Written,
+    Untouched,
+    Others,
+}
+
+impl Found {
+    pub(super) fn compare<'a>(shares: impl Iterator<Item = (&'a Progress, &'a Option<Committed>)>) -> Self {
+        // One that was not to move says nothing.
+        let moved = shares.filter(|(progress, _)| progress.from != Some(progress.next_offset));
+        let found = moved.map(|(Progress { from, next_offset, .. }, committed)| {
+            let committed = committed.as_ref().map(|committed| committed.offset);
+            if committed == Some(*next_offset) {
+                Self::Written
+            } else if committed == *from {
+                Self::Untouched
+            } else {
+                Self::Others
+            }
+        });
+        found.reduce(Self::and).unwrap_or(Self::Untouched)
+    }
+
+    fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Others }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use balancefleet_kafka::UsageRecord;
+
+    use super::*;
+    use crate::{
+        ledger::Changes,
+        store::{Assignment, Epoch},
+        view::Cell,
+    };
+
+    fn progress(from: Option<i64>, next_offset: i64) -> Progress {
+        Progress {
+            assignment: Assignment { partition: 0, epoch: Epoch(1), generation: 1 },
+            cell: Arc::new(Cell::new(0, 1)),
+            from,
+            next_offset,
+            leader_epoch: None,
+            changes: Arc::new(Changes::default()),
+            is_partial: false,
+            usage: UsageRecord::beginning_at(0),
+            others: Vec::new(),
+        }
+    }
+
+    /// Each share with where it came from, where it went, and what the group has committed now.
+    fn found(shares: &[(Option<i64>, i64, Option<i64>)]) -> Found {
+        let committed = |offset| Committed { offset, metadata: String::new() };
+        let shares: Vec<_> = shares.iter().map(|(from, to, now)| (progress(*from, *to), now.map(committed))).collect();
+        Found::compare(shares.iter().map(|(progress, now)| (progress, now)))
+    }
+
+    #[test]
+    fn the_groups_offsets_tell_what_became_of_a_commit() {
+        assert_eq!(found(&[(Some(5), 9, Some(9))]), Found::Written);
+        assert_eq!(found(&[(Some(5), 9, Some(5))]), Found::Untouched);
+        assert_eq!(found(&[(None, 9, None)]), Found::Untouched);
+        assert_eq!(found(&[(None, 9, Some(9))]), Found::Written);
+    }
+
+    #[test]
+    fn an_offset_that_is_neither_is_somebody_elses() {
+        for now in [None, Some(4), Some(7), Some(11)] {
+            assert_eq!(found(&[(Some(5), 9, now)]), Found::Others, "{now:?}");
+        }
+        assert_eq!(found(&[(None, 9, Some(3))]), Found::Others);
+    }
+
+    #[test]
+    fn a_partition_that_was_not_to_move_does_not_speak_for_the_others() {
+        assert_eq!(found(&[(Some(20), 20, Some(20)), (Some(5), 9, Some(5))]), Found::Untouched);
+        assert_eq!(found(&[(Some(20), 20, Some(20)), (Some(5), 9, Some(9))]), Found::Written);
+        assert_eq!(found(&[(Some(20), 20, Some(20))]), Found::Untouched);
+    }
+
+    #[test]
+    fn a_transaction_is_whole_or_not_at_all() {
+        assert_eq!(found(&[(Some(1), 2, Some(2)), (Some(5), 9, Some(5))]), Found::Others);
+    }
+}
