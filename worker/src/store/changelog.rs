@@ -39,7 +39,6 @@ pub(crate) use topic::{Unfit, default_topic};
 use super::{
     Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Seal, Settled, Store, Unsettled,
     beginning::{Beginning, FIRST, not_begun},
-    offsets::Position,
 };
 use crate::{
     config::{Config, StartFrom},
@@ -166,13 +165,11 @@ impl Store for Changelog {
     fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
         let assigned: Vec<_> = loaded.iter().map(|(assignment, _)| *assignment).collect();
         let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
+            // Asked first: if the group has begun by then, the offsets of its beginning are seen below.
+            let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
             let positions = self.offsets.positions(&assigned)?;
-            let is_new = |position: &Position| position.committed.is_none();
-            let begins = self.start_from == StartFrom::Latest
-                && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
-                && !self.offsets.has_progress()?;
             let begin = || Beginning::at_the_ends(&self.admin, &self.topic, topic.partition_count);
             Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
         });

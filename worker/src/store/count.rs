@@ -22,12 +22,10 @@ impl Store for Count {
     }
 
     fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
+        // A partition added to a group that is under way begins at its first record, or that would be lost. Asked first: if
+        // the group has begun by then, the offsets of its beginning are seen below.
+        let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
         let positions = self.offsets.positions(assigned)?;
-        let is_new = |position: &Position| position.committed.is_none();
-        // A partition added to a group that is under way begins at its first record, or that would be lost.
-        let begins = self.start_from == StartFrom::Latest
-            && positions.iter().any(|(_, position)| position.as_ref().is_ok_and(is_new))
-            && !self.offsets.has_progress()?;
         let beginning = begins.then(|| self.offsets.beginning()).transpose()?;
         let planned = |assignment: Assignment, position: Result<Position, Error>| -> Result<Plan, super::Obstacle> {
             let position = position.map_err(Hindrance::from)?;
