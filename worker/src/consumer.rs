@@ -10,6 +10,7 @@
 //! | inspector | looks whether the topic is still the same one | `Inspected` |
 
 mod ahead;
+mod arrival;
 mod bad_records;
 mod batch;
 mod client;
@@ -47,13 +48,14 @@ use crate::{
     throttle::Throttle,
     view::View,
 };
+use arrival::Arrival;
 use bad_records::BadRecords;
 pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
 pub(crate) use close::leave;
 use commits::Commits;
 use doubts::{Doubt, Doubts, TopicDoubt};
 pub(crate) use inspector::describe;
-use partition::{Active, Arrival, Owned, Stage};
+use partition::{Active, Owned, Stage};
 use report::Report;
 use restore::{Assigned, Restorer};
 

@@ -10,7 +10,7 @@ use rdkafka::{
 
 use crate::{
     failures::await_failure,
-    harness::{SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker},
+    harness::{self, SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker},
 };
 
 /// The topic by a name of the test's own.
@@ -18,14 +18,9 @@ fn named(stream: &Stream) -> String {
     format!("{}-log", stream.group)
 }
 
-/// Folds some traffic with a fleet of one, and stops it in good order.
+/// The same amount everywhere: some tests know the offsets that follow from it.
 fn folded(stream: &Stream, traffic: &mut Traffic, settings: &[(&str, &str)]) {
-    traffic.send(stream, 600);
-    let mut fleet = fleet(stream, 1, settings);
-    fleet.start(0);
-    fleet.await_balances(&traffic.oracle, SOON);
-    eventually(SOON, || stream.is_committed());
-    assert_eq!(fleet.take(0).stop().0.code(), Some(0));
+    harness::folded(stream, traffic, 600, settings);
 }
 
 #[test]

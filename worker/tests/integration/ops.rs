@@ -6,7 +6,7 @@ use rdkafka::Message;
 
 use crate::{
     failures::await_failure,
-    harness::{SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker},
+    harness::{SOON, Stream, Traffic, eventually, fleet, folded, stream, stream_of, worker},
 };
 
 /// One customer's record: which partition, and its key.
@@ -48,16 +48,6 @@ fn audit_is_equal(stream: &Stream, settings: &[(&str, &str)]) -> String {
     let (code, text) = run(stream, &["audit"], settings);
     assert_eq!(code, Some(0), "{text}");
     text
-}
-
-/// Folds some traffic with one worker, and stops it.
-fn folded(stream: &Stream, traffic: &mut Traffic, count: u64, settings: &[(&str, &str)]) {
-    traffic.send(stream, count);
-    let mut fleet = fleet(stream, 1, settings);
-    fleet.start(0);
-    fleet.await_balances(&traffic.oracle, SOON);
-    eventually(SOON, || stream.is_committed());
-    assert_eq!(fleet.take(0).stop().0.code(), Some(0));
 }
 
 #[test]

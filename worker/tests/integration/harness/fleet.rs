@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Oracle, SOON, Stream, Worker, eventually, free_port, oracle::Account};
+use super::{Oracle, SOON, Stream, Traffic, Worker, eventually, free_port, oracle::Account};
 
 /// Workers of one group, each by its place.
 pub(crate) struct Fleet<'a> {
@@ -22,6 +22,16 @@ pub(crate) fn fleet<'a>(stream: &'a Stream, size: usize, settings: &[(&str, &str
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     settings.push(("WORKER_PEERS".to_owned(), peers));
     Fleet { stream, ports, settings, workers: BTreeMap::new() }
+}
+
+/// Sends `count` more transactions, lets one worker fold them, and stops it in good order.
+pub(crate) fn folded(stream: &Stream, traffic: &mut Traffic, count: u64, settings: &[(&str, &str)]) {
+    traffic.send(stream, count);
+    let mut fleet = fleet(stream, 1, settings);
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+    eventually(SOON, || stream.is_committed());
+    assert_eq!(fleet.take(0).stop().0.code(), Some(0));
 }
 
 #[derive(Deserialize)]

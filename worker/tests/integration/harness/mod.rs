@@ -10,7 +10,7 @@ mod worker;
 use std::time::{Duration, Instant};
 
 pub(crate) use database::{Database, url as database_url};
-pub(crate) use fleet::{Fleet, fleet};
+pub(crate) use fleet::{Fleet, fleet, folded};
 pub(crate) use kafka::{Stream, stream, stream_of};
 pub(crate) use oracle::{Oracle, Traffic};
 pub(crate) use wire::{Mode, Wire};
