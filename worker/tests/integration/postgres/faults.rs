@@ -100,7 +100,7 @@ fn a_commit_that_the_old_session_has_not_ended_is_waited_for() {
     let mut fleet = fleet(&stream, 1, &[STORE, ("BALANCE_POSTGRES_URL", &url)]);
     fleet.start(0);
     fleet.await_balances(&traffic.oracle, SOON);
-    // From here on a COMMIT waits for a lock that this session has.
+    // From here on a COMMIT waits for a lock that the test holds.
     database.run("SELECT pg_advisory_lock(7)");
     let other = database.again();
     other.run(
