@@ -124,7 +124,7 @@ impl Offsets {
 
     /// Commits and waits for the coordinator's answer.
     pub(crate) fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        let list = self.list(batch).map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        let list = self.list(&batch.parts).map_err(|error| CommitError::Unavailable(error.to_string()))?;
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
             Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedInstanceId) => {
                 CommitError::NotAMember(error.to_string())
@@ -134,25 +134,25 @@ impl Offsets {
         })
     }
 
-    /// Tells the coordinator how far the batch has come, so that the group's lag is seen, and waits for nothing.
-    pub(crate) fn announce(&self, batch: &Batch) {
-        let sent = self.list(batch).and_then(|list| self.consumer.commit(&list, CommitMode::Async));
+    /// Tells the coordinator how far `parts` have come, so that the group's lag is seen, and waits for nothing.
+    pub(crate) fn announce<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) {
+        let sent = self.list(parts).and_then(|list| self.consumer.commit(&list, CommitMode::Async));
         if let Err(error) = sent {
             tracing::debug!(%error, "the group's offsets could not be sent: its lag is told with the next commit");
         }
     }
 
-    fn list(&self, batch: &Batch) -> KafkaResult<TopicPartitionList> {
+    fn list<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, usage, .. } in &batch.parts {
+        for Progress { assignment, next_offset, usage, others, .. } in parts {
             let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry.set_offset(Offset::Offset(*next_offset))?;
             entry.set_metadata(usage.to_string());
-        }
-        for (partition, offset) in batch.parts.iter().flat_map(|part| &part.others) {
-            let mut entry = list.add_partition(&self.topic, *partition);
-            entry.set_offset(Offset::Offset(*offset))?;
-            entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
+            for (partition, offset) in others {
+                let mut entry = list.add_partition(&self.topic, *partition);
+                entry.set_offset(Offset::Offset(*offset))?;
+                entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
+            }
         }
         Ok(list)
     }

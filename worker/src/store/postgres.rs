@@ -304,7 +304,9 @@ impl Store for Postgres {
         match found {
             Some(Found::Written) => {
                 self.accept(&shares);
-                self.offsets.announce(batch);
+                // What was not written, or has left, is for its owner to announce.
+                let ours = shares.iter().map(|share| share.progress).filter(|progress| !progress.cell.is_released());
+                self.offsets.announce(ours);
                 Ok(())
             }
             Some(Found::Untouched) => Err(CommitError::Unavailable("PostgreSQL rolled the commit back".to_owned())),
