@@ -61,8 +61,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// For looking at the tables, or making them.
 const PREPARE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Of every session that writes. A worker that is frozen inside a transaction holds its rows for 5 s at most.
+/// Of every session that writes. A worker that freezes between two statements of a transaction holds its rows for 5 s at
+/// most; inside a statement that waits for its client no limit applies, hence none such comes after the rows are locked.
+/// A worker whose host is gone answers no keepalive, and its session ends after 11 s.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
+                       SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
                        SET lock_timeout = '10s'; SET client_min_messages = warning; \
                        SET default_transaction_isolation = 'read committed'";
 

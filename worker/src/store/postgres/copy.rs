@@ -1,5 +1,8 @@
 //! Rows on their way into the tables: as arrays while they are few, by COPY into a temporary table when they are many.
 //! Both end in the same upsert, in the order in which the rows come.
+//!
+//! No limit of the session ends a COPY whose client has stopped sending. So everything is staged before the first row that
+//! others wait for is locked: whoever freezes in the middle holds nothing but its own temporary tables.
 
 use std::pin::pin;
 
@@ -18,11 +21,15 @@ const AT_ONCE: usize = 50_000;
 
 const TEMPORARY_BALANCES: &str = "\
 CREATE TEMPORARY TABLE IF NOT EXISTS balancefleet_bal (
-    partition integer, customer text, currency text, place smallint, minor_units text, count bigint,
+    turn integer, partition integer, customer text, currency text, place smallint, minor_units text, count bigint,
     last_transaction_id text, updated_second bigint, updated_nanosecond integer, last_offset bigint
-) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.balancefleet_bal";
+) ON COMMIT DELETE ROWS";
 
-const BALANCE_TYPES: [Type; 10] = [
+/// What finds the rows of one statement among those of many.
+const INDEX_BALANCES: &str = "CREATE INDEX IF NOT EXISTS balancefleet_bal_turn ON pg_temp.balancefleet_bal (turn)";
+
+const BALANCE_TYPES: [Type; 11] = [
+    Type::INT4,
     Type::INT4,
     Type::TEXT,
     Type::TEXT,
@@ -49,7 +56,22 @@ fn upsert(source: &str) -> String {
     )
 }
 
-/// Writes absolute values over what is there.
+/// Brings the rows to the server when they are many; nothing is locked by it.
+pub(super) async fn stage_balances(client: &Client, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
+    if rows.len() < MANY {
+        return Ok(());
+    }
+    within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_BALANCES)).await?;
+    for (turn, rows) in turns(rows) {
+        within(ANSWER_WITHIN, copy_balances(client, turn, rows)).await?;
+    }
+    if rows.len() > AT_ONCE {
+        within(ANSWER_WITHIN, client.batch_execute(INDEX_BALANCES)).await?;
+    }
+    Ok(())
+}
+
+/// Writes absolute values over what is there: those staged, or `rows` themselves when they are few.
 pub(super) async fn write_balances(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
     if rows.is_empty() {
         return Ok(());
@@ -57,14 +79,18 @@ pub(super) async fn write_balances(client: &Client, book: &Book, rows: &[Balance
     if rows.len() < MANY {
         return write_few(client, book, rows).await;
     }
-    let merge = upsert("pg_temp.balancefleet_bal AS r");
-    let whose: [(&(dyn ToSql + Sync), Type); 2] = [(&book.group, Type::TEXT), (&book.topic, Type::TEXT)];
-    for rows in rows.chunks(AT_ONCE) {
-        within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_BALANCES)).await?;
-        within(ANSWER_WITHIN, copy_balances(client, rows)).await?;
-        within(ANSWER_WITHIN, client.execute_typed(&merge, &whose)).await?;
+    let merge = upsert("pg_temp.balancefleet_bal AS r WHERE r.turn = $3");
+    for (turn, _) in turns(rows) {
+        let params: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&turn, Type::INT4)];
+        within(ANSWER_WITHIN, client.execute_typed(&merge, &params)).await?;
     }
     Ok(())
+}
+
+/// Each statement's rows, with its number.
+fn turns<'a, 'b>(rows: &'a [BalanceRow<'b>]) -> impl Iterator<Item = (i32, &'a [BalanceRow<'b>])> {
+    (0..).zip(rows.chunks(AT_ONCE))
 }
 
 async fn write_few(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
@@ -92,11 +118,12 @@ async fn write_few(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Res
     within(ANSWER_WITHIN, client.execute_typed(&merge, &params)).await.map(drop)
 }
 
-async fn copy_balances(client: &Client, rows: &[BalanceRow<'_>]) -> Result<(), tokio_postgres::Error> {
+async fn copy_balances(client: &Client, turn: i32, rows: &[BalanceRow<'_>]) -> Result<(), tokio_postgres::Error> {
     let sink = client.copy_in("COPY pg_temp.balancefleet_bal FROM STDIN (FORMAT binary)").await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &BALANCE_TYPES));
     for row in rows {
-        let values: [&(dyn ToSql + Sync); 10] = [
+        let values: [&(dyn ToSql + Sync); 11] = [
+            &turn,
             &row.partition,
             &row.customer,
             &row.currency,
@@ -141,19 +168,30 @@ SELECT $1, $2, r.topic_id, r.partition, r.record_offset, r.category, r.message, 
     ON CONFLICT (group_id, topic, topic_id, partition, record_offset) DO UPDATE
    SET category = EXCLUDED.category, message = EXCLUDED.message, written = clock_timestamp()";
 
-/// Puts records aside that could not be applied, as they came.
+/// Brings records that could not be applied to the server, as they came; nothing is locked by it.
+pub(super) async fn stage_dead_letters(client: &Client, shares: &[Share<'_>]) -> Result<(), DatabaseError> {
+    if !has_dead_letters(shares) {
+        return Ok(());
+    }
+    within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_LETTERS)).await?;
+    within(ANSWER_WITHIN, copy_dead_letters(client, shares)).await
+}
+
+/// Puts aside those that were staged.
 pub(super) async fn write_dead_letters(
     client: &Client,
     book: &Book,
     shares: &[Share<'_>],
 ) -> Result<(), DatabaseError> {
-    if shares.iter().all(|share| share.progress.changes.dead_letters().is_empty()) {
+    if !has_dead_letters(shares) {
         return Ok(());
     }
-    within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_LETTERS)).await?;
-    within(ANSWER_WITHIN, copy_dead_letters(client, shares)).await?;
     let whose: [(&(dyn ToSql + Sync), Type); 2] = [(&book.group, Type::TEXT), (&book.topic, Type::TEXT)];
     within(ANSWER_WITHIN, client.execute_typed(MERGE_LETTERS, &whose)).await.map(drop)
+}
+
+fn has_dead_letters(shares: &[Share<'_>]) -> bool {
+    shares.iter().any(|share| !share.progress.changes.dead_letters().is_empty())
 }
 
 async fn copy_dead_letters(client: &Client, shares: &[Share<'_>]) -> Result<(), tokio_postgres::Error> {

@@ -16,7 +16,7 @@ use tokio_postgres::{
 use super::{
     Book, Standing,
     claim::ANSWER_WITHIN,
-    copy::{write_balances, write_dead_letters},
+    copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     error::DatabaseError,
     link::within,
     rows::{BalanceRow, rows_of},
@@ -67,7 +67,11 @@ impl From<DatabaseError> for Ended {
 
 /// Writes the batch. After an error the connection is of no use any more.
 pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) -> Result<(), Ended> {
+    let rows = sorted_rows(shares);
     within(ANSWER_WITHIN, client.batch_execute("BEGIN")).await?;
+    // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
+    stage_balances(client, &rows).await?;
+    stage_dead_letters(client, shares).await?;
     // All on their way at once, in the order of the partitions; the server takes them one after the other.
     let advances = shares.iter().map(|share| advance(client, book, share));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
@@ -75,7 +79,7 @@ pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) ->
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
         return Err(Ended::Beaten(share.progress.assignment.partition));
     }
-    write_balances(client, book, &sorted_rows(shares)).await?;
+    write_balances(client, book, &rows).await?;
     write_dead_letters(client, book, shares).await?;
     // Whatever goes wrong from here on, it may have been committed.
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(Ended::Unknown)

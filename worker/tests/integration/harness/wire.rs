@@ -11,6 +11,9 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
+/// The beginning of the statement that changed customers follow as a stream.
+const COPY: &[u8] = b"COPY pg_temp.balancefleet_bal FROM";
+
 /// What is done with what comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -18,6 +21,8 @@ pub(crate) enum Mode {
     Open,
     /// What clients send waits here.
     Holding,
+    /// What clients send waits here, on a connection that is in the middle of sending changed customers as a stream.
+    HoldingCopies,
     /// Connections end at once.
     Refusing,
     /// So many more COMMITs are passed on and their answers lost, and each time the connection with them.
@@ -95,19 +100,24 @@ impl Shared {
                 self.connections.lock().push(stream.try_clone().unwrap());
             }
             let (to_client, from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            let loses = Arc::new(AtomicBool::new(false));
+            let (loses, copying) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
             std::thread::spawn({
                 let (shared, loses) = (self.clone(), loses.clone());
-                move || pump(client, server, |bytes| shared.pass(bytes, &loses))
+                move || pump(client, server, |bytes| shared.pass(bytes, &loses, &copying))
             });
             std::thread::spawn(move || pump(from_server, to_client, |_| !loses.load(Ordering::SeqCst)));
         }
     }
 
     /// Whether a client's bytes go on; waits while they are held.
-    fn pass(&self, bytes: &[u8], loses: &AtomicBool) -> bool {
+    fn pass(&self, bytes: &[u8], loses: &AtomicBool, copying: &AtomicBool) -> bool {
         let mut mode = self.mode.lock();
-        while *mode == Mode::Holding {
+        // A message that carries rows, after the statement they are for has begun.
+        let carries = copying.load(Ordering::SeqCst) && bytes.first() == Some(&b'd');
+        if bytes.windows(COPY.len()).any(|part| part == COPY) {
+            copying.store(true, Ordering::SeqCst);
+        }
+        while *mode == Mode::Holding || (*mode == Mode::HoldingCopies && carries) {
             self.held.store(true, Ordering::SeqCst);
             self.changed.wait(&mut mode);
         }

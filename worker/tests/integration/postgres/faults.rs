@@ -267,6 +267,29 @@ fn a_worker_that_is_frozen_inside_a_transaction_holds_nobody_up_for_long() {
 }
 
 #[test]
+fn a_worker_that_is_frozen_in_the_middle_of_sending_its_rows_holds_nobody_up() {
+    let stream = stream("pg-frozen-copy");
+    let wire = Wire::to(Database::shared().address());
+    let slow = wire.through(&Database::shared().url);
+    let mut traffic = Traffic::new(68, 12_000);
+    traffic.send(&stream, 30_000);
+    wire.set(Mode::HoldingCopies);
+    let zombie = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &slow)]);
+    eventually(SOON, || if wire.is_holding() { Ok(()) } else { Err("no rows are on their way".to_owned()) });
+    zombie.signal("STOP");
+    let mut fleet = fleet(&stream, 1, &[STORE]);
+    fleet.start(0);
+    fleet.await_shares(&[6]);
+    // No limit of the server ends a session whose client is alive and says nothing more.
+    fleet.await_balances(&traffic.oracle, SOON);
+    wire.set(Mode::Open);
+    zombie.signal("CONT");
+    zombie.await_log("another worker has gone on");
+    traffic.send(&stream, 300);
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
 fn a_database_that_is_away_at_the_start_and_in_the_middle_is_waited_for() {
     let stream = stream("pg-away");
     let wire = Wire::to(Database::shared().address());
