@@ -69,6 +69,9 @@ const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET state
                        SET lock_timeout = '10s'; SET client_min_messages = warning; \
                        SET default_transaction_isolation = 'read committed'";
 
+/// Of the one that claims: a partition whose row somebody else holds is asked for again, and meanwhile the others wait.
+const CLAIMING: &str = "SET lock_timeout = '2s'";
+
 /// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
 pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
     // Whoever waits for it tells so.
@@ -137,15 +140,15 @@ impl Postgres {
             },
             runtime: runtime.clone(),
             session_timeout: config.session_timeout,
-            writer: Mutex::new(Link::new(target.clone(), SESSION)),
-            reader: Mutex::new(Link::new(target.clone(), SESSION)),
+            writer: Mutex::new(Link::new(target.clone(), &[SESSION])),
+            reader: Mutex::new(Link::new(target.clone(), &[SESSION, CLAIMING])),
             standings: Mutex::default(),
             admin,
         }
     }
 
     /// Claims on the restore thread's connection.
-    fn claim(&self, assigned: &[Assignment]) -> Result<Vec<Claim>, DatabaseError> {
+    fn claim(&self, assigned: &[Assignment]) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
         let mut link = self.reader.lock();
         let claims = self.runtime.block_on(async {
             let client = link.ready().await?;
@@ -220,7 +223,7 @@ impl Store for Postgres {
             let Assignment { partition, epoch, generation } = assignment;
             let plan = || -> Result<Plan, Obstacle> {
                 let position = position.map_err(Hindrance::from)?;
-                let (base, part, plan) = match claim {
+                let (base, part, plan) = match claim.map_err(Hindrance::from)? {
                     Claim::Held { owner, generation: theirs } => {
                         return Err(Hindrance::Held { partition, owner, theirs, ours: generation }.into());
                     }

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use futures::future::try_join_all;
 use tokio_postgres::{Client, types::Type};
 
 use super::{Book, error::DatabaseError, link::within};
@@ -55,17 +54,27 @@ pub(super) struct Part {
     pub(super) epoch: i64,
 }
 
-/// Claims each of `assigned`, in its own transaction, and answers in that order.
+/// Claims each of `assigned`, in its own transaction, and answers in that order. One that is refused, for example because
+/// somebody holds its row, does not keep the others.
+///
+/// # Errors
+/// The connection does not answer any more; what was claimed until then is claimed again.
 pub(super) async fn claim(
     client: &Client,
     book: &Book,
     assigned: &[Assignment],
     session_timeout: Duration,
-) -> Result<Vec<Claim>, DatabaseError> {
+) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
     let patience = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
-    // All on their way at once; the server takes them one after the other.
-    let claims = assigned.iter().map(|assignment| claim_one(client, book, *assignment, patience));
-    within(ANSWER_WITHIN, try_join_all(claims)).await
+    let mut claims = Vec::with_capacity(assigned.len());
+    // One after the other: none is still on its way when this worker has given the connection up.
+    for assignment in assigned {
+        match within(ANSWER_WITHIN, claim_one(client, book, *assignment, patience)).await {
+            Err(error) if error.ends_session() => return Err(error),
+            claim => claims.push(claim),
+        }
+    }
+    Ok(claims)
 }
 
 async fn claim_one(

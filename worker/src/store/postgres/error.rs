@@ -97,6 +97,11 @@ impl DatabaseError {
         matches!(self, Self::Encoding { .. } | Self::NewerSchema { .. })
     }
 
+    /// Whether nothing more can be asked on the same connection.
+    pub(super) const fn ends_session(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Late(_))
+    }
+
     /// Why no connection came about with `place`.
     pub(super) fn of_connecting(error: &tokio_postgres::Error, place: &str) -> Self {
         let (place, detail) = (place.to_owned(), words(error));

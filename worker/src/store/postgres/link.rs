@@ -15,7 +15,7 @@ const LATEST: Duration = Duration::from_secs(2);
 pub(crate) struct Link {
     target: Target,
     /// SQL that every session begins with.
-    settings: &'static str,
+    settings: &'static [&'static str],
     client: Option<Client>,
     failures: u32,
     next_try: Option<Instant>,
@@ -23,7 +23,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(target: Target, settings: &'static str) -> Self {
+    pub(super) fn new(target: Target, settings: &'static [&'static str]) -> Self {
         Self { target, settings, client: None, failures: 0, next_try: None, last_failure: None }
     }
 
@@ -77,7 +77,7 @@ impl Link {
 
     async fn try_connect(&self) -> Result<Client, DatabaseError> {
         let client = self.target.connect().await?;
-        within(LATEST, client.batch_execute(self.settings)).await?;
+        within(LATEST, client.batch_execute(&self.settings.join("; "))).await?;
         Ok(client)
     }
 

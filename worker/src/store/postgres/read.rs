@@ -25,8 +25,8 @@ use crate::{
 };
 
 /// A session for single customers, or for the whole list.
-const FOR_ONE: &str = "SET statement_timeout = '2s'; SET default_transaction_read_only = on";
-const FOR_ALL: &str = "SET statement_timeout = '8s'; SET default_transaction_read_only = on";
+const FOR_ONE: &[&str] = &["SET statement_timeout = '2s'", "SET default_transaction_read_only = on"];
+const FOR_ALL: &[&str] = &["SET statement_timeout = '8s'", "SET default_transaction_read_only = on"];
 const ONE_WITHIN: Duration = Duration::from_secs(2);
 const ALL_WITHIN: Duration = Duration::from_secs(8);
 
@@ -173,7 +173,7 @@ impl Reader {
 /// A few connections, each used by one read at a time.
 struct Pool {
     target: Target,
-    settings: &'static str,
+    settings: &'static [&'static str],
     idle: Mutex<Vec<Link>>,
     turns: Semaphore,
 }
@@ -186,7 +186,7 @@ struct Turn<'a> {
 }
 
 impl Pool {
-    fn new(target: &Target, settings: &'static str, size: usize) -> Self {
+    fn new(target: &Target, settings: &'static [&'static str], size: usize) -> Self {
         let idle = (0..size).map(|_| Link::new(target.clone(), settings)).collect();
         Self { target: target.clone(), settings, idle: Mutex::new(idle), turns: Semaphore::new(size) }
     }

@@ -229,6 +229,30 @@ fn a_partition_of_a_later_generation_is_left_alone_until_nothing_was_heard_of_it
 }
 
 #[test]
+fn a_partition_whose_row_somebody_holds_does_not_keep_the_others_waiting() {
+    let stream = stream_of("pg-held", 3, &[]);
+    let mut traffic = Traffic::new(69, 30);
+    super::folded(&stream, &mut traffic, &[STORE]);
+    let other = Database::shared();
+    other.run(&format!(
+        "BEGIN; SELECT FROM balancefleet.part WHERE group_id = '{}' AND partition = 0 FOR UPDATE",
+        stream.group
+    ));
+    traffic.send(&stream, 300);
+    let mut fleet = fleet(&stream, 1, &[STORE]);
+    fleet.start(0);
+    let ends = stream.ends();
+    eventually(SOON, || {
+        let committed = stream.committed();
+        let stands =
+            |partition: &i32| committed.get(partition).map(|(offset, _)| *offset) == ends.get(partition).copied();
+        if [1, 2].iter().all(stands) { Ok(()) } else { Err(format!("{committed:?}, not {ends:?}")) }
+    });
+    other.run("ROLLBACK");
+    fleet.await_balances(&traffic.oracle, SOON);
+}
+
+#[test]
 fn a_worker_that_is_frozen_inside_a_transaction_holds_nobody_up_for_long() {
     let (stream, database) = (stream("pg-frozen"), with_tables("frozen"));
     database.run(
