@@ -199,9 +199,15 @@ pub(crate) enum CommitError {
     /// No answer, or an error that may pass. With a store that keeps balances, nothing of it is durable then.
     #[error("{0}")]
     Unavailable(String),
-    /// The group's offset is neither where this commit began nor where it ended: others have gone on.
-    #[error("another worker has gone on with the partitions: {0}")]
-    Superseded(String),
+    /// What is durable is neither where this commit began nor where it ended: others have gone on with these partitions.
+    /// Of the batch's other ones nothing is durable.
+    #[error("another worker has gone on with partitions {partitions:?}: {reason}")]
+    Superseded {
+        /// Their numbers.
+        partitions: Vec<i32>,
+        /// What was found.
+        reason: String,
+    },
     /// Only a new process can go on.
     #[error("{0}")]
     Fatal(String),
@@ -214,7 +220,7 @@ impl CommitError {
             Self::NotAMember(_) => "NotAMember",
             Self::Rebalancing => "Rebalancing",
             Self::Unavailable(_) => "Unavailable",
-            Self::Superseded(_) => "Superseded",
+            Self::Superseded { .. } => "Superseded",
             Self::Fatal(_) => "Fatal",
         }
     }

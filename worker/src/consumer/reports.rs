@@ -97,23 +97,23 @@ impl Consumer {
     fn not_committed(&mut self, progress: &[(Assignment, i64)], error: CommitError) -> Result<(), Fatal> {
         let superseded = match error {
             CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
-            CommitError::Superseded(_) => true,
-            CommitError::Rebalancing => false,
+            CommitError::Superseded { partitions, .. } => partitions,
+            CommitError::Rebalancing => Vec::new(),
             CommitError::NotAMember(_) => {
                 self.view.lost_membership();
-                false
+                Vec::new()
             }
             // The topic may be gone, and another one take its place.
             CommitError::Unavailable(_) => {
                 self.doubt(None);
-                false
+                Vec::new()
             }
         };
         let mut again = Vec::new();
         for (assignment, _) in progress {
             let Some(owned) = self.current(*assignment) else { continue };
             owned.refused();
-            if superseded {
+            if superseded.contains(&assignment.partition) {
                 again.push(assignment.partition);
             }
         }

@@ -53,7 +53,7 @@ use crate::{
 use claim::{Claim, claim, may_go_on};
 use link::Link;
 use load::{Loaded, load};
-use write::{Ended, Found, Share, tell, write};
+use write::{Ended, Outcome, Share, tell, write};
 
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -192,7 +192,7 @@ impl Postgres {
     }
 
     /// Asks until it is known what became of a batch, or nobody wants to know.
-    fn find_out(&self, link: &mut Link, shares: &[Share<'_>]) -> Option<Found> {
+    fn find_out(&self, link: &mut Link, shares: &[Share<'_>]) -> Option<Outcome> {
         loop {
             // What has left meanwhile may have been moved on by its next owner.
             let left: Vec<_> = shares.iter().filter(|share| !share.progress.cell.is_released()).collect();
@@ -293,10 +293,8 @@ impl Store for Postgres {
             write(client, &self.book, &shares).await
         });
         let found = match written {
-            Ok(()) => Some(Found::Written),
-            Err(Ended::Beaten(partition)) => {
-                return Err(CommitError::Superseded(format!("the row of partition {partition} has changed")));
-            }
+            Ok(()) => Some(Outcome::Written),
+            Err(Ended::Beaten(partitions)) => Some(Outcome::Others(partitions)),
             Err(Ended::Failed(error)) => {
                 link.give_up();
                 return Err(CommitError::Unavailable(error.to_string()));
@@ -308,15 +306,17 @@ impl Store for Postgres {
             }
         };
         match found {
-            Some(Found::Written) => {
+            Some(Outcome::Written) => {
                 self.accept(&shares);
                 // What was not written, or has left, is for its owner to announce.
                 let ours = shares.iter().map(|share| share.progress).filter(|progress| !progress.cell.is_released());
                 self.offsets.announce(ours);
                 Ok(())
             }
-            Some(Found::Untouched) => Err(CommitError::Unavailable("PostgreSQL rolled the commit back".to_owned())),
-            Some(Found::Others) => Err(CommitError::Superseded("rows of the batch have changed".to_owned())),
+            Some(Outcome::Untouched) => Err(CommitError::Unavailable("PostgreSQL rolled the commit back".to_owned())),
+            Some(Outcome::Others(partitions)) => {
+                Err(CommitError::Superseded { partitions, reason: "their rows have changed".to_owned() })
+            }
             None => Err(CommitError::Unavailable("the partitions have left".to_owned())),
         }
     }

@@ -179,7 +179,11 @@ impl Changelog {
                 Ok(())
             }
             Found::Untouched => Err(error),
-            Found::Others => Err(CommitError::Superseded(format!("the group stands at {committed:?}"))),
+            // One transaction moves them all, so no single one says what became of the others.
+            Found::Others => Err(CommitError::Superseded {
+                partitions: assigned.iter().map(|assignment| assignment.partition).collect(),
+                reason: format!("the group stands at {committed:?}"),
+            }),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | outcome | then |
 //! |---|---|
 //! | COMMIT was answered | the changes are durable |
-//! | a compare-and-set missed | somebody else has gone on: nothing is written, and the partitions are claimed again |
+//! | a compare-and-set missed | somebody else has gone on with that partition, which is claimed again; nothing is written |
 //! | an error before COMMIT was sent | the server rolls back; the same changes go with the next batch |
 //! | anything else | on a new connection the rows are locked, which waits for the old one's transaction to end, and tell |
 
@@ -49,10 +49,16 @@ pub(super) struct Share<'a> {
     pub(super) seal: Seal,
 }
 
+impl Share<'_> {
+    fn partition(&self) -> i32 {
+        self.progress.assignment.partition
+    }
+}
+
 /// How a batch ended that was not committed.
 pub(super) enum Ended {
-    /// The row of this partition is not what this worker left.
-    Beaten(i32),
+    /// The rows of these partitions are not what this worker left. Nothing of the batch is durable.
+    Beaten(Vec<i32>),
     /// Nothing of it is durable.
     Failed(DatabaseError),
     /// Nobody knows.
@@ -75,9 +81,11 @@ pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) ->
     // All on their way at once, in the order of the partitions; the server takes them one after the other.
     let advances = shares.iter().map(|share| advance(client, book, share));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
-    if let Some((share, _)) = shares.iter().zip(moved).find(|(_, rows)| *rows != 1) {
+    let lost: Vec<_> =
+        shares.iter().zip(moved).filter(|(_, rows)| *rows != 1).map(|(share, _)| share.partition()).collect();
+    if !lost.is_empty() {
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
-        return Err(Ended::Beaten(share.progress.assignment.partition));
+        return Err(Ended::Beaten(lost));
     }
     write_balances(client, book, &rows).await?;
     write_dead_letters(client, book, shares).await?;
@@ -129,31 +137,41 @@ fn sorted_rows<'a>(shares: &'a [Share<'a>]) -> Vec<BalanceRow<'a>> {
     rows
 }
 
-/// What the rows say about a batch whose outcome was not told.
+/// What became of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    /// Nothing of it is durable.
+    Untouched,
+    /// Others have gone on with these partitions; of the remaining ones nothing is durable.
+    Others(Vec<i32>),
+}
+
+/// What one row says about a batch whose outcome was not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+enum Found {
     Written,
     Untouched,
     Others,
 }
 
 /// Locks the rows of `shares` and compares.
-pub(super) async fn tell(client: &Client, book: &Book, shares: &[&Share<'_>]) -> Result<Found, DatabaseError> {
-    let partitions: Vec<i32> = shares.iter().map(|share| share.progress.assignment.partition).collect();
+pub(super) async fn tell(client: &Client, book: &Book, shares: &[&Share<'_>]) -> Result<Outcome, DatabaseError> {
+    let partitions: Vec<i32> = shares.iter().map(|share| share.partition()).collect();
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
     let rows = within(ANSWER_WITHIN, client.query_typed(TELL, &params)).await?;
-    let told = shares.iter().filter_map(|share| {
+    let told = shares.iter().map(|share| {
         let before = share.standing.row.map(|row| (row.epoch, row.next_offset));
-        let row = rows.iter().find(|row| row.get::<_, i32>(0) == share.progress.assignment.partition);
+        let row = rows.iter().find(|row| row.get::<_, i32>(0) == share.partition());
         // Two workers' first rows may look the same.
         if before.is_none() && row.is_some_and(|row| row.get::<_, &str>(3) != book.owner) {
-            return Some(Found::Others);
+            return (share.partition(), Some(Found::Others));
         }
         let now = row.map(|row| (row.get::<_, i64>(1), row.get::<_, i64>(2)));
-        Found::of(before, share.progress.next_offset, now)
+        (share.partition(), Found::of(before, share.progress.next_offset, now))
     });
-    Ok(told.reduce(Found::and).unwrap_or(Found::Untouched))
+    Ok(Outcome::of(&told.collect::<Vec<_>>()))
 }
 
 impl Found {
@@ -169,9 +187,24 @@ impl Found {
             _ => Self::Others,
         })
     }
+}
 
-    fn and(self, other: Self) -> Self {
-        if self == other { self } else { Self::Others }
+impl Outcome {
+    /// Of partitions, each with what its row says, if it says anything. A transaction is whole or not at all: where that
+    /// does not show, all are to be read again.
+    fn of(told: &[(i32, Option<Found>)]) -> Self {
+        let partitions = |which: fn(&Option<Found>) -> bool| {
+            told.iter().filter(|(_, found)| which(found)).map(|(partition, _)| *partition).collect::<Vec<_>>()
+        };
+        let written = partitions(|found| *found == Some(Found::Written));
+        let untouched = partitions(|found| *found == Some(Found::Untouched));
+        let others = partitions(|found| *found == Some(Found::Others));
+        match (written.is_empty(), untouched.is_empty(), others.is_empty()) {
+            (true, _, true) => Self::Untouched,
+            (false, true, true) => Self::Written,
+            (true, false, false) => Self::Others(others),
+            _ => Self::Others(partitions(|_| true)),
+        }
     }
 }
 
@@ -203,7 +236,22 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_whole_or_not_at_all() {
-        assert_eq!(Found::Written.and(Found::Untouched), Found::Others);
+    fn a_batch_is_whole_or_not_at_all() {
+        let of = |found: &[Option<Found>]| Outcome::of(&(0..).zip(found.iter().copied()).collect::<Vec<_>>());
+        let [written, untouched] = [Found::Written, Found::Untouched].map(Some);
+        assert_eq!(of(&[written, None, written]), Outcome::Written);
+        assert_eq!(of(&[untouched, None, untouched]), Outcome::Untouched);
+        assert_eq!(of(&[None]), Outcome::Untouched);
+        assert_eq!(of(&[written, None, untouched]), Outcome::Others(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn what_others_have_gone_on_with_is_told_apart_from_what_is_certainly_untouched() {
+        let of = |found: &[Option<Found>]| Outcome::of(&(0..).zip(found.iter().copied()).collect::<Vec<_>>());
+        let [written, untouched, others] = [Found::Written, Found::Untouched, Found::Others].map(Some);
+        assert_eq!(of(&[untouched, others, None]), Outcome::Others(vec![1]));
+        // The batch may have been written before others went on.
+        assert_eq!(of(&[None, others]), Outcome::Others(vec![0, 1]));
+        assert_eq!(of(&[written, others]), Outcome::Others(vec![0, 1]));
     }
 }
