@@ -75,7 +75,10 @@ const CLAIMING: &str = "SET lock_timeout = '2s'";
 /// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
 pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
     // Whoever waits for it tells so.
-    let prepared = async { schema::prepare(&target.connect().await?, make).await };
+    let prepared = async {
+        let session = target.connect().await?;
+        schema::prepare(&session, make).await
+    };
     let within = async { tokio::time::timeout(PREPARE_WITHIN, prepared).await };
     runtime.block_on(within).unwrap_or(Err(DatabaseError::Late(PREPARE_WITHIN)))
 }

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use super::{error::DatabaseError, target::Target};
+use super::{
+    error::DatabaseError,
+    target::{Session, Target},
+};
 
 /// The pause after the first try that failed; each further one doubles it,
 const SOONEST: Duration = Duration::from_millis(100);
@@ -16,7 +19,7 @@ pub(crate) struct Link {
     target: Target,
     /// SQL that every session begins with.
     settings: &'static [&'static str],
-    client: Option<Client>,
+    client: Option<Session>,
     failures: u32,
     next_try: Option<Instant>,
     last_failure: Option<DatabaseError>,
@@ -48,7 +51,7 @@ impl Link {
         self.client.as_ref().is_some_and(|client| !client.is_closed())
     }
 
-    async fn connect(&mut self) -> Result<Client, DatabaseError> {
+    async fn connect(&mut self) -> Result<Session, DatabaseError> {
         if let (Some(next_try), Some(failure)) = (self.next_try, &self.last_failure)
             && Instant::now() < next_try
         {
@@ -75,13 +78,13 @@ impl Link {
         }
     }
 
-    async fn try_connect(&self) -> Result<Client, DatabaseError> {
+    async fn try_connect(&self) -> Result<Session, DatabaseError> {
         let client = self.target.connect().await?;
         within(LATEST, client.batch_execute(&self.settings.join("; "))).await?;
         Ok(client)
     }
 
-    /// Gives the connection up: whatever it still has under way, the server ends.
+    /// Gives the connection up. It is closed at once; whatever it still has under way, the server ends.
     pub(super) fn give_up(&mut self) {
         self.client = None;
     }

@@ -1,8 +1,9 @@
 //! Which database, and how to reach it: made of the URL once, at the start.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use tokio::task::AbortHandle;
 use tokio_postgres::{
     Client, Config, NoTls,
     config::{Host, SslMode, TargetSessionAttrs},
@@ -70,7 +71,7 @@ impl Target {
     }
 
     /// Opens a connection, which the runtime it is called in drives.
-    pub(super) async fn connect(&self) -> Result<Client, DatabaseError> {
+    pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {
         match tokio::time::timeout(CONNECT_WITHIN, self.open()).await {
             Ok(opened) => opened.map_err(|error| DatabaseError::of_connecting(&error, &self.place)),
             Err(_) => {
@@ -80,20 +81,39 @@ impl Target {
         }
     }
 
-    async fn open(&self) -> Result<Client, tokio_postgres::Error> {
+    async fn open(&self) -> Result<Session, tokio_postgres::Error> {
         // A connection that ends shows in the next call of its client.
-        match &self.tls {
+        let (client, connection) = match &self.tls {
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                tokio::spawn(connection);
-                Ok(client)
+                (client, tokio::spawn(connection).abort_handle())
             }
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                tokio::spawn(connection);
-                Ok(client)
+                (client, tokio::spawn(connection).abort_handle())
             }
-        }
+        };
+        Ok(Session { client, connection })
+    }
+}
+
+/// An open connection. Dropped, it is closed at once: a dropped client alone would let what is under way go on.
+pub(super) struct Session {
+    client: Client,
+    connection: AbortHandle,
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }
 
