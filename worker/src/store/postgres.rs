@@ -29,7 +29,11 @@ mod schema;
 mod target;
 mod write;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use balancefleet_kafka::Admin;
 use parking_lot::Mutex;
@@ -49,6 +53,7 @@ use crate::{
     consumer::{GroupConsumer, describe},
     failure::Failure,
     hindrance::Hindrance,
+    throttle::Throttle,
 };
 use claim::{Claim, claim, may_go_on};
 use link::Link;
@@ -71,6 +76,11 @@ const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET state
 
 /// Of the one that claims: a partition whose row somebody else holds is asked for again, and meanwhile the others wait.
 const CLAIMING: &str = "SET lock_timeout = '2s'";
+
+/// Between two tries to find out what became of a batch; the partitions' next owner may be waiting meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// The same trouble with it is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
 pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
@@ -196,6 +206,7 @@ impl Postgres {
 
     /// Asks until it is known what became of a batch, or nobody wants to know.
     fn find_out(&self, link: &mut Link, shares: &[Share<'_>]) -> Option<Outcome> {
+        let mut warnings = Throttle::new(TELL_EVERY);
         loop {
             // What has left meanwhile may have been moved on by its next owner.
             let left: Vec<_> = shares.iter().filter(|share| !share.progress.cell.is_released()).collect();
@@ -205,9 +216,15 @@ impl Postgres {
             let told = self.runtime.block_on(async { tell(link.ready().await?, &self.book, &left).await });
             match told {
                 Ok(found) => return Some(found),
-                Err(error) => tracing::warn!(%error, "cannot find out yet what became of a commit"),
+                Err(error) => {
+                    if let Some(held_back) = warnings.admit(error.kind(), Instant::now()) {
+                        tracing::warn!(%error, held_back, "cannot find out yet what became of a commit");
+                    }
+                }
             }
             link.give_up();
+            // A server may take connections and refuse what is asked on them.
+            std::thread::sleep(ASK_AGAIN);
         }
     }
 }
