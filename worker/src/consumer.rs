@@ -13,6 +13,7 @@ mod ahead;
 mod arrival;
 mod bad_records;
 mod batch;
+mod beaten;
 mod client;
 mod close;
 mod commits;
@@ -50,6 +51,7 @@ use crate::{
 };
 use arrival::Arrival;
 use bad_records::BadRecords;
+use beaten::Beaten;
 pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
 pub(crate) use close::leave;
 use commits::Commits;
@@ -119,6 +121,7 @@ pub(crate) struct Consumer {
     store: Arc<dyn Store>,
     commits: Commits,
     restorer: mpsc::Sender<Vec<Assigned>>,
+    beaten: Beaten,
     inspector: mpsc::Sender<u64>,
     /// Whether the client was told to stop fetching.
     is_held: bool,
@@ -176,6 +179,7 @@ impl Consumer {
             commits: Commits::start(store.clone(), reporting.clone(), config.session_timeout, config.commit_interval)?,
             store,
             restorer,
+            beaten: Beaten::new(config.heartbeat_interval),
             inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporting)?,
             reports,
             backlog: VecDeque::new(),
@@ -227,6 +231,7 @@ impl Consumer {
         while let Some(report) = self.next_report() {
             self.take(report)?;
         }
+        self.claim_again();
         self.activate_ready()?;
         self.commit_if_due();
         self.hold_back()?;

@@ -76,7 +76,10 @@ impl Consumer {
         let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
         self.arrivals.push(Arrival::new(event, waiting));
         self.note_arrivals();
-        if !assigned.is_empty() {
+        if generation < 0 || member_id.is_empty() {
+            // Already out of the group again, which is about to be heard: nothing may be claimed in nobody's name.
+            tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
+        } else if !assigned.is_empty() {
             self.inspect();
             // The thread ends only with the process.
             let _ = self.restorer.send(assigned);
@@ -221,19 +224,21 @@ impl Consumer {
     }
 
     /// Others have gone on with `partitions` although the group says they are still ours: what is known of them is
-    /// thrown away and read again.
+    /// thrown away and, a heartbeat later, read again.
     pub(super) fn restore_again(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
         let mut fetched = TopicPartitionList::new();
-        let mut assigned = Vec::new();
+        let (mut is_any, now) = (false, Instant::now());
         for partition in partitions {
             let Some(owned) = self.partitions.remove(partition) else { continue };
             owned.cell.release();
             if owned.is_fetched {
                 fetched.add_partition(&self.topic, *partition);
             }
-            assigned.push(self.add(*partition, owned.generation, owned.member_id));
+            let assigned = self.add(*partition, owned.generation, owned.member_id.clone());
+            self.beaten.add(assigned, owned.member_id, now);
+            is_any = true;
         }
-        if assigned.is_empty() {
+        if !is_any {
             return Ok(());
         }
         tracing::warn!(?partitions, "restoring partitions again");
@@ -244,9 +249,21 @@ impl Consumer {
             self.consumer.pause(&fetched).map_err(Fatal::Rebalance)?;
         }
         self.inspect();
-        // The thread ends only with the process.
-        let _ = self.restorer.send(assigned);
         Ok(())
+    }
+
+    /// Lets partitions be restored again that are still this worker's after all.
+    pub(super) fn claim_again(&mut self) {
+        let consumer = self.consumer.clone();
+        let ask = || {
+            let membership = GroupMetadata::capture(&*consumer).filter(GroupMetadata::is_member)?;
+            Some(membership.member_id().to_owned())
+        };
+        let assigned = self.beaten.due(Instant::now(), ask);
+        if !assigned.is_empty() {
+            // The thread ends only with the process.
+            let _ = self.restorer.send(assigned);
+        }
     }
 
     fn record(
