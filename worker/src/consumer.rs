@@ -358,9 +358,12 @@ impl Consumer {
         if self.topic_doubt.is_open() || due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
-        if self.partitions.values().any(Owned::is_dirty) {
+        let is_proof_due = self.commits.is_proof_due(now);
+        if is_proof_due && self.commits.proves_each() {
+            self.commit(|_| true, true, None);
+        } else if self.partitions.values().any(Owned::is_dirty) {
             self.commit(|_| true, false, None);
-        } else if self.commits.is_proof_due(now) {
+        } else if is_proof_due {
             // Any one partition proves it; the others have nothing to say.
             let one =
                 self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
@@ -388,7 +391,7 @@ impl Consumer {
             self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
         let is_some = !parts.is_empty();
         if is_some {
-            self.commits.send(Batch { membership, parts });
+            self.commits.send(Batch { membership, parts }, all);
         }
         is_some
     }

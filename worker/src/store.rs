@@ -236,6 +236,11 @@ pub(crate) trait Store: Send + Sync {
         usize::MAX
     }
 
+    /// Whether a commit without progress says something of each partition, and not of the membership alone.
+    fn proves_each_partition(&self) -> bool {
+        false
+    }
+
     /// Gets ready to commit. Asked before the group is joined, until it succeeds.
     ///
     /// # Errors

@@ -35,8 +35,11 @@ pub(crate) struct Commits {
     running: Option<Instant>,
     backoff: Backoff,
     last_sent: Option<Instant>,
-    /// Also without progress, a commit proves every so often that this worker is still a member.
+    /// Also without progress, a commit proves every so often that this worker is still a member,
     proof_every: Duration,
+    /// with a part of every partition if the store wants to hear of each.
+    proves_each: bool,
+    last_proof: Option<Instant>,
 }
 
 /// How often to commit.
@@ -84,6 +87,7 @@ impl Commits {
     ) -> std::io::Result<Self> {
         let cadence =
             Cadence { folding: store.folding(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
+        let proves_each = store.proves_each_partition();
         let (requests, inbox) = mpsc::channel::<(Batch, Instant)>();
         vital_thread::start("commit", move || {
             for (batch, sent) in inbox {
@@ -101,6 +105,8 @@ impl Commits {
             backoff: Backoff::default(),
             last_sent: None,
             proof_every: session_timeout / 3,
+            proves_each,
+            last_proof: None,
         })
     }
 
@@ -119,7 +125,13 @@ impl Commits {
     /// Whether a commit is wanted at `now` even if nothing has changed.
     pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
         let is_old = |sent| now.saturating_duration_since(sent) >= self.proof_every;
-        !self.is_running() && self.backoff.left(now).is_zero() && self.last_sent.is_none_or(is_old)
+        let last = if self.proves_each { self.last_proof } else { self.last_sent };
+        !self.is_running() && self.backoff.left(now).is_zero() && last.is_none_or(is_old)
+    }
+
+    /// Whether a proof has a part of every partition.
+    pub(crate) fn proves_each(&self) -> bool {
+        self.proves_each
     }
 
     /// When the last commit was handed over.
@@ -127,10 +139,13 @@ impl Commits {
         self.last_sent
     }
 
-    /// Hands progress to the thread.
-    pub(crate) fn send(&mut self, batch: Batch) {
+    /// Hands progress to the thread: of every partition at work if it `is_whole`.
+    pub(crate) fn send(&mut self, batch: Batch, is_whole: bool) {
         let sent = Instant::now();
         self.last_sent = Some(sent);
+        if is_whole {
+            self.last_proof = Some(sent);
+        }
         // The thread ends only with the process.
         self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);
     }

@@ -68,6 +68,25 @@ fn offsets_in_kafka_follow_the_table_and_decide_nothing() {
 }
 
 #[test]
+fn partitions_without_records_are_touched_while_others_have_some() {
+    let stream = stream_of("pg-idle", 3, &[]);
+    let mut traffic = Traffic::new(51, 10);
+    traffic.send(&stream, 60);
+    let mut fleet = fleet(&stream, 1, &[STORE]);
+    fleet.start(0);
+    fleet.await_balances(&traffic.oracle, SOON);
+    let database = Database::shared();
+    let since: std::time::SystemTime = database.rows("SELECT clock_timestamp()", &[])[0].get(0);
+    let sql = "SELECT partition FROM balancefleet.part WHERE group_id = $1 AND touched > $2 ORDER BY 1";
+    eventually(SOON, || {
+        stream.produce(0, ["junk"]);
+        let rows = database.rows(sql, &[&stream.group, &since]);
+        let touched: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+        if touched == [0, 1, 2] { Ok(()) } else { Err(format!("only {touched:?} are touched")) }
+    });
+}
+
+#[test]
 fn any_worker_answers_for_partitions_that_nobody_has() {
     let stream = stream("pg-ownerless");
     let mut traffic = Traffic::new(44, 40);
