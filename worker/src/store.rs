@@ -11,6 +11,8 @@ mod count;
 mod offsets;
 mod postgres;
 mod replay;
+#[cfg(test)]
+mod schedules;
 mod seal;
 
 use std::{fmt, ops::Range, sync::Arc};

@@ -25,12 +25,14 @@ mod link;
 mod load;
 mod read;
 mod rows;
+#[cfg(test)]
+mod schedules;
 mod schema;
+mod standing;
 mod target;
 mod write;
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,20 +46,17 @@ pub(crate) use read::ReadError;
 pub use read::Reader;
 pub use target::Target;
 
-use super::{
-    Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Progress, Restored, RowWriter,
-    Seal, Store,
-};
+use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store};
 use crate::{
     config::Config,
     consumer::{GroupConsumer, describe},
-    failure::Failure,
     hindrance::Hindrance,
     throttle::Throttle,
 };
-use claim::{Claim, claim, may_go_on};
+use claim::{Claim, claim};
 use link::Link;
 use load::{Loaded, load};
+use standing::{Standings, settle};
 use write::{Ended, Outcome, Share, tell, write};
 
 /// How long one question to the brokers may take.
@@ -113,26 +112,7 @@ pub(crate) struct Postgres {
     writer: Mutex<Link>,
     /// The restore thread's.
     reader: Mutex<Link>,
-    standings: Mutex<BTreeMap<i32, Standing>>,
-}
-
-/// What is durable of an assigned partition.
-#[derive(Clone, Debug)]
-struct Standing {
-    epoch: Epoch,
-    topic_id: String,
-    base: i64,
-    leader_epoch: Option<i32>,
-    seal: Seal,
-    /// `None` before the first batch.
-    row: Option<Row>,
-}
-
-/// What a compare-and-set has to find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
-    epoch: i64,
-    next_offset: i64,
+    standings: Standings,
 }
 
 impl Postgres {
@@ -155,7 +135,7 @@ impl Postgres {
             session_timeout: config.session_timeout,
             writer: Mutex::new(Link::new(target.clone(), &[SESSION])),
             reader: Mutex::new(Link::new(target.clone(), &[SESSION, CLAIMING])),
-            standings: Mutex::default(),
+            standings: Standings::default(),
             admin,
         }
     }
@@ -171,37 +151,6 @@ impl Postgres {
             link.give_up();
         }
         claims
-    }
-
-    fn shares<'a>(&self, batch: &'a Batch) -> Vec<Share<'a>> {
-        let standings = self.standings.lock();
-        let mut writer = RowWriter::default();
-        let mut share = |progress: &'a Progress| {
-            let standing = standings.get(&progress.assignment.partition)?;
-            let is_current = standing.epoch == progress.assignment.epoch && !progress.cell.is_released();
-            is_current.then(|| {
-                let seal = progress.changes.customers().fold(standing.seal, |seal, (id, changed)| {
-                    seal.changed(changed.before, writer.write(id, &changed.now))
-                });
-                Share { progress, standing: standing.clone(), seal }
-            })
-        };
-        let mut shares: Vec<_> = batch.parts.iter().filter_map(&mut share).collect();
-        // Rows are locked in this order by everybody.
-        shares.sort_unstable_by_key(|share| share.progress.assignment.partition);
-        shares
-    }
-
-    fn accept(&self, shares: &[Share<'_>]) {
-        let mut standings = self.standings.lock();
-        for Share { progress, standing, seal } in shares {
-            let assignment = progress.assignment;
-            if let Some(kept) = standings.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch) {
-                let epoch = standing.row.map_or(1, |row| row.epoch);
-                kept.row = Some(Row { epoch, next_offset: progress.next_offset });
-                kept.seal = *seal;
-            }
-        }
     }
 
     /// Asks until it is known what became of a batch, or nobody wants to know.
@@ -245,32 +194,11 @@ impl Store for Postgres {
         // Read after the claim: what the row says was processed is below the log's end now.
         let positions = self.offsets.positions(assigned)?;
         let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
-            let Assignment { partition, epoch, generation } = assignment;
             let plan = || -> Result<Plan, Obstacle> {
                 let position = position.map_err(Hindrance::from)?;
-                let (base, part, plan) = match claim.map_err(Hindrance::from)? {
-                    Claim::Held { owner, generation: theirs } => {
-                        return Err(Hindrance::Held { partition, owner, theirs, ours: generation }.into());
-                    }
-                    Claim::Orphaned => return Err(Failure::NoProgress.into()),
-                    Claim::Ours(part) => {
-                        may_go_on(&part, &self.book, &topic_id, &position)?;
-                        (part.base_offset, Some(part), Plan::Fetch)
-                    }
-                    Claim::Free => match position.begin(None)? {
-                        plan @ Plan::Fold { base, .. } => (base, None, plan),
-                        plan => (position.log_start, None, plan),
-                    },
-                };
-                let standing = Standing {
-                    epoch,
-                    topic_id: topic_id.clone(),
-                    base,
-                    leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),
-                    seal: part.as_ref().map_or_else(Seal::default, |part| part.seal),
-                    row: part.map(|part| Row { epoch: part.epoch, next_offset: part.next_offset }),
-                };
-                self.standings.lock().insert(partition, standing);
+                let claim = claim.map_err(Hindrance::from)?;
+                let (standing, plan) = settle(claim, assignment, &self.book, &topic_id, &position)?;
+                self.standings.insert(assignment, standing);
                 Ok(plan)
             };
             (assignment, plan())
@@ -279,10 +207,9 @@ impl Store for Postgres {
     }
 
     fn fetch(&self, assignment: Assignment) -> Result<Restored, Obstacle> {
-        let standing =
-            self.standings.lock().get(&assignment.partition).filter(|it| it.epoch == assignment.epoch).cloned();
         let moved = || DatabaseError::Lost { detail: "the partition was claimed anew meanwhile".to_owned() };
-        let Some((standing, row)) = standing.and_then(|standing| standing.row.map(|row| (standing, row))) else {
+        let found = self.standings.get(assignment);
+        let Some((standing, row)) = found.and_then(|standing| standing.row.map(|row| (standing, row))) else {
             return Err(Hindrance::from(moved()).into());
         };
         let mut link = self.reader.lock();
@@ -309,7 +236,7 @@ impl Store for Postgres {
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut link = self.writer.lock();
         // Looked at last thing: what has left meanwhile is not written.
-        let shares = self.shares(batch);
+        let shares = self.standings.shares(batch);
         if shares.is_empty() {
             return Ok(());
         }
@@ -332,7 +259,7 @@ impl Store for Postgres {
         };
         match found {
             Some(Outcome::Written) => {
-                self.accept(&shares);
+                self.standings.accept(&shares);
                 // What was not written, or has left, is for its owner to announce.
                 let ours = shares.iter().map(|share| share.progress).filter(|progress| !progress.cell.is_released());
                 self.offsets.announce(ours);

@@ -5,6 +5,9 @@
 //! fails. What another worker commits late, or an outcome nobody learns, only moves the point where folding ends and
 //! processing (with its simulated work) begins.
 
+#[cfg(test)]
+mod schedules;
+
 use balancefleet_kafka::Error;
 
 use super::{

@@ -14,12 +14,13 @@ use tokio_postgres::{
 };
 
 use super::{
-    Book, Standing,
+    Book,
     claim::ANSWER_WITHIN,
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     error::DatabaseError,
     link::within,
     rows::{BalanceRow, rows_of},
+    standing::Standing,
 };
 use crate::store::{Progress, Seal};
 

@@ -1,0 +1,174 @@
+//! The tables under random schedules: all the SQL of claims, batches and loads on a real PostgreSQL.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{
+    Book,
+    claim::claim,
+    load::{Loaded, load},
+    schema::prepare,
+    standing::{Standing, settle},
+    target::{Session, Target},
+    write::{Ended, Outcome, Share, tell, write},
+};
+use crate::{
+    ledger::Ledger,
+    store::{
+        Assignment, Folding, Plan, Progress, Restored, RowWriter,
+        offsets::Position,
+        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+    },
+};
+
+const TOPIC_ID: &str = "i";
+
+/// One session per worker, and one that looks.
+struct Database {
+    runtime: Runtime,
+    sessions: [Session; 3],
+    groups: AtomicU64,
+}
+
+impl Database {
+    fn new() -> Self {
+        let url =
+            std::env::var("BALANCEFLEET_TEST_POSTGRES").expect("make integration sets BALANCEFLEET_TEST_POSTGRES");
+        let target = Target::parse(&format!("{url}?sslmode=disable"), None).unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let sessions = [(); 3].map(|()| {
+            let session = runtime.block_on(target.connect()).unwrap();
+            // What a crash of its machine would lose is not the matter here.
+            runtime.block_on(session.batch_execute("SET synchronous_commit = off")).unwrap();
+            session
+        });
+        runtime.block_on(prepare(&sessions[0], true)).unwrap();
+        Self { runtime, sessions, groups: AtomicU64::new(0) }
+    }
+}
+
+/// One group's rows.
+struct Rows<'a> {
+    database: &'a Database,
+    books: [Book; 2],
+}
+
+impl<'a> Rows<'a> {
+    fn new(database: &'a Database) -> Self {
+        let group = format!("schedule-{}", database.groups.fetch_add(1, Ordering::Relaxed));
+        let book = |owner: &str| Book {
+            group: group.clone(),
+            topic: "t".to_owned(),
+            rules: "r".to_owned(),
+            owner: owner.to_owned(),
+        };
+        Self { database, books: [book("one"), book("other")] }
+    }
+
+    fn load(&self, worker: Worker, epoch: i64) -> Ledger {
+        let Database { runtime, sessions, .. } = self.database;
+        match runtime.block_on(load(&sessions[worker], &self.books[worker], 0, epoch)).unwrap() {
+            Loaded::Ledger(ledger) => ledger,
+            Loaded::Unfit(failure) => panic!("{failure}"),
+            Loaded::Moved => panic!("nobody has claimed it since"),
+        }
+    }
+
+    /// Epoch and next offset.
+    fn row(&self) -> Option<(i64, i64)> {
+        let row = self.database.runtime.block_on(self.database.sessions[2].query_opt(
+            "SELECT epoch, next_offset FROM balancefleet.part WHERE group_id = $1",
+            &[&self.books[0].group],
+        ));
+        row.unwrap().map(|row| (row.get(0), row.get(1)))
+    }
+}
+
+impl Drop for Rows<'_> {
+    fn drop(&mut self) {
+        let Database { runtime, sessions, .. } = self.database;
+        for table in ["part", "bal"] {
+            let delete = format!("DELETE FROM balancefleet.{table} WHERE group_id = $1");
+            runtime.block_on(sessions[2].execute(&delete, &[&self.books[0].group])).unwrap();
+        }
+    }
+}
+
+fn share(Flight { progress, sent: standing, .. }: &Flight<Standing>) -> Share<'_> {
+    standing.share(progress, &mut RowWriter::default())
+}
+
+impl Medium for Rows<'_> {
+    const FOLDING: Folding = Folding::Layered;
+    type Standing = Standing;
+    /// As it was when the commit set out.
+    type Sent = Standing;
+
+    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Standing) {
+        let Database { runtime, sessions, .. } = self.database;
+        let book = &self.books[worker];
+        let patience = std::time::Duration::from_secs(600);
+        let mut claims = runtime.block_on(claim(&sessions[worker], book, &[assignment], patience)).unwrap();
+        let claim = claims.remove(0).unwrap();
+        let (standing, plan) = settle(claim, assignment, book, TOPIC_ID, position).expect("it can go on");
+        let (Plan::Fetch, Some(row)) = (&plan, standing.row) else { return (plan, standing) };
+        let restored = Restored {
+            ledger: self.load(worker, row.epoch),
+            base: standing.base,
+            committed: Some(row.next_offset),
+            ..Restored::empty_at(row.next_offset)
+        };
+        (Plan::Ready(restored), standing)
+    }
+
+    fn send(&mut self, standing: &Standing, _progress: &Progress) -> Standing {
+        standing.clone()
+    }
+
+    fn land(&mut self, flight: &Flight<Standing>, group: &mut Group) -> Verdict {
+        let Database { runtime, sessions, .. } = self.database;
+        let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
+        match runtime.block_on(write(session, book, &[share(flight)])) {
+            Ok(()) => {
+                if group.takes(flight) {
+                    group.commit(&flight.progress);
+                }
+                Verdict::Written
+            }
+            Err(Ended::Beaten(_)) => Verdict::Others,
+            Err(Ended::Failed(error) | Ended::Unknown(error)) => panic!("{error}"),
+        }
+    }
+
+    fn find_out(&mut self, flight: &Flight<Standing>, _group: &Group) -> Verdict {
+        let Database { runtime, sessions, .. } = self.database;
+        let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
+        match runtime.block_on(tell(session, book, &[&share(flight)])).unwrap() {
+            Outcome::Written => Verdict::Written,
+            Outcome::Untouched => Verdict::Untouched,
+            Outcome::Others(_) => Verdict::Others,
+        }
+    }
+
+    fn accept(&mut self, standing: &mut Standing, flight: &Flight<Standing>) {
+        standing.advance(&share(flight));
+    }
+
+    fn durable(&mut self, _group: &Group) -> Option<(i64, Option<Ledger>)> {
+        let (epoch, next_offset) = self.row()?;
+        Some((next_offset, Some(self.load(0, epoch))))
+    }
+
+    /// What replay has committed says where its ledger ends.
+    fn may_forget_offsets(&self) -> bool {
+        self.row().is_some()
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make integration"]
+fn nothing_is_lost_doubled_or_seen_too_early() {
+    let database = Database::new();
+    try_all(|| Rows::new(&database));
+}

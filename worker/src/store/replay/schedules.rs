@@ -1,0 +1,53 @@
+//! The replay store under random schedules: offsets and the records before them are all there is.
+
+use super::plan;
+use crate::{
+    ledger::Ledger,
+    store::{
+        Assignment, Folding, Plan, Progress,
+        offsets::Position,
+        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+    },
+};
+
+struct Nothing;
+
+impl Medium for Nothing {
+    const FOLDING: Folding = Folding::InPlace;
+    type Standing = ();
+    type Sent = ();
+
+    fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (Plan, ()) {
+        (plan(position).expect("it can go on"), ())
+    }
+
+    fn send(&mut self, (): &(), _progress: &Progress) {}
+
+    fn land(&mut self, flight: &Flight<()>, group: &mut Group) -> Verdict {
+        if !group.takes(flight) {
+            return Verdict::Untouched;
+        }
+        group.commit(&flight.progress);
+        Verdict::Written
+    }
+
+    /// Nobody asks: the same is committed again.
+    fn find_out(&mut self, _flight: &Flight<()>, _group: &Group) -> Verdict {
+        Verdict::Untouched
+    }
+
+    fn accept(&mut self, (): &mut (), _flight: &Flight<()>) {}
+
+    fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)> {
+        group.committed.as_ref().map(|committed| (committed.offset, None))
+    }
+
+    fn may_forget_offsets(&self) -> bool {
+        true // it begins again with the first record
+    }
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_seen_too_early() {
+    try_all(|| Nothing);
+}

@@ -1,0 +1,379 @@
+//! Random schedules of what may happen to a partition: the real ledger, decisions and store, with a group coordinator that
+//! is a few lines. After every step, what is stored must be the fold of the records below its offset, and what readers see
+//! the fold of those below theirs.
+//!
+//! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`Medium`].
+
+use std::collections::BTreeMap;
+
+use balancefleet_kafka::UsageRecord;
+use jiff::Timestamp;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseResult, TestRunner},
+};
+
+use super::{
+    Assignment, Epoch, Folding, Plan, Progress, Restored,
+    offsets::{Committed, Position},
+};
+use crate::{
+    consumer::partition::{Owned, Stage},
+    ledger::{Changes, Ledger, Posting},
+    money::Currency,
+    view::Phase,
+};
+
+/// Sum and count per customer.
+type Balances = BTreeMap<String, (i128, u64)>;
+
+/// One of two.
+pub(super) type Worker = usize;
+
+/// What was found out about a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Written,
+    Untouched,
+    /// Others have gone on.
+    Others,
+}
+
+/// A partition's durable side, with the code of one store around it.
+pub(super) trait Medium {
+    const FOLDING: Folding;
+    const LEDGER_AT_ONCE: usize = usize::MAX;
+    /// What a worker knows of it during an assignment.
+    type Standing;
+    /// What goes with a commit's progress.
+    type Sent;
+
+    /// What a restore finds: a partition that is ready, or one to fold.
+    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Self::Standing);
+
+    fn send(&mut self, standing: &Self::Standing, progress: &Progress) -> Self::Sent;
+
+    /// A commit arrives, of a member of the group's present generation or not.
+    fn land(&mut self, flight: &Flight<Self::Sent>, group: &mut Group) -> Verdict;
+
+    /// A worker that heard nothing asks.
+    fn find_out(&mut self, flight: &Flight<Self::Sent>, group: &Group) -> Verdict;
+
+    /// The worker knows that it was written.
+    fn accept(&mut self, standing: &mut Self::Standing, flight: &Flight<Self::Sent>);
+
+    /// How far the partition is durable, and what is stored then; of a ledger that is not all there, nothing.
+    fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)>;
+
+    /// Whether the group's offsets may expire without taking the only word about a ledger with them.
+    fn may_forget_offsets(&self) -> bool;
+}
+
+/// What Kafka knows.
+pub(super) struct Group {
+    /// Customer and amount; the place is the offset.
+    input: Vec<(u8, i32)>,
+    pub(super) committed: Option<Committed>,
+    pub(super) generation: i32,
+}
+
+/// A commit on its way.
+pub(super) struct Flight<S> {
+    pub(super) worker: Worker,
+    pub(super) progress: Progress,
+    pub(super) sent: S,
+    pub(super) generation: i32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// So many records are processed.
+    Process(usize),
+    /// What was done since the last commit sets out.
+    Send,
+    /// A commit that is under way arrives, or not, and the worker hears of it, or not.
+    Land(Worker, Outcome),
+    /// The partition goes to the other worker, which does not wait for what is under way.
+    Move,
+    /// The owner dies, and with it what it has under way; it comes back.
+    Crash,
+    /// The group's offsets expire.
+    Forget,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Accepted,
+    /// For another reason than the membership.
+    Refused,
+    /// Written, but the answer is lost.
+    WrittenUnheard,
+    /// Lost on the way, and nobody says so.
+    LostUnheard,
+}
+
+struct Member<M: Medium> {
+    owned: Option<(Owned, M::Standing)>,
+    flight: Option<Flight<M::Sent>>,
+}
+
+struct World<M: Medium> {
+    medium: M,
+    group: Group,
+    owner: Worker,
+    members: [Member<M>; 2],
+    epochs: u64,
+}
+
+fn customer(number: u8) -> String {
+    format!("C{number}")
+}
+
+fn posting(customer: &str, amount: i32) -> Posting<'_> {
+    let currency = Currency::parse("EUR").unwrap();
+    Posting { customer, currency, minor_units: amount.into(), transaction_id: "T", timestamp: Timestamp::UNIX_EPOCH }
+}
+
+fn sums(ledger: &Ledger) -> Balances {
+    ledger.customers().map(|(id, it)| (id.to_owned(), (it.balances()[0].1, it.count))).collect()
+}
+
+impl Group {
+    /// The coordinator takes offsets of the present generation only.
+    pub(super) fn takes<S>(&self, flight: &Flight<S>) -> bool {
+        flight.generation == self.generation
+    }
+
+    pub(super) fn commit(&mut self, progress: &Progress) {
+        self.committed = Some(Committed { offset: progress.next_offset, metadata: progress.usage.to_string() });
+    }
+
+    fn end(&self) -> i64 {
+        i64::try_from(self.input.len()).unwrap()
+    }
+
+    fn folded(&self, to: i64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (offset, (number, amount)) in (0..to).zip(&self.input) {
+            ledger.apply(&posting(&customer(*number), *amount), offset).unwrap();
+        }
+        ledger
+    }
+}
+
+impl<M: Medium> World<M> {
+    /// With `replayed`, the group has come so far with the replay store.
+    fn new(medium: M, input: Vec<(u8, i32)>, replayed: Option<usize>) -> Self {
+        let committed = replayed.map(|offset| Committed {
+            offset: i64::try_from(offset.min(input.len())).unwrap(),
+            metadata: UsageRecord::beginning_at(0).to_string(),
+        });
+        let group = Group { input, committed, generation: 1 };
+        let members = [(); 2].map(|()| Member { owned: None, flight: None });
+        Self { medium, group, owner: 0, members, epochs: 0 }
+    }
+
+    /// What the owner's restore thread does, and the poll thread with what it found.
+    fn restore(&mut self) {
+        self.epochs += 1;
+        let assignment = Assignment { partition: 0, epoch: Epoch(self.epochs), generation: self.group.generation };
+        let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
+        let (plan, standing) = self.medium.plan(self.owner, assignment, &position);
+        let restored = match plan {
+            Plan::Ready(restored) => restored,
+            Plan::Fold { base, records } => {
+                let ledger = self.group.folded(records.end);
+                let (ledger, changes) = match M::FOLDING {
+                    Folding::InPlace => (ledger, Changes::default()),
+                    Folding::Layered => (Ledger::default(), Changes::all_of(ledger)),
+                };
+                Restored { ledger, changes, base, committed: Some(records.end), ..Restored::empty_at(records.end) }
+            }
+            Plan::Load(_) | Plan::Fetch => panic!("it was loaded"),
+        };
+        let mut owned = Owned::new(0, assignment.epoch, assignment.generation, "m".into());
+        owned.restored(restored, M::FOLDING);
+        self.members[self.owner].owned = Some((owned, standing));
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Process(count) => self.process(count),
+            Step::Send => self.send(),
+            Step::Land(worker, outcome) => self.land(worker, outcome),
+            Step::Move => {
+                self.leave();
+                self.owner = 1 - self.owner;
+            }
+            Step::Crash => {
+                self.leave();
+                self.members[self.owner].flight = None;
+            }
+            Step::Forget => self.forget(),
+        }
+    }
+
+    /// What comes next may find the partition with nobody: its next owner restores it when it has something to do.
+    fn leave(&mut self) {
+        self.group.generation += 1;
+        if let Some((owned, _)) = self.members[self.owner].owned.take() {
+            owned.cell.release();
+        }
+    }
+
+    fn process(&mut self, count: usize) {
+        if self.members[self.owner].owned.is_none() {
+            self.restore();
+        }
+        let Some((owned, _)) = &mut self.members[self.owner].owned else { return };
+        owned.activate();
+        let cell = owned.cell.clone();
+        let Some(active) = owned.active() else { return };
+        for _ in 0..count {
+            let offset = active.next_offset();
+            let Some((number, amount)) = usize::try_from(offset).ok().and_then(|place| self.group.input.get(place))
+            else {
+                return;
+            };
+            active.apply(&posting(&customer(*number), *amount), offset, &cell).unwrap();
+            active.passed(offset, None);
+        }
+    }
+
+    fn send(&mut self) {
+        if self.members[self.owner].owned.is_none() {
+            self.restore();
+        }
+        let member = &mut self.members[self.owner];
+        let Some((owned, standing)) = member.owned.as_mut().filter(|_| member.flight.is_none()) else { return };
+        let Some(progress) = owned.progress(false, M::LEDGER_AT_ONCE) else { return };
+        let sent = self.medium.send(standing, &progress);
+        member.flight = Some(Flight { worker: self.owner, progress, sent, generation: self.group.generation });
+    }
+
+    fn land(&mut self, worker: Worker, outcome: Outcome) {
+        let Some(flight) = self.members[worker].flight.take() else { return };
+        let told = match outcome {
+            Outcome::Accepted | Outcome::WrittenUnheard => self.medium.land(&flight, &mut self.group),
+            Outcome::Refused | Outcome::LostUnheard => Verdict::Untouched,
+        };
+        if flight.progress.cell.is_released() {
+            return;
+        }
+        let verdict = match outcome {
+            Outcome::Accepted | Outcome::Refused => told,
+            Outcome::WrittenUnheard | Outcome::LostUnheard => self.medium.find_out(&flight, &self.group),
+        };
+        let Some((owned, standing)) = &mut self.members[worker].owned else { return };
+        match verdict {
+            Verdict::Written => {
+                self.medium.accept(standing, &flight);
+                let next_offset = flight.progress.next_offset;
+                drop(flight);
+                owned.committed(next_offset);
+            }
+            Verdict::Untouched => {
+                drop(flight);
+                owned.refused();
+            }
+            Verdict::Others => {
+                owned.cell.release();
+                self.restore();
+            }
+        }
+    }
+
+    /// Kafka forgets only groups that have no members.
+    fn forget(&mut self) {
+        if !self.medium.may_forget_offsets() {
+            return;
+        }
+        self.leave();
+        self.members = [(); 2].map(|()| Member { owned: None, flight: None });
+        self.group.committed = None;
+    }
+
+    fn check_readers(&self) -> TestCaseResult {
+        for (owned, _) in self.members.iter().filter_map(|member| member.owned.as_ref()) {
+            let state = owned.cell.lock();
+            if let (Phase::Active, Some(as_of)) = (state.phase, state.as_of) {
+                prop_assert_eq!(sums(&state.ledger), sums(&self.group.folded(as_of)), "seen by readers");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_store(&mut self) -> TestCaseResult {
+        if let Some((next_offset, Some(ledger))) = self.medium.durable(&self.group) {
+            prop_assert_eq!(sums(&ledger), sums(&self.group.folded(next_offset)), "stored");
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, steps: Vec<Step>) -> TestCaseResult {
+        for step in steps {
+            self.step(step);
+            self.check_readers()?;
+            if let Step::Land(..) = step {
+                self.check_store()?;
+            }
+        }
+        self.finish()
+    }
+
+    /// Whatever has happened: when nothing happens any more, everything is processed and stored.
+    fn finish(&mut self) -> TestCaseResult {
+        self.members[1 - self.owner].flight = None;
+        // A ledger that moves takes some commits, and a partition that others have claimed another claim.
+        for _ in 0..100 {
+            self.step(Step::Process(usize::MAX));
+            self.step(Step::Send);
+            if self.members[self.owner].flight.is_none() {
+                break;
+            }
+            self.step(Step::Land(self.owner, Outcome::Accepted));
+        }
+        self.check_readers()?;
+        self.check_store()?;
+        let end = self.group.end();
+        let (next_offset, _) = self.medium.durable(&self.group).expect("everything is stored");
+        prop_assert_eq!(next_offset, end);
+        prop_assert_eq!(self.group.committed.as_ref().map(|committed| committed.offset), Some(end));
+        let (owned, _) = self.members[self.owner].owned.as_ref().unwrap();
+        prop_assert!(matches!(owned.stage, Stage::Active(_)));
+        let state = owned.cell.lock();
+        prop_assert_eq!(sums(&state.ledger), sums(&self.group.folded(end)));
+        Ok(())
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let outcome = prop_oneof![
+        5 => Just(Outcome::Accepted),
+        2 => Just(Outcome::Refused),
+        2 => Just(Outcome::WrittenUnheard),
+        2 => Just(Outcome::LostUnheard),
+    ];
+    let step = prop_oneof![
+        6 => (1..8_usize).prop_map(Step::Process),
+        6 => Just(Step::Send),
+        6 => (0..2_usize, outcome).prop_map(|(worker, outcome)| Step::Land(worker, outcome)),
+        2 => Just(Step::Move),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Forget),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+/// Tries schedules, each on a medium of its own.
+pub(super) fn try_all<M: Medium>(new: impl Fn() -> M) {
+    let cases = std::env::var("SCHEDULES").map_or(2000, |count| count.parse().expect("SCHEDULES is a number"));
+    let input = prop::collection::vec((0..8_u8, any::<i32>()), 0..60);
+    let replayed = prop::option::of(0..40_usize);
+    let mut runner = TestRunner::new(Config { cases, ..Config::with_source_file(file!()) });
+    let tried = runner
+        .run(&(input, replayed, steps()), |(input, replayed, steps)| World::new(new(), input, replayed).run(steps));
+    if let Err(error) = tried {
+        panic!("{error}");
+    }
+}
