@@ -365,15 +365,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-/// Tries schedules, each on a medium of its own.
-pub(super) fn try_all<M: Medium>(new: impl Fn() -> M) {
-    let cases = std::env::var("SCHEDULES").map_or(2000, |count| count.parse().expect("SCHEDULES is a number"));
-    let input = prop::collection::vec((0..8_u8, any::<i32>()), 0..60);
-    let replayed = prop::option::of(0..40_usize);
-    let mut runner = TestRunner::new(Config { cases, ..Config::with_source_file(file!()) });
-    let tried = runner
-        .run(&(input, replayed, steps()), |(input, replayed, steps)| World::new(new(), input, replayed).run(steps));
-    if let Err(error) = tried {
-        panic!("{error}");
-    }
+/// Tries schedules, each on a medium of its own: every thread makes a source of them.
+pub(super) fn try_all<M: Medium, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
+    let cases: u32 = std::env::var("SCHEDULES").map_or(2000, |count| count.parse().expect("SCHEDULES is a number"));
+    let threads = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap());
+    let config = Config { cases: cases.div_ceil(threads), ..Config::with_source_file(file!()) };
+    let try_some = || {
+        let new = source();
+        let input = prop::collection::vec((0..8_u8, any::<i32>()), 0..60);
+        let replayed = prop::option::of(0..40_usize);
+        let tried = TestRunner::new(config.clone())
+            .run(&(input, replayed, steps()), |(input, replayed, steps)| World::new(new(), input, replayed).run(steps));
+        if let Err(error) = tried {
+            panic!("{error}");
+        }
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(try_some))));
 }

@@ -59,6 +59,15 @@ pub(crate) fn commits_in_transactions() -> bool {
     does
 }
 
+/// Whether bad records are put aside; says so when a test has nothing to test.
+pub(crate) fn puts_bad_records_aside() -> bool {
+    let does = store() != "replay";
+    if !does {
+        eprintln!("nothing to test: the replay store passes bad records over");
+    }
+    does
+}
+
 impl Scene {
     /// Six partitions, traffic, a reader; no worker yet.
     pub(crate) fn new(name: &str) -> Self {
@@ -72,7 +81,7 @@ impl Scene {
         stream.make(&[]);
         let ports: Vec<_> = (0..PLACES).map(|_| free_port()).collect();
         let peers: Vec<_> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let mut all = vec![("WORKER_PEERS".to_owned(), peers.join(","))];
+        let mut all = vec![("WORKER_PEERS".to_owned(), peers.join(",")), ("BALANCE_STORE".to_owned(), store())];
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         Self {
             traffic: Traffic::start(&stream, load),

@@ -12,8 +12,8 @@ use balancefleet_e2e::brokers::Use;
 use balancefleet_e2e::proxy::{Api, Direction, Which};
 use balancefleet_e2e::stream::Draws;
 
-use crate::poison::assert_each_put_aside_once;
-use crate::scene::{Scene, commits_in_transactions};
+use crate::poison::{assert_each_put_aside_once, where_to};
+use crate::scene::{Scene, puts_bad_records_aside};
 use crate::traffic::Load;
 
 /// How long the fleet may take to come to itself after some faults, elections and the clients' time-outs included.
@@ -46,11 +46,9 @@ fn soak() {
     let (minutes, seed) = (number("SOAK_MINUTES").unwrap_or(30), number("SOAK_SEED").unwrap_or(clock));
     eprintln!("soak: {minutes} min, SOAK_SEED={seed}");
     let dead = format!("soak-{seed}-{clock}-dead");
-    let letters = [("BALANCE_DEAD_LETTER_TOPIC", dead.as_str())];
-    let settings = if commits_in_transactions() { &letters[..] } else { &[] };
     let load = Load { seed, records_per_second: 400, customers: 500, poison: 1.0 };
     let mut soak = Soak {
-        scene: Scene::with("soak", settings, load, Use::Alone),
+        scene: Scene::with("soak", &where_to(&dead), load, Use::Alone),
         draws: Draws::new(seed, 3, 0),
         faults: 0,
         began: Instant::now(),
@@ -59,7 +57,7 @@ fn soak() {
     soak.run();
     let Soak { scene, faults, .. } = soak;
     let scene = scene.finish();
-    if commits_in_transactions() {
+    if puts_bad_records_aside() {
         assert_each_put_aside_once(&scene, &dead);
     }
     eprintln!("soak: SOAK_SEED={seed}, {faults} faults; {}", scene.summary());

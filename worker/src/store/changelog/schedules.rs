@@ -109,5 +109,5 @@ impl Medium for Log {
 
 #[test]
 fn nothing_is_lost_doubled_or_seen_too_early() {
-    try_all(Log::default);
+    try_all(|| Log::default);
 }

@@ -1,6 +1,9 @@
 //! The tables under random schedules: all the SQL of claims, batches and loads on a real PostgreSQL.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,11 +27,12 @@ use crate::{
 
 const TOPIC_ID: &str = "i";
 
+static GROUPS: AtomicU64 = AtomicU64::new(0);
+
 /// One session per worker, and one that looks.
 struct Database {
     runtime: Runtime,
     sessions: [Session; 3],
-    groups: AtomicU64,
 }
 
 impl Database {
@@ -44,19 +48,19 @@ impl Database {
             session
         });
         runtime.block_on(prepare(&sessions[0], true)).unwrap();
-        Self { runtime, sessions, groups: AtomicU64::new(0) }
+        Self { runtime, sessions }
     }
 }
 
 /// One group's rows.
-struct Rows<'a> {
-    database: &'a Database,
+struct Rows {
+    database: Rc<Database>,
     books: [Book; 2],
 }
 
-impl<'a> Rows<'a> {
-    fn new(database: &'a Database) -> Self {
-        let group = format!("schedule-{}", database.groups.fetch_add(1, Ordering::Relaxed));
+impl Rows {
+    fn new(database: Rc<Database>) -> Self {
+        let group = format!("schedule-{}", GROUPS.fetch_add(1, Ordering::Relaxed));
         let book = |owner: &str| Book {
             group: group.clone(),
             topic: "t".to_owned(),
@@ -67,7 +71,7 @@ impl<'a> Rows<'a> {
     }
 
     fn load(&self, worker: Worker, epoch: i64) -> Ledger {
-        let Database { runtime, sessions, .. } = self.database;
+        let Database { runtime, sessions } = &*self.database;
         match runtime.block_on(load(&sessions[worker], &self.books[worker], 0, epoch)).unwrap() {
             Loaded::Ledger(ledger) => ledger,
             Loaded::Unfit(failure) => panic!("{failure}"),
@@ -85,9 +89,9 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl Drop for Rows<'_> {
+impl Drop for Rows {
     fn drop(&mut self) {
-        let Database { runtime, sessions, .. } = self.database;
+        let Database { runtime, sessions } = &*self.database;
         for table in ["part", "bal"] {
             let delete = format!("DELETE FROM balancefleet.{table} WHERE group_id = $1");
             runtime.block_on(sessions[2].execute(&delete, &[&self.books[0].group])).unwrap();
@@ -99,14 +103,14 @@ fn share(Flight { progress, sent: standing, .. }: &Flight<Standing>) -> Share<'_
     standing.share(progress, &mut RowWriter::default())
 }
 
-impl Medium for Rows<'_> {
+impl Medium for Rows {
     const FOLDING: Folding = Folding::Layered;
     type Standing = Standing;
     /// As it was when the commit set out.
     type Sent = Standing;
 
     fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Standing) {
-        let Database { runtime, sessions, .. } = self.database;
+        let Database { runtime, sessions } = &*self.database;
         let book = &self.books[worker];
         let patience = std::time::Duration::from_secs(600);
         let mut claims = runtime.block_on(claim(&sessions[worker], book, &[assignment], patience)).unwrap();
@@ -127,7 +131,7 @@ impl Medium for Rows<'_> {
     }
 
     fn land(&mut self, flight: &Flight<Standing>, group: &mut Group) -> Verdict {
-        let Database { runtime, sessions, .. } = self.database;
+        let Database { runtime, sessions } = &*self.database;
         let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
         match runtime.block_on(write(session, book, &[share(flight)])) {
             Ok(()) => {
@@ -142,7 +146,7 @@ impl Medium for Rows<'_> {
     }
 
     fn find_out(&mut self, flight: &Flight<Standing>, _group: &Group) -> Verdict {
-        let Database { runtime, sessions, .. } = self.database;
+        let Database { runtime, sessions } = &*self.database;
         let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
         match runtime.block_on(tell(session, book, &[&share(flight)])).unwrap() {
             Outcome::Written => Verdict::Written,
@@ -169,6 +173,8 @@ impl Medium for Rows<'_> {
 #[test]
 #[ignore = "needs PostgreSQL: make integration"]
 fn nothing_is_lost_doubled_or_seen_too_early() {
-    let database = Database::new();
-    try_all(|| Rows::new(&database));
+    try_all(|| {
+        let database = Rc::new(Database::new());
+        move || Rows::new(Rc::clone(&database))
+    });
 }

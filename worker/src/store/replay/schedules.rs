@@ -49,5 +49,5 @@ impl Medium for Nothing {
 
 #[test]
 fn nothing_is_lost_doubled_or_seen_too_early() {
-    try_all(|| Nothing);
+    try_all(|| || Nothing);
 }
