@@ -55,15 +55,9 @@ pub(crate) fn restore_config(config: &Config) -> ClientConfig {
 /// it left open, and nobody ever settles another one's.
 pub(crate) fn transaction_config(config: &Config) -> ClientConfig {
     let mut client = config.connection.client_config();
-    let timeout = (config.session_timeout / 2).as_millis().to_string();
     client
         .set("client.id", format!("{}-changelog", config.consumer_id))
         .set("transactional.id", format!("{}-{}", config.group_id, config.consumer_id))
-        // A dead worker's transaction holds its successor up for this long.
-        .set("transaction.timeout.ms", &timeout)
-        .set("message.timeout.ms", &timeout)
-        // A request that is not answered within this is in doubt, and the producer with it.
-        .set("socket.timeout.ms", "1000")
         .set("reconnect.backoff.max.ms", "2000")
         .set("linger.ms", "0")
         .set("compression.type", "lz4")

@@ -127,6 +127,8 @@ impl Consumer {
         if expected != found {
             let failure = Failure::TopicRecreated { expected: expected.clone(), found: found.clone() };
             let all: Vec<_> = self.partitions.keys().copied().collect();
+            // What a database still has of the former topic is no answer for this one.
+            self.view.set_topic(inspection.topic);
             return self.fail(&all, &failure);
         }
         self.topic_doubt.clear(inspection.number);

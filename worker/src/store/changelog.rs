@@ -64,7 +64,6 @@ pub(crate) struct Changelog {
     rules: String,
     start_from: StartFrom,
     dead_letter_topic: Option<String>,
-    session_timeout: Duration,
     /// Used by the commit thread; others only wait for it at the start.
     producer: Mutex<Producer>,
     standings: Mutex<BTreeMap<i32, Standing>>,
@@ -105,7 +104,6 @@ impl Changelog {
             rules: config.rules.hash(),
             start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
-            session_timeout: config.session_timeout,
             producer: Mutex::new(Producer::new(transaction_config(config), config.session_timeout)),
             standings: Mutex::default(),
             admin,

@@ -25,8 +25,6 @@ use crate::{
 const AGAIN: Duration = Duration::from_millis(100);
 /// How often it is said that this does not come on.
 const TELL_EVERY: Duration = Duration::from_secs(30);
-/// A success that took longer may have a delayed end of transaction under way, which could end the next one.
-const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 /// How a transaction ended that was not committed.
 enum Ended {
@@ -48,14 +46,11 @@ impl Changelog {
             return Ok(());
         }
         let began = Instant::now();
-        let cuts_letters = producer.cuts_letters;
-        match self.attempt(producer.ready()?, batch, &shares, cuts_letters) {
+        let (cuts_letters, time) = (producer.cuts_letters, producer.time());
+        match self.attempt(producer.ready()?, batch, &shares, cuts_letters, time) {
             Ok(seals) => {
                 self.accept(&shares, &seals);
-                producer.cuts_letters = false;
-                if began.elapsed() >= SUSPICIOUS || producer.ready()?.was_disturbed() {
-                    producer.discard();
-                }
+                producer.succeeded(began.elapsed());
                 Ok(())
             }
             Err(Ended::Aborted(error)) => Err(error),
@@ -105,30 +100,15 @@ impl Changelog {
         batch: &Batch,
         shares: &[Share<'_>],
         cuts_letters: bool,
+        time: Duration,
     ) -> Result<Vec<Seal>, Ended> {
-        let deadline = Instant::now() + self.session_timeout / 2;
+        let deadline = Instant::now() + time;
         let writer = Writer { store: self, producer, deadline, cuts_letters };
         let mut seals = Vec::new();
         let outcome = writer.write(batch, shares, &mut seals).and_then(|()| producer.commit(writer.left().max(AGAIN)));
         match outcome {
             Ok(()) => Ok(seals),
-            Err(error) => Err(self.end(producer, error, seals)),
-        }
-    }
-
-    /// Brings a failed transaction to an end, if that can be known.
-    fn end(&self, producer: &TransactionalProducer, error: TransactionError, seals: Vec<Seal>) -> Ended {
-        match error {
-            TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
-            TransactionError::Refused { why, .. } => {
-                let aborted = producer.abort(self.session_timeout / 2);
-                if aborted.is_ok() && !producer.was_disturbed() {
-                    Ended::Refused(why, refused(why, &error))
-                } else {
-                    Ended::Unknown(error, seals)
-                }
-            }
-            unknown => Ended::Unknown(unknown, seals),
+            Err(error) => Err(end(producer, error, seals, time)),
         }
     }
 
@@ -185,6 +165,22 @@ impl Changelog {
                 reason: format!("the group stands at {committed:?}"),
             }),
         }
+    }
+}
+
+/// Brings a failed transaction to an end, if that can be known.
+fn end(producer: &TransactionalProducer, error: TransactionError, seals: Vec<Seal>, time: Duration) -> Ended {
+    match error {
+        TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
+        TransactionError::Refused { why, .. } => {
+            let aborted = producer.abort(time);
+            if aborted.is_ok() && !producer.was_disturbed() {
+                Ended::Refused(why, refused(why, &error))
+            } else {
+                Ended::Unknown(error, seals)
+            }
+        }
+        unknown => Ended::Unknown(unknown, seals),
     }
 }
 

@@ -5,18 +5,62 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::{Refusal, TransactionError, TransactionalProducer};
+use balancefleet_kafka::{Error, Refusal, TransactionError, TransactionalProducer};
 use rdkafka::ClientConfig;
 
 use crate::store::CommitError;
 
+/// How long a request is waited for, if that is no more than a third of its transaction's time.
+const REQUEST: Duration = Duration::from_secs(1);
+/// How often the time is doubled at most.
+const MAX_DOUBLINGS: u32 = 3;
+
 /// A producer that is fenced twice within this time has a twin.
 const TWIN: Duration = Duration::from_secs(60);
+
+/// How much time the brokers get: twice as much after every try whose outcome they did not tell, or while they are slow no
+/// commit would ever come to its end; the usual again after one that was quick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    session: Duration,
+    doublings: u32,
+}
+
+impl Patience {
+    pub(super) fn new(session: Duration) -> Self {
+        Self { session, doublings: 0 }
+    }
+
+    /// A producer that waits so long.
+    pub(super) fn producer(self, config: &ClientConfig) -> Result<TransactionalProducer, Error> {
+        let mut config = config.clone();
+        let (transaction, request) = (self.transaction().as_millis(), self.request().as_millis());
+        config
+            .set("transaction.timeout.ms", transaction.to_string())
+            .set("message.timeout.ms", transaction.to_string())
+            .set("socket.timeout.ms", request.to_string());
+        TransactionalProducer::new(&config)
+    }
+
+    /// For a transaction. That of a dead worker holds its successor up for so long.
+    fn transaction(self) -> Duration {
+        self.session / 2 * (1 << self.doublings)
+    }
+
+    /// For an answer. Without one the request is in doubt, and the producer with it.
+    fn request(self) -> Duration {
+        REQUEST.min(self.session / 6) * (1 << self.doublings)
+    }
+
+    fn grow(&mut self) {
+        self.doublings = (self.doublings + 1).min(MAX_DOUBLINGS);
+    }
+}
 
 /// The one transactional producer of this process, made anew whenever it is in doubt.
 pub(super) struct Producer {
     config: ClientConfig,
-    timeout: Duration,
+    patience: Patience,
     current: Option<TransactionalProducer>,
     /// The brokers refused a dead letter for its size: the next try sends them short.
     pub(super) cuts_letters: bool,
@@ -25,7 +69,13 @@ pub(super) struct Producer {
 
 impl Producer {
     pub(super) fn new(config: ClientConfig, session_timeout: Duration) -> Self {
-        Self { config, timeout: session_timeout / 2, current: None, cuts_letters: false, fenced: VecDeque::new() }
+        Self {
+            config,
+            patience: Patience::new(session_timeout),
+            current: None,
+            cuts_letters: false,
+            fenced: VecDeque::new(),
+        }
     }
 
     /// A producer that has nothing open. A new one settles what the former left.
@@ -38,10 +88,30 @@ impl Producer {
     }
 
     fn start(&mut self) -> Result<TransactionalProducer, CommitError> {
-        let producer =
-            TransactionalProducer::new(&self.config).map_err(|error| CommitError::Fatal(error.to_string()))?;
-        producer.init(self.timeout).map_err(|error| self.note(error))?;
+        let producer = self.patience.producer(&self.config).map_err(|error| CommitError::Fatal(error.to_string()))?;
+        producer.init(self.patience.transaction()).map_err(|error| self.note(error))?;
         Ok(producer)
+    }
+
+    /// How long a transaction may take.
+    pub(super) fn time(&self) -> Duration {
+        self.patience.transaction()
+    }
+
+    /// A commit was accepted after `took`.
+    pub(super) fn succeeded(&mut self, took: Duration) {
+        self.cuts_letters = false;
+        // One of its requests may have been sent twice: an end of transaction that is still on its way could end the next.
+        let is_in_doubt =
+            took >= self.patience.request() || self.current.as_ref().is_none_or(TransactionalProducer::was_disturbed);
+        let is_quick = took < REQUEST;
+        if is_quick && self.patience.doublings > 0 {
+            tracing::info!("the brokers answer in time again");
+            self.patience.doublings = 0;
+            self.discard();
+        } else if is_in_doubt {
+            self.discard();
+        }
     }
 
     /// What an error means for the commits to come.
@@ -57,7 +127,11 @@ impl Producer {
                 CommitError::Fatal(format!("another process uses this worker's transactional id: {detail}"))
             }
             fatal @ TransactionError::Fatal { .. } => CommitError::Fatal(fatal.to_string()),
-            other => CommitError::Unavailable(other.to_string()),
+            TransactionError::Unknown { .. } => {
+                self.patience.grow();
+                CommitError::Unavailable(error.to_string())
+            }
+            refused @ TransactionError::Refused { .. } => CommitError::Unavailable(refused.to_string()),
         }
     }
 
@@ -74,5 +148,23 @@ impl Producer {
     /// Gives it up: whatever it still has under way is settled by the next one.
     pub(super) fn discard(&mut self) {
         self.current = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_doubles_up_to_a_bound_and_an_answer_gets_a_third_of_it_at_most() {
+        let mut patience = Patience::new(Duration::from_secs(10));
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            times.push((patience.request().as_secs(), patience.transaction().as_secs()));
+            patience.grow();
+        }
+        assert_eq!(times, [(1, 5), (2, 10), (4, 20), (8, 40), (8, 40)]);
+        let short = Patience::new(Duration::from_secs(3));
+        assert_eq!((short.request().as_millis(), short.transaction().as_millis()), (500, 1500));
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use balancefleet_kafka::{GroupMetadata, OffsetToCommit, Record, TransactionError, TransactionalProducer, UsageRecord};
 
 use super::{
+    producer::Patience,
     progress::{Ledger as Identity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
 };
@@ -47,7 +48,8 @@ impl<'a> Rewriter<'a> {
         membership: &'a GroupMetadata,
     ) -> Result<Self, TransactionError> {
         let fatal = |error: balancefleet_kafka::Error| TransactionError::Fatal { detail: error.to_string() };
-        let producer = TransactionalProducer::new(&transaction_config(config)).map_err(fatal)?;
+        let patience = Patience::new(config.session_timeout);
+        let producer = patience.producer(&transaction_config(config)).map_err(fatal)?;
         producer.init(config.session_timeout)?;
         Ok(Self { config, topic_id, rules: config.rules.hash(), membership, producer })
     }
