@@ -19,6 +19,8 @@ mod close;
 mod commits;
 mod doubts;
 mod inspector;
+#[cfg(test)]
+pub(crate) mod offline;
 pub(crate) mod partition;
 mod rebalance;
 mod report;

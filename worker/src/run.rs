@@ -153,7 +153,7 @@ fn work(config: Config) -> ExitCode {
     std::process::exit(code)
 }
 
-fn view(config: &Config) -> View {
+pub(crate) fn view(config: &Config) -> View {
     let identity = Identity {
         consumer_id: config.consumer_id.clone(),
         group_id: config.group_id.clone(),

@@ -5,6 +5,9 @@
 //! pause outdates its look-up of the log's end, which is then repeated and overrides the seek. Records would be skipped.)
 //! Giving: end the running commit, commit the rest, only then let go. A partition that stays is not touched.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

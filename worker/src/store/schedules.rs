@@ -1,10 +1,10 @@
 //! Random schedules of what may happen to a partition: the real ledger, decisions and store, with a group coordinator that
-//! is a few lines. After every step, what is stored must be the fold of the records below its offset, and what readers see
-//! the fold of those below theirs.
+//! is a few lines. After every step, what is stored must be the fold of the records below its offset, each bad one of them
+//! put aside once, and what readers see the fold of those below theirs.
 //!
 //! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`Medium`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use balancefleet_kafka::UsageRecord;
 use jiff::Timestamp;
@@ -19,11 +19,14 @@ use super::{
 };
 use crate::{
     consumer::partition::{Owned, Stage},
-    ledger::{Changes, Ledger, Posting},
+    ledger::{Changes, DeadLetter, Ledger, Posting},
     money::Currency,
+    transaction::BadRecord,
     view::Phase,
 };
 
+/// Customer and amount, if the record can be applied; the place is the offset.
+type Input = Vec<(u8, Option<i32>)>;
 /// Sum and count per customer.
 type Balances = BTreeMap<String, (i128, u64)>;
 
@@ -65,14 +68,16 @@ pub(super) trait Medium {
     /// How far the partition is durable, and what is stored then; of a ledger that is not all there, nothing.
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)>;
 
+    /// Offsets of the records put aside, in their order; `None` of a store that has no place for them.
+    fn put_aside(&mut self) -> Option<Vec<i64>>;
+
     /// Whether the group's offsets may expire without taking the only word about a ledger with them.
     fn may_forget_offsets(&self) -> bool;
 }
 
 /// What Kafka knows.
 pub(super) struct Group {
-    /// Customer and amount; the place is the offset.
-    input: Vec<(u8, i32)>,
+    input: Input,
     pub(super) committed: Option<Committed>,
     pub(super) generation: i32,
 }
@@ -120,6 +125,8 @@ struct Member<M: Medium> {
 struct World<M: Medium> {
     medium: M,
     group: Group,
+    /// What came before was another store's.
+    begin: i64,
     owner: Worker,
     members: [Member<M>; 2],
     epochs: u64,
@@ -132,6 +139,10 @@ fn customer(number: u8) -> String {
 fn posting(customer: &str, amount: i32) -> Posting<'_> {
     let currency = Currency::parse("EUR").unwrap();
     Posting { customer, currency, minor_units: amount.into(), transaction_id: "T", timestamp: Timestamp::UNIX_EPOCH }
+}
+
+fn letter(offset: i64) -> DeadLetter {
+    DeadLetter { offset, key: None, value: None, headers: Vec::new(), reason: BadRecord::Empty }
 }
 
 fn sums(ledger: &Ledger) -> Balances {
@@ -155,22 +166,30 @@ impl Group {
     fn folded(&self, to: i64) -> Ledger {
         let mut ledger = Ledger::default();
         for (offset, (number, amount)) in (0..to).zip(&self.input) {
-            ledger.apply(&posting(&customer(*number), *amount), offset).unwrap();
+            if let Some(amount) = amount {
+                ledger.apply(&posting(&customer(*number), *amount), offset).unwrap();
+            }
         }
         ledger
+    }
+
+    fn bad(&self, offsets: Range<i64>) -> Vec<i64> {
+        let is_bad = |(offset, (_, amount)): (i64, &(u8, Option<i32>))| amount.is_none().then_some(offset);
+        (0..).zip(&self.input).filter_map(is_bad).filter(|offset| offsets.contains(offset)).collect()
     }
 }
 
 impl<M: Medium> World<M> {
     /// With `replayed`, the group has come so far with the replay store.
-    fn new(medium: M, input: Vec<(u8, i32)>, replayed: Option<usize>) -> Self {
+    fn new(medium: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
             metadata: UsageRecord::beginning_at(0).to_string(),
         });
+        let begin = committed.as_ref().map_or(0, |committed| committed.offset);
         let group = Group { input, committed, generation: 1 };
         let members = [(); 2].map(|()| Member { owned: None, flight: None });
-        Self { medium, group, owner: 0, members, epochs: 0 }
+        Self { medium, group, begin, owner: 0, members, epochs: 0 }
     }
 
     /// What the owner's restore thread does, and the poll thread with what it found.
@@ -235,7 +254,13 @@ impl<M: Medium> World<M> {
             else {
                 return;
             };
-            active.apply(&posting(&customer(*number), *amount), offset, &cell).unwrap();
+            match amount {
+                Some(amount) => active.apply(&posting(&customer(*number), *amount), offset, &cell).unwrap(),
+                None => {
+                    active.passed_over(offset, &cell);
+                    active.put_aside(letter(offset));
+                }
+            }
             active.passed(offset, None);
         }
     }
@@ -304,7 +329,12 @@ impl<M: Medium> World<M> {
     }
 
     fn check_store(&mut self) -> TestCaseResult {
-        if let Some((next_offset, Some(ledger))) = self.medium.durable(&self.group) {
+        let durable = self.medium.durable(&self.group);
+        if let Some(letters) = self.medium.put_aside() {
+            let next_offset = durable.as_ref().map_or(0, |(next_offset, _)| *next_offset);
+            prop_assert_eq!(letters, self.group.bad(self.begin..next_offset), "put aside");
+        }
+        if let Some((next_offset, Some(ledger))) = durable {
             prop_assert_eq!(sums(&ledger), sums(&self.group.folded(next_offset)), "stored");
         }
         Ok(())
@@ -372,7 +402,8 @@ pub(super) fn try_all<M: Medium, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
     let config = Config { cases: cases.div_ceil(threads), ..Config::with_source_file(file!()) };
     let try_some = || {
         let new = source();
-        let input = prop::collection::vec((0..8_u8, any::<i32>()), 0..60);
+        let record = (0..8_u8, prop::option::weighted(0.9, any::<i32>()));
+        let input = prop::collection::vec(record, 0..60);
         let replayed = prop::option::of(0..40_usize);
         let tried = TestRunner::new(config.clone())
             .run(&(input, replayed, steps()), |(input, replayed, steps)| World::new(new(), input, replayed).run(steps));

@@ -84,6 +84,37 @@ fn offsets_that_arrive_after_their_partition_has_moved_are_refused() {
     scene.finish();
 }
 
+/// A transaction has ended, but its worker hears of it only when the partitions have gone to another one, which has gone on
+/// with them, and have come back: what was true then is outdated.
+#[test]
+fn an_answer_that_arrives_when_its_partition_has_gone_and_come_back_is_outdated() {
+    if !commits_in_transactions() {
+        return;
+    }
+    // A worker waits half a session for the answer.
+    let session = ("KAFKA_SESSION_TIMEOUT", "60s");
+    let mut scene = Scene::with("late-answer", &[session], Load::default(), Use::Shared);
+    scene.place_proxy(0);
+    scene.start(0);
+    scene.await_fresh();
+    let held = scene.proxy(0).hold(Api::EndTxn, Direction::Response, Which::Every);
+    held.wait_for(1, SOON).unwrap();
+    scene.start(1);
+    eventually(SOON, || match scene.worker(1).count("messagesConsumed")? {
+        0 => Err("the newcomer has processed nothing".to_owned()),
+        _ => Ok(()),
+    });
+    // What it has processed is committed when it ends.
+    scene.stop(1);
+    scene.await_shares(&[0]);
+    // The partitions are read again, and wait for their claim to be written.
+    sleep(Duration::from_secs(3));
+    assert!(!scene.worker(0).log().contains("the outcome of a commit is not known"), "{}", scene.worker(0).log());
+    held.release();
+    scene.await_fresh();
+    scene.finish();
+}
+
 /// The client has sent the end of a transaction a second time and begun the next one when the first arrives: it must not
 /// end that one, half-written as it is.
 #[test]

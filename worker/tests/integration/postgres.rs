@@ -2,6 +2,7 @@
 
 mod faults;
 mod refusals;
+mod replicas;
 
 use std::collections::BTreeMap;
 

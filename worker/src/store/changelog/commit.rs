@@ -190,3 +190,42 @@ fn refused(why: Refusal, error: &TransactionError) -> CommitError {
         _ => CommitError::Unavailable(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        consumer::offline::offline,
+        store::{Epoch, changelog::Standing},
+    };
+
+    #[test]
+    fn nothing_is_written_of_a_partition_that_has_left_or_was_assigned_anew() {
+        let parts = offline(&[]);
+        let store = Changelog::new(&parts.config, parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
+        let standing = Standing { epoch: Epoch(5), topic_id: "i".to_owned(), base: 0, seal: Seal::default() };
+        store.standings.lock().extend((0..3).map(|partition| (partition, standing.clone())));
+        let batch =
+            parts.batch(&[(0, Epoch(5), false), (1, Epoch(5), true), (2, Epoch(4), false), (3, Epoch(5), false)]);
+        let written: Vec<_> = store.shares(&batch).iter().map(|it| it.progress.assignment.partition).collect();
+        assert_eq!(written, [0], "1 has left, 2 was assigned anew, of 3 it is not known where it stands");
+    }
+
+    #[test]
+    fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
+        let parts = offline(&[]);
+        let store = Changelog::new(&parts.config, parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
+        let standing = |epoch, checksum| Standing {
+            epoch: Epoch(epoch),
+            topic_id: "i".to_owned(),
+            base: 0,
+            seal: Seal { customers: 1, checksum },
+        };
+        store.standings.lock().insert(0, standing(4, 1));
+        let batch = parts.batch(&[(0, Epoch(4), false)]);
+        let shares = store.shares(&batch);
+        store.standings.lock().insert(0, standing(5, 2));
+        store.accept(&shares, &[Seal { customers: 1, checksum: 3 }]);
+        assert_eq!(store.standings.lock()[&0].seal.checksum, 2);
+    }
+}

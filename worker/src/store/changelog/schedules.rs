@@ -23,12 +23,16 @@ type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What a reader of committed records gets.
 #[derive(Default)]
-struct Log(Rows);
+struct Log {
+    rows: Rows,
+    /// Offsets of the records put aside.
+    letters: Vec<i64>,
+}
 
 impl Log {
     fn loaded(&self) -> Loaded {
         let mut loaded = Loaded::default();
-        self.0.iter().for_each(|(key, value)| loaded.take(Some(key), Some(value)));
+        self.rows.iter().for_each(|(key, value)| loaded.take(Some(key), Some(value)));
         loaded
     }
 }
@@ -76,7 +80,8 @@ impl Medium for Log {
         if !group.takes(flight) {
             return Verdict::Untouched;
         }
-        self.0.extend(flight.sent.0.clone());
+        self.rows.extend(flight.sent.0.clone());
+        self.letters.extend(flight.progress.changes.dead_letters().iter().map(|letter| letter.offset));
         group.commit(&flight.progress);
         Verdict::Written
     }
@@ -101,9 +106,13 @@ impl Medium for Log {
         Some((progress.next_offset, Some(content.ledger)))
     }
 
+    fn put_aside(&mut self) -> Option<Vec<i64>> {
+        Some(self.letters.clone())
+    }
+
     /// What replay has committed says where its ledger ends.
     fn may_forget_offsets(&self) -> bool {
-        !self.0.is_empty()
+        !self.rows.is_empty()
     }
 }
 

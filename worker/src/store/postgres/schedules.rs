@@ -92,7 +92,7 @@ impl Rows {
 impl Drop for Rows {
     fn drop(&mut self) {
         let Database { runtime, sessions } = &*self.database;
-        for table in ["part", "bal"] {
+        for table in ["part", "bal", "dead_letter"] {
             let delete = format!("DELETE FROM balancefleet.{table} WHERE group_id = $1");
             runtime.block_on(sessions[2].execute(&delete, &[&self.books[0].group])).unwrap();
         }
@@ -162,6 +162,14 @@ impl Medium for Rows {
     fn durable(&mut self, _group: &Group) -> Option<(i64, Option<Ledger>)> {
         let (epoch, next_offset) = self.row()?;
         Some((next_offset, Some(self.load(0, epoch))))
+    }
+
+    fn put_aside(&mut self) -> Option<Vec<i64>> {
+        let rows = self.database.runtime.block_on(self.database.sessions[2].query(
+            "SELECT record_offset FROM balancefleet.dead_letter WHERE group_id = $1 ORDER BY record_offset",
+            &[&self.books[0].group],
+        ));
+        Some(rows.unwrap().iter().map(|row| row.get(0)).collect())
     }
 
     /// What replay has committed says where its ledger ends.

@@ -121,3 +121,43 @@ impl Standings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::offline::offline;
+
+    fn standing(epoch: u64) -> Standing {
+        let (topic_id, seal) = ("i".to_owned(), Seal::default());
+        Standing { epoch: Epoch(epoch), topic_id, base: 0, leader_epoch: None, seal, row: None }
+    }
+
+    fn assignment(partition: i32, epoch: u64) -> Assignment {
+        Assignment { partition, epoch: Epoch(epoch), generation: 1 }
+    }
+
+    #[test]
+    fn nothing_is_written_of_a_partition_that_has_left_or_was_assigned_anew() {
+        let standings = Standings::default();
+        (0..3).for_each(|partition| standings.insert(assignment(partition, 5), standing(5)));
+        let batch = offline(&[]).batch(&[
+            (0, Epoch(5), false),
+            (1, Epoch(5), true),
+            (2, Epoch(4), false),
+            (3, Epoch(5), false),
+        ]);
+        let written: Vec<_> = standings.shares(&batch).iter().map(|it| it.progress.assignment.partition).collect();
+        assert_eq!(written, [0], "1 has left, 2 was assigned anew, of 3 it is not known where it stands");
+    }
+
+    #[test]
+    fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
+        let standings = Standings::default();
+        standings.insert(assignment(0, 4), standing(4));
+        let batch = offline(&[]).batch(&[(0, Epoch(4), false)]);
+        let shares = standings.shares(&batch);
+        standings.insert(assignment(0, 5), standing(5));
+        standings.accept(&shares);
+        assert_eq!(standings.get(assignment(0, 5)).unwrap().row, None);
+    }
+}

@@ -42,6 +42,10 @@ impl Medium for Nothing {
         group.committed.as_ref().map(|committed| (committed.offset, None))
     }
 
+    fn put_aside(&mut self) -> Option<Vec<i64>> {
+        None
+    }
+
     fn may_forget_offsets(&self) -> bool {
         true // it begins again with the first record
     }
