@@ -34,20 +34,28 @@ pub(super) async fn prepare(client: &Client, make: bool) -> Result<(), DatabaseE
 
 /// `None` while there are no tables.
 async fn version(client: &Client) -> Result<Option<i32>, DatabaseError> {
-    let is_there = "SELECT to_regclass('balancefleet.version') IS NOT NULL";
-    if !client.query_one(is_there, &[]).await?.get::<_, bool>(0) {
+    if !ask(client, HAS_TABLES).await? {
         return Ok(None);
     }
     Ok(Some(client.query_one("SELECT version FROM balancefleet.version", &[]).await?.get(0)))
 }
 
+/// These look into the catalogs: what names stand for a session may go on believing until its transaction ends, even when it
+/// has waited for whoever made the tables.
+const HAS_TABLES: &str =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'balancefleet' AND tablename = 'version')";
+const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'balancefleet')";
+
+async fn ask(client: &Client, question: &str) -> Result<bool, DatabaseError> {
+    Ok(client.query_one(question, &[]).await?.get(0))
+}
+
 async fn create(client: &Client) -> Result<(), DatabaseError> {
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     // Of workers that start together, one makes them.
-    if version(client).await?.is_none() {
-        let has_schema = "SELECT to_regnamespace('balancefleet') IS NOT NULL";
+    if !ask(client, HAS_TABLES).await? {
         // Where an administrator has made the schema, this user need not be allowed to.
-        if !client.query_one(has_schema, &[]).await?.get::<_, bool>(0) {
+        if !ask(client, HAS_SCHEMA).await? {
             client.batch_execute("CREATE SCHEMA balancefleet").await?;
         }
         client.batch_execute(TABLES).await?;
@@ -74,8 +82,7 @@ async fn may_work(client: &Client) -> Result<(), DatabaseError> {
 }
 
 async fn need(client: &Client, question: &str, right: &str) -> Result<(), DatabaseError> {
-    let has_it: bool = client.query_one(question, &[]).await?.get(0);
-    if has_it { Ok(()) } else { Err(DatabaseError::Rights { detail: right.to_owned() }) }
+    if ask(client, question).await? { Ok(()) } else { Err(DatabaseError::Rights { detail: right.to_owned() }) }
 }
 
 /// Settings that a bank seldom means.

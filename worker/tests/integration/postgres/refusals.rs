@@ -100,9 +100,20 @@ fn workers_that_start_together_make_the_tables_once() {
     let mut traffic = Traffic::new(52, 20);
     traffic.send(&stream, 300);
     let mut fleet = fleet(&stream, 3, &[STORE, ("BALANCE_POSTGRES_URL", &database.url)]);
+    // All have seen that there are no tables, and wait for the right to make them.
+    let busy = database.again();
+    busy.run("BEGIN; SELECT pg_advisory_xact_lock(x'62616c616e636573'::bigint)");
     fleet.start_all(0..3);
+    eventually(SOON, || {
+        let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+                       WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted";
+        let waiting: i64 = database.rows(waiting, &[])[0].get(0);
+        if waiting == 3 { Ok(()) } else { Err(format!("{waiting} wait")) }
+    });
+    busy.run("COMMIT");
     fleet.await_shares(&[2, 2, 2]);
     fleet.await_balances(&traffic.oracle, SOON);
+    assert!(fleet.workers().all(|worker| !worker.log().contains("already exists")));
     let made: usize = fleet.workers().map(|worker| worker.log().matches("created the tables").count()).sum();
     assert_eq!(made, 1);
 }
