@@ -8,9 +8,11 @@
 
 mod changes;
 
+use compact_str::CompactString;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use jiff::Timestamp;
+use smallvec::{SmallVec, smallvec};
 
 pub(crate) use changes::{Changes, DeadLetter};
 
@@ -32,18 +34,24 @@ pub struct Posting<'a> {
 }
 
 /// What one partition knows of one customer.
+///
+/// Usual ids and a single currency lie in here, not behind pointers: most of the time to apply a record is the wait for
+/// memory, and each pointer is one more.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Customer {
-    pub(crate) balances: Vec<(Currency, i128)>,
+    pub(crate) balances: Balances,
     /// How many transactions were applied.
     pub count: u64,
     /// Id of the transaction with the highest offset.
-    pub last_transaction_id: String,
+    pub last_transaction_id: CompactString,
     /// Time of that transaction.
     pub last_updated: Timestamp,
     /// Its offset.
     pub last_offset: i64,
 }
+
+/// In the order of first use.
+pub(crate) type Balances = SmallVec<[(Currency, i128); 1]>;
 
 impl Customer {
     /// The balance in minor units per currency, in the order of first use.
@@ -83,7 +91,7 @@ pub struct Overflow;
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     // Customer ids come from outside: a seeded hasher cannot be flooded with collisions.
-    customers: HashMap<Box<str>, Customer, RandomState>,
+    customers: HashMap<CompactString, Customer, RandomState>,
 }
 
 impl Ledger {
@@ -121,7 +129,7 @@ impl Ledger {
 
     /// All customers, in no order.
     pub fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
-        self.customers.iter().map(|(id, customer)| (&**id, customer))
+        self.customers.iter().map(|(id, customer)| (id.as_str(), customer))
     }
 
     /// How many customers there are.
@@ -138,9 +146,9 @@ impl Ledger {
 impl Customer {
     fn opened_by(posting: &Posting<'_>, offset: i64) -> Self {
         Self {
-            balances: vec![(posting.currency, posting.minor_units)],
+            balances: smallvec![(posting.currency, posting.minor_units)],
             count: 1,
-            last_transaction_id: posting.transaction_id.to_owned(),
+            last_transaction_id: posting.transaction_id.into(),
             last_updated: posting.timestamp,
             last_offset: offset,
         }

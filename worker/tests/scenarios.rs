@@ -34,7 +34,7 @@ fn fold(signs: &[(TransactionType, Sign)], messages: &[&str]) -> (i128, u64, Str
     let customer = ledger.customer("CUST-001").unwrap();
     let [(currency, cents)] = customer.balances() else { panic!("one currency is expected") };
     assert_eq!(currency.as_str(), "EUR");
-    (*cents, customer.count, customer.last_transaction_id.clone())
+    (*cents, customer.count, customer.last_transaction_id.to_string())
 }
 
 #[test]

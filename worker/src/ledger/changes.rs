@@ -3,6 +3,7 @@
 //! A customer that is touched first is copied from below (an earlier commit, under way or accepted), so that every value
 //! here is absolute and whole. Nothing here is visible to readers, and all of it can be dropped.
 
+use compact_str::CompactString;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
@@ -12,7 +13,7 @@ use crate::transaction::BadRecord;
 /// Customers with their new state, and records that could not be applied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
-    customers: HashMap<Box<str>, Changed, RandomState>,
+    customers: HashMap<CompactString, Changed, RandomState>,
     dead_letters: Vec<DeadLetter>,
     dead_bytes: usize,
 }
@@ -108,7 +109,7 @@ impl Changes {
 
     /// In no order.
     pub(crate) fn customers(&self) -> impl Iterator<Item = (&str, &Changed)> {
-        self.customers.iter().map(|(id, changed)| (&**id, changed))
+        self.customers.iter().map(|(id, changed)| (id.as_str(), changed))
     }
 
     /// In the order of their offsets.

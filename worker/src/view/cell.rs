@@ -176,7 +176,7 @@ fn row(id: &str, customer: &Customer, exponents: &Exponents) -> BalanceRow {
         customer: id.to_owned(),
         amounts,
         count: customer.count,
-        last_transaction_id: customer.last_transaction_id.clone(),
+        last_transaction_id: customer.last_transaction_id.to_string(),
         last_updated: customer.last_updated,
         last_offset: customer.last_offset,
     }

@@ -50,12 +50,12 @@ struct Row<'a> {
 }
 
 #[derive(Deserialize)]
-struct OwnedRow {
+struct ReadRow<'a> {
     count: u64,
     last_offset: i64,
     second: i64,
     nanosecond: i32,
-    last_transaction_id: String,
+    last_transaction_id: &'a str,
     balances: Vec<(Code, i128)>,
 }
 
@@ -111,12 +111,12 @@ pub(super) fn read(value: &[u8]) -> Result<Customer, Unreadable> {
     let Some((&VERSION, row)) = value.split_first() else {
         return Err(Unreadable("a customer has an unknown version"));
     };
-    let row: OwnedRow = postcard::from_bytes(row).map_err(|_| Unreadable("a customer cannot be read"))?;
+    let row: ReadRow<'_> = postcard::from_bytes(row).map_err(|_| Unreadable("a customer cannot be read"))?;
     let last_updated = Timestamp::new(row.second, row.nanosecond).map_err(|_| Unreadable("a time is out of range"))?;
     Ok(Customer {
         balances: row.balances.into_iter().map(|(Code(currency), minor_units)| (currency, minor_units)).collect(),
         count: row.count,
-        last_transaction_id: row.last_transaction_id,
+        last_transaction_id: row.last_transaction_id.into(),
         last_updated,
         last_offset: row.last_offset,
     })
@@ -135,7 +135,7 @@ mod tests {
             |(balances, count, last_transaction_id, second, nanosecond, last_offset)| Customer {
                 balances: balances.iter().map(|(code, sum)| (Currency::parse(code).unwrap(), *sum)).collect(),
                 count,
-                last_transaction_id,
+                last_transaction_id: last_transaction_id.into(),
                 last_updated: Timestamp::new(second, nanosecond).unwrap(),
                 last_offset,
             },

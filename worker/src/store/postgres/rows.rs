@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use smallvec::smallvec;
 use tokio_postgres::Row;
 
 use crate::{
@@ -93,7 +94,7 @@ impl Gathered {
         match &mut self.current {
             Some((current, customer)) if *current == id => customer.balances.push((currency, minor_units)),
             _ => {
-                let balances = vec![(currency, minor_units)];
+                let (balances, last_transaction_id) = (smallvec![(currency, minor_units)], last_transaction_id.into());
                 let customer = Customer { balances, count, last_transaction_id, last_updated, last_offset };
                 if let Some((id, complete)) = self.current.replace((id, customer)) {
                     self.ledger.insert(&id, complete);
