@@ -128,4 +128,6 @@ fn in_range(minor_units: i128, exponent: u8) -> Result<i128, BadRecord> {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;
