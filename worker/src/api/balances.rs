@@ -9,9 +9,8 @@ use axum::response::{IntoResponse, Response};
 use super::balance_shapes::{Balance, BalanceList};
 use super::fleet::{FleetBalances, Read, Wanted};
 use super::refusal::{ErrorBody, Refusal};
-use super::{Api, chunks};
+use super::{Api, chunks, customer_id};
 use crate::rules::LedgerKind;
-use crate::transaction::MAX_ID_BYTES;
 
 #[utoipa::path(
     get, path = "/api/Balance/balances", operation_id = "listBalances", tag = "balances", summary = "Every customer's balance",
@@ -49,10 +48,8 @@ pub(super) async fn one(
     State(api): State<Api>,
     customer_id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let customer_id = match customer_id {
-        Ok(Path(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => id,
-        _ => return Err(Refusal::CustomerId),
-    };
+    let Path(id) = customer_id.map_err(|_| Refusal::CustomerId)?;
+    let customer_id = customer_id::checked(id)?;
     if api.view.identity().ledger == LedgerKind::Count {
         return Err(Refusal::CustomerNotFound(customer_id));
     }

@@ -27,7 +27,7 @@ pub(super) struct Metrics {
     balance_updates: u64,
     processing_errors: u64,
     /// Partition → offset of the last record processed.
-    #[schema(example = json!({"0": 41}))]
+    #[schema(value_type = BTreeMap<String, i64>, example = json!({"0": 41}))]
     partition_offsets: BTreeMap<i32, i64>,
     /// Newest first.
     rebalancing_history: Vec<HistoryEvent>,

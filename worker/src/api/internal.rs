@@ -10,11 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::fleet::{self, ASKER, Facts, Wanted};
+use super::fleet::{self, ASKER, Facts, MAX_LISTED, Wanted};
 use super::refusal::{ErrorBody, Refusal};
-use super::{Api, chunks};
-use crate::transaction::MAX_ID_BYTES;
+use super::{Api, chunks, customer_id};
 use crate::view::View;
+
+/// Digits of a partition's number: as many as always fit an `i32`.
+const MAX_DIGITS: usize = 9;
 
 /// What a peer asks for.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -22,8 +24,10 @@ use crate::view::View;
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
     /// Rows of this customer only.
+    #[param(min_length = 1, max_length = 128)]
     customer: Option<String>,
-    /// These partitions only, as `0,3,5`.
+    /// These partitions only, as `0,3,5`; at most 500.
+    #[param(pattern = "^[0-9]{1,9}(,[0-9]{1,9}){0,499}$")]
     partitions: Option<String>,
 }
 
@@ -63,18 +67,22 @@ pub(super) async fn partitions(
 
 impl Filter {
     fn wanted(self) -> Result<Wanted, Refusal> {
-        match self.customer {
-            None => Ok(Wanted::All),
-            Some(id) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(Wanted::Customer(id)),
-            Some(_) => Err(Refusal::CustomerId),
-        }
+        self.customer.map_or(Ok(Wanted::All), |id| customer_id::checked(id).map(Wanted::Customer))
     }
 
     fn only(&self) -> Result<Option<Vec<i32>>, Refusal> {
-        let numbers =
-            |list: &String| list.split(',').map(|number| number.parse().map_err(|_| Refusal::Filter)).collect();
-        self.partitions.as_ref().map(numbers).transpose()
+        self.partitions.as_deref().map(partition_numbers).transpose()
     }
+}
+
+/// As the OpenAPI document says: nothing but digits and commas. `i32` alone would read signs too.
+fn partition_numbers(list: &str) -> Result<Vec<i32>, Refusal> {
+    let number = |text: &str| {
+        let is_plain = text.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| text.parse().ok()).flatten().ok_or(Refusal::Filter)
+    };
+    let numbers = list.split(',').take(MAX_LISTED + 1).map(number).collect::<Result<Vec<_>, _>>()?;
+    if numbers.len() <= MAX_LISTED { Ok(numbers) } else { Err(Refusal::Filter) }
 }
 
 fn lines(view: &View, facts: &Facts, wanted: &Wanted, only: Option<&[i32]>) -> Result<Vec<u8>, Refusal> {

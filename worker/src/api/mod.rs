@@ -6,6 +6,7 @@ mod balance_shapes;
 mod balances;
 mod chunks;
 mod consumer;
+mod customer_id;
 mod fleet;
 mod guard;
 mod internal;

@@ -6,17 +6,17 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::fleet::SumError;
-use crate::transaction::MAX_ID_BYTES;
+use super::customer_id::MAX_CHARACTERS;
+use super::fleet::{MAX_LISTED, SumError};
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("Customer {0} not found")]
     CustomerNotFound(String),
-    #[error("A customer id has 1 to {MAX_ID_BYTES} bytes")]
+    #[error("A customer id has 1 to {MAX_CHARACTERS} characters")]
     CustomerId,
-    #[error("The filter is customer=<id> and partitions=<numbers, separated by commas>")]
+    #[error("The filter is customer=<id> and partitions=<at most {MAX_LISTED} numbers, separated by commas>")]
     Filter,
     #[error("No worker answers for these partitions now (they may be moving); try again")]
     Incomplete { missing_partitions: Vec<i32> },

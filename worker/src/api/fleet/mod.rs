@@ -40,6 +40,9 @@ pub(super) const INTERNAL_PATH: &str = "/internal/v1/partitions";
 /// Header with the asking worker's consumer id: the peers' DNS name lists the asker too.
 pub(super) const ASKER: &str = "x-balancefleet-asker";
 
+/// Partitions named in one request to a peer.
+pub(super) const MAX_LISTED: usize = 500;
+
 /// Every peer begins to answer within this, or the round goes on without it.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 /// What is missing after the first round is asked for again for so long.

@@ -8,18 +8,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::Wanted;
 use super::merge::Answer;
 use super::wire::{self, Facts, WireError};
+use super::{MAX_LISTED, Wanted};
 use crate::view::PartitionBalances;
 
 /// Lines longer than this are parsed off the threads that serve requests.
 const LONG_LINE_BYTES: usize = 256 * 1024;
 /// Shorter than the time the server keeps an idle connection, so that a reused one is seldom just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Partitions named in one request.
-const MAX_LISTED: usize = 500;
 
 /// What is asked of every peer in one round.
 #[derive(Debug)]

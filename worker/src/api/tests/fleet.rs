@@ -204,6 +204,27 @@ async fn the_workers_own_endpoint_never_asks_on() {
 }
 
 #[tokio::test]
+async fn the_workers_own_endpoint_takes_the_lists_that_are_documented() {
+    let views = three();
+    let running = start(&views, &[]).await;
+    let list = |numbers: usize| vec!["0"; numbers].join(",");
+    for (right, list) in [
+        (true, "007,999999999".to_owned()),
+        (true, list(500)),
+        (false, list(501)),
+        (false, "-1".into()),
+        (false, "%2B1".into()),
+        (false, "1,".into()),
+        (false, "1,%202".into()),
+        (false, "0000000001".into()),
+        (false, "%D9%A1".into()), // one, in Arabic digits
+    ] {
+        let (answer, _) = ask(&running, &views[0], &format!("/internal/v1/partitions?partitions={list}")).await;
+        assert_eq!(answer.status, if right { StatusCode::OK } else { StatusCode::BAD_REQUEST }, "{list}");
+    }
+}
+
+#[tokio::test]
 async fn long_lists_of_several_workers_are_added_up() {
     let ids: Vec<String> = (0..30_000).map(|number| format!("CUST-{number:05}")).collect();
     let transactions: Vec<_> = ids.iter().map(|id| (id.as_str(), "EUR", 150, "t", 1)).collect();

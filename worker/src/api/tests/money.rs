@@ -68,9 +68,12 @@ async fn the_path_matches_in_any_case_but_the_customer_id_is_kept() {
 #[tokio::test]
 async fn an_impossible_customer_id_is_refused() {
     let router = alone(&two_partitions());
-    let longest = "x".repeat(128);
-    assert_eq!(get(&router, &format!("/api/Balance/balances/{longest}")).await.status, StatusCode::NOT_FOUND);
-    for id in [format!("{longest}x"), "%ff".into()] {
+    // Characters are counted, as in the OpenAPI document, not their bytes.
+    let (longest, accented) = ("x".repeat(128), "%C3%A9".repeat(128));
+    for id in [&longest, &accented] {
+        assert_eq!(get(&router, &format!("/api/Balance/balances/{id}")).await.status, StatusCode::NOT_FOUND);
+    }
+    for id in [format!("{longest}x"), format!("{accented}x"), "%ff".into()] {
         let answer = get(&router, &format!("/api/Balance/balances/{id}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert!(answer.json()["error"].is_string());
