@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
-#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [bench]   (default: all but bench)
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [python] [bench]
+#   (default: all but bench)
 #
 # Without root it prints the one command that installs the rest and exits 1. Rust and Go are expected on the machine in
 # the versions below. No service is started or enabled by the installation.
@@ -53,6 +54,7 @@ need_kafka() {
   need openssl has openssl
   need maven has mvn
 }
+need_python() { need "python3 python3-venv" python3 -c "import ensurepip, venv"; }
 need_bench() { need default-jdk-headless has javac; }
 need_postgres() {
   need postgresql postgres_is_there
@@ -107,7 +109,7 @@ install_packages() {
   rm -f "$log"
 }
 
-[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts control-plane
+[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts control-plane python
 need_always
 for part; do
   declare -F "need_$part" >/dev/null || fail "unknown part $part" "e2e/scripts/prerequisites.sh --help"
