@@ -23,7 +23,7 @@ use crate::{
     hindrance::Hindrance,
     preflight::{self, Refusal},
     rules::LedgerKind,
-    store::StoreKind,
+    store::{DatabaseError, Examined, Examiner, StoreKind},
     view::TopicFacts,
 };
 
@@ -37,6 +37,8 @@ pub(crate) enum OpsError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Kafka(#[from] Error),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Hindered(#[from] Hindrance),
     #[error(transparent)]
@@ -56,8 +58,14 @@ struct Tools<'a> {
     config: &'a Config,
     admin: &'a Admin,
     topic: TopicFacts,
-    /// How many partitions the changelog has, 0 if there is none.
-    stored: i32,
+    stored: Stored,
+}
+
+/// Where the balances are.
+enum Stored {
+    /// In a changelog of so many partitions, 0 if there is none.
+    Changelog(i32),
+    Postgres(Box<Examiner>),
 }
 
 impl<'a> Tools<'a> {
@@ -66,23 +74,33 @@ impl<'a> Tools<'a> {
         if config.rules.ledger == LedgerKind::Count {
             return Err(OpsError::Impossible("ledger count keeps no balances: there is nothing to look at".to_owned()));
         }
-        let impossible = match config.store {
-            StoreKind::Changelog => None,
-            StoreKind::Replay => {
-                Some("store replay keeps nothing: its workers fold the topic anew at every start; restart them instead")
-            }
-            StoreKind::Postgres => Some("this release audits and rebuilds the store changelog only"),
-        };
-        if let Some(why) = impossible {
+        if config.store == StoreKind::Replay {
+            let why =
+                "store replay keeps nothing: its workers fold the topic anew at every start; restart them instead";
             return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
-        let stored = match describe(admin, &config.changelog_topic, TIMEOUT) {
-            Ok(changelog) => changelog.partition_count,
-            Err(error) if error.kind() == ErrorKind::UnknownTopic => 0,
-            Err(error) => return Err(error.into()),
+        let stored = match config.database_in_use() {
+            Some(database) => Stored::Postgres(Box::new(Examiner::connect(config, database, runtime)?)),
+            None => Stored::Changelog(Self::partitions_of_changelog(config, admin)?),
         };
         Ok(Self { config, admin, topic, stored })
+    }
+
+    fn partitions_of_changelog(config: &Config, admin: &Admin) -> Result<i32, Error> {
+        match describe(admin, &config.changelog_topic, TIMEOUT) {
+            Ok(changelog) => Ok(changelog.partition_count),
+            Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is stored of a partition now.
+    fn examine(&self, partition: i32) -> Result<Examined, OpsError> {
+        match &self.stored {
+            Stored::Changelog(partitions) => self.changelog(*partitions, partition, |_, _| {}),
+            Stored::Postgres(examiner) => Ok(examiner.examine(partition, &self.topic.topic_id)?),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 mod beginning;
 mod changelog;
 mod count;
+mod examined;
 mod offsets;
 mod postgres;
 mod replay;
@@ -21,13 +22,14 @@ use balancefleet_kafka::{GroupMetadata, UsageRecord};
 use serde::Serialize;
 
 pub(crate) use changelog::{
-    Changelog, Examined, Loaded, Rewriter, RowWriter, Target, Unfit, default_topic as default_changelog_topic, examine,
+    Changelog, Loaded, Rewriter, RowWriter, Target, Unfit, default_topic as default_changelog_topic, examine,
     prepare as prepare_changelog,
 };
 pub(crate) use count::Count;
+pub(crate) use examined::{Examined, ToldStanding};
 pub(crate) use offsets::Offsets;
 pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
-pub(crate) use postgres::{Postgres, ReadError as DatabaseReadError, prepare as prepare_postgres};
+pub(crate) use postgres::{Examiner, Postgres, ReadError as DatabaseReadError, prepare as prepare_postgres};
 pub(crate) use replay::Replay;
 pub(crate) use seal::Seal;
 

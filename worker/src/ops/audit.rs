@@ -51,7 +51,7 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
 impl Tools<'_> {
     fn compare(&self, partition: i32, progress: &mut Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
         progress.begin(format!("partition {partition}"));
-        let found = self.changelog(partition, |_, _| {})?;
+        let found = self.examine(partition)?;
         let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));
         if let Some(flaw) = &found.flaw {
             tell(progress, format!("partition {partition}: NOT SOUND: {flaw}"))?;

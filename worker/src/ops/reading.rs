@@ -53,13 +53,14 @@ impl Tools<'_> {
         Ok(ledger)
     }
 
-    /// What a partition's changelog holds now; `each_key` gets every key, with whether it has a value.
+    /// What one of the changelog's `partitions` holds now; `each_key` gets every key, with whether it has a value.
     pub(super) fn changelog(
         &self,
+        partitions: i32,
         partition: i32,
         mut each_key: impl FnMut(&[u8], bool),
     ) -> Result<Examined, OpsError> {
-        if partition >= self.stored {
+        if partition >= partitions {
             return Ok(examine(Loaded::default(), self.config, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;

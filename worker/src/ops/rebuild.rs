@@ -11,7 +11,7 @@ use std::{
 use balancefleet_kafka::{Admin, UsageRecord};
 use tokio::runtime::Handle;
 
-use super::{OpsError, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, say};
+use super::{OpsError, Stored, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, say};
 use crate::{
     config::Config,
     failure::Failure,
@@ -103,15 +103,20 @@ impl Tools<'_> {
     /// Reads every changelog; one partition that cannot be rebuilt stops it all.
     fn plan(&self) -> Result<Vec<Plan>, OpsError> {
         let mut plans = Vec::new();
-        if self.stored == 0 {
+        let Stored::Changelog(stored) = self.stored else {
+            let why =
+                "this release rebuilds the store changelog only; with postgres, a group of another name begins anew";
+            return Err(OpsError::Impossible(why.to_owned()));
+        };
+        if stored == 0 {
             let topic = &self.config.changelog_topic;
             return Err(OpsError::Impossible(format!(
                 "there is no topic {topic} to rebuild: workers make it when they start"
             )));
         }
-        for partition in 0..self.stored.min(self.topic.partition_count) {
+        for partition in 0..stored.min(self.topic.partition_count) {
             let mut keys: HashSet<Box<[u8]>> = HashSet::new();
-            let found = self.changelog(partition, |key, has_value| {
+            let found = self.changelog(stored, partition, |key, has_value| {
                 if has_value {
                     keys.insert(key.into());
                 } else {

@@ -30,7 +30,7 @@ use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-pub(crate) use examine::{Examined, examine};
+pub(crate) use examine::examine;
 pub(crate) use loaded::Loaded;
 pub(crate) use rewrite::{Rewriter, Target};
 pub(crate) use rows::RowWriter;

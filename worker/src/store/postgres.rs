@@ -21,6 +21,7 @@
 mod claim;
 mod copy;
 mod error;
+mod examiner;
 mod link;
 mod load;
 mod read;
@@ -42,6 +43,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 pub use error::DatabaseError;
+pub(crate) use examiner::Examiner;
 pub(crate) use read::ReadError;
 pub use read::Reader;
 pub use target::Target;
@@ -101,6 +103,17 @@ struct Book {
     owner: String,
 }
 
+impl Book {
+    fn of(config: &Config) -> Self {
+        Self {
+            group: config.group_id.clone(),
+            topic: config.topic.clone(),
+            rules: config.rules.hash(),
+            owner: config.consumer_id.clone(),
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Postgres {
     admin: Admin,
@@ -125,12 +138,7 @@ impl Postgres {
     ) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
-            book: Book {
-                group: config.group_id.clone(),
-                topic: config.topic.clone(),
-                rules: config.rules.hash(),
-                owner: config.consumer_id.clone(),
-            },
+            book: Book::of(config),
             runtime: runtime.clone(),
             session_timeout: config.session_timeout,
             writer: Mutex::new(Link::new(target.clone(), &[SESSION])),

@@ -6,8 +6,10 @@ use rdkafka::Message;
 
 use crate::{
     failures::await_failure,
-    harness::{SOON, Stream, Traffic, eventually, fleet, folded, stream, stream_of, worker},
+    harness::{Database, SOON, Stream, Traffic, database_url, eventually, fleet, folded, stream, stream_of, worker},
 };
+
+const POSTGRES: (&str, &str) = ("BALANCE_STORE", "postgres");
 
 /// One customer's record: which partition, and its key.
 fn some_customer(stream: &Stream, log: &str) -> (i32, Vec<u8>) {
@@ -32,7 +34,11 @@ fn program(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> Co
 
 /// Its exit code and everything it has printed.
 fn run(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
-    let output = program(stream, arguments, settings).output().unwrap();
+    let mut program = program(stream, arguments, settings);
+    if settings.contains(&POSTGRES) {
+        program.env("BALANCE_POSTGRES_URL", database_url());
+    }
+    let output = program.output().unwrap();
     (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
@@ -52,15 +58,24 @@ fn audit_is_equal(stream: &Stream, settings: &[(&str, &str)]) -> String {
 
 #[test]
 fn an_audit_beside_working_workers_finds_everything_equal() {
-    let stream = stream("audit");
+    audit_beside_workers("audit", &[]);
+}
+
+#[test]
+fn an_audit_of_a_database_beside_working_workers_finds_everything_equal() {
+    audit_beside_workers("audit-pg", &[POSTGRES]);
+}
+
+fn audit_beside_workers(name: &str, settings: &[(&str, &str)]) {
+    let stream = stream(name);
     let mut traffic = Traffic::new(41, 50);
     traffic.send(&stream, 3000);
     stream.produce(2, ["junk"]);
-    let mut fleet = fleet(&stream, 2, &[]);
+    let mut fleet = fleet(&stream, 2, settings);
     fleet.start_all(0..2);
     fleet.await_balances(&traffic.oracle, SOON);
     eventually(SOON, || stream.is_committed());
-    let text = audit_is_equal(&stream, &[]);
+    let text = audit_is_equal(&stream, settings);
     assert!(text.contains("6 of 6 partitions are equal") && text.contains("out of 3,001 records"), "{text}");
     // Nobody was disturbed.
     traffic.send(&stream, 300);
@@ -83,6 +98,24 @@ fn an_audit_names_what_differs_and_a_rebuild_puts_it_right() {
     rebuild(&stream, &settings);
     audit_is_equal(&stream, &settings);
     folded(&stream, &mut traffic, 300, &settings);
+}
+
+#[test]
+fn an_audit_of_a_database_names_what_differs_and_what_does_not_add_up() {
+    let (stream, database) = (stream_of("audit-pg-torn", 2, &[]), Database::shared());
+    let mut traffic = Traffic::new(44, 20);
+    folded(&stream, &mut traffic, 600, &[POSTGRES]);
+    audit_is_equal(&stream, &[POSTGRES]);
+    let theirs = "WHERE (group_id, partition, customer) = (SELECT group_id, partition, min(customer) FROM balancefleet.bal \
+                  WHERE group_id = $1 AND partition = 0 GROUP BY group_id, partition)";
+    let change = format!("UPDATE balancefleet.bal SET minor_units = minor_units + 1 {theirs} RETURNING customer");
+    let customer: String = database.rows(&change, &[&stream.group])[0].get(0);
+    let (code, text) = run(&stream, &["audit"], &[POSTGRES]);
+    assert!(code == Some(3) && text.contains("partition 0: NOT SOUND: ") && text.contains("1 DIFFERENCES"), "{text}");
+    assert!(text.contains(&format!("  {customer}: stored ")) && text.contains("1 of 2 partitions are equal"), "{text}");
+    let rules = [POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")];
+    let (code, text) = run(&stream, &["audit"], &rules);
+    assert!(code == Some(3) && text.contains("0 of 2 partitions are equal"), "{text}");
 }
 
 #[test]
@@ -200,8 +233,12 @@ fn tools_say_what_they_cannot_do() {
     }
     let (code, text) = run(&stream, &["rebuild", "--yes"], &[]);
     assert!(code == Some(1) && text.contains("there is no topic"), "{text}");
-    let text = audit_is_equal(&stream, &[]);
-    assert!(text.contains("nothing is stored yet"), "{text}");
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &[POSTGRES]);
+    assert!(code == Some(1) && text.contains("the store changelog only"), "{text}");
+    for settings in [&[][..], &[POSTGRES]] {
+        let text = audit_is_equal(&stream, settings);
+        assert!(text.contains("nothing is stored yet"), "{text}");
+    }
     let (code, text) = run(&stream, &["audit", "--help"], &[]);
     assert!(code == Some(0) && text.contains("--topic"), "{text}");
 }

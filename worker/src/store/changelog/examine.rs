@@ -1,27 +1,10 @@
 //! A partition's changelog as it is, sound or not: for tools that look at it from outside.
 
 use super::{loaded::Loaded, progress::Ledger as Identity, settle::check_identity};
-use crate::{config::Config, failure::Failure, ledger::Ledger};
-
-/// See the module.
-pub(crate) struct Examined {
-    pub(crate) ledger: Ledger,
-    /// What its progress says, if there is one.
-    pub(crate) standing: Option<ToldStanding>,
-    /// Why no worker would go on with it.
-    pub(crate) flaw: Option<Failure>,
-}
-
-/// What a progress says.
-pub(crate) struct ToldStanding {
-    pub(crate) topic_id: String,
-    /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
-    /// Every record below is in the ledger.
-    pub(crate) next_offset: i64,
-    /// Whether the customers claim to be what the records give by the rules of `config`.
-    pub(crate) is_comparable: bool,
-}
+use crate::{
+    config::Config,
+    store::{Examined, ToldStanding},
+};
 
 pub(crate) fn examine(loaded: Loaded, config: &Config, topic_id: &str) -> Examined {
     let rules = config.rules.hash();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::{Client, Row, types::Type};
 
 use super::{Book, error::DatabaseError, link::within};
 use crate::{
@@ -17,11 +17,12 @@ use crate::{
 /// Longer than the session's own limits: the server answers first.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
+/// Followed by the columns.
 const ACQUIRE: &str = "\
 UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5, touched = clock_timestamp()
  WHERE group_id = $1 AND topic = $2 AND partition = $3
    AND (generation <= $4 OR touched < clock_timestamp() - $6 * interval '1 millisecond')
-RETURNING topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch";
+RETURNING ";
 
 /// Who has a partition that could not be acquired; without a row, whether there are balances all the same.
 const LOOK: &str = "\
@@ -52,6 +53,35 @@ pub(super) struct Part {
     pub(super) rules: String,
     pub(super) seal: Seal,
     pub(super) epoch: i64,
+}
+
+impl Part {
+    /// What [`Part::read`] expects.
+    pub(super) const COLUMNS: &str =
+        "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch";
+
+    pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let customers: i64 = row.try_get(5)?;
+        // What is no checksum fits no ledger, and the partition is told to be torn.
+        let checksum = u64::from_str_radix(row.try_get(6)?, 16).unwrap_or_default();
+        Ok(Self {
+            topic_id: row.try_get(0)?,
+            base_offset: row.try_get(1)?,
+            next_offset: row.try_get(2)?,
+            leader_epoch: row.try_get(3)?,
+            rules: row.try_get(4)?,
+            seal: Seal { customers: customers.cast_unsigned(), checksum },
+            epoch: row.try_get(7)?,
+        })
+    }
+
+    /// Whether it is about another topic, or was made by other rules.
+    pub(super) fn check_identity(&self, rules: &str, topic_id: &str) -> Result<(), Failure> {
+        if self.topic_id != topic_id {
+            return Err(Failure::TopicRecreated { expected: self.topic_id.clone(), found: topic_id.to_owned() });
+        }
+        if self.rules == rules { Ok(()) } else { Err(Failure::LedgerSettingsChanged) }
+    }
 }
 
 /// Claims each of `assigned`, in its own transaction, and answers in that order. One that is refused, for example because
@@ -86,7 +116,7 @@ async fn claim_one(
     let Assignment { partition, generation, .. } = assignment;
     let acquired = client
         .query_typed(
-            ACQUIRE,
+            &format!("{ACQUIRE}{}", Part::COLUMNS),
             &[
                 (&book.group, Type::TEXT),
                 (&book.topic, Type::TEXT),
@@ -98,19 +128,7 @@ async fn claim_one(
         )
         .await?;
     if let Some(row) = acquired.first() {
-        let customers: i64 = row.try_get(5)?;
-        // What is no checksum fits no ledger, and the partition is told to be torn.
-        let checksum = u64::from_str_radix(row.try_get(6)?, 16).unwrap_or_default();
-        let seal = Seal { customers: customers.cast_unsigned(), checksum };
-        return Ok(Claim::Ours(Part {
-            topic_id: row.try_get(0)?,
-            base_offset: row.try_get(1)?,
-            next_offset: row.try_get(2)?,
-            leader_epoch: row.try_get(3)?,
-            rules: row.try_get(4)?,
-            seal,
-            epoch: row.try_get(7)?,
-        }));
+        return Ok(Claim::Ours(Part::read(row)?));
     }
     let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let found = client.query_typed_one(LOOK, &params).await?;
@@ -124,12 +142,7 @@ async fn claim_one(
 /// Whether a partition can go on from its row. The group's offset in Kafka is not asked: it follows the row, for others to
 /// see the lag.
 pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<(), Failure> {
-    if part.topic_id != topic_id {
-        return Err(Failure::TopicRecreated { expected: part.topic_id.clone(), found: topic_id.to_owned() });
-    }
-    if part.rules != book.rules {
-        return Err(Failure::LedgerSettingsChanged);
-    }
+    part.check_identity(&book.rules, topic_id)?;
     if part.next_offset > position.log_end {
         return Err(Failure::CommittedBeyondEnd { committed: part.next_offset, log_end: position.log_end });
     }

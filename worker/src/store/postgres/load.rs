@@ -14,21 +14,22 @@ use tokio_postgres::{
 
 use super::{
     Book,
-    claim::ANSWER_WITHIN,
+    claim::{ANSWER_WITHIN, Part},
     error::DatabaseError,
     link::within,
     rows::{COLUMNS, CustomerRow, Gathered},
 };
-use crate::{failure::Failure, ledger::Ledger, store::Seal};
+use crate::{
+    failure::Failure,
+    ledger::Ledger,
+    store::{Examined, Seal, ToldStanding},
+};
 
 /// One snapshot, and time for a large one: the limit of the session is meant for writing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'";
 
 /// Longer than that limit.
 const LOAD_WITHIN: Duration = Duration::from_secs(610);
-
-const PART: &str = "SELECT epoch, customers, checksum FROM balancefleet.part \
-                    WHERE group_id = $1 AND topic = $2 AND partition = $3";
 
 /// Remembers for readers, who see no more than some rows, whether they may be believed.
 const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
@@ -45,22 +46,66 @@ pub(super) enum Loaded {
 
 /// Reads the balances of a partition that was claimed with `epoch`.
 pub(super) async fn load(client: &Client, book: &Book, partition: i32, epoch: i64) -> Result<Loaded, DatabaseError> {
-    within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
-    let part = within(ANSWER_WITHIN, client.query_typed_opt(PART, &params)).await?;
-    let Some(part) = part.filter(|part| part.get::<_, i64>(0) == epoch) else {
-        within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
+    let Some((part, ledger)) = snapshot(client, book, partition, |part| part.epoch == epoch).await? else {
         return Ok(Loaded::Moved);
     };
-    let expected = (part.get::<_, i64>(1), part.get::<_, String>(2));
-    let ledger = read(client, book, partition).await?;
-    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
-    let loaded = match ledger {
-        Ok(ledger) => check(ledger, &expected),
-        Err(reason) => Loaded::Unfit(Failure::UnreadableProgress { reason }),
+    let loaded = match ledger.and_then(|ledger| check(ledger, part.seal)) {
+        Ok(ledger) => Loaded::Ledger(ledger),
+        Err(failure) => Loaded::Unfit(failure),
     };
     mark(client, book, partition, epoch, matches!(loaded, Loaded::Unfit(_))).await?;
     Ok(loaded)
+}
+
+/// Looks at a partition whoever has it, and changes nothing.
+pub(super) async fn examine(
+    client: &Client,
+    book: &Book,
+    partition: i32,
+    topic_id: &str,
+) -> Result<Examined, DatabaseError> {
+    let Some((part, ledger)) = snapshot(client, book, partition, |_| true).await? else {
+        return Ok(Examined::default());
+    };
+    let (identity, is_readable) = (part.check_identity(&book.rules, topic_id), ledger.is_ok());
+    let (ledger, flaw) = match ledger {
+        Ok(ledger) => {
+            let flaw = check_seal(&ledger, part.seal).err();
+            (ledger, flaw)
+        }
+        Err(failure) => (Ledger::default(), Some(failure)),
+    };
+    let standing = ToldStanding {
+        topic_id: part.topic_id,
+        base: part.base_offset,
+        next_offset: part.next_offset,
+        is_comparable: identity.is_ok() && is_readable,
+    };
+    Ok(Examined { ledger, standing: Some(standing), flaw: identity.err().or(flaw) })
+}
+
+/// Row and balances, if the row is there and as wanted; instead of balances, why they cannot be those of this release.
+async fn snapshot(
+    client: &Client,
+    book: &Book,
+    partition: i32,
+    is_wanted: impl FnOnce(&Part) -> bool,
+) -> Result<Option<(Part, Result<Ledger, Failure>)>, DatabaseError> {
+    within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
+    let select = format!(
+        "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
+        Part::COLUMNS
+    );
+    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    let row = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await?;
+    let part = row.as_ref().map(Part::read).transpose()?.filter(is_wanted);
+    let found = match part {
+        Some(part) => Some((part, read(client, book, partition).await?)),
+        None => None,
+    };
+    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
+    let unreadable = |reason| Failure::UnreadableProgress { reason };
+    Ok(found.map(|(part, ledger)| (part, ledger.map_err(unreadable))))
 }
 
 async fn read(client: &Client, book: &Book, partition: i32) -> Result<Result<Ledger, String>, DatabaseError> {
@@ -82,13 +127,13 @@ async fn read(client: &Client, book: &Book, partition: i32) -> Result<Result<Led
     Ok(Ok(gathered.finish()))
 }
 
-fn check(ledger: Ledger, (customers, checksum): &(i64, String)) -> Loaded {
-    let found = Seal::of_ledger(&ledger);
-    if found.customers.cast_signed() == *customers && format!("{:016x}", found.checksum) == *checksum {
-        Loaded::Ledger(ledger)
-    } else {
-        Loaded::Unfit(Failure::Torn { expected: customers.cast_unsigned(), found: found.customers })
-    }
+fn check(ledger: Ledger, seal: Seal) -> Result<Ledger, Failure> {
+    check_seal(&ledger, seal).map(|()| ledger)
+}
+
+fn check_seal(ledger: &Ledger, seal: Seal) -> Result<(), Failure> {
+    let found = Seal::of_ledger(ledger);
+    if found == seal { Ok(()) } else { Err(Failure::Torn { expected: seal.customers, found: found.customers }) }
 }
 
 async fn mark(client: &Client, book: &Book, partition: i32, epoch: i64, torn: bool) -> Result<(), DatabaseError> {

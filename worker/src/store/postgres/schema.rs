@@ -34,7 +34,7 @@ pub(super) async fn prepare(client: &Client, make: bool) -> Result<(), DatabaseE
 
 /// `None` while there are no tables.
 async fn version(client: &Client) -> Result<Option<i32>, DatabaseError> {
-    if !ask(client, HAS_TABLES).await? {
+    if !has_tables(client).await? {
         return Ok(None);
     }
     Ok(Some(client.query_one("SELECT version FROM balancefleet.version", &[]).await?.get(0)))
@@ -46,6 +46,11 @@ const HAS_TABLES: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'balancefleet' AND tablename = 'version')";
 const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'balancefleet')";
 
+/// Whether anything can be stored.
+pub(super) async fn has_tables(client: &Client) -> Result<bool, DatabaseError> {
+    ask(client, HAS_TABLES).await
+}
+
 async fn ask(client: &Client, question: &str) -> Result<bool, DatabaseError> {
     Ok(client.query_one(question, &[]).await?.get(0))
 }
@@ -53,7 +58,7 @@ async fn ask(client: &Client, question: &str) -> Result<bool, DatabaseError> {
 async fn create(client: &Client) -> Result<(), DatabaseError> {
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     // Of workers that start together, one makes them.
-    if !ask(client, HAS_TABLES).await? {
+    if !has_tables(client).await? {
         // Where an administrator has made the schema, this user need not be allowed to.
         if !ask(client, HAS_SCHEMA).await? {
             client.batch_execute("CREATE SCHEMA balancefleet").await?;
