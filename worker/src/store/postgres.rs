@@ -246,7 +246,8 @@ impl Store for Postgres {
         // Looked at last thing: what has left meanwhile is not written.
         let shares = self.standings.shares(batch);
         if shares.is_empty() {
-            return Ok(());
+            // Not a success: nothing has said that this worker is a member.
+            return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
         let written = self.runtime.block_on(async {
             let client = link.ready().await?;

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use balancefleet_e2e::brokers::Use;
-use balancefleet_e2e::proxy::{Api, Direction, Which};
+use balancefleet_e2e::proxy::{Api, Direction, Held, Which};
 
 use crate::harness::eventually;
 use crate::scene::{SOON, Scene, commits_in_transactions};
@@ -22,6 +22,18 @@ fn scene(name: &str) -> Scene {
     scene
 }
 
+/// Holds the requests of an API from a transaction on that has news of every partition, also of those that are to move.
+fn hold(scene: &Scene, api: Api) -> Held {
+    let before = scene.proxy(0).hold(Api::EndTxn, Direction::Request, Which::Nth(1));
+    before.wait_for(1, SOON).unwrap();
+    // Meanwhile records come for all of them.
+    sleep(Duration::from_millis(700));
+    let held = scene.proxy(0).hold(api, Direction::Request, Which::Every);
+    before.release();
+    held.wait_for(1, SOON).unwrap();
+    held
+}
+
 /// The end of a transaction is on its way while the partitions move: the next owner waits for it, for it may still
 /// happen, and then it is part of what the next owner goes on from.
 #[test]
@@ -30,14 +42,39 @@ fn a_transaction_that_ends_after_its_partition_has_moved_is_waited_for() {
         return;
     }
     let mut scene = scene("late-end");
-    let held = scene.proxy(0).hold(Api::EndTxn, Direction::Request, Which::Every);
-    held.wait_for(1, SOON).unwrap();
+    let held = hold(&scene, Api::EndTxn);
     scene.start(1);
     eventually(
         SOON,
         || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
     );
     held.release();
+    scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// The same, and the next owner could hear that the transaction has ended before it gets the records.
+#[test]
+fn a_transaction_that_has_ended_is_read_before_its_partition_goes_on() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let mut scene = scene("late-fetch");
+    scene.place_proxy(1);
+    let end = hold(&scene, Api::EndTxn);
+    scene.start(1);
+    eventually(
+        SOON,
+        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
+    );
+    // It has read what was committed before.
+    sleep(Duration::from_secs(2));
+    let records = scene.proxy(1).hold(Api::Fetch, Direction::Response, Which::Every);
+    records.wait_for(1, SOON).unwrap();
+    end.release();
+    sleep(Duration::from_secs(3));
+    records.release();
     scene.await_shares(&[0, 1]);
     scene.await_fresh();
     scene.finish();
@@ -50,14 +87,36 @@ fn records_that_arrive_after_their_partition_has_moved_change_nothing() {
         return;
     }
     let mut scene = scene("late-records");
-    let held = scene.proxy(0).hold(Api::Produce, Direction::Request, Which::Every);
-    held.wait_for(1, SOON).unwrap();
+    let held = hold(&scene, Api::Produce);
     scene.start(1);
     // It has claimed what it got, and has gone on.
     eventually(SOON, || match scene.worker(1).count("messagesConsumed")? {
         0 => Err("the newcomer has processed nothing".to_owned()),
         _ => Ok(()),
     });
+    // What arrives now is the last word: no later commit covers it up.
+    scene.traffic.stop();
+    sleep(Duration::from_secs(2));
+    held.release();
+    scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// The same, but they arrive as soon as the next owner knows how far it has to read: its restore can see nothing of them.
+#[test]
+fn records_that_arrive_when_the_next_owner_has_begun_to_read_change_nothing() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let mut scene = scene("late-restore");
+    let held = hold(&scene, Api::Produce);
+    scene.start(1);
+    eventually(
+        SOON,
+        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
+    );
+    sleep(Duration::from_secs(2));
     held.release();
     scene.await_shares(&[0, 1]);
     scene.await_fresh();
@@ -71,8 +130,7 @@ fn offsets_that_arrive_after_their_partition_has_moved_are_refused() {
         return;
     }
     let mut scene = scene("late-offsets");
-    let held = scene.proxy(0).hold(Api::TxnOffsetCommit, Direction::Request, Which::Every);
-    held.wait_for(1, SOON).unwrap();
+    let held = hold(&scene, Api::TxnOffsetCommit);
     scene.start(1);
     eventually(
         SOON,
@@ -123,7 +181,7 @@ fn an_end_that_arrives_in_the_next_transaction_does_not_end_that() {
         return;
     }
     let mut scene = scene("next-transaction");
-    for _ in 0..2 {
+    for dies in [false, true] {
         let proxy = scene.proxy(0);
         let late = proxy.hold(Api::EndTxn, Direction::Request, Which::Nth(1));
         late.wait_for(1, SOON).unwrap();
@@ -133,11 +191,17 @@ fn an_end_that_arrives_in_the_next_transaction_does_not_end_that() {
         next.wait_for(1, SOON).unwrap();
         late.release();
         sleep(Duration::from_millis(500));
+        if dies {
+            // Before another commit of its own covers it up.
+            scene.kill(0);
+        }
         next.discard();
-        scene.await_fresh();
+        if !dies {
+            scene.await_fresh();
+        }
     }
     scene.start(1);
-    scene.await_shares(&[0, 1]);
+    scene.await_shares(&[1]);
     scene.await_fresh();
     scene.finish();
 }

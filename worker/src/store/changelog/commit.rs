@@ -43,7 +43,8 @@ impl Changelog {
         // Looked at last thing before the first record: what has left meanwhile is not written.
         let shares = self.shares(batch);
         if shares.is_empty() {
-            return Ok(());
+            // Not a success: no coordinator has said that this worker is a member.
+            return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
         let began = Instant::now();
         let (cuts_letters, time) = (producer.cuts_letters, producer.time());
