@@ -230,6 +230,9 @@ impl CommitError {
     }
 }
 
+/// Rows read so far, of how many; whether to go on.
+pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+
 /// See the module.
 pub(crate) trait Store: Send + Sync {
     /// What processed records do before they are committed.
@@ -259,11 +262,12 @@ pub(crate) trait Store: Send + Sync {
     /// Nothing can be told now: ask again.
     fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance>;
 
-    /// Reads a partition whose plan is [`Plan::Fetch`].
+    /// Reads a partition whose plan is [`Plan::Fetch`]. `watch` is told how many rows were read of how many there should be,
+    /// and says whether it is still wanted.
     ///
     /// # Errors
     /// What stands in its way; after a passing one it is planned again.
-    fn fetch(&self, _assignment: Assignment) -> Result<Restored, Obstacle> {
+    fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, Obstacle> {
         Err(Failure::NoProgress.into())
     }
 

@@ -25,12 +25,14 @@ use crate::{
     rules::Rules,
     store::{Assignment, Loaded, Obstacle, Plan, Restored, Store, Unsettled},
     throttle::Throttle,
-    view::Cell,
+    view::{Cell, RestoreProgress},
     vital_thread,
 };
 use job::{Job, Outcome};
 use lane::Lane;
 
+/// How often readers are told how far a read by the store is.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// Between two tries to learn from the brokers what is to be restored.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
 /// Between two tries to learn what follows from a log: a transaction is about to end there, as a rule. Twice as long
@@ -172,7 +174,17 @@ impl Work {
     /// Lets the store read one partition; the inbox is looked at before the next one.
     fn fetch(&mut self) -> Result<(), Ended> {
         let Some(assigned) = self.unfetched.pop_front() else { return Ok(()) };
-        match self.restorer.store.fetch(assigned.assignment) {
+        let (began, mut shown) = (Instant::now(), None::<Instant>);
+        let mut watch = |rows: u64, all: u64| {
+            let now = Instant::now();
+            if shown.is_none_or(|shown| now.saturating_duration_since(shown) >= SHOW_EVERY) {
+                shown = Some(now);
+                let progress = RestoreProgress::new(0, rows.cast_signed(), all.cast_signed(), now - began);
+                assigned.cell.lock().restore = Some(progress);
+            }
+            !assigned.cell.is_released()
+        };
+        match self.restorer.store.fetch(assigned.assignment, &mut watch) {
             Ok(restored) => self.report(&assigned, Ok(restored)),
             Err(Obstacle::Final(failure)) => self.report(&assigned, Err(failure)),
             Err(Obstacle::Passing(error)) => {

@@ -48,7 +48,7 @@ pub(crate) use read::ReadError;
 pub use read::Reader;
 pub use target::Target;
 
-use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store};
+use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store, Watch};
 use crate::{
     config::Config,
     consumer::{GroupConsumer, describe},
@@ -214,7 +214,7 @@ impl Store for Postgres {
         Ok(plans.collect())
     }
 
-    fn fetch(&self, assignment: Assignment) -> Result<Restored, Obstacle> {
+    fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, Obstacle> {
         let moved = || DatabaseError::Lost { detail: "the partition was claimed anew meanwhile".to_owned() };
         let found = self.standings.get(assignment);
         let Some((standing, row)) = found.and_then(|standing| standing.row.map(|row| (standing, row))) else {
@@ -223,7 +223,7 @@ impl Store for Postgres {
         let mut link = self.reader.lock();
         let loaded = self.runtime.block_on(async {
             let client = link.ready().await?;
-            load(client, &self.book, assignment.partition, row.epoch).await
+            load(client, &self.book, (assignment.partition, row.epoch), watch).await
         });
         if loaded.is_err() {
             link.give_up();

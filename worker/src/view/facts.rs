@@ -66,7 +66,7 @@ pub enum Phase {
     Failed,
 }
 
-/// How far a restore has come; offsets of the input.
+/// How far a restore has come: offsets of the log that is read, or rows of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoreProgress {
     /// First offset to read.
@@ -77,6 +77,17 @@ pub struct RestoreProgress {
     pub target: i64,
     /// Time left at the present pace, once that is known.
     pub eta: Option<Duration>,
+}
+
+impl RestoreProgress {
+    /// After `took`.
+    pub(crate) fn new(start: i64, current: i64, target: i64, took: Duration) -> Self {
+        let eta = || {
+            let done = u32::try_from(current - start).ok().filter(|done| *done > 0)?;
+            Some((took / done).saturating_mul(u32::try_from(target - current).ok()?))
+        };
+        Self { start, current, target, eta: eta() }
+    }
 }
 
 /// One assigned partition.

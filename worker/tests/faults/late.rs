@@ -123,6 +123,26 @@ fn records_that_arrive_when_the_next_owner_has_begun_to_read_change_nothing() {
     scene.finish();
 }
 
+/// Accepted before the records are written, the offsets could become visible to a next owner that has not seen the records.
+#[test]
+fn offsets_are_sent_only_when_the_records_are_acknowledged() {
+    if !commits_in_transactions() {
+        return;
+    }
+    let scene = scene("late-acknowledgement");
+    let offsets = scene.proxy(0).delay_response(Api::TxnOffsetCommit, Which::Every, Duration::ZERO);
+    offsets.wait_for(1, SOON).unwrap();
+    let held = scene.proxy(0).hold(Api::Produce, Direction::Response, Which::Nth(1));
+    held.wait_for(1, SOON).unwrap();
+    let before = offsets.happened();
+    sleep(Duration::from_secs(1));
+    assert_eq!(offsets.happened(), before);
+    held.release();
+    offsets.wait_for(before + 1, SOON).unwrap();
+    scene.await_fresh();
+    scene.finish();
+}
+
 /// The offsets of a transaction are on their way while the partitions move: the coordinator knows better.
 #[test]
 fn offsets_that_arrive_after_their_partition_has_moved_are_refused() {

@@ -124,19 +124,13 @@ impl Job {
     /// Tells readers how far it is.
     pub(super) fn show_progress(&mut self, now: Instant) {
         let progress =
-            RestoreProgress { start: self.start, current: self.next, target: self.target, eta: self.eta(now) };
+            RestoreProgress::new(self.start, self.next, self.target, now.saturating_duration_since(self.started));
         let mut state = self.assigned.cell.lock();
         if state.restore.is_none_or(|before| before.current != self.next) {
             self.moved = now;
             state.held_up = None;
         }
         state.restore = Some(progress);
-    }
-
-    fn eta(&self, now: Instant) -> Option<Duration> {
-        let done = u32::try_from(self.next - self.start).ok().filter(|done| *done > 0)?;
-        let left = u32::try_from(self.target - self.next).ok()?;
-        Some((now.saturating_duration_since(self.started) / done).saturating_mul(left))
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     failure::Failure,
     ledger::Ledger,
-    store::{Examined, Seal, ToldStanding},
+    store::{Examined, Seal, ToldStanding, Watch},
 };
 
 /// One snapshot, and time for a large one: the limit of the session is meant for writing.
@@ -45,8 +45,13 @@ pub(super) enum Loaded {
 }
 
 /// Reads the balances of a partition that was claimed with `epoch`.
-pub(super) async fn load(client: &Client, book: &Book, partition: i32, epoch: i64) -> Result<Loaded, DatabaseError> {
-    let Some((part, ledger)) = snapshot(client, book, partition, |part| part.epoch == epoch).await? else {
+pub(super) async fn load(
+    client: &Client,
+    book: &Book,
+    (partition, epoch): (i32, i64),
+    watch: &mut Watch<'_>,
+) -> Result<Loaded, DatabaseError> {
+    let Some((part, ledger)) = snapshot(client, book, partition, |part| part.epoch == epoch, watch).await? else {
         return Ok(Loaded::Moved);
     };
     let loaded = match ledger.and_then(|ledger| check(ledger, part.seal)) {
@@ -64,7 +69,7 @@ pub(super) async fn examine(
     partition: i32,
     topic_id: &str,
 ) -> Result<Examined, DatabaseError> {
-    let Some((part, ledger)) = snapshot(client, book, partition, |_| true).await? else {
+    let Some((part, ledger)) = snapshot(client, book, partition, |_| true, &mut |_, _| true).await? else {
         return Ok(Examined::default());
     };
     let (identity, is_readable) = (part.check_identity(&book.rules, topic_id), ledger.is_ok());
@@ -90,6 +95,7 @@ async fn snapshot(
     book: &Book,
     partition: i32,
     is_wanted: impl FnOnce(&Part) -> bool,
+    watch: &mut Watch<'_>,
 ) -> Result<Option<(Part, Result<Ledger, Failure>)>, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     let select = format!(
@@ -100,7 +106,10 @@ async fn snapshot(
     let row = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await?;
     let part = row.as_ref().map(Part::read).transpose()?.filter(is_wanted);
     let found = match part {
-        Some(part) => Some((part, read(client, book, partition).await?)),
+        Some(part) => {
+            let customers = part.seal.customers;
+            Some((part, read(client, book, partition, |rows| watch(rows, customers.max(rows))).await?))
+        }
         None => None,
     };
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
@@ -108,17 +117,29 @@ async fn snapshot(
     Ok(found.map(|(part, ledger)| (part, ledger.map_err(unreadable))))
 }
 
-async fn read(client: &Client, book: &Book, partition: i32) -> Result<Result<Ledger, String>, DatabaseError> {
+/// As long as `goes_on` says so, which hears how many rows there were.
+async fn read(
+    client: &Client,
+    book: &Book,
+    partition: i32,
+    mut goes_on: impl FnMut(u64) -> bool,
+) -> Result<Result<Ledger, String>, DatabaseError> {
     let select = format!(
         "SELECT {COLUMNS} FROM balancefleet.bal AS b \
          WHERE b.group_id = $1 AND b.topic = $2 AND b.partition = $3 ORDER BY b.customer, b.place"
     );
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&partition, Type::INT4)];
-    // Sorting comes before the first row.
     let mut stream = std::pin::pin!(within(LOAD_WITHIN, client.query_typed_raw(&select, params)).await?);
-    let mut gathered = Gathered::default();
-    while let Some(row) = within(LOAD_WITHIN, stream.try_next()).await? {
+    let (mut gathered, mut rows) = (Gathered::default(), 0);
+    // Sorting comes before the first row.
+    let mut limit = LOAD_WITHIN;
+    while let Some(row) = within(limit, stream.try_next()).await? {
+        limit = ANSWER_WITHIN;
+        rows += 1;
+        if !goes_on(rows) {
+            return Err(DatabaseError::Lost { detail: "the partition has left while it was read".to_owned() });
+        }
         match CustomerRow::read(&row, 0) {
             Ok(row) => gathered.take(row),
             Err(reason) => return Ok(Err(reason)),

@@ -72,7 +72,7 @@ impl Rows {
 
     fn load(&self, worker: Worker, epoch: i64) -> Ledger {
         let Database { runtime, sessions } = &*self.database;
-        match runtime.block_on(load(&sessions[worker], &self.books[worker], 0, epoch)).unwrap() {
+        match runtime.block_on(load(&sessions[worker], &self.books[worker], (0, epoch), &mut |_, _| true)).unwrap() {
             Loaded::Ledger(ledger) => ledger,
             Loaded::Unfit(failure) => panic!("{failure}"),
             Loaded::Moved => panic!("nobody has claimed it since"),
