@@ -63,7 +63,7 @@ pub(super) trait Medium {
     fn find_out(&mut self, flight: &Flight<Self::Sent>, group: &Group) -> Verdict;
 
     /// The worker knows that it was written.
-    fn accept(&mut self, standing: &mut Self::Standing, flight: &Flight<Self::Sent>);
+    fn accept(&mut self, standing: &mut Self::Standing, flight: &Flight<Self::Sent>, group: &mut Group);
 
     /// How far the partition is durable, and what is stored then; of a ledger that is not all there, nothing.
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)>;
@@ -292,7 +292,7 @@ impl<M: Medium> World<M> {
         let Some((owned, standing)) = &mut self.members[worker].owned else { return };
         match verdict {
             Verdict::Written => {
-                self.medium.accept(standing, &flight);
+                self.medium.accept(standing, &flight, &mut self.group);
                 let next_offset = flight.progress.next_offset;
                 drop(flight);
                 owned.committed(next_offset);

@@ -90,7 +90,7 @@ impl Medium for Log {
         Found::compare(std::iter::once((&flight.progress, &group.committed))).into()
     }
 
-    fn accept(&mut self, standing: &mut Standing, flight: &Flight<(Rows, Seal)>) {
+    fn accept(&mut self, standing: &mut Standing, flight: &Flight<(Rows, Seal)>, _group: &mut Group) {
         standing.seal = flight.sent.1;
     }
 

@@ -130,16 +130,11 @@ impl Medium for Rows {
         standing.clone()
     }
 
-    fn land(&mut self, flight: &Flight<Standing>, group: &mut Group) -> Verdict {
+    fn land(&mut self, flight: &Flight<Standing>, _group: &mut Group) -> Verdict {
         let Database { runtime, sessions } = &*self.database;
         let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
         match runtime.block_on(write(session, book, &[share(flight)])) {
-            Ok(()) => {
-                if group.takes(flight) {
-                    group.commit(&flight.progress);
-                }
-                Verdict::Written
-            }
+            Ok(()) => Verdict::Written,
             Err(Ended::Beaten(_)) => Verdict::Others,
             Err(Ended::Failed(error) | Ended::Unknown(error)) => panic!("{error}"),
         }
@@ -155,8 +150,12 @@ impl Medium for Rows {
         }
     }
 
-    fn accept(&mut self, standing: &mut Standing, flight: &Flight<Standing>) {
+    /// Kafka is told without being waited for.
+    fn accept(&mut self, standing: &mut Standing, flight: &Flight<Standing>, group: &mut Group) {
         standing.advance(&share(flight));
+        if group.takes(flight) {
+            group.commit(&flight.progress);
+        }
     }
 
     fn durable(&mut self, _group: &Group) -> Option<(i64, Option<Ledger>)> {

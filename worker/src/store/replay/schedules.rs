@@ -36,7 +36,7 @@ impl Medium for Nothing {
         Verdict::Untouched
     }
 
-    fn accept(&mut self, (): &mut (), _flight: &Flight<()>) {}
+    fn accept(&mut self, (): &mut (), _flight: &Flight<()>, _group: &mut Group) {}
 
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)> {
         group.committed.as_ref().map(|committed| (committed.offset, None))
