@@ -89,8 +89,13 @@ impl Producer {
 
     fn start(&mut self) -> Result<TransactionalProducer, CommitError> {
         let producer = self.patience.producer(&self.config).map_err(|error| CommitError::Fatal(error.to_string()))?;
-        producer.init(self.patience.transaction()).map_err(|error| self.note(error))?;
-        Ok(producer)
+        match producer.init(self.patience.transaction()) {
+            Ok(()) => Ok(producer),
+            Err(error) => {
+                end(producer);
+                Err(self.note(error))
+            }
+        }
     }
 
     /// How long a transaction may take.
@@ -147,7 +152,18 @@ impl Producer {
 
     /// Gives it up: whatever it still has under way is settled by the next one.
     pub(super) fn discard(&mut self) {
-        self.current = None;
+        if let Some(former) = self.current.take() {
+            end(former);
+        }
+    }
+}
+
+/// Ends a client on a thread of its own: while a broker is away that may take long, or for ever, and commits go on meanwhile.
+/// Nothing it still sends counts once the next one has the transactional id.
+fn end(former: TransactionalProducer) {
+    let ending = std::thread::Builder::new().name("former-producer".to_owned()).spawn(move || drop(former));
+    if let Err(error) = ending {
+        tracing::warn!(%error, "a former producer was ended by the commit thread itself");
     }
 }
 
