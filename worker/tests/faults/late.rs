@@ -130,15 +130,18 @@ fn offsets_are_sent_only_when_the_records_are_acknowledged() {
         return;
     }
     let scene = scene("late-acknowledgement");
-    let offsets = scene.proxy(0).delay_response(Api::TxnOffsetCommit, Which::Every, Duration::ZERO);
+    let hold = |api, direction| scene.proxy(0).hold(api, direction, Which::Nth(1));
+    let before = hold(Api::TxnOffsetCommit, Direction::Request);
+    before.wait_for(1, SOON).unwrap();
+    let acknowledgement = hold(Api::Produce, Direction::Response);
+    let offsets = hold(Api::TxnOffsetCommit, Direction::Request);
+    before.release();
+    acknowledgement.wait_for(1, SOON).unwrap();
+    sleep(Duration::from_millis(700));
+    assert_eq!(offsets.count(), 0);
+    acknowledgement.release();
     offsets.wait_for(1, SOON).unwrap();
-    let held = scene.proxy(0).hold(Api::Produce, Direction::Response, Which::Nth(1));
-    held.wait_for(1, SOON).unwrap();
-    let before = offsets.happened();
-    sleep(Duration::from_secs(1));
-    assert_eq!(offsets.happened(), before);
-    held.release();
-    offsets.wait_for(before + 1, SOON).unwrap();
+    offsets.release();
     scene.await_fresh();
     scene.finish();
 }
