@@ -183,18 +183,24 @@ impl Scene {
 
     #[track_caller]
     pub(crate) fn await_fresh_within(&self, within: Duration) {
-        let ends = self.ends();
+        let (ends, began) = (self.ends(), Instant::now());
         eventually(within, || {
             let Seen { as_of, wrong, refusals, .. } = self.seen();
             if let Some(wrong) = wrong {
                 panic!("{wrong}; {}", self.summary());
             }
             if is_at_least(&as_of, &ends) {
-                Ok(())
-            } else {
-                Err(format!("{as_of:?}, not {ends:?}; {refusals} refusals"))
+                return Ok(());
             }
+            // What the workers say themselves, shortly before it is given up.
+            let is_over_soon = began.elapsed() + Duration::from_millis(500) > within;
+            let readiness = if is_over_soon { self.readiness() } else { String::new() };
+            Err(format!("{as_of:?}, not {ends:?}; {refusals} refusals{readiness}"))
         });
+    }
+
+    fn readiness(&self) -> String {
+        self.workers.iter().map(|(place, worker)| format!("\nworker {place}: {:?}", worker.get("/readyz"))).collect()
     }
 
     /// Waits until each of these workers has partitions, and together they have all.
