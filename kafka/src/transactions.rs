@@ -161,7 +161,8 @@ impl TransactionalProducer {
     ///
     /// # Errors
     /// [`Refused`](TransactionError::Refused) with [`StaleMembership`](Refusal::StaleMembership) when the group has
-    /// moved on since. The call can take longer than `timeout` by one `socket.timeout.ms`.
+    /// moved on since. [`Unknown`](TransactionError::Unknown) when there was no answer in time: then the client is to be
+    /// dropped, and may live on for as long as its `connections.max.idle.ms`.
     pub fn send_offsets(
         &self,
         offsets: &[OffsetToCommit<'_>],

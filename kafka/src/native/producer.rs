@@ -2,6 +2,8 @@
 //! librdkafka says about them.
 
 use std::ffi::c_void;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -10,7 +12,7 @@ use sys::rd_kafka_resp_err_t as Code;
 use sys::rd_kafka_vtype_t as Argument;
 
 use super::client::{Client, ClientEvent, Purpose};
-use super::list::{Element, list_of};
+use super::list::{Element, List, list_of};
 use super::{Owned, c_text, failure_of, failure_of_code, rd_kafka_producev, wait_millis};
 use crate::failure::Failure;
 use crate::transactions::{OffsetToCommit, Record};
@@ -21,8 +23,19 @@ const ANY_PARTITION: i32 = -1;
 
 /// One client of the producer type.
 pub(crate) struct Producer {
-    client: Client,
+    client: Arc<Client>,
 }
+
+/// A call that adds a group's offsets: all that it needs, so that it can be left to itself.
+struct Addition {
+    client: Arc<Client>,
+    offsets: List,
+    membership: GroupMetadata,
+    timeout: Duration,
+}
+
+// SAFETY: the list is plain data with this one owner; the others may move anyway.
+unsafe impl Send for Addition {}
 
 /// A failed call, with what librdkafka says about going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +51,7 @@ type Headers = Owned<sys::rd_kafka_headers_t>;
 
 impl Producer {
     pub(crate) fn start(config: &ClientConfig) -> Result<Self, Error> {
-        Ok(Self { client: Client::start(config, Purpose::Producer)? })
+        Ok(Self { client: Arc::new(Client::start(config, Purpose::Producer)?) })
     }
 
     /// The next thing the client has to say; `None` when it says nothing for as long as `wait`.
@@ -96,6 +109,11 @@ impl Producer {
     }
 
     /// Adds a group's offsets to the open transaction, as the given member of the group.
+    ///
+    /// librdkafka does not keep this call's time: without a coordinator it waits for the state of any connection to
+    /// change, however long that takes (confluentinc/librdkafka#5456 and #5511, open). So the call has a thread of its
+    /// own, which is left to itself when the time is over. It ends, and the client with it once nobody else has it,
+    /// when a connection comes or goes; so `connections.max.idle.ms` bounds how long that takes.
     pub(crate) fn send_offsets(
         &self,
         offsets: &[OffsetToCommit<'_>],
@@ -109,16 +127,22 @@ impl Producer {
             leader_epoch: it.leader_epoch,
             metadata: it.metadata,
         });
-        let list = list_of(elements).map_err(|error| CallFailure::from(invalid(error)))?;
-        // SAFETY: as in `init`; list and membership are live, and librdkafka copies both.
-        unsafe {
-            outcome(sys::rd_kafka_send_offsets_to_transaction(
-                self.client.as_ptr(),
-                list.as_ptr(),
-                membership.as_ptr(),
-                wait_millis(timeout),
-            ))
+        let offsets = list_of(elements).map_err(|error| CallFailure::from(invalid(error)))?;
+        let addition = Addition { client: Arc::clone(&self.client), offsets, membership: membership.clone(), timeout };
+        let (done, outcome) = mpsc::sync_channel(1);
+        let call = move || {
+            let outcome = addition.call();
+            // The client first: in all other cases it ends where its owner drops it.
+            drop(addition);
+            let _ = done.send(outcome);
+        };
+        let failed = |text: String| Failure { code: Code::RD_KAFKA_RESP_ERR__TIMED_OUT as i32, text };
+        if let Err(error) = thread::Builder::new().name("send-offsets".into()).spawn(call) {
+            return Err(failed(format!("there is no thread to send offsets with: {error}")).into());
         }
+        outcome.recv_timeout(timeout).unwrap_or_else(|_| {
+            Err(failed("the group's coordinator was not found, or did not answer, in time".into()).into())
+        })
     }
 
     /// Commits the open transaction. It waits for reports that nobody takes, so take them before.
@@ -131,6 +155,20 @@ impl Producer {
     pub(crate) fn abort(&self, timeout: Duration) -> Result<(), CallFailure> {
         // SAFETY: as in `init`.
         unsafe { outcome(sys::rd_kafka_abort_transaction(self.client.as_ptr(), wait_millis(timeout))) }
+    }
+}
+
+impl Addition {
+    fn call(&self) -> Result<(), CallFailure> {
+        // SAFETY: as in `Producer::init`; list and membership are live, and librdkafka copies both.
+        unsafe {
+            outcome(sys::rd_kafka_send_offsets_to_transaction(
+                self.client.as_ptr(),
+                self.offsets.as_ptr(),
+                self.membership.as_ptr(),
+                wait_millis(self.timeout),
+            ))
+        }
     }
 }
 

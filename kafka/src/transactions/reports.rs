@@ -88,11 +88,12 @@ fn named(undelivered: Undelivered) -> Failure {
     Failure { text, ..failure }
 }
 
-/// Whether a log line tells of a lost connection or of a request without an answer. A connection that was never up, or
-/// was only being made, had nothing of ours on its way.
+/// Whether a log line tells of a lost connection or of a request without an answer. A connection that was never up, was
+/// only being made, or was closed by ourselves after a long rest had nothing of ours on its way.
 fn is_disturbance(facility: &str, text: &str) -> bool {
     match facility {
         "REQTMOUT" => true,
+        "FAIL" if text.contains("Connection max idle time exceeded") => false,
         "FAIL" => text.contains("in state UP") || text.contains("in state REAUTH"),
         _ => false,
     }
@@ -123,6 +124,11 @@ mod tests {
             ("FAIL", "[thrd:b]: b: Disconnected (after 21ms in state UP)", true),
             ("FAIL", "b: Receive failed: Connection reset by peer (after 5ms in state UP, 2 identical error(s))", true),
             ("FAIL", "b: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)", false),
+            (
+                "FAIL",
+                "b: Connection max idle time exceeded (29913ms since last activity) (after 60002ms in state UP)",
+                false,
+            ),
             ("FAIL", "Logical broker has no address yet (after 0ms in state TRY_CONNECT)", false),
             ("REQTMOUT", "b: Timed out 1 in-flight, 0 retry-queued, 0 out-queue, 0 partially-sent requests", true),
             ("STATE", "b: Broker changed state UP -> DOWN", false),

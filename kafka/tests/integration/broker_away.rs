@@ -1,5 +1,6 @@
 //! What a transactional producer makes of a broker that goes away in the middle of a transaction.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use balancefleet_kafka::{Connection, GroupMetadata, TransactionError, TransactionalProducer};
@@ -17,7 +18,7 @@ const SLACK: Duration = Duration::from_secs(2);
 
 /// A transaction through the forwarder, with its record acknowledged and offset 1 to be committed.
 struct Scene {
-    forwarder: Forwarder,
+    forwarder: Arc<Forwarder>,
     producer: TransactionalProducer,
     membership: GroupMetadata,
     topic: String,
@@ -31,7 +32,7 @@ impl Scene {
         let (topic, group, id) = (new_topic(name, 1), unique(name), unique("id"));
         let member = Running::start(&group, "worker", &topic);
         settle("it has its partitions", || !member.assignment().is_empty());
-        let forwarder = Forwarder::start(&broker());
+        let forwarder = Arc::new(Forwarder::start(&broker()));
         let producer = registered(&forwarder.connection(), &id);
         producer.begin().expect("it begins");
         producer.send(&value(&topic, 0, "x"), deadline()).expect("there is room");
@@ -98,6 +99,19 @@ fn an_answer_to_the_offsets_that_is_lost_is_unknown_although_librdkafka_would_ab
         assert!(scene.producer.was_disturbed());
         assert_eq!(scene.recovered(), None);
     }
+}
+
+/// librdkafka looks for the coordinator for as long as it takes, whatever the call's time.
+#[test]
+fn offsets_whose_coordinator_is_not_found_are_unknown_in_time_and_their_client_ends_once_it_is() {
+    let scene = Scene::new("coordinator");
+    let forwarder = Arc::clone(&scene.forwarder);
+    forwarder.set(Mode::Loses(api::FIND_COORDINATOR));
+    scene.is_unknown_in_time(|scene| scene.send_offsets(SHORT));
+    assert_eq!(scene.recovered(), None);
+    assert_ne!(forwarder.in_use(), 0, "the call goes on by itself");
+    forwarder.set(Mode::Open);
+    settle("the client that was given up has ended", || forwarder.in_use() == 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use balancefleet_kafka::Connection;
@@ -15,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 /// Numbers of APIs.
 pub(crate) mod api {
     pub(crate) const PRODUCE: i16 = 0;
+    pub(crate) const FIND_COORDINATOR: i16 = 10;
     pub(crate) const ADD_OFFSETS_TO_TXN: i16 = 25;
     pub(crate) const END_TXN: i16 = 26;
     pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
@@ -44,6 +46,7 @@ struct Shared {
     mode: Mutex<Mode>,
     changed: Condvar,
     connections: Mutex<Vec<TcpStream>>,
+    in_use: AtomicUsize,
 }
 
 impl Forwarder {
@@ -55,6 +58,7 @@ impl Forwarder {
             mode: Mutex::new(Mode::Open),
             changed: Condvar::new(),
             connections: Mutex::default(),
+            in_use: AtomicUsize::new(0),
         });
         let accepting = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -71,6 +75,11 @@ impl Forwarder {
     pub(crate) fn set(&self, mode: Mode) {
         *self.shared.mode.lock() = mode;
         self.shared.changed.notify_all();
+    }
+
+    /// How many connections there are now.
+    pub(crate) fn in_use(&self) -> usize {
+        self.shared.in_use.load(Ordering::Relaxed)
     }
 
     /// Closes every connection there is now; new ones are taken.
@@ -108,6 +117,7 @@ impl Shared {
             let reversed = (broker.try_clone().expect("descriptors"), client.try_clone().expect("descriptors"));
             let pending = Arc::new(Mutex::new(HashMap::new()));
             let (requests, responses) = (Arc::clone(self), Arc::clone(self));
+            self.in_use.fetch_add(1, Ordering::Relaxed);
             std::thread::spawn({
                 let pending = Arc::clone(&pending);
                 move || {
@@ -115,7 +125,8 @@ impl Shared {
                         let (api, correlation) = (i16::from_be_bytes([frame[4], frame[5]]), frame[8..12].to_vec());
                         pending.lock().insert(correlation, api);
                         true
-                    })
+                    });
+                    requests.in_use.fetch_sub(1, Ordering::Relaxed);
                 }
             });
             std::thread::spawn(move || {

@@ -63,6 +63,8 @@ pub(crate) fn transaction_config(config: &Config) -> ClientConfig {
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", "200000")
         .set("topic.metadata.refresh.interval.ms", "10000")
+        // Those in use are asked for the proof of membership more often; see `TransactionalProducer::send_offsets`.
+        .set("connections.max.idle.ms", (config.session_timeout * 3).as_millis().to_string())
         .set("enable.metrics.push", "false");
     client
 }

@@ -115,6 +115,11 @@ impl Commits {
         self.running.is_some()
     }
 
+    /// How long the commit under way has taken so far.
+    pub(crate) fn running_for(&self, now: Instant) -> Duration {
+        self.running.map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
+    }
+
     /// How long from `now` until progress should be committed, at once if it `cannot_wait`; `None` while a commit runs.
     pub(crate) fn due_in(&self, is_near_head: bool, cannot_wait: bool, now: Instant) -> Option<Duration> {
         let left = |sent: Instant| (sent + self.cadence.interval(is_near_head)).saturating_duration_since(now);
