@@ -23,7 +23,7 @@ use crate::{
     hindrance::Hindrance,
     preflight::{self, Refusal},
     rules::LedgerKind,
-    store::{DatabaseError, Examined, Examiner, StoreKind},
+    store::{DatabaseError, DatabaseTarget, Examined, Examiner, StoreKind},
     view::TopicFacts,
 };
 
@@ -46,6 +46,9 @@ pub(crate) enum OpsError {
     /// Some partitions are marked already.
     #[error("{0}; workers refuse the partitions that are not complete (Rebuilding): run balance-worker rebuild again")]
     Interrupted(Box<OpsError>),
+    /// Some partitions are through.
+    #[error("{0}; every partition is either rebuilt or as it was: run balance-worker rebuild again")]
+    Halfway(Box<OpsError>),
     /// With what to do.
     #[error("{0}")]
     Impossible(String),
@@ -58,14 +61,14 @@ struct Tools<'a> {
     config: &'a Config,
     admin: &'a Admin,
     topic: TopicFacts,
-    stored: Stored,
+    stored: Stored<'a>,
 }
 
 /// Where the balances are.
-enum Stored {
+enum Stored<'a> {
     /// In a changelog of so many partitions, 0 if there is none.
     Changelog(i32),
-    Postgres(Box<Examiner>),
+    Postgres(&'a DatabaseTarget, Box<Examiner>),
 }
 
 impl<'a> Tools<'a> {
@@ -81,7 +84,7 @@ impl<'a> Tools<'a> {
         }
         let topic = preflight::check(config, admin, runtime, false)??;
         let stored = match config.database_in_use() {
-            Some(database) => Stored::Postgres(Box::new(Examiner::connect(config, database, runtime)?)),
+            Some(database) => Stored::Postgres(database, Box::new(Examiner::connect(config, database, runtime)?)),
             None => Stored::Changelog(Self::partitions_of_changelog(config, admin)?),
         };
         Ok(Self { config, admin, topic, stored })
@@ -99,7 +102,7 @@ impl<'a> Tools<'a> {
     fn examine(&self, partition: i32) -> Result<Examined, OpsError> {
         match &self.stored {
             Stored::Changelog(partitions) => self.changelog(*partitions, partition, |_, _| {}),
-            Stored::Postgres(examiner) => Ok(examiner.examine(partition, &self.topic.topic_id)?),
+            Stored::Postgres(_, examiner) => Ok(examiner.examine(partition, &self.topic.topic_id)?),
         }
     }
 }

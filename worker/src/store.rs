@@ -29,7 +29,7 @@ pub(crate) use count::Count;
 pub(crate) use examined::{Examined, ToldStanding};
 pub(crate) use offsets::Offsets;
 pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
-pub(crate) use postgres::{Examiner, Postgres, ReadError as DatabaseReadError, prepare as prepare_postgres};
+pub(crate) use postgres::{Examiner, Postgres, ReadError as DatabaseReadError, Replacer, prepare as prepare_postgres};
 pub(crate) use replay::Replay;
 pub(crate) use seal::Seal;
 

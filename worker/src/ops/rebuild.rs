@@ -1,30 +1,38 @@
 //! `balance-worker rebuild`: folds the input again, by the rules that are configured now, and replaces what the store has.
 //!
-//! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. From the first
-//! change on, workers refuse the partitions that are not complete; a rebuild that was interrupted is run again.
+//! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. A rebuild that was
+//! interrupted is run again. Until then workers refuse the partitions of a changelog that are not complete; in a database
+//! each partition is replaced at once.
 
 use std::{
     collections::HashSet,
     io::{BufRead, IsTerminal, Write, stdin},
 };
 
-use balancefleet_kafka::{Admin, UsageRecord};
+use balancefleet_kafka::{Admin, GroupMetadata, UsageRecord};
 use tokio::runtime::Handle;
 
 use super::{OpsError, Stored, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, say};
 use crate::{
     config::Config,
     failure::Failure,
-    store::{Examined, Rewriter, Target},
+    ledger::Ledger,
+    store::{Examined, Examiner, Replacer, Rewriter, Target},
 };
 
 /// One partition to rebuild.
-struct Plan {
+struct Plan<F> {
     target: Target,
-    /// Keys with a value that the changelog has now.
-    keys: HashSet<Box<[u8]>>,
     customers: usize,
+    /// What the store needs to know to replace what it has now.
+    former: F,
 }
+
+/// Keys with a value that the changelog has.
+type Keys = HashSet<Box<[u8]>>;
+
+/// Where the row of a partition stands, if there is one.
+type Row = Option<i64>;
 
 /// Asks `out` unless `is_agreed`.
 pub(crate) fn rebuild(
@@ -36,40 +44,22 @@ pub(crate) fn rebuild(
 ) -> Result<(), OpsError> {
     let tools = Tools::take_up(config, admin, runtime)?;
     tools.check_that_nobody_works()?;
-    let plans = tools.plan()?;
-    let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
-    let customers: usize = plans.iter().map(|plan| plan.customers).sum();
-    say(
-        out,
-        &format!(
-            "group {}, topic {}, changelog {}\n{} partitions: {} stored customers are to be replaced by what {} records give",
-            config.group_id,
-            config.topic,
-            config.changelog_topic,
-            plans.len(),
-            grouped(customers),
-            grouped(records)
-        ),
-    )?;
-    if !is_agreed && !agrees(out)? {
-        say(out, "nothing was changed")?;
-        return Ok(());
+    match &tools.stored {
+        Stored::Postgres(database, examiner) => {
+            let (place, plans) = (format!("PostgreSQL at {}", database.place()), tools.plan_of_database(examiner)?);
+            let mut replacer = Replacer::connect(config, database, &tools.topic.topic_id, runtime)?;
+            tools.carry_out(&place, plans, is_agreed, out, |_, plans, progress| {
+                tools.replace_in_database(&mut replacer, plans, progress)
+            })
+        }
+        Stored::Changelog(partitions) => {
+            let (place, plans) =
+                (format!("changelog {}", config.changelog_topic), tools.plan_of_changelog(*partitions)?);
+            tools.carry_out(&place, plans, is_agreed, out, |membership, plans, progress| {
+                tools.replace_in_changelog(membership, plans, progress)
+            })
+        }
     }
-    let mut progress = Progress::new(records);
-    let rebuilt = as_only_member(config, tools.topic.partition_count, |membership| {
-        let rewriter = Rewriter::start(config, &tools.topic.topic_id, membership)?;
-        rewriter.mark(plans.iter().map(|plan| &plan.target))?;
-        tools.replace(&rewriter, plans, &mut progress).map_err(|error| OpsError::Interrupted(Box::new(error)))
-    })?;
-    progress.end();
-    say(
-        out,
-        &format!(
-            "rebuilt: {} customers out of {} records; the workers can be started",
-            grouped(rebuilt),
-            grouped(records)
-        ),
-    )
 }
 
 fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
@@ -100,22 +90,45 @@ impl Tools<'_> {
         )))
     }
 
+    /// Says what is to be done, and does it once somebody has agreed; `work` gives how many customers there are then.
+    fn carry_out<F>(
+        &self,
+        place: &str,
+        plans: Vec<Plan<F>>,
+        is_agreed: bool,
+        out: &mut impl Write,
+        work: impl FnOnce(&GroupMetadata, Vec<Plan<F>>, &mut Progress) -> Result<usize, OpsError>,
+    ) -> Result<(), OpsError> {
+        let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
+        let customers: usize = plans.iter().map(|plan| plan.customers).sum();
+        let (group, topic, partitions) = (&self.config.group_id, &self.config.topic, plans.len());
+        let (stored, given) = (grouped(customers), grouped(records));
+        say(out, &format!("group {group}, topic {topic}, {place}"))?;
+        let what = format!("{stored} stored customers are to be replaced by what {given} records give");
+        say(out, &format!("{partitions} partitions: {what}"))?;
+        if !is_agreed && !agrees(out)? {
+            return say(out, "nothing was changed");
+        }
+        let mut progress = Progress::new(records);
+        let rebuilt = as_only_member(self.config, self.topic.partition_count, |membership| {
+            work(membership, plans, &mut progress)
+        })?;
+        progress.end();
+        let rebuilt = grouped(rebuilt);
+        say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
+    }
+
     /// Reads every changelog; one partition that cannot be rebuilt stops it all.
-    fn plan(&self) -> Result<Vec<Plan>, OpsError> {
-        let mut plans = Vec::new();
-        let Stored::Changelog(stored) = self.stored else {
-            let why =
-                "this release rebuilds the store changelog only; with postgres, a group of another name begins anew";
-            return Err(OpsError::Impossible(why.to_owned()));
-        };
+    fn plan_of_changelog(&self, stored: i32) -> Result<Vec<Plan<Keys>>, OpsError> {
         if stored == 0 {
             let topic = &self.config.changelog_topic;
             return Err(OpsError::Impossible(format!(
                 "there is no topic {topic} to rebuild: workers make it when they start"
             )));
         }
+        let mut plans = Vec::new();
         for partition in 0..stored.min(self.topic.partition_count) {
-            let mut keys: HashSet<Box<[u8]>> = HashSet::new();
+            let mut keys = Keys::new();
             let found = self.changelog(stored, partition, |key, has_value| {
                 if has_value {
                     keys.insert(key.into());
@@ -124,53 +137,122 @@ impl Tools<'_> {
                 }
             })?;
             let target = self.target(partition, &found)?;
-            plans.push(Plan { target, keys, customers: found.ledger.len() });
+            plans.push(Plan { target, customers: found.ledger.len(), former: keys });
         }
         Ok(plans)
     }
 
     /// Partition after partition; how many customers there are then.
-    fn replace(&self, rewriter: &Rewriter<'_>, plans: Vec<Plan>, progress: &mut Progress) -> Result<usize, OpsError> {
+    fn replace_in_changelog(
+        &self,
+        membership: &GroupMetadata,
+        plans: Vec<Plan<Keys>>,
+        progress: &mut Progress,
+    ) -> Result<usize, OpsError> {
+        let rewriter = Rewriter::start(self.config, &self.topic.topic_id, membership)?;
+        rewriter.mark(plans.iter().map(|plan| &plan.target))?;
         let mut customers = 0;
-        for Plan { target, keys, .. } in plans {
-            progress.begin(format!("partition {}", target.partition));
-            let ledger = self.fold(target.partition, target.base..target.next_offset, progress)?;
-            rewriter.replace(&target, keys, &ledger)?;
-            customers += ledger.len();
+        for Plan { target, former, .. } in plans {
+            let replaced = self
+                .fold_anew(&target, progress)
+                .and_then(|ledger| Ok(rewriter.replace(&target, former, &ledger).map(|()| ledger.len())?));
+            customers += replaced.map_err(|error| OpsError::Interrupted(Box::new(error)))?;
         }
         Ok(customers)
     }
 
+    /// Looks at every partition; one that cannot be rebuilt stops it all.
+    fn plan_of_database(&self, examiner: &Examiner) -> Result<Vec<Plan<Row>>, OpsError> {
+        if !examiner.has_tables() {
+            let why = "there are no tables to rebuild: workers make them when they start";
+            return Err(OpsError::Impossible(why.to_owned()));
+        }
+        let plan = |partition| -> Result<_, OpsError> {
+            let found = examiner.examine(partition, &self.topic.topic_id)?;
+            let former = found.standing.as_ref().map(|standing| standing.next_offset);
+            let target = match &found.standing {
+                Some(standing) if standing.topic_id == self.topic.topic_id => {
+                    self.target_in_log(partition, standing.base, standing.next_offset)?
+                }
+                Some(_) => self.target_of_new_topic(partition)?,
+                // Workers begin with it, or fold it again, by what the group has committed.
+                None => Target { partition, base: 0, next_offset: 0, leader_epoch: None },
+            };
+            Ok(Plan { target, customers: found.ledger.len(), former })
+        };
+        (0..self.topic.partition_count).map(plan).collect()
+    }
+
+    /// Partition after partition, each at once; how many customers there are then.
+    fn replace_in_database(
+        &self,
+        replacer: &mut Replacer,
+        plans: Vec<Plan<Row>>,
+        progress: &mut Progress,
+    ) -> Result<usize, OpsError> {
+        let mut replace = |Plan { target, former, .. }: Plan<Row>| -> Result<usize, OpsError> {
+            let ledger = self.fold_anew(&target, progress)?;
+            if replacer.replace(&target, former, &ledger)? {
+                return Ok(ledger.len());
+            }
+            let partition = target.partition;
+            Err(OpsError::Impossible(format!(
+                "somebody has worked on partition {partition} meanwhile: stop the workers"
+            )))
+        };
+        let mut customers = 0;
+        for plan in plans {
+            customers += replace(plan).map_err(|error| OpsError::Halfway(Box::new(error)))?;
+        }
+        Ok(customers)
+    }
+
+    fn fold_anew(&self, target: &Target, progress: &mut Progress) -> Result<Ledger, OpsError> {
+        progress.begin(format!("partition {}", target.partition));
+        self.fold(target.partition, target.base..target.next_offset, progress)
+    }
+
     /// Which records the balances are to be made of.
     fn target(&self, partition: i32, found: &Examined) -> Result<Target, OpsError> {
-        let no = |why: String| OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"));
         if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.flaw {
-            return Err(no(foreign.to_string()));
+            return Err(cannot(partition, foreign));
         }
-        let log = self.bounds(&self.config.topic, partition)?;
         let asked = [(self.config.topic.clone(), partition)];
         let committed = self.admin.committed_offsets(&self.config.group_id, Some(&asked), true, TIMEOUT)?;
         let committed = committed.into_iter().next().and_then(|found| Some((found.offset?, found.metadata)));
         let standing = found.standing.as_ref();
-        // Nothing of a topic that was made anew has been processed; workers begin with its first record.
         if standing.is_some_and(|standing| standing.topic_id != self.topic.topic_id) {
-            return Ok(Target { partition, base: log.start, next_offset: log.start, leader_epoch: None });
+            return self.target_of_new_topic(partition);
         }
         let base_of = |metadata: &str| metadata.parse::<UsageRecord>().map_or(0, |usage| usage.base_offset);
         let (base, next_offset) = match (standing, &committed) {
             (Some(standing), Some((offset, _))) => (standing.base, *offset),
             (Some(standing), None) => (standing.base, standing.next_offset),
             (None, Some((offset, metadata))) => (base_of(metadata), *offset),
-            (None, None) => (log.start, log.start),
+            (None, None) => return self.target_of_new_topic(partition),
         };
+        self.target_in_log(partition, base, next_offset)
+    }
+
+    /// Nothing of a topic that was made anew has been processed; workers begin with its first record.
+    fn target_of_new_topic(&self, partition: i32) -> Result<Target, OpsError> {
+        let log = self.bounds(&self.config.topic, partition)?;
+        Ok(Target { partition, base: log.start, next_offset: log.start, leader_epoch: None })
+    }
+
+    fn target_in_log(&self, partition: i32, base: i64, next_offset: i64) -> Result<Target, OpsError> {
+        let log = self.bounds(&self.config.topic, partition)?;
         let base = base.min(next_offset);
         if base < log.start && base < next_offset {
-            let log_start = log.start;
-            return Err(no(Failure::RetentionPassedBase { base, log_start }.to_string()));
+            return Err(cannot(partition, &Failure::RetentionPassedBase { base, log_start: log.start }));
         }
         if next_offset > log.end {
-            return Err(no(Failure::CommittedBeyondEnd { committed: next_offset, log_end: log.end }.to_string()));
+            return Err(cannot(partition, &Failure::CommittedBeyondEnd { committed: next_offset, log_end: log.end }));
         }
         Ok(Target { partition, base, next_offset, leader_epoch: None })
     }
+}
+
+fn cannot(partition: i32, why: &Failure) -> OpsError {
+    OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }

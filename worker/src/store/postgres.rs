@@ -25,6 +25,7 @@ mod examiner;
 mod link;
 mod load;
 mod read;
+mod replace;
 mod rows;
 #[cfg(test)]
 mod schedules;
@@ -46,6 +47,7 @@ pub use error::DatabaseError;
 pub(crate) use examiner::Examiner;
 pub(crate) use read::ReadError;
 pub use read::Reader;
+pub(crate) use replace::Replacer;
 pub use target::Target;
 
 use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store, Watch};

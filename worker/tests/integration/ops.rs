@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use rdkafka::Message;
 
 use crate::{
-    failures::await_failure,
+    failures::{await_failure, failed},
     harness::{Database, SOON, Stream, Traffic, database_url, eventually, fleet, folded, stream, stream_of, worker},
 };
 
@@ -116,6 +116,63 @@ fn an_audit_of_a_database_names_what_differs_and_what_does_not_add_up() {
     let rules = [POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")];
     let (code, text) = run(&stream, &["audit"], &rules);
     assert!(code == Some(3) && text.contains("0 of 2 partitions are equal"), "{text}");
+    let text = rebuild(&stream, &[POSTGRES]);
+    assert!(text.contains("PostgreSQL at 127.0.0.1") && text.contains("out of 600 records"), "{text}");
+    audit_is_equal(&stream, &[POSTGRES]);
+    folded(&stream, &mut traffic, 300, &[POSTGRES]);
+}
+
+#[test]
+fn a_rebuild_of_a_database_changes_to_other_rules_and_to_a_topic_that_was_made_again() {
+    let stream = stream_of("rebuild-pg-rules", 2, &[]);
+    folded(&stream, &mut Traffic::new(49, 20), 600, &[POSTGRES]);
+    let rules = [POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")];
+    rebuild(&stream, &rules);
+    audit_is_equal(&stream, &rules);
+    await_failure(&worker(&stream, &[POSTGRES]), &[0, 1], "other signs");
+    stream.delete();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    stream.make(&[]);
+    let mut traffic = Traffic::new(50, 20);
+    traffic.send(&stream, 900);
+    rebuild_when_free(&stream, &[POSTGRES]);
+    folded(&stream, &mut traffic, 10, &[POSTGRES]);
+}
+
+#[test]
+fn a_rebuild_of_a_database_deletes_balances_that_nothing_is_known_of() {
+    let (stream, database) = (stream_of("rebuild-pg-orphans", 1, &[]), Database::shared());
+    let mut traffic = Traffic::new(51, 20);
+    folded(&stream, &mut traffic, 600, &[POSTGRES]);
+    database.rows("DELETE FROM balancefleet.part WHERE group_id = $1", &[&stream.group]);
+    await_failure(&worker(&stream, &[POSTGRES]), &[0], "without any progress");
+    rebuild_when_free(&stream, &[POSTGRES]);
+    assert_eq!(database.count(&stream, "SELECT count(*) FROM balancefleet.bal WHERE group_id = $1"), 0);
+    folded(&stream, &mut traffic, 300, &[POSTGRES]);
+}
+
+#[test]
+fn a_rebuild_of_a_database_changes_nothing_of_a_partition_that_somebody_goes_on_with() {
+    let (stream, database) = (stream_of("rebuild-pg-beaten", 1, &[]), Database::shared());
+    folded(&stream, &mut Traffic::new(52, 20), 600, &[POSTGRES]);
+    let balances = "SELECT sum(minor_units * (1 + last_offset))::bigint FROM balancefleet.bal WHERE group_id = $1";
+    let before = database.count(&stream, balances);
+    database.run("BEGIN");
+    let advanced = "UPDATE balancefleet.part SET next_offset = next_offset - 1 WHERE group_id = $1";
+    database.rows(advanced, &[&stream.group]);
+    let tool = std::thread::scope(|scope| {
+        let tool = scope.spawn(|| run(&stream, &["rebuild", "--yes"], &[POSTGRES]));
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%torn = false%' \
+                       AND $1 <> ''";
+        eventually(SOON, || match Database::shared().count(&stream, waiting) {
+            0 => Err("nobody waits for the row".to_owned()),
+            _ => Ok(()),
+        });
+        database.run("COMMIT");
+        tool.join().unwrap()
+    });
+    assert!(tool.0 == Some(1) && tool.1.contains("somebody has worked on partition 0 meanwhile"), "{tool:?}");
+    assert_eq!(database.count(&stream, balances), before);
 }
 
 #[test]
@@ -203,17 +260,25 @@ fn a_rebuild_is_refused_while_workers_work_unasked_or_without_the_records_and_ch
 #[test]
 fn a_rebuild_that_was_killed_leaves_no_balances_and_is_run_again() {
     const CUSTOMERS: u64 = 60_000;
-    let stream = stream_of("rebuild-killed", 1, &[]);
+    let stream = stream_of("rebuild-killed", 4, &[]);
     let log = format!("{}-log", stream.group);
     let settings = [("BALANCE_CHANGELOG_TOPIC", log.as_str())];
     let mut traffic = Traffic::new(48, CUSTOMERS);
     folded(&stream, &mut traffic, 2 * CUSTOMERS, &settings);
-    let before = i64::try_from(stream.read(&log).len()).unwrap();
+    let before = stream.end_of(&log, 0);
     let mut tool: Child = program(&stream, &["rebuild", "--yes"], &settings).spawn().unwrap();
-    stream.await_records(&log, 0, before + 15_000);
+    // The first partition is being written, the others have nothing but the mark.
+    stream.await_records(&log, 0, before + 100);
     tool.kill().unwrap();
     tool.wait().unwrap();
-    await_failure(&worker(&stream, &settings), &[0], "run it again to the end");
+    let refusing = worker(&stream, &settings);
+    eventually(SOON, || {
+        let failed = failed(&refusing)?;
+        let is_last =
+            |(partition, reason): &(i64, String)| *partition == 3 && reason.contains("run it again to the end");
+        if failed.iter().any(is_last) { Ok(()) } else { Err(format!("{failed:?}")) }
+    });
+    drop(refusing);
     let (code, text) = run(&stream, &["audit"], &settings);
     assert!(code == Some(3) && text.contains("being rebuilt"), "{text}");
     rebuild_when_free(&stream, &settings);
@@ -233,8 +298,6 @@ fn tools_say_what_they_cannot_do() {
     }
     let (code, text) = run(&stream, &["rebuild", "--yes"], &[]);
     assert!(code == Some(1) && text.contains("there is no topic"), "{text}");
-    let (code, text) = run(&stream, &["rebuild", "--yes"], &[POSTGRES]);
-    assert!(code == Some(1) && text.contains("the store changelog only"), "{text}");
     for settings in [&[][..], &[POSTGRES]] {
         let text = audit_is_equal(&stream, settings);
         assert!(text.contains("nothing is stored yet"), "{text}");

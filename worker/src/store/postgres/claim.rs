@@ -75,6 +75,11 @@ impl Part {
         })
     }
 
+    /// `customers` and `checksum` as they are read back.
+    pub(super) fn seal_columns(seal: Seal) -> (i64, String) {
+        (seal.customers.cast_signed(), format!("{:016x}", seal.checksum))
+    }
+
     /// Whether it is about another topic, or was made by other rules.
     pub(super) fn check_identity(&self, rules: &str, topic_id: &str) -> Result<(), Failure> {
         if self.topic_id != topic_id {

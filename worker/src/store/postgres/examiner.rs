@@ -32,6 +32,11 @@ impl Examiner {
         Ok(Self { runtime: runtime.clone(), book: Book::of(config), session })
     }
 
+    /// Whether there are tables.
+    pub(crate) fn has_tables(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// What the database has of a partition.
     pub(crate) fn examine(&self, partition: i32, topic_id: &str) -> Result<Examined, DatabaseError> {
         let Some(session) = &self.session else { return Ok(Examined::default()) };

@@ -46,6 +46,15 @@ pub(super) fn rows_of<'a>(partition: i32, id: &'a str, customer: &'a Customer) -
     })
 }
 
+/// In the order of the table's key: whoever writes takes its rows in the same order.
+pub(super) fn in_order<'a>(rows: impl Iterator<Item = BalanceRow<'a>>) -> Vec<BalanceRow<'a>> {
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_unstable_by(|one, other| {
+        (one.partition, &*one.customer, one.currency).cmp(&(other.partition, &*other.customer, other.currency))
+    });
+    rows
+}
+
 /// The columns that [`CustomerRow::read`] expects, of `bal AS b`.
 pub(super) const COLUMNS: &str = "b.customer, b.currency, b.minor_units::text, b.count, b.last_transaction_id, \
                                   b.updated_second, b.updated_nanosecond, b.last_offset";

@@ -86,6 +86,12 @@ async fn may_work(client: &Client) -> Result<(), DatabaseError> {
     need(client, "SELECT has_database_privilege(current_database(), 'TEMP')", "TEMPORARY on the database").await
 }
 
+/// Whether this user may replace balances, which workers need not.
+pub(super) async fn may_delete(client: &Client) -> Result<(), DatabaseError> {
+    need(client, "SELECT has_table_privilege('balancefleet.bal', 'DELETE')", "DELETE on the table balancefleet.bal")
+        .await
+}
+
 async fn need(client: &Client, question: &str, right: &str) -> Result<(), DatabaseError> {
     if ask(client, question).await? { Ok(()) } else { Err(DatabaseError::Rights { detail: right.to_owned() }) }
 }

@@ -15,11 +15,11 @@ use tokio_postgres::{
 
 use super::{
     Book,
-    claim::ANSWER_WITHIN,
+    claim::{ANSWER_WITHIN, Part},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     error::DatabaseError,
     link::within,
-    rows::{BalanceRow, rows_of},
+    rows::{BalanceRow, in_order, rows_of},
     standing::Standing,
 };
 use crate::store::{Progress, Seal};
@@ -97,7 +97,7 @@ pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) ->
 async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64, tokio_postgres::Error> {
     let Share { progress, standing, seal } = share;
     let assignment = &progress.assignment;
-    let (customers, checksum) = (seal.customers.cast_signed(), format!("{:016x}", seal.checksum));
+    let (customers, checksum) = Part::seal_columns(*seal);
     let common: [(&(dyn ToSql + Sync), Type); 7] = [
         (&book.group, Type::TEXT),
         (&book.topic, Type::TEXT),
@@ -125,17 +125,12 @@ async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64,
     }
 }
 
-/// In the order of the table's key: whoever writes takes its rows in the same order.
 fn sorted_rows<'a>(shares: &'a [Share<'a>]) -> Vec<BalanceRow<'a>> {
     let rows_of_share = |share: &'a Share<'a>| {
         let partition = share.progress.assignment.partition;
         share.progress.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
     };
-    let mut rows: Vec<_> = shares.iter().flat_map(rows_of_share).collect();
-    rows.sort_unstable_by(|one, other| {
-        (one.partition, &*one.customer, one.currency).cmp(&(other.partition, &*other.customer, other.currency))
-    });
-    rows
+    in_order(shares.iter().flat_map(rows_of_share))
 }
 
 /// What became of a batch.

@@ -190,9 +190,12 @@ impl Stream {
 
     /// The end of every partition.
     pub(crate) fn ends(&self) -> BTreeMap<i32, i64> {
-        let observer = self.observer();
-        let end = |partition| observer.fetch_watermarks(&self.topic, partition, Duration::from_secs(10)).unwrap().1;
-        (0..self.partitions).map(|partition| (partition, end(partition))).collect()
+        (0..self.partitions).map(|partition| (partition, self.end_of(&self.topic, partition))).collect()
+    }
+
+    /// The end of one partition of `topic`.
+    pub(crate) fn end_of(&self, topic: &str, partition: i32) -> i64 {
+        self.observer().fetch_watermarks(topic, partition, Duration::from_secs(10)).unwrap().1
     }
 
     /// What the group has committed, with metadata; partitions without are absent.

@@ -147,6 +147,8 @@ fn a_batch_of_a_worker_that_came_back_from_the_dead_writes_nothing() {
         (3, 3) => Ok(()),
         shares => Err(format!("{shares:?}")),
     });
+    // Both work.
+    traffic.send(&stream, 300);
     others.await_balances(&traffic.oracle, SOON);
     // Its next batch is on its way, but does not arrive before others have gone on.
     wire.set(Mode::Holding);

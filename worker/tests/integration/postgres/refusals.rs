@@ -12,10 +12,16 @@ use parking_lot::Mutex;
 use super::STORE;
 use crate::harness::{Database, SOON, Stream, Traffic, database_url, eventually, fleet, stream, worker};
 
-/// Output and exit code of `--check`.
+/// Exit code and output of `--check`.
 fn check(stream: &Stream, url: &str) -> (Option<i32>, String) {
+    tool(&["--check"], stream, url)
+}
+
+fn tool(arguments: &[&str], stream: &Stream, url: &str) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_balance-worker"))
-        .args(["--check", "--topic", &stream.topic, "--bootstrap-servers", &stream.bootstrap, "--store", "postgres"])
+        .args(arguments)
+        .args(["--group-id", &stream.group])
+        .args(["--topic", &stream.topic, "--bootstrap-servers", &stream.bootstrap, "--store", "postgres"])
         .env("BALANCE_POSTGRES_URL", url)
         .output()
         .unwrap();
@@ -58,6 +64,8 @@ fn the_check_says_whether_the_database_can_be_used() {
     poor.run("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA balancefleet TO poor_of_balancefleet");
     let (code, text) = check(&stream, &as_poor);
     assert_eq!(code, Some(0), "{text}");
+    let (code, text) = tool(&["rebuild", "--yes"], &stream, &as_poor);
+    assert!(code == Some(1) && text.contains("DELETE on the table"), "{text}");
     // And these are enough to work.
     let mut traffic = Traffic::new(51, 20);
     traffic.send(&stream, 300);
