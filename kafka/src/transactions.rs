@@ -162,7 +162,7 @@ impl TransactionalProducer {
     /// # Errors
     /// [`Refused`](TransactionError::Refused) with [`StaleMembership`](Refusal::StaleMembership) when the group has
     /// moved on since. [`Unknown`](TransactionError::Unknown) when there was no answer in time: then the client is to be
-    /// dropped, and may live on for as long as its `connections.max.idle.ms`.
+    /// dropped, and may live on until it finds the coordinator, which it tries at least every `connections.max.idle.ms`.
     pub fn send_offsets(
         &self,
         offsets: &[OffsetToCommit<'_>],

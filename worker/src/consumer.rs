@@ -356,7 +356,7 @@ impl Consumer {
         let now = Instant::now();
         let running_for = self.commits.running_for(now);
         if running_for > self.session_timeout && self.commit_errors.admit("under way", now).is_some() {
-            tracing::warn!(?running_for, "a commit is still under way: balances stay as of the last one");
+            tracing::warn!(?running_for, "a commit is still under way: what is durable stays as of the last one");
         }
         // Since the last commit the client has had nothing to deliver: this worker keeps up.
         let is_near_head = self.commits.last_sent().is_none_or(|sent| self.idle_at > sent);

@@ -1,6 +1,7 @@
 //! Tools for a person at night: compare the balances with the log they were made of, and make them anew.
 //!
-//! Both read one partition after the other, so they need no more memory than the largest one.
+//! Both read one partition after the other, so the largest one says how much memory they need: twice that of its ledger, and
+//! to rebuild a database three times.
 
 mod audit;
 mod differences;

@@ -112,8 +112,9 @@ impl Producer {
     ///
     /// librdkafka does not keep this call's time: without a coordinator it waits for the state of any connection to
     /// change, however long that takes (confluentinc/librdkafka#5456 and #5511, open). So the call has a thread of its
-    /// own, which is left to itself when the time is over. It ends, and the client with it once nobody else has it,
-    /// when a connection comes or goes; so `connections.max.idle.ms` bounds how long that takes.
+    /// own, which is left to itself when the time is over. It ends, and the client with it once nobody else has it, when
+    /// the coordinator is found. That is tried whenever a connection comes or goes: with `connections.max.idle.ms`
+    /// at least that often.
     pub(crate) fn send_offsets(
         &self,
         offsets: &[OffsetToCommit<'_>],

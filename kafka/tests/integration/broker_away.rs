@@ -114,6 +114,20 @@ fn offsets_whose_coordinator_is_not_found_are_unknown_in_time_and_their_client_e
     settle("the client that was given up has ended", || forwarder.in_use() == 0);
 }
 
+/// librdkafka asks three times and then waits for any connection to come or go.
+#[test]
+fn offsets_of_a_group_whose_coordinator_is_not_available_are_unknown_in_time() {
+    const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    let scene = Scene::new("unavailable");
+    let forwarder = Arc::clone(&scene.forwarder);
+    forwarder.set(Mode::Fails(api::FIND_COORDINATOR, COORDINATOR_NOT_AVAILABLE));
+    scene.is_unknown_in_time(|scene| scene.send_offsets(SHORT));
+    assert_eq!(scene.recovered(), None);
+    assert_ne!(forwarder.in_use(), 0, "the call goes on by itself");
+    forwarder.set(Mode::Open);
+    settle("a connection was closed for its idleness, and the client has ended", || forwarder.in_use() == 0);
+}
+
 #[test]
 fn records_without_an_acknowledgement_are_unknown() {
     for (name, mode) in [("unacknowledged", Mode::Loses(api::PRODUCE)), ("unsent", Mode::Silent)] {

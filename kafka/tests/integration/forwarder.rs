@@ -31,6 +31,8 @@ pub(crate) enum Mode {
     Silent,
     /// All is passed on but the broker's responses to requests of this API, by its number in Kafka's protocol.
     Loses(i16),
+    /// In the responses to requests of this API the error code, their first field after the throttle time, is this one.
+    Fails(i16, i16),
     /// The forwarder ends.
     Closed,
 }
@@ -131,15 +133,22 @@ impl Shared {
             });
             std::thread::spawn(move || {
                 responses.pump(reversed.0, reversed.1, |frame| {
-                    let api = pending.lock().remove(&frame[4..8]);
-                    api.is_none_or(|api| *responses.mode.lock() != Mode::Loses(api))
+                    let (api, mode) = (pending.lock().remove(&frame[4..8]), *responses.mode.lock());
+                    match mode {
+                        Mode::Fails(failing, code) if api == Some(failing) => {
+                            frame[12..14].copy_from_slice(&code.to_be_bytes());
+                            true
+                        }
+                        Mode::Loses(lost) => api != Some(lost),
+                        _ => true,
+                    }
                 })
             });
         }
     }
 
     /// Passes on whole frames until either end closes, those that are wanted.
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&[u8]) -> bool) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&mut [u8]) -> bool) {
         while let Ok(mut frame) = read_frame(&mut from) {
             self.readdress(&mut frame);
             let mut mode = self.mode.lock();
@@ -147,7 +156,7 @@ impl Shared {
                 self.changed.wait(&mut mode);
             }
             drop(mode);
-            if wanted(&frame) && to.write_all(&frame).is_err() {
+            if wanted(&mut frame) && to.write_all(&frame).is_err() {
                 break;
             }
         }

@@ -123,7 +123,7 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, partition: i32, count: 
 pub(crate) fn producer_config(connection: &Connection, id: &str) -> ClientConfig {
     let mut config = connection.client_config();
     config.set("transactional.id", id).set("transaction.timeout.ms", "10000").set("message.timeout.ms", "10000");
-    config.set("linger.ms", "0").set("socket.timeout.ms", "1000");
+    config.set("linger.ms", "0").set("socket.timeout.ms", "1000").set("connections.max.idle.ms", "5000");
     config
 }
 

@@ -136,7 +136,7 @@ impl Tools<'_> {
                     keys.remove(key);
                 }
             })?;
-            let target = self.target(partition, &found)?;
+            let target = self.target(partition, &found, found.ledger.len())?;
             plans.push(Plan { target, customers: found.ledger.len(), former: keys });
         }
         Ok(plans)
@@ -167,20 +167,28 @@ impl Tools<'_> {
             let why = "there are no tables to rebuild: workers make them when they start";
             return Err(OpsError::Impossible(why.to_owned()));
         }
-        let plan = |partition| -> Result<_, OpsError> {
+        let mut plans = Vec::new();
+        for partition in 0..self.topic.partition_count {
             let found = examiner.examine(partition, &self.topic.topic_id)?;
-            let former = found.standing.as_ref().map(|standing| standing.next_offset);
-            let target = match &found.standing {
-                Some(standing) if standing.topic_id == self.topic.topic_id => {
-                    self.target_in_log(partition, standing.base, standing.next_offset)?
+            let Some(standing) = &found.standing else {
+                let customers = examiner.orphans(partition)?;
+                if customers > 0 {
+                    // They are deleted, and the first worker folds the records again: it is certain that it can.
+                    self.target(partition, &found, customers)?;
+                    let target = Target { partition, base: 0, next_offset: 0, leader_epoch: None };
+                    plans.push(Plan { target, customers, former: None });
                 }
-                Some(_) => self.target_of_new_topic(partition)?,
-                // Workers begin with it, or fold it again, by what the group has committed.
-                None => Target { partition, base: 0, next_offset: 0, leader_epoch: None },
+                continue;
             };
-            Ok(Plan { target, customers: found.ledger.len(), former })
-        };
-        (0..self.topic.partition_count).map(plan).collect()
+            let (customers, former) = (found.ledger.len(), Some(standing.next_offset));
+            let target = if standing.topic_id == self.topic.topic_id {
+                self.target_in_log(partition, standing.base, standing.next_offset)?
+            } else {
+                self.target_of_whole_log(partition)?
+            };
+            plans.push(Plan { target, customers, former });
+        }
+        Ok(plans)
     }
 
     /// Partition after partition, each at once; how many customers there are then.
@@ -212,8 +220,8 @@ impl Tools<'_> {
         self.fold(target.partition, target.base..target.next_offset, progress)
     }
 
-    /// Which records the balances are to be made of.
-    fn target(&self, partition: i32, found: &Examined) -> Result<Target, OpsError> {
+    /// Which records the balances, now those of so many `customers`, are to be made of.
+    fn target(&self, partition: i32, found: &Examined, customers: usize) -> Result<Target, OpsError> {
         if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.flaw {
             return Err(cannot(partition, foreign));
         }
@@ -222,22 +230,28 @@ impl Tools<'_> {
         let committed = committed.into_iter().next().and_then(|found| Some((found.offset?, found.metadata)));
         let standing = found.standing.as_ref();
         if standing.is_some_and(|standing| standing.topic_id != self.topic.topic_id) {
-            return self.target_of_new_topic(partition);
+            return self.target_of_whole_log(partition);
         }
+        let log_start = self.bounds(&self.config.topic, partition)?.start;
         let base_of = |metadata: &str| metadata.parse::<UsageRecord>().map_or(0, |usage| usage.base_offset);
         let (base, next_offset) = match (standing, &committed) {
             (Some(standing), Some((offset, _))) => (standing.base, *offset),
             (Some(standing), None) => (standing.base, standing.next_offset),
             (None, Some((offset, metadata))) => (base_of(metadata), *offset),
-            (None, None) => return self.target_of_new_topic(partition),
+            (None, None) if customers > 0 => return self.target_of_whole_log(partition),
+            (None, None) => (log_start, log_start),
         };
         self.target_in_log(partition, base, next_offset)
     }
 
-    /// Nothing of a topic that was made anew has been processed; workers begin with its first record.
-    fn target_of_new_topic(&self, partition: i32) -> Result<Target, OpsError> {
-        let log = self.bounds(&self.config.topic, partition)?;
-        Ok(Target { partition, base: log.start, next_offset: log.start, leader_epoch: None })
+    /// Nothing of a topic that was made anew has been processed, and of customers that nothing is known of anything may have
+    /// been; workers begin with the first record. It has to be there: else somebody has to decide to begin with a later one.
+    fn target_of_whole_log(&self, partition: i32) -> Result<Target, OpsError> {
+        let log_start = self.bounds(&self.config.topic, partition)?.start;
+        if log_start > 0 {
+            return Err(cannot(partition, &Failure::RetentionPassedBase { base: 0, log_start }));
+        }
+        Ok(Target { partition, base: 0, next_offset: 0, leader_epoch: None })
     }
 
     fn target_in_log(&self, partition: i32, base: i64, next_offset: i64) -> Result<Target, OpsError> {

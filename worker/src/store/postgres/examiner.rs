@@ -37,6 +37,12 @@ impl Examiner {
         self.session.is_some()
     }
 
+    /// How many customers a partition has that has no row.
+    pub(crate) fn orphans(&self, partition: i32) -> Result<usize, DatabaseError> {
+        let Some(session) = &self.session else { return Ok(0) };
+        self.runtime.block_on(load::orphans(session, &self.book, partition))
+    }
+
     /// What the database has of a partition.
     pub(crate) fn examine(&self, partition: i32, topic_id: &str) -> Result<Examined, DatabaseError> {
         let Some(session) = &self.session else { return Ok(Examined::default()) };

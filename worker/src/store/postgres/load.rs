@@ -89,6 +89,18 @@ pub(super) async fn examine(
     Ok(Examined { ledger, standing: Some(standing), flaw: identity.err().or(flaw) })
 }
 
+/// Customers of a partition of whom no row says what they stand for.
+const ORPHANS: &str = "\
+SELECT count(DISTINCT customer) FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3
+   AND NOT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
+
+/// How many there are.
+pub(super) async fn orphans(client: &Client, book: &Book, partition: i32) -> Result<usize, DatabaseError> {
+    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    let count: i64 = within(ANSWER_WITHIN, client.query_typed_one(ORPHANS, &params)).await?.try_get(0)?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 /// Row and balances, if the row is there and as wanted; instead of balances, why they cannot be those of this release.
 async fn snapshot(
     client: &Client,

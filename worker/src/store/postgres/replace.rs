@@ -25,25 +25,26 @@ use crate::{
     store::{Seal, Target},
 };
 
-/// With time for the deletion of a large partition.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10min'";
+/// With time for the deletion of a large partition, which ends soon, where the server can tell, when nobody waits for it any
+/// more.
+const BEGIN: &str = "\
+BEGIN; SET LOCAL statement_timeout = '10min';
+SELECT set_config(name, '5s', true) FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'";
 /// Longer than that limit.
 const DELETE_WITHIN: Duration = Duration::from_secs(610);
 
 /// The balances were made for the row as it was found. Raising the epoch keeps out whoever still takes the partition for
-/// his.
+/// his. The log may be another one than when its leader's epoch was noted.
 const ADVANCE: &str = "\
 UPDATE balancefleet.part
    SET epoch = epoch + 1, topic_id = $5, base_offset = $6, next_offset = $7, rules = $8, customers = $9, checksum = $10,
-       leader_epoch = CASE WHEN topic_id = $5 THEN leader_epoch END, torn = false
+       leader_epoch = NULL, torn = false
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $4";
 
 const DELETE: &str = "DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3";
 
-/// Balances that nobody can say anything about.
-const DELETE_ORPHANS: &str = "\
-DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3
-   AND NOT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
+const HAS_ROW: &str =
+    "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
 
 /// See the module.
 pub(crate) struct Replacer {
@@ -67,7 +68,7 @@ impl Replacer {
     }
 
     /// Replaces what there is of a partition whose row stood at `found` by `ledger`; without a row, deletes what there is.
-    /// False if the row stands elsewhere: then nothing has changed.
+    /// False if the row stands elsewhere, or there is one now: then nothing has changed.
     ///
     /// # Errors
     /// Unless the connection was lost in the very end, nothing has changed.
@@ -82,7 +83,7 @@ impl Replacer {
             let client = link.ready().await?;
             match found {
                 Some(found) => replace(client, book, topic_id, target, found, ledger).await,
-                None => delete(client, book, DELETE_ORPHANS, target.partition).await.map(|()| true),
+                None => delete_orphans(client, book, target.partition).await,
             }
         });
         if !matches!(replaced, Ok(true)) {
@@ -101,9 +102,9 @@ async fn replace(
     ledger: &Ledger,
 ) -> Result<bool, DatabaseError> {
     let rows = in_order(ledger.customers().flat_map(|(id, customer)| rows_of(target.partition, id, customer)));
+    let (customers, checksum) = Part::seal_columns(Seal::of_ledger(ledger));
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     stage_balances(client, &rows).await?;
-    let (customers, checksum) = Part::seal_columns(Seal::of_ledger(ledger));
     let params: [(&(dyn ToSql + Sync), Type); 10] = [
         (&book.group, Type::TEXT),
         (&book.topic, Type::TEXT),
@@ -119,13 +120,27 @@ async fn replace(
     if within(ANSWER_WITHIN, client.execute_typed(ADVANCE, &params)).await? != 1 {
         return Ok(false);
     }
-    delete(client, book, DELETE, target.partition).await?;
+    delete(client, book, target.partition).await?;
     write_balances(client, book, &rows).await?;
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map(|()| true)
 }
 
-async fn delete(client: &Client, book: &Book, statement: &str, partition: i32) -> Result<(), DatabaseError> {
-    let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&partition, Type::INT4)];
-    within(DELETE_WITHIN, client.execute_typed(statement, &params)).await.map(drop)
+async fn delete_orphans(client: &Client, book: &Book, partition: i32) -> Result<bool, DatabaseError> {
+    within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
+    delete(client, book, partition).await?;
+    // Of a first row that is written meanwhile, the balances are deleted with it or not at all.
+    let is_alone =
+        !within(ANSWER_WITHIN, client.query_typed_one(HAS_ROW, &whose(book, &partition))).await?.get::<_, bool>(0);
+    if is_alone {
+        within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
+    }
+    Ok(is_alone)
+}
+
+async fn delete(client: &Client, book: &Book, partition: i32) -> Result<(), DatabaseError> {
+    within(DELETE_WITHIN, client.execute_typed(DELETE, &whose(book, &partition))).await.map(drop)
+}
+
+fn whose<'a>(book: &'a Book, partition: &'a i32) -> [(&'a (dyn ToSql + Sync), Type); 3] {
+    [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (partition, Type::INT4)]
 }
