@@ -13,7 +13,7 @@ pub(crate) struct Java {
 }
 
 /// A heap no larger than what the tuned variants need; the default takes a quarter of the machine.
-const TUNED: [&str; 2] = ["-Xmx512m", "-XX:+UseParallelGC"];
+const TUNED: [&str; 2] = ["-Xmx1g", "-XX:+UseParallelGC"];
 
 /// Whether an application begins or begins again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

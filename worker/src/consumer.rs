@@ -18,6 +18,7 @@ mod client;
 mod close;
 mod commits;
 mod doubts;
+mod hold;
 mod inspector;
 #[cfg(test)]
 pub(crate) mod offline;
@@ -35,7 +36,6 @@ use std::{
 
 use balancefleet_kafka::{Admin, GroupMetadata};
 use rdkafka::{
-    TopicPartitionList,
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
     message::BorrowedMessage,
@@ -47,7 +47,7 @@ use crate::{
     config::Config,
     rules::{LedgerKind, Rules},
     status::Status,
-    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
+    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind, TopicChecks},
     throttle::Throttle,
     view::View,
 };
@@ -57,9 +57,9 @@ use beaten::Beaten;
 pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
 pub(crate) use close::leave;
 use commits::Commits;
-use doubts::{Doubt, Doubts, TopicDoubt};
+use doubts::{Doubt, Doubts};
 pub(crate) use inspector::describe;
-use partition::{Active, Owned, Stage};
+use partition::Owned;
 use report::Report;
 use restore::{Assigned, Restorer};
 
@@ -70,10 +70,6 @@ const BUSY_WAIT: Duration = Duration::from_millis(5);
 
 /// Between two tries to get the store ready.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
-/// So many changed customers, or bytes of records put aside, make a commit, however young.
-const FULL: (usize, usize) = (50_000, 8 << 20);
-/// A full partition waits this long for the commit under way before the client is told to stop fetching.
-const HOLD_AFTER: Duration = Duration::from_millis(500);
 
 /// Errors that come again and again are logged this often.
 const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
@@ -124,16 +120,17 @@ pub(crate) struct Consumer {
     commits: Commits,
     restorer: mpsc::Sender<Vec<Assigned>>,
     beaten: Beaten,
-    inspector: mpsc::Sender<u64>,
+    inspector: mpsc::Sender<()>,
+    topic_checks: TopicChecks,
     /// Whether the client was told to stop fetching.
     is_held: bool,
-    /// While it is open nothing is committed.
-    topic_doubt: TopicDoubt,
     doubts: Arc<Doubts>,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
-    /// Kafka's id of the topic this process works on, from its first assignment on.
+    /// Kafka's id of the topic this process works on: what its first look found.
     topic_id: Option<String>,
+    /// Assigned before that.
+    unplanned: Vec<Assigned>,
 }
 
 impl Consumer {
@@ -182,14 +179,15 @@ impl Consumer {
             store,
             restorer,
             beaten: Beaten::new(config.heartbeat_interval),
+            topic_checks: TopicChecks::start(admin.clone(), config.topic.clone())?,
             inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporting)?,
             reports,
             backlog: VecDeque::new(),
             is_held: false,
-            topic_doubt: TopicDoubt::default(),
             doubts,
             idle_at: Instant::now(),
             topic_id: None,
+            unplanned: Vec::new(),
         })
     }
 
@@ -259,55 +257,6 @@ impl Consumer {
         self.commits.due_in(true, false, Instant::now()).unwrap_or(BUSY_WAIT).clamp(BUSY_WAIT, IDLE_WAIT)
     }
 
-    /// Whether a commit cannot wait, for what it would have to write.
-    fn is_full(&self) -> bool {
-        let (customers, bytes) = self.sum(Active::pending);
-        customers >= FULL.0 || bytes >= FULL.1
-    }
-
-    /// Whether so much is not durable that nothing more may be taken in: a commit under way with the next one full
-    /// behind it, or commits that are refused again and again.
-    fn is_overfull(&self) -> bool {
-        let (customers, bytes) = self.sum(Active::not_durable);
-        customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
-    }
-
-    fn sum(&self, part: impl Fn(&Active) -> (usize, usize)) -> (usize, usize) {
-        let parts = self.partitions.values().filter_map(|owned| match &owned.stage {
-            Stage::Active(active) => Some(part(active)),
-            _ => None,
-        });
-        parts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
-    }
-
-    fn hold_back(&mut self) -> Result<(), Fatal> {
-        if !self.is_overfull() {
-            return if self.is_held { self.pause(false) } else { Ok(()) };
-        }
-        if self.is_held {
-            return Ok(());
-        }
-        let soon = Instant::now() + HOLD_AFTER;
-        if self.commits.is_running() && self.await_report(soon)? { Ok(()) } else { self.pause(true) }
-    }
-
-    /// Lets the client stop fetching, or go on; failed partitions stay as they are.
-    fn pause(&mut self, held: bool) -> Result<(), Fatal> {
-        let mut list = TopicPartitionList::new();
-        for owned in self.partitions.values().filter(|owned| matches!(owned.stage, Stage::Active(_))) {
-            list.add_partition(&self.topic, owned.partition);
-        }
-        let outcome = if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
-        outcome.map_err(Fatal::Rebalance)?;
-        if held {
-            tracing::warn!("too much waits for its commit: nothing more is fetched until one is accepted");
-        } else {
-            tracing::info!("fetching goes on");
-        }
-        self.is_held = held;
-        Ok(())
-    }
-
     /// A poll gave nothing; one that brings a rebalance says nothing about records.
     fn had_nothing_to_deliver(&mut self) {
         if !self.consumer.context().has_rebalance() {
@@ -328,7 +277,7 @@ impl Consumer {
         Ok(false)
     }
 
-    /// After an error nothing is committed before the topic is known to be the same.
+    /// After an error the topic may be another one, and partitions may stand where their log no longer is.
     fn doubt(&mut self, code: Option<Code>) {
         if matches!(code, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) {
             let positions = self.positions();
@@ -348,7 +297,7 @@ impl Consumer {
 
     fn inspect(&mut self) {
         // The thread ends only with the process.
-        let _ = self.inspector.send(self.topic_doubt.raise());
+        let _ = self.inspector.send(());
     }
 
     /// Commits progress in its turn, and without progress often enough to prove the membership.
@@ -361,7 +310,7 @@ impl Consumer {
         // Since the last commit the client has had nothing to deliver: this worker keeps up.
         let is_near_head = self.commits.last_sent().is_none_or(|sent| self.idle_at > sent);
         let due_in = self.commits.due_in(is_near_head, self.is_full(), now);
-        if self.topic_doubt.is_open() || due_in.is_none_or(|due_in| !due_in.is_zero()) {
+        if due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
         let is_proof_due = self.commits.is_proof_due(now);
@@ -395,10 +344,10 @@ impl Consumer {
         let at_once = self.store.ledger_at_once();
         let parts: Vec<_> =
             self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
-        let is_some = !parts.is_empty();
-        if is_some {
-            self.commits.send(Batch { membership, parts }, all);
-        }
-        is_some
+        // No partition is at work before it is known.
+        let Some(topic_id) = self.topic_id.as_deref().filter(|_| !parts.is_empty()) else { return false };
+        let topic = self.topic_checks.begin(topic_id);
+        self.commits.send(Batch { membership, parts, topic }, all);
+        true
     }
 }

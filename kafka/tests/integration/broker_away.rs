@@ -101,31 +101,22 @@ fn an_answer_to_the_offsets_that_is_lost_is_unknown_although_librdkafka_would_ab
     }
 }
 
-/// librdkafka looks for the coordinator for as long as it takes, whatever the call's time.
+/// librdkafka looks for the coordinator for as long as it takes, whatever the call's time; after three refusals it waits
+/// for any connection to come or go.
 #[test]
-fn offsets_whose_coordinator_is_not_found_are_unknown_in_time_and_their_client_ends_once_it_is() {
-    let scene = Scene::new("coordinator");
-    let forwarder = Arc::clone(&scene.forwarder);
-    forwarder.set(Mode::Loses(api::FIND_COORDINATOR));
-    scene.is_unknown_in_time(|scene| scene.send_offsets(SHORT));
-    assert_eq!(scene.recovered(), None);
-    assert_ne!(forwarder.in_use(), 0, "the call goes on by itself");
-    forwarder.set(Mode::Open);
-    settle("the client that was given up has ended", || forwarder.in_use() == 0);
-}
-
-/// librdkafka asks three times and then waits for any connection to come or go.
-#[test]
-fn offsets_of_a_group_whose_coordinator_is_not_available_are_unknown_in_time() {
+fn offsets_whose_coordinator_is_away_are_unknown_in_time_and_their_client_ends_later() {
     const COORDINATOR_NOT_AVAILABLE: i16 = 15;
-    let scene = Scene::new("unavailable");
-    let forwarder = Arc::clone(&scene.forwarder);
-    forwarder.set(Mode::Fails(api::FIND_COORDINATOR, COORDINATOR_NOT_AVAILABLE));
-    scene.is_unknown_in_time(|scene| scene.send_offsets(SHORT));
-    assert_eq!(scene.recovered(), None);
-    assert_ne!(forwarder.in_use(), 0, "the call goes on by itself");
-    forwarder.set(Mode::Open);
-    settle("a connection was closed for its idleness, and the client has ended", || forwarder.in_use() == 0);
+    let unavailable = Mode::Fails(api::FIND_COORDINATOR, COORDINATOR_NOT_AVAILABLE);
+    for (name, mode) in [("unanswered", Mode::Loses(api::FIND_COORDINATOR)), ("unavailable", unavailable)] {
+        let scene = Scene::new(name);
+        let forwarder = Arc::clone(&scene.forwarder);
+        forwarder.set(mode);
+        scene.is_unknown_in_time(|scene| scene.send_offsets(SHORT));
+        assert_eq!(scene.recovered(), None);
+        assert_ne!(forwarder.in_use(), 0, "the call goes on by itself");
+        forwarder.set(Mode::Open);
+        settle("the client that was given up has ended", || forwarder.in_use() == 0);
+    }
 }
 
 #[test]

@@ -111,31 +111,6 @@ impl Doubts {
     }
 }
 
-/// Whether the topic may be another one by now: from an assignment or an error of the client until a look that was
-/// taken later.
-#[derive(Debug, Default)]
-pub(crate) struct TopicDoubt {
-    raised: u64,
-    cleared: u64,
-}
-
-impl TopicDoubt {
-    /// Gives the number that a look has to carry to clear this doubt and all before it.
-    pub(crate) fn raise(&mut self) -> u64 {
-        self.raised += 1;
-        self.raised
-    }
-
-    /// A look at the topic, begun after doubt `number` was raised, found it unchanged.
-    pub(crate) fn clear(&mut self, number: u64) {
-        self.cleared = self.cleared.max(number);
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.cleared < self.raised
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,17 +192,5 @@ mod tests {
         doubts.raise([later]);
         assert_eq!(doubts.judge(&log(80, 90), standing(now), now), Verdict::Open);
         assert_eq!(doubts.open(), [later]);
-    }
-
-    #[test]
-    fn a_look_clears_only_the_doubts_before_it() {
-        let mut topic = TopicDoubt::default();
-        assert!(!topic.is_open());
-        let (first, second) = (topic.raise(), topic.raise());
-        topic.clear(first);
-        assert!(topic.is_open());
-        topic.clear(second);
-        topic.clear(first);
-        assert!(!topic.is_open());
     }
 }

@@ -22,34 +22,32 @@ use crate::{view::TopicFacts, vital_thread};
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Starts the thread. What is sent to it is the number of a doubt about the topic; partitions in doubt have their logs
-/// measured at every look.
+/// Starts the thread. It looks at once, and whenever it is asked to; partitions in doubt have their logs measured at every
+/// look.
 pub(crate) fn start(
     admin: Admin,
     topic: String,
     doubts: Arc<Doubts>,
     reports: mpsc::Sender<Report>,
-) -> std::io::Result<mpsc::Sender<u64>> {
+) -> std::io::Result<mpsc::Sender<()>> {
     let (requests, inbox) = mpsc::channel();
     vital_thread::start("inspector", move || {
-        let mut number = 0;
         loop {
-            match inbox.recv_timeout(EVERY) {
-                Ok(newer) => number = newer,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            number = inbox.try_iter().last().unwrap_or(number);
-            let inspection = inspect(&admin, &topic, &doubts.open(), number);
+            let inspection = inspect(&admin, &topic, &doubts.open());
             if reports.send(Report::Inspected(inspection)).is_err() {
                 return;
             }
+            if let Err(RecvTimeoutError::Disconnected) = inbox.recv_timeout(EVERY) {
+                return;
+            }
+            // One look serves all who have asked by now.
+            inbox.try_iter().for_each(drop);
         }
     })?;
     Ok(requests)
 }
 
-fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt], number: u64) -> Result<Inspection, Error> {
+fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt]) -> Result<Inspection, Error> {
     let facts = describe(admin, topic, TIMEOUT)?;
     let asked: Vec<_> = doubts.iter().map(|doubt| (topic.to_owned(), doubt.partition)).collect();
     let ask = |at, isolation| admin.list_offsets(&asked, at, isolation, TIMEOUT);
@@ -63,7 +61,7 @@ fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt], number: u64) -> Result<
             logs.push(Log { doubt: *doubt, start, end, stable_end });
         }
     }
-    Ok(Inspection { number, topic: facts, logs })
+    Ok(Inspection { topic: facts, logs })
 }
 
 /// Id and size of the topic.

@@ -32,8 +32,6 @@ pub(crate) struct Committed {
 
 /// The topic as the brokers describe it now.
 pub(crate) struct Inspection {
-    /// Of the last doubt about the topic that was raised before the look.
-    pub(crate) number: u64,
     pub(crate) topic: TopicFacts,
     /// Of the partitions in doubt that could be measured.
     pub(crate) logs: Vec<Log>,

@@ -131,8 +131,8 @@ impl Consumer {
             self.view.set_topic(inspection.topic);
             return self.fail(&all, &failure);
         }
-        self.topic_doubt.clear(inspection.number);
         self.view.set_topic(inspection.topic);
+        self.plan();
         inspection.logs.iter().try_for_each(|log| self.measured(log))
     }
 

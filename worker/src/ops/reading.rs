@@ -9,7 +9,7 @@ use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 
 use super::{OpsError, TIMEOUT, Tools, progress::Progress};
 use crate::{
-    consumer::restore_config,
+    consumer::{describe, restore_config},
     ledger::Ledger,
     store::{Examined, Loaded, examine},
 };
@@ -50,6 +50,11 @@ impl Tools<'_> {
             },
             |records| progress.add(records),
         )?;
+        // Asked after the last record came: a client reads on in a topic that was made again without a word.
+        let (topic, known) = (&self.config.topic, &self.topic.topic_id);
+        if describe(self.admin, topic, TIMEOUT)?.topic_id != *known {
+            return Err(OpsError::Impossible(format!("topic {topic} was deleted and made again meanwhile")));
+        }
         Ok(ledger)
     }
 

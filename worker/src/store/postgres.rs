@@ -253,11 +253,12 @@ impl Store for Postgres {
         }
         let written = self.runtime.block_on(async {
             let client = link.ready().await?;
-            write(client, &self.book, &shares).await
+            write(client, &self.book, &shares, &batch.topic).await
         });
         let found = match written {
             Ok(()) => Some(Outcome::Written),
             Err(Ended::Beaten(partitions)) => Some(Outcome::Others(partitions)),
+            Err(Ended::Withdrawn(error)) => return Err(error),
             Err(Ended::Failed(error)) => {
                 link.give_up();
                 return Err(CommitError::Unavailable(error.to_string()));

@@ -22,6 +22,14 @@ fn scene(name: &str) -> Scene {
     scene
 }
 
+/// Until the group has given something to the newcomer.
+fn await_move(scene: &Scene) {
+    eventually(
+        SOON,
+        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
+    );
+}
+
 /// Holds the requests of an API from a transaction on that has news of every partition, also of those that are to move.
 fn hold(scene: &Scene, api: Api) -> Held {
     let before = scene.proxy(0).hold(Api::EndTxn, Direction::Request, Which::Nth(1));
@@ -44,10 +52,7 @@ fn a_transaction_that_ends_after_its_partition_has_moved_is_waited_for() {
     let mut scene = scene("late-end");
     let held = hold(&scene, Api::EndTxn);
     scene.start(1);
-    eventually(
-        SOON,
-        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
-    );
+    await_move(&scene);
     held.release();
     scene.await_shares(&[0, 1]);
     scene.await_fresh();
@@ -64,10 +69,7 @@ fn a_transaction_that_has_ended_is_read_before_its_partition_goes_on() {
     scene.place_proxy(1);
     let end = hold(&scene, Api::EndTxn);
     scene.start(1);
-    eventually(
-        SOON,
-        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
-    );
+    await_move(&scene);
     // It has read what was committed before.
     sleep(Duration::from_secs(2));
     let records = scene.proxy(1).hold(Api::Fetch, Direction::Response, Which::Every);
@@ -112,10 +114,7 @@ fn records_that_arrive_when_the_next_owner_has_begun_to_read_change_nothing() {
     let mut scene = scene("late-restore");
     let held = hold(&scene, Api::Produce);
     scene.start(1);
-    eventually(
-        SOON,
-        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
-    );
+    await_move(&scene);
     sleep(Duration::from_secs(2));
     held.release();
     scene.await_shares(&[0, 1]);
@@ -155,10 +154,7 @@ fn offsets_that_arrive_after_their_partition_has_moved_are_refused() {
     let mut scene = scene("late-offsets");
     let held = hold(&scene, Api::TxnOffsetCommit);
     scene.start(1);
-    eventually(
-        SOON,
-        || if scene.worker(1).partitions()?.is_empty() { Err("nothing moved".to_owned()) } else { Ok(()) },
-    );
+    await_move(&scene);
     held.release();
     scene.await_shares(&[0, 1]);
     scene.await_fresh();

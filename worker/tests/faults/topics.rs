@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use balancefleet_e2e::proxy::{Api, Which};
 use serde_json::Value;
 
 use crate::harness::{Worker, eventually};
@@ -19,6 +20,24 @@ fn partitions_added_while_the_fleet_works_are_folded_from_their_first_record() {
     scene.await_fresh();
     scene.kill(0);
     scene.start(2);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// A client goes on in a topic that was made again without a word: so each commit needs a look at the topic's id.
+#[test]
+fn nothing_is_committed_while_no_broker_says_that_the_topic_is_the_same() {
+    let mut scene = Scene::new("unknown-id");
+    scene.place_proxy(0);
+    scene.start(0);
+    scene.await_fresh();
+    let lost = scene.proxy(0).drop_response(Api::Metadata, Which::Every);
+    // The one commit that may be under way waits for this answer.
+    lost.wait_for(1, SOON).unwrap();
+    let before = scene.stream.committed();
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(scene.stream.committed(), before);
+    lost.lift();
     scene.await_fresh();
     scene.finish();
 }

@@ -3,7 +3,7 @@
 //! | outcome | then |
 //! |---|---|
 //! | success | the changes are durable |
-//! | a definite refusal, and the abort succeeded | nothing is durable; the same changes go with the next commit |
+//! | a definite refusal or another topic, and the abort succeeded | nothing is durable; the same changes go with the next commit |
 //! | anything else | a new producer of the same id settles the old one's transaction; the group's offsets then tell which of the two it was, or that others have gone on |
 
 use std::time::{Duration, Instant};
@@ -30,8 +30,8 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 enum Ended {
     /// The worker cannot go on.
     Aborted(CommitError),
-    /// Nothing of it is durable, and the producer can go on.
-    Refused(Refusal, CommitError),
+    /// Nothing of it is durable, and the producer can go on. With what the brokers did not take, if that is why.
+    Refused(Option<Refusal>, CommitError),
     /// Nobody knows. With the seals of the ledgers if it happened.
     Unknown(TransactionError, Vec<Seal>),
 }
@@ -56,7 +56,9 @@ impl Changelog {
             }
             Err(Ended::Aborted(error)) => Err(error),
             Err(Ended::Refused(why, error)) => {
-                producer.learn(why);
+                if let Some(why) = why {
+                    producer.learn(why);
+                }
                 Err(error)
             }
             Err(Ended::Unknown(error, seals)) => {
@@ -106,8 +108,14 @@ impl Changelog {
         let deadline = Instant::now() + time;
         let writer = Writer { store: self, producer, deadline, cuts_letters };
         let mut seals = Vec::new();
-        let outcome = writer.write(batch, shares, &mut seals).and_then(|()| producer.commit(writer.left().max(AGAIN)));
-        match outcome {
+        if let Err(error) = writer.write(batch, shares, &mut seals) {
+            return Err(end(producer, error, seals, time));
+        }
+        if let Err(error) = batch.topic.pass(writer.left().max(AGAIN)) {
+            let unsettled = TransactionError::Unknown { detail: error.to_string() };
+            return Err(abort(producer, (None, error), unsettled, seals, time));
+        }
+        match producer.commit(writer.left().max(AGAIN)) {
             Ok(()) => Ok(seals),
             Err(error) => Err(end(producer, error, seals, time)),
         }
@@ -174,14 +182,26 @@ fn end(producer: &TransactionalProducer, error: TransactionError, seals: Vec<Sea
     match error {
         TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
         TransactionError::Refused { why, .. } => {
-            let aborted = producer.abort(time);
-            if aborted.is_ok() && !producer.was_disturbed() {
-                Ended::Refused(why, refused(why, &error))
-            } else {
-                Ended::Unknown(error, seals)
-            }
+            let refused = (Some(why), refused(why, &error));
+            abort(producer, refused, error, seals, time)
         }
         unknown => Ended::Unknown(unknown, seals),
+    }
+}
+
+/// It is `refused` if the abort succeeds, else what became of it is `unsettled`.
+fn abort(
+    producer: &TransactionalProducer,
+    refused: (Option<Refusal>, CommitError),
+    unsettled: TransactionError,
+    seals: Vec<Seal>,
+    time: Duration,
+) -> Ended {
+    let aborted = producer.abort(time);
+    if aborted.is_ok() && !producer.was_disturbed() {
+        Ended::Refused(refused.0, refused.1)
+    } else {
+        Ended::Unknown(unsettled, seals)
     }
 }
 

@@ -128,7 +128,7 @@ async fn replace(
 async fn delete_orphans(client: &Client, book: &Book, partition: i32) -> Result<bool, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     delete(client, book, partition).await?;
-    // Of a first row that is written meanwhile, the balances are deleted with it or not at all.
+    // A first row may have been written meanwhile: then these were its balances, and stay.
     let is_alone =
         !within(ANSWER_WITHIN, client.query_typed_one(HAS_ROW, &whose(book, &partition))).await?.get::<_, bool>(0);
     if is_alone {
