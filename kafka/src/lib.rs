@@ -11,6 +11,7 @@
 //! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
 //! | [`leader_epoch`], [`set_leader_epoch`] | noticing that a log was cut off |
+//! | [`TopicWatch`] | noticing that a topic was made again |
 //! | [`headers`] | of any record, also one whose names are not text |
 //! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
 //!
@@ -35,6 +36,7 @@ mod native;
 pub mod reserved_keys;
 mod session;
 mod topic_id;
+mod topic_watch;
 mod transactions;
 pub mod usage;
 
@@ -49,5 +51,6 @@ pub use group_metadata::GroupMetadata;
 pub use headers::headers;
 pub use leader_epoch::{leader_epoch, set_leader_epoch};
 pub use topic_id::TopicId;
+pub use topic_watch::TopicWatch;
 pub use transactions::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};
 pub use usage::UsageRecord;

@@ -30,7 +30,7 @@ mod restore;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
@@ -45,9 +45,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    failure::Failure,
     rules::{LedgerKind, Rules},
     status::Status,
-    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind, TopicChecks},
+    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
     throttle::Throttle,
     view::View,
 };
@@ -121,21 +122,24 @@ pub(crate) struct Consumer {
     restorer: mpsc::Sender<Vec<Assigned>>,
     beaten: Beaten,
     inspector: mpsc::Sender<()>,
-    topic_checks: TopicChecks,
     /// Whether the client was told to stop fetching.
     is_held: bool,
     doubts: Arc<Doubts>,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
-    /// Kafka's id of the topic this process works on: what its first look found.
-    topic_id: Option<String>,
-    /// Assigned before that.
-    unplanned: Vec<Assigned>,
+    /// Kafka's id of the topic this process works on.
+    topic_id: String,
 }
 
 impl Consumer {
-    /// Makes the client and starts the other threads; nothing is joined yet.
-    pub(crate) fn new(config: &Config, admin: Admin, view: Arc<View>, runtime: &Handle) -> Result<Self, Fatal> {
+    /// Makes the client and starts the other threads; nothing is joined yet. `topic_id` was found before anything else.
+    pub(crate) fn new(
+        config: &Config,
+        topic_id: &str,
+        admin: Admin,
+        view: Arc<View>,
+        runtime: &Handle,
+    ) -> Result<Self, Fatal> {
         let consumer = Arc::new(group_consumer(config).map_err(Fatal::Client)?);
         let rules = Arc::new(config.rules.clone());
         let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
@@ -143,12 +147,12 @@ impl Consumer {
             (LedgerKind::Balances, StoreKind::Postgres) => {
                 // The configuration was refused otherwise.
                 let target = config.database_in_use().ok_or_else(|| Fatal::Store("it has no database".to_owned()))?;
-                Arc::new(Postgres::new(config, target, admin.clone(), consumer.clone(), runtime))
+                Arc::new(Postgres::new(config, topic_id, target, admin.clone(), consumer.clone(), runtime))
             }
             (LedgerKind::Count, _) => Arc::new(Count { offsets: offsets(), start_from: config.start_from }),
             (LedgerKind::Balances, StoreKind::Replay) => Arc::new(Replay(offsets())),
             (LedgerKind::Balances, StoreKind::Changelog) => {
-                Arc::new(Changelog::new(config, admin.clone(), consumer.clone(), runtime))
+                Arc::new(Changelog::new(config, topic_id, admin.clone(), consumer.clone(), runtime))
             }
         };
         let (reporting, reports) = mpsc::channel();
@@ -179,15 +183,13 @@ impl Consumer {
             store,
             restorer,
             beaten: Beaten::new(config.heartbeat_interval),
-            topic_checks: TopicChecks::start(admin.clone(), config.topic.clone())?,
             inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporting)?,
             reports,
             backlog: VecDeque::new(),
             is_held: false,
             doubts,
             idle_at: Instant::now(),
-            topic_id: None,
-            unplanned: Vec::new(),
+            topic_id: topic_id.to_owned(),
         })
     }
 
@@ -231,6 +233,7 @@ impl Consumer {
         while let Some(report) = self.next_report() {
             self.take(report)?;
         }
+        self.refuse_another_topic()?;
         self.claim_again();
         self.activate_ready()?;
         self.commit_if_due();
@@ -275,6 +278,24 @@ impl Consumer {
             Err(error) => self.doubt(error.rdkafka_error_code()),
         }
         Ok(false)
+    }
+
+    /// The id under which the client fetches, if it is not that of this process's topic. It is known before the first of
+    /// those records comes.
+    fn other_topic(&self) -> Option<String> {
+        let id = self.consumer.context().topic_id();
+        // Before anything is fetched there is none.
+        let has_fetched = || self.view.counting().messages_consumed.load(Ordering::Relaxed) > 0;
+        match id {
+            Some(id) => Some(id).filter(|id| *id != self.topic_id),
+            None => has_fetched().then(|| "not known".to_owned()),
+        }
+    }
+
+    fn refuse_another_topic(&mut self) -> Result<(), Fatal> {
+        let Some(found) = self.other_topic() else { return Ok(()) };
+        let all: Vec<_> = self.partitions.keys().copied().collect();
+        self.fail(&all, &Failure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
 
     /// After an error the topic may be another one, and partitions may stand where their log no longer is.
@@ -327,7 +348,7 @@ impl Consumer {
     }
 
     /// Puts what the chosen partitions have to commit on its way, with `all` also those without news; false when there is
-    /// nothing that this worker may commit, or the group has left `generation`.
+    /// nothing that this worker may commit, the group has left `generation`, or the records may be of another topic.
     ///
     /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
     /// can change its owner only in a later generation than this one.
@@ -337,17 +358,17 @@ impl Consumer {
             self.view.lost_membership();
             return false;
         };
-        if generation.is_some_and(|generation| generation != membership.generation()) {
+        if generation.is_some_and(|generation| generation != membership.generation()) || self.other_topic().is_some() {
             return false;
         }
         let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
         let at_once = self.store.ledger_at_once();
         let parts: Vec<_> =
             self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
-        // No partition is at work before it is known.
-        let Some(topic_id) = self.topic_id.as_deref().filter(|_| !parts.is_empty()) else { return false };
-        let topic = self.topic_checks.begin(topic_id);
-        self.commits.send(Batch { membership, parts, topic }, all);
-        true
+        let is_some = !parts.is_empty();
+        if is_some {
+            self.commits.send(Batch { membership, parts }, all);
+        }
+        is_some
     }
 }

@@ -222,6 +222,6 @@ fn start_consumer(
 fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: &CancellationToken) -> Result<(), Ended> {
     let admin = connect(config)?;
     let Some(topic) = preflight::pass(config, &admin, &view, runtime, stop)? else { return Ok(()) };
-    view.set_topic(topic);
-    Ok(Consumer::new(config, admin, view, runtime)?.run(stop)?)
+    view.set_topic(topic.clone());
+    Ok(Consumer::new(config, &topic.topic_id, admin, view, runtime)?.run(stop)?)
 }

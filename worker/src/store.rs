@@ -15,7 +15,6 @@ mod replay;
 #[cfg(test)]
 mod schedules;
 mod seal;
-mod topic_check;
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -33,7 +32,6 @@ pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTa
 pub(crate) use postgres::{Examiner, Postgres, ReadError as DatabaseReadError, Replacer, prepare as prepare_postgres};
 pub(crate) use replay::Replay;
 pub(crate) use seal::Seal;
-pub(crate) use topic_check::{TopicCheck, TopicChecks};
 
 use crate::{
     failure::Failure,
@@ -187,8 +185,6 @@ pub(crate) struct Batch {
     /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
     pub(crate) membership: GroupMetadata,
     pub(crate) parts: Vec<Progress>,
-    /// Begun after the last record of `parts` had come: has to be passed before anything becomes durable.
-    pub(crate) topic: TopicCheck,
 }
 
 /// Numbers the assignments of this process: what carries an old one is dropped.

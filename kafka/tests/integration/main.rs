@@ -15,5 +15,6 @@ mod login;
 mod producer;
 mod support;
 mod tls;
+mod topic_watch;
 mod topics;
 mod transactions;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::GroupMetadata;
+use balancefleet_kafka::{GroupMetadata, TopicWatch};
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext, TopicPartitionList,
@@ -23,7 +23,13 @@ pub(crate) type GroupConsumer = BaseConsumer<Context>;
 
 /// A consumer that can become a member of the group.
 pub(crate) fn group_consumer(config: &Config) -> KafkaResult<GroupConsumer> {
-    group_config(config).create_with_context(Context::new())
+    let mut client = group_config(config);
+    let watch = TopicWatch::new(&mut client, &config.topic);
+    client.create_with_context(Context {
+        rebalances: Mutex::default(),
+        complaints: Complaints::of("Kafka client"),
+        watch,
+    })
 }
 
 /// The member of the group; it commits and starts nowhere by itself.
@@ -127,16 +133,18 @@ pub(crate) enum RebalanceKind {
 pub(crate) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
     complaints: Complaints,
+    watch: TopicWatch,
 }
 
 impl Context {
-    pub(crate) fn new() -> Self {
-        Self { rebalances: Mutex::default(), complaints: Complaints::of("Kafka client") }
-    }
-
     /// Whether a rebalance waits to be carried out.
     pub(crate) fn has_rebalance(&self) -> bool {
         !self.rebalances.lock().is_empty()
+    }
+
+    /// The id of the topic under which records are fetched, once there are any.
+    pub(crate) fn topic_id(&self) -> Option<String> {
+        self.watch.id()
     }
 
     /// The oldest rebalance not yet carried out.
@@ -163,7 +171,9 @@ impl ConsumerContext for Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_client(level, facility, message);
+        if !self.watch.heard(level, message) {
+            log_client(level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -9,7 +9,7 @@ use super::{GroupConsumer, group_consumer};
 use crate::{
     config::{self, Command, Config},
     ledger::Changes,
-    store::{Assignment, Batch, Epoch, Progress, TopicCheck},
+    store::{Assignment, Batch, Epoch, Progress},
     view::Cell,
 };
 
@@ -56,6 +56,6 @@ impl Offline {
             }
         };
         let membership = GroupMetadata::capture(&*self.consumer).unwrap();
-        Batch { membership, parts: assigned.iter().map(part).collect(), topic: TopicCheck::known(Ok(())) }
+        Batch { membership, parts: assigned.iter().map(part).collect() }
     }
 }

@@ -83,18 +83,9 @@ impl Consumer {
             // Already out of the group again, which is about to be heard: nothing may be claimed in nobody's name.
             tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
         } else if !assigned.is_empty() {
-            self.unplanned.extend(assigned);
             self.inspect();
-            self.plan();
-        }
-    }
-
-    /// Has new partitions restored, once it is known which topic this process works on: were that learned later, another
-    /// one might have taken the place of what is read now.
-    pub(super) fn plan(&mut self) {
-        if self.topic_id.is_some() && !self.unplanned.is_empty() {
             // The thread ends only with the process.
-            let _ = self.restorer.send(std::mem::take(&mut self.unplanned));
+            let _ = self.restorer.send(assigned);
         }
     }
 

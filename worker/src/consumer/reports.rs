@@ -122,8 +122,7 @@ impl Consumer {
 
     fn inspected(&mut self, inspection: Inspection) -> Result<(), Fatal> {
         self.view.set_waiting_for(None);
-        let found = &inspection.topic.topic_id;
-        let expected = self.topic_id.get_or_insert_with(|| found.clone());
+        let (expected, found) = (&self.topic_id, &inspection.topic.topic_id);
         if expected != found {
             let failure = Failure::TopicRecreated { expected: expected.clone(), found: found.clone() };
             let all: Vec<_> = self.partitions.keys().copied().collect();
@@ -132,7 +131,6 @@ impl Consumer {
             return self.fail(&all, &failure);
         }
         self.view.set_topic(inspection.topic);
-        self.plan();
         inspection.logs.iter().try_for_each(|log| self.measured(log))
     }
 
@@ -158,7 +156,7 @@ impl Consumer {
     }
 
     /// Lets partitions stand still, each with the reason; the others go on.
-    fn fail(&mut self, partitions: &[i32], failure: &Failure) -> Result<(), Fatal> {
+    pub(super) fn fail(&mut self, partitions: &[i32], failure: &Failure) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             let Some(owned) = self.partitions.get_mut(partition) else { continue };

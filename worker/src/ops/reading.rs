@@ -18,6 +18,8 @@ use crate::{
 const SLICE: Duration = Duration::from_millis(200);
 /// After so long without anything new there is no hope.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// A long fold is not given up for one answer.
+const TRIES: u32 = 3;
 
 impl Tools<'_> {
     /// Where a partition of `topic` begins and ends, open transactions included.
@@ -52,7 +54,15 @@ impl Tools<'_> {
         )?;
         // Asked after the last record came: a client reads on in a topic that was made again without a word.
         let (topic, known) = (&self.config.topic, &self.topic.topic_id);
-        if describe(self.admin, topic, TIMEOUT)?.topic_id != *known {
+        let mut tries = TRIES;
+        let found = loop {
+            tries -= 1;
+            match describe(self.admin, topic, TIMEOUT) {
+                Err(error) if error.is_transient() && tries > 0 => tracing::warn!(%error, "asking again"),
+                found => break found?,
+            }
+        };
+        if found.topic_id != *known {
             return Err(OpsError::Impossible(format!("topic {topic} was deleted and made again meanwhile")));
         }
         Ok(ledger)

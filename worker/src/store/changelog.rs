@@ -61,6 +61,7 @@ pub(crate) struct Changelog {
     log: Topic,
     group: String,
     topic: String,
+    topic_id: String,
     rules: String,
     start_from: StartFrom,
     dead_letter_topic: Option<String>,
@@ -89,18 +90,25 @@ pub(crate) fn prepare(
 #[derive(Clone, Debug)]
 struct Standing {
     epoch: Epoch,
-    topic_id: String,
     base: i64,
     seal: Seal,
 }
 
 impl Changelog {
-    pub(crate) fn new(config: &Config, admin: Admin, consumer: Arc<GroupConsumer>, runtime: &Handle) -> Self {
+    /// `topic_id` is that of the input as it was when this process began: everything here stands for records of it.
+    pub(crate) fn new(
+        config: &Config,
+        topic_id: &str,
+        admin: Admin,
+        consumer: Arc<GroupConsumer>,
+        runtime: &Handle,
+    ) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
             log: Topic::new(config, runtime.clone()),
             group: config.group_id.clone(),
             topic: config.topic.clone(),
+            topic_id: topic_id.to_owned(),
             rules: config.rules.hash(),
             start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
@@ -110,8 +118,8 @@ impl Changelog {
         }
     }
 
-    fn identity<'a>(&'a self, topic_id: &'a str) -> Identity<'a> {
-        Identity { group: &self.group, topic: &self.topic, topic_id, rules: &self.rules }
+    fn identity(&self) -> Identity<'_> {
+        Identity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, rules: &self.rules }
     }
 
     fn settle_one(&self, assignment: Assignment, loaded: Loaded, known: &Known<'_>) -> Result<Plan, Failure> {
@@ -125,8 +133,7 @@ impl Changelog {
             // Only what was not loaded yet asks for either.
             Plan::Load(_) | Plan::Fetch => (0, durable),
         };
-        let standing = Standing { epoch: assignment.epoch, topic_id: known.identity.topic_id.to_owned(), base, seal };
-        self.standings.lock().insert(assignment.partition, standing);
+        self.standings.lock().insert(assignment.partition, Standing { epoch: assignment.epoch, base, seal });
         Ok(plan)
     }
 }
@@ -171,14 +178,19 @@ impl Store for Changelog {
             let begin = || Beginning::at_the_ends(&self.admin, &self.topic, topic.partition_count);
             Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
         });
-        let (topic_id, positions, beginning) = match known {
+        let (found, positions, beginning) = match known {
             Ok(known) => known,
             Err(error) => {
                 let later = |(assignment, loaded)| (assignment, Err(Unsettled::Later(Box::new(loaded), error.clone())));
                 return loaded.into_iter().map(later).collect();
             }
         };
-        let identity = self.identity(&topic_id);
+        if found != self.topic_id {
+            let failure = Failure::TopicRecreated { expected: self.topic_id.clone(), found };
+            let never = |(assignment, _)| (assignment, Err(Unsettled::Never(failure.clone())));
+            return loaded.into_iter().map(never).collect();
+        }
+        let identity = self.identity();
         let settled = loaded.into_iter().zip(positions).map(|((assignment, loaded), (_, position))| {
             let plan = match position {
                 Ok(position)

@@ -124,7 +124,6 @@ impl Offsets {
 
     /// Commits and waits for the coordinator's answer.
     pub(crate) fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        batch.topic.pass(TIMEOUT)?;
         let list = self.list(&batch.parts).map_err(|error| CommitError::Unavailable(error.to_string()))?;
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
             Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedInstanceId) => {

@@ -54,6 +54,7 @@ use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Pl
 use crate::{
     config::Config,
     consumer::{GroupConsumer, describe},
+    failure::Failure,
     hindrance::Hindrance,
     throttle::Throttle,
 };
@@ -121,6 +122,7 @@ pub(crate) struct Postgres {
     admin: Admin,
     offsets: Offsets,
     book: Book,
+    topic_id: String,
     runtime: Handle,
     session_timeout: Duration,
     /// The commit thread's.
@@ -131,8 +133,10 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
+    /// `topic_id` is that of the input as it was when this process began: everything here stands for records of it.
     pub(crate) fn new(
         config: &Config,
+        topic_id: &str,
         target: &Target,
         admin: Admin,
         consumer: Arc<GroupConsumer>,
@@ -141,6 +145,7 @@ impl Postgres {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
             book: Book::of(config),
+            topic_id: topic_id.to_owned(),
             runtime: runtime.clone(),
             session_timeout: config.session_timeout,
             writer: Mutex::new(Link::new(target.clone(), &[SESSION])),
@@ -199,7 +204,11 @@ impl Store for Postgres {
     }
 
     fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
-        let topic_id = describe(&self.admin, &self.book.topic, TIMEOUT)?.topic_id;
+        let found = describe(&self.admin, &self.book.topic, TIMEOUT)?.topic_id;
+        if found != self.topic_id {
+            let failure = Failure::TopicRecreated { expected: self.topic_id.clone(), found };
+            return Ok(assigned.iter().map(|assignment| (*assignment, Err(failure.clone().into()))).collect());
+        }
         let claims = self.claim(assigned)?;
         // Read after the claim: what the row says was processed is below the log's end now.
         let positions = self.offsets.positions(assigned)?;
@@ -207,7 +216,7 @@ impl Store for Postgres {
             let plan = || -> Result<Plan, Obstacle> {
                 let position = position.map_err(Hindrance::from)?;
                 let claim = claim.map_err(Hindrance::from)?;
-                let (standing, plan) = settle(claim, assignment, &self.book, &topic_id, &position)?;
+                let (standing, plan) = settle(claim, assignment, &self.book, &self.topic_id, &position)?;
                 self.standings.insert(assignment, standing);
                 Ok(plan)
             };
@@ -253,12 +262,11 @@ impl Store for Postgres {
         }
         let written = self.runtime.block_on(async {
             let client = link.ready().await?;
-            write(client, &self.book, &shares, &batch.topic).await
+            write(client, &self.book, &shares).await
         });
         let found = match written {
             Ok(()) => Some(Outcome::Written),
             Err(Ended::Beaten(partitions)) => Some(Outcome::Others(partitions)),
-            Err(Ended::Withdrawn(error)) => return Err(error),
             Err(Ended::Failed(error)) => {
                 link.give_up();
                 return Err(CommitError::Unavailable(error.to_string()));

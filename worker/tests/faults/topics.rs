@@ -1,8 +1,10 @@
 //! An input that is not what it was.
 
+use std::collections::BTreeMap;
+use std::thread::sleep;
 use std::time::Duration;
 
-use balancefleet_e2e::proxy::{Api, Which};
+use balancefleet_e2e::proxy::{Api, Direction, Which};
 use serde_json::Value;
 
 use crate::harness::{Worker, eventually};
@@ -24,29 +26,33 @@ fn partitions_added_while_the_fleet_works_are_folded_from_their_first_record() {
     scene.finish();
 }
 
-/// A client goes on in a topic that was made again without a word: so each commit needs a look at the topic's id.
-#[test]
-fn nothing_is_committed_while_no_broker_says_that_the_topic_is_the_same() {
-    let mut scene = Scene::new("unknown-id");
-    scene.place_proxy(0);
-    scene.start(0);
-    scene.await_fresh();
-    let lost = scene.proxy(0).drop_response(Api::Metadata, Which::Every);
-    // The one commit that may be under way waits for this answer.
-    lost.wait_for(1, SOON).unwrap();
-    let before = scene.stream.committed();
-    std::thread::sleep(Duration::from_secs(6));
-    assert_eq!(scene.stream.committed(), before);
-    lost.lift();
-    scene.await_fresh();
-    scene.finish();
-}
-
 fn failed(worker: &Worker) -> Result<Vec<String>, String> {
     let (_, body) = worker.get("/readyz")?;
     let body: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
     let failed = body["failed"].as_array().ok_or_else(|| body.to_string())?;
     Ok(failed.iter().map(|one| one["reason"].to_string()).collect())
+}
+
+/// Workers let all partitions stand, give no balance and move no offset.
+fn is_refused(scene: &Scene, places: &[usize], before: &BTreeMap<i32, (i64, String)>) {
+    eventually(SOON, || {
+        let mut reasons = Vec::new();
+        for place in places {
+            reasons.extend(failed(scene.worker(*place))?);
+        }
+        let all = reasons.len() == 6 && reasons.iter().all(|reason| reason.contains("deleted and made again"));
+        if all { Ok(()) } else { Err(format!("{reasons:?}")) }
+    });
+    // And so it stays, until a person has decided.
+    for _ in 0..20 {
+        for place in places {
+            assert_ne!(scene.worker(*place).get("/api/Balance/balances").unwrap().0, 200);
+        }
+        sleep(Duration::from_millis(100));
+    }
+    // Kafka forgets the offsets of a deleted topic, sooner or later; nobody moves one.
+    let after = scene.stream.committed();
+    assert!(after.iter().all(|(partition, offset)| before.get(partition) == Some(offset)), "{after:?} was {before:?}");
 }
 
 /// The new topic gets `records` before anybody looks; the old one had about 300.
@@ -61,29 +67,12 @@ fn made_again(name: &str, records: usize) {
     scene.stop_reading();
     scene.stream.delete();
     // The name is free a moment later.
-    std::thread::sleep(Duration::from_secs(2));
+    sleep(Duration::from_secs(2));
     scene.stream.make(&[]);
     for partition in 0..6 {
         scene.stream.produce(partition, vec!["junk"; records / 6]);
     }
-    eventually(SOON, || {
-        let mut reasons = Vec::new();
-        for place in [0, 1] {
-            reasons.extend(failed(scene.worker(place))?);
-        }
-        let all = reasons.len() == 6 && reasons.iter().all(|reason| reason.contains("deleted and made again"));
-        if all { Ok(()) } else { Err(format!("{reasons:?}")) }
-    });
-    // And so it stays: no balance, no commit, until a person has decided.
-    for _ in 0..20 {
-        for place in [0, 1] {
-            assert_ne!(scene.worker(place).get("/api/Balance/balances").unwrap().0, 200);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    // Kafka forgets the offsets of a deleted topic, sooner or later; nobody moves one.
-    let after = scene.stream.committed();
-    assert!(after.iter().all(|(partition, offset)| before.get(partition) == Some(offset)), "{after:?} was {before:?}");
+    is_refused(&scene, &[0, 1], &before);
 }
 
 #[test]
@@ -94,4 +83,33 @@ fn a_topic_made_again_and_shorter_is_never_taken_for_the_old_one() {
 #[test]
 fn a_topic_made_again_and_longer_is_never_taken_for_the_old_one() {
     made_again("made-longer", 60_000);
+}
+
+/// The client takes over the new topic without a word, and nobody has looked meanwhile.
+#[test]
+fn a_topic_made_again_between_two_looks_is_never_taken_for_the_old_one() {
+    let mut scene = Scene::new("between-looks");
+    scene.place_proxy(0);
+    scene.start(0);
+    scene.await_fresh();
+    scene.traffic.stop();
+    scene.await_fresh();
+    let before = scene.stream.committed();
+    scene.stop_reading();
+    let held = scene.proxy(0).hold(Api::Metadata, Direction::Request, Which::Every);
+    scene.stream.delete();
+    sleep(Duration::from_secs(2));
+    scene.stream.make(&[]);
+    for partition in 0..6 {
+        scene.stream.produce(partition, vec!["junk"; 2000]);
+    }
+    // A look has come to nothing, so the next one is seconds away.
+    let log = || scene.worker(0).log();
+    let seen = log().len();
+    eventually(
+        SOON,
+        || if log()[seen..].contains("waiting: ") { Ok(()) } else { Err("no look has failed".to_owned()) },
+    );
+    held.release();
+    is_refused(&scene, &[0], &before);
 }

@@ -18,7 +18,7 @@ use crate::{
 fn consumer() -> (ManuallyDrop<Consumer>, Runtime) {
     let Offline { config, admin, runtime, .. } = offline(&[]);
     let view = Arc::new(run::view(&config));
-    (ManuallyDrop::new(Consumer::new(&config, admin, view, runtime.handle()).unwrap()), runtime)
+    (ManuallyDrop::new(Consumer::new(&config, "i", admin, view, runtime.handle()).unwrap()), runtime)
 }
 
 impl Consumer {

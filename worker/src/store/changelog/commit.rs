@@ -3,7 +3,7 @@
 //! | outcome | then |
 //! |---|---|
 //! | success | the changes are durable |
-//! | a definite refusal or another topic, and the abort succeeded | nothing is durable; the same changes go with the next commit |
+//! | a definite refusal, and the abort succeeded | nothing is durable; the same changes go with the next commit |
 //! | anything else | a new producer of the same id settles the old one's transaction; the group's offsets then tell which of the two it was, or that others have gone on |
 
 use std::time::{Duration, Instant};
@@ -30,8 +30,8 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 enum Ended {
     /// The worker cannot go on.
     Aborted(CommitError),
-    /// Nothing of it is durable, and the producer can go on. With what the brokers did not take, if that is why.
-    Refused(Option<Refusal>, CommitError),
+    /// Nothing of it is durable, and the producer can go on.
+    Refused(Refusal, CommitError),
     /// Nobody knows. With the seals of the ledgers if it happened.
     Unknown(TransactionError, Vec<Seal>),
 }
@@ -56,9 +56,7 @@ impl Changelog {
             }
             Err(Ended::Aborted(error)) => Err(error),
             Err(Ended::Refused(why, error)) => {
-                if let Some(why) = why {
-                    producer.learn(why);
-                }
+                producer.learn(why);
                 Err(error)
             }
             Err(Ended::Unknown(error, seals)) => {
@@ -108,14 +106,8 @@ impl Changelog {
         let deadline = Instant::now() + time;
         let writer = Writer { store: self, producer, deadline, cuts_letters };
         let mut seals = Vec::new();
-        if let Err(error) = writer.write(batch, shares, &mut seals) {
-            return Err(end(producer, error, seals, time));
-        }
-        if let Err(error) = batch.topic.pass(writer.left().max(AGAIN)) {
-            let unsettled = TransactionError::Unknown { detail: error.to_string() };
-            return Err(abort(producer, (None, error), unsettled, seals, time));
-        }
-        match producer.commit(writer.left().max(AGAIN)) {
+        let outcome = writer.write(batch, shares, &mut seals).and_then(|()| producer.commit(writer.left().max(AGAIN)));
+        match outcome {
             Ok(()) => Ok(seals),
             Err(error) => Err(end(producer, error, seals, time)),
         }
@@ -182,26 +174,14 @@ fn end(producer: &TransactionalProducer, error: TransactionError, seals: Vec<Sea
     match error {
         TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
         TransactionError::Refused { why, .. } => {
-            let refused = (Some(why), refused(why, &error));
-            abort(producer, refused, error, seals, time)
+            let aborted = producer.abort(time);
+            if aborted.is_ok() && !producer.was_disturbed() {
+                Ended::Refused(why, refused(why, &error))
+            } else {
+                Ended::Unknown(error, seals)
+            }
         }
         unknown => Ended::Unknown(unknown, seals),
-    }
-}
-
-/// It is `refused` if the abort succeeds, else what became of it is `unsettled`.
-fn abort(
-    producer: &TransactionalProducer,
-    refused: (Option<Refusal>, CommitError),
-    unsettled: TransactionError,
-    seals: Vec<Seal>,
-    time: Duration,
-) -> Ended {
-    let aborted = producer.abort(time);
-    if aborted.is_ok() && !producer.was_disturbed() {
-        Ended::Refused(refused.0, refused.1)
-    } else {
-        Ended::Unknown(unsettled, seals)
     }
 }
 
@@ -223,8 +203,9 @@ mod tests {
     #[test]
     fn nothing_is_written_of_a_partition_that_has_left_or_was_assigned_anew() {
         let parts = offline(&[]);
-        let store = Changelog::new(&parts.config, parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        let standing = Standing { epoch: Epoch(5), topic_id: "i".to_owned(), base: 0, seal: Seal::default() };
+        let store =
+            Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
+        let standing = Standing { epoch: Epoch(5), base: 0, seal: Seal::default() };
         store.standings.lock().extend((0..3).map(|partition| (partition, standing.clone())));
         let batch =
             parts.batch(&[(0, Epoch(5), false), (1, Epoch(5), true), (2, Epoch(4), false), (3, Epoch(5), false)]);
@@ -235,13 +216,10 @@ mod tests {
     #[test]
     fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
         let parts = offline(&[]);
-        let store = Changelog::new(&parts.config, parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        let standing = |epoch, checksum| Standing {
-            epoch: Epoch(epoch),
-            topic_id: "i".to_owned(),
-            base: 0,
-            seal: Seal { customers: 1, checksum },
-        };
+        let store =
+            Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
+        let standing =
+            |epoch, checksum| Standing { epoch: Epoch(epoch), base: 0, seal: Seal { customers: 1, checksum } };
         store.standings.lock().insert(0, standing(4, 1));
         let batch = parts.batch(&[(0, Epoch(4), false)]);
         let shares = store.shares(&batch);

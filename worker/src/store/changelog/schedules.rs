@@ -63,7 +63,7 @@ impl Medium for Log {
             Plan::Fold { base, .. } => (*base, Seal::default()),
             Plan::Load(_) | Plan::Fetch => panic!("it was loaded"),
         };
-        (plan, Standing { epoch, topic_id: IDENTITY.topic_id.to_owned(), base, seal })
+        (plan, Standing { epoch, base, seal })
     }
 
     fn send(&mut self, standing: &Standing, progress: &Progress) -> (Rows, Seal) {

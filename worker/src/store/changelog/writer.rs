@@ -96,7 +96,7 @@ impl Writer<'_> {
 
     fn write_share(&self, share: &Share<'_>) -> Result<Seal, TransactionError> {
         let partition = share.progress.assignment.partition;
-        let identity = self.store.identity(&share.standing.topic_id);
+        let identity = self.store.identity();
         let seal = share.rows(&identity, |key, value| self.send(partition, key, value))?;
         for letter in share.progress.changes.dead_letters() {
             self.write_dead_letter(partition, letter)?;

@@ -4,11 +4,8 @@
 //! |---|---|
 //! | COMMIT was answered | the changes are durable |
 //! | a compare-and-set missed | somebody else has gone on with that partition, which is claimed again; nothing is written |
-//! | the topic is another one | it is rolled back |
 //! | an error before COMMIT was sent | the server rolls back; the same changes go with the next batch |
 //! | anything else | on a new connection the rows are locked, which waits for the old one's transaction to end, and tell |
-
-use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio_postgres::{
@@ -25,7 +22,7 @@ use super::{
     rows::{BalanceRow, in_order, rows_of},
     standing::Standing,
 };
-use crate::store::{CommitError, Progress, Seal, TopicCheck};
+use crate::store::{Progress, Seal};
 
 /// A partition's first row. Of two workers that write one, one waits for the other, and writes none.
 const FIRST: &str = "\
@@ -45,9 +42,6 @@ const TELL: &str = "\
 SELECT partition, epoch, next_offset, owner FROM balancefleet.part
  WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
 
-/// Less than the server waits for a session that does nothing in its transaction.
-const TOPIC_WITHIN: Duration = Duration::from_secs(3);
-
 /// One partition's share of a batch.
 pub(super) struct Share<'a> {
     pub(super) progress: &'a Progress,
@@ -66,8 +60,6 @@ impl Share<'_> {
 pub(super) enum Ended {
     /// The rows of these partitions are not what this worker left. Nothing of the batch is durable.
     Beaten(Vec<i32>),
-    /// Nothing of it is durable, and the connection is as good as before.
-    Withdrawn(CommitError),
     /// Nothing of it is durable.
     Failed(DatabaseError),
     /// Nobody knows.
@@ -80,18 +72,13 @@ impl From<DatabaseError> for Ended {
     }
 }
 
-/// Writes the batch.
-pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>], topic: &TopicCheck) -> Result<(), Ended> {
+/// Writes the batch. After an error the connection is of no use any more.
+pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) -> Result<(), Ended> {
     let rows = sorted_rows(shares);
     within(ANSWER_WITHIN, client.batch_execute("BEGIN")).await?;
     // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
     stage_balances(client, &rows).await?;
     stage_dead_letters(client, shares).await?;
-    // Still without a lock; the task that drives the connection has a thread of its own.
-    if let Err(error) = topic.pass(TOPIC_WITHIN) {
-        within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
-        return Err(Ended::Withdrawn(error));
-    }
     // All on their way at once, in the order of the partitions; the server takes them one after the other.
     let advances = shares.iter().map(|share| advance(client, book, share));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;

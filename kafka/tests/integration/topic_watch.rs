@@ -1,0 +1,61 @@
+//! Noticing that a topic was made again: before the first of its records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use balancefleet_kafka::TopicWatch;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+
+use crate::support::{TIMEOUT, admin, broker, create_topic, delete_topic, new_topic, produce, settle, unique};
+
+struct Watching(TopicWatch);
+
+impl ClientContext for Watching {
+    fn log(&self, level: RDKafkaLogLevel, _: &str, line: &str) {
+        self.0.heard(level, line);
+    }
+}
+
+impl ConsumerContext for Watching {}
+
+fn id_of(topic: &str) -> Option<String> {
+    let described = admin().describe_topics(&[topic], TIMEOUT).ok()?.pop()?.1;
+    described.ok().map(|described| described.id.to_string())
+}
+
+#[test]
+fn records_of_a_topic_that_was_made_again_come_only_after_its_id() {
+    let topic = new_topic("made-again", 1);
+    produce(&topic, 0, 10);
+    let old = id_of(&topic);
+    let mut config = broker().client_config();
+    config.set("group.id", unique("watching")).set("auto.offset.reset", "error");
+    let watch = TopicWatch::new(&mut config, &topic);
+    let consumer: Arc<BaseConsumer<Watching>> =
+        Arc::new(config.create_with_context(Watching(watch)).expect("the settings are fine"));
+    assert_eq!(consumer.context().0.id(), None);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic, 0, Offset::Offset(5)).expect("the offset is fine");
+    consumer.assign(&list).expect("the list is fine");
+    for offset in 5..10 {
+        let record = consumer.poll(TIMEOUT).expect("it comes").expect("it is there");
+        assert_eq!((record.offset(), consumer.context().0.id()), (offset, old.clone()));
+    }
+
+    delete_topic(&topic);
+    settle("the topic is gone", || id_of(&topic).is_none());
+    create_topic(&topic, 1);
+    produce(&topic, 0, 100);
+    let new = id_of(&topic);
+    assert!(new.is_some() && new != old);
+    // Perhaps it complains on the way, but then it goes on where it stood.
+    let record = loop {
+        match consumer.poll(Duration::from_secs(60)).expect("something comes") {
+            Ok(record) => break record,
+            Err(error) => println!("{error}"),
+        }
+    };
+    assert_eq!((record.offset(), consumer.context().0.id()), (10, new));
+}
