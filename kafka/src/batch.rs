@@ -91,9 +91,9 @@ impl BatchReader {
     fn read_batch(&mut self, max_wait: Duration, each: &mut impl FnMut(ReadRecord<'_>)) -> Result<usize, Error> {
         let mut records = 0;
         let batch = self.native.batch(max_wait);
-        for message in batch.messages() {
+        for message in batch.iter() {
             match message {
-                Message::Record(record) => {
+                Message::Record(record, _) => {
                     each(record);
                     records += 1;
                     if let Some(progress) = progress_of(&mut self.progress, record.partition) {
@@ -105,9 +105,9 @@ impl BatchReader {
                         progress.end(offset);
                     }
                 }
-                Message::Failed { partition, failure } => {
+                Message::Failed { partition, failure, .. } => {
                     let next = progress_of(&mut self.progress, partition).map_or(-1, |progress| progress.position());
-                    return Err(error(&self.topic, partition, next, failure));
+                    return Err(error_of(&self.topic, partition, next, failure));
                 }
             }
         }
@@ -173,7 +173,8 @@ fn reader_config(config: &ClientConfig) -> ClientConfig {
     config
 }
 
-fn error(topic: &str, partition: i32, next: i64, failure: Failure) -> Error {
+/// Why a partition is not read any further than `next`.
+pub(crate) fn error_of(topic: &str, partition: i32, next: i64, failure: Failure) -> Error {
     if failure.is(Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) || failure.is(Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
     {
         return Error::OutOfRange { topic: topic.to_owned(), partition, offset: next, detail: failure.text };

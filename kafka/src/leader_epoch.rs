@@ -6,18 +6,10 @@
 use std::ffi::CString;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 
 use crate::Error;
 use crate::error::partition_name;
-
-/// The epoch of the leader that wrote the record; `None` for records older than Kafka 0.11's format.
-pub fn leader_epoch(record: &BorrowedMessage<'_>) -> Option<i32> {
-    // SAFETY: the message is live as long as `record`, and is only read.
-    let epoch = unsafe { sys::rd_kafka_message_leader_epoch(record.ptr()) };
-    (epoch >= 0).then_some(epoch)
-}
 
 /// Gives a partition of `list` the leader epoch of the last record read before its offset.
 ///

@@ -10,13 +10,13 @@
 //! | [`TransactionalProducer`] | records and a group's offsets, both or neither; its errors say what may be done next |
 //! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
-//! | [`leader_epoch`], [`set_leader_epoch`] | noticing that a log was cut off |
+//! | [`RecordQueue`] | working: a member's records, many at a time |
+//! | [`set_leader_epoch`] | noticing that a log was cut off |
 //! | [`TopicWatch`] | noticing that a topic was made again |
-//! | [`headers`] | of any record, also one whose names are not text |
 //! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
 //!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
-//! it, and in `group_metadata`, `headers` and `leader_epoch`, which look into objects of the safe crate.
+//! it, and in `group_metadata` and `leader_epoch`, which look into objects of the safe crate.
 
 pub mod admin;
 mod batch;
@@ -26,13 +26,12 @@ mod error;
 mod failure;
 #[allow(unsafe_code, reason = "the object is librdkafka's")]
 pub mod group_metadata;
-#[allow(unsafe_code, reason = "the safe crate reads them with a panic")]
-mod headers;
 mod health;
 #[allow(unsafe_code, reason = "the safe crate's types do not show the epoch")]
 mod leader_epoch;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
+mod records;
 pub mod reserved_keys;
 mod session;
 mod topic_id;
@@ -48,8 +47,8 @@ pub use batch::{BatchReader, ReadRecord};
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
-pub use headers::headers;
-pub use leader_epoch::{leader_epoch, set_leader_epoch};
+pub use leader_epoch::set_leader_epoch;
+pub use records::{Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
 pub use transactions::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};

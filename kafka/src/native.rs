@@ -3,7 +3,9 @@
 
 mod answer;
 mod client;
+mod data_queue;
 mod list;
+mod messages;
 mod producer;
 mod reader;
 mod request;
@@ -16,8 +18,10 @@ use rdkafka_sys as sys;
 
 pub(crate) use answer::{Answer, RawGroup, RawPartition, RawTopic};
 pub(crate) use client::{Client, ClientEvent, Delivered, Purpose, Undelivered};
+pub(crate) use data_queue::DataQueue;
+pub(crate) use messages::{Message, Messages, NativeMessage};
 pub(crate) use producer::{CallFailure, Producer};
-pub(crate) use reader::{Message, Reader};
+pub(crate) use reader::Reader;
 pub(crate) use request::{Limits, Queue};
 
 use crate::Error;

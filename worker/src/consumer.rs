@@ -1,7 +1,8 @@
 //! The poll thread: the one owner of the group membership and of every assigned partition.
 //!
-//! In go records, rebalances and the reports of the other threads; out come ledgers (seen through the [`View`]), commits
-//! and log lines. Rebalances are carried out here, right after the poll that brought them, never inside a callback.
+//! In go records (in batches, from a queue of their own), rebalances and the reports of the other threads; out come ledgers
+//! (seen through the [`View`]), commits and log lines. Rebalances are carried out here, right after the poll that brought
+//! them, never inside a callback.
 //!
 //! | thread | does | tells the poll thread |
 //! |---|---|---|
@@ -34,12 +35,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::{Admin, GroupMetadata};
-use rdkafka::{
-    consumer::Consumer as _,
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
-    message::BorrowedMessage,
-};
+use balancefleet_kafka::{Admin, ErrorKind, GroupMetadata, RecordQueue};
+use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -55,19 +52,20 @@ use crate::{
 use arrival::Arrival;
 use bad_records::BadRecords;
 use beaten::Beaten;
+use client::Context;
 pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
 pub(crate) use close::leave;
 use commits::Commits;
-use doubts::{Doubt, Doubts};
+use doubts::Doubts;
 pub(crate) use inspector::describe;
 use partition::Owned;
-use report::Report;
+use report::{Report, Reporter};
 use restore::{Assigned, Restorer};
 
-/// How long a quiet poll waits; also how late a report from another thread may be noticed.
+/// How long is waited for records; also how late a stop may be noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// The same while somebody waits for a partition.
-const BUSY_WAIT: Duration = Duration::from_millis(5);
+/// As short as the client can wait.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Between two tries to get the store ready.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
@@ -84,6 +82,12 @@ pub(crate) enum Fatal {
     /// librdkafka gave up for good.
     #[error("the Kafka consumer has failed for good: {0}")]
     Consumer(String),
+    /// The client's records cannot be taken.
+    #[error("the records of a partition cannot be taken: {0}")]
+    Records(#[from] balancefleet_kafka::Error),
+    /// Taken up here, it could come before others of its partition.
+    #[error("the record of partition {0} at offset {1} came beside the others")]
+    Stray(i32, i64),
     /// The client did not take an assignment: what it fetches is no longer known.
     #[error("the Kafka consumer did not carry out a rebalance: {0}")]
     Rebalance(KafkaError),
@@ -98,6 +102,8 @@ pub(crate) enum Fatal {
 /// See the module.
 pub(crate) struct Consumer {
     consumer: Arc<GroupConsumer>,
+    /// Its records; everything else comes by a poll of the consumer.
+    records: Arc<RecordQueue<Context>>,
     view: Arc<View>,
     rules: Arc<Rules>,
     topic: String,
@@ -113,6 +119,7 @@ pub(crate) struct Consumer {
     next_epoch: u64,
     bad_records: BadRecords,
     commit_errors: Throttle<&'static str>,
+    fetch_errors: Throttle<ErrorKind>,
 
     reports: mpsc::Receiver<Report>,
     /// Reports that arrived while a commit was awaited.
@@ -155,7 +162,9 @@ impl Consumer {
                 Arc::new(Changelog::new(config, topic_id, admin.clone(), consumer.clone(), runtime))
             }
         };
-        let (reporting, reports) = mpsc::channel();
+        let records = Arc::new(RecordQueue::new(consumer.clone(), &config.topic)?);
+        let (sender, reports) = mpsc::channel();
+        let reporter = Reporter { reports: sender, records: records.clone() };
         let doubts = Arc::new(Doubts::default());
         let restorer = restore::start(Restorer {
             store: store.clone(),
@@ -163,9 +172,10 @@ impl Consumer {
             topic: config.topic.clone(),
             log: config.changelog_topic.clone(),
             reader_config: restore_config(config),
-            reports: reporting.clone(),
+            reporter: reporter.clone(),
         })?;
         Ok(Self {
+            records,
             consumer,
             view,
             rules,
@@ -179,11 +189,12 @@ impl Consumer {
             next_epoch: 0,
             bad_records: BadRecords::default(),
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
-            commits: Commits::start(store.clone(), reporting.clone(), config.session_timeout, config.commit_interval)?,
+            fetch_errors: Throttle::new(SAME_ERROR_EVERY),
+            commits: Commits::start(store.clone(), reporter.clone(), config.session_timeout, config.commit_interval)?,
             store,
             restorer,
             beaten: Beaten::new(config.heartbeat_interval),
-            inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporting)?,
+            inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporter)?,
             reports,
             backlog: VecDeque::new(),
             is_held: false,
@@ -238,46 +249,42 @@ impl Consumer {
         self.activate_ready()?;
         self.commit_if_due();
         self.hold_back()?;
-        let consumer = self.consumer.clone();
-        match consumer.poll(self.wait()) {
-            Some(polled) => self.batch(&consumer, polled)?,
-            None => self.had_nothing_to_deliver(),
-        }
-        while let Some(rebalance) = consumer.context().next_rebalance() {
-            self.rebalance(&rebalance)?;
-        }
-        Ok(())
+        self.batch(self.wait())?;
+        self.events()
     }
 
-    /// How long a poll may wait without keeping anything else waiting.
-    fn wait(&self) -> Duration {
-        if !self.arrivals.is_empty() || self.commits.is_running() {
-            return BUSY_WAIT;
+    /// Everything that the client has to say besides records.
+    fn events(&mut self) -> Result<(), Fatal> {
+        let (consumer, records) = (self.consumer.clone(), self.records.clone());
+        loop {
+            // Also when there is nothing: a client that is not polled leaves its group.
+            match consumer.poll(Duration::ZERO) {
+                None => {}
+                Some(Err(error)) => self.complained(&error)?,
+                Some(Ok(record)) => return Err(Fatal::Stray(record.partition(), record.offset())),
+            }
+            while let Some(rebalance) = consumer.context().next_rebalance() {
+                self.rebalance(&rebalance)?;
+            }
+            if !records.has_events() {
+                return Ok(());
+            }
         }
+    }
+
+    /// How long to wait for records. Whatever else comes ends it; only a commit has a time of its own.
+    fn wait(&self) -> Duration {
         if !self.partitions.values().any(Owned::is_dirty) {
             return IDLE_WAIT;
         }
-        self.commits.due_in(true, false, Instant::now()).unwrap_or(BUSY_WAIT).clamp(BUSY_WAIT, IDLE_WAIT)
+        self.commits.due_in(true, false, Instant::now()).unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
     }
 
-    /// A poll gave nothing; one that brings a rebalance says nothing about records.
+    /// Records that wait for a rebalance to be carried out are none that the client does not have.
     fn had_nothing_to_deliver(&mut self) {
-        if !self.consumer.context().has_rebalance() {
+        if !self.records.has_events() {
             self.idle_at = Instant::now();
         }
-    }
-
-    /// Deals with one thing that was polled; whether a record was processed.
-    fn polled(&mut self, polled: KafkaResult<BorrowedMessage<'_>>) -> Result<bool, Fatal> {
-        match polled {
-            Ok(record) => return Ok(self.process(&record)),
-            Err(KafkaError::MessageConsumptionFatal(code)) => {
-                let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
-                return Err(Fatal::Consumer(detail.unwrap_or_else(|| code.to_string())));
-            }
-            Err(error) => self.doubt(error.rdkafka_error_code()),
-        }
-        Ok(false)
     }
 
     /// The id under which the client fetches, if it is not that of this process's topic. It is known before the first of
@@ -298,24 +305,17 @@ impl Consumer {
         self.fail(&all, &Failure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
 
-    /// After an error the topic may be another one, and partitions may stand where their log no longer is.
-    fn doubt(&mut self, code: Option<Code>) {
-        if matches!(code, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) {
-            let positions = self.positions();
-            self.doubts.raise(positions);
+    /// After an error the topic may be another one.
+    fn complained(&mut self, error: &KafkaError) -> Result<(), Fatal> {
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
+            return Err(Fatal::Consumer(detail.unwrap_or_else(|| code.to_string())));
         }
         self.inspect();
+        Ok(())
     }
 
-    /// The error of the client does not name the partition, hence all active ones.
-    fn positions(&mut self) -> Vec<Doubt> {
-        let doubt = |owned: &mut Owned| {
-            let (partition, epoch) = (owned.partition, owned.epoch);
-            owned.active().map(|active| Doubt { partition, epoch, next_offset: active.next_offset() })
-        };
-        self.partitions.values_mut().filter_map(doubt).collect()
-    }
-
+    /// Has the topic looked at, now.
     fn inspect(&mut self) {
         // The thread ends only with the process.
         let _ = self.inspector.send(());

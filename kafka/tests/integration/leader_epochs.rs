@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::{leader_epoch, set_leader_epoch};
+use balancefleet_kafka::set_leader_epoch;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -29,16 +29,6 @@ fn next(consumer: &BaseConsumer) -> Result<i64, Code> {
         Err(KafkaError::MessageConsumption(code)) => Err(code),
         Err(other) => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn a_record_has_the_epoch_of_the_leader_that_wrote_it() {
-    let topic = new_topic("epoch", 1);
-    produce(&topic, 0, 1);
-    let consumer = reader();
-    consumer.assign(&place(&topic, 0, 0)).expect("the list is fine");
-    let record = consumer.poll(TIMEOUT).expect("it comes").expect("it is there");
-    assert_eq!(leader_epoch(&record), Some(0));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use balancefleet_kafka::{headers, leader_epoch};
-use rdkafka::{Message, error::KafkaResult, message::BorrowedMessage};
+use balancefleet_kafka::{Error, ErrorKind, Fetched, FetchedRecord};
 
 use super::{
-    Consumer, Fatal, GroupConsumer, Owned,
+    Consumer, Fatal, Owned,
+    doubts::Doubt,
     partition::{Place, Stage},
 };
 use crate::{
@@ -17,33 +17,60 @@ use crate::{
 
 /// A batch ends after this much work, so that a rebalance never waits longer.
 const BATCH: Duration = Duration::from_millis(50);
-/// After so many records it is looked whether a commit must not wait.
-const LOOK_EVERY: u64 = 256;
+/// So many records are taken at a time, after which it is looked at the clock, and whether a commit must not wait.
+const AT_ONCE: usize = 256;
 /// Simulated work is done in pieces of this length.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Consumer {
-    /// Deals with `first` and with what follows without waiting.
-    pub(super) fn batch<'a>(
-        &mut self,
-        consumer: &'a GroupConsumer,
-        first: KafkaResult<BorrowedMessage<'a>>,
-    ) -> Result<(), Fatal> {
-        let begun = Instant::now();
-        let mut next = Some(first);
-        let mut records = 0;
-        // A rebalance ends the batch by itself: the poll that brings it gives no record.
-        while let Some(polled) = next {
-            records += u64::from(self.polled(polled)?);
-            if begun.elapsed() >= BATCH || (records % LOOK_EVERY == 0 && self.is_full()) {
-                break;
-            }
-            next = consumer.poll(Duration::ZERO);
-            if next.is_none() {
+    /// Deals with what is there, or comes within `wait`, and with what follows without waiting.
+    pub(super) fn batch(&mut self, wait: Duration) -> Result<(), Fatal> {
+        let queue = self.records.clone();
+        // What was taken has to be dealt with, however long that takes.
+        let at_once = if self.simulated_work.is_zero() { AT_ONCE } else { 1 };
+        let (mut begun, mut processed, mut wait) = (None, 0, wait);
+        let mut outcome = Ok(());
+        loop {
+            let taken = queue.take(wait, at_once, |fetched| {
+                begun.get_or_insert_with(Instant::now);
+                match fetched {
+                    Fetched::Record(record) => processed += u64::from(self.process(&record)),
+                    Fetched::Failed { partition, error } => {
+                        if let Err(fatal) = self.not_fetched(partition, &error) {
+                            outcome = Err(fatal);
+                        }
+                    }
+                }
+            });
+            if taken == 0 {
                 self.had_nothing_to_deliver();
             }
+            let is_over = begun.is_none_or(|begun: Instant| begun.elapsed() >= BATCH);
+            if taken == 0 || is_over || outcome.is_err() || self.is_full() {
+                break;
+            }
+            wait = Duration::ZERO;
         }
-        self.end_batch(begun.elapsed(), records);
+        if let Some(begun) = begun {
+            self.end_batch(begun.elapsed(), processed);
+        }
+        outcome
+    }
+
+    /// The client gives no more of a partition, or not now, or not all. It is begun again where it stands, before another
+    /// record of it is taken; but the offset that its log does not have is looked into first.
+    fn not_fetched(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
+        if let Some(held_back) = self.fetch_errors.admit(error.kind(), Instant::now()) {
+            tracing::warn!(%error, held_back, "a partition is not fetched");
+        }
+        let active = self.partitions.get_mut(&partition).and_then(|owned| Some((owned.epoch, owned.active()?)));
+        let Some((epoch, active)) = active else { return Ok(()) };
+        if error.kind() != ErrorKind::OutOfRange {
+            return self.restore_again(&[partition]);
+        }
+        let next_offset = active.next_offset();
+        self.doubts.raise([Doubt { partition, epoch, next_offset }]);
+        self.inspect();
         Ok(())
     }
 
@@ -63,8 +90,8 @@ impl Consumer {
     }
 
     /// Applies one record, if it is the turn of its offset; false if it is not.
-    pub(super) fn process(&mut self, record: &BorrowedMessage<'_>) -> bool {
-        let (partition, offset) = (record.partition(), record.offset());
+    pub(super) fn process(&mut self, record: &FetchedRecord<'_>) -> bool {
+        let (partition, offset) = (record.partition, record.offset);
         let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
             return false;
         };
@@ -78,7 +105,7 @@ impl Consumer {
             }
         }
         simulate_work(self.simulated_work, &self.view);
-        let applied = self.rules.fold(record.payload(), |posting| active.apply(posting, offset, cell));
+        let applied = self.rules.fold(record.value, |posting| active.apply(posting, offset, cell));
         if applied == Ok(true) {
             count(&counters.balance_updates, 1);
         } else {
@@ -92,18 +119,18 @@ impl Consumer {
             }
         }
         count(&counters.messages_consumed, 1);
-        active.passed(offset, leader_epoch(record));
+        active.passed(offset, record.leader_epoch);
         true
     }
 }
 
 /// The record as it came, with the reason.
-fn dead_letter(record: &BorrowedMessage<'_>, reason: BadRecord) -> DeadLetter {
+fn dead_letter(record: &FetchedRecord<'_>, reason: BadRecord) -> DeadLetter {
     DeadLetter {
-        offset: record.offset(),
-        key: record.key().map(<[u8]>::to_vec),
-        value: record.payload().map(<[u8]>::to_vec),
-        headers: headers(record),
+        offset: record.offset,
+        key: record.key.map(<[u8]>::to_vec),
+        value: record.value.map(<[u8]>::to_vec),
+        headers: record.headers(),
         reason,
     }
 }

@@ -100,7 +100,8 @@ fn common(config: &Config) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        .set("fetch.wait.max.ms", "50")
+        // A partition that has just come waits for the request under way; at rest, each costs as much as all else.
+        .set("fetch.wait.max.ms", "70")
         // With the default of a second, a full queue stalls its partitions (librdkafka#3662).
         .set("fetch.queue.backoff.ms", "2")
         .set("queued.max.messages.kbytes", "32768")
@@ -137,11 +138,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Whether a rebalance waits to be carried out.
-    pub(crate) fn has_rebalance(&self) -> bool {
-        !self.rebalances.lock().is_empty()
-    }
-
     /// The id of the topic under which records are fetched, once there are any.
     pub(crate) fn topic_id(&self) -> Option<String> {
         self.watch.id()

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::report::{Committed, Report};
+use super::report::{Committed, Report, Reporter};
 use crate::{
     store::{Batch, Folding, Store},
     vital_thread,
@@ -81,7 +81,7 @@ impl Commits {
     /// Starts the thread. `ceiling` bounds how long progress waits for its commit.
     pub(crate) fn start(
         store: Arc<dyn Store>,
-        reports: mpsc::Sender<Report>,
+        reporter: Reporter,
         session_timeout: Duration,
         ceiling: Option<Duration>,
     ) -> std::io::Result<Self> {
@@ -93,7 +93,7 @@ impl Commits {
             for (batch, sent) in inbox {
                 let outcome = store.commit(&batch);
                 let progress = batch.parts.into_iter().map(|part| (part.assignment, part.next_offset)).collect();
-                if reports.send(Report::Committed(Committed { progress, outcome, sent })).is_err() {
+                if !reporter.send(Report::Committed(Committed { progress, outcome, sent })) {
                     return;
                 }
             }

@@ -1,8 +1,8 @@
 //! Where a partition stands that may have lost its place in the log, and what becomes of the doubt.
 //!
-//! librdkafka says once that some offset is not in the log, not whose, and fetches that partition no more. So each
-//! partition at work is in doubt at the offset where it stands. A doubt lasts until the partition moves on, or is known
-//! to be the one: no look at the log that fails, or comes when the log has the offset again, ends it.
+//! librdkafka says once that the offset of a partition is not in its log, and fetches it no more. Then the partition is in
+//! doubt at the offset where it stands. A doubt lasts until the partition moves on, or is known to be in trouble: no look
+//! at the log that fails, or comes when the log has the offset again, ends it.
 
 use std::{
     collections::BTreeMap,
@@ -48,7 +48,7 @@ pub(crate) struct Standing {
 /// What a measurement says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Another one was in trouble.
+    /// It was fetched after all, or has begun anew.
     MovedOn,
     /// Perhaps at rest, perhaps not fetched: the next record shows.
     Open,

@@ -15,7 +15,7 @@ use balancefleet_kafka::{Admin, At, Error, Isolation};
 
 use super::{
     doubts::{Doubt, Doubts, Log},
-    report::{Inspection, Report},
+    report::{Inspection, Report, Reporter},
 };
 use crate::{view::TopicFacts, vital_thread};
 
@@ -28,13 +28,13 @@ pub(crate) fn start(
     admin: Admin,
     topic: String,
     doubts: Arc<Doubts>,
-    reports: mpsc::Sender<Report>,
+    reporter: Reporter,
 ) -> std::io::Result<mpsc::Sender<()>> {
     let (requests, inbox) = mpsc::channel();
     vital_thread::start("inspector", move || {
         loop {
             let inspection = inspect(&admin, &topic, &doubts.open());
-            if reports.send(Report::Inspected(inspection)).is_err() {
+            if !reporter.send(Report::Inspected(inspection)) {
                 return;
             }
             if let Err(RecvTimeoutError::Disconnected) = inbox.recv_timeout(EVERY) {

@@ -123,9 +123,12 @@ impl Consumer {
                 }
             }
         }
+        let partitions: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
+        self.records.route(partitions.iter().copied())?;
         let assigned =
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
+        self.records.route(partitions)?;
         // A pause outlives the assignment it was made in: what failed or was held back before is fetched again only so.
         self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
         self.partitions.values_mut().for_each(Owned::activate);

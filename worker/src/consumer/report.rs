@@ -1,10 +1,13 @@
 //! What the other threads tell the poll thread.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 
-use balancefleet_kafka::Error;
+use balancefleet_kafka::{Error, RecordQueue};
 
-use super::doubts::Log;
+use super::{client::Context, doubts::Log};
 use crate::{
     failure::Failure,
     store::{Assignment, CommitError, Restored},
@@ -19,6 +22,22 @@ pub(crate) enum Report {
     Committed(Committed),
     /// From the inspector.
     Inspected(Result<Inspection, Error>),
+}
+
+/// The way to the poll thread, which is woken up when it waits for records.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) records: Arc<RecordQueue<Context>>,
+}
+
+impl Reporter {
+    /// False when nobody takes reports any more.
+    pub(crate) fn send(&self, report: Report) -> bool {
+        let is_taken = self.reports.send(report).is_ok();
+        self.records.wake();
+        is_taken
+    }
 }
 
 /// A commit that came to an end.

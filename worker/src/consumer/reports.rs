@@ -105,7 +105,7 @@ impl Consumer {
             }
             // The topic may be gone, and another one take its place.
             CommitError::Unavailable(_) => {
-                self.doubt(None);
+                self.inspect();
                 Vec::new()
             }
         };

@@ -18,7 +18,10 @@ use std::{
 
 use rdkafka::ClientConfig;
 
-use super::{SAME_ERROR_EVERY, report::Report};
+use super::{
+    SAME_ERROR_EVERY,
+    report::{Report, Reporter},
+};
 use crate::{
     failure::Failure,
     hindrance::Hindrance,
@@ -56,7 +59,7 @@ pub(crate) struct Restorer {
     /// The topic that [`Plan::Load`] speaks of.
     pub(crate) log: String,
     pub(crate) reader_config: ClientConfig,
-    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) reporter: Reporter,
 }
 
 /// Starts the thread.
@@ -278,6 +281,6 @@ impl Work {
 
     fn report(&self, assigned: &Assigned, outcome: Result<Restored, Failure>) -> Result<(), Ended> {
         let report = Report::Restored { assignment: assigned.assignment, outcome };
-        self.restorer.reports.send(report).map_err(|_| Ended)
+        if self.restorer.reporter.send(report) { Ok(()) } else { Err(Ended) }
     }
 }

@@ -81,11 +81,13 @@ impl Scene {
         stream.make(&[]);
         let ports: Vec<_> = (0..PLACES).map(|_| free_port()).collect();
         let peers: Vec<_> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let mut all = vec![("WORKER_PEERS".to_owned(), peers.join(",")), ("BALANCE_STORE".to_owned(), store())];
+        let given = settings.iter().find(|(key, _)| *key == "BALANCE_STORE").map(|(_, store)| (*store).to_owned());
+        let store = given.unwrap_or_else(store);
+        let mut all = vec![("WORKER_PEERS".to_owned(), peers.join(",")), ("BALANCE_STORE".to_owned(), store.clone())];
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         Self {
             traffic: Traffic::start(&stream, load),
-            reader: Reader::start(&stream, ports.clone(), store() != "replay"),
+            reader: Reader::start(&stream, ports.clone(), store != "replay"),
             stream,
             settings: all,
             ports,

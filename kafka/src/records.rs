@@ -1,0 +1,110 @@
+//! The records of a member of a group, many at a time: in goes a consumer of the safe crate, out come the records of the
+//! partitions that were routed here, without an event, an allocation and a look at the clock for each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+
+use crate::Error;
+use crate::batch::{ReadRecord, error_of};
+use crate::native::{DataQueue, Message, NativeMessage};
+
+/// Takes the place of `BaseConsumer::poll` for records. Everything else still comes by that call, which has to be made as
+/// often as before; [`take`](Self::take) returns when it has something.
+pub struct RecordQueue<C: ConsumerContext + 'static> {
+    // Dropped in this order: the queue must go before its consumer.
+    native: DataQueue,
+    consumer: Arc<BaseConsumer<C>>,
+    topic: String,
+}
+
+/// A record, lent while it is being dealt with.
+#[derive(Clone, Copy)]
+pub struct FetchedRecord<'a> {
+    read: ReadRecord<'a>,
+    native: NativeMessage<'a>,
+}
+
+/// What a partition gives.
+pub enum Fetched<'a> {
+    /// Its next record.
+    Record(FetchedRecord<'a>),
+    /// It is not, or not now, fetched any further; [`OutOfRange`](crate::ErrorKind::OutOfRange) when its log does not hold the
+    /// offset that is next.
+    Failed {
+        /// Which one.
+        partition: i32,
+        /// What happened.
+        error: Error,
+    },
+}
+
+impl<'a> std::ops::Deref for FetchedRecord<'a> {
+    type Target = ReadRecord<'a>;
+
+    fn deref(&self) -> &ReadRecord<'a> {
+        &self.read
+    }
+}
+
+impl FetchedRecord<'_> {
+    /// Names and values of its headers in their order, copied, whatever their names: the safe crate panics at one that is
+    /// not UTF-8, and anybody who may produce can write such a record. In a name, what is not UTF-8 is replaced by
+    /// `U+FFFD`.
+    pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        self.native.headers()
+    }
+}
+
+impl<C: ConsumerContext + 'static> RecordQueue<C> {
+    /// For records of `topic`.
+    ///
+    /// # Errors
+    /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): the consumer has no `group.id`.
+    pub fn new(consumer: Arc<BaseConsumer<C>>, topic: &str) -> Result<Self, Error> {
+        let native = DataQueue::new(&*consumer)?;
+        Ok(Self { native, consumer, topic: topic.to_owned() })
+    }
+
+    /// Lets the records of partitions come here. To be called before the partitions are given to the consumer, or the
+    /// first records come by `BaseConsumer::poll`; and again afterwards, since an earlier assignment's end takes it back.
+    /// In between nothing is lost, and the order of a partition's records is kept.
+    ///
+    /// # Errors
+    /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn route(&self, partitions: impl IntoIterator<Item = i32>) -> Result<(), Error> {
+        partitions.into_iter().try_for_each(|partition| self.native.forward(&self.consumer, &self.topic, partition))
+    }
+
+    /// Lets whoever waits in [`take`](Self::take), or comes to wait next, go on.
+    pub fn wake(&self) {
+        self.native.wake();
+    }
+
+    /// Whether `BaseConsumer::poll` has something.
+    pub fn has_events(&self) -> bool {
+        self.native.has_events()
+    }
+
+    /// Lends what is there to `each`, `at_most` so much, and returns how much that was. When there is nothing, waits at most
+    /// as long as `wait` for something, until `BaseConsumer::poll` has something or it is [woken up](Self::wake).
+    ///
+    /// After a failure of a partition the client may go on with the record after the next one (librdkafka#4844): it has
+    /// to be assigned anew, at the offset that is next. One thread at a time is to call this: of two, each would get a part
+    /// of a partition's records.
+    pub fn take(&self, wait: Duration, at_most: usize, mut each: impl FnMut(Fetched<'_>)) -> usize {
+        let messages = self.native.take(wait, at_most);
+        for message in messages.iter() {
+            match message {
+                Message::Record(read, native) => each(Fetched::Record(FetchedRecord { read, native })),
+                Message::Failed { partition, offset, failure } => {
+                    each(Fetched::Failed { partition, error: error_of(&self.topic, partition, offset, failure) });
+                }
+                // Only who asks for ends is told of them.
+                Message::End { .. } => {}
+            }
+        }
+        messages.iter().len()
+    }
+}
