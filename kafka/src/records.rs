@@ -77,6 +77,16 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         partitions.into_iter().try_for_each(|partition| self.native.forward(&self.consumer, &self.topic, partition))
     }
 
+    /// Lets the client fetch partitions now that were assigned or go on after a pause. By itself it notices up to a second
+    /// later: nobody wakes the threads that fetch, once they have nothing to do (librdkafka 2.12). A request does; its answer
+    /// is of no interest.
+    ///
+    /// # Errors
+    /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn nudge(&self, partitions: &[i32]) -> Result<(), Error> {
+        self.native.nudge(&self.consumer, &self.topic, partitions)
+    }
+
     /// Lets whoever waits in [`take`](Self::take), or comes to wait next, go on.
     pub fn wake(&self) {
         self.native.wake();

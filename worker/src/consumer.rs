@@ -21,6 +21,7 @@ mod commits;
 mod doubts;
 mod hold;
 mod inspector;
+mod nudges;
 #[cfg(test)]
 pub(crate) mod offline;
 pub(crate) mod partition;
@@ -58,6 +59,7 @@ pub(crate) use close::leave;
 use commits::Commits;
 use doubts::Doubts;
 pub(crate) use inspector::describe;
+use nudges::Nudges;
 use partition::Owned;
 use report::{Report, Reporter};
 use restore::{Assigned, Restorer};
@@ -132,6 +134,7 @@ pub(crate) struct Consumer {
     /// Whether the client was told to stop fetching.
     is_held: bool,
     doubts: Arc<Doubts>,
+    nudges: Nudges,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
@@ -199,6 +202,7 @@ impl Consumer {
             backlog: VecDeque::new(),
             is_held: false,
             doubts,
+            nudges: Nudges::default(),
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
         })
@@ -249,6 +253,7 @@ impl Consumer {
         self.activate_ready()?;
         self.commit_if_due();
         self.hold_back()?;
+        self.nudge_if_due()?;
         self.batch(self.wait())?;
         self.events()
     }
@@ -272,12 +277,21 @@ impl Consumer {
         }
     }
 
-    /// How long to wait for records. Whatever else comes ends it; only a commit has a time of its own.
+    /// How long to wait for records. Whatever else comes ends it; only commits and nudges have a time of their own.
     fn wait(&self) -> Duration {
-        if !self.partitions.values().any(Owned::is_dirty) {
-            return IDLE_WAIT;
+        let (now, is_dirty) = (Instant::now(), self.partitions.values().any(Owned::is_dirty));
+        let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
+        let due_in = [commit, self.nudges.due_in(now)].into_iter().flatten().min();
+        due_in.unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
+    }
+
+    fn nudge_if_due(&mut self) -> Result<(), Fatal> {
+        if !self.nudges.is_due(Instant::now()) {
+            return Ok(());
         }
-        self.commits.due_in(true, false, Instant::now()).unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
+        let fetched: Vec<_> =
+            self.partitions.values().filter(|owned| owned.is_fetched).map(|owned| owned.partition).collect();
+        if fetched.is_empty() { Ok(()) } else { Ok(self.records.nudge(&fetched)?) }
     }
 
     /// Records that wait for a rebalance to be carried out are none that the client does not have.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka_sys as sys;
 
+use super::list::{Element, list_of};
 use super::{Messages, Owned, c_text};
 use crate::Error;
 
@@ -56,6 +57,25 @@ impl DataQueue {
             let queue = sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), name.as_ptr(), partition);
             let queue = Owned::new(queue, sys::rd_kafka_queue_destroy)?;
             sys::rd_kafka_queue_forward(queue.as_ptr(), self.data.as_ptr());
+        }
+        Ok(())
+    }
+
+    /// Asks the leaders of partitions for the ends of their logs, and drops the answers.
+    pub(crate) fn nudge<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<(), Error> {
+        let latest = sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
+        let elements = partitions.iter().map(|partition| Element { offset: latest, ..Element::of(topic, *partition) });
+        let (list, client) = (list_of(elements)?, consumer.client().native_ptr());
+        // SAFETY: client and list are live, and librdkafka copies the list; without options it takes its defaults. The
+        // request holds the queue for the answer, so that ours may go first: the answer then goes with it.
+        unsafe {
+            let answers = Owned::new(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy)?;
+            sys::rd_kafka_ListOffsets(client, list.as_ptr(), std::ptr::null(), answers.as_ptr());
         }
         Ok(())
     }

@@ -100,8 +100,8 @@ fn common(config: &Config) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        // A partition that has just come waits for the request under way; at rest, each costs as much as all else.
-        .set("fetch.wait.max.ms", "70")
+        // A partition that has just come waits for the request under way; at rest these requests are most of the work.
+        .set("fetch.wait.max.ms", "100")
         // With the default of a second, a full queue stalls its partitions (librdkafka#3662).
         .set("fetch.queue.backoff.ms", "2")
         .set("queued.max.messages.kbytes", "32768")

@@ -61,6 +61,7 @@ impl Consumer {
             tracing::info!("fetching goes on");
         }
         self.is_held = held;
+        self.nudges.begin(Instant::now());
         Ok(())
     }
 }

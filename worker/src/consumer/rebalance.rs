@@ -90,9 +90,15 @@ impl Consumer {
     }
 
     /// Tells the client that the group's assignment was heard, and nothing to fetch.
-    fn acknowledge(&self) -> KafkaResult<()> {
+    fn acknowledge(&mut self) -> KafkaResult<()> {
         let nothing = TopicPartitionList::new();
-        if self.is_cooperative() { self.consumer.incremental_assign(&nothing) } else { self.consumer.assign(&nothing) }
+        if self.is_cooperative() {
+            self.consumer.incremental_assign(&nothing)
+        } else {
+            self.consumer.assign(&nothing)
+        }?;
+        self.nudges.begin(Instant::now());
+        Ok(())
     }
 
     pub(super) fn is_cooperative(&self) -> bool {
@@ -129,6 +135,7 @@ impl Consumer {
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
         self.records.route(partitions)?;
+        self.nudges.begin(Instant::now());
         // A pause outlives the assignment it was made in: what failed or was held back before is fetched again only so.
         self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
         self.partitions.values_mut().for_each(Owned::activate);
@@ -198,6 +205,7 @@ impl Consumer {
             }
         }
         self.note_arrivals();
+        self.nudges.begin(Instant::now());
         if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
     }
 
