@@ -48,7 +48,7 @@ pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use leader_epoch::set_leader_epoch;
-pub use records::{Fetched, FetchedRecord, RecordQueue};
+pub use records::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
 pub use transactions::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};

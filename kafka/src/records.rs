@@ -8,10 +8,10 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 use crate::Error;
 use crate::batch::{ReadRecord, error_of};
-use crate::native::{DataQueue, Message, NativeMessage};
+use crate::native::{DataQueue, Message, Messages, NativeMessage};
 
 /// Takes the place of `BaseConsumer::poll` for records. Everything else still comes by that call, which has to be made as
-/// often as before; [`take`](Self::take) returns when it has something.
+/// often as before (but that a partition is gone is only a line in the client's log); [`take`](Self::take) returns when it has something.
 pub struct RecordQueue<C: ConsumerContext + 'static> {
     // Dropped in this order: the queue must go before its consumer.
     native: DataQueue,
@@ -19,7 +19,13 @@ pub struct RecordQueue<C: ConsumerContext + 'static> {
     topic: String,
 }
 
-/// A record, lent while it is being dealt with.
+/// What was taken at once; freed when dropped.
+pub struct Batch<'queue> {
+    messages: Messages,
+    topic: &'queue str,
+}
+
+/// A record, lent as long as its batch.
 #[derive(Clone, Copy)]
 pub struct FetchedRecord<'a> {
     read: ReadRecord<'a>,
@@ -68,8 +74,9 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
     }
 
     /// Lets the records of partitions come here. To be called before the partitions are given to the consumer, or the
-    /// first records come by `BaseConsumer::poll`; and again afterwards, since an earlier assignment's end takes it back.
-    /// In between nothing is lost, and the order of a partition's records is kept.
+    /// first records come by `BaseConsumer::poll`; and again when the client has carried out what was asked, which
+    /// `Consumer::assignment` waits for, since the end of an earlier assignment takes it back. In between nothing is lost,
+    /// and the order of a partition's records is kept.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
@@ -97,24 +104,37 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         self.native.has_events()
     }
 
-    /// Lends what is there to `each`, `at_most` so much, and returns how much that was. When there is nothing, waits at most
-    /// as long as `wait` for something, until `BaseConsumer::poll` has something or it is [woken up](Self::wake).
+    /// What is there, `at_most` so much, but for 0 at least one. When there is nothing, waits at most as long as `wait` for
+    /// something, until `BaseConsumer::poll` has something or it is [woken up](Self::wake).
     ///
-    /// After a failure of a partition the client may go on with the record after the next one (librdkafka#4844): it has
-    /// to be assigned anew, at the offset that is next. One thread at a time is to call this: of two, each would get a part
-    /// of a partition's records.
-    pub fn take(&self, wait: Duration, at_most: usize, mut each: impl FnMut(Fetched<'_>)) -> usize {
-        let messages = self.native.take(wait, at_most);
-        for message in messages.iter() {
-            match message {
-                Message::Record(read, native) => each(Fetched::Record(FetchedRecord { read, native })),
-                Message::Failed { partition, offset, failure } => {
-                    each(Fetched::Failed { partition, error: error_of(&self.topic, partition, offset, failure) });
-                }
-                // Only who asks for ends is told of them.
-                Message::End { .. } => {}
+    /// After a failure of a partition the client may go on with the record after the next one (librdkafka#4844): the next
+    /// offset has to be sought, or assigned anew. One thread at a time is to call this: of two, each would get a part of a
+    /// partition's records.
+    pub fn take(&self, wait: Duration, at_most: usize) -> Batch<'_> {
+        Batch { messages: self.native.take(wait, at_most.max(1)), topic: &self.topic }
+    }
+}
+
+impl Batch<'_> {
+    /// How much it is.
+    pub fn len(&self) -> usize {
+        self.messages.iter().len()
+    }
+
+    /// Whether there was nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of it, the records of one partition in the order of its log.
+    pub fn iter(&self) -> impl Iterator<Item = Fetched<'_>> {
+        self.messages.iter().filter_map(|message| match message {
+            Message::Record(read, native) => Some(Fetched::Record(FetchedRecord { read, native })),
+            Message::Failed { partition, offset, failure } => {
+                Some(Fetched::Failed { partition, error: error_of(self.topic, partition, offset, failure) })
             }
-        }
-        messages.iter().len()
+            // Only who asks for ends is told of them.
+            Message::End { .. } => None,
+        })
     }
 }

@@ -3,8 +3,8 @@
 //! A topic that is deleted and made again within seconds goes unnoticed by a consumer: librdkafka takes over the new id with
 //! its metadata and fetches on at the offset where it stood, without an error ("FIXME: an offset reset must be triggered",
 //! `rdkafka_topic.c`). But it fetches under an id, which the broker checks (KIP-516, Fetch 13 and later), and it says in its
-//! log when it takes another one: on the thread that does it, and before it fetches under it. So whoever has a record knows
-//! by then whether it is of another topic.
+//! log when it takes another one, before it fetches under it. The safe crate hands out log lines with the consumer's events.
+//! So whoever has taken records, and then polled the consumer until it has no events, knows whether they are of another topic.
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -19,8 +19,7 @@ pub struct TopicWatch {
 }
 
 impl TopicWatch {
-    /// Lets a client with `config` say what is needed. Its log lines have to be given to [`heard`](Self::heard) by the
-    /// thread that writes them, so `log.queue` has to be off, as it is by default.
+    /// Lets a client with `config` say what is needed. Its log lines have to be given to [`heard`](Self::heard).
     pub fn new(config: &mut ClientConfig, topic: &str) -> Self {
         let debug = config.get("debug").filter(|debug| !debug.is_empty()).map(str::to_owned);
         config.set("debug", debug.as_ref().map_or_else(|| "metadata".to_owned(), |debug| format!("{debug},metadata")));

@@ -248,14 +248,12 @@ impl Consumer {
         while let Some(report) = self.next_report() {
             self.take(report)?;
         }
-        self.refuse_another_topic()?;
         self.claim_again();
         self.activate_ready()?;
         self.commit_if_due();
         self.hold_back()?;
         self.nudge_if_due()?;
-        self.batch(self.wait())?;
-        self.events()
+        self.batch(self.wait())
     }
 
     /// Everything that the client has to say besides records.
@@ -301,8 +299,8 @@ impl Consumer {
         }
     }
 
-    /// The id under which the client fetches, if it is not that of this process's topic. It is known before the first of
-    /// those records comes.
+    /// The id under which the client fetches, if it is not that of this process's topic. It is known when the client has
+    /// no more events, before the first of those records is used.
     fn other_topic(&self) -> Option<String> {
         let id = self.consumer.context().topic_id();
         // Before anything is fetched there is none.
@@ -352,7 +350,9 @@ impl Consumer {
         if is_proof_due && self.commits.proves_each() {
             self.commit(|_| true, true, None);
         } else if self.partitions.values().any(Owned::is_dirty) {
-            self.commit(|_| true, false, None);
+            if !self.commit(|_| true, false, None) {
+                self.commits.put_off(now);
+            }
         } else if is_proof_due {
             // Any one partition proves it; the others have nothing to say.
             let one =

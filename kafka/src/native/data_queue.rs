@@ -95,13 +95,7 @@ impl DataQueue {
     /// The messages that are there, so many at most. When there are none, waits for one at most as long as `wait`, until the
     /// consumer's own queue has something or it is woken up.
     pub(crate) fn take(&self, wait: Duration, at_most: usize) -> Messages {
-        let mut messages = Messages::default();
-        messages.take(&self.data, Duration::ZERO, at_most);
-        if messages.is_empty() && !wait.is_zero() {
-            // librdkafka waits until as many have come as are asked for, hence for one only.
-            messages.take(&self.data, wait, 1);
-        }
-        messages
+        Messages::wait(&self.data, wait, at_most)
     }
 }
 

@@ -40,8 +40,20 @@ pub(crate) struct NativeMessage<'batch> {
 }
 
 impl Messages {
+    /// What is in a queue, `at_most` so many; when there is nothing, the first that comes within `wait`.
+    pub(super) fn wait(queue: &Owned<sys::rd_kafka_queue_t>, wait: Duration, at_most: usize) -> Self {
+        let mut messages = Self::default();
+        // librdkafka waits until as many have come as are asked for, hence for one only; and first of all, since a call
+        // that does not wait would use up the wake-up that this one is to have.
+        messages.take(queue, wait, 1);
+        if !messages.0.is_empty() {
+            messages.take(queue, Duration::ZERO, at_most - 1);
+        }
+        messages
+    }
+
     /// Adds what is in a queue, `at_most` so many; returns when that many have come or `wait` is over.
-    pub(super) fn take(&mut self, queue: &Owned<sys::rd_kafka_queue_t>, wait: Duration, at_most: usize) {
+    fn take(&mut self, queue: &Owned<sys::rd_kafka_queue_t>, wait: Duration, at_most: usize) {
         let held = self.0.len();
         self.0.reserve(at_most);
         // SAFETY: the queue is live; there is room for `at_most` pointers behind those held, and as many as the call
@@ -51,10 +63,6 @@ impl Messages {
             let taken = sys::rd_kafka_consume_batch_queue(queue.as_ptr(), wait_millis(wait), room, at_most);
             self.0.set_len(held + usize::try_from(taken).unwrap_or(0));
         }
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// In the order in which they came; those of one partition are in the order of its log.

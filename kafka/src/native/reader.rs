@@ -68,14 +68,7 @@ impl Reader {
 
     /// All messages that are there, up to a bound; when there are none, the first that comes within `wait`.
     pub(crate) fn batch(&mut self, wait: Duration) -> Messages {
-        let mut messages = Messages::default();
-        messages.take(&self.data, Duration::ZERO, BATCH);
-        if messages.is_empty() && !wait.is_zero() {
-            // librdkafka waits until as many have come as are asked for, hence for one only.
-            messages.take(&self.data, wait, 1);
-            messages.take(&self.data, Duration::ZERO, BATCH);
-        }
-        messages
+        Messages::wait(&self.data, wait, BATCH)
     }
 
     /// What the client takes for the next offset of each partition; those it has read nothing of are left out.

@@ -49,14 +49,13 @@ fn assign(consumer: &BaseConsumer, records: &Records, topic: &str, starts: &[(i3
 
 /// Takes what comes within `wait`: partition and offset. Nothing may come by the consumer's own queue.
 fn take(consumer: &BaseConsumer, records: &Records, wait: Duration) -> Vec<(i32, i64)> {
-    let mut taken = Vec::new();
-    let count = records.take(wait, BATCH, |fetched| match fetched {
-        Fetched::Record(record) => taken.push((record.partition, record.offset)),
+    let batch = records.take(wait, BATCH);
+    let taken = batch.iter().map(|fetched| match fetched {
+        Fetched::Record(record) => (record.partition, record.offset),
         Fetched::Failed { partition, error } => panic!("{partition}: {error}"),
     });
-    assert_eq!(count, taken.len());
     assert!(consumer.poll(Duration::ZERO).is_none());
-    taken
+    taken.collect()
 }
 
 #[test]
@@ -94,11 +93,12 @@ fn what_was_not_asked_for_waits_for_the_next_call() {
     assign(&consumer, &records, &topic, &[(0, 0)]);
     let mut seen = Vec::new();
     settle("all of them have come", || {
-        let count = records.take(SLICE, 7, |fetched| {
-            let Fetched::Record(record) = fetched else { panic!("nothing is wrong") };
-            seen.push(record.offset);
-        });
-        assert!(count <= 7);
+        let batch = records.take(SLICE, 7);
+        assert!(batch.len() <= 7);
+        seen.extend(batch.iter().map(|fetched| match fetched {
+            Fetched::Record(record) => record.offset,
+            Fetched::Failed { partition, error } => panic!("{partition}: {error}"),
+        }));
         seen.len() == 100
     });
     assert_eq!(seen, (0..100).collect::<Vec<_>>());
@@ -113,10 +113,45 @@ fn whoever_waits_is_woken_up_by_what_comes_to_the_consumer_itself() {
     let begun = Instant::now();
     // What comes first is its assignment.
     while !records.has_events() && begun.elapsed() < TIMEOUT {
-        assert_eq!(records.take(TIMEOUT, BATCH, |_| panic!("there are no records")), 0);
+        assert!(records.take(TIMEOUT, BATCH).is_empty());
     }
     assert!(begun.elapsed() < TIMEOUT);
     assert!(records.has_events());
+}
+
+#[test]
+fn whoever_comes_to_wait_after_a_wake_up_does_not_wait() {
+    let (_consumer, records) = open(&new_topic("woken", 1));
+    let begun = Instant::now();
+    records.wake();
+    assert!(records.take(TIMEOUT, BATCH).is_empty());
+    assert!(begun.elapsed() < TIMEOUT / 2);
+}
+
+#[test]
+fn every_record_comes_once_when_all_partitions_are_assigned_again_and_again() {
+    const RECORDS: usize = 3000;
+    let topic = new_topic("again", 3);
+    (0..3).for_each(|partition| produce(&topic, partition, RECORDS));
+    let (consumer, records) = open(&topic);
+    let mut next = [(0, 0), (1, 0), (2, 0)];
+    let mut round = 0;
+    settle("all of them have come", || {
+        // As an eager group does it: now with, now without the last one.
+        let assigned = &next[..2 + round % 2];
+        let partitions = || assigned.iter().map(|(partition, _)| *partition);
+        records.route(partitions()).expect("the topic has a name");
+        consumer.assign(&list(&topic, assigned)).expect("the list is fine");
+        drop(consumer.assignment().expect("it runs"));
+        records.route(partitions()).expect("the topic has a name");
+        for (partition, offset) in take(&consumer, &records, SLICE) {
+            let (_, next) = &mut next[partition as usize];
+            assert_eq!(offset, *next, "of partition {partition} in round {round}");
+            *next += 1;
+        }
+        round += 1;
+        next.iter().all(|(_, next)| *next == RECORDS as i64)
+    });
 }
 
 #[test]
@@ -127,10 +162,12 @@ fn an_offset_that_the_log_does_not_have_is_told_with_its_partition() {
     assign(&consumer, &records, &topic, &[(0, 3), (1, 7)]);
     let (mut read, mut failed) = (0, Vec::new());
     settle("both have given something", || {
-        records.take(SLICE, BATCH, |fetched| match fetched {
-            Fetched::Record(record) => read += i32::from(record.partition == 0),
-            Fetched::Failed { partition, error } => failed.push((partition, error.kind())),
-        });
+        for fetched in records.take(SLICE, BATCH).iter() {
+            match fetched {
+                Fetched::Record(record) => read += i32::from(record.partition == 0),
+                Fetched::Failed { partition, error } => failed.push((partition, error.kind())),
+            }
+        }
         read == 7 && !failed.is_empty()
     });
     assert_eq!(failed, [(1, ErrorKind::OutOfRange)]);
@@ -153,7 +190,7 @@ fn a_partition_whose_offset_was_not_there_loses_no_record_to_a_pause() {
     assign(&consumer, &records, &topic, &[(0, 3)]);
     let mut failed = false;
     settle("it is told", || {
-        records.take(SLICE, BATCH, |fetched| failed |= matches!(fetched, Fetched::Failed { .. }));
+        failed |= records.take(SLICE, BATCH).iter().any(|fetched| matches!(fetched, Fetched::Failed { .. }));
         failed
     });
     produce(&topic, 0, 10);
@@ -188,12 +225,11 @@ fn every_header_is_read_whatever_its_name() {
     assign(&consumer, &records, &topic, &[(0, 0)]);
     let mut headers = Vec::new();
     settle("it comes", || {
-        let count = records.take(SLICE, 1, |fetched| {
-            let Fetched::Record(record) = fetched else { panic!("nothing is wrong") };
-            assert_eq!((record.value, record.key), (Some(b"v".as_slice()), None));
-            headers = record.headers();
-        });
-        count == 1
+        let batch = records.take(SLICE, 1);
+        let Some(Fetched::Record(record)) = batch.iter().next() else { return false };
+        assert_eq!((record.value, record.key), (Some(b"v".as_slice()), None));
+        headers = record.headers();
+        true
     });
     let expected =
         [("trace", Some("abc")), ("x\u{fffd}\u{fffd}", Some("not text")), ("none", None), ("trace", Some(""))];

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use balancefleet_kafka::{Error, ErrorKind, Fetched, FetchedRecord};
+use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
+use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal, Owned,
@@ -29,24 +30,18 @@ impl Consumer {
         // What was taken has to be dealt with, however long that takes.
         let at_once = if self.simulated_work.is_zero() { AT_ONCE } else { 1 };
         let (mut begun, mut processed, mut wait) = (None, 0, wait);
-        let mut outcome = Ok(());
         loop {
-            let taken = queue.take(wait, at_once, |fetched| {
-                begun.get_or_insert_with(Instant::now);
-                match fetched {
-                    Fetched::Record(record) => processed += u64::from(self.process(&record)),
-                    Fetched::Failed { partition, error } => {
-                        if let Err(fatal) = self.not_fetched(partition, &error) {
-                            outcome = Err(fatal);
-                        }
-                    }
-                }
-            });
-            if taken == 0 {
+            let batch = queue.take(wait, at_once);
+            // Now it is known of which topic they are.
+            self.events()?;
+            self.refuse_another_topic()?;
+            if batch.is_empty() {
                 self.had_nothing_to_deliver();
+                break;
             }
-            let is_over = begun.is_none_or(|begun: Instant| begun.elapsed() >= BATCH);
-            if taken == 0 || is_over || outcome.is_err() || self.is_full() {
+            let begun = *begun.get_or_insert_with(Instant::now);
+            processed += self.deal_with(&batch)?;
+            if begun.elapsed() >= BATCH || self.is_full() {
                 break;
             }
             wait = Duration::ZERO;
@@ -54,24 +49,46 @@ impl Consumer {
         if let Some(begun) = begun {
             self.end_batch(begun.elapsed(), processed);
         }
-        outcome
+        Ok(())
     }
 
-    /// The client gives no more of a partition, or not now, or not all. It is begun again where it stands, before another
-    /// record of it is taken; but the offset that its log does not have is looked into first.
+    /// How many records were processed.
+    fn deal_with(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
+        let (mut processed, mut cut) = (0, Vec::new());
+        for fetched in batch.iter() {
+            match fetched {
+                Fetched::Record(record) if cut.contains(&record.partition) => {}
+                Fetched::Record(record) => processed += u64::from(self.process(&record)),
+                Fetched::Failed { partition, error } => {
+                    cut.push(partition);
+                    self.not_fetched(partition, &error)?;
+                }
+            }
+        }
+        Ok(processed)
+    }
+
+    /// The client gives no more of a partition, or not now, or not all: what follows may begin after a gap. So it is fetched
+    /// again from the next offset; but one that its log does not have is looked into.
     fn not_fetched(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
         if let Some(held_back) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, held_back, "a partition is not fetched");
         }
+        self.inspect();
         let active = self.partitions.get_mut(&partition).and_then(|owned| Some((owned.epoch, owned.active()?)));
         let Some((epoch, active)) = active else { return Ok(()) };
-        if error.kind() != ErrorKind::OutOfRange {
-            return self.restore_again(&[partition]);
-        }
         let next_offset = active.next_offset();
-        self.doubts.raise([Doubt { partition, epoch, next_offset }]);
-        self.inspect();
-        Ok(())
+        if error.kind() == ErrorKind::OutOfRange {
+            self.doubts.raise([Doubt { partition, epoch, next_offset }]);
+            return Ok(());
+        }
+        match self.consumer.seek(&self.topic, partition, Offset::Offset(next_offset), Duration::ZERO) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                tracing::warn!(%refused, partition, "it cannot be fetched again from there");
+                self.restore_again(&[partition])
+            }
+        }
     }
 
     /// Notes what processing `records` took.

@@ -40,6 +40,7 @@ pub(crate) struct Commits {
     /// with a part of every partition if the store wants to hear of each.
     proves_each: bool,
     last_proof: Option<Instant>,
+    put_off: Option<Instant>,
 }
 
 /// How often to commit.
@@ -107,6 +108,7 @@ impl Commits {
             proof_every: session_timeout / 3,
             proves_each,
             last_proof: None,
+            put_off: None,
         })
     }
 
@@ -124,7 +126,8 @@ impl Commits {
     pub(crate) fn due_in(&self, is_near_head: bool, cannot_wait: bool, now: Instant) -> Option<Duration> {
         let left = |sent: Instant| (sent + self.cadence.interval(is_near_head)).saturating_duration_since(now);
         let due_in = if cannot_wait { Duration::ZERO } else { self.last_sent.map_or(Duration::ZERO, left) };
-        (!self.is_running()).then(|| due_in.max(self.backoff.left(now)))
+        let put_off = self.put_off.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        (!self.is_running()).then(|| due_in.max(self.backoff.left(now)).max(put_off))
     }
 
     /// Whether a commit is wanted at `now` even if nothing has changed.
@@ -153,6 +156,11 @@ impl Commits {
         }
         // The thread ends only with the process.
         self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);
+    }
+
+    /// At `now` there was nothing that may be committed, although something is due: the group is about to move.
+    pub(crate) fn put_off(&mut self, now: Instant) {
+        self.put_off = Some(now + SOONEST);
     }
 
     /// The outcome of the running commit has arrived.

@@ -134,6 +134,8 @@ impl Consumer {
         let assigned =
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
+        // Waits until the client has begun with it.
+        drop(self.consumer.assignment().map_err(Fatal::Rebalance)?);
         self.records.route(partitions)?;
         self.nudges.begin(Instant::now());
         // A pause outlives the assignment it was made in: what failed or was held back before is fetched again only so.
