@@ -21,7 +21,7 @@ pub struct RecordQueue<C: ConsumerContext + 'static> {
 
 /// What was taken at once; freed when dropped.
 pub struct Batch<'queue> {
-    messages: Messages,
+    messages: Messages<'queue>,
     topic: &'queue str,
 }
 

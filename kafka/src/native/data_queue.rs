@@ -94,7 +94,7 @@ impl DataQueue {
 
     /// The messages that are there, so many at most. When there are none, waits for one at most as long as `wait`, until the
     /// consumer's own queue has something or it is woken up.
-    pub(crate) fn take(&self, wait: Duration, at_most: usize) -> Messages {
+    pub(crate) fn take(&self, wait: Duration, at_most: usize) -> Messages<'_> {
         Messages::wait(&self.data, wait, at_most)
     }
 }

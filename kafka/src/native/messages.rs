@@ -12,9 +12,8 @@ use super::{Owned, owned_text, wait_millis};
 use crate::batch::ReadRecord;
 use crate::failure::Failure;
 
-/// Messages, freed when dropped.
-#[derive(Default)]
-pub(crate) struct Messages(Vec<*mut sys::rd_kafka_message_t>);
+/// Messages, freed when dropped: before the client whose queue they came from.
+pub(crate) struct Messages<'queue>(Vec<*mut sys::rd_kafka_message_t>, PhantomData<&'queue ()>);
 
 /// What a batch consists of.
 pub(crate) enum Message<'batch> {
@@ -39,10 +38,10 @@ pub(crate) struct NativeMessage<'batch> {
     lifetime: PhantomData<&'batch ()>,
 }
 
-impl Messages {
+impl<'queue> Messages<'queue> {
     /// What is in a queue, `at_most` so many; when there is nothing, the first that comes within `wait`.
-    pub(super) fn wait(queue: &Owned<sys::rd_kafka_queue_t>, wait: Duration, at_most: usize) -> Self {
-        let mut messages = Self::default();
+    pub(super) fn wait(queue: &'queue Owned<sys::rd_kafka_queue_t>, wait: Duration, at_most: usize) -> Self {
+        let mut messages = Self(Vec::new(), PhantomData);
         // librdkafka waits until as many have come as are asked for, hence for one only; and first of all, since a call
         // that does not wait would use up the wake-up that this one is to have.
         messages.take(queue, wait, 1);
@@ -72,7 +71,7 @@ impl Messages {
     }
 }
 
-impl Drop for Messages {
+impl Drop for Messages<'_> {
     fn drop(&mut self) {
         for message in self.0.drain(..) {
             // SAFETY: ours, and what was lent of it has ended with the batch.

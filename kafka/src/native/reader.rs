@@ -67,7 +67,7 @@ impl Reader {
     }
 
     /// All messages that are there, up to a bound; when there are none, the first that comes within `wait`.
-    pub(crate) fn batch(&mut self, wait: Duration) -> Messages {
+    pub(crate) fn batch(&mut self, wait: Duration) -> Messages<'_> {
         Messages::wait(&self.data, wait, BATCH)
     }
 
