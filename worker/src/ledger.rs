@@ -8,6 +8,8 @@
 
 mod changes;
 
+use std::borrow::Cow;
+
 use compact_str::CompactString;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
@@ -22,13 +24,13 @@ use crate::money::Currency;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting<'a> {
     /// Whose balance moves.
-    pub customer: &'a str,
+    pub customer: Cow<'a, str>,
     /// In which currency.
     pub currency: Currency,
     /// By how many minor units; negative for a debit.
     pub minor_units: i128,
     /// The transaction's own id.
-    pub transaction_id: &'a str,
+    pub transaction_id: Cow<'a, str>,
     /// The transaction's own time.
     pub timestamp: Timestamp,
 }
@@ -97,11 +99,16 @@ pub struct Ledger {
 impl Ledger {
     /// Applies the record at `offset`. An error leaves the ledger as it was.
     pub fn apply(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
-        let Some(customer) = self.customers.get_mut(posting.customer) else {
-            self.customers.insert(posting.customer.into(), Customer::opened_by(posting, offset));
+        let Some(customer) = self.customers.get_mut(&*posting.customer) else {
+            self.customers.insert((&*posting.customer).into(), Customer::opened_by(posting, offset));
             return Ok(());
         };
         customer.apply(posting, offset)
+    }
+
+    /// Lets the processor fetch what is known of customers. It waits for none before it asks for the next one.
+    pub(crate) fn expect<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+        ids.filter_map(|id| self.customers.get(id)).for_each(Customer::touch);
     }
 
     /// Sets a customer to a known state, taking over the memory of the one before.
@@ -148,10 +155,15 @@ impl Customer {
         Self {
             balances: smallvec![(posting.currency, posting.minor_units)],
             count: 1,
-            last_transaction_id: posting.transaction_id.into(),
+            last_transaction_id: (&*posting.transaction_id).into(),
             last_updated: posting.timestamp,
             last_offset: offset,
         }
+    }
+
+    /// Reads from its beginning and its end.
+    fn touch(&self) {
+        std::hint::black_box((self.balances.len(), self.last_transaction_id.len(), self.last_offset));
     }
 
     /// Applies one more record. An error leaves the customer as it was.
@@ -159,7 +171,7 @@ impl Customer {
         self.add(posting.currency, posting.minor_units)?;
         self.count += 1;
         self.last_transaction_id.clear();
-        self.last_transaction_id.push_str(posting.transaction_id);
+        self.last_transaction_id.push_str(&posting.transaction_id);
         self.last_updated = posting.timestamp;
         self.last_offset = offset;
         Ok(())

@@ -98,35 +98,35 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// What `transaction` does to the ledger; `None` when its type is ignored.
-    fn posting<'a>(&self, transaction: &'a Transaction<'_>) -> Option<Posting<'a>> {
+    /// What one record does to the ledger; restoring and processing share this.
+    ///
+    /// `None` when it does nothing: its type is ignored, or the ledger only counts.
+    pub fn read<'a>(&self, value: Option<&'a [u8]>) -> Result<Option<Posting<'a>>, BadRecord> {
+        if self.ledger == LedgerKind::Count {
+            return Ok(None);
+        }
+        let transaction = Transaction::parse(value, &self.exponents)?;
         let minor_units = match self.signs.of(transaction.transaction_type) {
             Sign::Credit => transaction.minor_units,
             Sign::Debit => -transaction.minor_units,
-            Sign::Ignore => return None,
+            Sign::Ignore => return Ok(None),
         };
-        Some(Posting {
-            customer: &transaction.customer_id,
+        Ok(Some(Posting {
+            customer: transaction.customer_id,
             currency: transaction.currency,
             minor_units,
-            transaction_id: &transaction.transaction_id,
+            transaction_id: transaction.transaction_id,
             timestamp: transaction.timestamp,
-        })
+        }))
     }
 
-    /// Reads one record and hands what it does to the ledger to `apply`; restoring and processing share this.
-    ///
-    /// True when something was applied: an ignored type, or a count ledger, applies nothing.
+    /// Reads one record and hands what it does to the ledger to `apply`; true when it does something.
     pub fn fold(
         &self,
         value: Option<&[u8]>,
         apply: impl FnOnce(&Posting<'_>) -> Result<(), Overflow>,
     ) -> Result<bool, BadRecord> {
-        if self.ledger == LedgerKind::Count {
-            return Ok(false);
-        }
-        let transaction = Transaction::parse(value, &self.exponents)?;
-        let Some(posting) = self.posting(&transaction) else { return Ok(false) };
+        let Some(posting) = self.read(value)? else { return Ok(false) };
         apply(&posting)?;
         Ok(true)
     }

@@ -21,6 +21,15 @@ impl Ahead {
         Self { pending, in_flight: None, writer: RowWriter::default() }
     }
 
+    /// Something will be applied to these customers soon.
+    pub(super) fn expect<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
+        self.pending.expect(customers.clone());
+        if let Some(changes) = &self.in_flight {
+            changes.expect(customers.clone());
+        }
+        cell.lock().ledger.expect(customers);
+    }
+
     /// Applies the record at `offset`. An error changes nothing.
     pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, cell: &Cell) -> Result<(), Overflow> {
         let Self { pending, in_flight, writer } = self;
@@ -86,7 +95,8 @@ mod tests {
 
     fn posting(customer: &str, minor_units: i128) -> Posting<'_> {
         let currency = Currency::parse("EUR").unwrap();
-        Posting { customer, currency, minor_units, transaction_id: "T", timestamp: Timestamp::UNIX_EPOCH }
+        let (customer, transaction_id) = (customer.into(), "T".into());
+        Posting { customer, currency, minor_units, transaction_id, timestamp: Timestamp::UNIX_EPOCH }
     }
 
     /// What may happen to a partition between records.

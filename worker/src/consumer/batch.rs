@@ -11,7 +11,7 @@ use super::{
     partition::{Place, Stage},
 };
 use crate::{
-    ledger::DeadLetter,
+    ledger::{DeadLetter, Posting},
     transaction::BadRecord,
     view::{View, count},
 };
@@ -20,8 +20,13 @@ use crate::{
 const BATCH: Duration = Duration::from_millis(50);
 /// So many records are taken at a time, after which it is looked at the clock, and whether a commit must not wait.
 const AT_ONCE: usize = 256;
+/// So many of them are read before the first is applied.
+const READ_AHEAD: usize = 32;
 /// Simulated work is done in pieces of this length.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A record and what it does.
+type Read<'a> = (FetchedRecord<'a>, Result<Option<Posting<'a>>, BadRecord>);
 
 impl Consumer {
     /// Deals with what is there, or comes within `wait`, and with what follows without waiting.
@@ -54,18 +59,36 @@ impl Consumer {
 
     /// How many records were processed.
     fn deal_with(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
-        let (mut processed, mut cut) = (0, Vec::new());
+        let (mut processed, mut cut, mut read) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
         for fetched in batch.iter() {
             match fetched {
                 Fetched::Record(record) if cut.contains(&record.partition) => {}
-                Fetched::Record(record) => processed += u64::from(self.process(&record)),
+                Fetched::Record(record) => {
+                    read.push((record, self.rules.read(record.value)));
+                    if read.len() == READ_AHEAD {
+                        processed += self.process(&mut read);
+                    }
+                }
                 Fetched::Failed { partition, error } => {
+                    processed += self.process(&mut read);
                     cut.push(partition);
                     self.not_fetched(partition, &error)?;
                 }
             }
         }
-        Ok(processed)
+        Ok(processed + self.process(&mut read))
+    }
+
+    /// Applies records that were read, and returns how many of them: those whose turn it is.
+    fn process(&mut self, read: &mut Vec<Read<'_>>) -> u64 {
+        for of_one in read.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
+            if let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get(&of_one[0].0.partition)
+            {
+                let customers = of_one.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
+                active.expect(customers, cell);
+            }
+        }
+        read.drain(..).map(|(record, does)| u64::from(self.apply(&record, does))).sum()
     }
 
     /// The client gives no more of a partition, or not now, or not all: what follows may begin after a gap. So it is fetched
@@ -106,8 +129,8 @@ impl Consumer {
         }
     }
 
-    /// Applies one record, if it is the turn of its offset; false if it is not.
-    pub(super) fn process(&mut self, record: &FetchedRecord<'_>) -> bool {
+    /// Applies what one record does, if it is the turn of its offset; false if it is not.
+    fn apply(&mut self, record: &FetchedRecord<'_>, does: Result<Option<Posting<'_>>, BadRecord>) -> bool {
         let (partition, offset) = (record.partition, record.offset);
         let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
             return false;
@@ -122,7 +145,11 @@ impl Consumer {
             }
         }
         simulate_work(self.simulated_work, &self.view);
-        let applied = self.rules.fold(record.value, |posting| active.apply(posting, offset, cell));
+        let applied = match does {
+            Ok(Some(posting)) => active.apply(&posting, offset, cell).map(|()| true).map_err(BadRecord::from),
+            Ok(None) => Ok(false),
+            Err(reason) => Err(reason),
+        };
         if applied == Ok(true) {
             count(&counters.balance_updates, 1);
         } else {

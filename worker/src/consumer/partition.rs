@@ -252,6 +252,15 @@ impl Active {
         }
     }
 
+    /// Something will be applied to these customers soon. Most of the time to apply a record is the wait for memory, and what
+    /// is asked for together comes together.
+    pub(crate) fn expect<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
+        match &self.ahead {
+            Some(ahead) => ahead.expect(customers, cell),
+            None => cell.lock().ledger.expect(customers),
+        }
+    }
+
     /// Applies what the record at `offset` says, wherever this partition's records go.
     pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, cell: &Cell) -> Result<(), Overflow> {
         match &mut self.ahead {

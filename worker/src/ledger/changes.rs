@@ -52,18 +52,23 @@ impl Changes {
         offset: i64,
         below: impl FnOnce(&str) -> Option<(Customer, u64)>,
     ) -> Result<(), Overflow> {
-        if let Some(changed) = self.customers.get_mut(posting.customer) {
+        if let Some(changed) = self.customers.get_mut(&*posting.customer) {
             return changed.now.apply(posting, offset);
         }
-        let changed = match below(posting.customer) {
+        let changed = match below(&posting.customer) {
             Some((mut now, before)) => {
                 now.apply(posting, offset)?;
                 Changed { now, before }
             }
             None => Changed { now: Customer::opened_by(posting, offset), before: 0 },
         };
-        self.customers.insert(posting.customer.into(), changed);
+        self.customers.insert((&*posting.customer).into(), changed);
         Ok(())
+    }
+
+    /// Lets the processor fetch what is known of customers.
+    pub(crate) fn expect<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+        ids.filter_map(|id| self.customers.get(id)).for_each(|changed| changed.now.touch());
     }
 
     pub(crate) fn add_dead_letter(&mut self, letter: DeadLetter) {

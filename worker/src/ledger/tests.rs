@@ -11,6 +11,7 @@ fn currency(code: &str) -> Currency {
 }
 
 fn posting<'a>(customer: &'a str, code: &str, minor_units: i128, transaction_id: &'a str) -> Posting<'a> {
+    let (customer, transaction_id) = (customer.into(), transaction_id.into());
     Posting { customer, currency: currency(code), minor_units, transaction_id, timestamp: Timestamp::UNIX_EPOCH }
 }
 

@@ -73,7 +73,13 @@ mod tests {
         let mut ledger = Ledger::default();
         for (offset, (customer, currency, minor_units)) in (0..).zip(postings) {
             let (currency, timestamp) = (Currency::parse(currency).unwrap(), Timestamp::UNIX_EPOCH);
-            let posting = Posting { customer, currency, minor_units: *minor_units, transaction_id: "T", timestamp };
+            let posting = Posting {
+                customer: (*customer).into(),
+                currency,
+                minor_units: *minor_units,
+                transaction_id: "T".into(),
+                timestamp,
+            };
             ledger.apply(&posting, offset).unwrap();
         }
         ledger

@@ -138,7 +138,8 @@ fn customer(number: u8) -> String {
 
 fn posting(customer: &str, amount: i32) -> Posting<'_> {
     let currency = Currency::parse("EUR").unwrap();
-    Posting { customer, currency, minor_units: amount.into(), transaction_id: "T", timestamp: Timestamp::UNIX_EPOCH }
+    let (customer, transaction_id) = (customer.into(), "T".into());
+    Posting { customer, currency, minor_units: amount.into(), transaction_id, timestamp: Timestamp::UNIX_EPOCH }
 }
 
 fn letter(offset: i64) -> DeadLetter {

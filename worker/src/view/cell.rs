@@ -105,17 +105,17 @@ impl Cell {
             state.as_of = Some(as_of);
             state.fresh = Some(changes.clone());
         }
-        let mut customers = changes.customers();
+        let (mut customers, mut next) = (changes.customers(), Vec::with_capacity(PUBLISHED_AT_ONCE));
         loop {
+            next.extend(customers.by_ref().take(PUBLISHED_AT_ONCE));
             let mut state = self.lock();
-            let mut left = PUBLISHED_AT_ONCE;
-            while left > 0 {
-                let Some((id, changed)) = customers.next() else {
-                    state.fresh = None;
-                    return;
-                };
+            if next.is_empty() {
+                state.fresh = None;
+                return;
+            }
+            state.ledger.expect(next.iter().map(|(id, _)| *id));
+            for (id, changed) in next.drain(..) {
                 state.ledger.set(id, &changed.now);
-                left -= 1;
             }
         }
     }

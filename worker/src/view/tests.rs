@@ -26,7 +26,7 @@ fn at_work() -> (View, Arc<Cell>) {
         let mut state = cell.lock();
         let currency = Currency::parse("EUR").unwrap();
         let timestamp = jiff::Timestamp::UNIX_EPOCH;
-        let posting = Posting { customer: "A", currency, minor_units: 5, transaction_id: "T", timestamp };
+        let posting = Posting { customer: "A".into(), currency, minor_units: 5, transaction_id: "T".into(), timestamp };
         state.ledger.apply(&posting, 0).unwrap();
         state.passed(0);
         state.phase = Phase::Active;

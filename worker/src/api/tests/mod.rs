@@ -70,10 +70,10 @@ fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction
         let mut state = cell.lock();
         for (offset, (customer, currency, minor_units, transaction_id, second)) in (0..).zip(transactions) {
             let posting = Posting {
-                customer,
+                customer: (*customer).into(),
                 currency: Currency::parse(currency).unwrap(),
                 minor_units: *minor_units,
-                transaction_id,
+                transaction_id: (*transaction_id).into(),
                 timestamp: jiff::Timestamp::from_second(*second).unwrap(),
             };
             state.ledger.apply(&posting, offset).unwrap();

@@ -101,7 +101,13 @@ mod tests {
         for (offset, (customer, minor_units)) in (0..).zip(postings) {
             let currency = Currency::parse("EUR").unwrap();
             let timestamp = Timestamp::UNIX_EPOCH;
-            let posting = Posting { customer, currency, minor_units: *minor_units, transaction_id: "T", timestamp };
+            let posting = Posting {
+                customer: (*customer).into(),
+                currency,
+                minor_units: *minor_units,
+                transaction_id: "T".into(),
+                timestamp,
+            };
             changes.apply(&posting, offset, |_| None).unwrap();
         }
         let (mut writer, mut seal, mut records) = (RowWriter::default(), Seal::default(), Vec::new());
