@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Whoever processed nothing of a partition for so long does not have it.
-const RECENTLY: Duration = Duration::from_millis(300);
+pub(super) const RECENTLY: Duration = Duration::from_millis(300);
 
 /// A member of the group, by the order of starting.
 pub(super) type Place = usize;
