@@ -46,6 +46,9 @@ pub(crate) struct Run {
     /// Small and short: says whether everything works, not how fast it is
     #[arg(long)]
     pub(crate) quick: bool,
+    /// The worker alone, nobody beside it: to look at it while it works
+    #[arg(long)]
+    pub(crate) alone: bool,
     /// How the producer compresses: none, lz4, zstd, …
     #[arg(long, default_value = "none")]
     pub(crate) compression: String,

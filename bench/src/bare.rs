@@ -18,7 +18,7 @@ const SETTINGS: [(&str, &str); 9] = [
     ("enable.metrics.push", "false"),
     ("isolation.level", "read_committed"),
     ("check.crcs", "true"),
-    ("fetch.wait.max.ms", "50"),
+    ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "2"),
     ("queued.max.messages.kbytes", "8192"),
 ];

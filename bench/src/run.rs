@@ -16,7 +16,7 @@ use crate::machine::Facts;
 use crate::progress::progress;
 use crate::results::{Outcome, Results};
 use crate::scenario::Scenario;
-use crate::subject::Store;
+use crate::subject::Subject;
 use crate::table;
 use crate::worker::Launch;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, BenchError> {
     let wanted = |scenario: &Scenario| arguments.scenarios.is_empty() || arguments.scenarios.contains(scenario);
     let scenarios: Vec<_> = all.filter(wanted).collect();
     for scenario in &scenarios {
-        measure(&bench, *scenario, &arguments.store, &mut results)?;
+        measure(&bench, *scenario, arguments, &mut results)?;
     }
     let report = table::report(&facts, bench.data.get(), &scenarios, &results);
     fs::write(arguments.output.join("table.md"), &report)?;
@@ -69,8 +69,11 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
     })
 }
 
-fn measure(bench: &Bench, scenario: Scenario, stores: &[Store], results: &mut Results) -> Result<(), BenchError> {
-    let subjects = scenario.subjects(stores);
+fn measure(bench: &Bench, scenario: Scenario, arguments: &Run, results: &mut Results) -> Result<(), BenchError> {
+    let mut subjects = scenario.subjects(&arguments.store);
+    if arguments.alone {
+        subjects.retain(|subject| matches!(subject, Subject::Worker(_)));
+    }
     for round in 1..=bench.scale.rounds {
         for subject in &subjects {
             progress(&format!("{}, round {round} of {}: {subject}", scenario.name(), bench.scale.rounds));

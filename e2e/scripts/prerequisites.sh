@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
-#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [python] [bench]
-#   (default: all but bench)
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [python] [bench] [profile]
+#   (default: all but the last two)
 #
 # Without root it prints the one command that installs the rest and exits 1. Rust and Go are expected on the machine in
 # the versions below. No service is started or enabled by the installation.
@@ -56,6 +56,7 @@ need_kafka() {
 }
 need_python() { need "python3 python3-venv" python3 -c "import ensurepip, venv"; }
 need_bench() { need default-jdk-headless has javac; }
+need_profile() { need linux-perf has perf; }
 need_postgres() {
   need postgresql postgres_is_there
   need openssl has openssl

@@ -9,6 +9,9 @@ pub struct TopicId(u128);
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl TopicId {
+    /// What stands for the id of a topic that has none, as brokers before Kafka 2.8 give it.
+    pub const NONE: Self = Self(0);
+
     /// From the two halves in which librdkafka hands it out.
     pub const fn from_halves(most_significant: i64, least_significant: i64) -> Self {
         let high = most_significant.cast_unsigned() as u128;

@@ -29,14 +29,15 @@ pub fn minor_units(text: &str, exponent: u8) -> Result<i128, AmountError> {
     let rest = number.read_whole(rest)?;
     let rest = number.read_fraction(rest)?;
     number.read_exponent(rest)?;
-    let units = number.scaled(exponent)?;
+    let units = i128::try_from(number.scaled(exponent)?).map_err(|_| AmountError::TooLarge)?;
     Ok(if negative { -units } else { units })
 }
 
 /// `significant × 10^power`; `significant` has no trailing zeros, which is what makes long spellings of short values fit.
 #[derive(Default)]
 struct Decimal {
-    significant: i128,
+    // Unsigned, because the checks of a signed one of this size are calls.
+    significant: u128,
     power: i64,
     /// Zeros read but not yet followed by another digit.
     zeros: u32,
@@ -90,13 +91,13 @@ impl Decimal {
                 continue;
             }
             let shifted = shift(self.significant, self.zeros + 1)?;
-            self.significant = shifted.checked_add(i128::from(digit - b'0')).ok_or(AmountError::TooLarge)?;
+            self.significant = shifted.checked_add(u128::from(digit - b'0')).ok_or(AmountError::TooLarge)?;
             self.zeros = 0;
         }
         Ok(())
     }
 
-    fn scaled(&self, exponent: u8) -> Result<i128, AmountError> {
+    fn scaled(&self, exponent: u8) -> Result<u128, AmountError> {
         if self.significant == 0 {
             return Ok(0);
         }
@@ -108,11 +109,11 @@ impl Decimal {
     }
 }
 
-fn shift(value: i128, power: u32) -> Result<i128, AmountError> {
+fn shift(value: u128, power: u32) -> Result<u128, AmountError> {
     if value == 0 {
         return Ok(0);
     }
-    10_i128.checked_pow(power).and_then(|factor| value.checked_mul(factor)).ok_or(AmountError::TooLarge)
+    10_u128.checked_pow(power).and_then(|factor| value.checked_mul(factor)).ok_or(AmountError::TooLarge)
 }
 
 fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {

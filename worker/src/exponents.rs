@@ -25,9 +25,9 @@ const ISO_4217: &[(u8, &str)] = &[
 /// The most decimals a currency may be configured with.
 pub const MAX_EXPONENT: u8 = 12;
 
-/// Decimals per known currency.
+/// Decimals per known currency: a place for each code there can be, in their order, since each record asks for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exponents(BTreeMap<Currency, u8>);
+pub struct Exponents(Box<[Option<u8>]>);
 
 impl Exponents {
     /// The table of ISO 4217 with `overrides` over it.
@@ -35,19 +35,22 @@ impl Exponents {
         let listed = ISO_4217.iter().flat_map(|(exponent, codes)| {
             codes.split_ascii_whitespace().filter_map(Currency::parse).map(|currency| (currency, *exponent))
         });
-        let mut table: BTreeMap<_, _> = listed.collect();
-        table.extend(overrides);
+        let mut table = vec![None; Currency::COUNT].into_boxed_slice();
+        for (currency, exponent) in listed.chain(overrides.iter().map(|(currency, exponent)| (*currency, *exponent))) {
+            table[currency.ordinal()] = Some(exponent);
+        }
         Self(table)
     }
 
     /// The decimals of `currency`, `None` when it is unknown.
     pub fn of(&self, currency: Currency) -> Option<u8> {
-        self.0.get(&currency).copied()
+        self.0[currency.ordinal()]
     }
 
     /// Every known currency with its decimals, ordered by code.
     pub fn iter(&self) -> impl Iterator<Item = (Currency, u8)> {
-        self.0.iter().map(|(currency, exponent)| (*currency, *exponent))
+        let known = |(ordinal, exponent): (usize, &Option<u8>)| Some((Currency::of_ordinal(ordinal)?, (*exponent)?));
+        self.0.iter().enumerate().filter_map(known)
     }
 }
 

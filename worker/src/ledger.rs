@@ -106,8 +106,8 @@ impl Ledger {
         customer.apply(posting, offset)
     }
 
-    /// Lets the processor fetch what is known of customers. It waits for none before it asks for the next one.
-    pub(crate) fn expect<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+    /// Brings what is known of these customers near: the processor need not wait for one of them to ask for the next.
+    pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         ids.filter_map(|id| self.customers.get(id)).for_each(Customer::touch);
     }
 

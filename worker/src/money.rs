@@ -13,10 +13,24 @@ use serde::{Serialize, Serializer};
 pub struct Currency([u8; 3]);
 
 impl Currency {
+    /// How many codes there can be.
+    pub(crate) const COUNT: usize = 26 * 26 * 26;
+
     /// Reads a code; `None` unless it is three capital ASCII letters.
     pub fn parse(code: &str) -> Option<Self> {
         let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
         bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
+    }
+
+    /// Its place among all codes there can be, in alphabetical order.
+    pub(crate) fn ordinal(self) -> usize {
+        self.0.iter().fold(0, |ordinal, letter| 26 * ordinal + usize::from(letter - b'A'))
+    }
+
+    /// The code at that place.
+    pub(crate) fn of_ordinal(ordinal: usize) -> Option<Self> {
+        let letter = |place: usize| u8::try_from(ordinal / place % 26).ok().map(|letter| b'A' + letter);
+        (ordinal < Self::COUNT).then_some(Self([letter(26 * 26)?, letter(26)?, letter(1)?]))
     }
 
     /// The three letters.
@@ -73,6 +87,15 @@ mod tests {
 
     fn text(minor_units: i128, exponent: u8) -> String {
         Amount { currency: Currency::parse("EUR").unwrap(), minor_units, exponent }.to_string()
+    }
+
+    #[test]
+    fn a_currency_is_found_again_by_its_place() {
+        let first_and_last = ["AAA", "AAB", "ABA", "EUR", "ZZZ"].map(|code| Currency::parse(code).unwrap());
+        assert!(first_and_last.iter().all(|currency| Currency::of_ordinal(currency.ordinal()) == Some(*currency)));
+        assert!(first_and_last.is_sorted_by_key(|currency| currency.ordinal()));
+        assert_eq!((first_and_last[0].ordinal(), first_and_last[4].ordinal()), (0, Currency::COUNT - 1));
+        assert_eq!(Currency::of_ordinal(Currency::COUNT), None);
     }
 
     #[test]

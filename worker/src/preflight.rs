@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::{Admin, Error, ErrorKind};
+use balancefleet_kafka::{Admin, Error, ErrorKind, TopicId};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,12 @@ const VERIFICATION: &str = "transaction.partition.verification.enable";
 /// Why this worker can never work with this topic.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
+    /// A topic that was made again would pass for the old one.
+    #[error(
+        "the brokers give topic {0} no id, so it could not be told from one of the same name that is made after it: Kafka \
+         3.1 or later is needed"
+    )]
+    NoTopicId(String),
     /// Balances are folded from every record, and some are gone.
     #[error(
         "topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record: the replay store needs a \
@@ -95,6 +101,7 @@ pub(crate) fn check(
         Err(error) if error.kind() == ErrorKind::Invalid => return Err(Refusal::Connection(error)),
         Err(error) => return Ok(Err(error.into())),
     };
+    identified(&config.topic, &facts)?;
     if config.rules.ledger == LedgerKind::Count {
         return Ok(Ok(facts));
     }
@@ -136,6 +143,11 @@ pub(crate) fn check(
     }
 }
 
+fn identified(topic: &str, facts: &TopicFacts) -> Result<(), Refusal> {
+    let has_id = facts.topic_id != TopicId::NONE.to_string();
+    if has_id { Ok(()) } else { Err(Refusal::NoTopicId(topic.to_owned())) }
+}
+
 /// Whether the brokers keep a late request of a transaction that has ended out of the next one.
 fn verifies(brokers: &Settings) -> Result<(), &'static str> {
     match brokers.get(VERIFICATION).map(String::as_str) {
@@ -148,6 +160,14 @@ fn verifies(brokers: &Settings) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_without_an_id_is_refused() {
+        let facts = |id: TopicId| TopicFacts { topic_id: id.to_string(), partition_count: 1 };
+        assert!(identified("payments", &facts(TopicId::from_halves(0, 1))).is_ok());
+        let refusal = identified("payments", &facts(TopicId::from_halves(0, 0))).unwrap_err().to_string();
+        assert!(refusal.contains("payments") && refusal.contains("3.1"), "{refusal}");
+    }
 
     #[test]
     fn brokers_that_do_not_verify_transactions_are_told_apart_from_those_that_cannot() {

@@ -23,7 +23,7 @@ pub(crate) const MAX_ID_BYTES: usize = 128;
 /// The longest `description`, in characters.
 const MAX_DESCRIPTION: usize = 500;
 /// The largest amount in whole units of its currency; the smallest is a hundredth of one.
-const MAX_AMOUNT: i128 = 1_000_000;
+const MAX_AMOUNT: i64 = 1_000_000;
 
 /// The kinds of transaction, by the labs' numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,10 +120,13 @@ impl<'a> Transaction<'a> {
 }
 
 fn in_range(minor_units: i128, exponent: u8) -> Result<i128, BadRecord> {
-    let unit = 10_i128.pow(u32::from(exponent));
-    // A hundredth of a unit is no whole number of minor units for a currency without decimals.
-    let at_least_a_hundredth = minor_units.checked_mul(100).is_none_or(|hundredths| hundredths >= unit);
-    let in_range = minor_units > 0 && at_least_a_hundredth && minor_units <= MAX_AMOUNT * unit;
+    // The largest amount of the finest currency is 10^18, which an i64 holds, and which a processor compares at once.
+    let in_range = i64::try_from(minor_units).is_ok_and(|minor_units| {
+        let unit = 10_i64.pow(u32::from(exponent));
+        // A hundredth of a unit is no whole number of minor units for a currency without decimals.
+        let at_least_a_hundredth = minor_units.checked_mul(100).is_none_or(|hundredths| hundredths >= unit);
+        minor_units > 0 && at_least_a_hundredth && minor_units <= MAX_AMOUNT * unit
+    });
     in_range.then_some(minor_units).ok_or(BadRecord::AmountOutOfRange)
 }
 

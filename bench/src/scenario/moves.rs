@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::member::Member;
-use super::watch::{Place, RECENTLY, Watch};
+use super::watch::{Place, Watch};
 use crate::bench::Bench;
 use crate::error::BenchError;
 use crate::feed::Feed;
@@ -61,8 +61,12 @@ impl<'a> Stage<'a> {
         let first = Member::start(bench, subject, (topic, &group), 0, &watch)?;
         bench.await_committed(topic, &group)?;
         let feed = Feed::start(&bench.brokers, topic, PARTITIONS, EVERY)?;
-        // What is seen from now on is traffic: until its first record each partition stood still, and not for a move.
-        thread::sleep(RECENTLY);
+        // Until its first record of the traffic each partition stood still, and not for a move.
+        let began = Instant::now();
+        wait_until("traffic in each partition", PATIENCE, Duration::from_millis(20), || {
+            let moving = watch.moving_since(began);
+            if moving.len() == PARTITIONS as usize { Ok(()) } else { Err(format!("only {moving:?}")) }
+        })?;
         let mut stage = Self { bench, subject, topic, group, watch, first, started: 1, _feed: feed };
         stage.await_shares(None)?;
         Ok(stage)

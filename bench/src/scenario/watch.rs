@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Whoever processed nothing of a partition for so long does not have it.
-pub(super) const RECENTLY: Duration = Duration::from_millis(300);
+const RECENTLY: Duration = Duration::from_millis(300);
 
 /// A member of the group, by the order of starting.
 pub(super) type Place = usize;
@@ -39,6 +39,18 @@ impl Watch {
         let now = Instant::now();
         let recent = steps.iter().rev().take_while(|step| now.duration_since(step.at) < RECENTLY);
         recent.filter(|step| step.member == member).map(|step| step.partition).collect()
+    }
+
+    /// The partitions of which two steps were seen since: the first may be one that was made before.
+    pub(super) fn moving_since(&self, since: Instant) -> BTreeSet<i32> {
+        let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut once, mut twice) = (BTreeSet::new(), BTreeSet::new());
+        for step in steps.iter().filter(|step| step.at > since) {
+            if !once.insert(step.partition) {
+                twice.insert(step.partition);
+            }
+        }
+        twice
     }
 
     /// Per partition the longest time without a step forward that ended after `since`, or has not ended.
@@ -101,6 +113,19 @@ mod tests {
     #[test]
     fn a_partition_that_nobody_took_stands_still_to_the_end() {
         assert_eq!(standstill(&[(0, 1), (10, 2)], 5, 7_010), 7_000);
+    }
+
+    #[test]
+    fn one_step_may_be_seen_late_two_are_traffic() {
+        let (watch, began) = (Watch::default(), Instant::now());
+        let step = |partition, offset, millis| {
+            watch.note(Step { at: began + Duration::from_millis(millis), member: 0, partition, offset });
+        };
+        step(0, 1, 0);
+        step(0, 2, 10);
+        step(1, 1, 10);
+        step(0, 3, 20);
+        assert_eq!(watch.moving_since(began), BTreeSet::from([0]));
     }
 
     #[test]

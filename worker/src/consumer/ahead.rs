@@ -21,13 +21,13 @@ impl Ahead {
         Self { pending, in_flight: None, writer: RowWriter::default() }
     }
 
-    /// Something will be applied to these customers soon.
-    pub(super) fn expect<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
-        self.pending.expect(customers.clone());
+    /// Brings these customers near, wherever their state is.
+    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
+        self.pending.prefetch(customers.clone());
         if let Some(changes) = &self.in_flight {
-            changes.expect(customers.clone());
+            changes.prefetch(customers.clone());
         }
-        cell.lock().ledger.expect(customers);
+        cell.lock().ledger.prefetch(customers);
     }
 
     /// Applies the record at `offset`. An error changes nothing.

@@ -85,7 +85,7 @@ impl Consumer {
             if let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get(&of_one[0].0.partition)
             {
                 let customers = of_one.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
-                active.expect(customers, cell);
+                active.prefetch(customers, cell);
             }
         }
         read.drain(..).map(|(record, does)| u64::from(self.apply(&record, does))).sum()

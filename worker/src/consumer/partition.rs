@@ -252,12 +252,12 @@ impl Active {
         }
     }
 
-    /// Something will be applied to these customers soon. Most of the time to apply a record is the wait for memory, and what
-    /// is asked for together comes together.
-    pub(crate) fn expect<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
+    /// Brings these customers near, to whom something will be applied at once. To apply a record is mostly to wait for memory,
+    /// and what is asked for together comes together.
+    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
         match &self.ahead {
-            Some(ahead) => ahead.expect(customers, cell),
-            None => cell.lock().ledger.expect(customers),
+            Some(ahead) => ahead.prefetch(customers, cell),
+            None => cell.lock().ledger.prefetch(customers),
         }
     }
 

@@ -66,8 +66,8 @@ impl Changes {
         Ok(())
     }
 
-    /// Lets the processor fetch what is known of customers.
-    pub(crate) fn expect<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+    /// Brings what has changed of these customers near.
+    pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         ids.filter_map(|id| self.customers.get(id)).for_each(|changed| changed.now.touch());
     }
 

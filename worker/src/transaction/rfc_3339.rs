@@ -1,43 +1,67 @@
 //! Times as RFC 3339 writes them.
 //!
 //! The library's own parser takes more: a date and an hour alone, a space for the `T`, a zone in brackets. Whether a
-//! record counts must not depend on what a library is kind enough to understand, so the form is checked first.
+//! record counts must not depend on what a library is kind enough to understand, so the form is taken apart here; what
+//! the numbers mean, and whether there is such a time, is left to the library.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
 
 /// `2026-02-08T22:00:00Z`, with up to nine decimals of a second and `±hh:mm` for the `Z`.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
-    has_form(text.as_bytes()).then(|| text.parse().ok()).flatten()
+    #[rustfmt::skip]
+    let [y0, y1, y2, y3, b'-', o0, o1, b'-', d0, d1, b'T' | b't', h0, h1, b':', m0, m1, b':', s0, s1, rest @ ..] =
+        text.as_bytes() else { return None };
+    let year = i16::try_from(number(&[*y0, *y1, *y2, *y3])?).ok()?;
+    // A leap second is the one before it, as the library has it.
+    let second = two_digits(s0, s1).map(|second| if second == 60 { 59 } else { second })?;
+    let (nanosecond, rest) = decimals(rest)?;
+    let local = DateTime::new(
+        year,
+        two_digits(o0, o1)?,
+        two_digits(d0, d1)?,
+        two_digits(h0, h1)?,
+        two_digits(m0, m1)?,
+        second,
+        nanosecond,
+    );
+    offset(rest)?.to_timestamp(local.ok()?).ok()
 }
 
-fn has_form(text: &[u8]) -> bool {
-    let Some((date_time, rest)) = text.split_first_chunk::<19>() else { return false };
-    is_like(date_time, b"0000-00-00T00:00:00") && is_offset(behind_decimals(rest))
+/// The nanoseconds of a fraction, if there is one, and what follows.
+fn decimals(text: &[u8]) -> Option<(i32, &[u8])> {
+    let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at(end);
+    let missing = 9_usize.checked_sub(digits.len()).filter(|missing| *missing < 9)?;
+    Some((number(digits)? * 10_i32.pow(u32::try_from(missing).ok()?), rest))
 }
 
-fn behind_decimals(rest: &[u8]) -> &[u8] {
-    let Some(decimals) = rest.strip_prefix(b".") else { return rest };
-    let digits = decimals.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == 0 { rest } else { &decimals[digits..] }
-}
-
-fn is_offset(text: &[u8]) -> bool {
-    // A day has no hour 24, and no offset is as long as a day.
-    matches!(text, b"Z" | b"z") || is_like(text, b"+00:00") && text[1..3] < b"24"[..]
-}
-
-/// Whether a digit stands wherever the pattern has a zero, either sign for its plus, either case for its `T`.
-fn is_like(text: &[u8], pattern: &[u8]) -> bool {
-    let fits = |(byte, pattern): (&u8, &u8)| match pattern {
-        b'0' => byte.is_ascii_digit(),
-        b'+' => matches!(byte, b'+' | b'-'),
-        pattern => byte.eq_ignore_ascii_case(pattern),
+fn offset(text: &[u8]) -> Option<Offset> {
+    let [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] = text else {
+        return matches!(text, b"Z" | b"z").then_some(Offset::UTC);
     };
-    text.len() == pattern.len() && text.iter().zip(pattern).all(fits)
+    let (hours, minutes) = (two_digits(h0, h1)?, two_digits(m0, m1)?);
+    // A day has no hour 24, and no offset is as long as a day.
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let seconds = 3600 * i32::from(hours) + 60 * i32::from(minutes);
+    Offset::from_seconds(if *sign == b'-' { -seconds } else { seconds }).ok()
+}
+
+fn two_digits(tens: &u8, ones: &u8) -> Option<i8> {
+    i8::try_from(number(&[*tens, *ones])?).ok()
+}
+
+/// Of at most nine digits.
+fn number(digits: &[u8]) -> Option<i32> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| 10 * number + i32::from(digit - b'0')))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -49,6 +73,9 @@ mod tests {
             ("2026-02-08T22:00:00.5+01:30", "2026-02-08T20:30:00.5Z"),
             ("2026-02-08T22:00:00-00:00", "2026-02-08T22:00:00Z"),
             ("1990-12-31T15:59:60-08:00", "1990-12-31T23:59:59Z"),
+            ("1990-12-31T15:59:60.25-08:00", "1990-12-31T23:59:59.25Z"),
+            ("2024-02-29T00:00:00.123456789+23:59", "2024-02-28T00:01:00.123456789Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
         ] {
             assert_eq!(parse(text).map(|time| time.to_string()).as_deref(), Some(expected), "{text}");
         }
@@ -74,12 +101,43 @@ mod tests {
             "2026-02-08T22:00:00+01:00:00",
             "2026-02-08T22:00:00+24:00",
             "+002026-02-08T22:00:00Z",
+            "2026-02-08T22:00:00+01:60",
+            "2026-02-08T22:00:00.1234567890Z",
+            "2026-02-08T22:00:61Z",
+            "2026-00-08T22:00:00Z",
+            "2025-02-29T22:00:00Z",
+            "9999-12-31T23:59:59-23:00",
             "2026-02-30T22:00:00Z",
             "2026-02-08T24:00:00Z",
             "2026-02-08T22:60:00Z",
             "２026-02-08T22:00:00Z",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_the_one_that_the_library_reads(
+            digits in prop::collection::vec(0_u8..10, 14),
+            is_plausible: bool,
+            decimals in "(\\.[0-9]{0,11})?",
+            offset in "[Zz]|[+-][0-2][0-9]:[0-7][0-9]",
+        ) {
+            let digit = |index: usize| digits[index];
+            let mut text: String = "0000-00-00T00:00:00".into();
+            let mut next = 0;
+            text = text.chars().map(|char| if char == '0' { next += 1; char::from(b'0' + digit(next - 1)) } else { char }).collect();
+            if is_plausible {
+                // Of any digits nearly none are a time.
+                for place in [5, 8, 11, 14, 17] {
+                    let tens = if place == 5 { "0" } else { "1" };
+                    text.replace_range(place..=place, tens);
+                }
+            }
+            let text = format!("{text}{decimals}{offset}");
+            let has_form = offset.len() == 1 || &offset[1..3] < "24";
+            prop_assert_eq!(parse(&text), text.parse::<Timestamp>().ok().filter(|_| has_form), "{}", text);
         }
     }
 }

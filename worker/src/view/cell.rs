@@ -113,7 +113,7 @@ impl Cell {
                 state.fresh = None;
                 return;
             }
-            state.ledger.expect(next.iter().map(|(id, _)| *id));
+            state.ledger.prefetch(next.iter().map(|(id, _)| *id));
             for (id, changed) in next.drain(..) {
                 state.ledger.set(id, &changed.now);
             }

@@ -6,10 +6,16 @@ use rdkafka::Message;
 
 use crate::{
     failures::{await_failure, failed},
-    harness::{Database, SOON, Stream, Traffic, database_url, eventually, fleet, folded, stream, stream_of, worker},
+    harness::{
+        Database, Mode, SOON, Stream, Traffic, Wire, database_url, eventually, fleet, folded, stream, stream_of, worker,
+    },
 };
 
 const POSTGRES: (&str, &str) = ("BALANCE_STORE", "postgres");
+const DATABASE: &str = "BALANCE_POSTGRES_URL";
+/// How many rebuilds wait for the row of a partition.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%torn = false%' \
+                       AND datname = current_database() AND $1 <> ''";
 
 /// One customer's record: which partition, and its key.
 fn some_customer(stream: &Stream, log: &str) -> (i32, Vec<u8>) {
@@ -35,8 +41,9 @@ fn program(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> Co
 /// Its exit code and everything it has printed.
 fn run(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut program = program(stream, arguments, settings);
-    if settings.contains(&POSTGRES) {
-        program.env("BALANCE_POSTGRES_URL", database_url());
+    let names_database = settings.iter().any(|(name, _)| *name == DATABASE);
+    if settings.contains(&POSTGRES) && !names_database {
+        program.env(DATABASE, database_url());
     }
     let output = program.output().unwrap();
     (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
@@ -166,17 +173,72 @@ fn a_rebuild_of_a_database_changes_nothing_of_a_partition_that_somebody_goes_on_
     let tool = std::thread::scope(|scope| {
         let tool =
             scope.spawn(|| run(&stream, &["rebuild", "--yes"], &[POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")]));
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%torn = false%' \
-                       AND $1 <> ''";
-        eventually(SOON, || match Database::shared().count(&stream, waiting) {
-            0 => Err("nobody waits for the row".to_owned()),
-            _ => Ok(()),
-        });
+        await_rebuild_at_a_row(&Database::shared(), &stream);
         database.run("COMMIT");
         tool.join().unwrap()
     });
     assert!(tool.0 == Some(1) && tool.1.contains("somebody has worked on partition 0 meanwhile"), "{tool:?}");
     assert_eq!([balances, epoch].map(|sql| database.count(&stream, sql)), before);
+}
+
+/// Until a rebuild wants to change the row of a partition, which somebody else has locked.
+#[track_caller]
+fn await_rebuild_at_a_row(database: &Database, stream: &Stream) {
+    eventually(SOON, || match database.count(stream, WAITING) {
+        0 => Err("nobody waits for the row".to_owned()),
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn a_rebuild_of_a_database_that_was_killed_leaves_each_partition_as_it_was_or_as_it_shall_be() {
+    let (stream, database) = (stream_of("rebuild-pg-killed", 2, &[]), Database::own("rebuild_killed"));
+    let url = database.url.as_str();
+    let mut traffic = Traffic::new(54, 20);
+    folded(&stream, &mut traffic, 600, &[POSTGRES, (DATABASE, url)]);
+    let rules = [POSTGRES, (DATABASE, url), ("BALANCE_SIGNS", "Transfer=ignore")];
+    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 1 FOR UPDATE");
+    let mut tool = program(&stream, &["rebuild", "--yes"], &rules).spawn().unwrap();
+    await_rebuild_at_a_row(&database.again(), &stream);
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+    database.run("COMMIT");
+    for (settings, of_old_rules) in [(&rules[..2], "0"), (&rules[..], "1")] {
+        let (code, text) = run(&stream, &["audit"], settings);
+        let other = format!("partition {of_old_rules}: ");
+        assert!(code == Some(3) && text.contains("1 of 2 partitions are equal") && text.contains(&other), "{text}");
+    }
+    rebuild_when_free(&stream, &rules);
+    audit_is_equal(&stream, &rules);
+    rebuild_when_free(&stream, &rules[..2]);
+    folded(&stream, &mut traffic, 300, &rules[..2]);
+}
+
+#[test]
+fn a_rebuild_of_a_database_that_never_heard_of_its_commit_is_run_again() {
+    let (stream, database) = (stream_of("rebuild-pg-answer", 2, &[]), Database::own("rebuild_answer"));
+    let wire = Wire::to(database.address());
+    let (url, slow) = (database.url.as_str(), wire.through(&database.url));
+    let mut traffic = Traffic::new(55, 20);
+    folded(&stream, &mut traffic, 600, &[POSTGRES, (DATABASE, url)]);
+    let rules = [POSTGRES, (DATABASE, url), ("BALANCE_SIGNS", "Transfer=ignore")];
+    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 0 FOR UPDATE");
+    let (code, text) = std::thread::scope(|scope| {
+        let stream = &stream;
+        let settings = [rules[0], (DATABASE, slow.as_str()), rules[2]];
+        let tool = scope.spawn(move || run(stream, &["rebuild", "--yes"], &settings));
+        await_rebuild_at_a_row(&database.again(), stream);
+        wire.set(Mode::LosingCommits(1));
+        database.run("COMMIT");
+        tool.join().unwrap()
+    });
+    assert!(code == Some(1) && text.contains("run balance-worker rebuild again"), "{text}");
+    assert_eq!(wire.mode(), Mode::LosingCommits(0));
+    // The commit had arrived.
+    let (code, text) = run(&stream, &["audit"], &rules);
+    assert!(code == Some(3) && text.contains("1 of 2 partitions are equal"), "{text}");
+    rebuild_when_free(&stream, &rules[..2]);
+    folded(&stream, &mut traffic, 300, &rules[..2]);
 }
 
 /// Of whom nothing is known, all may be in records that are gone.
