@@ -14,7 +14,10 @@ usage_when_asked "$@"
 folder=$(realpath -m "${1:-$here/../docs/flame}")
 cd "$here/.."
 
-e2e/scripts/prerequisites.sh profile
+e2e/scripts/prerequisites.sh rust profile
+perf record --quiet --all-cpus --event cpu-clock --output /dev/null true ||
+  fail "perf may not look at this machine" "as root, or after sysctl kernel.perf_event_paranoid=-1"
+! pgrep --exact balance-worker >/dev/null || fail "there is a balance-worker already" "stop it: ps -C balance-worker"
 version=0.12.8
 inferno=$cache/inferno-$version
 if [[ ! -x $inferno/bin/inferno-flamegraph ]]; then
@@ -34,20 +37,26 @@ sample() {
 }
 
 mkdir -p "$folder"
+scratch=$(mktemp -d -t balancefleet-perf.XXXXXX)
+sampler=
+clean_up() {
+  [[ -z $sampler ]] || kill "$sampler" 2>/dev/null || true
+  rm -rf "$scratch"
+}
+trap clean_up EXIT
 for what in catch-up:replay exactly-once:changelog; do
   scenario=${what%:*} store=${what#*:}
-  samples=$(mktemp -t balancefleet-perf.XXXXXX)
-  sample "$samples" >"$samples.pid" &
+  sample "$scratch/$scenario" >"$scratch/pid" &
   sampler=$!
-  trap 'kill "$sampler" 2>/dev/null || true' EXIT
   bench/run.sh "$scenario" --store "$store" --rounds 1 --alone
-  wait "$sampler" || fail "perf could not look at the worker" "see above; sysctl kernel.perf_event_paranoid"
+  wait "$sampler" || fail "perf could not look at the worker" "see above"
+  sampler=
   stacks=$(find "$cache/bench" -mindepth 1 -maxdepth 1 -type d | sort | tail -n 1)/stacks.txt
   progress "drawing $folder/$scenario.svg"
-  # In the end the bench asks for all balances, by the API: that is none of what was measured.
-  perf script --input "$samples" --pid "$(<"$samples.pid")" 2>/dev/null | "$inferno/bin/inferno-collapse-perf" |
-    grep -v '^api;' >"$stacks"
+  # The threads of the API do nothing but answer the bench's questions, the last one for all balances.
+  perf script --input "$scratch/$scenario" --pid "$(<"$scratch/pid")" 2>"$scratch/complaints" |
+    "$inferno/bin/inferno-collapse-perf" | grep -v '^api;' >"$stacks" ||
+    fail "perf saw nothing of the worker" "$(tail -n 3 "$scratch/complaints")"
   "$inferno/bin/inferno-flamegraph" --title "$scenario, store $store" --countname samples --minwidth 0.2 \
     <"$stacks" >"$folder/$scenario.svg"
-  rm -f "$samples" "$samples.pid"
 done

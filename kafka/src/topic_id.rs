@@ -9,7 +9,7 @@ pub struct TopicId(u128);
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl TopicId {
-    /// What stands for the id of a topic that has none, as brokers before Kafka 2.8 give it.
+    /// Stands for the id of a topic that has none: brokers before Kafka 2.8 give none.
     pub const NONE: Self = Self(0);
 
     /// From the two halves in which librdkafka hands it out.

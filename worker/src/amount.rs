@@ -36,7 +36,7 @@ pub fn minor_units(text: &str, exponent: u8) -> Result<i128, AmountError> {
 /// `significant × 10^power`; `significant` has no trailing zeros, which is what makes long spellings of short values fit.
 #[derive(Default)]
 struct Decimal {
-    // Unsigned, because the checks of a signed one of this size are calls.
+    // Unsigned, because a checked multiplication of a signed one of this size is a call.
     significant: u128,
     power: i64,
     /// Zeros read but not yet followed by another digit.
@@ -148,7 +148,13 @@ mod tests {
 
     #[test]
     fn an_amount_beyond_all_bounds_is_refused() {
-        let long = "9".repeat(40);
+        let (long, beyond_signed) = ("9".repeat(40), i128::MAX.cast_unsigned() + 1);
+        for (units, expected) in [(i128::MAX, Ok(i128::MAX)), (-i128::MAX, Ok(-i128::MAX))] {
+            assert_eq!(minor_units(&units.to_string(), 0), expected);
+        }
+        assert_eq!(minor_units(&beyond_signed.to_string(), 0), Err(AmountError::TooLarge));
+        let fine = "0.200000000000000000000000000000000000001";
+        assert_eq!(minor_units(fine, 2), Err(AmountError::TooManyDecimals));
         for text in ["1e400", "-1e99999999999999999999", "1e37", long.as_str()] {
             assert_eq!(minor_units(text, 2), Err(AmountError::TooLarge), "{text}");
         }

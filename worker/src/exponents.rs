@@ -2,7 +2,7 @@
 //!
 //! The table is that of ISO 4217; a configuration may add to it or override it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use crate::money::Currency;
 
@@ -26,7 +26,7 @@ const ISO_4217: &[(u8, &str)] = &[
 pub const MAX_EXPONENT: u8 = 12;
 
 /// Decimals per known currency: a place for each code there can be, in their order, since each record asks for one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Exponents(Box<[Option<u8>]>);
 
 impl Exponents {
@@ -51,6 +51,12 @@ impl Exponents {
     pub fn iter(&self) -> impl Iterator<Item = (Currency, u8)> {
         let known = |(ordinal, exponent): (usize, &Option<u8>)| Some((Currency::of_ordinal(ordinal)?, (*exponent)?));
         self.0.iter().enumerate().filter_map(known)
+    }
+}
+
+impl fmt::Debug for Exponents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     /// A topic that was made again would pass for the old one.
     #[error(
         "the brokers give topic {0} no id, so it could not be told from one of the same name that is made after it: Kafka \
-         3.1 or later is needed"
+         3.1 or later is needed, and its inter.broker.protocol.version, where it is set, must be 2.8 or later"
     )]
     NoTopicId(String),
     /// Balances are folded from every record, and some are gone.

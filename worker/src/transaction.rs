@@ -15,7 +15,11 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{amount::minor_units, exponents::Exponents, money::Currency};
+use crate::{
+    amount::minor_units,
+    exponents::{Exponents, MAX_EXPONENT},
+    money::Currency,
+};
 use wire::Wire;
 
 /// The longest `customerId` and `transactionId`, in bytes: the ledger keeps them, and the API looks up no longer ones.
@@ -120,7 +124,8 @@ impl<'a> Transaction<'a> {
 }
 
 fn in_range(minor_units: i128, exponent: u8) -> Result<i128, BadRecord> {
-    // The largest amount of the finest currency is 10^18, which an i64 holds, and which a processor compares at once.
+    // What an i64 holds is compared at once, and the largest amount of the finest currency is 10^18.
+    const { assert!(MAX_EXPONENT <= 12) };
     let in_range = i64::try_from(minor_units).is_ok_and(|minor_units| {
         let unit = 10_i64.pow(u32::from(exponent));
         // A hundredth of a unit is no whole number of minor units for a currency without decimals.
