@@ -20,7 +20,7 @@ const SETTINGS: [(&str, &str); 9] = [
     ("check.crcs", "true"),
     ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "2"),
-    ("queued.max.messages.kbytes", "8192"),
+    ("queued.max.messages.kbytes", "4096"),
 ];
 
 /// Reads the topic to the end that it has now, in the words of `peer.rs`.

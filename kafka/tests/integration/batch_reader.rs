@@ -23,7 +23,7 @@ fn config() -> ClientConfig {
     let mut config = broker().client_config();
     config.set("group.id", "restore").set("isolation.level", "read_committed").set("check.crcs", "true");
     config.set("fetch.wait.max.ms", "100").set("fetch.queue.backoff.ms", "2").set("fetch.message.max.bytes", "4194304");
-    config.set("queued.max.messages.kbytes", "8192").set("enable.auto.commit", "false");
+    config.set("queued.max.messages.kbytes", "4096").set("enable.auto.commit", "false");
     config
 }
 

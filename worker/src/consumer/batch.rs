@@ -25,6 +25,13 @@ const READ_AHEAD: usize = 32;
 /// Simulated work is done in pieces of this length.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What became of some records; those that were not in turn are in neither.
+#[derive(Default)]
+struct Done {
+    processed: u64,
+    balance_updates: u64,
+}
+
 /// A record and what it does.
 type Read<'a> = (FetchedRecord<'a>, Result<Option<Posting<'a>>, BadRecord>);
 
@@ -88,7 +95,15 @@ impl Consumer {
                 active.prefetch(customers, cell);
             }
         }
-        read.drain(..).map(|(record, does)| u64::from(self.apply(&record, does))).sum()
+        let mut done = Done::default();
+        for (record, does) in read.drain(..) {
+            self.apply(&record, does, &mut done);
+        }
+        // Counted together: between threads, each count waits for all that was written before.
+        let counters = self.view.counting();
+        count(&counters.balance_updates, done.balance_updates);
+        count(&counters.messages_consumed, done.processed);
+        done.processed
     }
 
     /// The client gives no more of a partition, or not now, or not all: what follows may begin after a gap. So it is fetched
@@ -129,11 +144,11 @@ impl Consumer {
         }
     }
 
-    /// Applies what one record does, if it is the turn of its offset; false if it is not.
-    fn apply(&mut self, record: &FetchedRecord<'_>, does: Result<Option<Posting<'_>>, BadRecord>) -> bool {
+    /// Applies what one record does, if it is the turn of its offset.
+    fn apply(&mut self, record: &FetchedRecord<'_>, does: Result<Option<Posting<'_>>, BadRecord>, done: &mut Done) {
         let (partition, offset) = (record.partition, record.offset);
         let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
-            return false;
+            return;
         };
         let counters = self.view.counting();
         match active.place(offset) {
@@ -141,7 +156,7 @@ impl Consumer {
             Place::AfterGap => count(&counters.gaps, 1),
             Place::Behind => {
                 count(&counters.skipped, 1);
-                return false;
+                return;
             }
         }
         simulate_work(self.simulated_work, &self.view);
@@ -151,7 +166,7 @@ impl Consumer {
             Err(reason) => Err(reason),
         };
         if applied == Ok(true) {
-            count(&counters.balance_updates, 1);
+            done.balance_updates += 1;
         } else {
             active.passed_over(offset, cell);
         }
@@ -162,9 +177,8 @@ impl Consumer {
                 active.put_aside(dead_letter(record, reason));
             }
         }
-        count(&counters.messages_consumed, 1);
         active.passed(offset, record.leader_epoch);
-        true
+        done.processed += 1;
     }
 }
 
