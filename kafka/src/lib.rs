@@ -51,5 +51,5 @@ pub use leader_epoch::set_leader_epoch;
 pub use records::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
-pub use transactions::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer};
+pub use transactions::{OffsetToCommit, Record, Refusal, Rows, TransactionError, TransactionalProducer};
 pub use usage::UsageRecord;

@@ -8,6 +8,7 @@
 
 mod error;
 mod reports;
+mod rows;
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use rdkafka::ClientConfig;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 pub use error::{Refusal, TransactionError};
+pub use rows::Rows;
 
 use crate::failure::Failure;
 use crate::native::{CallFailure, Producer};
@@ -119,21 +121,46 @@ impl TransactionalProducer {
     /// partition is unknown) leaves the transaction as it was: another record can be sent in its place. If the
     /// transaction has failed before, that is refused, too.
     pub fn send(&self, record: &Record<'_>, deadline: Instant) -> Result<(), TransactionError> {
-        loop {
-            match self.native.produce(record) {
-                Ok(()) => {
-                    self.reports.borrow_mut().sent();
-                    return Ok(());
-                }
-                Err(failure) if failure.is(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) && !left(deadline).is_zero() => {
-                    self.serve(left(deadline));
-                }
-                Err(failure) => {
-                    let text = format!("a record for topic {} was not taken: {}", record.topic, failure.text);
-                    return Err(self.error(Failure { text, ..failure }.into()));
-                }
+        while let Err(failure) = self.native.produce(record) {
+            self.make_room(record.topic, failure, deadline)?;
+        }
+        self.reports.borrow_mut().sent(1);
+        Ok(())
+    }
+
+    /// Queues the rows for one partition, in their order, and leaves none. When the queue is full, waits until records
+    /// were delivered, at most until `deadline`.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send), but some of the rows may be queued then, so that the transaction has to be aborted.
+    pub fn send_rows(
+        &self,
+        topic: &str,
+        partition: i32,
+        rows: &mut Rows,
+        deadline: Instant,
+    ) -> Result<(), TransactionError> {
+        let mut sent = 0;
+        while sent < rows.len() {
+            let (queued, outcome) = self.native.produce_rows(topic, partition, rows.from(sent));
+            self.reports.borrow_mut().sent(queued);
+            sent += queued;
+            if let Err(failure) = outcome {
+                self.make_room(topic, failure, deadline)?;
             }
         }
+        rows.clear();
+        Ok(())
+    }
+
+    /// A record was not taken: waits for reports if that is because the queue is full.
+    fn make_room(&self, topic: &str, failure: Failure, deadline: Instant) -> Result<(), TransactionError> {
+        if failure.is(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) && !left(deadline).is_zero() {
+            self.serve(left(deadline));
+            return Ok(());
+        }
+        let text = format!("a record for topic {topic} was not taken: {}", failure.text);
+        Err(self.error(Failure { text, ..failure }.into()))
     }
 
     /// Waits until every queued record is acknowledged.

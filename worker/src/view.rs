@@ -19,7 +19,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use cell::Cell;
+pub(crate) use cell::{Cell, State};
 pub use facts::*;
 
 use crate::{exponents::Exponents, hindrance::Hindrance, status::Status};

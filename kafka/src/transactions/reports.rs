@@ -19,9 +19,9 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    /// A record was queued.
-    pub(super) fn sent(&mut self) {
-        self.unreported += 1;
+    /// So many records were queued.
+    pub(super) fn sent(&mut self, records: usize) {
+        self.unreported += records as u64;
     }
 
     /// Takes in an event.
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_first_undelivered_record_is_kept_until_the_next_transaction() {
         let mut reports = Reports::default();
-        (0..5).for_each(|_| reports.sent());
+        reports.sent(5);
         reports.note(delivered(2, None));
         reports.note(delivered(1, Some(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)));
         reports.note(delivered(2, Some(Code::RD_KAFKA_RESP_ERR__PURGE_QUEUE)));

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use crate::{
-    ledger::{Changes, Customer, DeadLetter, Overflow, Posting},
+    ledger::{Changes, Customer, DeadLetter, Ledger, Overflow, Posting},
     store::RowWriter,
-    view::Cell,
 };
 
-/// See the module. The ledger below it, in the [`Cell`], is what readers see.
+/// See the module. The ledger below it, in the partition's cell, is what readers see.
 pub(super) struct Ahead {
     pending: Changes,
     in_flight: Option<Arc<Changes>>,
@@ -22,22 +21,21 @@ impl Ahead {
     }
 
     /// Brings these customers near, wherever their state is.
-    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
+    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Ledger) {
         self.pending.prefetch(customers.clone());
         if let Some(changes) = &self.in_flight {
             changes.prefetch(customers.clone());
         }
-        cell.lock().ledger.prefetch(customers);
+        ledger.prefetch(customers);
     }
 
-    /// Applies the record at `offset`. An error changes nothing.
-    pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, cell: &Cell) -> Result<(), Overflow> {
+    /// Applies the record at `offset` over what is in the `ledger`. An error changes nothing.
+    pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &Ledger) -> Result<(), Overflow> {
         let Self { pending, in_flight, writer } = self;
         pending.apply(posting, offset, |id| {
-            let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id).cloned());
-            let customer: Customer = under_way.or_else(|| cell.lock().ledger.customer(id).cloned())?;
-            let digest = writer.write(id, &customer);
-            Some((customer, digest))
+            let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id));
+            let customer: &Customer = under_way.or_else(|| ledger.customer(id))?;
+            Some((customer.clone(), writer.write(id, customer)))
         })
     }
 
@@ -91,7 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ledger::Ledger, money::Currency};
+    use crate::{money::Currency, view::Cell};
 
     fn posting(customer: &str, minor_units: i128) -> Posting<'_> {
         let currency = Currency::parse("EUR").unwrap();
@@ -138,7 +136,7 @@ mod tests {
                 match step {
                     Step::Record(customer, amount) => {
                         let id = format!("C{customer}");
-                        ahead.apply(&posting(&id, amount.into()), offset, &cell).unwrap();
+                        ahead.apply(&posting(&id, amount.into()), offset, &cell.lock().ledger).unwrap();
                         let sum = model.entry(id).or_default();
                         *sum = (sum.0 + i128::from(amount), sum.1 + 1);
                     }

@@ -88,17 +88,11 @@ impl Consumer {
 
     /// Applies records that were read, and returns how many of them: those whose turn it is.
     fn process(&mut self, read: &mut Vec<Read<'_>>) -> u64 {
-        for of_one in read.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
-            if let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get(&of_one[0].0.partition)
-            {
-                let customers = of_one.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
-                active.prefetch(customers, cell);
-            }
-        }
         let mut done = Done::default();
-        for (record, does) in read.drain(..) {
-            self.apply(&record, does, &mut done);
+        for of_one in read.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
+            self.apply(of_one[0].0.partition, of_one, &mut done);
         }
+        read.clear();
         // Counted together: between threads, each count waits for all that was written before.
         let counters = self.view.counting();
         count(&counters.balance_updates, done.balance_updates);
@@ -144,41 +138,52 @@ impl Consumer {
         }
     }
 
-    /// Applies what one record does, if it is the turn of its offset.
-    fn apply(&mut self, record: &FetchedRecord<'_>, does: Result<Option<Posting<'_>>, BadRecord>, done: &mut Done) {
-        let (partition, offset) = (record.partition, record.offset);
+    /// Applies what records of one partition do, as far as it is the turn of their offsets.
+    fn apply(&mut self, partition: i32, records: &[Read<'_>], done: &mut Done) {
         let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
             return;
         };
-        let counters = self.view.counting();
-        match active.place(offset) {
-            Place::Next => {}
-            Place::AfterGap => count(&counters.gaps, 1),
-            Place::Behind => {
-                count(&counters.skipped, 1);
-                return;
-            }
-        }
+        // Here no reader waits for it. There is one record at a time then.
         simulate_work(self.simulated_work, &self.view);
-        let applied = match does {
-            Ok(Some(posting)) => active.apply(&posting, offset, cell).map(|()| true).map_err(BadRecord::from),
-            Ok(None) => Ok(false),
-            Err(reason) => Err(reason),
-        };
-        if applied == Ok(true) {
-            done.balance_updates += 1;
-        } else {
-            active.passed_over(offset, cell);
+        let counters = self.view.counting();
+        // To lock for each record would cost as much as to apply it.
+        let (mut state, mut bad) = (cell.lock(), Vec::new());
+        let customers = records.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
+        active.prefetch(customers, &state.ledger);
+        for (record, does) in records {
+            let offset = record.offset;
+            match active.place(offset) {
+                Place::Next => {}
+                Place::AfterGap => count(&counters.gaps, 1),
+                Place::Behind => {
+                    count(&counters.skipped, 1);
+                    continue;
+                }
+            }
+            let applied = match does {
+                Ok(Some(posting)) => active.apply(posting, offset, &mut state).map(|()| true).map_err(BadRecord::from),
+                Ok(None) => Ok(false),
+                Err(reason) => Err(*reason),
+            };
+            if applied == Ok(true) {
+                done.balance_updates += 1;
+            } else {
+                active.passed_over(offset, &mut state);
+            }
+            if let Err(reason) = applied {
+                bad.push((record, reason));
+            }
+            active.passed(offset, record.leader_epoch);
+            done.processed += 1;
         }
-        if let Err(reason) = applied {
+        drop(state);
+        for (record, reason) in bad {
             count(&counters.processing_errors, 1);
-            self.bad_records.note(&self.topic, partition, offset, reason);
+            self.bad_records.note(&self.topic, partition, record.offset, reason);
             if self.puts_aside {
                 active.put_aside(dead_letter(record, reason));
             }
         }
-        active.passed(offset, record.leader_epoch);
-        done.processed += 1;
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     ledger::{DeadLetter, Ledger, Overflow, Posting},
     store::{Assignment, Epoch, Folding, Progress, Restored},
-    view::{Cell, Phase},
+    view::{Cell, Phase, State},
 };
 
 /// One assignment of one partition.
@@ -254,20 +254,19 @@ impl Active {
 
     /// Brings these customers near, to whom something will be applied at once. To apply a record is mostly to wait for memory,
     /// and what is asked for together comes together.
-    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, cell: &Cell) {
+    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Ledger) {
         match &self.ahead {
-            Some(ahead) => ahead.prefetch(customers, cell),
-            None => cell.lock().ledger.prefetch(customers),
+            Some(ahead) => ahead.prefetch(customers, ledger),
+            None => ledger.prefetch(customers),
         }
     }
 
     /// Applies what the record at `offset` says, wherever this partition's records go.
-    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, cell: &Cell) -> Result<(), Overflow> {
+    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, state: &mut State) -> Result<(), Overflow> {
         match &mut self.ahead {
-            Some(ahead) => ahead.apply(posting, offset, cell),
+            Some(ahead) => ahead.apply(posting, offset, &state.ledger),
             None => {
                 // Ledger and offset change under the same lock, so no reader sees one alone.
-                let mut state = cell.lock();
                 state.passed(offset);
                 state.ledger.apply(posting, offset)
             }
@@ -275,9 +274,9 @@ impl Active {
     }
 
     /// The record at `offset` changed nothing.
-    pub(crate) fn passed_over(&self, offset: i64, cell: &Cell) {
+    pub(crate) fn passed_over(&self, offset: i64, state: &mut State) {
         if self.ahead.is_none() {
-            cell.lock().passed(offset);
+            state.passed(offset);
         }
     }
 

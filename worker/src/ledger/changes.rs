@@ -79,7 +79,9 @@ impl Changes {
     /// Takes all of it, or `at_most` so many customers.
     pub(crate) fn take(&mut self, at_most: usize) -> Self {
         if self.len() <= at_most {
-            return std::mem::take(self);
+            // The next commit will hardly have more, and a map that grows moves all that it has, again and again.
+            let room = HashMap::with_capacity_and_hasher(self.len(), RandomState::default());
+            return std::mem::replace(self, Self { customers: room, ..Self::default() });
         }
         Self { customers: self.customers.extract_if(|_, _| true).take(at_most).collect(), ..Self::default() }
     }

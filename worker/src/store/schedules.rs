@@ -256,9 +256,9 @@ impl<M: Medium> World<M> {
                 return;
             };
             match amount {
-                Some(amount) => active.apply(&posting(&customer(*number), *amount), offset, &cell).unwrap(),
+                Some(amount) => active.apply(&posting(&customer(*number), *amount), offset, &mut cell.lock()).unwrap(),
                 None => {
-                    active.passed_over(offset, &cell);
+                    active.passed_over(offset, &mut cell.lock());
                     active.put_aside(letter(offset));
                 }
             }

@@ -92,7 +92,7 @@ impl Cell {
         self.partition
     }
 
-    /// Locks the state: for one record or one copy, never across waiting.
+    /// Locks the state: for some records or one copy, never across waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use balancefleet_kafka::{OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer, UsageRecord};
+use balancefleet_kafka::{OffsetToCommit, Record, Refusal, Rows, TransactionError, TransactionalProducer, UsageRecord};
 
 use super::{
     Changelog, Standing,
@@ -14,6 +14,8 @@ use crate::{
     store::{Batch, Progress, Seal},
 };
 
+/// So many bytes of rows are gathered before they go to the client together.
+const AT_ONCE: usize = 64 << 10;
 /// Of a record that is too large for the dead letter topic, so much is kept.
 const KEPT_BYTES: usize = 16 << 10;
 /// Says that a dead letter is not whole: part of the value, no headers of its own, and a key only if that is small.
@@ -97,18 +99,17 @@ impl Writer<'_> {
     fn write_share(&self, share: &Share<'_>) -> Result<Seal, TransactionError> {
         let partition = share.progress.assignment.partition;
         let identity = self.store.identity();
-        let seal = share.rows(&identity, |key, value| self.send(partition, key, value))?;
+        let mut rows = Rows::default();
+        let send = |rows: &mut Rows| self.producer.send_rows(&self.store.log.name, partition, rows, self.deadline);
+        let seal = share.rows(&identity, |key, value| {
+            rows.push(key, value);
+            if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }
+        })?;
+        send(&mut rows)?;
         for letter in share.progress.changes.dead_letters() {
             self.write_dead_letter(partition, letter)?;
         }
         Ok(seal)
-    }
-
-    /// A record of the changelog.
-    fn send(&self, partition: i32, key: &[u8], value: &[u8]) -> Result<(), TransactionError> {
-        let topic = &self.store.log.name;
-        let record = Record { topic, partition: Some(partition), key: Some(key), value: Some(value), headers: &[] };
-        self.producer.send(&record, self.deadline)
     }
 
     fn write_dead_letter(&self, partition: i32, letter: &DeadLetter) -> Result<(), TransactionError> {
