@@ -10,8 +10,8 @@ use rdkafka::Message;
 use rdkafka::message::Headers;
 
 use crate::support::{
-    Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read, settle,
-    settled_end, unique,
+    Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read,
+    read_partition, settle, settled_end, unique,
 };
 
 pub(crate) fn deadline() -> Instant {
@@ -320,10 +320,9 @@ fn rows_arrive_once_each_in_their_order_however_few_the_queue_takes() {
         producer.send_rows(&topic, partition, &mut rows, deadline()).expect("none is not too many");
     }
     producer.commit(TIMEOUT).expect("it commits");
-    let found = read(&topic, "read_committed");
     for (partition, expected) in [(0, 0..0), (1, 1000..2000), (2, 0..2000)] {
-        let found = found.iter().filter(|record| record.partition() == partition);
-        let found: Vec<_> = found.map(|record| (record.key(), record.payload())).collect();
+        let found = read_partition(&topic, partition, "read_committed");
+        let found: Vec<_> = found.iter().map(|record| (record.key(), record.payload())).collect();
         let expected: Vec<_> = expected.map(|number| (format!("k{number}"), format!("{number:08}"))).collect();
         let expected = expected.iter().map(|(key, value)| (Some(key.as_bytes()), Some(value.as_bytes())));
         assert_eq!(found, expected.collect::<Vec<_>>());

@@ -129,13 +129,17 @@ pub(crate) fn producer_config(connection: &Connection, id: &str) -> ClientConfig
 
 /// All records of partition 0, once no transaction is open there.
 pub(crate) fn read(topic: &str, isolation: &str) -> Vec<OwnedMessage> {
-    settled_end(topic, 0);
+    read_partition(topic, 0, isolation)
+}
+
+pub(crate) fn read_partition(topic: &str, partition: i32, isolation: &str) -> Vec<OwnedMessage> {
+    settled_end(topic, partition);
     let mut config = broker().client_config();
     config.set("group.id", "reader").set("enable.auto.commit", "false");
     config.set("isolation.level", isolation).set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().expect("the settings are fine");
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning).expect("the offset is fine");
+    list.add_partition_offset(topic, partition, Offset::Beginning).expect("the offset is fine");
     consumer.assign(&list).expect("the list is fine");
     let mut records = Vec::new();
     loop {
