@@ -94,11 +94,13 @@ impl Bench {
         progress(&format!("loading {} transactions into {topic}", self.scale.records));
         let data = topic::load(&self.brokers, topic, self.scale.records, &self.compression)?;
         progress(&format!("{topic} holds {} bytes a transaction", data.bytes / data.records.max(1)));
+        // Kept at once: were the topic loaded again, it would hold everything twice.
+        let data = cell.get_or_init(|| data);
         // A broker that has never served the topic is slow to do so: that must not be the first subject's figure.
         let mut reader = Command::new(&self.program);
         reader.args(["bare", &self.brokers, topic]);
-        Peer::start(&self.fresh("warm-up"), &mut reader, &self.logs)?.run(&data)?;
-        Ok(cell.get_or_init(|| data))
+        Peer::start(&self.fresh("warm-up"), &mut reader, &self.logs)?.run(data)?;
+        Ok(data)
     }
 
     /// A name that nothing else of this run has.

@@ -1,7 +1,7 @@
 //! A producer and its transactions: in go records and calls with a time-out, out come plain outcomes with what
 //! librdkafka says about them.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -113,18 +113,13 @@ impl Producer {
         };
         let mut messages: Vec<_> = rows.map(message).collect();
         let count = i32::try_from(messages.len()).unwrap_or(i32::MAX);
+        let (first, flags) = (messages.as_mut_ptr(), sys::RD_KAFKA_MSG_F_COPY);
         // SAFETY: a live topic of a live client, and not more messages than there are. All bytes are copied by the call,
         // which only writes to each message's error.
-        let queued = unsafe {
-            sys::rd_kafka_produce_batch(
-                topic.as_ptr(),
-                partition,
-                sys::RD_KAFKA_MSG_F_COPY,
-                messages.as_mut_ptr(),
-                count,
-            )
-        };
-        let refused = messages.iter().find_map(|message| failure_of_code(message.err as i32));
+        let queued = unsafe { sys::rd_kafka_produce_batch(topic.as_ptr(), partition, flags, first, count) };
+        // SAFETY: a message of the list; the code is read as the plain number it is.
+        let code = |index| unsafe { (&raw const (*first.add(index)).err).cast::<c_int>().read() };
+        let refused = (0..messages.len()).find_map(|index| failure_of_code(code(index)));
         (usize::try_from(queued).unwrap_or(0), refused.map_or(Ok(()), Err))
     }
 

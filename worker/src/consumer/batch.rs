@@ -20,7 +20,7 @@ use crate::{
 const BATCH: Duration = Duration::from_millis(50);
 /// So many records are taken at a time, after which it is looked at the clock, and whether a commit must not wait.
 const AT_ONCE: usize = 256;
-/// So many of them are read before the first is applied.
+/// So many of them are read before the first is applied, and applied at most while a reader waits.
 const READ_AHEAD: usize = 32;
 /// Simulated work is done in pieces of this length.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -143,8 +143,10 @@ impl Consumer {
         let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
             return;
         };
-        // Here no reader waits for it. There is one record at a time then.
-        simulate_work(self.simulated_work, &self.view);
+        // Here no reader waits for it. If there is work to simulate, there is one record at a time.
+        if records.iter().any(|(record, _)| active.place(record.offset) != Place::Behind) {
+            simulate_work(self.simulated_work, &self.view);
+        }
         let counters = self.view.counting();
         // To lock for each record would cost as much as to apply it.
         let (mut state, mut bad) = (cell.lock(), Vec::new());

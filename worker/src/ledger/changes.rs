@@ -10,6 +10,9 @@ use hashbrown::HashMap;
 use super::{Customer, Ledger, Overflow, Posting};
 use crate::transaction::BadRecord;
 
+/// For so many customers at most there is room in advance: what is taken may be a whole ledger.
+const MOST_ROOM: usize = 16_384;
+
 /// Customers with their new state, and records that could not be applied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
@@ -79,8 +82,8 @@ impl Changes {
     /// Takes all of it, or `at_most` so many customers.
     pub(crate) fn take(&mut self, at_most: usize) -> Self {
         if self.len() <= at_most {
-            // The next commit will hardly have more, and a map that grows moves all that it has, again and again.
-            let room = HashMap::with_capacity_and_hasher(self.len(), RandomState::default());
+            // The next ones may be as many, and a map that grows moves all that it has, again and again.
+            let room = HashMap::with_capacity_and_hasher(self.len().min(MOST_ROOM), RandomState::default());
             return std::mem::replace(self, Self { customers: room, ..Self::default() });
         }
         Self { customers: self.customers.extract_if(|_, _| true).take(at_most).collect(), ..Self::default() }
