@@ -193,9 +193,12 @@ impl Stream {
         (0..self.partitions).map(|partition| (partition, self.end_of(&self.topic, partition))).collect()
     }
 
-    /// The end of one partition of `topic`.
+    /// The end of one partition of `topic`. Of a young topic a broker does not know all partitions at once.
+    #[track_caller]
     pub(crate) fn end_of(&self, topic: &str, partition: i32) -> i64 {
-        self.observer().fetch_watermarks(topic, partition, Duration::from_secs(10)).unwrap().1
+        let (observer, patience) = (self.observer(), Duration::from_secs(10));
+        let ends = || observer.fetch_watermarks(topic, partition, patience).map_err(|error| error.to_string());
+        eventually(SOON, ends).1
     }
 
     /// What the group has committed, with metadata; partitions without are absent.
