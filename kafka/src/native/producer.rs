@@ -99,8 +99,7 @@ impl Producer {
     /// Queues copies of the rows for one partition, in their order, and returns how many. For each that was queued there
     /// will be one report of what became of it.
     ///
-    /// One call for many, with topic and partition looked up once, is half the work of [`produce`](Self::produce) for
-    /// each of them.
+    /// One call for many, with topic and partition looked up once, is less work than [`produce`](Self::produce) for each.
     pub(crate) fn produce_rows<'a>(
         &self,
         topic: &str,

@@ -13,6 +13,7 @@ mod leader_epochs;
 mod login;
 mod producer;
 mod records;
+mod rows;
 mod support;
 mod tls;
 mod topic_watch;

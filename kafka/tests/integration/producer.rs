@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use balancefleet_kafka::{
-    At, Connection, GroupMetadata, Isolation, OffsetToCommit, Record, Refusal, Rows, TransactionError,
-    TransactionalProducer,
+    At, Connection, GroupMetadata, Isolation, OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer,
 };
 use rdkafka::Message;
 use rdkafka::message::Headers;
 
 use crate::support::{
-    Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read,
-    read_partition, settle, settled_end, unique,
+    Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read, settle,
+    settled_end, unique,
 };
 
 pub(crate) fn deadline() -> Instant {
@@ -24,6 +23,15 @@ pub(crate) fn registered(connection: &Connection, id: &str) -> TransactionalProd
     producer
 }
 
+/// One with a setting of its own.
+pub(crate) fn registered_with(key: &str, setting: &str) -> TransactionalProducer {
+    let mut config = producer_config(&broker(), &unique("id"));
+    config.set(key, setting);
+    let producer = TransactionalProducer::new(&config).expect("the settings are fine");
+    producer.init(TIMEOUT).expect("the coordinator answers");
+    producer
+}
+
 pub(crate) fn value<'a>(topic: &'a str, partition: i32, value: &'a str) -> Record<'a> {
     Record { topic, partition: Some(partition), key: Some(b"k"), value: Some(value.as_bytes()), headers: &[] }
 }
@@ -32,7 +40,7 @@ pub(crate) fn offset<'a>(topic: &'a str, offset: i64, metadata: &'a str) -> Offs
     OffsetToCommit { topic, partition: 0, offset, leader_epoch: Some(0), metadata }
 }
 
-fn why(outcome: Result<(), TransactionError>) -> Refusal {
+pub(crate) fn why(outcome: Result<(), TransactionError>) -> Refusal {
     match outcome {
         Err(TransactionError::Refused { why, .. }) => why,
         other => panic!("{other:?} is no refusal"),
@@ -249,10 +257,7 @@ fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
 #[test]
 fn a_record_too_large_for_the_client_is_refused_alone() {
     let topic = new_topic("large", 1);
-    let mut config = producer_config(&broker(), &unique("id"));
-    config.set("message.max.bytes", "2000");
-    let producer = TransactionalProducer::new(&config).expect("the settings are fine");
-    producer.init(TIMEOUT).expect("the coordinator answers");
+    let producer = registered_with("message.max.bytes", "2000");
     producer.begin().expect("it begins");
     let large = "x".repeat(10_000);
     assert_eq!(why(producer.send(&value(&topic, 0, &large), deadline())), Refusal::TooLarge);
@@ -287,70 +292,13 @@ fn metadata_too_large_for_an_offset_is_refused() {
 #[test]
 fn more_records_than_the_queue_takes_wait_for_their_turn() {
     let topic = new_topic("queue", 1);
-    let mut config = producer_config(&broker(), &unique("id"));
-    config.set("queue.buffering.max.messages", "100");
-    let producer = TransactionalProducer::new(&config).expect("the settings are fine");
-    producer.init(TIMEOUT).expect("the coordinator answers");
+    let producer = registered_with("queue.buffering.max.messages", "100");
     producer.begin().expect("it begins");
     for _ in 0..2_000 {
         producer.send(&value(&topic, 0, "x"), deadline()).expect("there is room in time");
     }
     producer.commit(TIMEOUT).expect("it commits");
     assert_eq!(read(&topic, "read_committed").len(), 2_000);
-}
-
-fn rows(of: impl Iterator<Item = usize>, size: usize) -> Rows {
-    let mut rows = Rows::default();
-    of.for_each(|number| rows.push(format!("k{number}").as_bytes(), format!("{number:0size$}").as_bytes()));
-    rows
-}
-
-#[test]
-fn rows_arrive_once_each_in_their_order_however_few_the_queue_takes() {
-    let topic = new_topic("rows", 3);
-    let mut config = producer_config(&broker(), &unique("id"));
-    config.set("queue.buffering.max.messages", "100");
-    let producer = TransactionalProducer::new(&config).expect("the settings are fine");
-    producer.init(TIMEOUT).expect("the coordinator answers");
-    producer.begin().expect("it begins");
-    for (partition, first) in [(2, 0), (1, 1000), (2, 1000)] {
-        let mut rows = rows(first..first + 1000, 8);
-        producer.send_rows(&topic, partition, &mut rows, deadline()).expect("there is room in time");
-        assert_eq!(rows.size(), 0);
-        producer.send_rows(&topic, partition, &mut rows, deadline()).expect("none is not too many");
-    }
-    producer.commit(TIMEOUT).expect("it commits");
-    for (partition, expected) in [(0, 0..0), (1, 1000..2000), (2, 0..2000)] {
-        let found = read_partition(&topic, partition, "read_committed");
-        let found: Vec<_> = found.iter().map(|record| (record.key(), record.payload())).collect();
-        let expected: Vec<_> = expected.map(|number| (format!("k{number}"), format!("{number:08}"))).collect();
-        let expected = expected.iter().map(|(key, value)| (Some(key.as_bytes()), Some(value.as_bytes())));
-        assert_eq!(found, expected.collect::<Vec<_>>());
-    }
-}
-
-#[test]
-fn refused_rows_are_told_and_the_rest_goes_with_an_abort() {
-    let topic = new_topic("rows", 1);
-    let mut config = producer_config(&broker(), &unique("id"));
-    config.set("message.max.bytes", "2000");
-    let producer = TransactionalProducer::new(&config).expect("the settings are fine");
-    producer.init(TIMEOUT).expect("the coordinator answers");
-    let send = |partition, mut rows| {
-        producer.begin().expect("it begins");
-        let sent = producer.send_rows(&topic, partition, &mut rows, deadline());
-        let outcome = sent.and_then(|()| producer.settle(deadline()));
-        producer.abort(TIMEOUT).expect("it aborts");
-        why(outcome)
-    };
-    let mut with_a_large_one = rows(0..3, 8);
-    with_a_large_one.push(b"k", &[b'x'; 10_000]);
-    with_a_large_one.push(b"k", b"after it");
-    assert_eq!(send(0, with_a_large_one), Refusal::TooLarge);
-    assert_eq!(send(7, rows(0..3, 8)), Refusal::UnknownPartition);
-    assert!(read(&topic, "read_committed").is_empty());
-    let outside = producer.send_rows(&topic, 0, &mut rows(0..1, 8), deadline());
-    assert!(outside.is_err(), "rows outside a transaction");
 }
 
 #[test]

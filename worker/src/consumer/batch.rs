@@ -148,7 +148,7 @@ impl Consumer {
             simulate_work(self.simulated_work, &self.view);
         }
         let counters = self.view.counting();
-        // To lock for each record would cost as much as to apply it.
+        // To lock for each record would be a good part of all the work (docs/benchmarks.md).
         let (mut state, mut bad) = (cell.lock(), Vec::new());
         let customers = records.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
         active.prefetch(customers, &state.ledger);
