@@ -40,7 +40,7 @@ pub(crate) struct Run {
     /// Transactions in the topic [default: 2000000, with --quick 200000]
     #[arg(long)]
     pub(crate) records: Option<u64>,
-    /// How often each subject is measured [default: 3, with --quick 1]
+    /// How often each subject is measured [default: 3, with --former 7, with --quick 1]
     #[arg(long)]
     pub(crate) rounds: Option<u32>,
     /// Small and short: says whether everything works, not how fast it is
@@ -49,6 +49,9 @@ pub(crate) struct Run {
     /// The worker alone, nobody beside it: to look at it while it works
     #[arg(long)]
     pub(crate) alone: bool,
+    /// A worker's binary to hold this one against: both in turn, nobody beside them, and the ratio of each pair
+    #[arg(long, value_name = "WORKER", conflicts_with = "alone")]
+    pub(crate) former: Option<PathBuf>,
     /// How the producer compresses: none, lz4, zstd, …
     #[arg(long, default_value = "none")]
     pub(crate) compression: String,

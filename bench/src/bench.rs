@@ -12,7 +12,7 @@ use crate::error::BenchError;
 use crate::java::Java;
 use crate::peer::Peer;
 use crate::progress::progress;
-use crate::subject::{Store, Subject};
+use crate::subject::{Ours, Subject};
 use crate::topic::{self, Data};
 use crate::wait::wait_until;
 use crate::worker::{Launch, Task};
@@ -111,9 +111,9 @@ impl Bench {
     }
 
     /// A worker's task in a group of its own.
-    pub(crate) fn task(&self, store: Store, topic: &str) -> Task {
-        let group = self.fresh(&Subject::Worker(store).slug());
-        Task { name: group.clone(), topic: topic.to_owned(), group, store }
+    pub(crate) fn task(&self, ours: Ours, topic: &str) -> Task {
+        let group = self.fresh(&Subject::Worker(ours).slug());
+        Task { name: group.clone(), topic: topic.to_owned(), group, ours }
     }
 
     /// Waits until the group has committed all that the topic holds.

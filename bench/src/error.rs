@@ -38,6 +38,9 @@ pub(crate) enum BenchError {
     /// Somebody asked for what makes no sense.
     #[error("{0} has no part in this scenario")]
     NoPart(Subject),
+    /// The same, of builds.
+    #[error("there is no former build to start; name it with --former")]
+    NoFormer,
     /// The topic cannot be read.
     #[error(transparent)]
     Topic(#[from] TopicError),

@@ -103,6 +103,11 @@ impl Unit {
         }
     }
 
+    /// Whether a larger figure is the better one.
+    pub(crate) const fn more_is_better(self) -> bool {
+        matches!(self, Self::Records)
+    }
+
     /// The name of the unit in machine-readable results.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -87,9 +87,9 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject::Store;
+    use crate::subject::{Ours, Store};
 
-    const OURS: Subject = Subject::Worker(Store::Replay);
+    const OURS: Subject = Subject::Worker(Ours::current(Store::Replay));
 
     fn verdict(goal: Goal, ours: f64, peer: Option<f64>) -> Option<String> {
         goal.verdict(OURS, |subject, _| if subject == OURS { Some(ours) } else { peer })

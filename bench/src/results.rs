@@ -26,6 +26,7 @@ pub(crate) enum Outcome {
 struct Entry {
     scenario: Scenario,
     subject: Subject,
+    round: u32,
     outcome: Outcome,
 }
 
@@ -52,7 +53,7 @@ impl Results {
         outcome: Outcome,
     ) -> Result<(), BenchError> {
         self.write(&Line { scenario: scenario.name(), subject: subject.to_string(), round, outcome: of(&outcome) })?;
-        self.entries.push(Entry { scenario, subject, outcome });
+        self.entries.push(Entry { scenario, subject, round, outcome });
         Ok(())
     }
 
@@ -87,6 +88,17 @@ impl Results {
         let of_subject = self.of_scenario(scenario).filter(|entry| entry.subject == subject);
         let figures = of_subject.flat_map(Entry::figures).filter(|(known, _)| *known == quantity);
         summary(&figures.map(|(_, value)| *value).collect::<Vec<_>>())
+    }
+
+    /// That figure of `subject` divided by that of `other`, for each round that has both.
+    pub(crate) fn ratios(&self, scenario: Scenario, subject: Subject, other: Subject, quantity: Quantity) -> Vec<f64> {
+        let figure = |entry: &Entry| {
+            let found = entry.figures().iter().find(|(known, _)| *known == quantity);
+            found.map(|(_, value)| *value)
+        };
+        let of = |wanted: Subject| self.of_scenario(scenario).filter(move |entry| entry.subject == wanted);
+        let pairs = of(subject).filter_map(|entry| Some((entry, of(other).find(|other| other.round == entry.round)?)));
+        pairs.filter_map(|(entry, other)| Some(figure(entry)? / figure(other)?)).collect()
     }
 
     /// Why figures of a subject are missing: the first reason.

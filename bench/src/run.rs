@@ -20,6 +20,9 @@ use crate::subject::Subject;
 use crate::table;
 use crate::worker::Launch;
 
+/// So many rounds a comparison of two builds takes: with fewer the interval says little.
+const PAIRS: u32 = 7;
+
 /// Measures what was asked for; fails when a figure could not be had.
 pub(crate) fn run(arguments: &Run) -> Result<ExitCode, BenchError> {
     let facts = Facts::gather(arguments.typed.clone(), arguments.kafka_version.clone());
@@ -45,6 +48,7 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
     let scale = if arguments.quick { Scale::QUICK } else { Scale::FULL };
     let launch = Launch {
         program: arguments.worker.clone(),
+        former: arguments.former.clone(),
         brokers: arguments.brokers.clone(),
         postgres: arguments.postgres.clone(),
         logs: logs.clone(),
@@ -56,7 +60,11 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
         program: std::env::current_exe()?,
         scale: Scale {
             records: arguments.records.unwrap_or(scale.records),
-            rounds: arguments.rounds.unwrap_or(scale.rounds),
+            rounds: arguments.rounds.unwrap_or(if arguments.former.is_some() && !arguments.quick {
+                PAIRS
+            } else {
+                scale.rounds
+            }),
             ..scale
         },
         compression: arguments.compression.clone(),
@@ -71,10 +79,17 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
 
 fn measure(bench: &Bench, scenario: Scenario, arguments: &Run, results: &mut Results) -> Result<(), BenchError> {
     let mut subjects = scenario.subjects(&arguments.store);
-    if arguments.alone {
+    if arguments.alone || arguments.former.is_some() {
         subjects.retain(|subject| matches!(subject, Subject::Worker(_)));
     }
+    if arguments.former.is_some() {
+        subjects = subjects.into_iter().flat_map(|subject| [Some(subject), subject.former()]).flatten().collect();
+    }
     for round in 1..=bench.scale.rounds {
+        // In turn also who of a pair comes first: the machine may become slower or faster meanwhile.
+        if round > 1 && arguments.former.is_some() {
+            subjects.chunks_exact_mut(2).for_each(<[_]>::reverse);
+        }
         for subject in &subjects {
             progress(&format!("{}, round {round} of {}: {subject}", scenario.name(), bench.scale.rounds));
             results.add(scenario, *subject, round, outcome(scenario.measure(bench, *subject)))?;

@@ -7,14 +7,30 @@ use clap::ValueEnum;
 /// A program in one of its forms.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Subject {
-    /// Ours, with that store.
-    Worker(Store),
+    /// Ours, of that build and with that store.
+    Worker(Ours),
     /// Counts what librdkafka's `BaseConsumer::poll` gives, and does nothing with it.
     Bare,
     /// Counts what Java's `KafkaConsumer` gives.
     JavaConsumer,
     /// The same ledger in Kafka Streams, exactly once.
     Streams(Form, Tuning),
+}
+
+/// A worker to measure.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Ours {
+    pub(crate) store: Store,
+    pub(crate) build: Build,
+}
+
+/// Which binary.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Build {
+    /// That of this checkout.
+    Current,
+    /// The one that it is held against.
+    Former,
 }
 
 /// The worker's stores.
@@ -54,10 +70,25 @@ impl Store {
     }
 }
 
+impl Ours {
+    /// This checkout's, with that store.
+    pub(crate) const fn current(store: Store) -> Self {
+        Self { store, build: Build::Current }
+    }
+
+    /// The same with the former build.
+    pub(crate) const fn former(self) -> Self {
+        Self { build: Build::Former, ..self }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Worker(store) => write!(out, "balance-worker, {}", store.name()),
+            Self::Worker(Ours { store, build: Build::Current }) => write!(out, "balance-worker, {}", store.name()),
+            Self::Worker(Ours { store, build: Build::Former }) => {
+                write!(out, "balance-worker, {}, former", store.name())
+            }
             Self::Bare => out.write_str("bare"),
             Self::JavaConsumer => out.write_str("java-consumer"),
             Self::Streams(form, tuning) => {
@@ -72,6 +103,14 @@ impl fmt::Display for Subject {
 }
 
 impl Subject {
+    /// The same worker of the former build; none of a peer.
+    pub(crate) const fn former(self) -> Option<Self> {
+        match self {
+            Self::Worker(ours) => Some(Self::Worker(ours.former())),
+            Self::Bare | Self::JavaConsumer | Self::Streams(..) => None,
+        }
+    }
+
     /// The same for names of files and groups.
     pub(crate) fn slug(self) -> String {
         self.to_string().replace(", ", "-")
@@ -84,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_slug_is_fit_for_a_group_and_a_file() {
-        assert_eq!(Subject::Worker(Store::Changelog).slug(), "balance-worker-changelog");
+        assert_eq!(Subject::Worker(Ours::current(Store::Changelog)).slug(), "balance-worker-changelog");
+        assert_eq!(Subject::Worker(Ours::current(Store::Replay).former()).slug(), "balance-worker-replay-former");
         assert_eq!(Subject::Streams(Form::Dsl, Tuning::Tuned).slug(), "streams-dsl-tuned");
         assert_eq!(Subject::Streams(Form::Processor, Tuning::Defaults).slug(), "streams-papi");
     }

@@ -7,7 +7,7 @@ use crate::goals;
 use crate::machine::Facts;
 use crate::results::Results;
 use crate::scenario::Scenario;
-use crate::statistics::Summary;
+use crate::statistics::{Interval, Summary, median_interval};
 use crate::subject::Subject;
 use crate::topic::Data;
 
@@ -19,6 +19,10 @@ pub(crate) fn report(facts: &Facts, data: Option<&Data>, scenarios: &[Scenario],
         let _ = write!(text, "\n### {}\n{}", scenario.name(), table(*scenario, results));
         for line in verdicts(*scenario, results) {
             let _ = writeln!(text, "- goal: {line}");
+        }
+        if let Some(pairs) = pairs(*scenario, results) {
+            let _ =
+                write!(text, "\nThis build : the former one, median of the rounds' ratios (95 % interval):\n\n{pairs}");
         }
     }
     text
@@ -88,6 +92,40 @@ fn verdicts(scenario: Scenario, results: &Results) -> Vec<String> {
     ours.flat_map(|ours| goals.iter().filter_map(move |goal| goal.verdict(*ours, median))).collect()
 }
 
+/// A worse median than this, and an interval that lies wholly beyond it, is a build that has become worse.
+const WORSE_BY: f64 = 0.03;
+
+/// This build's figures divided by the former one's; none when there was none.
+fn pairs(scenario: Scenario, results: &Results) -> Option<String> {
+    let subjects = results.subjects(scenario);
+    let both = |subject: &Subject| Some((*subject, subject.former().filter(|former| former != subject)?));
+    let both: Vec<_> = subjects.iter().filter_map(both).filter(|(_, former)| subjects.contains(former)).collect();
+    let header = ["", "figure", "ratio", "pairs", "verdict"].map(str::to_owned).to_vec();
+    let rows = both.iter().flat_map(|(subject, former)| {
+        results.quantities(scenario).into_iter().map(move |quantity| {
+            let ratios = results.ratios(scenario, *subject, *former, quantity);
+            let interval = median_interval(&ratios);
+            let shown = interval
+                .map_or("–".to_owned(), |Interval { median, low, high }| format!("{median:.3} ({low:.3}–{high:.3})"));
+            let verdict = interval.map_or("too few pairs", |interval| verdict_of(interval, quantity));
+            vec![subject.to_string(), quantity.name.to_owned(), shown, ratios.len().to_string(), verdict.to_owned()]
+        })
+    });
+    (!both.is_empty()).then(|| padded(&std::iter::once(header).chain(rows).collect::<Vec<_>>()))
+}
+
+fn verdict_of(Interval { low, high, .. }: Interval, quantity: Quantity) -> &'static str {
+    // For a figure that is to be small, worse is more.
+    let (best, worst) = if quantity.unit.more_is_better() { (high, low) } else { (1.0 / low, 1.0 / high) };
+    if best < 1.0 - WORSE_BY {
+        "worse"
+    } else if worst > 1.0 - WORSE_BY {
+        "not worse by 3 %"
+    } else {
+        "not shown to be worse by 3 %"
+    }
+}
+
 /// A Markdown table whose columns stand below each other.
 fn padded(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -107,9 +145,9 @@ mod tests {
     use super::*;
     use crate::figures::RATE;
     use crate::results::Outcome;
-    use crate::subject::Store;
+    use crate::subject::{Ours, Store};
 
-    const OURS: Subject = Subject::Worker(Store::Replay);
+    const OURS: Subject = Subject::Worker(Ours::current(Store::Replay));
 
     fn facts() -> Facts {
         let text = || "x".to_owned();
@@ -159,8 +197,28 @@ mod tests {
     }
 
     #[test]
+    fn two_builds_are_compared_round_by_round() {
+        let former = OURS.former().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut results = Results::begin(&folder.path().join("results.jsonl"), &facts()).unwrap();
+        // The machine becomes slower from round to round; the ratio stays.
+        for round in 1..=7 {
+            let speed = 1e6 / f64::from(round);
+            results.add(Scenario::CatchUp, OURS, round, measured(speed, speed * 0.9)).unwrap();
+            results.add(Scenario::CatchUp, former, round, measured(speed, speed)).unwrap();
+        }
+        let text = pairs(Scenario::CatchUp, &results).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[2].contains("| msg/s     | 1.000 (1.000–1.000) | 7     | not worse by 3 %"), "{text}");
+        assert!(lines[3].contains("| msg/CPU-s | 0.900 (0.900–0.900) | 7     | worse"), "{text}");
+        assert_eq!(lines.len(), 4, "{text}");
+        let (alone, _folder) = self::results(&[(OURS, measured(1.0, 1.0))]);
+        assert_eq!(pairs(Scenario::CatchUp, &alone), None);
+    }
+
+    #[test]
     fn what_is_missing_is_said_and_is_no_number() {
-        let ours = Subject::Worker(Store::Changelog);
+        let ours = Subject::Worker(Ours::current(Store::Changelog));
         let (results, _folder) = results(&[
             (ours, Outcome::Failed("gone\nfor good".into())),
             (Subject::Bare, measured(1_500_000.0, 2_000_000.0)),

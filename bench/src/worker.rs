@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::error::BenchError;
 use crate::http::Http;
 use crate::process::Process;
-use crate::subject::Store;
+use crate::subject::{Build, Ours, Store};
 
 /// How often a worker is asked how far it is: each answer costs it about 0.1 ms.
 const EVERY: Duration = Duration::from_millis(20);
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
+    /// The binary that it is held against.
+    pub(crate) former: Option<PathBuf>,
     pub(crate) brokers: String,
     pub(crate) postgres: Option<String>,
     pub(crate) logs: PathBuf,
@@ -38,7 +40,7 @@ pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) topic: String,
     pub(crate) group: String,
-    pub(crate) store: Store,
+    pub(crate) ours: Ours,
 }
 
 /// A running worker; killed when dropped.
@@ -84,16 +86,20 @@ impl Launch {
 
     /// Starts one at that port that knows the others.
     pub(crate) fn start_at(&self, task: &Task, port: u16, peers: &[u16]) -> Result<Worker, BenchError> {
-        let mut command = Command::new(&self.program);
+        let program = match task.ours.build {
+            Build::Current => &self.program,
+            Build::Former => self.former.as_ref().ok_or(BenchError::NoFormer)?,
+        };
+        let mut command = Command::new(program);
         command
-            .env("BALANCE_STORE", task.store.name())
+            .env("BALANCE_STORE", task.ours.store.name())
             .env("BALANCE_CHANGELOG_TOPIC", changelog_of(&task.group))
             .env("KAFKA_BOOTSTRAP_SERVERS", &self.brokers)
             .env("KAFKA_TOPIC", &task.topic)
             .env("KAFKA_GROUP_ID", &task.group)
             .env("HTTP_ADDRESS", format!("127.0.0.1:{port}"))
             .env("LOG_FORMAT", "json");
-        if let Some(url) = self.postgres.as_ref().filter(|_| task.store == Store::Postgres) {
+        if let Some(url) = self.postgres.as_ref().filter(|_| task.ours.store == Store::Postgres) {
             command.env("BALANCE_POSTGRES_URL", url);
         }
         if !peers.is_empty() {

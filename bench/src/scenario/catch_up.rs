@@ -11,7 +11,7 @@ use crate::error::BenchError;
 use crate::figures::Run;
 use crate::java::Until;
 use crate::peer::Peer;
-use crate::subject::{Store, Subject};
+use crate::subject::{Ours, Subject};
 use crate::topic::Data;
 use crate::worker::Worker;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(bench: &Bench, subject: Subject) -> Result<Run, BenchError> {
     let name = bench.fresh(&subject.slug());
     let peer = |mut command: Command| Peer::start(&name, &mut command, &bench.logs)?.run(data);
     let run = match subject {
-        Subject::Worker(store) => return worker(bench, store, data),
+        Subject::Worker(ours) => return worker(bench, ours, data),
         Subject::Bare => {
             let mut command = Command::new(&bench.program);
             command.args(["bare", &bench.brokers, &data.topic]);
@@ -37,8 +37,8 @@ pub(crate) fn run(bench: &Bench, subject: Subject) -> Result<Run, BenchError> {
     Ok(run)
 }
 
-fn worker(bench: &Bench, store: Store, data: &Data) -> Result<Run, BenchError> {
-    let task = bench.task(store, &data.topic);
+fn worker(bench: &Bench, ours: Ours, data: &Data) -> Result<Run, BenchError> {
+    let task = bench.task(ours, &data.topic);
     let mut worker = bench.launch.start(&task)?;
     let before = worker.await_metrics("the first record", |metrics| metrics.messages_consumed > 0)?.messages_consumed;
     let (began, cpu_before) = (Instant::now(), worker.process.cpu()?);
@@ -55,7 +55,7 @@ fn worker(bench: &Bench, store: Store, data: &Data) -> Result<Run, BenchError> {
     };
     check(&worker, data)?;
     worker.process.stop()?;
-    bench.finished.borrow_mut().insert(Subject::Worker(store), task.group);
+    bench.finished.borrow_mut().insert(Subject::Worker(ours), task.group);
     Ok(run)
 }
 

@@ -8,16 +8,16 @@ use balancefleet_e2e::traffic::create_topic;
 use crate::bench::Bench;
 use crate::error::BenchError;
 use crate::figures::{CORE, Figures, MEMORY, PEAK_MEMORY};
-use crate::subject::Store;
+use crate::subject::Ours;
 
 const PARTITIONS: u32 = 64;
 /// Start and first commits are over by then.
 const SETTLE: Duration = Duration::from_secs(5);
 
-pub(super) fn measure(bench: &Bench, store: Store) -> Result<Figures, BenchError> {
+pub(super) fn measure(bench: &Bench, ours: Ours) -> Result<Figures, BenchError> {
     let topic = "bench-idle";
     create_topic(&bench.brokers, topic, PARTITIONS)?;
-    let mut worker = bench.launch.start(&bench.task(store, topic))?;
+    let mut worker = bench.launch.start(&bench.task(ours, topic))?;
     worker.await_active(PARTITIONS as usize)?;
     thread::sleep(SETTLE);
     let (began, before) = (Instant::now(), worker.process.cpu()?);

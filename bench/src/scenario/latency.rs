@@ -13,7 +13,7 @@ use crate::feed::prompt_producer;
 use crate::figures::{Figures, LONGEST, P50, P99};
 use crate::http::Http;
 use crate::statistics::percentile;
-use crate::subject::Store;
+use crate::subject::Ours;
 use crate::topic::{self, PARTITIONS};
 
 const RATE: u32 = 10_000;
@@ -25,10 +25,10 @@ const PAUSE: Duration = Duration::from_millis(37);
 const LOOK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn measure(bench: &Bench, store: Store) -> Result<Figures, BenchError> {
+pub(super) fn measure(bench: &Bench, ours: Ours) -> Result<Figures, BenchError> {
     let topic = bench.fresh("bench-latency");
     create_topic(&bench.brokers, &topic, PARTITIONS)?;
-    let mut worker = bench.launch.start(&bench.task(store, &topic))?;
+    let mut worker = bench.launch.start(&bench.task(ours, &topic))?;
     worker.await_active(PARTITIONS as usize)?;
     let sender = Sender::new(&bench.brokers, &topic, Keying::Transaction)?;
     let mut prober = Prober::new(&bench.brokers, &topic, worker.port)?;

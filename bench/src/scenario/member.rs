@@ -13,7 +13,7 @@ use crate::http::Http;
 use crate::java::Until;
 use crate::peer::Peer;
 use crate::process::Process;
-use crate::subject::{Form, Store, Subject, Tuning};
+use crate::subject::{Form, Ours, Subject, Tuning};
 use crate::worker::{Metrics, Task};
 
 /// How often a worker is asked which records it processed last.
@@ -38,7 +38,7 @@ impl Member {
         watch: &Watch,
     ) -> Result<Self, BenchError> {
         match subject {
-            Subject::Worker(store) => Self::worker(bench, store, (topic, group), place, watch),
+            Subject::Worker(ours) => Self::worker(bench, ours, (topic, group), place, watch),
             Subject::Streams(form, tuning) => Self::streams(bench, (form, tuning), (topic, group), place, watch),
             Subject::Bare | Subject::JavaConsumer => Err(BenchError::NoPart(subject)),
         }
@@ -46,13 +46,13 @@ impl Member {
 
     fn worker(
         bench: &Bench,
-        store: Store,
+        ours: Ours,
         (topic, group): (&str, &str),
         place: Place,
         watch: &Watch,
     ) -> Result<Self, BenchError> {
         let name = format!("{group}-{place}");
-        let worker = bench.launch.start(&Task { name, topic: topic.to_owned(), group: group.to_owned(), store })?;
+        let worker = bench.launch.start(&Task { name, topic: topic.to_owned(), group: group.to_owned(), ours })?;
         let ended = Arc::new(AtomicBool::new(false));
         let (watch, over, http) = (watch.clone(), Arc::clone(&ended), Http::new(worker.port)?);
         thread::Builder::new().name("follow".into()).spawn(move || {

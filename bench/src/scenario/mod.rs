@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use crate::bench::Bench;
 use crate::error::BenchError;
 use crate::figures::Figures;
-use crate::subject::{Form, Store, Subject, Tuning};
+use crate::subject::{Form, Ours, Store, Subject, Tuning};
 
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -50,7 +50,13 @@ impl Scenario {
     /// Ours first: it is what the others are compared with.
     pub(crate) fn subjects(self, stores: &[Store]) -> Vec<Subject> {
         let ours = |wanted: &dyn Fn(Store) -> bool| {
-            stores.iter().copied().filter(|store| wanted(*store)).map(Subject::Worker).collect::<Vec<_>>()
+            stores
+                .iter()
+                .copied()
+                .filter(|store| wanted(*store))
+                .map(Ours::current)
+                .map(Subject::Worker)
+                .collect::<Vec<_>>()
         };
         match self {
             Self::CatchUp => {
@@ -70,9 +76,9 @@ impl Scenario {
             (Self::Restore, _) => restore::measure(bench, subject),
             (Self::HandOver, _) => hand_over::measure(bench, subject),
             (Self::Crash, _) => crash::measure(bench, subject),
-            (Self::Latency, Subject::Worker(store)) => latency::measure(bench, store),
-            (Self::Idle, Subject::Worker(store)) => idle::measure(bench, store),
-            (Self::Rest, Subject::Worker(store)) => rest::measure(bench, store),
+            (Self::Latency, Subject::Worker(ours)) => latency::measure(bench, ours),
+            (Self::Idle, Subject::Worker(ours)) => idle::measure(bench, ours),
+            (Self::Rest, Subject::Worker(ours)) => rest::measure(bench, ours),
             (_, Subject::Bare | Subject::JavaConsumer | Subject::Streams(..)) => Err(BenchError::NoPart(subject)),
         }
     }

@@ -12,7 +12,7 @@ use crate::error::BenchError;
 use crate::figures::{FLEET_P50, FLEET_P99, Figures, LOCAL_P50, LOCAL_P99};
 use crate::http::Http;
 use crate::statistics::percentile;
-use crate::subject::Store;
+use crate::subject::Ours;
 use crate::topic::{self, CUSTOMERS, PARTITIONS};
 use crate::wait::wait_until;
 use crate::worker::{Task, Worker, free_port};
@@ -20,18 +20,18 @@ use crate::worker::{Task, Worker, free_port};
 const FLEET: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) fn measure(bench: &Bench, store: Store) -> Result<Figures, BenchError> {
-    let (local, fleet) = (alone(bench, store)?, fleet(bench, store)?);
+pub(super) fn measure(bench: &Bench, ours: Ours) -> Result<Figures, BenchError> {
+    let (local, fleet) = (alone(bench, ours)?, fleet(bench, ours)?);
     let values = [(LOCAL_P50, &local, 50), (LOCAL_P99, &local, 99), (FLEET_P50, &fleet, 50), (FLEET_P99, &fleet, 99)];
     Ok(values.into_iter().filter_map(|(quantity, of, percent)| Some((quantity, percentile(of, percent)?))).collect())
 }
 
 /// Reads while one worker after the other catches up.
-fn alone(bench: &Bench, store: Store) -> Result<Vec<f64>, BenchError> {
+fn alone(bench: &Bench, ours: Ours) -> Result<Vec<f64>, BenchError> {
     let data = bench.data()?;
     let (mut reader, mut latencies, began) = (Reader::default(), Vec::new(), Instant::now());
     while began.elapsed() < bench.scale.reads {
-        let mut worker = bench.launch.start(&bench.task(store, &data.topic))?;
+        let mut worker = bench.launch.start(&bench.task(ours, &data.topic))?;
         worker.await_metrics("the first record", |metrics| metrics.messages_consumed > 0)?;
         await_answer(&worker.http)?;
         while worker.metrics()?.messages_consumed < data.records {
@@ -45,10 +45,10 @@ fn alone(bench: &Bench, store: Store) -> Result<Vec<f64>, BenchError> {
 }
 
 /// Reads from one of eight workers after the other.
-fn fleet(bench: &Bench, store: Store) -> Result<Vec<f64>, BenchError> {
+fn fleet(bench: &Bench, ours: Ours) -> Result<Vec<f64>, BenchError> {
     let topic = bench.fresh("bench-rest");
     create_topic(&bench.brokers, &topic, PARTITIONS)?;
-    let workers = start_fleet(bench, store, &topic)?;
+    let workers = start_fleet(bench, ours, &topic)?;
     let sender = Sender::new(&bench.brokers, &topic, Keying::Transaction)?;
     let interrupt = Interrupt::default();
     let latencies = thread::scope(|scope| {
@@ -66,8 +66,8 @@ fn fleet(bench: &Bench, store: Store) -> Result<Vec<f64>, BenchError> {
     latencies
 }
 
-fn start_fleet(bench: &Bench, store: Store, topic: &str) -> Result<Vec<Worker>, BenchError> {
-    let task = bench.task(store, topic);
+fn start_fleet(bench: &Bench, ours: Ours, topic: &str) -> Result<Vec<Worker>, BenchError> {
+    let task = bench.task(ours, topic);
     let ports = (0..FLEET).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
     let start = |(place, port): (usize, &u16)| {
         let name = format!("{}-{place}", task.name);

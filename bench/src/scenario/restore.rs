@@ -8,14 +8,14 @@ use crate::error::BenchError;
 use crate::figures::{Figures, PEAK_MEMORY, RESTORE_PER_CPU, RESTORE_RATE, RESTORE_TIME, START_TO_ACTIVE, per};
 use crate::java::Until;
 use crate::peer::{Peer, Restore};
-use crate::subject::{Store, Subject};
+use crate::subject::{Ours, Store, Subject};
 use crate::topic::{PARTITIONS, count};
 use crate::worker::{Event, Task, changelog_of};
 
 pub(super) fn measure(bench: &Bench, subject: Subject) -> Result<Figures, BenchError> {
     let group = finished_group(bench, subject)?;
     let restore = match subject {
-        Subject::Worker(store) => worker(bench, store, group)?,
+        Subject::Worker(ours) => worker(bench, ours, group)?,
         Subject::Streams(form, tuning) => {
             let topic = &bench.data()?.topic;
             // Its state is gone, as after a crash under exactly-once or on another machine.
@@ -46,16 +46,16 @@ fn finished_group(bench: &Bench, subject: Subject) -> Result<String, BenchError>
     Ok(known(bench).unwrap_or_default())
 }
 
-fn worker(bench: &Bench, store: Store, group: String) -> Result<Restore, BenchError> {
+fn worker(bench: &Bench, ours: Ours, group: String) -> Result<Restore, BenchError> {
     let data = bench.data()?;
-    let records = match store {
+    let records = match ours.store {
         Store::Replay => Some(data.records),
         Store::Changelog => Some(count(&bench.brokers, &changelog_of(&group))?),
         // Its ledger stays in the database.
         Store::Postgres => None,
     };
-    let name = bench.fresh(&format!("{}-again", Subject::Worker(store).slug()));
-    let mut worker = bench.launch.start(&Task { name, topic: data.topic.clone(), group, store })?;
+    let name = bench.fresh(&format!("{}-again", Subject::Worker(ours).slug()));
+    let mut worker = bench.launch.start(&Task { name, topic: data.topic.clone(), group, ours })?;
     worker.await_active(PARTITIONS as usize)?;
     let (start_to_active, cpu) = (worker.process.started.elapsed(), worker.process.cpu()?);
     let restoring = restoring(&worker.metrics()?.rebalancing_history);
