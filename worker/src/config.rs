@@ -121,6 +121,20 @@ pub enum LogFormat {
     Json,
 }
 
+/// What a person has said of a rebuild beforehand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RebuildOptions {
+    /// It need not be asked for.
+    pub is_agreed: bool,
+    /// Where the store has nothing, the ledger begins where the metadata of the group's offset says, although the log
+    /// begins before.
+    pub from_base: bool,
+    /// The balances may be replaced by those of another topic of the same name.
+    pub another_topic: bool,
+    /// So many transactions are given up with it.
+    pub lose: Option<u64>,
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
@@ -130,12 +144,12 @@ pub enum Command {
     Check(Box<Config>),
     /// Compare what is stored with what the input gives.
     Audit(Box<Config>),
-    /// Make what is stored anew; without asking if `is_agreed`.
+    /// Make what is stored anew.
     Rebuild {
         /// The settings.
         config: Box<Config>,
-        /// Whether a person has agreed already.
-        is_agreed: bool,
+        /// What a person has said of it.
+        options: RebuildOptions,
     },
     /// Print this and exit: the settings in effect, as a file that would give them again.
     Print(String),
@@ -164,7 +178,7 @@ pub fn load(
         _ if matches.get_flag("print-config") => Command::Print(print::yaml(&settings)),
         _ if matches.get_flag("check") => Command::Check(config),
         Some(("audit", _)) => Command::Audit(config),
-        Some(("rebuild", flags)) => Command::Rebuild { config, is_agreed: flags.get_flag("yes") },
+        Some(("rebuild", flags)) => Command::Rebuild { config, options: layers::rebuild_options(flags) },
         _ => Command::Run(config),
     })
 }

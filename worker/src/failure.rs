@@ -51,10 +51,22 @@ pub enum Failure {
     },
     /// The store has customers, but nothing says what they stand for.
     #[error(
-        "the store holds customers without any progress, so something else has written to it: give the group a changelog \
-         topic of its own, or rebuild it"
+        "the store holds customers without any progress, so something else has written to it, or progress was deleted: give \
+         the group a changelog topic of its own, or rebuild the group's balances (balance-worker rebuild)"
     )]
-    NoProgress,
+    CustomersWithoutProgress,
+    /// The group has committed an offset, but the store has nothing of the partition.
+    #[error(
+        "the group has committed offset {committed}, but the store has no progress of this partition, and an offset alone \
+         says nothing of balances: it may be another log's. Stop the workers. Of a mirrored group, or one that another \
+         program began: delete its offsets (kafka-consumer-groups --delete-offsets), and the workers begin with the first \
+         record. Of a group that comes from the store replay, or has lost its store: run balance-worker rebuild, which folds \
+         the records below that offset"
+    )]
+    CommitWithoutProgress {
+        /// The group's offset.
+        committed: i64,
+    },
     /// The store is not what its own progress says.
     #[error(
         "the kept balances are torn: their progress counts {expected} customers, found are {found} that do not add up to its \
@@ -83,7 +95,8 @@ pub enum Failure {
     /// Somebody moved the group's offsets.
     #[error(
         "the changelog stands at offset {changelog}, but the group has committed {committed}: somebody moved the group's \
-         offsets; set them back to {changelog}, or rebuild the group's balances"
+         offsets; set them back to {changelog}, or delete them without workers (kafka-consumer-groups --delete-offsets) and \
+         every partition goes on from its changelog; rebuild the group's balances only to follow {committed}"
     )]
     OffsetsMoved {
         /// Where the ledger stands.
@@ -94,17 +107,34 @@ pub enum Failure {
     /// A rebuild was begun and not finished.
     #[error("the balances are being rebuilt, or a rebuild was interrupted: run it again to the end")]
     Rebuilding,
-    /// Another topic has taken the name.
+    /// Another topic has the name.
     #[error(
-        "the topic was deleted and made again (its id was {expected}, now it is {found}): balances of the old one \
-         cannot be continued with the new one; rebuild the group's balances (balance-worker rebuild) to fold the new \
-         topic from its first record, or give the new topic a group of its own"
+        "the topic was deleted and made again, or these are another cluster's brokers (its id was {expected}, now it is \
+         {found}): balances of the one topic cannot be continued with the other; go back to the brokers of before, give the \
+         other topic a group of its own, or replace the balances by what it gives (balance-worker rebuild, which first counts \
+         what both give)"
     )]
     TopicRecreated {
         /// The id this worker began with.
         expected: String,
         /// The id the brokers name now.
         found: String,
+    },
+    /// The replay store: no commit on this log can have such a first offset.
+    #[error(
+        "the group has committed offset {committed}, with {base} as the first offset of its ledger, in a log that begins at \
+         {log_start}: with the store replay a first offset is never above its commit, nor above the log's start, which never \
+         goes back. So the offset is another log's: the topic was deleted and made again, or these are another cluster's \
+         brokers; or the group began at the end of the log with another store. Stop the workers and delete the group's offsets \
+         (kafka-consumer-groups --delete-offsets): they begin with the first record"
+    )]
+    BaseOfAnotherLog {
+        /// First record of the ledger, by the commit.
+        base: i64,
+        /// First record of the log.
+        log_start: i64,
+        /// The group's offset.
+        committed: i64,
     },
 }
 
@@ -117,13 +147,13 @@ impl Failure {
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
             Self::NotFetched { .. } => "NotFetched",
             Self::UnreadableProgress { .. } => "UnreadableProgress",
-            Self::NoProgress => "NoProgress",
+            Self::CustomersWithoutProgress | Self::CommitWithoutProgress { .. } => "NoProgress",
             Self::Torn { .. } => "Torn",
             Self::ForeignChangelog { .. } => "ForeignChangelog",
             Self::LedgerSettingsChanged => "LedgerSettingsChanged",
             Self::OffsetsMoved { .. } => "OffsetsMoved",
             Self::Rebuilding => "Rebuilding",
-            Self::TopicRecreated { .. } => "TopicRecreated",
+            Self::TopicRecreated { .. } | Self::BaseOfAnotherLog { .. } => "TopicRecreated",
         }
     }
 }

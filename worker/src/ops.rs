@@ -4,6 +4,7 @@
 //! to rebuild a database three times.
 
 mod audit;
+mod check;
 mod differences;
 mod member;
 mod progress;
@@ -16,6 +17,7 @@ use balancefleet_kafka::{Admin, Error, ErrorKind, TransactionError};
 use tokio::runtime::Handle;
 
 pub(crate) use audit::audit;
+pub(crate) use check::failures;
 pub(crate) use rebuild::rebuild;
 
 use crate::{
@@ -57,6 +59,20 @@ pub(crate) enum OpsError {
     Terminal(#[from] std::io::Error),
 }
 
+impl OpsError {
+    /// Whether the same is likely to succeed a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            // Of brokers that nobody can reach, the address is wrong as a rule.
+            Self::Kafka(error) | Self::Hindered(Hindrance::Kafka(error)) => {
+                error.is_transient() && error.kind() != ErrorKind::Unreachable
+            }
+            Self::Database(error) | Self::Hindered(Hindrance::Database(error)) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
 /// What both tools work with.
 struct Tools<'a> {
     config: &'a Config,
@@ -72,6 +88,19 @@ enum Stored<'a> {
     Postgres(&'a DatabaseTarget, Box<Examiner>),
 }
 
+impl<'a> Stored<'a> {
+    fn of(config: &'a Config, admin: &Admin, runtime: &Handle) -> Result<Self, OpsError> {
+        if let Some(database) = config.database_in_use() {
+            return Ok(Self::Postgres(database, Box::new(Examiner::connect(config, database, runtime)?)));
+        }
+        match describe(admin, &config.changelog_topic, TIMEOUT) {
+            Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
+            Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 impl<'a> Tools<'a> {
     /// Looks whether everything is there; nothing is made.
     fn take_up(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
@@ -84,19 +113,7 @@ impl<'a> Tools<'a> {
             return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
-        let stored = match config.database_in_use() {
-            Some(database) => Stored::Postgres(database, Box::new(Examiner::connect(config, database, runtime)?)),
-            None => Stored::Changelog(Self::partitions_of_changelog(config, admin)?),
-        };
-        Ok(Self { config, admin, topic, stored })
-    }
-
-    fn partitions_of_changelog(config: &Config, admin: &Admin) -> Result<i32, Error> {
-        match describe(admin, &config.changelog_topic, TIMEOUT) {
-            Ok(changelog) => Ok(changelog.partition_count),
-            Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(0),
-            Err(error) => Err(error),
-        }
+        Ok(Self { config, admin, topic, stored: Stored::of(config, admin, runtime)? })
     }
 
     /// What is stored of a partition now.

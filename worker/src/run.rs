@@ -7,7 +7,12 @@
 //! | a failure only a new process can clear, a failed `--check`, a tool that came to no end | 1 |
 //! | an audit that found differences, or could not compare everything | 3 |
 
-use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use balancefleet_kafka::Admin;
 use jiff::Timestamp;
@@ -22,12 +27,13 @@ use crate::{
     api::{self, ApiConfig, ApiError, ApiServer},
     config::{self, Command, Config, ConfigError},
     consumer::{Consumer, Fatal},
+    failure::Failure,
     logging, ops,
     ops::OpsError,
     preflight::{self, Refusal},
     status::Status,
     store::DatabaseReader,
-    view::{Identity, View},
+    view::{Identity, TopicFacts, View},
     vital_thread,
 };
 
@@ -35,6 +41,10 @@ use crate::{
 const STOP_WITHIN: Duration = Duration::from_millis(2800);
 /// The exit code of an audit that did not find everything equal.
 const DIFFERENT: u8 = 3;
+/// What passes by itself may keep `--check` so long,
+const CHECK_WITHIN: Duration = Duration::from_secs(10);
+/// and it looks again after this.
+const CHECK_AGAIN: Duration = Duration::from_millis(500);
 /// For answers that are under way.
 const FINISH_ANSWERS: Duration = Duration::from_millis(100);
 
@@ -69,8 +79,8 @@ pub fn main() -> ExitCode {
                 Err(error) => Err(error),
             })
         }
-        Ok(Command::Rebuild { config, is_agreed }) => tool(&config, |admin, runtime, out| {
-            ops::rebuild(&config, admin, runtime, is_agreed, out).map(|()| ExitCode::SUCCESS)
+        Ok(Command::Rebuild { config, options }) => tool(&config, |admin, runtime, out| {
+            ops::rebuild(&config, admin, runtime, options, out).map(|()| ExitCode::SUCCESS)
         }),
         Ok(Command::Print(settings)) => {
             print!("{settings}");
@@ -99,24 +109,41 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// `--check`: says whether a worker with these settings would work.
 fn check(config: &Config) -> ExitCode {
-    let looked = runtime().map_err(Ended::from).and_then(|runtime| {
-        let admin = connect(config)?;
-        Ok(preflight::check(config, &admin, runtime.handle(), false)?)
-    });
-    match looked {
-        Ok(Ok(facts)) => {
-            let Config { connection, topic, group_id, .. } = config;
-            let (servers, count) = (&connection.bootstrap_servers, facts.partition_count);
-            let database =
-                config.database_in_use().map(|target| format!(", PostgreSQL at {} can be used", target.place()));
-            let database = database.unwrap_or_default();
-            println!(
-                "ok: {servers} answer, topic {topic} has {count} partitions{database}, group {group_id} can begin"
-            );
-            ExitCode::SUCCESS
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error, 1),
+    };
+    let looked = connect(config).map_err(OpsError::from).and_then(|admin| look(config, &admin, runtime.handle()));
+    let (facts, failures) = match looked {
+        Ok(found) => found,
+        Err(error) => return complain(&error, 1),
+    };
+    if !failures.is_empty() {
+        for (partition, failure) in &failures {
+            eprintln!("balance-worker: partition {partition} would stand still ({}): {failure}", failure.category());
         }
-        Ok(Err(error)) => complain(&error, 1),
-        Err(error) => complain(&error, 1),
+        return ExitCode::from(1);
+    }
+    let Config { connection, topic, group_id, .. } = config;
+    let (servers, count) = (&connection.bootstrap_servers, facts.partition_count);
+    let database = config.database_in_use().map(|target| format!(", PostgreSQL at {} can be used", target.place()));
+    let database = database.unwrap_or_default();
+    println!("ok: {servers} answer, topic {topic} has {count} partitions{database}, group {group_id} can begin");
+    ExitCode::SUCCESS
+}
+
+/// Looks again while what stands in the way is about to pass.
+fn look(config: &Config, admin: &Admin, runtime: &Handle) -> Result<(TopicFacts, Vec<(i32, Failure)>), OpsError> {
+    let deadline = Instant::now() + CHECK_WITHIN;
+    loop {
+        let looked = preflight::check(config, admin, runtime, false)?.map_err(OpsError::from).and_then(|facts| {
+            let failures = ops::failures(config, admin, runtime, facts.clone())?;
+            Ok((facts, failures))
+        });
+        match looked {
+            Err(error) if error.is_passing() && Instant::now() < deadline => std::thread::sleep(CHECK_AGAIN),
+            looked => return looked,
+        }
     }
 }
 

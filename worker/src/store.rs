@@ -22,15 +22,15 @@ use balancefleet_kafka::{GroupMetadata, UsageRecord};
 use serde::Serialize;
 
 pub(crate) use changelog::{
-    Changelog, Loaded, Rewriter, RowWriter, Target, Unfit, default_topic as default_changelog_topic, examine,
-    prepare as prepare_changelog,
+    Changelog, Loaded, NewestProgress, Rewriter, RowWriter, Target, Unfit, default_topic as default_changelog_topic,
+    examine, prepare as prepare_changelog,
 };
 pub(crate) use count::Count;
 pub(crate) use examined::{Examined, ToldStanding};
-pub(crate) use offsets::Offsets;
+pub(crate) use offsets::{Committed, Offsets, Position, positions};
 pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
 pub(crate) use postgres::{Examiner, Postgres, ReadError as DatabaseReadError, Replacer, prepare as prepare_postgres};
-pub(crate) use replay::Replay;
+pub(crate) use replay::{Replay, plan as replay_plan};
 pub(crate) use seal::Seal;
 
 use crate::{
@@ -268,12 +268,15 @@ pub(crate) trait Store: Send + Sync {
     /// # Errors
     /// What stands in its way; after a passing one it is planned again.
     fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, Obstacle> {
-        Err(Failure::NoProgress.into())
+        Err(Failure::CustomersWithoutProgress.into())
     }
 
     /// Says what follows from the partitions' logs, for a store whose plans are [`Plan::Load`].
     fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
-        loaded.into_iter().map(|(assignment, _)| (assignment, Err(Unsettled::Never(Failure::NoProgress)))).collect()
+        loaded
+            .into_iter()
+            .map(|(assignment, _)| (assignment, Err(Unsettled::Never(Failure::CustomersWithoutProgress))))
+            .collect()
     }
 
     /// Makes progress durable for all parts or, as far as this worker will ever know, for none.

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use serde_yaml::Value;
 
 use super::{
+    RebuildOptions,
     error::ConfigError,
     keys::{EXTRA_CONFIG, EXTRA_CONFIG_ENV, Form, KEYS, Key, NOT_AVAILABLE},
 };
@@ -70,13 +71,39 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("rebuild")
                 .about("Replace the stored balances by what the topic gives with the settings of now; the workers must be stopped")
-                .arg(switch("yes", "Do not ask")),
+                .arg(switch("yes", "Do not ask"))
+                .arg(switch(
+                    "from-base",
+                    "Where the store has nothing: begin where the group's offset says, although the topic begins before. For a \
+                     group that began at the end of the topic (startFrom: Latest) and has lost its store",
+                ))
+                .arg(switch(
+                    "another-topic",
+                    "Replace balances of another topic of the same name: one that was deleted, or another cluster's",
+                ))
+                .arg(
+                    Arg::new("lose")
+                        .long("lose")
+                        .value_name("COUNT")
+                        .value_parser(clap::value_parser!(u64))
+                        .help("With --another-topic: give up so many transactions that this topic does not have"),
+                ),
         )
         .arg(Arg::new("config").long("config").value_name("FILE").global(true).help("A YAML file of settings"))
         .arg(switch("print-config", "Print the settings in effect and exit"))
         .arg(switch("print-openapi", "Print the OpenAPI document of the REST API and exit"))
         .arg(switch("check", "Check brokers, login, topic and group, and exit"));
     KEYS.iter().fold(command, |command, key| command.arg(argument(key)))
+}
+
+/// What the flags of `rebuild` say.
+pub(crate) fn rebuild_options(flags: &ArgMatches) -> RebuildOptions {
+    RebuildOptions {
+        is_agreed: flags.get_flag("yes"),
+        from_base: flags.get_flag("from-base"),
+        another_topic: flags.get_flag("another-topic"),
+        lose: flags.get_one("lose").copied(),
+    }
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {

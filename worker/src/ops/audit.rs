@@ -80,7 +80,7 @@ impl Tools<'_> {
             )?;
             return Ok(Finding::NotComparable);
         }
-        let folded = self.fold(partition, wanted.clone(), progress)?;
+        let folded = self.fold(partition, wanted.clone(), progress)?.ledger;
         let different = differences(&found.ledger, &folded);
         let records = wanted.end - wanted.start;
         let what = format!("{} customers, records {} to {}", grouped(folded.len()), wanted.start, wanted.end);

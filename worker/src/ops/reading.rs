@@ -21,6 +21,13 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 /// A long fold is not given up for one answer.
 const TRIES: u32 = 3;
 
+/// What records of the input give.
+pub(super) struct Folded {
+    pub(super) ledger: Ledger,
+    /// Offset of the first one that cannot be applied.
+    pub(super) first_bad: Option<i64>,
+}
+
 impl Tools<'_> {
     /// Where a partition of `topic` begins and ends, open transactions included.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<Range<i64>, OpsError> {
@@ -40,15 +47,17 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         progress: &mut Progress,
-    ) -> Result<Ledger, OpsError> {
-        let (mut ledger, rules) = (Ledger::default(), &self.config.rules);
+    ) -> Result<Folded, OpsError> {
+        let (mut ledger, mut first_bad, rules) = (Ledger::default(), None, &self.config.rules);
         self.read(
             &self.config.topic,
             partition,
             records,
             |record| {
-                // What cannot be applied went to the dead letters, and changes no balance.
-                let _ = rules.fold(record.value, |posting| ledger.apply(posting, record.offset));
+                // What cannot be applied goes to the dead letters, and changes no balance.
+                if rules.fold(record.value, |posting| ledger.apply(posting, record.offset)).is_err() {
+                    first_bad.get_or_insert(record.offset);
+                }
             },
             |records| progress.add(records),
         )?;
@@ -65,7 +74,7 @@ impl Tools<'_> {
         if found.topic_id != *known {
             return Err(OpsError::Impossible(format!("topic {topic} was deleted and made again meanwhile")));
         }
-        Ok(ledger)
+        Ok(Folded { ledger, first_bad })
     }
 
     /// What one of the changelog's `partitions` holds now; `each_key` gets every key, with whether it has a value.
@@ -88,7 +97,8 @@ impl Tools<'_> {
         Ok(examine(loaded, self.config, &self.topic.topic_id))
     }
 
-    fn read(
+    /// Gives `each` committed record of one partition of `topic`, and `moved_on` how many offsets that were.
+    pub(super) fn read(
         &self,
         topic: &str,
         partition: i32,

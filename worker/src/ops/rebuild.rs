@@ -1,24 +1,33 @@
 //! `balance-worker rebuild`: folds the input again, by the rules that are configured now, and replaces what the store has.
 //!
-//! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. A rebuild that was
-//! interrupted is run again. Until then workers refuse the partitions of a changelog that are not complete; in a database
-//! each partition is replaced at once.
+//! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. What is missing of
+//! the store is made then. A rebuild that was interrupted is run again. Until then workers refuse the partitions of a
+//! changelog that are not complete; in a database each partition is replaced at once.
+
+mod another;
+mod target;
 
 use std::{
     collections::HashSet,
     io::{BufRead, IsTerminal, Write, stdin},
 };
 
-use balancefleet_kafka::{Admin, GroupMetadata, UsageRecord};
+use balancefleet_kafka::{Admin, GroupMetadata};
 use tokio::runtime::Handle;
 
 use super::{OpsError, Stored, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, say};
 use crate::{
-    config::Config,
+    config::{Config, RebuildOptions},
     failure::Failure,
     ledger::Ledger,
-    store::{Examined, Examiner, Replacer, Rewriter, Target},
+    preflight::Refusal,
+    store::{
+        Committed, DatabaseTarget, Examined, Examiner, Replacer, Rewriter, Target, Unfit, prepare_changelog,
+        prepare_postgres,
+    },
 };
+use another::{OtherTopic, transactions};
+use target::{Aim, Known, aim};
 
 /// One partition to rebuild.
 struct Plan<F> {
@@ -26,6 +35,8 @@ struct Plan<F> {
     customers: usize,
     /// What the store needs to know to replace what it has now.
     former: F,
+    /// What two topics give, if what it has is made of another one.
+    other_topic: Option<OtherTopic>,
 }
 
 /// Keys with a value that the changelog has.
@@ -34,31 +45,25 @@ type Keys = HashSet<Box<[u8]>>;
 /// Where the row of a partition stands, if there is one.
 type Row = Option<i64>;
 
-/// Asks `out` unless `is_agreed`.
+struct Rebuild<'a> {
+    tools: Tools<'a>,
+    runtime: &'a Handle,
+    options: RebuildOptions,
+}
+
+/// Asks `out` unless the options say that somebody has agreed.
 pub(crate) fn rebuild(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
-    is_agreed: bool,
+    options: RebuildOptions,
     out: &mut impl Write,
 ) -> Result<(), OpsError> {
-    let tools = Tools::take_up(config, admin, runtime)?;
-    tools.check_that_nobody_works()?;
-    match &tools.stored {
-        Stored::Postgres(database, examiner) => {
-            let (place, plans) = (format!("PostgreSQL at {}", database.place()), tools.plan_of_database(examiner)?);
-            let mut replacer = Replacer::connect(config, database, &tools.topic.topic_id, runtime)?;
-            tools.carry_out(&place, plans, is_agreed, out, |_, plans, progress| {
-                tools.replace_in_database(&mut replacer, plans, progress)
-            })
-        }
-        Stored::Changelog(partitions) => {
-            let (place, plans) =
-                (format!("changelog {}", config.changelog_topic), tools.plan_of_changelog(*partitions)?);
-            tools.carry_out(&place, plans, is_agreed, out, |membership, plans, progress| {
-                tools.replace_in_changelog(membership, plans, progress)
-            })
-        }
+    let rebuild = Rebuild { tools: Tools::take_up(config, admin, runtime)?, runtime, options };
+    rebuild.check_that_nobody_works()?;
+    match &rebuild.tools.stored {
+        Stored::Postgres(database, examiner) => rebuild.database(database, examiner, out),
+        Stored::Changelog(partitions) => rebuild.changelog(*partitions, out),
     }
 }
 
@@ -73,10 +78,10 @@ fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
     Ok(answer.trim() == "yes")
 }
 
-impl Tools<'_> {
+impl Rebuild<'_> {
     fn check_that_nobody_works(&self) -> Result<(), OpsError> {
-        let group = self.config.group_id.as_str();
-        let described = self.admin.describe_groups(&[group], TIMEOUT)?.into_iter().next();
+        let group = self.tools.config.group_id.as_str();
+        let described = self.tools.admin.describe_groups(&[group], TIMEOUT)?.into_iter().next();
         let members = match described {
             Some((_, description)) => description?.members.len(),
             None => 0,
@@ -90,27 +95,65 @@ impl Tools<'_> {
         )))
     }
 
+    fn changelog(&self, stored: i32, out: &mut impl Write) -> Result<(), OpsError> {
+        let plans = self.plan_of_changelog(stored)?;
+        let config = self.tools.config;
+        self.carry_out(&format!("changelog {}", config.changelog_topic), plans, out, |membership, plans, progress| {
+            let Tools { admin, topic, .. } = &self.tools;
+            prepare_changelog(config, admin, self.runtime, topic.partition_count, true).map_err(
+                |unfit| match unfit {
+                    Unfit::Kafka(error) => OpsError::from(error),
+                    unfit => Refusal::Changelog(unfit).into(),
+                },
+            )?;
+            self.replace_in_changelog(membership, plans, progress)
+        })
+    }
+
+    fn database(&self, database: &DatabaseTarget, examiner: &Examiner, out: &mut impl Write) -> Result<(), OpsError> {
+        let plans = self.plan_of_database(examiner)?;
+        let connect = || Replacer::connect(self.tools.config, database, &self.tools.topic.topic_id, self.runtime);
+        // Before anybody is asked it is known whether this user may.
+        let replacer = examiner.has_tables().then(connect).transpose()?;
+        self.carry_out(&format!("PostgreSQL at {}", database.place()), plans, out, |_, plans, progress| {
+            let mut replacer = match replacer {
+                Some(replacer) => replacer,
+                None => {
+                    prepare_postgres(database, self.runtime, true)?;
+                    connect()?
+                }
+            };
+            self.replace_in_database(&mut replacer, plans, progress)
+        })
+    }
+
     /// Says what is to be done, and does it once somebody has agreed; `work` gives how many customers there are then.
     fn carry_out<F>(
         &self,
         place: &str,
         plans: Vec<Plan<F>>,
-        is_agreed: bool,
         out: &mut impl Write,
         work: impl FnOnce(&GroupMetadata, Vec<Plan<F>>, &mut Progress) -> Result<usize, OpsError>,
     ) -> Result<(), OpsError> {
+        let Config { group_id: group, topic, .. } = self.tools.config;
         let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
         let customers: usize = plans.iter().map(|plan| plan.customers).sum();
-        let (group, topic, partitions) = (&self.config.group_id, &self.config.topic, plans.len());
-        let (stored, given) = (grouped(customers), grouped(records));
+        let (stored, given, partitions) = (grouped(customers), grouped(records), plans.len());
+        let others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
+        let others = [others, self.beyond(&others)?].concat();
         say(out, &format!("group {group}, topic {topic}, {place}"))?;
+        let is_database = matches!(self.tools.stored, Stored::Postgres(..));
+        for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
+            say(out, &line)?;
+        }
+        another::check(&others, &self.options).map_err(OpsError::Impossible)?;
         let what = format!("{stored} stored customers are to be replaced by what {given} records give");
         say(out, &format!("{partitions} partitions: {what}"))?;
-        if !is_agreed && !agrees(out)? {
+        if !self.options.is_agreed && !agrees(out)? {
             return say(out, "nothing was changed");
         }
         let mut progress = Progress::new(records);
-        let rebuilt = as_only_member(self.config, self.topic.partition_count, |membership| {
+        let rebuilt = as_only_member(self.tools.config, self.tools.topic.partition_count, |membership| {
             work(membership, plans, &mut progress)
         })?;
         progress.end();
@@ -120,26 +163,35 @@ impl Tools<'_> {
 
     /// Reads every changelog; one partition that cannot be rebuilt stops it all.
     fn plan_of_changelog(&self, stored: i32) -> Result<Vec<Plan<Keys>>, OpsError> {
-        if stored == 0 {
-            let topic = &self.config.changelog_topic;
-            return Err(OpsError::Impossible(format!(
-                "there is no topic {topic} to rebuild: workers make it when they start"
-            )));
-        }
-        let mut plans = Vec::new();
-        for partition in 0..stored.min(self.topic.partition_count) {
+        let (mut plans, mut is_anything) = (Vec::new(), false);
+        for partition in 0..self.tools.topic.partition_count {
             let mut keys = Keys::new();
-            let found = self.changelog(stored, partition, |key, has_value| {
+            let found = self.tools.changelog(stored, partition, |key, has_value| {
                 if has_value {
                     keys.insert(key.into());
                 } else {
                     keys.remove(key);
                 }
             })?;
-            let target = self.target(partition, &found, found.ledger.len())?;
-            plans.push(Plan { target, customers: found.ledger.len(), former: keys });
+            if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.flaw {
+                return Err(cannot(partition, foreign));
+            }
+            let committed = self.committed(partition)?;
+            is_anything |= committed.is_some() || !keys.is_empty();
+            let customers = found.ledger.len();
+            plans.push(self.plan(partition, found, customers, committed.as_ref(), keys)?);
         }
-        Ok(plans)
+        let topic = &self.tools.config.changelog_topic;
+        let place = if stored == 0 { format!("there is no topic {topic}") } else { format!("{topic} is empty") };
+        if is_anything { Ok(plans) } else { Err(self.nothing(&place)) }
+    }
+
+    fn nothing(&self, place: &str) -> OpsError {
+        let Config { group_id, topic, .. } = self.tools.config;
+        OpsError::Impossible(format!(
+            "there is nothing to rebuild: {place}, and group {group_id} has committed nothing on topic {topic}; the workers make \
+             what they need when they start"
+        ))
     }
 
     /// Partition after partition; how many customers there are then.
@@ -149,7 +201,7 @@ impl Tools<'_> {
         plans: Vec<Plan<Keys>>,
         progress: &mut Progress,
     ) -> Result<usize, OpsError> {
-        let rewriter = Rewriter::start(self.config, &self.topic.topic_id, membership)?;
+        let rewriter = Rewriter::start(self.tools.config, &self.tools.topic.topic_id, membership)?;
         rewriter.mark(plans.iter().map(|plan| &plan.target))?;
         let mut customers = 0;
         for Plan { target, former, .. } in plans {
@@ -161,34 +213,25 @@ impl Tools<'_> {
         Ok(customers)
     }
 
-    /// Looks at every partition; one that cannot be rebuilt stops it all.
+    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all is left to
+    /// its first worker.
     fn plan_of_database(&self, examiner: &Examiner) -> Result<Vec<Plan<Row>>, OpsError> {
-        if !examiner.has_tables() {
-            let why = "there are no tables to rebuild: workers make them when they start";
-            return Err(OpsError::Impossible(why.to_owned()));
-        }
         let mut plans = Vec::new();
-        for partition in 0..self.topic.partition_count {
-            let found = examiner.examine(partition, &self.topic.topic_id)?;
+        for partition in 0..self.tools.topic.partition_count {
+            let found = self.tools.examine(partition)?;
             let Some(standing) = &found.standing else {
-                let customers = examiner.orphans(partition)?;
-                if customers > 0 {
-                    // They are deleted, and the first worker folds the records again: it is certain that it can.
-                    self.target(partition, &found, customers)?;
-                    let target = Target { partition, base: 0, next_offset: 0, leader_epoch: None };
-                    plans.push(Plan { target, customers, former: None });
+                let (customers, committed) = (examiner.orphans(partition)?, self.committed(partition)?);
+                if customers > 0 || committed.is_some() {
+                    plans.push(self.plan(partition, found, customers, committed.as_ref(), None)?);
                 }
                 continue;
             };
             let (customers, former) = (found.ledger.len(), Some(standing.next_offset));
-            let target = if standing.topic_id == self.topic.topic_id {
-                self.target_in_log(partition, standing.base, standing.next_offset)?
-            } else {
-                self.target_of_whole_log(partition)?
-            };
-            plans.push(Plan { target, customers, former });
+            // The group's offset follows the row, and decides nothing.
+            plans.push(self.plan(partition, found, customers, None, former)?);
         }
-        Ok(plans)
+        let place = if examiner.has_tables() { "the tables have nothing of it" } else { "there are no tables" };
+        if plans.is_empty() { Err(self.nothing(place)) } else { Ok(plans) }
     }
 
     /// Partition after partition, each at once; how many customers there are then.
@@ -217,56 +260,79 @@ impl Tools<'_> {
 
     fn fold_anew(&self, target: &Target, progress: &mut Progress) -> Result<Ledger, OpsError> {
         progress.begin(format!("partition {}", target.partition));
-        self.fold(target.partition, target.base..target.next_offset, progress)
+        Ok(self.tools.fold(target.partition, target.base..target.next_offset, progress)?.ledger)
+    }
+
+    /// What the group has committed of a partition.
+    fn committed(&self, partition: i32) -> Result<Option<Committed>, OpsError> {
+        let Tools { config, admin, .. } = &self.tools;
+        let asked = [(config.topic.clone(), partition)];
+        let found = admin.committed_offsets(&config.group_id, Some(&asked), true, TIMEOUT)?.into_iter().next();
+        Ok(found.map(Committed::read).transpose()?.flatten())
     }
 
     /// Which records the balances, now those of so many `customers`, are to be made of.
-    fn target(&self, partition: i32, found: &Examined, customers: usize) -> Result<Target, OpsError> {
-        if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.flaw {
-            return Err(cannot(partition, foreign));
-        }
-        let asked = [(self.config.topic.clone(), partition)];
-        let committed = self.admin.committed_offsets(&self.config.group_id, Some(&asked), true, TIMEOUT)?;
-        let committed = committed.into_iter().next().and_then(|found| Some((found.offset?, found.metadata)));
-        let standing = found.standing.as_ref();
-        if standing.is_some_and(|standing| standing.topic_id != self.topic.topic_id) {
-            return self.target_of_whole_log(partition);
-        }
-        let log_start = self.bounds(&self.config.topic, partition)?.start;
-        let base_of = |metadata: &str| metadata.parse::<UsageRecord>().map_or(0, |usage| usage.base_offset);
-        let (base, next_offset) = match (standing, &committed) {
-            (Some(standing), Some((offset, _))) => (standing.base, *offset),
-            (Some(standing), None) => (standing.base, standing.next_offset),
-            (None, Some((offset, metadata))) => (base_of(metadata), *offset),
-            (None, None) if customers > 0 => return self.target_of_whole_log(partition),
-            (None, None) => (log_start, log_start),
+    fn plan<F>(
+        &self,
+        partition: i32,
+        found: Examined,
+        customers: usize,
+        committed: Option<&Committed>,
+        former: F,
+    ) -> Result<Plan<F>, OpsError> {
+        let Tools { config, topic, .. } = &self.tools;
+        let Examined { ledger, standing, .. } = found;
+        let stored = transactions(&ledger);
+        drop(ledger);
+        let known = Known {
+            standing: standing.as_ref(),
+            committed,
+            has_customers: customers > 0,
+            log: self.tools.bounds(&config.topic, partition)?,
+            topic_id: &topic.topic_id,
+            start_from: config.start_from,
+            trusts_base: self.options.from_base,
         };
-        self.target_in_log(partition, base, next_offset)
+        let target = |base, next_offset| Target { partition, base, next_offset, leader_epoch: None };
+        match aim(&known).map_err(|why| cannot(partition, &why))? {
+            Aim::Records(records) => {
+                Ok(Plan { target: target(records.start, records.end), customers, former, other_topic: None })
+            }
+            Aim::WholeTopic => {
+                let mut progress = Progress::new(known.log.end);
+                progress.begin(format!("counting partition {partition}"));
+                let folded = self.tools.fold(partition, known.log.clone(), &mut progress)?;
+                progress.end();
+                let topic_id = standing.map(|standing| standing.topic_id).unwrap_or_default();
+                let other_topic = OtherTopic { partition, topic_id, stored, given: transactions(&folded.ledger) };
+                // A record that cannot be applied was never put aside: a worker begins there, and does.
+                let end = folded.first_bad.unwrap_or(known.log.end);
+                Ok(Plan { target: target(known.log.start, end), customers, former, other_topic: Some(other_topic) })
+            }
+        }
     }
 
-    /// Nothing of a topic that was made anew has been processed, and of customers that nothing is known of anything may have
-    /// been; workers begin with the first record. It has to be there: else somebody has to decide to begin with a later one.
-    fn target_of_whole_log(&self, partition: i32) -> Result<Target, OpsError> {
-        let log_start = self.bounds(&self.config.topic, partition)?.start;
-        if log_start > 0 {
-            return Err(cannot(partition, &Failure::RetentionPassedBase { base: 0, log_start }));
+    /// What the store has of partitions that this topic does not have, made of a topic that `others` are made of.
+    fn beyond(&self, others: &[OtherTopic]) -> Result<Vec<OtherTopic>, OpsError> {
+        if others.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(Target { partition, base: 0, next_offset: 0, leader_epoch: None })
-    }
-
-    fn target_in_log(&self, partition: i32, base: i64, next_offset: i64) -> Result<Target, OpsError> {
-        let log = self.bounds(&self.config.topic, partition)?;
-        let base = base.min(next_offset);
-        if base < log.start && base < next_offset {
-            return Err(cannot(partition, &Failure::RetentionPassedBase { base, log_start: log.start }));
+        let stored = match &self.tools.stored {
+            Stored::Changelog(partitions) => *partitions,
+            Stored::Postgres(_, examiner) => examiner.partitions()?,
+        };
+        let mut beyond = Vec::new();
+        for partition in self.tools.topic.partition_count..stored {
+            let Examined { ledger, standing, .. } = self.tools.examine(partition)?;
+            let topic_id = standing.map(|standing| standing.topic_id);
+            if let Some(topic_id) = topic_id.filter(|id| others.iter().any(|other| other.topic_id == *id)) {
+                beyond.push(OtherTopic { partition, topic_id, stored: transactions(&ledger), given: 0 });
+            }
         }
-        if next_offset > log.end {
-            return Err(cannot(partition, &Failure::CommittedBeyondEnd { committed: next_offset, log_end: log.end }));
-        }
-        Ok(Target { partition, base, next_offset, leader_epoch: None })
+        Ok(beyond)
     }
 }
 
-fn cannot(partition: i32, why: &Failure) -> OpsError {
+fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
     OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }

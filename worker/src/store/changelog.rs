@@ -30,7 +30,7 @@ use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-pub(crate) use examine::examine;
+pub(crate) use examine::{NewestProgress, examine};
 pub(crate) use loaded::Loaded;
 pub(crate) use rewrite::{Rewriter, Target};
 pub(crate) use rows::RowWriter;
@@ -202,7 +202,8 @@ impl Store for Changelog {
                     Err(Unsettled::Later(Box::new(loaded), not_begun()))
                 }
                 Ok(position) => {
-                    let known = Known { identity: &identity, position: &position, beginning: beginning.as_ref() };
+                    let (start_from, beginning) = (self.start_from, beginning.as_ref());
+                    let known = Known { identity: &identity, position: &position, start_from, beginning };
                     self.settle_one(assignment, loaded, &known).map_err(Unsettled::Never)
                 }
                 Err(error) => Err(Unsettled::Later(Box::new(loaded), error)),

@@ -11,6 +11,7 @@ use rdkafka::{
 
 use super::{Assignment, Batch, CommitError, Plan, Progress, Restored, beginning::Beginning};
 use crate::{
+    config::StartFrom,
     consumer::{GroupConsumer, describe},
     failure::Failure,
 };
@@ -30,15 +31,28 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// How a partition begins of which a store that keeps balances has nothing: with what the group has committed by
-    /// another store, folded once more, else with its first record.
-    /// With a `beginning` the group begins there, unless it has begun.
-    pub(super) fn begin(&self, beginning: Option<&Beginning>) -> Result<Plan, Failure> {
+    /// How a partition begins of which a store that keeps balances has nothing: with its first record, where nothing is
+    /// committed, or with a `beginning` there. An offset alone is no permission to go on, and none to fold what is below it:
+    /// it may be another log's.
+    pub(super) fn begin(&self, start_from: StartFrom, beginning: Option<&Beginning>) -> Result<Plan, Failure> {
         let Some(committed) = &self.committed else {
             let start = || Restored::empty_at(self.log_start);
             return Ok(Plan::Ready(beginning.map_or_else(start, Beginning::restored)));
         };
-        self.fold(committed.base()?.min(committed.offset), committed.offset)
+        let offset = committed.offset;
+        if !committed.is_beginning(self.log_start, start_from) {
+            return Err(Failure::CommitWithoutProgress { committed: offset });
+        }
+        self.check_reach(offset)?;
+        Ok(Plan::Ready(Restored { committed: Some(offset), ..Restored::empty_at(offset) }))
+    }
+
+    /// Whether processing can go on at `offset`.
+    pub(super) fn check_reach(&self, offset: i64) -> Result<(), Failure> {
+        if offset > self.log_end {
+            return Err(Failure::CommittedBeyondEnd { committed: offset, log_end: self.log_end });
+        }
+        if offset < self.log_start { Err(Failure::OffsetOutOfRange { offset }) } else { Ok(()) }
     }
 
     /// The records of a ledger, if they are there.
@@ -64,12 +78,37 @@ pub(crate) struct Committed {
 }
 
 impl Committed {
+    /// Of what the coordinator has answered, if there is anything.
+    pub(crate) fn read(found: CommittedOffset) -> Result<Option<Self>, Error> {
+        if let Some(error) = found.error {
+            return Err(error);
+        }
+        let metadata = found.metadata;
+        Ok(found.offset.map(|offset| Self { offset, metadata }))
+    }
+
     /// Where the ledger begins that this commit stands for: 0 when somebody else committed.
     pub(crate) fn base(&self) -> Result<i64, Failure> {
         match self.metadata.parse::<UsageRecord>() {
             Ok(usage) => Ok(usage.base_offset),
             Err(UsageError::Foreign) => Ok(0),
             Err(error) => Err(Failure::UnreadableProgress { reason: error.to_string() }),
+        }
+    }
+
+    /// Whether the partition begins here, so that no balance is made of what is below: at the start of its log, or where
+    /// the owner of the first partition has fixed it for a group that begins at the end of its logs.
+    pub(crate) fn is_beginning(&self, log_start: i64, start_from: StartFrom) -> bool {
+        let is_fixed = || self.metadata == UsageRecord::beginning_at(self.offset).to_string();
+        (self.offset == log_start && !self.has_ledger()) || (start_from == StartFrom::Latest && is_fixed())
+    }
+
+    /// Whether a worker has made balances of records below, as far as the metadata tells.
+    fn has_ledger(&self) -> bool {
+        match self.metadata.parse::<UsageRecord>() {
+            Ok(usage) => usage.base_offset < self.offset,
+            Err(UsageError::Foreign) => false,
+            Err(_) => self.offset > 0,
         }
     }
 }
@@ -87,18 +126,9 @@ impl Offsets {
         Self { admin, consumer, group: group.to_owned(), topic: topic.to_owned() }
     }
 
-    /// Where `partitions` stand, each by itself: one without a leader does not hold up the others.
-    ///
-    /// The ends are read after the committed offsets: what was committed then is below the end now.
+    /// See [`positions`].
     pub(crate) fn positions(&self, assigned: &[Assignment]) -> Result<Positions, Error> {
-        let asked: Vec<_> = assigned.iter().map(|assignment| (self.topic.clone(), assignment.partition)).collect();
-        // A transactional commit under way may still move the offset, hence only stable ones.
-        let committed = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
-        let starts = self.admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
-        let ends = self.admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
-        // All three answer in the order asked for.
-        let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
-        Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, position(committed, start, end))).collect())
+        positions(&self.admin, &self.group, &self.topic, assigned)
     }
 
     /// What the group has committed, in the order asked for.
@@ -108,7 +138,7 @@ impl Offsets {
     pub(crate) fn committed(&self, assigned: &[Assignment]) -> Result<Vec<Option<Committed>>, Error> {
         let asked: Vec<_> = assigned.iter().map(|assignment| (self.topic.clone(), assignment.partition)).collect();
         let found = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
-        found.into_iter().map(committed).collect()
+        found.into_iter().map(Committed::read).collect()
     }
 
     /// Whether the group has committed anything on this topic.
@@ -158,18 +188,100 @@ impl Offsets {
     }
 }
 
-fn position(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
-    Ok(Position { committed: committed(found)?, log_start: start.offset?, log_end: end.offset? })
+/// Where partitions of `group` stand, each by itself: one without a leader does not hold up the others.
+///
+/// The ends are read after the committed offsets: what was committed then is below the end now.
+pub(crate) fn positions(admin: &Admin, group: &str, topic: &str, assigned: &[Assignment]) -> Result<Positions, Error> {
+    let asked: Vec<_> = assigned.iter().map(|assignment| (topic.to_owned(), assignment.partition)).collect();
+    // A transactional commit under way may still move the offset, hence only stable ones.
+    let committed = admin.committed_offsets(group, Some(&asked), true, TIMEOUT)?;
+    let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
+    let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
+    // All three answer in the order asked for.
+    let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
+    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, position(committed, start, end))).collect())
 }
 
-fn committed(found: CommittedOffset) -> Result<Option<Committed>, Error> {
-    if let Some(error) = found.error {
-        return Err(error);
-    }
-    let metadata = found.metadata;
-    Ok(found.offset.map(|offset| Committed { offset, metadata }))
+fn position(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
+    Ok(Position { committed: Committed::read(found)?, log_start: start.offset?, log_end: end.offset? })
 }
 
 fn commit_reason(error: &KafkaError) -> String {
     error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a partition begins of which the store has nothing.
+    fn begun(committed: (i64, &str), log: std::ops::Range<i64>, start_from: StartFrom) -> Result<i64, Failure> {
+        let committed = Some(Committed { offset: committed.0, metadata: committed.1.to_owned() });
+        let position = Position { committed, log_start: log.start, log_end: log.end };
+        position.begin(start_from, None).map(|plan| match plan {
+            Plan::Ready(restored) => {
+                assert_eq!((restored.base, restored.committed), (restored.next_offset, Some(restored.next_offset)));
+                restored.next_offset
+            }
+            _ => panic!("nothing is to be read"),
+        })
+    }
+
+    const EACH: [StartFrom; 2] = [StartFrom::Earliest, StartFrom::Latest];
+
+    #[test]
+    fn a_commit_without_progress_is_no_permission_to_go_on() {
+        for start_from in EACH {
+            for metadata in
+                ["", "bf1 base=1300 records=527 busy_micros=9", "bf1 base=0 records=1 busy_micros=1", "bf2 x"]
+            {
+                let found = begun((1400, metadata), 0..1500, start_from);
+                assert_eq!(found, Err(Failure::CommitWithoutProgress { committed: 1400 }), "{metadata}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_at_the_log_start_is_a_beginning() {
+        for start_from in EACH {
+            // A base above is another log's, of which nothing was processed here.
+            for metadata in ["", "bf1 base=7 records=0 busy_micros=0", "bf1 base=1300 records=5 busy_micros=9"] {
+                assert_eq!(begun((7, metadata), 7..90, start_from), Ok(7), "{metadata}");
+            }
+            assert_eq!(begun((0, "bf2 x"), 0..90, start_from), Ok(0));
+        }
+    }
+
+    #[test]
+    fn a_ledger_whose_records_are_all_gone_is_no_beginning() {
+        for metadata in ["bf1 base=5 records=2 busy_micros=0", "bf2 x"] {
+            let found = begun((7, metadata), 7..90, StartFrom::Earliest);
+            assert_eq!(found, Err(Failure::CommitWithoutProgress { committed: 7 }), "{metadata}");
+        }
+    }
+
+    #[test]
+    fn a_group_that_begins_at_the_end_knows_where_by_the_text_of_its_first_owner_alone() {
+        let fixed = "bf1 base=60 records=0 busy_micros=0";
+        assert_eq!(begun((60, fixed), 5..90, StartFrom::Latest), Ok(60));
+        let refused = Err(Failure::CommitWithoutProgress { committed: 60 });
+        assert_eq!(begun((60, fixed), 5..90, StartFrom::Earliest), refused);
+        for other in [
+            "",
+            "bf1 base=60 records=1 busy_micros=0",
+            "bf1 base=60 records=0 busy_micros=7",
+            "bf1 base=59 records=0 busy_micros=0",
+        ] {
+            assert_eq!(begun((60, other), 5..90, StartFrom::Latest), refused, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_has_to_be_in_the_log() {
+        let fixed = "bf1 base=60 records=0 busy_micros=0";
+        let gone = begun((60, fixed), 61..90, StartFrom::Latest);
+        assert_eq!(gone, Err(Failure::OffsetOutOfRange { offset: 60 }));
+        let cut = begun((60, fixed), 5..59, StartFrom::Latest);
+        assert_eq!(cut, Err(Failure::CommittedBeyondEnd { committed: 60, log_end: 59 }));
+    }
 }

@@ -11,9 +11,10 @@
 //!    transaction has ended, and then reads them.
 //!
 //! The group's offsets in Kafka follow each commit without being waited for: others see the lag by them. They decide
-//! nothing, with one exception. A partition without a row, in a group that has committed offsets, was another store's
-//! (`replay`): it is folded once more up to there, as with the changelog, and written as a whole; the row that a first
-//! batch inserts is what of two such workers lets one win. Records put aside before are not put aside again.
+//! nothing, but that a partition without a row begins: with its first record, if the group has committed nothing or that.
+//! Any other offset without a row is another store's, another log's, or that of a row which is lost, and the partition
+//! fails. Its row, with the balances, is made by a rebuild (`ops::rebuild`); records put aside before are not put aside
+//! again.
 //!
 //! A batch is sent on one connection of the commit thread, a restore uses another one; both are made again when they were
 //! lost, with a pause that grows to two seconds. The schema is described by `postgres/schema.sql`.

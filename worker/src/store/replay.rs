@@ -35,15 +35,18 @@ impl Store for Replay {
     }
 }
 
-fn plan(position: &Position) -> Result<Plan, Failure> {
+/// What is to be folded of a partition.
+pub(crate) fn plan(position: &Position) -> Result<Plan, Failure> {
     let Position { committed, log_start, log_end } = position;
     let Some(committed) = committed else { return Ok(Plan::Ready(Restored::empty_at(*log_start))) };
     let base = committed.base()?;
+    // The base was a log's start once, and a log's start never goes back.
+    if *log_start < base || base > committed.offset {
+        return Err(Failure::BaseOfAnotherLog { base, log_start: *log_start, committed: committed.offset });
+    }
     if committed.offset > *log_end {
         return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
     }
-    // An offset that was set back to before the base moves the base with it: nothing before it is needed.
-    let base = base.min(committed.offset);
     if *log_start > base {
         return Err(Failure::RetentionPassedBase { base, log_start: *log_start });
     }
@@ -103,8 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_set_back_before_the_base_is_followed() {
-        let metadata = "bf1 base=50 records=10 busy_micros=70";
-        assert_eq!(planned(Some((20, metadata)), 10..90), Ok((20, 20..20)));
+    fn the_commit_of_another_log_is_not_followed() {
+        let metadata = "bf1 base=1300 records=527 busy_micros=9";
+        let other = |committed, log_start| Failure::BaseOfAnotherLog { base: 1300, log_start, committed };
+        assert_eq!(planned(Some((1400, metadata)), 0..1500), Err(other(1400, 0)));
+        // Also where the log is too short for it.
+        assert_eq!(planned(Some((1400, metadata)), 0..100), Err(other(1400, 0)));
+        // The log starts where it did, but its offset is one of a log that was shorter.
+        assert_eq!(planned(Some((1200, metadata)), 1300..1500), Err(other(1200, 1300)));
     }
 }

@@ -51,6 +51,9 @@ pub(super) trait Medium {
     /// What goes with a commit's progress.
     type Sent;
 
+    /// What a rebuild leaves of a group that has used the replay store: the ledger of the records below the offset.
+    fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64);
+
     /// What a restore finds: a partition that is ready, or one to fold.
     fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Self::Standing);
 
@@ -181,14 +184,17 @@ impl Group {
 }
 
 impl<M: Medium> World<M> {
-    /// With `replayed`, the group has come so far with the replay store.
-    fn new(medium: M, input: Input, replayed: Option<usize>) -> Self {
+    /// With `replayed`, the group has come so far with the replay store, and was rebuilt for this one.
+    fn new(mut medium: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
             metadata: UsageRecord::beginning_at(0).to_string(),
         });
         let begin = committed.as_ref().map_or(0, |committed| committed.offset);
         let group = Group { input, committed, generation: 1 };
+        if let Some(Committed { offset, .. }) = group.committed {
+            medium.rebuilt(&group.folded(offset), offset);
+        }
         let members = [(); 2].map(|()| Member { owned: None, flight: None });
         Self { medium, group, begin, owner: 0, members, epochs: 0 }
     }

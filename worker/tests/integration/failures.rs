@@ -1,7 +1,5 @@
 //! What a partition cannot recover from is said, and is never papered over.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::harness::{SOON, Stream, Traffic, Worker, eventually, fleet, stream, stream_of, worker};
@@ -81,14 +79,8 @@ fn a_topic_that_was_made_again_is_never_taken_for_the_old_one() {
     (0..2).for_each(|partition| stream.produce(partition, ["junk"; 5]));
     worker.await_count("messagesConsumed", 10);
     stream.delete();
-    make_again(&stream);
+    stream.make(&[]);
     // Longer than the old one: the client alone would go on at the old offset.
     (0..2).for_each(|partition| stream.produce(partition, ["junk"; 50]));
     await_failure(&worker, &[0, 1], "deleted and made again");
-}
-
-/// The name is free a moment after the deletion.
-fn make_again(stream: &Stream) {
-    std::thread::sleep(Duration::from_secs(2));
-    stream.make(&[]);
 }

@@ -13,6 +13,7 @@ mod failures;
 mod handover;
 mod harness;
 mod input;
+mod offsets;
 mod ops;
 mod postgres;
 mod sharing;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     failures::await_failure,
     harness::{Database, SOON, Stream, Traffic, database_url, eventually, fleet, stream, stream_of, worker},
+    ops::rebuild_when_free,
 };
 
 const STORE: (&str, &str) = ("BALANCE_STORE", "postgres");
@@ -46,6 +47,8 @@ fn a_group_moves_from_the_replay_store_without_folding_anything_twice() {
     stream.produce(0, ["junk"; 3]);
     folded(&stream, &mut traffic, &[("BALANCE_STORE", "replay")]);
     eventually(SOON, || stream.is_committed());
+    await_failure(&worker(&stream, &[STORE]), &[0, 1, 2, 3, 4, 5], "comes from the store replay");
+    rebuild_when_free(&stream, &[STORE]);
     folded(&stream, &mut traffic, &[STORE]);
     for (partition, end) in stream.ends() {
         stream.delete_records_before(partition, end);
@@ -238,7 +241,6 @@ fn a_topic_that_was_made_again_while_nobody_looked_is_not_taken_for_the_old_one(
     let stream = stream_of("pg-made-again", 1, &[]);
     folded(&stream, &mut Traffic::new(50, 10), &[STORE]);
     stream.delete();
-    std::thread::sleep(std::time::Duration::from_secs(2));
     stream.make(&[]);
     stream.produce(0, vec!["junk"; 1000]);
     await_failure(&worker(&stream, &[STORE]), &[0], "deleted and made again");

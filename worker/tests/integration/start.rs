@@ -65,19 +65,6 @@ fn the_check_says_whether_a_worker_would_work() {
     assert!(code == Some(1) && text.contains("no Kafka broker can be reached"), "{text}");
 }
 
-#[test]
-fn a_group_that_another_program_began_is_taken_over() {
-    let stream = stream("taken-over");
-    let mut traffic = Traffic::new(14, 20);
-    traffic.send(&stream, 600);
-    stream.commit_as_another_program(50);
-    let mut fleet = fleet(&stream, 1, &[]);
-    fleet.start(0);
-    fleet.await_balances(&traffic.oracle, SOON);
-    let consumed = fleet.get(0).count("messagesConsumed").unwrap();
-    assert_eq!(consumed, 600 - 6 * 50, "what was committed is folded, not processed again");
-}
-
 /// A file as a mounted Secret is one.
 fn secret(content: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();

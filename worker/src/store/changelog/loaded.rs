@@ -70,7 +70,7 @@ impl Loaded {
         }
         let Some(progress) = progress else {
             // A commit writes both or neither, so this is somebody else's.
-            return if ledger.is_empty() { Ok(()) } else { Err(Failure::NoProgress) };
+            return if ledger.is_empty() { Ok(()) } else { Err(Failure::CustomersWithoutProgress) };
         };
         let found = Seal::of_ledger(ledger);
         // Of a ledger that is not complete, some may be there twice: written by a commit whose outcome nobody learnt.
@@ -139,7 +139,7 @@ mod tests {
         assert!(matches!(load(&records[1..]), Err(Failure::Torn { expected: 2, found: 1 })));
         let newer = commit(&[("A", 501)]);
         assert!(matches!(load(records.iter().chain(&newer[..1])), Err(Failure::Torn { .. })));
-        assert!(matches!(load(&records[..1]), Err(Failure::NoProgress)));
+        assert!(matches!(load(&records[..1]), Err(Failure::CustomersWithoutProgress)));
     }
 
     #[test]

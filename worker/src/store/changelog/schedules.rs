@@ -4,11 +4,13 @@ use super::{
     Standing,
     found::Found,
     loaded::Loaded,
-    progress::Ledger as Identity,
+    progress::{Ledger as Identity, ProgressRecord},
+    rows::{PROGRESS, RowWriter},
     settle::{Known, settle},
     writer::Share,
 };
 use crate::{
+    config::StartFrom,
     ledger::Ledger,
     store::{
         Assignment, Folding, Plan, Progress, Seal,
@@ -54,10 +56,25 @@ impl Medium for Log {
     type Standing = Standing;
     type Sent = (Rows, Seal);
 
+    /// A ledger of more customers than go into one commit is left half written, as a release before this one did when it
+    /// was interrupted.
+    fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
+        let (mut row, mut seal) = (RowWriter::default(), Seal::default());
+        for (id, customer) in ledger.customers().take(Self::LEDGER_AT_ONCE) {
+            seal = seal.changed(0, row.write(id, customer));
+            self.rows.push((row.key().to_vec(), row.value().to_vec()));
+        }
+        let progress = ProgressRecord::new(&IDENTITY, 0, next_offset, None, seal);
+        let progress = ProgressRecord { partial: ledger.len() > Self::LEDGER_AT_ONCE, ..progress };
+        self.rows.push((PROGRESS.to_vec(), progress.to_json()));
+    }
+
     fn plan(&mut self, _worker: Worker, Assignment { epoch, .. }: Assignment, position: &Position) -> (Plan, Standing) {
         let content = self.loaded().finish().expect("what is stored is sound");
         let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
-        let plan = settle(content, &Known { identity: &IDENTITY, position, beginning: None }).expect("it can go on");
+        let plan =
+            settle(content, &Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, beginning: None })
+                .expect("it can go on");
         let (base, seal) = match &plan {
             Plan::Ready(restored) => (restored.base, durable),
             Plan::Fold { base, .. } => (*base, Seal::default()),
@@ -110,9 +127,8 @@ impl Medium for Log {
         Some(self.letters.clone())
     }
 
-    /// What replay has committed says where its ledger ends.
     fn may_forget_offsets(&self) -> bool {
-        !self.rows.is_empty()
+        true
     }
 }
 

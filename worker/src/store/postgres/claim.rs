@@ -112,6 +112,20 @@ pub(super) async fn claim(
     Ok(claims)
 }
 
+/// What a claim would find of a partition that nobody holds, and changes nothing.
+pub(super) async fn look(client: &Client, book: &Book, partition: i32) -> Result<Claim, DatabaseError> {
+    let select = format!(
+        "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
+        Part::COLUMNS
+    );
+    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    if let Some(row) = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await? {
+        return Ok(Claim::Ours(Part::read(&row)?));
+    }
+    let found = within(ANSWER_WITHIN, client.query_typed_one(LOOK, &params)).await?;
+    Ok(if found.try_get(2)? { Claim::Orphaned } else { Claim::Free })
+}
+
 async fn claim_one(
     client: &Client,
     book: &Book,
@@ -148,13 +162,7 @@ async fn claim_one(
 /// see the lag.
 pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<(), Failure> {
     part.check_identity(&book.rules, topic_id)?;
-    if part.next_offset > position.log_end {
-        return Err(Failure::CommittedBeyondEnd { committed: part.next_offset, log_end: position.log_end });
-    }
-    if part.next_offset < position.log_start {
-        return Err(Failure::OffsetOutOfRange { offset: part.next_offset });
-    }
-    Ok(())
+    position.check_reach(part.next_offset)
 }
 
 #[cfg(test)]

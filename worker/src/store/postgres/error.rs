@@ -97,6 +97,11 @@ impl DatabaseError {
         matches!(self, Self::Encoding { .. } | Self::NewerSchema { .. })
     }
 
+    /// Whether the same is likely to succeed a little later, without anybody's help.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Late(_))
+    }
+
     /// Whether nothing more can be asked on the same connection.
     pub(super) const fn ends_session(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Late(_))

@@ -3,14 +3,32 @@
 use tokio::runtime::Handle;
 
 use super::{
-    Book, SESSION, load,
+    Book, SESSION,
+    claim::{Claim, look},
+    load,
     schema::has_tables,
+    standing::settle,
     target::{Session, Target},
 };
 use crate::{
     config::Config,
-    store::{DatabaseError, Examined},
+    failure::Failure,
+    store::{Assignment, DatabaseError, Epoch, Examined, Obstacle, Position},
 };
+
+/// A row as a worker would find it that claims the partition.
+pub(crate) struct FoundRow(Claim);
+
+impl FoundRow {
+    /// Whether a worker would go on with it, as far as it can be told without the customers.
+    pub(crate) fn check(self, config: &Config, topic_id: &str, position: &Position) -> Result<(), Failure> {
+        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 0 };
+        match settle(self.0, assignment, &Book::of(config), topic_id, position) {
+            Err(Obstacle::Final(failure)) => Err(failure),
+            Ok(_) | Err(Obstacle::Passing(_)) => Ok(()),
+        }
+    }
+}
 
 /// See the module.
 pub(crate) struct Examiner {
@@ -37,10 +55,22 @@ impl Examiner {
         self.session.is_some()
     }
 
+    /// One more than the highest partition that has a row.
+    pub(crate) fn partitions(&self) -> Result<i32, DatabaseError> {
+        let Some(session) = &self.session else { return Ok(0) };
+        self.runtime.block_on(load::partitions(session, &self.book))
+    }
+
     /// How many customers a partition has that has no row.
     pub(crate) fn orphans(&self, partition: i32) -> Result<usize, DatabaseError> {
         let Some(session) = &self.session else { return Ok(0) };
         self.runtime.block_on(load::orphans(session, &self.book, partition))
+    }
+
+    /// What is known of a partition without its customers.
+    pub(crate) fn row(&self, partition: i32) -> Result<FoundRow, DatabaseError> {
+        let Some(session) = &self.session else { return Ok(FoundRow(Claim::Free)) };
+        self.runtime.block_on(look(session, &self.book, partition)).map(FoundRow)
     }
 
     /// What the database has of a partition.

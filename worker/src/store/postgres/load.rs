@@ -101,6 +101,16 @@ pub(super) async fn orphans(client: &Client, book: &Book, partition: i32) -> Res
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
+/// One more than the highest partition that has a row.
+const PARTITIONS: &str =
+    "SELECT coalesce(max(partition) + 1, 0) FROM balancefleet.part WHERE group_id = $1 AND topic = $2";
+
+/// How far the group's rows go.
+pub(super) async fn partitions(client: &Client, book: &Book) -> Result<i32, DatabaseError> {
+    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT)];
+    Ok(within(ANSWER_WITHIN, client.query_typed_one(PARTITIONS, &params)).await?.try_get(0)?)
+}
+
 /// Row and balances, if the row is there and as wanted; instead of balances, why they cannot be those of this release.
 async fn snapshot(
     client: &Client,

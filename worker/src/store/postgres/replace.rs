@@ -37,14 +37,17 @@ const DELETE_WITHIN: Duration = Duration::from_secs(610);
 /// his. The log may be another one than when its leader's epoch was noted.
 const ADVANCE: &str = "\
 UPDATE balancefleet.part
-   SET epoch = epoch + 1, topic_id = $5, base_offset = $6, next_offset = $7, rules = $8, customers = $9, checksum = $10,
+   SET epoch = epoch + 1, topic_id = $4, base_offset = $5, next_offset = $6, rules = $7, customers = $8, checksum = $9,
        leader_epoch = NULL, torn = false
- WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $4";
+ WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $10";
 
 const DELETE: &str = "DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3";
 
-const HAS_ROW: &str =
-    "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
+/// Of a partition without a row. Every generation of the group is a later one.
+const INSERT: &str = "\
+INSERT INTO balancefleet.part (group_id, topic, partition, topic_id, base_offset, next_offset, rules, customers, checksum,
+                               owner, epoch, generation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, 0) ON CONFLICT DO NOTHING";
 
 /// See the module.
 pub(crate) struct Replacer {
@@ -67,8 +70,8 @@ impl Replacer {
         Ok(Self { runtime: runtime.clone(), book: Book::of(config), topic_id: topic_id.to_owned(), link })
     }
 
-    /// Replaces what there is of a partition whose row stood at `found` by `ledger`; without a row, deletes what there is.
-    /// False if the row stands elsewhere, or there is one now: then nothing has changed.
+    /// Replaces what there is of a partition whose row stood at `found`, or that had none, by `ledger`. False if the row
+    /// stands elsewhere, or there is one now: then nothing has changed.
     ///
     /// # Errors
     /// Unless the connection was lost in the very end, nothing has changed.
@@ -79,13 +82,8 @@ impl Replacer {
         ledger: &Ledger,
     ) -> Result<bool, DatabaseError> {
         let Self { runtime, book, topic_id, link } = self;
-        let replaced = runtime.block_on(async {
-            let client = link.ready().await?;
-            match found {
-                Some(found) => replace(client, book, topic_id, target, found, ledger).await,
-                None => delete_orphans(client, book, target.partition).await,
-            }
-        });
+        let replaced =
+            runtime.block_on(async { replace(link.ready().await?, book, topic_id, target, found, ledger).await });
         if !matches!(replaced, Ok(true)) {
             link.give_up();
         }
@@ -93,23 +91,21 @@ impl Replacer {
     }
 }
 
-async fn replace(
+/// See [`Replacer::replace`]. Unless it gives true, the connection is of no use any more.
+pub(super) async fn replace(
     client: &Client,
     book: &Book,
     topic_id: &str,
     target: &Target,
-    found: i64,
+    found: Option<i64>,
     ledger: &Ledger,
 ) -> Result<bool, DatabaseError> {
     let rows = in_order(ledger.customers().flat_map(|(id, customer)| rows_of(target.partition, id, customer)));
     let (customers, checksum) = Part::seal_columns(Seal::of_ledger(ledger));
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     stage_balances(client, &rows).await?;
-    let params: [(&(dyn ToSql + Sync), Type); 10] = [
-        (&book.group, Type::TEXT),
-        (&book.topic, Type::TEXT),
-        (&target.partition, Type::INT4),
-        (&found, Type::INT8),
+    let whose: [(&(dyn ToSql + Sync), Type); 3] = whose(book, &target.partition);
+    let what: [(&(dyn ToSql + Sync), Type); 6] = [
         (&topic_id, Type::TEXT),
         (&target.base, Type::INT8),
         (&target.next_offset, Type::INT8),
@@ -117,24 +113,22 @@ async fn replace(
         (&customers, Type::INT8),
         (&checksum, Type::TEXT),
     ];
-    if within(ANSWER_WITHIN, client.execute_typed(ADVANCE, &params)).await? != 1 {
+    let moved = match &found {
+        Some(found) => {
+            let params = [&whose[..], &what, &[(found, Type::INT8)]].concat();
+            within(ANSWER_WITHIN, client.execute_typed(ADVANCE, &params)).await?
+        }
+        None => {
+            let params = [&whose[..], &what, &[(&book.owner, Type::TEXT)]].concat();
+            within(ANSWER_WITHIN, client.execute_typed(INSERT, &params)).await?
+        }
+    };
+    if moved != 1 {
         return Ok(false);
     }
     delete(client, book, target.partition).await?;
     write_balances(client, book, &rows).await?;
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map(|()| true)
-}
-
-async fn delete_orphans(client: &Client, book: &Book, partition: i32) -> Result<bool, DatabaseError> {
-    within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
-    delete(client, book, partition).await?;
-    // A first row may have been written meanwhile: then these were its balances, and stay.
-    let is_alone =
-        !within(ANSWER_WITHIN, client.query_typed_one(HAS_ROW, &whose(book, &partition))).await?.get::<_, bool>(0);
-    if is_alone {
-        within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
-    }
-    Ok(is_alone)
 }
 
 async fn delete(client: &Client, book: &Book, partition: i32) -> Result<(), DatabaseError> {

@@ -11,15 +11,16 @@ use super::{
     Book,
     claim::claim,
     load::{Loaded, load},
+    replace::replace,
     schema::prepare,
     standing::{Standing, settle},
-    target::{Session, Target},
+    target::{Session, Target as Place},
     write::{Ended, Outcome, Share, tell, write},
 };
 use crate::{
     ledger::Ledger,
     store::{
-        Assignment, Folding, Plan, Progress, Restored, RowWriter,
+        Assignment, Folding, Plan, Progress, Restored, RowWriter, Target,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
@@ -39,7 +40,7 @@ impl Database {
     fn new() -> Self {
         let url =
             std::env::var("BALANCEFLEET_TEST_POSTGRES").expect("make integration sets BALANCEFLEET_TEST_POSTGRES");
-        let target = Target::parse(&format!("{url}?sslmode=disable"), None).unwrap();
+        let target = Place::parse(&format!("{url}?sslmode=disable"), None).unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let sessions = [(); 3].map(|()| {
             let session = runtime.block_on(target.connect()).unwrap();
@@ -109,6 +110,13 @@ impl Medium for Rows {
     /// As it was when the commit set out.
     type Sent = Standing;
 
+    fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
+        let Database { runtime, sessions } = &*self.database;
+        let target = Target { partition: 0, base: 0, next_offset, leader_epoch: None };
+        let replaced = replace(&sessions[2], &self.books[0], TOPIC_ID, &target, None, ledger);
+        assert!(runtime.block_on(replaced).unwrap(), "there was no row");
+    }
+
     fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Standing) {
         let Database { runtime, sessions } = &*self.database;
         let book = &self.books[worker];
@@ -171,9 +179,8 @@ impl Medium for Rows {
         Some(rows.unwrap().iter().map(|row| row.get(0)).collect())
     }
 
-    /// What replay has committed says where its ledger ends.
     fn may_forget_offsets(&self) -> bool {
-        self.row().is_some()
+        true
     }
 }
 

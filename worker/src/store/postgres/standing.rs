@@ -10,6 +10,7 @@ use super::{
     write::Share,
 };
 use crate::{
+    config::StartFrom,
     failure::Failure,
     hindrance::Hindrance,
     store::{Assignment, Batch, Epoch, Obstacle, Plan, Progress, RowWriter, Seal, offsets::Position},
@@ -46,15 +47,13 @@ pub(super) fn settle(
         Claim::Held { owner, generation: theirs } => {
             return Err(Hindrance::Held { partition, owner, theirs, ours: generation }.into());
         }
-        Claim::Orphaned => return Err(Failure::NoProgress.into()),
+        Claim::Orphaned => return Err(Failure::CustomersWithoutProgress.into()),
         Claim::Ours(part) => {
             may_go_on(&part, book, topic_id, position)?;
             (part.base_offset, Some(part), Plan::Fetch)
         }
-        Claim::Free => match position.begin(None)? {
-            plan @ Plan::Fold { base, .. } => (base, None, plan),
-            plan => (position.log_start, None, plan),
-        },
+        // This store begins with the first record alone.
+        Claim::Free => (position.log_start, None, position.begin(StartFrom::Earliest, None)?),
     };
     let standing = Standing {
         epoch,

@@ -17,6 +17,8 @@ impl Medium for Nothing {
     type Standing = ();
     type Sent = ();
 
+    fn rebuilt(&mut self, _ledger: &Ledger, _next_offset: i64) {}
+
     fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (Plan, ()) {
         (plan(position).expect("it can go on"), ())
     }

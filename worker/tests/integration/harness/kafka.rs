@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -76,7 +77,14 @@ impl Stream {
     }
 
     pub(crate) fn delete(&self) {
-        block_on(self.admin().delete_topics(&[&self.topic], &AdminOptions::new())).unwrap();
+        self.delete_topic(&self.topic);
+    }
+
+    /// Deletes any topic, and waits until its name is free.
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let deleted = block_on(self.admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        std::thread::sleep(Duration::from_secs(2));
     }
 
     /// Removes every record below `offset`, as retention would.
@@ -227,6 +235,28 @@ impl Stream {
             list.add_partition_offset(&self.topic, partition, rdkafka::Offset::Offset(offset)).unwrap();
         }
         self.observer().commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
+    }
+
+    /// Commits an offset of one partition with this metadata.
+    pub(crate) fn commit_with(&self, partition: i32, offset: i64, metadata: &str) {
+        let mut list = TopicPartitionList::new();
+        let mut entry = list.add_partition(&self.topic, partition);
+        entry.set_offset(rdkafka::Offset::Offset(offset)).unwrap();
+        entry.set_metadata(metadata);
+        self.observer().commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
+    }
+
+    /// Kafka's own tool, as the worker's sentences advise it. A worker that was killed is a member until its session ends.
+    #[track_caller]
+    pub(crate) fn delete_offsets(&self) {
+        let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/kafka/cli.sh");
+        let mut words = vec!["ConsumerGroups", "--bootstrap-server", self.bootstrap.as_str(), "--delete-offsets"];
+        words.extend(["--group", self.group.as_str(), "--topic", self.topic.as_str()]);
+        eventually(SOON, || {
+            let output = Command::new(tool).args(&words).output().unwrap();
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            if self.committed().is_empty() { Ok(()) } else { Err(said) }
+        });
     }
 
     /// Whether everything there is was committed.

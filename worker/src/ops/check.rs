@@ -1,0 +1,103 @@
+//! `balance-worker --check`, after everything is there: which partitions a worker would refuse to go on with.
+//!
+//! It decides by the same rules as a worker does, from what the store and the group say of each partition; the customers are
+//! not read. It writes nothing, so it may run beside the workers.
+
+use balancefleet_kafka::Admin;
+use tokio::runtime::Handle;
+
+use super::{OpsError, Stored, Tools};
+use crate::{
+    config::Config,
+    failure::Failure,
+    rules::LedgerKind,
+    store::{Assignment, Epoch, NewestProgress, Position, StoreKind, positions, replay_plan},
+    view::TopicFacts,
+};
+
+/// So many offsets from the end of a changelog are read first, then ten times as many: each commit ends with its progress.
+const FROM_THE_END: i64 = 1000;
+/// Beside working workers, progress and offset may be of two moments.
+const TRIES: u32 = 5;
+
+/// The partitions that would fail, each with the reason.
+pub(crate) fn failures(
+    config: &Config,
+    admin: &Admin,
+    runtime: &Handle,
+    topic: TopicFacts,
+) -> Result<Vec<(i32, Failure)>, OpsError> {
+    if config.rules.ledger == LedgerKind::Count {
+        return Ok(Vec::new());
+    }
+    let partitions = 0..topic.partition_count;
+    if config.store == StoreKind::Replay {
+        let found = partitions.map(|partition| {
+            let position = position(config, admin, partition)?;
+            Ok((partition, replay_plan(&position).err()))
+        });
+        return failed(found);
+    }
+    let stored = Stored::of(config, admin, runtime)?;
+    let tools = Tools { config, admin, topic, stored };
+    failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))
+}
+
+fn failed(
+    found: impl Iterator<Item = Result<(i32, Option<Failure>), OpsError>>,
+) -> Result<Vec<(i32, Failure)>, OpsError> {
+    found.filter_map(|found| found.map(|(partition, failure)| Some((partition, failure?))).transpose()).collect()
+}
+
+fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, OpsError> {
+    let assignment = Assignment { partition, epoch: Epoch(0), generation: 0 };
+    let unknown = || OpsError::Impossible(format!("the brokers say nothing of partition {partition}"));
+    let found = positions(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
+    Ok(found.ok_or_else(unknown)?.1?)
+}
+
+impl Tools<'_> {
+    fn check(&self, partition: i32) -> Result<Option<Failure>, OpsError> {
+        let topic_id = &self.topic.topic_id;
+        match &self.stored {
+            Stored::Changelog(partitions) => {
+                let mut progress = self.newest_progress(*partitions, partition)?;
+                for _ in 0..TRIES {
+                    let position = position(self.config, self.admin, partition)?;
+                    let found = progress.check(self.config, topic_id, &position).err();
+                    let Some(Failure::OffsetsMoved { .. }) = found else { return Ok(found) };
+                    let before = std::mem::replace(&mut progress, self.newest_progress(*partitions, partition)?);
+                    if before == progress {
+                        return Ok(found);
+                    }
+                }
+                // Somebody is at work on it.
+                Ok(None)
+            }
+            Stored::Postgres(_, examiner) => {
+                // The row first, as a worker does: what it says was processed is below the log's end then.
+                let row = examiner.row(partition)?;
+                let position = position(self.config, self.admin, partition)?;
+                Ok(row.check(self.config, topic_id, &position).err())
+            }
+        }
+    }
+
+    fn newest_progress(&self, partitions: i32, partition: i32) -> Result<NewestProgress, OpsError> {
+        let mut newest = NewestProgress::default();
+        if partition >= partitions {
+            return Ok(newest);
+        }
+        let topic = &self.config.changelog_topic;
+        let log = self.bounds(topic, partition)?;
+        let mut count = FROM_THE_END;
+        loop {
+            let start = log.start.max(log.end.saturating_sub(count));
+            self.read(topic, partition, start..log.end, |record| newest.take(record.key, record.value), |_| {})?;
+            if newest.is_told() || start == log.start {
+                return Ok(newest);
+            }
+            (newest, count) = (NewestProgress::default(), count.saturating_mul(10));
+        }
+    }
+}

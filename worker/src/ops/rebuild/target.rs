@@ -1,0 +1,211 @@
+//! The decision which records the balances of a partition are to be made of.
+
+use std::ops::Range;
+
+use crate::{
+    config::StartFrom,
+    failure::Failure,
+    store::{Committed, ToldStanding},
+};
+
+/// What is known of a partition.
+pub(super) struct Known<'a> {
+    /// What its progress says, if there is one.
+    pub(super) standing: Option<&'a ToldStanding>,
+    /// The group's offset, where that decides anything.
+    pub(super) committed: Option<&'a Committed>,
+    /// Whether the store has customers of it.
+    pub(super) has_customers: bool,
+    /// Its records that are still there.
+    pub(super) log: Range<i64>,
+    pub(super) topic_id: &'a str,
+    pub(super) start_from: StartFrom,
+    /// Whether a person vouches for bases in the metadata of offsets.
+    pub(super) trusts_base: bool,
+}
+
+/// Which records.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// These.
+    Records(Range<i64>),
+    /// All of a topic that the balances are not made of.
+    WholeTopic,
+}
+
+/// Why there is no such decision; `Display` says what to do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoAim {
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// Records of the log would not be in the balances.
+    #[error(
+        "the group's offset {committed} is that of a ledger which begins at offset {base}, but the log begins at {log_start}: \
+         the balances would be made without the records {log_start} to {base}. A mirrored group's offsets are another log's: \
+         delete them (kafka-consumer-groups --delete-offsets), and the workers begin with the first record. Only of a group \
+         that began at the end of the log (startFrom: Latest) and has lost its store is this right: add --from-base"
+    )]
+    BaseAboveStart { base: i64, log_start: i64, committed: i64 },
+    /// No fold ends before it begins.
+    #[error(
+        "offset {committed}, which the group has committed, is below {base}, the first offset of its ledger, in a log that \
+         begins at {log_start}: one of the two is another log's, or was moved by hand. Delete the group's offsets \
+         (kafka-consumer-groups --delete-offsets): the workers go on from what the store has, else begin with the first record"
+    )]
+    BaseAboveCommit { base: i64, log_start: i64, committed: i64 },
+}
+
+pub(super) fn aim(known: &Known<'_>) -> Result<Aim, NoAim> {
+    let log_start = known.log.start;
+    let records = match (known.standing, known.committed) {
+        (Some(standing), _) if standing.topic_id != known.topic_id => {
+            has_first_record(known)?;
+            return Ok(Aim::WholeTopic);
+        }
+        (Some(standing), committed) => {
+            standing.base..committed.map_or(standing.next_offset, |committed| committed.offset)
+        }
+        (None, Some(committed)) => stood_for(committed, known)?,
+        // Of customers that nothing is known of, any record may be part: workers begin with the first one.
+        (None, None) if known.has_customers => {
+            has_first_record(known)?;
+            0..0
+        }
+        (None, None) => log_start..log_start,
+    };
+    let (base, committed) = (records.start, records.end);
+    if base > committed {
+        return Err(NoAim::BaseAboveCommit { base, log_start, committed });
+    }
+    if base < log_start && base < committed {
+        return Err(Failure::RetentionPassedBase { base, log_start }.into());
+    }
+    if committed > known.log.end {
+        return Err(Failure::CommittedBeyondEnd { committed, log_end: known.log.end }.into());
+    }
+    Ok(Aim::Records(records))
+}
+
+/// The records that an offset stands for, of which alone the store knows.
+fn stood_for(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, NoAim> {
+    let (log_start, offset) = (known.log.start, committed.offset);
+    if let Ok(base) = committed.base()
+        && base > offset
+    {
+        return Err(NoAim::BaseAboveCommit { base, log_start, committed: offset });
+    }
+    if committed.is_beginning(log_start, known.start_from) {
+        return Ok(offset..offset);
+    }
+    let base = committed.base()?;
+    if base > log_start && !known.trusts_base {
+        return Err(NoAim::BaseAboveStart { base, log_start, committed: offset });
+    }
+    Ok(base..offset)
+}
+
+/// A ledger of records of which nothing is known begins with the first one, or somebody has to decide to begin later.
+fn has_first_record(known: &Known<'_>) -> Result<(), Failure> {
+    let log_start = known.log.start;
+    if log_start > 0 { Err(Failure::RetentionPassedBase { base: 0, log_start }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The store has nothing of the partition; the group has committed this.
+    fn alone(offset: i64, metadata: &str, log: Range<i64>, change: impl FnOnce(&mut Known<'_>)) -> Result<Aim, NoAim> {
+        let committed = Committed { offset, metadata: metadata.to_owned() };
+        let mut known = Known {
+            standing: None,
+            committed: Some(&committed),
+            has_customers: false,
+            log,
+            topic_id: "i",
+            start_from: StartFrom::Earliest,
+            trusts_base: false,
+        };
+        change(&mut known);
+        aim(&known)
+    }
+
+    /// The store stands at 5 to 60 of a topic with that id.
+    fn standing(topic_id: &str, committed: Option<i64>, log: Range<i64>) -> Result<Aim, NoAim> {
+        let standing = ToldStanding { topic_id: topic_id.to_owned(), base: 5, next_offset: 60, is_comparable: true };
+        let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
+        aim(&Known {
+            standing: Some(&standing),
+            committed: committed.as_ref(),
+            has_customers: true,
+            log,
+            topic_id: "i",
+            start_from: StartFrom::Earliest,
+            trusts_base: false,
+        })
+    }
+
+    const REPLAYED: &str = "bf1 base=5 records=10 busy_micros=70";
+
+    #[test]
+    fn a_base_is_used_where_it_is_the_log_start() {
+        assert_eq!(alone(60, REPLAYED, 5..90, |_| {}), Ok(Aim::Records(5..60)));
+        assert_eq!(alone(60, "", 0..90, |_| {}), Ok(Aim::Records(0..60)));
+        let gone = Failure::RetentionPassedBase { base: 5, log_start: 6 };
+        assert_eq!(alone(60, REPLAYED, 6..90, |_| {}), Err(gone.into()));
+        let cut = Failure::CommittedBeyondEnd { committed: 60, log_end: 59 };
+        assert_eq!(alone(60, REPLAYED, 5..59, |_| {}), Err(cut.into()));
+    }
+
+    #[test]
+    fn a_base_above_the_log_start_needs_somebody_who_vouches_for_it() {
+        let metadata = "bf1 base=1300 records=527 busy_micros=9";
+        let refused = NoAim::BaseAboveStart { base: 1300, log_start: 0, committed: 1400 };
+        let text = refused.to_string();
+        assert!(["1300", "begins at 0", "1400", "--delete-offsets", "--from-base"].iter().all(|it| text.contains(it)));
+        assert_eq!(alone(1400, metadata, 0..1500, |_| {}), Err(refused));
+        assert_eq!(alone(1400, metadata, 0..1500, |known| known.trusts_base = true), Ok(Aim::Records(1300..1400)));
+    }
+
+    #[test]
+    fn a_base_above_its_own_commit_is_always_refused() {
+        let metadata = "bf1 base=1300 records=527 busy_micros=9";
+        for committed in [0, 1200] {
+            let refused = Err(NoAim::BaseAboveCommit { base: 1300, log_start: 0, committed });
+            assert_eq!(alone(committed, metadata, 0..1500, |known| known.trusts_base = true), refused);
+        }
+        let moved = NoAim::BaseAboveCommit { base: 5, log_start: 0, committed: 3 };
+        assert_eq!(standing("i", Some(3), 0..90), Err(moved));
+    }
+
+    #[test]
+    fn a_partition_that_has_only_begun_stays_so() {
+        assert_eq!(alone(7, "", 7..90, |_| {}), Ok(Aim::Records(7..7)));
+        let latest = |known: &mut Known<'_>| known.start_from = StartFrom::Latest;
+        assert_eq!(alone(60, "bf1 base=60 records=0 busy_micros=0", 5..90, latest), Ok(Aim::Records(60..60)));
+        let nothing = |known: &mut Known<'_>| known.committed = None;
+        assert_eq!(alone(0, "", 7..90, nothing), Ok(Aim::Records(7..7)));
+    }
+
+    #[test]
+    fn metadata_that_cannot_be_read_is_not_guessed() {
+        let refused = alone(60, "bf2 x", 0..90, |_| {});
+        assert!(matches!(refused, Err(NoAim::Failed(Failure::UnreadableProgress { .. }))));
+    }
+
+    #[test]
+    fn the_groups_offset_goes_before_that_of_the_progress() {
+        assert_eq!(standing("i", None, 0..90), Ok(Aim::Records(5..60)));
+        assert_eq!(standing("i", Some(50), 0..90), Ok(Aim::Records(5..50)));
+    }
+
+    #[test]
+    fn another_topic_is_folded_as_a_whole_or_not_at_all() {
+        assert_eq!(standing("x", Some(50), 0..20), Ok(Aim::WholeTopic));
+        let gone = Failure::RetentionPassedBase { base: 0, log_start: 1 };
+        assert_eq!(standing("x", None, 1..20), Err(gone.clone().into()));
+        let unknown = |known: &mut Known<'_>| (known.committed, known.has_customers) = (None, true);
+        assert_eq!(alone(0, "", 0..90, unknown), Ok(Aim::Records(0..0)));
+        assert_eq!(alone(0, "", 1..90, unknown), Err(gone.into()));
+    }
+}
