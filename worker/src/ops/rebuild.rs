@@ -111,10 +111,10 @@ impl Rebuild<'_> {
     }
 
     fn database(&self, database: &DatabaseTarget, examiner: &Examiner, out: &mut impl Write) -> Result<(), OpsError> {
-        let plans = self.plan_of_database(examiner)?;
         let connect = || Replacer::connect(self.tools.config, database, &self.tools.topic.topic_id, self.runtime);
-        // Before anybody is asked it is known whether this user may.
+        // First of all it is known whether this user may.
         let replacer = examiner.has_tables().then(connect).transpose()?;
+        let plans = self.plan_of_database(examiner)?;
         self.carry_out(&format!("PostgreSQL at {}", database.place()), plans, out, |_, plans, progress| {
             let mut replacer = match replacer {
                 Some(replacer) => replacer,
@@ -139,8 +139,8 @@ impl Rebuild<'_> {
         let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
         let customers: usize = plans.iter().map(|plan| plan.customers).sum();
         let (stored, given, partitions) = (grouped(customers), grouped(records), plans.len());
-        let others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
-        let others = [others, self.beyond(&others)?].concat();
+        let mut others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
+        others.extend(self.beyond(&others)?);
         say(out, &format!("group {group}, topic {topic}, {place}"))?;
         let is_database = matches!(self.tools.stored, Stored::Postgres(..));
         for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
@@ -303,7 +303,7 @@ impl Rebuild<'_> {
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), &mut progress)?;
                 progress.end();
-                let topic_id = standing.map(|standing| standing.topic_id).unwrap_or_default();
+                let topic_id = standing.as_ref().map(|standing| standing.topic_id.clone()).unwrap_or_default();
                 let other_topic = OtherTopic { partition, topic_id, stored, given: transactions(&folded.ledger) };
                 // A record that cannot be applied was never put aside: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{SOON, Stream, Traffic, Worker, eventually, fleet, stream, stream_of, worker};
+use crate::harness::{SOON, Traffic, Worker, eventually, fleet, stream, stream_of, worker};
 
 /// Partitions that failed, each with the reason.
 pub(crate) fn failed(worker: &Worker) -> Result<Vec<(i64, String)>, String> {

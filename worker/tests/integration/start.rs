@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::Command};
 
-use crate::harness::{SOON, Stream, Traffic, eventually, fleet, stream, stream_of, worker};
+use crate::harness::{SOON, Stream, eventually, stream, stream_of, worker};
 
 #[test]
 fn an_unknown_topic_is_waited_for_in_words_that_help() {
