@@ -302,3 +302,16 @@ fn an_authority_for_the_database_is_read_from_its_file() {
     refused(&[], &[POSTGRES[0], url, ("BALANCE_POSTGRES_CA_FILE", "/nowhere/ca.crt")], &["/nowhere/ca.crt"]);
     refused(&[], &[POSTGRES[0], POSTGRES[1], ca], &["sslmode=disable"]);
 }
+
+#[test]
+fn what_a_rebuild_may_do_is_said_by_its_own_flags() {
+    let options = |arguments: &[&str]| match load_with(&[&["rebuild"], arguments].concat(), &[]).unwrap() {
+        Command::Rebuild { options, .. } => options,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(options(&[]), RebuildOptions::default());
+    let all = RebuildOptions { is_agreed: true, from_base: true, another_topic: true, lose: Some(1500) };
+    assert_eq!(options(&["--yes", "--from-base", "--another-topic", "--lose", "1500"]), all);
+    refused(&["rebuild", "--lose", "-1"], &[], &["--lose"]);
+    refused(&["rebuild", "--lose", "all"], &[], &["--lose"]);
+}
