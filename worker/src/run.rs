@@ -119,9 +119,7 @@ fn check(config: &Config) -> ExitCode {
         Err(error) => return complain(&error, 1),
     };
     if !failures.is_empty() {
-        for (partition, failure) in &failures {
-            eprintln!("balance-worker: partition {partition} would stand still ({}): {failure}", failure.category());
-        }
+        say_failures(&failures);
         return ExitCode::from(1);
     }
     let Config { connection, topic, group_id, .. } = config;
@@ -130,6 +128,20 @@ fn check(config: &Config) -> ExitCode {
     let database = database.unwrap_or_default();
     println!("ok: {servers} answer, topic {topic} has {count} partitions{database}, group {group_id} can begin");
     ExitCode::SUCCESS
+}
+
+/// Partitions with the same failure share a sentence.
+fn say_failures(failures: &[(i32, Failure)]) {
+    let mut partitions: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+    for (partition, failure) in failures {
+        let key = (failure.category(), failure.to_string());
+        partitions.entry(key).or_default().push(partition.to_string());
+    }
+    for ((category, sentence), partitions) in partitions {
+        let word = if partitions.len() == 1 { "partition" } else { "partitions" };
+        let list = partitions.join(", ");
+        eprintln!("balance-worker: {word} {list} would stand still ({category}): {sentence}");
+    }
 }
 
 /// Looks again while what stands in the way is about to pass.
