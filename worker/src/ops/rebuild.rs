@@ -303,11 +303,14 @@ impl Rebuild<'_> {
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), &mut progress)?;
                 progress.end();
-                let topic_id = standing.as_ref().map(|standing| standing.topic_id.clone()).unwrap_or_default();
-                let other_topic = OtherTopic { partition, topic_id, stored, given: transactions(&folded.ledger) };
-                // A record that cannot be applied was never put aside: a worker begins there, and does.
+                let given = transactions(&folded.ledger);
+                let other_topic = standing.as_ref().map(|standing| {
+                    let topic_id = standing.topic_id.clone();
+                    OtherTopic { partition, topic_id, stored, given }
+                });
+                // A record that cannot be applied was never put aside, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
-                Ok(Plan { target: target(known.log.start, end), customers, former, other_topic: Some(other_topic) })
+                Ok(Plan { target: target(known.log.start, end), customers, former, other_topic })
             }
         }
     }

@@ -161,6 +161,13 @@ fn a_rebuild_of_a_database_replaces_balances_that_nothing_is_known_of() {
     rebuild_when_free(&stream, &[POSTGRES]);
     audit_is_equal(&stream, &[POSTGRES]);
     folded(&stream, &mut traffic, 300, &[POSTGRES]);
+    // Not even Kafka remembers the group.
+    database.rows("DELETE FROM balancefleet.part WHERE group_id = $1", &[&stream.group]);
+    stream.forget_group();
+    let text = rebuild(&stream, &[POSTGRES]);
+    assert!(text.contains("out of 900 records"), "{text}");
+    audit_is_equal(&stream, &[POSTGRES]);
+    folded(&stream, &mut traffic, 300, &[POSTGRES]);
 }
 
 #[test]

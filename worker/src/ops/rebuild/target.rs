@@ -29,7 +29,7 @@ pub(super) struct Known<'a> {
 pub(super) enum Aim {
     /// These.
     Records(Range<i64>),
-    /// All of a topic that the balances are not made of.
+    /// All there are: the balances are made of another topic's, or nobody knows of which.
     WholeTopic,
 }
 
@@ -66,10 +66,9 @@ pub(super) fn aim(known: &Known<'_>) -> Result<Aim, NoAim> {
             standing.base..committed.map_or(standing.next_offset, |committed| committed.offset)
         }
         (None, Some(committed)) => stood_for(committed, known)?,
-        // Of customers that nothing is known of, any record may be part: workers begin with the first one.
         (None, None) if known.has_customers => {
             has_first_record(known)?;
-            0..0
+            return Ok(Aim::WholeTopic);
         }
         (None, None) => log_start..log_start,
     };
@@ -205,7 +204,7 @@ mod tests {
         let gone = Failure::RetentionPassedBase { base: 0, log_start: 1 };
         assert_eq!(standing("x", None, 1..20), Err(gone.clone().into()));
         let unknown = |known: &mut Known<'_>| (known.committed, known.has_customers) = (None, true);
-        assert_eq!(alone(0, "", 0..90, unknown), Ok(Aim::Records(0..0)));
+        assert_eq!(alone(0, "", 0..90, unknown), Ok(Aim::WholeTopic));
         assert_eq!(alone(0, "", 1..90, unknown), Err(gone.into()));
     }
 }
