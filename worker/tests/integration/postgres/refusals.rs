@@ -34,12 +34,10 @@ fn the_check_says_whether_the_database_can_be_used() {
     let (code, text) = check(&stream, &database_url());
     assert!(code == Some(0) && text.contains("PostgreSQL at 127.0.0.1"), "{text}");
     let poor = Database::own("poor");
-    poor.run(&format!(
-        "DROP ROLE IF EXISTS poor_of_balancefleet; CREATE ROLE poor_of_balancefleet LOGIN PASSWORD 'p'; \
-         GRANT CONNECT ON DATABASE {} TO poor_of_balancefleet",
-        poor.url.rsplit('/').next().unwrap().split('?').next().unwrap()
-    ));
-    let as_poor = poor.url.replace("balance:balance-secret", "poor_of_balancefleet:p");
+    // A server has one role of a name, whatever the database.
+    let name = poor.url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    poor.run(&format!("CREATE ROLE {name} LOGIN PASSWORD 'p'; GRANT CONNECT ON DATABASE {name} TO {name}"));
+    let as_poor = poor.url.replace("balance:balance-secret", &format!("{name}:p"));
     for (url, words) in [
         (database_url().replace("balance-secret", "wrong-secret"), "refused the login"),
         (database_url().replace("/balance?", "/nowhere?"), "\"nowhere\" does not exist"),
@@ -55,13 +53,12 @@ fn the_check_says_whether_the_database_can_be_used() {
     let mut first = worker(&stream, &[STORE, ("BALANCE_POSTGRES_URL", &poor.url)]);
     first.await_log("created the tables");
     first.stop();
-    poor.run(
-        "GRANT USAGE ON SCHEMA balancefleet TO poor_of_balancefleet; \
-              GRANT SELECT ON ALL TABLES IN SCHEMA balancefleet TO poor_of_balancefleet",
-    );
+    poor.run(&format!(
+        "GRANT USAGE ON SCHEMA balancefleet TO {name}; GRANT SELECT ON ALL TABLES IN SCHEMA balancefleet TO {name}"
+    ));
     let (code, text) = check(&stream, &as_poor);
     assert!(code == Some(1) && text.contains("SELECT, INSERT and UPDATE"), "{text}");
-    poor.run("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA balancefleet TO poor_of_balancefleet");
+    poor.run(&format!("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA balancefleet TO {name}"));
     let (code, text) = check(&stream, &as_poor);
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = tool(&["rebuild", "--yes"], &stream, &as_poor);
