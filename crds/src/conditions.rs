@@ -27,6 +27,8 @@ pub const OVER_CAPACITY: &str = "OverCapacity";
 pub const REPLICAS_CONTENDED: &str = "ReplicasContended";
 /// The consumer group has members that are not this object's pods.
 pub const FOREIGN_MEMBERS: &str = "ForeignMembers";
+/// `spec.kafka.consumer.assignor` was changed and workers with the former one still run.
+pub const ASSIGNOR_CHANGE_PENDING: &str = "AssignorChangePending";
 /// The fleet runs an older image than the operator's release.
 pub const WORKER_IMAGE_OUTDATED: &str = "WorkerImageOutdated";
 

@@ -94,8 +94,14 @@ pub struct Consumer {
     /// Default 60s, at most 24h.
     pub max_poll_interval: Duration,
     /// How partitions are dealt out: `CooperativeSticky` (default) moves only what must move; `Range` and `RoundRobin`
-    /// stop every worker at each change and are there for comparison.
+    /// stop every worker at each change and are there for comparison. Workers with different assignors cannot be members
+    /// of one group, so a change takes effect when no worker is left: see `assignorChange`.
     pub assignor: Assignor,
+    /// What happens when `assignor` changes while workers run. Default: they go on with the one they have, and the
+    /// condition `AssignorChangePending` says what to do. `Recreate`: all of them are stopped, and started again when the
+    /// group has no members; meanwhile nothing is processed and balance reads are not answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignor_change: Option<AssignorChange>,
     /// Where a group without any progress begins: `Earliest` (default) or `Latest` record. With
     /// balances, `Latest` needs the store `changelog`.
     pub start_from: StartFrom,
@@ -108,6 +114,7 @@ impl Default for Consumer {
             heartbeat_interval: Duration::from_millis(500),
             max_poll_interval: Duration::from_secs(60),
             assignor: Assignor::default(),
+            assignor_change: None,
             start_from: StartFrom::default(),
         }
     }
@@ -121,6 +128,47 @@ pub enum Assignor {
     CooperativeSticky,
     Range,
     RoundRobin,
+}
+
+impl Assignor {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::CooperativeSticky, Self::Range, Self::RoundRobin];
+
+    /// The word in the object.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CooperativeSticky => "CooperativeSticky",
+            Self::Range => "Range",
+            Self::RoundRobin => "RoundRobin",
+        }
+    }
+
+    /// The name under which the members of a group agree on it.
+    pub const fn protocol_name(self) -> &'static str {
+        match self {
+            Self::CooperativeSticky => "cooperative-sticky",
+            Self::Range => "range",
+            Self::RoundRobin => "roundrobin",
+        }
+    }
+
+    /// The one of that [`protocol_name`](Self::protocol_name); `None` for one that workers do not have.
+    pub fn from_protocol_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|assignor| assignor.protocol_name() == name)
+    }
+}
+
+impl std::fmt::Display for Assignor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a changed assignor reaches a running fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum AssignorChange {
+    Recreate,
 }
 
 /// Where a group without any progress begins.

@@ -23,7 +23,7 @@ pub mod worker;
 pub use balances::{Balances, Changelog, Ledger, Postgres, Replay, Sign, Store};
 pub use duration::Duration;
 pub use group::{BalanceConsumerGroup, BalanceConsumerGroupSpec};
-pub use kafka::{Assignor, Consumer, KafkaSpec, Sasl, SaslMechanism, SecretRef, StartFrom, Tls};
+pub use kafka::{Assignor, AssignorChange, Consumer, KafkaSpec, Sasl, SaslMechanism, SecretRef, StartFrom, Tls};
 pub use scaling::Scaling;
 pub use status::{AssignmentRow, BalanceConsumerGroupStatus, CapacitySource, Learned, ScalingMode, ScalingStatus};
 pub use worker::{EnvVar, ImagePullPolicy, Resources, Worker};

@@ -72,5 +72,7 @@ pub const AT_PARTITIONS: &str = "AtPartitions";
 pub const SCALED_UP: &str = "ScaledUp";
 /// The number of workers was lowered (event).
 pub const SCALED_DOWN: &str = "ScaledDown";
+/// All workers were stopped, and take up the group with another assignor (event).
+pub const ASSIGNOR_CHANGED: &str = "AssignorChanged";
 /// Workers have no partition to read.
 pub const IDLE_WORKERS: &str = "IdleWorkers";

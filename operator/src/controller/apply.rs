@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_crds::reasons;
+use balancefleet_crds::{Assignor, reasons};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ServiceAccount};
 use kube::{
     Api, Resource, ResourceExt,
@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    assignor::Choice,
     build::{self, Children},
     cache::Cache,
     contention,
@@ -40,6 +41,8 @@ pub(super) struct Applied {
     pub deployment: Option<Arc<Deployment>>,
     /// The number of workers before and after, if it was changed.
     pub scaled: Option<(i32, i32)>,
+    /// The assignor that the workers had before, if it was changed.
+    pub replaced: Option<Assignor>,
     /// When a step is due that was put off.
     pub next_look: Option<Duration>,
     /// Identifies the pod template.
@@ -55,12 +58,14 @@ pub(super) async fn apply(
     group: &ValidatedGroup,
     observed: &Observed,
     plan: &Plan,
+    choice: &Choice,
     memory: &mut Memory,
 ) -> Result<Result<Applied, Problem>> {
     if let Some(taken) = taken(group, &observed.live) {
         return Ok(Err(taken));
     }
-    let step = next_step(observed.live.deployment.as_deref(), plan.replicas, memory, Instant::now());
+    let wanted = choice.replicas(plan.replicas);
+    let step = next_step(observed.live.deployment.as_deref(), wanted, memory, Instant::now());
     let before = observed.live.deployment.as_deref().map(workload::decided_replicas);
     if step.forget_ranks {
         memory.ranked = None;
@@ -71,7 +76,12 @@ pub(super) async fn apply(
             .await;
         memory.ranked = Some((plan.replicas, Instant::now()));
     }
-    let children = build::children(group, step.replicas);
+    let mut children = build::children(group, step.replicas);
+    if choice.replaces.is_some() {
+        // No worker is left of the Deployment that was read. Of another version that is not known.
+        let read = observed.live.deployment.as_deref();
+        children.deployment.metadata.resource_version = read.and_then(ResourceExt::resource_version);
+    }
     let template = build::template_id(&children.deployment);
     match write(context, group, &observed.live, &children).await {
         Ok(deployment) => {
@@ -82,7 +92,7 @@ pub(super) async fn apply(
             if scaled.is_some() {
                 memory.ranked = None;
             }
-            Ok(Ok(Applied { deployment, scaled, next_look: step.next_look, template }))
+            Ok(Ok(Applied { deployment, scaled, replaced: choice.replaces, next_look: step.next_look, template }))
         }
         Err(error) if !error.is_transient() => Ok(Err(refused(&error))),
         Err(error) => Err(error),

@@ -31,6 +31,10 @@ impl Intent {
         if let Some(annotations) = hashed.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.remove(super::build::REPLICAS_ANNOTATION);
         }
+        // A precondition, and no part of what is wanted.
+        if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
         let hash = short_hash(hashed.to_string().as_bytes());
         object["metadata"]["annotations"][INTENT_ANNOTATION] = Value::String(hash.clone());
         Self { object, hash }

@@ -2,7 +2,7 @@
 //! that equals one of the last minutes in type, reason and action is counted onto it, note and all; so a change of the
 //! number of workers has its numbers in the action, else the second one would be told with those of the first.
 
-use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, conditions, reasons};
+use balancefleet_crds::{Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, conditions, reasons};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Resource,
@@ -12,8 +12,8 @@ use kube::{
 use super::replicas::Plan;
 use crate::error::CALL_TIMEOUT;
 
-/// `Ready=False` reasons that are the ordinary course of things.
-const NO_NEWS: [&str; 2] = [reasons::WORKERS_NOT_READY, reasons::PAUSED];
+/// `Ready=False` reasons that are the ordinary course of things, or that a condition of their own tells.
+const NO_NEWS: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
 
 /// The action of everything that is found on the way.
 pub(super) const RECONCILE: &str = "Reconcile";
@@ -39,6 +39,16 @@ pub(super) fn scaled((before, after): (i32, i32), plan: &Plan) -> Draft {
         reason: reason.to_owned(),
         action: format!("ScaleFrom{before}To{after}"),
         note: format!("{before} → {after}: {}", plan.reason),
+    }
+}
+
+/// Another assignor: the one before and the one after.
+pub(super) fn assignor_changed(before: Assignor, after: Assignor) -> Draft {
+    Draft {
+        warning: false,
+        reason: reasons::ASSIGNOR_CHANGED.to_owned(),
+        action: format!("ChangeFrom{before}To{after}"),
+        note: format!("{before} → {after}: no worker and no member of the group was left"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! from what the last pass did, so a missed event, a crash between two writes or an edit by hand all end the same way.
 
 mod apply;
+mod assignor;
 mod build;
 mod cache;
 mod contention;
@@ -35,7 +36,7 @@ use std::{
 };
 
 use balancefleet_autoscaler as autoscaler;
-use balancefleet_crds::{BalanceConsumerGroup, reasons};
+use balancefleet_crds::{BalanceConsumerGroup, conditions, reasons};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::events::Event, runtime::events::EventType};
 
@@ -45,6 +46,7 @@ use crate::{
     unwind::contained,
 };
 use apply::Applied;
+use assignor::Choice;
 use context::{Context, Guarded, guarded_key, reference};
 use memory::Memory;
 use observe::Observed;
@@ -114,14 +116,19 @@ fn forget_if_gone(context: &Context, key: &GroupKey) {
 async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memory) -> Result<Duration> {
     let common = &context.common;
     let observed = observe::observe(context, group).await?;
-    let (plan, outcome) = match validate::validate(group, &observed.surroundings(&common.release_image)) {
+    let choice = choose_assignor(group, &observed, memory);
+    let around = observed.surroundings(choice.assignor, &common.release_image);
+    let (plan, outcome) = match validate::validate(group, &around) {
         Ok(valid) => {
-            let inputs = inputs(group, &observed);
+            let inputs = inputs(group, &observed, &choice);
             let plan = replicas::plan(&inputs);
             let outcome = if inputs.paused {
                 Ok(untouched(&valid, &observed))
+            } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
+                let message = status::left_over(pending);
+                Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, cure: Cure::Time })
             } else {
-                apply::apply(context, &valid, &observed, &plan, memory).await?
+                apply::apply(context, &valid, &observed, &plan, &choice, memory).await?
             };
             if let Ok(applied) = &outcome {
                 common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, applied));
@@ -138,9 +145,9 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
         common.lag.forget(&observed.key);
     }
     // At once: a status that cannot be written must not cost the event, which no later pass would know of.
-    if let Some(told) = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan)) {
-        events::publish(&common.recorder, group, vec![told]).await;
-    }
+    let scaled = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan));
+    let replaced = applied.replaced.map(|before| events::assignor_changed(before, choice.assignor));
+    events::publish(&common.recorder, group, scaled.into_iter().chain(replaced).collect()).await;
     let now = Instant::now();
     let facts = status::Facts {
         group,
@@ -148,6 +155,7 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
         snapshot: observed.snapshot.as_deref(),
         plan: plan.as_ref().filter(|_| problem.is_none()),
         problem: problem.as_ref(),
+        pending: choice.pending.as_ref(),
         contended: contention::is_contended(&memory.restores, now),
         release_image: &common.release_image,
         now: Timestamp::now(),
@@ -160,13 +168,21 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
     if put_off.is_none() {
         events::publish(&common.recorder, group, events::transitions(&old, &new)).await;
     }
-    Ok(next_look(&facts, &applied, put_off, memory))
+    Ok(next_look(&facts, &applied, put_off, memory).min(choice.next_look().unwrap_or(Duration::MAX)))
 }
 
 /// Figures that were learned are written this often at most, unless a decision takes them along.
 const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
-fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed) -> Inputs<'a> {
+fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, memory: &mut Memory) -> Choice {
+    let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
+    memory.no_pod = assignor::no_pod(workers, remains, memory.no_pod);
+    let snapshot = observed.snapshot.as_deref();
+    let no_pod_since = memory.no_pod.map(|(_, since)| since);
+    assignor::choose(&assignor::Inputs { group, workers, remains, no_pod_since, snapshot })
+}
+
+fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed, choice: &Choice) -> Inputs<'a> {
     let live = observed.workers.as_deref();
     let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
     Inputs {
@@ -174,7 +190,7 @@ fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed) -> Inputs
         pin: group.spec.replicas,
         scaling: &group.spec.scaling,
         last: live.map(workload::decided_replicas),
-        rolling: live.is_some_and(workload::holds_decisions),
+        rolling: live.is_some_and(workload::holds_decisions) || choice.stops_workers(),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
         partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),

@@ -1,20 +1,21 @@
 //! Reads: the children and pods from the caches (or by name, where a cache has none), the Secrets that the object
 //! names, the newest snapshot of its lag. Nothing here waits for Kafka.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Instant};
 
-use balancefleet_crds::BalanceConsumerGroup;
+use balancefleet_crds::{Assignor, BalanceConsumerGroup};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, Service, ServiceAccount},
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
-    Api, Resource, ResourceExt, core::NamespaceResourceScope, core::PartialObjectMeta, runtime::reflector::ObjectRef,
+    Api, Resource, ResourceExt, api::ListParams, core::NamespaceResourceScope, core::PartialObjectMeta, runtime::reflector::ObjectRef,
 };
 use serde::de::DeserializeOwned;
 
 use super::{
+    assignor::Remains,
     build::{peers_service_name, selector_labels},
     cache::Cache,
     context::Context,
@@ -22,6 +23,7 @@ use super::{
     secrets::SecretReading,
     twins::older_twin,
     validate::{Surroundings, key_of, referenced_secrets},
+    workload,
 };
 use crate::{
     error::{Result, call},
@@ -42,6 +44,8 @@ pub(super) struct Observed {
     pub secrets: BTreeMap<String, SecretReading>,
     /// An older object with the same group on the same Kafka.
     pub older_twin: Option<GroupKey>,
+    /// What is left of the workers, where another assignor waits for the last of them.
+    pub remains: Option<Remains>,
     /// What the poller last saw of the group.
     pub snapshot: Option<Arc<Snapshot>>,
 }
@@ -71,7 +75,7 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     common.first_lists.all().await?;
     let key = key_of(group);
     let peers = peers_service_name(&key.name);
-    let live = Live {
+    let mut live = Live {
         deployment: find(context, &caches.deployments, &key, &key.name).await?,
         service: find(context, &caches.services, &key, &key.name).await?,
         peers_service: find(context, &caches.services, &key, &peers).await?,
@@ -90,10 +94,21 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     let others = common.all_groups();
     let uid = group.uid().unwrap_or_default();
     let is_ours = |found: &Arc<Deployment>| controlled_by(Some(found.owner_references()), &uid);
+    let pods = pods(context, &key);
+    let remains = match live.deployment.as_ref() {
+        Some(workers) if is_ours(workers) && awaits_the_last(group, workers) => {
+            // The cache may be behind, and a Deployment that somebody has just scaled up is none that has no workers.
+            live.deployment = read(context, &key, &key.name).await?.map(Arc::new);
+            Some(remains(context, &key).await?)
+        }
+        None if !pods.is_empty() => Some(remains(context, &key).await?),
+        _ => None,
+    };
     Ok(Observed {
         workers: live.deployment.clone().filter(is_ours),
         live,
-        pods: pods(context, &key),
+        pods,
+        remains,
         secrets,
         older_twin: older_twin(group, others.iter().filter_map(|other| other.0.as_ref().ok()), |group| {
             common.deployment_of(group).is_some()
@@ -105,10 +120,11 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
 
 impl Observed {
     /// What validation needs of it.
-    pub(super) fn surroundings<'a>(&'a self, release_image: &'a str) -> Surroundings<'a> {
+    pub(super) fn surroundings<'a>(&'a self, assignor: Assignor, release_image: &'a str) -> Surroundings<'a> {
         Surroundings {
+            assignor: Some(assignor),
             secrets: self.secrets.clone(),
-            running_image: self.workers.as_deref().and_then(super::workload::image),
+            running_image: self.workers.as_deref().and_then(workload::image),
             release_image,
             older_twin: self.older_twin.clone(),
         }
@@ -124,8 +140,42 @@ where
     if let Some(child) = cache.get(&ObjectRef::new(name).within(&key.namespace)) {
         return Ok(Some(child));
     }
+    Ok(read(context, key, name).await?.map(Arc::new))
+}
+
+/// From the API server.
+async fn read<K>(context: &Context, key: &GroupKey, name: &str) -> Result<Option<K>>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
     let api: Api<K> = Api::namespaced(context.common.client.clone(), &key.namespace);
-    Ok(call(format!("read {} {name}", K::kind(&())), api.get_opt(name)).await?.map(Arc::new))
+    call(format!("read {} {name}", K::kind(&())), api.get_opt(name)).await
+}
+
+/// Whether no worker is wanted, and those that come next are to have another assignor.
+fn awaits_the_last(group: &BalanceConsumerGroup, workers: &Deployment) -> bool {
+    workload::spec_replicas(workers) == 0 && workload::assignor(workers) != Some(group.spec.kafka.consumer.assignor)
+}
+
+/// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
+/// kept to be looked at, makes the difference.
+async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
+    let labels: Vec<String> =
+        selector_labels(&key.name).iter().map(|(label, value)| format!("{label}={value}")).collect();
+    let api: Api<Pod> = Api::namespaced(context.common.client.clone(), &key.namespace);
+    let params = ListParams::default().labels(&labels.join(","));
+    let pods = call(format!("list the pods of {key}"), api.list(&params)).await?;
+    let runs = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        !matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let mut left: Vec<_> = pods
+        .iter()
+        .filter(|pod| runs(pod))
+        .map(|pod| (pod.name_any(), pod.spec.as_ref().and_then(workload::assignor_of)))
+        .collect();
+    left.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(Remains { pods: left, at: Instant::now() })
 }
 
 fn pods(context: &Context, key: &GroupKey) -> Vec<Arc<PartialObjectMeta<Pod>>> {

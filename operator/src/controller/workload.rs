@@ -1,9 +1,10 @@
 //! Pure. What a live Deployment says: the last decisions it carries, and how far the cluster has followed them.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use balancefleet_crds::Assignor;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PodSpec};
 use kube::ResourceExt;
 
-use super::build::{IMAGE_ANNOTATION, REPLICAS_ANNOTATION};
+use super::build::{ASSIGNOR_ANNOTATION, ASSIGNOR_VARIABLE, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, STOPPED_ANNOTATION};
 
 /// The image last given by us, or the one there where that is not recorded.
 pub(super) fn image(deployment: &Deployment) -> Option<&str> {
@@ -12,6 +13,30 @@ pub(super) fn image(deployment: &Deployment) -> Option<&str> {
         let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
         pod.containers.first()?.image.as_deref()
     })
+}
+
+/// The assignor last given by us, or the one there where that is not recorded; none that workers do not have.
+pub(super) fn assignor(deployment: &Deployment) -> Option<Assignor> {
+    let recorded = deployment.annotations().get(ASSIGNOR_ANNOTATION).map(String::as_str);
+    let recorded = recorded.and_then(Assignor::from_protocol_name);
+    recorded.or_else(|| assignor_of(deployment.spec.as_ref()?.template.spec.as_ref()?))
+}
+
+/// The assignor that the worker in a pod has.
+pub(super) fn assignor_of(pod: &PodSpec) -> Option<Assignor> {
+    let mut variables = pod.containers.iter().flat_map(|container| container.env.iter().flatten());
+    let variable = variables.find(|variable| variable.name == ASSIGNOR_VARIABLE)?;
+    Assignor::from_protocol_name(variable.value.as_deref()?)
+}
+
+/// Whether we keep the number at 0 for another assignor.
+pub(super) fn is_stopped(deployment: &Deployment) -> bool {
+    deployment.annotations().contains_key(STOPPED_ANNOTATION)
+}
+
+/// The number that we last asked the cluster for, whoever changed it since.
+pub(super) fn last_asked_for(deployment: &Deployment) -> i32 {
+    if is_stopped(deployment) { 0 } else { decided_replicas(deployment) }
 }
 
 /// The number of workers last decided: what we recorded, whoever changed `spec.replicas` since.

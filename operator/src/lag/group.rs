@@ -85,6 +85,7 @@ impl Group {
             partitions: partitions.or_else(|| before.as_ref()?.partitions),
             topic_id,
             group_state: seen.and_then(|seen| seen.state),
+            group_assignor: seen.and_then(|seen| seen.assignor.clone()),
             members: seen.map_or_else(Vec::new, |seen| members(seen, &reading)),
             lag: reading,
             decision,
@@ -170,8 +171,8 @@ fn says_the_same(before: &Snapshot, after: &Snapshot) -> bool {
     (old.replicas, old.reason, &old.explanation, old.limited_by)
         == (new.replicas, new.reason, &new.explanation, new.limited_by)
         && before.stepped == after.stepped
-        && (before.partitions, &before.topic_id, before.group_state)
-            == (after.partitions, &after.topic_id, after.group_state)
+        && (before.partitions, &before.topic_id, before.group_state, &before.group_assignor)
+            == (after.partitions, &after.topic_id, after.group_state, &after.group_assignor)
         && kinds(before) == kinds(after)
         && lag(before) == lag(after)
         && members(before) == members(after)

@@ -36,6 +36,7 @@ fn seen(committed: [i64; 2]) -> Seen {
             stable: true,
         },
         state: Some(GroupState::Stable),
+        assignor: Some("cooperative-sticky".into()),
         clients: BTreeMap::from([("m-1".into(), ("balance-worker-a-00000000".into(), "/10.0.0.7".into()))]),
         flaw: None,
     }

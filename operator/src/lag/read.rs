@@ -34,6 +34,8 @@ pub(super) struct Seen {
     pub(super) observation: Observation,
     /// `None` if the group could not be described.
     pub(super) state: Option<GroupState>,
+    /// What the members agreed on; `None` while there is no such thing.
+    pub(super) assignor: Option<String>,
     /// `client.id` and host by member id.
     pub(super) clients: BTreeMap<String, (String, String)>,
     /// Why a part of it could not be read.
@@ -141,6 +143,7 @@ fn assemble(
             (None, None)
         }
     };
+    let assignor = described.as_ref().ok().map(|group| group.assignor.clone()).filter(|name| !name.is_empty());
     let clients = described.into_iter().flat_map(|group| &group.members);
     let observation = Observation {
         topic_id: topic.id.to_string(),
@@ -152,6 +155,7 @@ fn assemble(
     Seen {
         observation,
         state,
+        assignor,
         clients: clients
             .map(|member| (member.member_id.clone(), (member.client_id.clone(), member.host.clone())))
             .collect(),

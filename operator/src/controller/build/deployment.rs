@@ -7,7 +7,10 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{IMAGE_ANNOTATION, REPLICAS_ANNOTATION, Replicas, ValidatedGroup, metadata, pod, selector};
+use super::{
+    ASSIGNOR_ANNOTATION, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, Replicas, STOPPED_ANNOTATION, ValidatedGroup, metadata,
+    pod, selector,
+};
 
 /// A worker that replays a long topic is not ready for minutes; that is no failed rollout.
 const PROGRESS_DEADLINE_SECONDS: i32 = 900;
@@ -15,10 +18,15 @@ const REVISION_HISTORY_LIMIT: i32 = 3;
 
 pub(super) fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     let mut metadata = metadata(group, &group.key.name);
-    metadata.annotations = Some(BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         (IMAGE_ANNOTATION.to_owned(), group.image.clone()),
         (REPLICAS_ANNOTATION.to_owned(), replicas.decided.to_string()),
-    ]));
+        (ASSIGNOR_ANNOTATION.to_owned(), group.consumer.assignor.protocol_name().to_owned()),
+    ]);
+    if let Some(assignor) = replicas.stopped_for {
+        annotations.insert(STOPPED_ANNOTATION.to_owned(), assignor.protocol_name().to_owned());
+    }
+    metadata.annotations = Some(annotations);
     Deployment {
         metadata,
         spec: Some(DeploymentSpec {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::{Assignor, Changelog, Ledger, Sign, StartFrom, Store};
+use balancefleet_crds::{Changelog, Ledger, Sign, StartFrom, Store};
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
 use super::{HTTP_PORT, ValidatedGroup, peers_service_name};
@@ -10,6 +10,8 @@ use super::{HTTP_PORT, ValidatedGroup, peers_service_name};
 pub(super) const CA_DIRECTORY: &str = "/etc/balancefleet/kafka-ca";
 pub(super) const CERTIFICATE_DIRECTORY: &str = "/etc/balancefleet/kafka-certificate";
 pub(super) const LOGIN_DIRECTORY: &str = "/etc/balancefleet/kafka-login";
+/// Has the assignor's name; a pod without a record of ours is known by it.
+pub(crate) const ASSIGNOR_VARIABLE: &str = "KAFKA_ASSIGNOR";
 pub(super) const DATABASE_DIRECTORY: &str = "/etc/balancefleet/database";
 
 /// Ours in a fixed order, then the person's own in theirs.
@@ -39,7 +41,7 @@ fn kafka(group: &ValidatedGroup) -> Vec<EnvVar> {
         literal("KAFKA_SESSION_TIMEOUT", consumer.session_timeout),
         literal("KAFKA_HEARTBEAT_INTERVAL", consumer.heartbeat_interval),
         literal("KAFKA_MAX_POLL_INTERVAL", consumer.max_poll_interval),
-        literal("KAFKA_ASSIGNOR", assignor(consumer.assignor)),
+        literal(ASSIGNOR_VARIABLE, consumer.assignor.protocol_name()),
     ];
     for (key, value) in &group.extra_config {
         variables.push(literal(&format!("KAFKA_CONFIG_{}", key.replace('.', "_").to_uppercase()), value));
@@ -138,14 +140,6 @@ fn start_from(start: StartFrom) -> &'static str {
     match start {
         StartFrom::Earliest => "earliest",
         StartFrom::Latest => "latest",
-    }
-}
-
-fn assignor(assignor: Assignor) -> &'static str {
-    match assignor {
-        Assignor::CooperativeSticky => "cooperative-sticky",
-        Assignor::Range => "range",
-        Assignor::RoundRobin => "roundrobin",
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn surroundings() -> Surroundings<'static> {
             ("kafka-login".to_owned(), secret("17", &[("username", "ada"), ("password", "geheim")])),
             ("kafka-tls".to_owned(), secret("23", &[("ca.crt", PEM), ("tls.crt", PEM), ("tls.key", PEM)])),
         ]),
+        assignor: None,
         running_image: None,
         release_image: RELEASE_IMAGE,
         older_twin: None,

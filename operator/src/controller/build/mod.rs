@@ -11,7 +11,7 @@ mod service_account;
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::BalanceConsumerGroup;
+use balancefleet_crds::{Assignor, BalanceConsumerGroup};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -24,7 +24,7 @@ use kube::ResourceExt;
 
 use super::validate::ValidatedGroup;
 
-pub(super) use environment::store_name;
+pub(super) use environment::{ASSIGNOR_VARIABLE, store_name};
 
 /// The port of the workers' REST API, probes and metrics.
 const HTTP_PORT: i32 = 8080;
@@ -36,6 +36,11 @@ pub(super) const MANAGED_BY: &str = "balancefleet-operator";
 pub(super) const REPLICAS_ANNOTATION: &str = "balancefleet.io/replicas";
 /// The image the Deployment was last given: what is restored when somebody else writes it.
 pub(super) const IMAGE_ANNOTATION: &str = "balancefleet.io/worker-image";
+
+/// The assignor that the Deployment's workers were last given, by its protocol name.
+pub(super) const ASSIGNOR_ANNOTATION: &str = "balancefleet.io/assignor";
+/// There while we keep the number of workers at 0 for another assignor, whose protocol name it has.
+pub(super) const STOPPED_ANNOTATION: &str = "balancefleet.io/stopped-for-assignor";
 
 /// Everything one object owns.
 #[derive(Debug, Clone)]
@@ -53,19 +58,26 @@ pub(super) struct Children {
 }
 
 /// The number of workers in a Deployment: what it asks the cluster for, and what it records as our last decision. They
-/// differ only while somebody else's number is let stand.
+/// differ only while somebody else's number is let stand, and while all workers are stopped for another assignor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Replicas {
     /// `spec.replicas`.
     pub asked_for: i32,
     /// The annotation.
     pub decided: i32,
+    /// All workers are stopped so that they can start again with this one.
+    pub stopped_for: Option<Assignor>,
 }
 
 impl Replicas {
     /// One number for both.
     pub(super) fn agreed(number: i32) -> Self {
-        Self { asked_for: number, decided: number }
+        Self { asked_for: number, decided: number, stopped_for: None }
+    }
+
+    /// None now, and as many as were decided when the workers can have another assignor.
+    pub(super) fn stopped(decided: i32, stopped_for: Assignor) -> Self {
+        Self { asked_for: 0, decided, stopped_for: Some(stopped_for) }
     }
 }
 

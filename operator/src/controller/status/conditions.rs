@@ -1,13 +1,17 @@
 //! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a person.
 
 use balancefleet_autoscaler::{LagReading, Limit};
-use balancefleet_crds::{BalanceConsumerGroupStatus as Status, ScalingMode, Tls, conditions as types, reasons};
+use balancefleet_crds::{Assignor, BalanceConsumerGroupStatus as Status, ScalingMode, Tls, conditions as types, reasons};
 use balancefleet_kafka::GroupState;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::ResourceExt;
 
-use super::{Facts, figures::ranges, kafka, whole_second};
+use super::{Facts, assignor, figures::ranges, kafka, whole_second};
 use crate::controller::{
+    assignor::{Obstacle, Pending, Way},
     members,
     validate::{kafka_secrets, with_secrets},
     workload,
@@ -45,6 +49,7 @@ pub(super) fn conditions(old: &Status, new: &Status, facts: &Facts<'_>) -> Vec<C
         (types::OVER_CAPACITY, over_capacity(old, facts)),
         (types::REPLICAS_CONTENDED, replicas_contended(facts)),
         (types::FOREIGN_MEMBERS, foreign_members(facts)),
+        (types::ASSIGNOR_CHANGE_PENDING, assignor_change_pending(facts)),
         (types::WORKER_IMAGE_OUTDATED, worker_image_outdated(facts)),
     ];
     let all = always.into_iter().chain(while_true);
@@ -97,8 +102,15 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
             }
         }
     }
+    if let Some(pending) = facts.pending {
+        return fact("False", types::ASSIGNOR_CHANGE_PENDING, assignor::in_short(pending));
+    }
     let ready = new.ready_replicas.unwrap_or(0);
-    match facts.deployment.map(workload::spec_replicas) {
+    // While we keep the number at 0 for a change, as many are wanted as were decided.
+    let wanted = |workers: &Deployment| {
+        if workload::is_stopped(workers) { workload::decided_replicas(workers) } else { workload::spec_replicas(workers) }
+    };
+    match facts.deployment.map(wanted) {
         Some(0) => fact("True", reasons::SUSPENDED, "no worker is wanted"),
         Some(wanted) if ready >= wanted => fact("True", reasons::WORKERS_READY, "all workers are ready"),
         Some(wanted) => fact("False", reasons::WORKERS_NOT_READY, format!("{ready} of {wanted} workers are ready")),
@@ -138,6 +150,10 @@ fn progressing(facts: &Facts<'_>) -> Fact {
     };
     let (wanted, there) = (workload::spec_replicas(deployment), workload::existing(deployment));
     let rolling = fact("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
+    let recreates = |pending: &Pending| pending.way == Way::Recreate && pending.obstacle != Obstacle::Paused;
+    if facts.pending.is_some_and(recreates) {
+        return fact("True", reasons::ROLLING_OUT, "all workers are replaced at once, by some with another assignor");
+    }
     match workload::rollout(deployment) {
         workload::Rollout::Stuck if workload::is_observed(deployment) => {
             let name = deployment.name_any();
@@ -299,11 +315,25 @@ fn foreign_members(facts: &Facts<'_>) -> Option<Fact> {
     names.dedup();
     let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_NAME).collect()).collect();
     let shown = shown.join(", ");
+    let agreed = facts.snapshot.and_then(|seen| seen.group_assignor.as_deref());
+    let ours = facts.deployment.and_then(workload::assignor).map(Assignor::protocol_name);
+    let kept_out = agreed.zip(ours).filter(|(agreed, ours)| agreed != ours);
     (!names.is_empty()).then(|| {
-        let message =
-            format!("the group has members that are not this object's pods, and they take partitions: {shown}");
+        let message = match kept_out {
+            Some((agreed, ours)) => format!(
+                "the group has members that are not this object's pods, with the assignor {agreed}; workers have {ours} \
+                 and cannot join them, so somebody has to stop them: {shown}"
+            ),
+            None => format!("the group has members that are not this object's pods, and they take partitions: {shown}"),
+        };
         fact("True", types::FOREIGN_MEMBERS, message)
     })
+}
+
+/// Members of one group have to have one assignor, so another one has to wait.
+fn assignor_change_pending(facts: &Facts<'_>) -> Option<Fact> {
+    let message = assignor::message(facts.group, facts.pending?);
+    Some(fact("True", types::ASSIGNOR_CHANGE_PENDING, message))
 }
 
 fn worker_image_outdated(facts: &Facts<'_>) -> Option<Fact> {

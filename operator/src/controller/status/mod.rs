@@ -1,5 +1,6 @@
 //! The status of an object: computed from facts (pure), written if it changed and the time has come.
 
+mod assignor;
 mod cadence;
 mod conditions;
 mod figures;
@@ -22,6 +23,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
+    assignor::Pending,
     build::{selector_text, store_name},
     context::Context,
     managed_fields::FIELD_MANAGER,
@@ -35,6 +37,7 @@ use crate::{
     lag::Snapshot,
 };
 
+pub(super) use assignor::left_over;
 pub(super) use cadence::{Due, due};
 pub(super) use kafka::problem as kafka_problem;
 
@@ -51,6 +54,8 @@ pub(super) struct Facts<'a> {
     pub plan: Option<&'a Plan>,
     /// What stands in the way; Kafka's own problems are in the snapshot.
     pub problem: Option<&'a Problem>,
+    /// Another assignor, which waits.
+    pub pending: Option<&'a Pending>,
     /// Somebody else keeps writing the number of workers.
     pub contended: bool,
     /// The image of this release's workers.

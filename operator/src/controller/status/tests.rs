@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{Capacity, CapacitySource, Decision, Lag, LagReading, Limit, PartitionLag, Reason, Rung};
-use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, ScalingMode, conditions, reasons};
+use balancefleet_crds::{
+    Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, ScalingMode, conditions, reasons,
+};
 use balancefleet_kafka::GroupState;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,6 +14,7 @@ use serde_json::json;
 use super::{Facts, next};
 use crate::{
     controller::{
+        assignor::{Obstacle, Pending, Way},
         build::fixtures::{RELEASE_IMAGE, full, minimal},
         replicas::Plan,
         validate::{Cure, Problem},
@@ -33,6 +36,7 @@ fn snapshot() -> Snapshot {
         partitions: Some(6),
         topic_id: None,
         group_state: Some(GroupState::Stable),
+        group_assignor: Some("cooperative-sticky".into()),
         members: vec![member("bbbbb", &[3, 4, 5]), member("aaaaa", &[0, 1, 2])],
         decision: Decision {
             replicas: 2,
@@ -79,6 +83,7 @@ struct Case {
     snapshot: Option<Snapshot>,
     plan: Option<Plan>,
     problem: Option<Problem>,
+    pending: Option<Pending>,
     contended: bool,
     now: i64,
 }
@@ -91,6 +96,7 @@ impl Default for Case {
             snapshot: Some(snapshot()),
             plan: Some(plan()),
             problem: None,
+            pending: None,
             contended: false,
             now: 1_000_000,
         }
@@ -105,6 +111,7 @@ impl Case {
             snapshot: self.snapshot.as_ref(),
             plan: self.plan.as_ref(),
             problem: self.problem.as_ref(),
+            pending: self.pending.as_ref(),
             contended: self.contended,
             release_image: RELEASE_IMAGE,
             now: Timestamp::from_millisecond(self.now * 1_000 + 750).unwrap(),
@@ -116,6 +123,13 @@ impl Case {
 
     fn condition(&self, name: &str) -> Option<(String, String)> {
         self.condition_after(&Status::default(), name)
+    }
+
+    /// Status and reason, and the message.
+    fn told(&self, name: &str) -> Option<(String, String)> {
+        let status = self.after(&Status::default());
+        let found = status.conditions.into_iter().find(|condition| condition.type_ == name)?;
+        Some((format!("{}/{}", found.status, found.reason), found.message))
     }
 
     fn condition_after(&self, old: &Status, name: &str) -> Option<(String, String)> {
@@ -380,4 +394,85 @@ fn a_newer_release_is_told_and_changes_nothing() {
     assert!(case.condition(conditions::WORKER_IMAGE_OUTDATED).is_some());
     case.group.spec.worker.image = Some("registry.example/balance-worker:1.0.0".into());
     assert!(case.condition(conditions::WORKER_IMAGE_OUTDATED).is_none(), "a chosen image is nobody's business");
+}
+
+fn waiting(obstacle: Obstacle, way: Way) -> Option<Pending> {
+    Some(Pending { from: Assignor::CooperativeSticky, to: Assignor::Range, obstacle, way })
+}
+
+fn pending_message(case: &Case) -> String {
+    let (status, message) = case.told(conditions::ASSIGNOR_CHANGE_PENDING).expect("the condition");
+    assert_eq!(status, format!("True/{}", conditions::ASSIGNOR_CHANGE_PENDING));
+    message
+}
+
+#[test]
+fn a_held_assignor_says_the_commands_of_every_way_on() {
+    let mut case = Case { pending: waiting(Obstacle::Running, Way::ByHand), ..Case::default() };
+    insta::assert_snapshot!("a_held_assignor_of_an_automatic_fleet", pending_message(&case));
+    let (ready, message) = case.told(conditions::READY).unwrap();
+    assert_eq!(ready, format!("False/{}", conditions::ASSIGNOR_CHANGE_PENDING));
+    assert_eq!(
+        message,
+        "spec.kafka.consumer.assignor is Range and the workers have CooperativeSticky: see the condition \
+         AssignorChangePending"
+    );
+    case.group.spec.replicas = Some(4);
+    let pinned = pending_message(&case);
+    assert!(pinned.contains("&& kubectl -n bank scale bcg/shop --replicas=4. To stay"), "{pinned}");
+    case.pending = None;
+    assert_eq!(case.condition(conditions::ASSIGNOR_CHANGE_PENDING), None);
+}
+
+#[test]
+fn whoever_waits_for_another_assignor_is_told_for_what() {
+    let stranger = || vec!["somebody".to_owned()];
+    let worker = || vec!["balance-worker-shop-5d4f-aaaaa-0123abcd".to_owned()];
+    let pods = || vec!["a".to_owned(), "b".to_owned(), "c".to_owned(), "d".to_owned()];
+    for (obstacle, way, says) in [
+        (Obstacle::Running, Way::NotYet(Obstacle::Members(stranger())), "somebody has to stop them: somebody; to stay with"),
+        (Obstacle::Running, Way::NotYet(Obstacle::GroupNotRead), "Kafka has not said yet who is a member"),
+        (Obstacle::Running, Way::Recreate, "all workers are stopped for the change from CooperativeSticky to Range"),
+        (Obstacle::Pods(pods()), Way::Recreate, "the last pod has ended; still there: a, b, c and 1 more; to stay with"),
+        (Obstacle::Members(worker()), Way::Recreate, "there are still (a killed one for 10s): balance-worker-shop-5d4f"),
+        (Obstacle::Members(stranger()), Way::Recreate, "there are others, which somebody has to stop: somebody"),
+        (Obstacle::GroupNotRead, Way::ByHand, "Range takes the place of CooperativeSticky when Kafka says that the group"),
+        (Obstacle::Paused, Way::ByHand, "waits as long as spec.paused is true"),
+    ] {
+        let message = pending_message(&Case { pending: waiting(obstacle, way), ..Case::default() });
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn workers_that_are_away_for_another_assignor_are_no_settled_fleet() {
+    let mut away = deployment(0, 0, 0, 0);
+    let annotations = away.metadata.annotations.as_mut().unwrap();
+    annotations.insert("balancefleet.io/stopped-for-assignor".into(), "range".into());
+    annotations.insert("balancefleet.io/replicas".into(), "2".into());
+    let mut case = Case {
+        deployment: Some(away),
+        pending: waiting(Obstacle::GroupNotRead, Way::Recreate),
+        ..Case::default()
+    };
+    assert_eq!(case.told(conditions::PROGRESSING).unwrap().0, "True/RollingOut");
+    // Changed back, and paused before they are back.
+    case.pending = None;
+    case.group.spec.paused = true;
+    let (ready, message) = case.told(conditions::READY).unwrap();
+    assert_eq!((ready.as_str(), message.as_str()), ("False/WorkersNotReady", "0 of 2 workers are ready"));
+}
+
+#[test]
+fn strangers_with_another_assignor_are_said_to_keep_the_workers_out() {
+    let mut case = Case::default();
+    let mut workers = deployment(2, 2, 2, 0);
+    workers.metadata.annotations.as_mut().unwrap().insert("balancefleet.io/assignor".into(), "cooperative-sticky".into());
+    case.deployment = Some(workers);
+    let seen = case.snapshot.as_mut().unwrap();
+    seen.members.truncate(1);
+    seen.members[0].client_id = "somebody".into();
+    seen.group_assignor = Some("range".into());
+    let (_, message) = case.told(conditions::FOREIGN_MEMBERS).unwrap();
+    assert!(message.contains("range") && message.contains("cannot join them"), "{message}");
 }

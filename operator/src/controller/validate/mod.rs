@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::{BalanceConsumerGroup, Consumer, Ledger, Scaling, Sign, Store, Worker, reasons};
+use balancefleet_crds::{Assignor, BalanceConsumerGroup, Consumer, Ledger, Scaling, Sign, Store, Worker, reasons};
 use balancefleet_kafka::{self as kafka, Connection};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
@@ -53,7 +53,7 @@ pub(super) struct ValidatedGroup {
     pub group_id: String,
     /// The names of the Secrets that the worker mounts.
     pub files: SecretFiles,
-    /// The client's part in the group.
+    /// The client's part in the group, with the assignor in effect.
     pub consumer: Consumer,
     /// Further librdkafka keys.
     pub extra_config: BTreeMap<String, String>,
@@ -106,6 +106,8 @@ pub(super) struct DatabaseSecret {
 pub(super) struct Surroundings<'a> {
     /// The Secrets that [`referenced_secrets`] names.
     pub secrets: BTreeMap<String, SecretReading>,
+    /// The assignor in effect, where it is another than the object's.
+    pub assignor: Option<Assignor>,
     /// The image that the existing Deployment was last given.
     pub running_image: Option<&'a str>,
     /// The image of the operator's release.
@@ -170,7 +172,10 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
         topic: spec.kafka.topic.clone(),
         group_id: group.effective_group_id(),
         files,
-        consumer: spec.kafka.consumer.clone(),
+        consumer: Consumer {
+            assignor: around.assignor.unwrap_or(spec.kafka.consumer.assignor),
+            ..spec.kafka.consumer.clone()
+        },
         extra_config: spec.kafka.extra_config.clone(),
         ledger: spec.ledger,
         store: group.effective_store(),

@@ -1,0 +1,141 @@
+//! Pure. A changed assignor that waits, in words: what waits for what, and the commands that carry it out or take it back.
+
+use balancefleet_crds::{Assignor, BalanceConsumerGroup};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::controller::{
+    assignor::{Obstacle, Pending, Way},
+    members,
+};
+
+/// So many pods or members are named.
+const NAMED: usize = 3;
+/// Clients choose their names themselves, and may choose up to 32 KB of them.
+const LONGEST_NAME: usize = 253;
+
+/// For `Ready`, which points to the condition that says more.
+pub(super) fn in_short(pending: &Pending) -> String {
+    let Pending { from, to, .. } = pending;
+    format!(
+        "spec.kafka.consumer.assignor is {to} and the workers have {from}: see the condition AssignorChangePending"
+    )
+}
+
+/// For the condition.
+pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String {
+    let Pending { from, to, obstacle, way } = pending;
+    let back = back(group, *from);
+    match (obstacle, way) {
+        (Obstacle::Paused, _) => {
+            format!("the workers have {from}, and {to} waits as long as spec.paused is true; {back}")
+        }
+        (Obstacle::Running, Way::Recreate) => {
+            format!("all workers are stopped for the change from {from} to {to} and start again when all have left")
+        }
+        (obstacle, Way::Recreate) => {
+            format!(
+                "all workers are stopped for the change from {from} to {to} and start again when {}; {back}",
+                until(group, obstacle)
+            )
+        }
+        (_, Way::NotYet(doubt)) => {
+            let doubt = match doubt {
+                Obstacle::Members(clients) => {
+                    format!("it has members that are not this object's pods; somebody has to stop them: {}", some_of(clients))
+                }
+                _ => String::from("Kafka has not said yet who is a member"),
+            };
+            format!(
+                "the workers go on with {from}: before the first one starts with {to} all have to stop and the group has \
+                 to be empty, and {doubt}; {back}"
+            )
+        }
+        (Obstacle::Running, Way::ByHand) => {
+            let recreate = edit(group, &json!({"kafka": {"consumer": {"assignorChange": "Recreate"}}}));
+            format!(
+                "the workers go on with {from}: one with {to} cannot join them, so all have to stop before the first one \
+                 starts with it. To let the operator do that: {recreate}. To do it by hand: {} && {} && {}. {back}",
+                scale(group, 0),
+                wait(group),
+                again(group)
+            )
+        }
+        (obstacle, Way::ByHand) => {
+            format!(
+                "{to} takes the place of {from} when {}; workers that are asked for earlier have {from}",
+                until(group, obstacle)
+            )
+        }
+    }
+}
+
+/// For pods of a Deployment that is gone.
+pub(crate) fn left_over(pending: &Pending) -> String {
+    let Pending { from, to, obstacle, .. } = pending;
+    let pods = if let Obstacle::Pods(pods) = obstacle { some_of(pods) } else { String::new() };
+    format!(
+        "pods of a Deployment that is gone are still there with {from}: {pods}. Workers with {to} cannot join them and \
+         start when they have ended; delete them if nothing else does"
+    )
+}
+
+fn until(group: &BalanceConsumerGroup, obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::Paused | Obstacle::Running => String::from("all have left"),
+        Obstacle::Pods(pods) if pods.is_empty() => String::from("the last pod has ended"),
+        Obstacle::Pods(pods) => format!("the last pod has ended; still there: {}", some_of(pods)),
+        Obstacle::GroupNotRead => String::from("Kafka says that the group has no members"),
+        Obstacle::Members(clients) => {
+            let name = group.name_any();
+            let (ours, others): (Vec<_>, Vec<_>) = clients.iter().cloned().partition(|id| members::is_ours(id, &name));
+            let session = group.spec.kafka.consumer.session_timeout;
+            let mut text = String::from("the group has no members");
+            if !ours.is_empty() {
+                text += &format!("; of this object's there are still (a killed one for {session}): {}", some_of(&ours));
+            }
+            if !others.is_empty() {
+                text += &format!("; there are others, which somebody has to stop: {}", some_of(&others));
+            }
+            text
+        }
+    }
+}
+
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMED).map(|name| name.chars().take(LONGEST_NAME).collect()).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    shown.join(", ") + &more
+}
+
+/// The way back, which has nothing to wait for.
+fn back(group: &BalanceConsumerGroup, from: Assignor) -> String {
+    let command = edit(group, &json!({"kafka": {"consumer": {"assignor": from.as_str()}}}));
+    format!("to stay with {from}: {command}")
+}
+
+fn scale(group: &BalanceConsumerGroup, replicas: i32) -> String {
+    format!("{} scale bcg/{} --replicas={replicas}", kubectl(group), group.name_any())
+}
+
+/// An object without workers is ready when nothing of them is left.
+fn wait(group: &BalanceConsumerGroup) -> String {
+    format!("{} wait bcg/{} --for=condition=Ready --timeout=5m", kubectl(group), group.name_any())
+}
+
+/// As many workers as before, or as many as the operator finds right.
+fn again(group: &BalanceConsumerGroup) -> String {
+    match group.spec.replicas {
+        Some(replicas) => scale(group, replicas),
+        None => edit(group, &json!({"replicas": Value::Null})),
+    }
+}
+
+fn edit(group: &BalanceConsumerGroup, spec: &Value) -> String {
+    format!("{} patch bcg {} --type=merge -p '{}'", kubectl(group), group.name_any(), json!({"spec": spec}))
+}
+
+fn kubectl(group: &BalanceConsumerGroup) -> String {
+    format!("kubectl -n {}", group.namespace().unwrap_or_default())
+}
