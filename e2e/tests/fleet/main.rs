@@ -2,6 +2,7 @@
 //! group; they run one after the other (`e2e/run.sh`), since a machine has only so many cores.
 
 mod assignment;
+mod assignor;
 mod bad_input;
 mod balances;
 mod count_ledger;

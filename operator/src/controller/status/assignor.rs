@@ -25,17 +25,17 @@ pub(super) fn in_short(pending: &Pending) -> String {
 /// For the condition.
 pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String {
     let Pending { from, to, obstacle, way } = pending;
-    let back = back(group, *from);
+    let stay = stay(group, *from);
     match (obstacle, way) {
         (Obstacle::Paused, _) => {
-            format!("the workers have {from}, and {to} waits as long as spec.paused is true; {back}")
+            format!("the workers have {from}, and {to} waits as long as spec.paused is true; to {stay}")
         }
         (Obstacle::Running, Way::Recreate) => {
             format!("all workers are stopped for the change from {from} to {to} and start again when all have left")
         }
         (obstacle, Way::Recreate) => {
             format!(
-                "all workers are stopped for the change from {from} to {to} and start again when {}; {back}",
+                "all workers are stopped for the change from {from} to {to} and start again when {}; to {stay}",
                 until(group, obstacle)
             )
         }
@@ -48,14 +48,14 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
             };
             format!(
                 "the workers go on with {from}: before the first one starts with {to} all have to stop and the group has \
-                 to be empty, and {doubt}; {back}"
+                 to be empty, and {doubt}; to {stay}"
             )
         }
         (Obstacle::Running, Way::ByHand) => {
             let recreate = edit(group, &json!({"kafka": {"consumer": {"assignorChange": "Recreate"}}}));
             format!(
                 "the workers go on with {from}: one with {to} cannot join them, so all have to stop before the first one \
-                 starts with it. To let the operator do that: {recreate}. To do it by hand: {} && {} && {}. {back}",
+                 starts with it. To let the operator do that: {recreate}. To do it by hand: {} && {} && {}. To {stay}",
                 scale(group, 0),
                 wait(group),
                 again(group)
@@ -110,9 +110,9 @@ fn some_of(names: &[String]) -> String {
 }
 
 /// The way back, which has nothing to wait for.
-fn back(group: &BalanceConsumerGroup, from: Assignor) -> String {
+fn stay(group: &BalanceConsumerGroup, from: Assignor) -> String {
     let command = edit(group, &json!({"kafka": {"consumer": {"assignor": from.as_str()}}}));
-    format!("to stay with {from}: {command}")
+    format!("stay with {from}: {command}")
 }
 
 fn scale(group: &BalanceConsumerGroup, replicas: i32) -> String {
