@@ -34,7 +34,7 @@ pub(crate) async fn create_topic(name: &str, partitions: i32) {
 }
 
 fn config() -> ClientConfig {
-    ClientConfig::from_iter([("bootstrap.servers", broker())])
+    ClientConfig::from_iter([("bootstrap.servers".to_owned(), broker())])
 }
 
 /// A member of a group with the assignor that workers have by default, until it leaves.
