@@ -53,11 +53,7 @@ fn consumer(settings: Value) -> Value {
     json!({"spec": {"kafka": {"consumer": settings}}})
 }
 
-fn under_traffic(
-    scenario: &Scenario,
-    changes: Value,
-    workers: usize,
-) -> Result<(Group, String, Background), Failure> {
+fn under_traffic(scenario: &Scenario, changes: Value, workers: usize) -> Result<(Group, String, Background), Failure> {
     let topic = scenario.create_topic("transactions", PARTITIONS)?;
     let group = Group::apply(scenario, &scenario.manifest("fleet", &topic, changes))?;
     let traffic = Background::start(KAFKA_OUTSIDE, &topic, Stream::new(Settings::default()), RATE)?;

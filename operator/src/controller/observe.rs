@@ -10,7 +10,8 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
-    Api, Resource, ResourceExt, api::ListParams, core::NamespaceResourceScope, core::PartialObjectMeta, runtime::reflector::ObjectRef,
+    Api, Resource, ResourceExt, api::ListParams, core::NamespaceResourceScope, core::PartialObjectMeta,
+    runtime::reflector::ObjectRef,
 };
 use serde::de::DeserializeOwned;
 

@@ -43,11 +43,9 @@ pub(super) fn next_step(live: Option<&Deployment>, wanted: Replicas, memory: &Me
         return match contention::may_restore(&memory.restores, now) {
             Ok(()) => Step { restores: true, ..go },
             // Their number stays for now, ours stays on record.
-            Err(wait) => Step {
-                replicas: Replicas { asked_for: there, decided, ..wanted },
-                next_look: Some(wait),
-                ..go
-            },
+            Err(wait) => {
+                Step { replicas: Replicas { asked_for: there, decided, ..wanted }, next_look: Some(wait), ..go }
+            }
         };
     }
     // To 0 all leave: there is nothing to rank.
@@ -117,7 +115,10 @@ mod tests {
             "their number is not ours for being let stand"
         );
         memory.ranked = Some((2, now));
-        assert_eq!(next_step(Some(&live(9, 4)), Replicas::agreed(2), &memory, now + RANKED_BEFORE).replicas, Replicas::agreed(2));
+        assert_eq!(
+            next_step(Some(&live(9, 4)), Replicas::agreed(2), &memory, now + RANKED_BEFORE).replicas,
+            Replicas::agreed(2)
+        );
     }
 
     #[test]
@@ -129,6 +130,9 @@ mod tests {
 
     #[test]
     fn the_first_deployment_has_the_wanted_number_at_once() {
-        assert_eq!(next_step(None, Replicas::agreed(3), &Memory::default(), Instant::now()).replicas, Replicas::agreed(3));
+        assert_eq!(
+            next_step(None, Replicas::agreed(3), &Memory::default(), Instant::now()).replicas,
+            Replicas::agreed(3)
+        );
     }
 }

@@ -63,10 +63,8 @@ impl Member {
                 in_it.fetch_or(owned, Ordering::SeqCst);
             }
         });
-        crate::support::eventually("a member of the group", || async {
-            joined.load(Ordering::SeqCst).then_some(())
-        })
-        .await;
+        crate::support::eventually("a member of the group", || async { joined.load(Ordering::SeqCst).then_some(()) })
+            .await;
         Self { stop, thread }
     }
 

@@ -184,7 +184,8 @@ pub(super) fn no_pod(
     before: Option<(Option<i64>, Instant)>,
 ) -> Option<(Option<i64>, Instant)> {
     let (workers, remains) = (workers?, remains?);
-    let over = workload::spec_replicas(workers) == 0 && workload::is_observed(workers) && workload::existing(workers) == 0;
+    let over =
+        workload::spec_replicas(workers) == 0 && workload::is_observed(workers) && workload::existing(workers) == 0;
     // Whoever asked for workers in between has made another generation.
     let generation = workers.metadata.generation;
     let known = before.filter(|(looked_at, _)| *looked_at == generation);

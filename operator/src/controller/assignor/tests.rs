@@ -179,8 +179,7 @@ fn an_empty_group_without_pods_gets_the_new_assignor_and_the_former_number() {
         assert_eq!(choice, Choice { assignor: Range, pending: None, replaces: Some(Sticky) });
         assert_eq!(choice.replicas(3), Replicas::agreed(3));
         // The same for a fleet that a person has taken to 0.
-        let by_hand =
-            Case { workers: Some(deployment(0, 0, false, Sticky)), group: object(Range, None), ..case };
+        let by_hand = Case { workers: Some(deployment(0, 0, false, Sticky)), group: object(Range, None), ..case };
         assert_eq!(by_hand.choice(), choice);
     }
 }

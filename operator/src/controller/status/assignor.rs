@@ -17,9 +17,7 @@ const LONGEST_NAME: usize = 253;
 /// For `Ready`, which points to the condition that says more.
 pub(super) fn in_short(pending: &Pending) -> String {
     let Pending { from, to, .. } = pending;
-    format!(
-        "spec.kafka.consumer.assignor is {to} and the workers have {from}: see the condition AssignorChangePending"
-    )
+    format!("spec.kafka.consumer.assignor is {to} and the workers have {from}: see the condition AssignorChangePending")
 }
 
 /// For the condition.
@@ -42,7 +40,10 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
         (_, Way::NotYet(doubt)) => {
             let doubt = match doubt {
                 Obstacle::Members(clients) => {
-                    format!("it has members that are not this object's pods; somebody has to stop them: {}", some_of(clients))
+                    format!(
+                        "it has members that are not this object's pods; somebody has to stop them: {}",
+                        some_of(clients)
+                    )
                 }
                 _ => String::from("Kafka has not said yet who is a member"),
             };

@@ -1,7 +1,9 @@
 //! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a person.
 
 use balancefleet_autoscaler::{LagReading, Limit};
-use balancefleet_crds::{Assignor, BalanceConsumerGroupStatus as Status, ScalingMode, Tls, conditions as types, reasons};
+use balancefleet_crds::{
+    Assignor, BalanceConsumerGroupStatus as Status, ScalingMode, Tls, conditions as types, reasons,
+};
 use balancefleet_kafka::GroupState;
 use k8s_openapi::{
     api::apps::v1::Deployment,
@@ -108,7 +110,11 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
     let ready = new.ready_replicas.unwrap_or(0);
     // While we keep the number at 0 for a change, as many are wanted as were decided.
     let wanted = |workers: &Deployment| {
-        if workload::is_stopped(workers) { workload::decided_replicas(workers) } else { workload::spec_replicas(workers) }
+        if workload::is_stopped(workers) {
+            workload::decided_replicas(workers)
+        } else {
+            workload::spec_replicas(workers)
+        }
     };
     match facts.deployment.map(wanted) {
         Some(0) => fact("True", reasons::SUSPENDED, "no worker is wanted"),

@@ -430,13 +430,29 @@ fn whoever_waits_for_another_assignor_is_told_for_what() {
     let worker = || vec!["balance-worker-shop-5d4f-aaaaa-0123abcd".to_owned()];
     let pods = || vec!["a".to_owned(), "b".to_owned(), "c".to_owned(), "d".to_owned()];
     for (obstacle, way, says) in [
-        (Obstacle::Running, Way::NotYet(Obstacle::Members(stranger())), "somebody has to stop them: somebody; to stay with"),
+        (
+            Obstacle::Running,
+            Way::NotYet(Obstacle::Members(stranger())),
+            "somebody has to stop them: somebody; to stay with",
+        ),
         (Obstacle::Running, Way::NotYet(Obstacle::GroupNotRead), "Kafka has not said yet who is a member"),
         (Obstacle::Running, Way::Recreate, "all workers are stopped for the change from CooperativeSticky to Range"),
-        (Obstacle::Pods(pods()), Way::Recreate, "the last pod has ended; still there: a, b, c and 1 more; to stay with"),
-        (Obstacle::Members(worker()), Way::Recreate, "there are still (a killed one for 10s): balance-worker-shop-5d4f"),
+        (
+            Obstacle::Pods(pods()),
+            Way::Recreate,
+            "the last pod has ended; still there: a, b, c and 1 more; to stay with",
+        ),
+        (
+            Obstacle::Members(worker()),
+            Way::Recreate,
+            "there are still (a killed one for 10s): balance-worker-shop-5d4f",
+        ),
         (Obstacle::Members(stranger()), Way::Recreate, "there are others, which somebody has to stop: somebody"),
-        (Obstacle::GroupNotRead, Way::ByHand, "Range takes the place of CooperativeSticky when Kafka says that the group"),
+        (
+            Obstacle::GroupNotRead,
+            Way::ByHand,
+            "Range takes the place of CooperativeSticky when Kafka says that the group",
+        ),
         (Obstacle::Paused, Way::ByHand, "waits as long as spec.paused is true"),
     ] {
         let message = pending_message(&Case { pending: waiting(obstacle, way), ..Case::default() });
@@ -450,11 +466,8 @@ fn workers_that_are_away_for_another_assignor_are_no_settled_fleet() {
     let annotations = away.metadata.annotations.as_mut().unwrap();
     annotations.insert("balancefleet.io/stopped-for-assignor".into(), "range".into());
     annotations.insert("balancefleet.io/replicas".into(), "2".into());
-    let mut case = Case {
-        deployment: Some(away),
-        pending: waiting(Obstacle::GroupNotRead, Way::Recreate),
-        ..Case::default()
-    };
+    let mut case =
+        Case { deployment: Some(away), pending: waiting(Obstacle::GroupNotRead, Way::Recreate), ..Case::default() };
     assert_eq!(case.told(conditions::PROGRESSING).unwrap().0, "True/RollingOut");
     // Changed back, and paused before they are back.
     case.pending = None;
@@ -467,7 +480,12 @@ fn workers_that_are_away_for_another_assignor_are_no_settled_fleet() {
 fn strangers_with_another_assignor_are_said_to_keep_the_workers_out() {
     let mut case = Case::default();
     let mut workers = deployment(2, 2, 2, 0);
-    workers.metadata.annotations.as_mut().unwrap().insert("balancefleet.io/assignor".into(), "cooperative-sticky".into());
+    workers
+        .metadata
+        .annotations
+        .as_mut()
+        .unwrap()
+        .insert("balancefleet.io/assignor".into(), "cooperative-sticky".into());
     case.deployment = Some(workers);
     let seen = case.snapshot.as_mut().unwrap();
     seen.members.truncate(1);
