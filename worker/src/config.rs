@@ -133,6 +133,8 @@ pub struct RebuildOptions {
     pub another_topic: bool,
     /// So many transactions are given up with it.
     pub lose: Option<u64>,
+    /// Records count also where they were refused because their currency was unknown then.
+    pub recount: bool,
 }
 
 /// What the command line asks for.

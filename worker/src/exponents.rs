@@ -1,13 +1,15 @@
 //! How many decimals each currency has.
 //!
-//! The table is that of ISO 4217; a configuration may add to it or override it.
+//! The table is that of ISO 4217 as of 2026-01-01, with codes that were withdrawn; a configuration may add to it or override
+//! it. Metals and test codes have no minor unit and are left out.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::money::Currency;
 
-/// Active codes with a minor unit, by their number of decimals. Funds, metals and test codes have none and are left out.
-const ISO_4217: &[(u8, &str)] = &[
+/// The codes of the first release by their number of decimals. Never changed: what its ledgers say of their rules stands for
+/// these.
+const FIRST_RELEASE: &[(u8, &str)] = &[
     (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
     (
         2,
@@ -22,36 +24,68 @@ const ISO_4217: &[(u8, &str)] = &[
     (4, "CLF UYW"),
 ];
 
+/// The codes that came later: those that ISO 4217 has withdrawn since 2009, since a topic may still hold records of them. What
+/// an amendment brings goes here. Nothing is ever taken out, and no number of decimals changes: a ledger may hold it.
+const LATER: &[(u8, &str)] = &[(0, "BYR"), (2, "CUC EEK HRK LTL LVL MRO SKK SLL STD TMM USS VEF ZMK ZWL ZWR")];
+
 /// The most decimals a currency may be configured with.
 pub const MAX_EXPONENT: u8 = 12;
 
+/// Currencies with their decimals.
+pub type MinorUnits = BTreeMap<Currency, u8>;
+
 /// Decimals per known currency: a place for each code there can be, in their order, since each record asks for one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Exponents(Box<[Option<u8>]>);
+pub struct Exponents {
+    table: Box<[Option<u8>]>,
+    overrides: MinorUnits,
+}
 
 impl Exponents {
     /// The table of ISO 4217 with `overrides` over it.
-    pub fn iso_4217(overrides: &BTreeMap<Currency, u8>) -> Self {
-        let listed = ISO_4217.iter().flat_map(|(exponent, codes)| {
-            codes.split_ascii_whitespace().filter_map(Currency::parse).map(|currency| (currency, *exponent))
-        });
+    pub fn iso_4217(overrides: &MinorUnits) -> Self {
+        Self::of_tables(listed(FIRST_RELEASE).chain(listed(LATER)), overrides)
+    }
+
+    /// The table of the first release with `overrides` over it.
+    pub(crate) fn first_release(overrides: &MinorUnits) -> Self {
+        Self::of_tables(listed(FIRST_RELEASE), overrides)
+    }
+
+    fn of_tables(listed: impl Iterator<Item = (Currency, u8)>, overrides: &MinorUnits) -> Self {
         let mut table = vec![None; Currency::COUNT].into_boxed_slice();
         for (currency, exponent) in listed.chain(overrides.iter().map(|(currency, exponent)| (*currency, *exponent))) {
             table[currency.ordinal()] = Some(exponent);
         }
-        Self(table)
+        Self { table, overrides: overrides.clone() }
+    }
+
+    /// What was configured over the table.
+    pub(crate) fn overrides(&self) -> &MinorUnits {
+        &self.overrides
     }
 
     /// The decimals of `currency`, `None` when it is unknown.
     pub fn of(&self, currency: Currency) -> Option<u8> {
-        self.0[currency.ordinal()]
+        self.table[currency.ordinal()]
     }
 
     /// Every known currency with its decimals, ordered by code.
     pub fn iter(&self) -> impl Iterator<Item = (Currency, u8)> {
         let known = |(ordinal, exponent): (usize, &Option<u8>)| Some((Currency::of_ordinal(ordinal)?, (*exponent)?));
-        self.0.iter().enumerate().filter_map(known)
+        self.table.iter().enumerate().filter_map(known)
     }
+}
+
+/// The codes that came after the first release.
+pub(crate) fn later_codes() -> impl Iterator<Item = (Currency, u8)> {
+    listed(LATER)
+}
+
+fn listed(table: &'static [(u8, &'static str)]) -> impl Iterator<Item = (Currency, u8)> {
+    table.iter().flat_map(|(exponent, codes)| {
+        codes.split_ascii_whitespace().filter_map(Currency::parse).map(|currency| (currency, *exponent))
+    })
 }
 
 impl fmt::Debug for Exponents {
@@ -78,8 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn withdrawn_codes_stay_valid() {
+        let table = Exponents::iso_4217(&BTreeMap::new());
+        for (code, exponent) in [("HRK", 2), ("SLL", 2), ("ZWL", 2), ("CUC", 2), ("BGN", 2), ("ANG", 2), ("BYR", 0)] {
+            assert_eq!(table.of(currency(code)), Some(exponent), "{code}");
+        }
+    }
+
+    #[test]
     fn no_code_is_listed_twice_or_misspelt() {
-        let listed: Vec<_> = ISO_4217.iter().flat_map(|(_, codes)| codes.split_ascii_whitespace()).collect();
+        let tables = FIRST_RELEASE.iter().chain(LATER);
+        let listed: Vec<_> = tables.flat_map(|(_, codes)| codes.split_ascii_whitespace()).collect();
         assert!(listed.iter().all(|code| Currency::parse(code).is_some()));
         assert_eq!(Exponents::iso_4217(&BTreeMap::new()).iter().count(), listed.len());
     }

@@ -1,5 +1,7 @@
 //! Why a partition stands still.
 
+use crate::money::Currency;
+
 /// A reason that only a person or a new assignment can clear; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -87,11 +89,8 @@ pub enum Failure {
         topic: String,
     },
     /// The ledger was folded by other rules.
-    #[error(
-        "the balances were made with other signs, minor units or another ledger kind: set those again, or rebuild the \
-         group's balances with the new ones"
-    )]
-    LedgerSettingsChanged,
+    #[error(transparent)]
+    LedgerSettingsChanged(#[from] SettingsChange),
     /// Somebody moved the group's offsets.
     #[error(
         "the changelog stands at offset {changelog}, but the group has committed {committed}: somebody moved the group's \
@@ -138,6 +137,58 @@ pub enum Failure {
     },
 }
 
+/// What of the settings makes other balances than those that a ledger has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsChange {
+    /// Signs or the ledger's kind.
+    #[error(
+        "the balances were made with other signs or another ledger kind ({}, and this worker has {}): set those again, or \
+         rebuild the group's balances with the new ones",
+        words(held),
+        words(ours)
+    )]
+    Identity {
+        /// Those of the balances, see [`crate::rules::Rules::identity`].
+        held: String,
+        /// Those of this worker.
+        ours: String,
+    },
+    /// A release that keeps one hash of everything has made the balances, with settings that cannot be told.
+    #[error(
+        "the balances were made with other signs, minor units or another ledger kind: set those again, or rebuild the \
+         group's balances with the new ones"
+    )]
+    Unknown,
+    /// A currency has other decimals.
+    #[error(
+        "the balances hold {currency} with {held} decimals, and this worker counts it with {ours}: set minor units \
+         {currency}={held} again, or rebuild the group's balances with the new ones"
+    )]
+    Decimals {
+        /// Which one.
+        currency: Currency,
+        /// Decimals in the balances.
+        held: u8,
+        /// Decimals by this worker's settings.
+        ours: u8,
+    },
+    /// A currency is not known any more.
+    #[error(
+        "the balances hold {currency} with {held} decimals, and this worker does not know it: set minor units \
+         {currency}={held} again"
+    )]
+    Forgotten {
+        /// Which one.
+        currency: Currency,
+        /// Decimals in the balances.
+        held: u8,
+    },
+}
+
+fn words(identity: &str) -> &str {
+    if identity.is_empty() { "those of the default" } else { identity }
+}
+
 impl Failure {
     /// A bounded name for logs and metrics.
     pub fn category(&self) -> &'static str {
@@ -150,7 +201,7 @@ impl Failure {
             Self::CustomersWithoutProgress | Self::CommitWithoutProgress { .. } => "NoProgress",
             Self::Torn { .. } => "Torn",
             Self::ForeignChangelog { .. } => "ForeignChangelog",
-            Self::LedgerSettingsChanged => "LedgerSettingsChanged",
+            Self::LedgerSettingsChanged(_) => "LedgerSettingsChanged",
             Self::OffsetsMoved { .. } => "OffsetsMoved",
             Self::Rebuilding => "Rebuilding",
             Self::TopicRecreated { .. } | Self::BaseOfAnotherLog { .. } => "TopicRecreated",

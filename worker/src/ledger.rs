@@ -8,7 +8,7 @@
 
 mod changes;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use compact_str::CompactString;
 use foldhash::quality::RandomState;
@@ -137,6 +137,19 @@ impl Ledger {
     /// All customers, in no order.
     pub fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
         self.customers.iter().map(|(id, customer)| (id.as_str(), customer))
+    }
+
+    /// The currencies that customers hold.
+    pub(crate) fn currencies(&self) -> BTreeSet<Currency> {
+        let (mut found, mut last) = (BTreeSet::new(), None);
+        for &(currency, _) in self.customers.values().flat_map(|customer| &customer.balances) {
+            // Most hold the same one.
+            if last != Some(currency) {
+                found.insert(currency);
+                last = Some(currency);
+            }
+        }
+        found
     }
 
     /// How many customers there are.

@@ -13,6 +13,7 @@ pub mod failure;
 mod hindrance;
 pub mod identity;
 pub mod ledger;
+mod ledger_rules;
 mod logging;
 pub mod money;
 mod ops;

@@ -11,7 +11,7 @@ mod progress;
 mod reading;
 mod rebuild;
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use balancefleet_kafka::{Admin, Error, ErrorKind, TransactionError};
 use tokio::runtime::Handle;
@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     consumer::describe,
     hindrance::Hindrance,
+    ledger_rules::Rulebook,
     preflight::{self, Refusal},
     rules::LedgerKind,
     store::{DatabaseError, DatabaseTarget, Examined, Examiner, StoreKind},
@@ -76,6 +77,7 @@ impl OpsError {
 /// What both tools work with.
 struct Tools<'a> {
     config: &'a Config,
+    book: Arc<Rulebook>,
     admin: &'a Admin,
     topic: TopicFacts,
     stored: Stored<'a>,
@@ -89,9 +91,9 @@ enum Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn of(config: &'a Config, admin: &Admin, runtime: &Handle) -> Result<Self, OpsError> {
+    fn of(config: &'a Config, book: &Arc<Rulebook>, admin: &Admin, runtime: &Handle) -> Result<Self, OpsError> {
         if let Some(database) = config.database_in_use() {
-            return Ok(Self::Postgres(database, Box::new(Examiner::connect(config, database, runtime)?)));
+            return Ok(Self::Postgres(database, Box::new(Examiner::connect(config, book.clone(), database, runtime)?)));
         }
         match describe(admin, &config.changelog_topic, TIMEOUT) {
             Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
@@ -113,7 +115,9 @@ impl<'a> Tools<'a> {
             return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
-        Ok(Self { config, admin, topic, stored: Stored::of(config, admin, runtime)? })
+        let book = Arc::new(Rulebook::new(config.rules.clone()));
+        let stored = Stored::of(config, &book, admin, runtime)?;
+        Ok(Self { config, book, admin, topic, stored })
     }
 
     /// What is stored of a partition now.

@@ -1,6 +1,7 @@
 //! What a record does to a balance: the ledger kind, the sign of each transaction type, the decimals of each currency.
 //!
-//! All of it goes into one hash, so that workers with other rules are never mixed into one answer.
+//! Kind and signs are a ledger's identity: workers with another one are never mixed into one answer. Decimals are compared
+//! currency by currency ([`crate::ledger_rules`]), since a currency more changes no balance.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -86,7 +87,7 @@ fn lab_sign(kind: TransactionType) -> Sign {
     }
 }
 
-/// The rules of one worker; equal hashes mean equal balances from equal records.
+/// The rules of one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// What is kept.
@@ -131,13 +132,25 @@ impl Rules {
         Ok(true)
     }
 
-    /// SHA-256 over everything above, in hex.
-    pub fn hash(&self) -> String {
+    /// Kind and signs in words: `ledger=count`, `Transfer=debit Payment=ignore`. What is as by default adds nothing, so that a
+    /// setting that a later release brings changes no identity.
+    pub fn identity(&self) -> String {
+        let mut words = Vec::new();
+        if self.ledger != LedgerKind::Balances {
+            words.push(format!("ledger={}", self.ledger));
+        }
+        let changed = TransactionType::ALL.into_iter().filter(|kind| self.signs.of(*kind) != lab_sign(*kind));
+        words.extend(changed.map(|kind| format!("{}={}", kind.name(), self.signs.of(kind).name())));
+        words.join(" ")
+    }
+
+    /// SHA-256 over kind, signs and all of `exponents`, in hex: what the first release compares, byte for byte.
+    pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
         let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
         for kind in TransactionType::ALL {
             text.push_str(&format!("sign {} {}\n", kind.name(), self.signs.of(kind).name()));
         }
-        for (currency, exponent) in self.exponents.iter() {
+        for (currency, exponent) in exponents.iter() {
             text.push_str(&format!("exponent {currency} {exponent}\n"));
         }
         Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -162,13 +175,29 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_changes_with_every_rule_and_with_nothing_else() {
+    fn kind_and_signs_are_the_identity_and_what_is_as_by_default_adds_nothing() {
         let lab = rules(&[], LedgerKind::Balances);
-        assert_eq!(lab.hash(), rules(&[(TransactionType::Transfer, Sign::Credit)], LedgerKind::Balances).hash());
-        assert_ne!(lab.hash(), rules(&[(TransactionType::Transfer, Sign::Debit)], LedgerKind::Balances).hash());
-        assert_ne!(lab.hash(), rules(&[], LedgerKind::Count).hash());
+        assert_eq!(lab.identity(), "");
+        assert_eq!(rules(&[(TransactionType::Transfer, Sign::Credit)], LedgerKind::Balances).identity(), "");
+        let changed = [(TransactionType::Transfer, Sign::Debit), (TransactionType::Deposit, Sign::Ignore)];
+        assert_eq!(rules(&changed, LedgerKind::Count).identity(), "ledger=count Transfer=debit Deposit=ignore");
         let mut finer = lab.clone();
         finer.exponents = Exponents::iso_4217(&BTreeMap::from([(crate::money::Currency::parse("XTS").unwrap(), 3)]));
-        assert_ne!(lab.hash(), finer.hash());
+        assert_eq!(finer.identity(), "");
+    }
+
+    /// Seen in ledgers that the first release wrote.
+    #[test]
+    fn the_hash_of_the_first_release_is_written_as_ever() {
+        let of = |signs: &[_], overrides: &[(&str, u8)]| {
+            let overrides = overrides.iter().map(|(code, it)| (crate::money::Currency::parse(code).unwrap(), *it));
+            rules(signs, LedgerKind::Balances).hash_with(&Exponents::first_release(&overrides.collect()))
+        };
+        assert_eq!(of(&[], &[]), "dbf0f5ff006bd89e3297d73d1e62d2860f8f40b382b1a8b3fbc555b1ed8b23d7");
+        assert_eq!(of(&[], &[("XTS", 3)]), "03759e17bf1a608fab602e776d8c4b372dad096d1217560602c58170277ad308");
+        assert_eq!(
+            of(&[(TransactionType::Transfer, Sign::Debit)], &[]),
+            "40e4f7b9afb40caffb1be6dbbd13c713d02c60fe134920c4d886862d79f089f9"
+        );
     }
 }

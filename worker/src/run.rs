@@ -199,10 +199,9 @@ pub(crate) fn view(config: &Config) -> View {
         topic: config.topic.clone(),
         ledger: config.rules.ledger,
         store: config.store,
-        rules_hash: config.rules.hash(),
         started_at: Timestamp::now(),
     };
-    View::new(identity, config.rules.exponents.clone(), config.session_timeout)
+    View::new(identity, config.rules.clone(), config.session_timeout)
 }
 
 /// Runs the API and the poll thread until a signal comes or one of them ends.

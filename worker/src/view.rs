@@ -22,7 +22,12 @@ use parking_lot::{Mutex, RwLock};
 pub(crate) use cell::{Cell, State};
 pub use facts::*;
 
-use crate::{exponents::Exponents, hindrance::Hindrance, status::Status};
+use crate::{
+    hindrance::Hindrance,
+    ledger_rules::{LedgerRules, Rulebook},
+    rules::Rules,
+    status::Status,
+};
 pub(crate) use counters::{Counters, count};
 use history::History;
 
@@ -34,7 +39,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// The consumer as others see it. Shared; every method may be called from any thread.
 pub struct View {
     identity: Identity,
-    exponents: Exponents,
+    book: Arc<Rulebook>,
     session_timeout: Duration,
     status: Mutex<Status>,
     counters: Counters,
@@ -51,10 +56,10 @@ pub struct View {
 
 impl View {
     /// A worker that has not started to poll.
-    pub fn new(identity: Identity, exponents: Exponents, session_timeout: Duration) -> Self {
+    pub fn new(identity: Identity, rules: Rules, session_timeout: Duration) -> Self {
         Self {
             identity,
-            exponents,
+            book: Arc::new(Rulebook::new(rules)),
             session_timeout,
             status: Mutex::new(Status::Starting),
             counters: Counters::default(),
@@ -72,6 +77,16 @@ impl View {
     /// Who this worker is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// This worker's rules.
+    pub(crate) fn book(&self) -> &Arc<Rulebook> {
+        &self.book
+    }
+
+    /// By which rules the ledgers of the active partitions are made, of a store that keeps them.
+    pub(crate) fn ledger_rules(&self) -> Vec<Arc<LedgerRules>> {
+        self.cells().iter().filter(|cell| cell.is_active()).filter_map(|cell| cell.rules()).collect()
     }
 
     /// The state in the labs' words.
@@ -113,7 +128,7 @@ impl View {
     /// Balances of one partition, all from the same moment; `None` unless the worker may answer for it.
     pub fn read(&self, partition: i32, selection: Selection<'_>) -> Option<PartitionBalances> {
         let cell = self.cell(partition)?;
-        let balances = cell.balances(selection, &self.exponents)?;
+        let balances = cell.balances(selection, &self.book.rules().exponents)?;
         // Asked after the copy: a worker that was frozen meanwhile no longer knows whether it may answer.
         self.is_member().then_some(balances)
     }

@@ -72,6 +72,7 @@ pub(crate) fn command() -> Command {
             Command::new("rebuild")
                 .about("Replace the stored balances by what the topic gives with the settings of now; the workers must be stopped")
                 .arg(switch("yes", "Do not ask"))
+                .arg(switch("recount", "Count records that were refused while their currency was unknown"))
                 .arg(switch(
                     "from-base",
                     "Where the store has nothing: begin where the group's offset says, although the topic begins before. For a \
@@ -103,6 +104,7 @@ pub(crate) fn rebuild_options(flags: &ArgMatches) -> RebuildOptions {
         from_base: flags.get_flag("from-base"),
         another_topic: flags.get_flag("another-topic"),
         lose: flags.get_one("lose").copied(),
+        recount: flags.get_flag("recount"),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Write;
 use balancefleet_kafka::Admin;
 use tokio::runtime::Handle;
 
-use super::{OpsError, Tools, differences::differences, grouped, progress::Progress, say};
+use super::{OpsError, Tools, differences::differences, grouped, progress::Progress, reading::Folded, say};
 use crate::config::Config;
 
 /// Of each partition, so many differences are printed.
@@ -80,10 +80,15 @@ impl Tools<'_> {
             )?;
             return Ok(Finding::NotComparable);
         }
-        let folded = self.fold(partition, wanted.clone(), progress)?.ledger;
+        let Folded { ledger: folded, refused } =
+            self.fold(partition, wanted.clone(), standing.rules.as_ref(), progress)?;
         let different = differences(&found.ledger, &folded);
         let records = wanted.end - wanted.start;
-        let what = format!("{} customers, records {} to {}", grouped(folded.len()), wanted.start, wanted.end);
+        let mut what = format!("{} customers, records {} to {}", grouped(folded.len()), wanted.start, wanted.end);
+        if refused > 0 {
+            let refused = grouped(refused);
+            what.push_str(&format!("; {refused} of a currency that was unknown when they came do not count"));
+        }
         if different.is_empty() {
             tell(progress, format!("partition {partition}: equal ({what})"))?;
             let is_sound = found.flaw.is_none();

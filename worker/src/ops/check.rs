@@ -1,7 +1,9 @@
 //! `balance-worker --check`, after everything is there: which partitions a worker would refuse to go on with.
 //!
 //! It decides by the same rules as a worker does, from what the store and the group say of each partition; the customers are
-//! not read. It writes nothing, so it may run beside the workers.
+//! read only where nothing else says which currencies they hold. It writes nothing, so it may run beside the workers.
+
+use std::sync::Arc;
 
 use balancefleet_kafka::Admin;
 use tokio::runtime::Handle;
@@ -10,6 +12,7 @@ use super::{OpsError, Stored, Tools};
 use crate::{
     config::Config,
     failure::Failure,
+    ledger_rules::Rulebook,
     rules::LedgerKind,
     store::{Assignment, Epoch, NewestProgress, Position, StoreKind, positions, replay_plan},
     view::TopicFacts,
@@ -38,8 +41,9 @@ pub(crate) fn failures(
         });
         return failed(found);
     }
-    let stored = Stored::of(config, admin, runtime)?;
-    let tools = Tools { config, admin, topic, stored };
+    let book = Arc::new(Rulebook::new(config.rules.clone()));
+    let stored = Stored::of(config, &book, admin, runtime)?;
+    let tools = Tools { config, book, admin, topic, stored };
     failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))
 }
 
@@ -64,7 +68,10 @@ impl Tools<'_> {
                 let mut progress = self.newest_progress(*partitions, partition)?;
                 for _ in 0..TRIES {
                     let position = position(self.config, self.admin, partition)?;
-                    let found = progress.check(self.config, topic_id, &position).err();
+                    let found = match progress.check(self.config, &self.book, topic_id, &position) {
+                        Ok(is_certain) => return self.look_closer(partition, is_certain),
+                        Err(failure) => Some(failure),
+                    };
                     let Some(Failure::OffsetsMoved { .. }) = found else { return Ok(found) };
                     let before = std::mem::replace(&mut progress, self.newest_progress(*partitions, partition)?);
                     if before == progress {
@@ -78,9 +85,18 @@ impl Tools<'_> {
                 // The row first, as a worker does: what it says was processed is below the log's end then.
                 let row = examiner.row(partition)?;
                 let position = position(self.config, self.admin, partition)?;
-                Ok(row.check(self.config, topic_id, &position).err())
+                match row.check(self.config, &self.book, topic_id, &position) {
+                    Ok(is_certain) => self.look_closer(partition, is_certain),
+                    Err(failure) => Ok(Some(failure)),
+                }
             }
         }
+    }
+
+    /// The customers tell, where nothing else does, which currencies they hold.
+    fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<Failure>, OpsError> {
+        let flaw = if is_certain { None } else { self.examine(partition)?.flaw };
+        Ok(flaw.filter(|flaw| matches!(flaw, Failure::LedgerSettingsChanged(_))))
     }
 
     fn newest_progress(&self, partitions: i32, partition: i32) -> Result<NewestProgress, OpsError> {

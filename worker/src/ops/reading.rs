@@ -10,7 +10,8 @@ use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 use super::{OpsError, TIMEOUT, Tools, progress::Progress};
 use crate::{
     consumer::{describe, restore_config},
-    ledger::Ledger,
+    ledger::{Ledger, Posting},
+    ledger_rules::LedgerRules,
     store::{Examined, Loaded, examine},
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Folded {
     pub(super) ledger: Ledger,
     /// Offset of the first one that cannot be applied.
     pub(super) first_bad: Option<i64>,
+    /// How many had a currency that was not known yet.
+    pub(super) refused: u64,
 }
 
 impl Tools<'_> {
@@ -41,21 +44,35 @@ impl Tools<'_> {
         Ok(ask(At::Earliest)?..ask(At::Latest)?)
     }
 
-    /// Folds records of the input as a worker would.
+    /// Folds records of the input as a worker would. With the rules of a ledger, records of a currency that was unknown when
+    /// they came are refused; how many is in the answer.
     pub(super) fn fold(
         &self,
         partition: i32,
         records: Range<i64>,
+        of_ledger: Option<&LedgerRules>,
         progress: &mut Progress,
     ) -> Result<Folded, OpsError> {
-        let (mut ledger, mut first_bad, rules) = (Ledger::default(), None, &self.config.rules);
+        let (mut ledger, mut first_bad, mut refused) = (Ledger::default(), None, 0);
         self.read(
             &self.config.topic,
             partition,
             records,
             |record| {
                 // What cannot be applied goes to the dead letters, and changes no balance.
-                if rules.fold(record.value, |posting| ledger.apply(posting, record.offset)).is_err() {
+                let is_too_early = |posting: &Posting<'_>| {
+                    of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.book))
+                };
+                let applied = match self.book.rules().read(record.value) {
+                    Ok(Some(posting)) if is_too_early(&posting) => {
+                        refused += 1;
+                        Err(BadRecord::UnknownCurrency)
+                    }
+                    Ok(Some(posting)) => ledger.apply(&posting, record.offset).map_err(BadRecord::from),
+                    Ok(None) => Ok(()),
+                    Err(bad) => Err(bad),
+                };
+                if applied.is_err() {
                     first_bad.get_or_insert(record.offset);
                 }
             },
@@ -74,7 +91,7 @@ impl Tools<'_> {
         if found.topic_id != *known {
             return Err(OpsError::Impossible(format!("topic {topic} was deleted and made again meanwhile")));
         }
-        Ok(Folded { ledger, first_bad })
+        Ok(Folded { ledger, first_bad, refused })
     }
 
     /// What one of the changelog's `partitions` holds now; `each_key` gets every key, with whether it has a value.
@@ -85,7 +102,7 @@ impl Tools<'_> {
         mut each_key: impl FnMut(&[u8], bool),
     ) -> Result<Examined, OpsError> {
         if partition >= partitions {
-            return Ok(examine(Loaded::default(), self.config, &self.topic.topic_id));
+            return Ok(examine(Loaded::default(), self.config, &self.book, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;
         let (mut loaded, records) = (Loaded::default(), self.bounds(topic, partition)?);
@@ -94,7 +111,7 @@ impl Tools<'_> {
             each_key(record.key.unwrap_or_default(), record.value.is_some());
         };
         self.read(topic, partition, records, take, |_| {})?;
-        Ok(examine(loaded, self.config, &self.topic.topic_id))
+        Ok(examine(loaded, self.config, &self.book, &self.topic.topic_id))
     }
 
     /// Gives `each` committed record of one partition of `topic`, and `moved_on` how many offsets that were.

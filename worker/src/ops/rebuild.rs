@@ -15,11 +15,14 @@ use std::{
 use balancefleet_kafka::{Admin, GroupMetadata};
 use tokio::runtime::Handle;
 
-use super::{OpsError, Stored, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, say};
+use super::{
+    OpsError, Stored, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, reading::Folded, say,
+};
 use crate::{
     config::{Config, RebuildOptions},
     failure::Failure,
     ledger::Ledger,
+    ledger_rules::LedgerRules,
     preflight::Refusal,
     store::{
         Committed, DatabaseTarget, Examined, Examiner, Replacer, Rewriter, Target, Unfit, prepare_changelog,
@@ -33,6 +36,8 @@ use target::{Aim, Known, aim};
 struct Plan<F> {
     target: Target,
     customers: usize,
+    /// By which the ledger was made.
+    rules: LedgerRules,
     /// What the store needs to know to replace what it has now.
     former: F,
     /// What two topics give, if what it has is made of another one.
@@ -111,7 +116,10 @@ impl Rebuild<'_> {
     }
 
     fn database(&self, database: &DatabaseTarget, examiner: &Examiner, out: &mut impl Write) -> Result<(), OpsError> {
-        let connect = || Replacer::connect(self.tools.config, database, &self.tools.topic.topic_id, self.runtime);
+        let connect = || {
+            let Tools { config, book, topic, .. } = &self.tools;
+            Replacer::connect(config, book, database, &topic.topic_id, self.runtime)
+        };
         // First of all it is known whether this user may.
         let replacer = examiner.has_tables().then(connect).transpose()?;
         let plans = self.plan_of_database(examiner)?;
@@ -201,13 +209,15 @@ impl Rebuild<'_> {
         plans: Vec<Plan<Keys>>,
         progress: &mut Progress,
     ) -> Result<usize, OpsError> {
-        let rewriter = Rewriter::start(self.tools.config, &self.tools.topic.topic_id, membership)?;
-        rewriter.mark(plans.iter().map(|plan| &plan.target))?;
+        let Tools { config, book, topic, .. } = &self.tools;
+        let rewriter = Rewriter::start(config, &topic.topic_id, book, membership)?;
+        rewriter.mark(plans.iter().map(|plan| (&plan.target, &plan.rules)))?;
         let mut customers = 0;
-        for Plan { target, former, .. } in plans {
-            let replaced = self
-                .fold_anew(&target, progress)
-                .and_then(|ledger| Ok(rewriter.replace(&target, former, &ledger).map(|()| ledger.len())?));
+        for Plan { target, rules: former_rules, former, .. } in plans {
+            let replaced = self.fold_anew(&target, &former_rules, progress).and_then(|(ledger, rules)| {
+                rewriter.replace(&target, former, &former_rules, &ledger, &rules)?;
+                Ok(ledger.len())
+            });
             customers += replaced.map_err(|error| OpsError::Interrupted(Box::new(error)))?;
         }
         Ok(customers)
@@ -241,9 +251,9 @@ impl Rebuild<'_> {
         plans: Vec<Plan<Row>>,
         progress: &mut Progress,
     ) -> Result<usize, OpsError> {
-        let mut replace = |Plan { target, former, .. }: Plan<Row>| -> Result<usize, OpsError> {
-            let ledger = self.fold_anew(&target, progress)?;
-            if replacer.replace(&target, former, &ledger)? {
+        let mut replace = |Plan { target, rules, former, .. }: Plan<Row>| -> Result<usize, OpsError> {
+            let (ledger, rules) = self.fold_anew(&target, &rules, progress)?;
+            if replacer.replace(&target, former, &ledger, &rules)? {
                 return Ok(ledger.len());
             }
             let partition = target.partition;
@@ -258,9 +268,28 @@ impl Rebuild<'_> {
         Ok(customers)
     }
 
-    fn fold_anew(&self, target: &Target, progress: &mut Progress) -> Result<Ledger, OpsError> {
-        progress.begin(format!("partition {}", target.partition));
-        Ok(self.tools.fold(target.partition, target.base..target.next_offset, progress)?.ledger)
+    /// The ledger, and by which rules it is made: what was refused while its currency was unknown stays so, unless it is to
+    /// be counted now.
+    fn fold_anew(
+        &self,
+        target: &Target,
+        former: &LedgerRules,
+        progress: &mut Progress,
+    ) -> Result<(Ledger, LedgerRules), OpsError> {
+        let (Target { partition, base, next_offset, .. }, book) = (*target, &self.tools.book);
+        progress.begin(format!("partition {partition}"));
+        let anew = LedgerRules::begin(book, base);
+        let former = if self.options.recount { &anew } else { former };
+        let Folded { ledger, refused, .. } = self.tools.fold(partition, base..next_offset, Some(former), progress)?;
+        if refused > 0 {
+            tracing::warn!(
+                partition,
+                records = refused,
+                "records of a currency that was unknown when they came stay refused: rebuild --recount counts them"
+            );
+        }
+        let rules = former.rebuilt(book, base, next_offset, &ledger);
+        Ok((ledger, rules))
     }
 
     /// What the group has committed of a partition.
@@ -294,14 +323,16 @@ impl Rebuild<'_> {
             trusts_base: self.options.from_base,
         };
         let target = |base, next_offset| Target { partition, base, next_offset, leader_epoch: None };
+        let anew = |base| LedgerRules::begin(&self.tools.book, base);
         match aim(&known).map_err(|why| cannot(partition, &why))? {
             Aim::Records(records) => {
-                Ok(Plan { target: target(records.start, records.end), customers, former, other_topic: None })
+                let rules = standing.and_then(|standing| standing.rules).unwrap_or_else(|| anew(records.start));
+                Ok(Plan { target: target(records.start, records.end), customers, rules, former, other_topic: None })
             }
             Aim::WholeTopic => {
                 let mut progress = Progress::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
-                let folded = self.tools.fold(partition, known.log.clone(), &mut progress)?;
+                let folded = self.tools.fold(partition, known.log.clone(), None, &mut progress)?;
                 progress.end();
                 let given = transactions(&folded.ledger);
                 let other_topic = standing.as_ref().map(|standing| {
@@ -310,7 +341,8 @@ impl Rebuild<'_> {
                 });
                 // A record that cannot be applied was never put aside, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
-                Ok(Plan { target: target(known.log.start, end), customers, former, other_topic })
+                let rules = anew(known.log.start);
+                Ok(Plan { target: target(known.log.start, end), customers, rules, former, other_topic })
             }
         }
     }

@@ -45,10 +45,12 @@ use crate::{
     consumer::{GroupConsumer, describe, transaction_config},
     failure::Failure,
     hindrance::Hindrance,
+    ledger_rules::{LedgerRules, Rulebook},
 };
+use loaded::Content;
 use producer::Producer;
 use progress::Ledger as Identity;
-use settle::{Known, settle};
+use settle::{Known, rules_of, settle};
 use topic::Topic;
 
 /// How long one question to the brokers may take.
@@ -62,7 +64,7 @@ pub(crate) struct Changelog {
     group: String,
     topic: String,
     topic_id: String,
-    rules: String,
+    book: Arc<Rulebook>,
     start_from: StartFrom,
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
@@ -92,6 +94,27 @@ struct Standing {
     epoch: Epoch,
     base: i64,
     seal: Seal,
+    rules: Arc<LedgerRules>,
+}
+
+impl Standing {
+    /// Of a partition whose changelog was read to its end, with how it goes on.
+    fn after(content: Content, epoch: Epoch, known: &Known<'_>) -> Result<(Plan, Self), Failure> {
+        let book = known.identity.book;
+        let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
+        let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, book));
+        let plan = settle(content, known)?;
+        let rules = rules.transpose()?;
+        let (base, seal, rules) = match &plan {
+            Plan::Ready(restored) => (restored.base, durable, rules),
+            // Its customers are all written anew.
+            Plan::Fold { base, .. } => (*base, Seal::default(), None),
+            // Only what was not loaded yet asks for either.
+            Plan::Load(_) | Plan::Fetch => (0, durable, rules),
+        };
+        let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
+        Ok((plan, Self { epoch, base, seal, rules }))
+    }
 }
 
 impl Changelog {
@@ -109,7 +132,7 @@ impl Changelog {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
             topic_id: topic_id.to_owned(),
-            rules: config.rules.hash(),
+            book: Arc::new(Rulebook::new(config.rules.clone())),
             start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
             producer: Mutex::new(Producer::new(transaction_config(config), config.session_timeout)),
@@ -119,21 +142,12 @@ impl Changelog {
     }
 
     fn identity(&self) -> Identity<'_> {
-        Identity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, rules: &self.rules }
+        Identity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, book: &self.book }
     }
 
     fn settle_one(&self, assignment: Assignment, loaded: Loaded, known: &Known<'_>) -> Result<Plan, Failure> {
-        let content = loaded.finish()?;
-        let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
-        let plan = settle(content, known)?;
-        let (base, seal) = match &plan {
-            Plan::Ready(restored) => (restored.base, durable),
-            // Its customers are all written anew.
-            Plan::Fold { base, .. } => (*base, Seal::default()),
-            // Only what was not loaded yet asks for either.
-            Plan::Load(_) | Plan::Fetch => (0, durable),
-        };
-        self.standings.lock().insert(assignment.partition, Standing { epoch: assignment.epoch, base, seal });
+        let (plan, standing) = Standing::after(loaded.finish()?, assignment.epoch, known)?;
+        self.standings.lock().insert(assignment.partition, standing);
         Ok(plan)
     }
 }

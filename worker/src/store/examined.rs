@@ -1,6 +1,6 @@
 //! A partition's balances as they are stored, sound or not: for tools that look at them from outside.
 
-use crate::{failure::Failure, ledger::Ledger};
+use crate::{failure::Failure, ledger::Ledger, ledger_rules::LedgerRules};
 
 /// See the module. By default nothing is stored.
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub(crate) struct ToldStanding {
     pub(crate) base: i64,
     /// Every record below is in the ledger.
     pub(crate) next_offset: i64,
+    /// By which rules the customers were made, if they can be told.
+    pub(crate) rules: Option<LedgerRules>,
     /// Whether the customers claim to be what the records give by the rules of `config`.
     pub(crate) is_comparable: bool,
 }

@@ -57,6 +57,7 @@ use crate::{
     consumer::{GroupConsumer, describe},
     failure::Failure,
     hindrance::Hindrance,
+    ledger_rules::Rulebook,
     throttle::Throttle,
 };
 use claim::{Claim, claim};
@@ -102,19 +103,14 @@ pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(
 struct Book {
     group: String,
     topic: String,
-    rules: String,
+    rules: Arc<Rulebook>,
     /// This worker.
     owner: String,
 }
 
 impl Book {
-    fn of(config: &Config) -> Self {
-        Self {
-            group: config.group_id.clone(),
-            topic: config.topic.clone(),
-            rules: config.rules.hash(),
-            owner: config.consumer_id.clone(),
-        }
+    fn of(config: &Config, rules: Arc<Rulebook>) -> Self {
+        Self { group: config.group_id.clone(), topic: config.topic.clone(), rules, owner: config.consumer_id.clone() }
     }
 }
 
@@ -145,7 +141,7 @@ impl Postgres {
     ) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
-            book: Book::of(config),
+            book: Book::of(config, Arc::new(Rulebook::new(config.rules.clone()))),
             topic_id: topic_id.to_owned(),
             runtime: runtime.clone(),
             session_timeout: config.session_timeout,
@@ -241,13 +237,16 @@ impl Store for Postgres {
             link.give_up();
         }
         match loaded.map_err(Hindrance::from)? {
-            Loaded::Ledger(ledger) => Ok(Restored {
-                ledger,
-                base: standing.base,
-                committed: Some(row.next_offset),
-                leader_epoch: standing.leader_epoch,
-                ..Restored::empty_at(row.next_offset)
-            }),
+            Loaded::Ledger(ledger) => {
+                self.standings.found(assignment, &ledger, &self.book.rules).map_err(Failure::from)?;
+                Ok(Restored {
+                    ledger,
+                    base: standing.base,
+                    committed: Some(row.next_offset),
+                    leader_epoch: standing.leader_epoch,
+                    ..Restored::empty_at(row.next_offset)
+                })
+            }
             Loaded::Unfit(failure) => Err(failure.into()),
             Loaded::Moved => Err(Hindrance::from(moved()).into()),
         }
@@ -256,7 +255,7 @@ impl Store for Postgres {
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut link = self.writer.lock();
         // Looked at last thing: what has left meanwhile is not written.
-        let shares = self.standings.shares(batch);
+        let shares = self.standings.shares(batch, &self.book.rules);
         if shares.is_empty() {
             // Not a success: nothing has said that this worker is a member.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));

@@ -12,6 +12,7 @@ use crate::{
     exponents::Exponents,
     failure::Failure,
     ledger::{Changes, Customer, Ledger},
+    ledger_rules::LedgerRules,
     money::Amount,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct State {
     /// What keeps the restore from coming on.
     pub(crate) held_up: Option<String>,
     pub(crate) failure: Option<Failure>,
+    /// By which its ledger is made, of a store that keeps them.
+    rules: Option<Arc<LedgerRules>>,
 }
 
 impl State {
@@ -84,6 +87,7 @@ impl Cell {
             restore: None,
             held_up: None,
             failure: None,
+            rules: None,
         };
         Self { partition, generation, released: AtomicBool::new(false), state: Mutex::new(state) }
     }
@@ -118,6 +122,16 @@ impl Cell {
                 state.ledger.set(id, &changed.now);
             }
         }
+    }
+
+    /// What is durable was made by these rules.
+    pub(crate) fn show_rules(&self, rules: &Arc<LedgerRules>) {
+        self.lock().rules = Some(rules.clone());
+    }
+
+    /// Those last shown.
+    pub(super) fn rules(&self) -> Option<Arc<LedgerRules>> {
+        self.lock().rules.clone()
     }
 
     /// The partition has left this worker: a restore for it is in vain.

@@ -20,8 +20,6 @@ pub struct Identity {
     pub ledger: LedgerKind,
     /// Where progress is kept.
     pub store: StoreKind,
-    /// SHA-256 (hex) over everything that decides what a record does to a balance.
-    pub rules_hash: String,
     /// When the process started.
     pub started_at: Timestamp,
 }

@@ -1,6 +1,6 @@
 //! When a worker may answer, and when it may not.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::*;
 use crate::{ledger::Posting, money::Currency, rules::LedgerKind, store::StoreKind};
@@ -12,10 +12,9 @@ fn view(session_timeout: Duration) -> View {
         topic: "t".into(),
         ledger: LedgerKind::Balances,
         store: StoreKind::Replay,
-        rules_hash: "r".into(),
         started_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    View::new(identity, Exponents::iso_4217(&BTreeMap::new()), session_timeout)
+    View::new(identity, crate::ledger_rules::tests::rules(&[], &[]), session_timeout)
 }
 
 /// A worker at work on partition 3.

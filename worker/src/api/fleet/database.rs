@@ -2,7 +2,7 @@
 
 use super::Wanted;
 use super::local;
-use super::merge::{Answer, Cover, Gathering};
+use super::merge::{Cover, Gathering};
 use crate::api::refusal::Refusal;
 use crate::store::{DatabaseReadError, DatabaseReader};
 use crate::view::{Selection, View};
@@ -20,8 +20,8 @@ pub(super) async fn gather(
         Wanted::Customer(customer) => Selection::Customer(customer),
     };
     let partitions = database.read(&facts.topic_id, selection, bytes).await.map_err(refusal)?;
-    let mut gathering = Gathering::new(facts.identity(), facts.partition_count);
-    gathering.add(Answer { identity: facts.identity(), partition_count: facts.partition_count, partitions });
+    let mut gathering = Gathering::new(facts.identity(view.book()), view.book().clone(), facts.partition_count);
+    gathering.add(facts.answer(partitions, view.book()));
     gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
 }
 

@@ -4,9 +4,11 @@
 //! partition exactly once, or the partitions still missing; then the customers' sums over the cover.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::ledger_rules::Rulebook;
 use crate::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -20,22 +22,26 @@ pub(crate) struct LedgerIdentity {
     pub(crate) topic: String,
     /// Changes when a topic of the same name is created anew.
     pub(crate) topic_id: String,
-    /// Signs, exponents and kind of the ledger.
-    pub(crate) rules_hash: String,
+    /// Kind and signs of the ledger.
+    pub(crate) rules: String,
+    /// Of a store that keeps no ledger, everything else that it counts by.
+    pub(crate) table: Option<String>,
 }
 
 /// One worker's answer about the partitions it owns.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) identity: LedgerIdentity,
+    /// Decimals of the currencies that its partitions hold.
+    pub(crate) exponents: BTreeMap<Currency, u8>,
     pub(crate) partition_count: i32,
     pub(crate) partitions: Vec<PartitionBalances>,
 }
 
 /// The answers of workers with one identity, the best one per partition.
-#[derive(Debug)]
 pub(crate) struct Gathering {
     identity: LedgerIdentity,
+    book: Arc<Rulebook>,
     partition_count: i32,
     best: BTreeMap<i32, PartitionBalances>,
 }
@@ -78,9 +84,9 @@ pub(crate) enum SumError {
 }
 
 impl Gathering {
-    /// Nothing gathered yet; `partition_count` is what the asking worker knows itself.
-    pub(crate) fn new(identity: LedgerIdentity, partition_count: i32) -> Self {
-        Self { identity, partition_count, best: BTreeMap::new() }
+    /// Nothing gathered yet; `book` and `partition_count` are what the asking worker knows itself.
+    pub(crate) fn new(identity: LedgerIdentity, book: Arc<Rulebook>, partition_count: i32) -> Self {
+        Self { identity, book, partition_count, best: BTreeMap::new() }
     }
 
     /// Takes what is newer than what is there; false if the answer speaks of another ledger and was ignored.
@@ -88,7 +94,10 @@ impl Gathering {
         let known = 0..MAX_PARTITIONS;
         let believable = answer.partition_count <= MAX_PARTITIONS
             && answer.partitions.iter().all(|partition| known.contains(&partition.partition));
-        if answer.identity != self.identity || !believable {
+        // A currency that this worker does not know comes with its decimals.
+        let ours = &self.book.rules().exponents;
+        let agrees = answer.exponents.iter().all(|(currency, it)| ours.of(*currency).is_none_or(|ours| ours == *it));
+        if answer.identity != self.identity || !agrees || !believable {
             return false;
         }
         self.partition_count = self.partition_count.max(answer.partition_count);

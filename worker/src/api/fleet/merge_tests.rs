@@ -2,11 +2,13 @@
 //! is spread over partitions and workers, and whatever else the workers answer besides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::merge::{Answer, CustomerBalance, FleetBalances, Gathering, LedgerIdentity, SumError};
+use crate::ledger_rules::tests::book;
 use crate::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -17,8 +19,13 @@ fn identity() -> LedgerIdentity {
         group_id: "balance-service".into(),
         topic: "banking.transactions".into(),
         topic_id: "id-1".into(),
-        rules_hash: "rules-1".into(),
+        rules: String::new(),
+        table: None,
     }
+}
+
+fn gathering(partition_count: i32) -> Gathering {
+    Gathering::new(identity(), Arc::new(book(&[])), partition_count)
 }
 
 fn amount(code: &str, minor_units: i128) -> Amount {
@@ -41,7 +48,7 @@ fn held(partition: i32, generation: i32, next_offset: i64, rows: Vec<BalanceRow>
 }
 
 fn answer(partitions: Vec<PartitionBalances>) -> Answer {
-    Answer { identity: identity(), partition_count: 1, partitions }
+    Answer { identity: identity(), exponents: BTreeMap::new(), partition_count: 1, partitions }
 }
 
 /// The sums of a gathering that must be complete.
@@ -51,7 +58,7 @@ fn sums(mut gathering: Gathering) -> Result<FleetBalances, SumError> {
 
 #[test]
 fn a_missing_partition_gives_no_cover_and_is_named() {
-    let mut gathering = Gathering::new(identity(), 4);
+    let mut gathering = gathering(4);
     gathering.add(answer(vec![held(0, 1, 10, vec![]), held(2, 1, 10, vec![])]));
     assert!(gathering.take_cover().is_none());
     assert_eq!(gathering.missing(), [1, 3], "what is there is kept");
@@ -59,12 +66,12 @@ fn a_missing_partition_gives_no_cover_and_is_named() {
 
 #[test]
 fn a_topic_whose_partitions_nobody_knows_has_no_cover() {
-    assert!(Gathering::new(identity(), 0).take_cover().is_none());
+    assert!(gathering(0).take_cover().is_none());
 }
 
 #[test]
 fn the_partition_count_is_the_largest_any_worker_knows() {
-    let mut gathering = Gathering::new(identity(), 1);
+    let mut gathering = gathering(1);
     gathering.add(Answer { partition_count: 3, ..answer(vec![held(0, 1, 0, vec![])]) });
     assert_eq!(gathering.missing(), [1, 2]);
     gathering.add(answer(vec![held(4, 1, 0, vec![])]));
@@ -76,7 +83,7 @@ fn a_stale_owner_loses_to_the_later_generation_whatever_its_offset() {
     let stale = || answer(vec![held(0, 6, 900, vec![row("a", vec![amount("EUR", 9)], 9, 9, "stale")])]);
     let owner = || answer(vec![held(0, 7, 20, vec![row("a", vec![amount("EUR", 2)], 2, 2, "owner")])]);
     for order in [[stale(), owner()], [owner(), stale()]] {
-        let mut gathering = Gathering::new(identity(), 1);
+        let mut gathering = gathering(1);
         assert!(order.into_iter().all(|answer| gathering.add(answer)));
         let balances = sums(gathering).unwrap();
         assert_eq!(balances.as_of, BTreeMap::from([(0, 20)]));
@@ -90,10 +97,11 @@ fn another_ledger_is_ignored_whatever_differs() {
         LedgerIdentity { group_id: "other".into(), ..identity() },
         LedgerIdentity { topic: "other".into(), ..identity() },
         LedgerIdentity { topic_id: "other".into(), ..identity() },
-        LedgerIdentity { rules_hash: "other".into(), ..identity() },
+        LedgerIdentity { rules: "Transfer=debit".into(), ..identity() },
+        LedgerIdentity { table: Some("another".into()), ..identity() },
     ];
     for identity_of_peer in foreign {
-        let mut gathering = Gathering::new(identity(), 1);
+        let mut gathering = gathering(1);
         let peer = answer(vec![held(0, 9, 9, vec![])]);
         assert!(!gathering.add(Answer { identity: identity_of_peer, partition_count: 64, ..peer }));
         assert_eq!(gathering.missing(), [0], "neither its partitions nor its count matter");
@@ -101,9 +109,23 @@ fn another_ledger_is_ignored_whatever_differs() {
 }
 
 #[test]
+fn another_exponent_is_another_ledger_and_another_currency_is_not() {
+    let exponents = |code, exponent| BTreeMap::from([(Currency::parse(code).unwrap(), exponent)]);
+    for (code, exponent, is_taken) in [("EUR", 2, true), ("EUR", 3, false), ("XYZ", 3, true)] {
+        let mut gathering = gathering(1);
+        let peer = answer(vec![held(0, 9, 9, vec![])]);
+        assert_eq!(
+            gathering.add(Answer { exponents: exponents(code, exponent), ..peer }),
+            is_taken,
+            "{code} {exponent}"
+        );
+    }
+}
+
+#[test]
 fn an_answer_with_impossible_partitions_is_not_believed() {
     for (partition, partition_count) in [(-1, 1), (i32::MAX, 1), (0, i32::MAX)] {
-        let mut gathering = Gathering::new(identity(), 1);
+        let mut gathering = gathering(1);
         assert!(!gathering.add(Answer { partition_count, ..answer(vec![held(partition, 1, 1, vec![])]) }));
         assert_eq!(gathering.missing(), [0]);
     }
@@ -111,7 +133,7 @@ fn an_answer_with_impossible_partitions_is_not_believed() {
 
 #[test]
 fn of_equal_times_the_higher_partition_names_the_last_transaction() {
-    let mut gathering = Gathering::new(identity(), 3);
+    let mut gathering = gathering(3);
     let partition = |number, second, id| held(number, 1, 1, vec![row("a", vec![amount("EUR", 1)], 1, second, id)]);
     gathering.add(answer(vec![partition(2, 50, "two"), partition(0, 60, "zero"), partition(1, 60, "one")]));
     let customer = sums(gathering).unwrap().customers.remove(0);
@@ -121,7 +143,7 @@ fn of_equal_times_the_higher_partition_names_the_last_transaction() {
 
 #[test]
 fn currencies_are_never_added_together() {
-    let mut gathering = Gathering::new(identity(), 2);
+    let mut gathering = gathering(2);
     gathering.add(answer(vec![
         held(0, 1, 1, vec![row("a", vec![amount("USD", 5), amount("EUR", 1)], 2, 1, "x")]),
         held(1, 1, 1, vec![row("a", vec![amount("CHF", 7), amount("USD", -2)], 2, 1, "y")]),
@@ -134,7 +156,7 @@ fn currencies_are_never_added_together() {
 #[test]
 fn a_sum_out_of_range_is_an_error_and_never_wraps() {
     let refused = |first: BalanceRow, second: BalanceRow| {
-        let mut gathering = Gathering::new(identity(), 2);
+        let mut gathering = gathering(2);
         gathering.add(answer(vec![held(0, 1, 1, vec![first]), held(1, 1, 1, vec![second])]));
         sums(gathering).unwrap_err()
     };
@@ -226,11 +248,11 @@ proptest! {
             let prefix: Vec<_> = transactions.iter().take(known).cloned().collect();
             answers.push(answer(vec![held(number, worker as i32, 1_000, partition(number, 0, &prefix).rows)]));
         }
-        let foreign = LedgerIdentity { rules_hash: "other".into(), ..identity() };
+        let foreign = LedgerIdentity { rules: "Transfer=debit".into(), ..identity() };
         answers.push(Answer { identity: foreign, ..answer((0..PARTITIONS).map(|p| held(p, 99, 99, vec![])).collect()) });
         answers.push(answers[repeated].clone());
 
-        let mut gathering = Gathering::new(identity(), PARTITIONS);
+        let mut gathering = gathering(PARTITIONS);
         for index in order {
             if let Some(answer) = answers.get(index) {
                 gathering.add(answer.clone());
@@ -250,7 +272,7 @@ proptest! {
         owners in prop::collection::vec(0..4_usize, PARTITIONS as usize),
         dead in 0..4_usize,
     ) {
-        let mut gathering = Gathering::new(identity(), PARTITIONS);
+        let mut gathering = gathering(PARTITIONS);
         for (number, _) in owners.iter().enumerate().filter(|(_, owner)| **owner != dead) {
             gathering.add(answer(vec![partition(number as i32, 7, &transactions)]));
         }

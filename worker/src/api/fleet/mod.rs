@@ -151,7 +151,8 @@ impl Fleet {
     async fn gather(&self, wanted: Wanted, limits: Limits) -> Result<Cover, Refusal> {
         let facts = local::facts(&self.view).ok_or(Refusal::TopicUnknown)?;
         let budget = Budget::new(limits.bytes);
-        let mut gathering = Gathering::new(facts.identity(), facts.partition_count);
+        let book = self.view.book();
+        let mut gathering = Gathering::new(facts.identity(book), book.clone(), facts.partition_count);
         let mut only = None;
         let mut freshness = Freshness::Recent;
         let mut give_up = None;
@@ -203,7 +204,7 @@ impl Fleet {
     }
 
     async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
-        let answer = self.client.ask(peer, question).await;
+        let answer = self.client.ask(peer, question, self.view.book()).await;
         if let Err(error) = &answer {
             tracing::debug!(%peer, %error, "a peer did not answer");
         }

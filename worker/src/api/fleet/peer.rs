@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::merge::Answer;
 use super::wire::{self, Facts, WireError};
 use super::{MAX_LISTED, Wanted};
+use crate::ledger_rules::Rulebook;
 use crate::view::PartitionBalances;
 
 /// Lines longer than this are parsed off the threads that serve requests.
@@ -112,7 +113,12 @@ impl PeerClient {
     }
 
     /// One answer within the question's deadlines.
-    pub(super) async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
+    pub(super) async fn ask(
+        &self,
+        peer: SocketAddr,
+        question: &Question,
+        book: &Rulebook,
+    ) -> Result<Answer, PeerError> {
         let mut request = self.http.get(format!("http://{peer}{}", super::INTERNAL_PATH));
         if let Wanted::Customer(customer) = &question.wanted {
             request = request.query(&[("customer", customer)]);
@@ -126,11 +132,11 @@ impl PeerClient {
         if response.status() != reqwest::StatusCode::OK {
             return Err(PeerError::Status(response.status()));
         }
-        timeout_at(question.body_by, read(response, &question.budget)).await.map_err(|_| PeerError::Late)?
+        timeout_at(question.body_by, read(response, &question.budget, book)).await.map_err(|_| PeerError::Late)?
     }
 }
 
-async fn read(mut response: reqwest::Response, budget: &Budget) -> Result<Answer, PeerError> {
+async fn read(mut response: reqwest::Response, budget: &Budget, book: &Rulebook) -> Result<Answer, PeerError> {
     let mut facts: Option<Facts> = None;
     let mut partitions = Vec::new();
     let mut pending = Vec::new();
@@ -149,9 +155,7 @@ async fn read(mut response: reqwest::Response, budget: &Budget) -> Result<Answer
         pending.extend_from_slice(rest);
     }
     match facts {
-        Some(facts) if pending.is_empty() => {
-            Ok(Answer { identity: facts.identity(), partition_count: facts.partition_count, partitions })
-        }
+        Some(facts) if pending.is_empty() => Ok(facts.answer(partitions, book)),
         _ => Err(PeerError::Empty),
     }
 }

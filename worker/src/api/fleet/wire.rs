@@ -3,12 +3,13 @@
 //!
 //! Rows are arrays, since a whole list repeats their shape for every customer. Amounts travel as whole minor units.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::merge::LedgerIdentity;
+use super::merge::{Answer, LedgerIdentity};
+use crate::ledger_rules::Rulebook;
 use crate::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -23,8 +24,24 @@ pub(crate) struct Facts {
     pub(crate) group_id: String,
     pub(crate) topic: String,
     pub(crate) topic_id: String,
+    /// What workers of the first release compare: of one that they may add to, the hash that they would write themselves.
     pub(crate) rules_hash: String,
     pub(crate) partition_count: i32,
+    /// What others compare. Workers of the first release do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rules: Option<RuleFacts>,
+}
+
+/// By which rules a worker's balances are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RuleFacts {
+    /// Kind and signs.
+    pub(crate) identity: String,
+    /// Decimals of the currencies that its partitions hold.
+    pub(crate) exponents: BTreeMap<Currency, u8>,
+    /// Of a store that keeps no ledger: a hash over everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<String>,
 }
 
 /// Every further line: one partition.
@@ -64,13 +81,33 @@ pub(crate) enum WireError {
 
 impl Facts {
     /// What must be equal for partitions to be added.
-    pub(crate) fn identity(&self) -> LedgerIdentity {
+    pub(crate) fn identity(&self, book: &Rulebook) -> LedgerIdentity {
+        let (rules, table) = match &self.rules {
+            Some(rules) => (rules.identity.clone(), rules.table.clone()),
+            // The same rules, as far as its hash tells; its decimals are in its rows.
+            None if book.overrides_of(&self.rules_hash).is_some() => (book.identity().to_owned(), None),
+            None => (self.rules_hash.clone(), None),
+        };
         LedgerIdentity {
             group_id: self.group_id.clone(),
             topic: self.topic.clone(),
             topic_id: self.topic_id.clone(),
-            rules_hash: self.rules_hash.clone(),
+            rules,
+            table,
         }
+    }
+
+    /// What such a worker says with `partitions`.
+    pub(crate) fn answer(self, partitions: Vec<PartitionBalances>, book: &Rulebook) -> Answer {
+        let identity = self.identity(book);
+        let exponents = match self.rules {
+            Some(rules) => rules.exponents,
+            None => {
+                let rows = partitions.iter().flat_map(|held| &held.rows);
+                rows.flat_map(|row| &row.amounts).map(|amount| (amount.currency, amount.exponent)).collect()
+            }
+        };
+        Answer { identity, exponents, partition_count: self.partition_count, partitions }
     }
 }
 

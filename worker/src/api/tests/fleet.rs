@@ -9,9 +9,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Answered, Transaction, get, identity, joined, joined_as, own, turns};
+use super::{Answered, Transaction, get, identity, join, joined, own, turns, view_by};
 use crate::api::server;
-use crate::view::{Identity, View};
+use crate::rules::Sign;
+use crate::transaction::TransactionType;
+use crate::view::View;
 
 const PATH: &str = "/api/Balance/balances/CUST-001";
 
@@ -180,10 +182,16 @@ async fn a_stale_owner_is_outvoted_by_the_new_one() {
 #[tokio::test]
 async fn a_worker_of_other_rules_is_no_part_of_the_sum() {
     let views = three();
-    let foreign = joined_as(Identity { rules_hash: "rules-2".into(), ..identity("w4") }, 64);
-    (0..64).for_each(|partition| own(&foreign, partition, 9, FIRST));
+    let of_other_signs = view_by(identity("w4"), &[(TransactionType::Transfer, Sign::Debit)], &[]);
+    // Nothing but the topic is kept by `replay`, so that another table is another ledger.
+    let of_another_table = view_by(identity("w5"), &[], &[("XYZ", 3)]);
+    let foreign = [of_other_signs, of_another_table].map(|view| join(view, 64));
+    for view in &foreign {
+        (0..64).for_each(|partition| own(view, partition, 9, FIRST));
+    }
     let [first, second, third] = views;
-    let running = start(&[foreign, first, second, third.clone()], &[]).await;
+    let [one, other] = foreign;
+    let running = start(&[one, other, first, second, third.clone()], &[]).await;
     assert_whole(&ask(&running, &third, PATH).await.0);
 }
 

@@ -6,7 +6,6 @@ mod money;
 mod openapi;
 mod state;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +18,10 @@ use tower::ServiceExt;
 use crate::exponents::Exponents;
 use crate::ledger::Posting;
 use crate::money::Currency;
-use crate::rules::LedgerKind;
+use crate::rules::{LedgerKind, Rules, Sign, Signs};
 use crate::status::Status;
 use crate::store::StoreKind;
+use crate::transaction::TransactionType;
 use crate::view::{Cell, Identity, Phase, TopicFacts, View};
 
 /// Customer, currency, minor units, transaction id, second of its timestamp.
@@ -34,13 +34,23 @@ fn identity(consumer_id: &str) -> Identity {
         topic: "banking.transactions".into(),
         ledger: LedgerKind::Balances,
         store: StoreKind::Replay,
-        rules_hash: "rules-1".into(),
         started_at: "2026-02-08T21:00:00Z".parse().unwrap(),
     }
 }
 
 fn view_of(identity: Identity) -> Arc<View> {
-    Arc::new(View::new(identity, Exponents::iso_4217(&BTreeMap::new()), Duration::from_secs(10)))
+    view_by(identity, &[], &[])
+}
+
+/// With these signs and decimals.
+fn view_by(identity: Identity, signs: &[(TransactionType, Sign)], minor_units: &[(&str, u8)]) -> Arc<View> {
+    let exponents = minor_units.iter().map(|(code, exponent)| (Currency::parse(code).unwrap(), *exponent)).collect();
+    let rules = Rules {
+        ledger: LedgerKind::Balances,
+        signs: Signs::labs(&signs.iter().copied().collect()),
+        exponents: Exponents::iso_4217(&exponents),
+    };
+    Arc::new(View::new(identity, rules, Duration::from_secs(10)))
 }
 
 /// A worker that has joined its group and knows the topic, with no partition yet.
@@ -49,7 +59,10 @@ fn joined(consumer_id: &str, partition_count: i32) -> Arc<View> {
 }
 
 fn joined_as(identity: Identity, partition_count: i32) -> Arc<View> {
-    let view = view_of(identity);
+    join(view_of(identity), partition_count)
+}
+
+fn join(view: Arc<View>, partition_count: i32) -> Arc<View> {
     view.set_topic(TopicFacts { topic_id: "id-1".into(), partition_count });
     view.set_status(Status::Consuming);
     view.set_ready();

@@ -14,10 +14,10 @@ use super::{
     Changelog,
     found::Found,
     producer::Producer,
-    writer::{Share, Writer},
+    writer::{Share, Writer, Written},
 };
 use crate::{
-    store::{Batch, CommitError, Progress, Seal},
+    store::{Batch, CommitError, Progress},
     throttle::Throttle,
 };
 
@@ -32,8 +32,8 @@ enum Ended {
     Aborted(CommitError),
     /// Nothing of it is durable, and the producer can go on.
     Refused(Refusal, CommitError),
-    /// Nobody knows. With the seals of the ledgers if it happened.
-    Unknown(TransactionError, Vec<Seal>),
+    /// Nobody knows. With what the ledgers are if it happened.
+    Unknown(TransactionError, Vec<Written>),
 }
 
 impl Changelog {
@@ -49,8 +49,8 @@ impl Changelog {
         let began = Instant::now();
         let (cuts_letters, time) = (producer.cuts_letters, producer.time());
         match self.attempt(producer.ready()?, batch, &shares, cuts_letters, time) {
-            Ok(seals) => {
-                self.accept(&shares, &seals);
+            Ok(written) => {
+                self.accept(&shares, &written);
                 producer.succeeded(began.elapsed());
                 Ok(())
             }
@@ -59,7 +59,7 @@ impl Changelog {
                 producer.learn(why);
                 Err(error)
             }
-            Err(Ended::Unknown(error, seals)) => {
+            Err(Ended::Unknown(error, written)) => {
                 tracing::warn!(%error, "the outcome of a commit is not known: finding out");
                 if let TransactionError::Refused { why, .. } = error {
                     producer.learn(why);
@@ -69,7 +69,7 @@ impl Changelog {
                 if matches!(error, CommitError::Fatal(_)) {
                     return Err(error);
                 }
-                self.find_out(&mut producer, &shares, &seals, error)
+                self.find_out(&mut producer, &shares, &written, error)
             }
         }
     }
@@ -84,17 +84,18 @@ impl Changelog {
         batch.parts.iter().filter_map(share).collect()
     }
 
-    fn accept(&self, shares: &[Share<'_>], seals: &[Seal]) {
+    fn accept(&self, shares: &[Share<'_>], written: &[Written]) {
         let mut standings = self.standings.lock();
-        for (share, seal) in shares.iter().zip(seals) {
+        for (share, written) in shares.iter().zip(written) {
             let assignment = share.progress.assignment;
             if let Some(standing) = standings.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch) {
-                standing.seal = *seal;
+                (standing.seal, standing.rules) = (written.seal, written.rules.clone());
+                share.progress.cell.show_rules(&written.rules);
             }
         }
     }
 
-    /// The transaction. Gives the seals of the shares' ledgers with their changes.
+    /// The transaction. Gives what the shares' ledgers are with their changes.
     fn attempt(
         &self,
         producer: &TransactionalProducer,
@@ -102,14 +103,15 @@ impl Changelog {
         shares: &[Share<'_>],
         cuts_letters: bool,
         time: Duration,
-    ) -> Result<Vec<Seal>, Ended> {
+    ) -> Result<Vec<Written>, Ended> {
         let deadline = Instant::now() + time;
         let writer = Writer { store: self, producer, deadline, cuts_letters };
-        let mut seals = Vec::new();
-        let outcome = writer.write(batch, shares, &mut seals).and_then(|()| producer.commit(writer.left().max(AGAIN)));
+        let mut written = Vec::new();
+        let outcome =
+            writer.write(batch, shares, &mut written).and_then(|()| producer.commit(writer.left().max(AGAIN)));
         match outcome {
-            Ok(()) => Ok(seals),
-            Err(error) => Err(end(producer, error, seals, time)),
+            Ok(()) => Ok(written),
+            Err(error) => Err(end(producer, error, written, time)),
         }
     }
 
@@ -121,7 +123,7 @@ impl Changelog {
         &self,
         producer: &mut Producer,
         shares: &[Share<'_>],
-        seals: &[Seal],
+        written: &[Written],
         error: CommitError,
     ) -> Result<(), CommitError> {
         let mut told = Throttle::new(TELL_EVERY);
@@ -154,8 +156,8 @@ impl Changelog {
         match Found::compare(shares_left.iter().map(|share| share.progress).zip(&committed)) {
             Found::Written => {
                 // Only a commit of this very transaction moves them there.
-                if seals.len() == shares.len() {
-                    self.accept(shares, seals);
+                if written.len() == shares.len() {
+                    self.accept(shares, written);
                 }
                 Ok(())
             }
@@ -170,7 +172,7 @@ impl Changelog {
 }
 
 /// Brings a failed transaction to an end, if that can be known.
-fn end(producer: &TransactionalProducer, error: TransactionError, seals: Vec<Seal>, time: Duration) -> Ended {
+fn end(producer: &TransactionalProducer, error: TransactionError, written: Vec<Written>, time: Duration) -> Ended {
     match error {
         TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
         TransactionError::Refused { why, .. } => {
@@ -178,10 +180,10 @@ fn end(producer: &TransactionalProducer, error: TransactionError, seals: Vec<Sea
             if aborted.is_ok() && !producer.was_disturbed() {
                 Ended::Refused(why, refused(why, &error))
             } else {
-                Ended::Unknown(error, seals)
+                Ended::Unknown(error, written)
             }
         }
-        unknown => Ended::Unknown(unknown, seals),
+        unknown => Ended::Unknown(unknown, written),
     }
 }
 
@@ -194,18 +196,26 @@ fn refused(why: Refusal, error: &TransactionError) -> CommitError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         consumer::offline::offline,
-        store::{Epoch, changelog::Standing},
+        ledger_rules::LedgerRules,
+        store::{Epoch, Seal, changelog::Standing},
     };
+
+    fn standing(store: &Changelog, epoch: u64, checksum: u64) -> Standing {
+        let rules = Arc::new(LedgerRules::begin(&store.book, 0));
+        Standing { epoch: Epoch(epoch), base: 0, seal: Seal { customers: 1, checksum }, rules }
+    }
 
     #[test]
     fn nothing_is_written_of_a_partition_that_has_left_or_was_assigned_anew() {
         let parts = offline(&[]);
         let store =
             Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        let standing = Standing { epoch: Epoch(5), base: 0, seal: Seal::default() };
+        let standing = standing(&store, 5, 0);
         store.standings.lock().extend((0..3).map(|partition| (partition, standing.clone())));
         let batch =
             parts.batch(&[(0, Epoch(5), false), (1, Epoch(5), true), (2, Epoch(4), false), (3, Epoch(5), false)]);
@@ -218,13 +228,13 @@ mod tests {
         let parts = offline(&[]);
         let store =
             Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        let standing =
-            |epoch, checksum| Standing { epoch: Epoch(epoch), base: 0, seal: Seal { customers: 1, checksum } };
-        store.standings.lock().insert(0, standing(4, 1));
+        store.standings.lock().insert(0, standing(&store, 4, 1));
         let batch = parts.batch(&[(0, Epoch(4), false)]);
         let shares = store.shares(&batch);
-        store.standings.lock().insert(0, standing(5, 2));
-        store.accept(&shares, &[Seal { customers: 1, checksum: 3 }]);
+        let next = standing(&store, 5, 2);
+        let written = Written { seal: Seal { customers: 1, checksum: 3 }, rules: next.rules.clone() };
+        store.standings.lock().insert(0, next);
+        store.accept(&shares, &[written]);
         assert_eq!(store.standings.lock()[&0].seal.checksum, 2);
     }
 }

@@ -4,22 +4,26 @@ use super::{
     loaded::{Content, Loaded},
     progress::{Ledger as Identity, ProgressRecord},
     rows::Key,
-    settle::{Known, check_identity, settle},
+    settle::{Known, check_identity, rules_of, settle},
 };
 use crate::{
     config::Config,
     failure::Failure,
     ledger::Ledger,
+    ledger_rules::{LedgerRules, Rulebook},
     store::{Examined, Position, ToldStanding},
 };
 
-pub(crate) fn examine(loaded: Loaded, config: &Config, topic_id: &str) -> Examined {
-    let rules = config.rules.hash();
-    let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, rules: &rules };
+pub(crate) fn examine(loaded: Loaded, config: &Config, book: &Rulebook, topic_id: &str) -> Examined {
+    let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, book };
     let flaw = loaded.check().err();
     let (ledger, progress) = loaded.into_parts();
+    let told = progress.as_ref().map(|progress| LedgerRules::examine(progress.told_rules(), &ledger, book));
+    let (rules, other_settings) = told.unwrap_or_default();
     let of_another = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
+    let of_another = of_another.or(other_settings.map(Failure::from));
     let standing = progress.map(|progress| ToldStanding {
+        rules,
         base: progress.base_offset,
         next_offset: progress.next_offset,
         is_comparable: of_another.is_none() && !progress.partial,
@@ -55,8 +59,14 @@ impl NewestProgress {
         self.told.is_some() || self.unreadable.is_some()
     }
 
-    /// Whether a worker would go on with it, as far as it can be told without the customers.
-    pub(crate) fn check(&self, config: &Config, topic_id: &str, position: &Position) -> Result<(), Failure> {
+    /// Whether a worker would go on with it, and whether that is certain without a look at the customers.
+    pub(crate) fn check(
+        &self,
+        config: &Config,
+        book: &Rulebook,
+        topic_id: &str,
+        position: &Position,
+    ) -> Result<bool, Failure> {
         if let Some(reason) = &self.unreadable {
             return Err(Failure::UnreadableProgress { reason: reason.clone() });
         }
@@ -64,9 +74,12 @@ impl NewestProgress {
         if progress.is_none() && self.has_customers {
             return Err(Failure::CustomersWithoutProgress);
         }
-        let rules = config.rules.hash();
-        let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, rules: &rules };
+        let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, book };
         let known = Known { identity: &identity, position, start_from: config.start_from, beginning: None };
-        settle(Content { ledger: Ledger::default(), progress, records: 0 }, &known).map(drop)
+        let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
+        let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), book));
+        settle(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
+        let rules = rules.transpose()?;
+        Ok(has_details || rules.is_none_or(|rules| rules.agrees_in_everything()))
     }
 }

@@ -89,11 +89,10 @@ mod tests {
     use super::*;
     use crate::{
         ledger::{Changes, Posting},
+        ledger_rules::{LedgerRules, tests::book},
         money::Currency,
         store::changelog::{progress::Ledger as Identity, rows::RowWriter},
     };
-
-    const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };
 
     /// What a commit of `postings` writes, its progress last.
     fn commit(postings: &[(&str, i128)]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -115,7 +114,10 @@ mod tests {
             seal = seal.changed(changed.before, writer.write(id, &changed.now));
             records.push((writer.key().to_vec(), writer.value().to_vec()));
         }
-        let progress = ProgressRecord::new(&IDENTITY, 0, postings.len() as i64, None, seal);
+        let book = book(&[]);
+        let identity = Identity { group: "g", topic: "t", topic_id: "i", book: &book };
+        let rules = LedgerRules::begin(&book, 0);
+        let progress = ProgressRecord::new(&identity, &rules, 0, postings.len() as i64, None, seal);
         records.push((rows::PROGRESS.to_vec(), progress.to_json()));
         records
     }

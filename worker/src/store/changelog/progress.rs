@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Seal;
+use crate::{
+    ledger_rules::{LedgerRules, RuleDetails, Rulebook, ToldRules},
+    store::Seal,
+};
 
 /// The form below.
 const VERSION: u32 = 1;
@@ -16,8 +19,11 @@ pub(super) struct ProgressRecord {
     pub(super) group: String,
     pub(super) topic: String,
     pub(super) topic_id: String,
-    /// Hash of everything that decides what a record does to a balance.
+    /// What the first release compares, see [`LedgerRules::hash`].
     pub(super) rules: String,
+    /// What is compared, and more exactly. The first release does not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rule_details: Option<RuleDetails>,
     /// First offset that belongs to the ledger.
     pub(super) base_offset: i64,
     /// Every record below is in the ledger.
@@ -36,17 +42,19 @@ pub(super) struct ProgressRecord {
 }
 
 /// What all progress of one partition has in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Ledger<'a> {
     pub(super) group: &'a str,
     pub(super) topic: &'a str,
     pub(super) topic_id: &'a str,
-    pub(super) rules: &'a str,
+    /// Of whoever reads or writes it.
+    pub(super) book: &'a Rulebook,
 }
 
 impl ProgressRecord {
     pub(super) fn new(
         ledger: &Ledger<'_>,
+        rules: &LedgerRules,
         base_offset: i64,
         next_offset: i64,
         leader_epoch: Option<i32>,
@@ -57,13 +65,24 @@ impl ProgressRecord {
             group: ledger.group.to_owned(),
             topic: ledger.topic.to_owned(),
             topic_id: ledger.topic_id.to_owned(),
-            rules: ledger.rules.to_owned(),
+            rules: rules.hash(),
+            rule_details: Some(rules.details().clone()),
             base_offset,
             next_offset,
             leader_epoch,
             seal,
             partial: false,
             rebuilding: false,
+        }
+    }
+
+    /// What it says of the ledger's rules.
+    pub(super) fn told_rules(&self) -> ToldRules<'_> {
+        ToldRules {
+            hash: &self.rules,
+            details: self.rule_details.as_ref(),
+            base: self.base_offset,
+            next_offset: self.next_offset,
         }
     }
 
@@ -89,10 +108,14 @@ impl ProgressRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ledger_rules::tests::book, money::Currency};
 
     fn record() -> ProgressRecord {
-        let ledger = Ledger { group: "g", topic: "t", topic_id: "id", rules: "r" };
-        ProgressRecord::new(&ledger, 5, 90, Some(3), Seal { customers: 2, checksum: u64::MAX - 7 })
+        let book = book(&[]);
+        let ledger = Ledger { group: "g", topic: "t", topic_id: "id", book: &book };
+        let mut rules = LedgerRules::begin(&book, 5);
+        rules.hold(Currency::parse("EUR").unwrap(), &book);
+        ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), Seal { customers: 2, checksum: u64::MAX - 7 })
     }
 
     #[test]
@@ -100,9 +123,19 @@ mod tests {
         let json = String::from_utf8(record().to_json()).unwrap();
         assert_eq!(
             json,
-            r#"{"version":1,"group":"g","topic":"t","topicId":"id","rules":"r","baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}"#
+            format!(
+                r#"{{"version":1,"group":"g","topic":"t","topicId":"id","rules":"{}","ruleDetails":{{"identity":"","currencies":{{"EUR":{{"exponent":2,"since":5}}}}}},"baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}}"#,
+                book(&[]).hash()
+            )
         );
         assert_eq!(ProgressRecord::read(json.as_bytes()), Ok(record()));
+    }
+
+    #[test]
+    fn progress_of_the_first_release_has_no_details() {
+        let json = br#"{"version":1,"group":"g","topic":"t","topicId":"id","rules":"r","baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}"#;
+        let read = ProgressRecord::read(json).unwrap();
+        assert_eq!(read, ProgressRecord { rules: "r".to_owned(), rule_details: None, ..record() });
     }
 
     #[test]

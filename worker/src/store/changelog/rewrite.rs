@@ -15,7 +15,13 @@ use super::{
     progress::{Ledger as Identity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
 };
-use crate::{config::Config, consumer::transaction_config, ledger::Ledger, store::Seal};
+use crate::{
+    config::Config,
+    consumer::transaction_config,
+    ledger::Ledger,
+    ledger_rules::{LedgerRules, Rulebook},
+    store::Seal,
+};
 
 /// So many records make one transaction.
 const AT_ONCE: usize = 10_000;
@@ -35,7 +41,7 @@ pub(crate) struct Target {
 pub(crate) struct Rewriter<'a> {
     config: &'a Config,
     topic_id: &'a str,
-    rules: String,
+    book: &'a Rulebook,
     membership: &'a GroupMetadata,
     producer: TransactionalProducer,
 }
@@ -45,31 +51,40 @@ impl<'a> Rewriter<'a> {
     pub(crate) fn start(
         config: &'a Config,
         topic_id: &'a str,
+        book: &'a Rulebook,
         membership: &'a GroupMetadata,
     ) -> Result<Self, TransactionError> {
         let fatal = |error: balancefleet_kafka::Error| TransactionError::Fatal { detail: error.to_string() };
         let patience = Patience::new(config.session_timeout);
         let producer = patience.producer(&transaction_config(config)).map_err(fatal)?;
         producer.init(config.session_timeout)?;
-        Ok(Self { config, topic_id, rules: config.rules.hash(), membership, producer })
+        Ok(Self { config, topic_id, book, membership, producer })
     }
 
-    /// Says of all partitions at once that they are being rebuilt.
-    pub(crate) fn mark<'t>(&self, targets: impl Iterator<Item = &'t Target>) -> Result<(), TransactionError> {
+    /// Says of all partitions at once that they are being rebuilt. The former rules stay beside that: what was refused by
+    /// them is to be refused again also by a second try.
+    pub(crate) fn mark<'t>(
+        &self,
+        targets: impl Iterator<Item = (&'t Target, &'t LedgerRules)>,
+    ) -> Result<(), TransactionError> {
         let deadline = self.begin()?;
-        let targets: Vec<_> = targets.collect();
-        for target in &targets {
-            self.send_progress(target, Seal::default(), true, deadline)?;
+        let mut marked = Vec::new();
+        for (target, former) in targets {
+            self.send_mark(target, former, deadline)?;
+            marked.push(target);
         }
-        self.end(&targets, deadline)
+        self.end(&marked, deadline)
     }
 
-    /// Replaces the customers of one partition, of which `keys` are there.
+    /// Replaces the customers of one partition, of which `keys` are there and which has `former` rules, by those of `ledger`,
+    /// made by `rules`.
     pub(crate) fn replace(
         &self,
         target: &Target,
         mut keys: HashSet<Box<[u8]>>,
+        former: &LedgerRules,
         ledger: &Ledger,
+        rules: &LedgerRules,
     ) -> Result<(), TransactionError> {
         let (mut row, mut seal) = (RowWriter::default(), Seal::default());
         let (mut deadline, mut count) = (self.begin()?, 0);
@@ -77,7 +92,7 @@ impl<'a> Rewriter<'a> {
         let mut next = |deadline: &mut Instant| -> Result<(), TransactionError> {
             count += 1;
             if count % AT_ONCE == 0 {
-                self.send_progress(target, Seal::default(), true, *deadline)?;
+                self.send_mark(target, former, *deadline)?;
                 self.end(&[target], *deadline)?;
                 *deadline = self.begin()?;
             }
@@ -94,7 +109,7 @@ impl<'a> Rewriter<'a> {
             next(&mut deadline)?;
             self.send(target.partition, key, None, deadline)?;
         }
-        self.send_progress(target, seal, false, deadline)?;
+        self.send_progress(target, rules, seal, false, deadline)?;
         self.end(&[target], deadline)
     }
 
@@ -118,16 +133,23 @@ impl<'a> Rewriter<'a> {
         self.producer.commit(left())
     }
 
+    /// Says that the partition is being rebuilt.
+    fn send_mark(&self, target: &Target, former: &LedgerRules, deadline: Instant) -> Result<(), TransactionError> {
+        self.send_progress(target, former, Seal::default(), true, deadline)
+    }
+
     fn send_progress(
         &self,
         target: &Target,
+        rules: &LedgerRules,
         seal: Seal,
         rebuilding: bool,
         deadline: Instant,
     ) -> Result<(), TransactionError> {
         let Config { group_id, topic, .. } = self.config;
-        let identity = Identity { group: group_id, topic, topic_id: self.topic_id, rules: &self.rules };
-        let progress = ProgressRecord::new(&identity, target.base, target.next_offset, target.leader_epoch, seal);
+        let identity = Identity { group: group_id, topic, topic_id: self.topic_id, book: self.book };
+        let progress =
+            ProgressRecord::new(&identity, rules, target.base, target.next_offset, target.leader_epoch, seal);
         let progress = ProgressRecord { rebuilding, ..progress };
         self.send(target.partition, PROGRESS, Some(&progress.to_json()), deadline)
     }

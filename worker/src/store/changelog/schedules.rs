@@ -1,25 +1,30 @@
 //! The changelog under random schedules: the real rows, restore and decisions, with a log that is a list.
 
+use std::sync::LazyLock;
+
 use super::{
     Standing,
     found::Found,
     loaded::Loaded,
     progress::{Ledger as Identity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
-    settle::{Known, settle},
-    writer::Share,
+    settle::Known,
+    writer::{Share, Written},
 };
 use crate::{
     config::StartFrom,
     ledger::Ledger,
+    ledger_rules::{LedgerRules, Rulebook, tests::book},
     store::{
-        Assignment, Folding, Plan, Progress, Seal,
+        Assignment, Folding, Plan, Progress,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
 };
 
-const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };
+static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
+static IDENTITY: LazyLock<Identity<'static>> =
+    LazyLock::new(|| Identity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -54,7 +59,7 @@ impl Medium for Log {
     /// Few, so that a ledger that moves takes several commits.
     const LEDGER_AT_ONCE: usize = 3;
     type Standing = Standing;
-    type Sent = (Rows, Seal);
+    type Sent = (Rows, Written);
 
     /// A ledger of more customers than go into one commit is left half written, as a release before this one did when it
     /// was interrupted.
@@ -64,36 +69,29 @@ impl Medium for Log {
             seal = seal.changed(0, row.write(id, customer));
             self.rows.push((row.key().to_vec(), row.value().to_vec()));
         }
-        let progress = ProgressRecord::new(&IDENTITY, 0, next_offset, None, seal);
+        let rules = LedgerRules::begin(&BOOK, 0);
+        let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, seal);
         let progress = ProgressRecord { partial: ledger.len() > Self::LEDGER_AT_ONCE, ..progress };
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));
     }
 
     fn plan(&mut self, _worker: Worker, Assignment { epoch, .. }: Assignment, position: &Position) -> (Plan, Standing) {
         let content = self.loaded().finish().expect("what is stored is sound");
-        let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
-        let plan =
-            settle(content, &Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, beginning: None })
-                .expect("it can go on");
-        let (base, seal) = match &plan {
-            Plan::Ready(restored) => (restored.base, durable),
-            Plan::Fold { base, .. } => (*base, Seal::default()),
-            Plan::Load(_) | Plan::Fetch => panic!("it was loaded"),
-        };
-        (plan, Standing { epoch, base, seal })
+        let known = Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, beginning: None };
+        Standing::after(content, epoch, &known).expect("it can go on")
     }
 
-    fn send(&mut self, standing: &Standing, progress: &Progress) -> (Rows, Seal) {
+    fn send(&mut self, standing: &Standing, progress: &Progress) -> (Rows, Written) {
         let mut rows = Rows::new();
-        let seal = Share { progress, standing: standing.clone() }.rows(&IDENTITY, |key, value| {
+        let written = Share { progress, standing: standing.clone() }.rows(&IDENTITY, |key, value| {
             rows.push((key.to_vec(), value.to_vec()));
             Ok::<_, std::convert::Infallible>(())
         });
-        (rows, seal.unwrap())
+        (rows, written.unwrap())
     }
 
     /// With the offsets go or fall the rows.
-    fn land(&mut self, flight: &Flight<(Rows, Seal)>, group: &mut Group) -> Verdict {
+    fn land(&mut self, flight: &Flight<(Rows, Written)>, group: &mut Group) -> Verdict {
         if !group.takes(flight) {
             return Verdict::Untouched;
         }
@@ -103,12 +101,12 @@ impl Medium for Log {
         Verdict::Written
     }
 
-    fn find_out(&mut self, flight: &Flight<(Rows, Seal)>, group: &Group) -> Verdict {
+    fn find_out(&mut self, flight: &Flight<(Rows, Written)>, group: &Group) -> Verdict {
         Found::compare(std::iter::once((&flight.progress, &group.committed))).into()
     }
 
-    fn accept(&mut self, standing: &mut Standing, flight: &Flight<(Rows, Seal)>, _group: &mut Group) {
-        standing.seal = flight.sent.1;
+    fn accept(&mut self, standing: &mut Standing, flight: &Flight<(Rows, Written)>, _group: &mut Group) {
+        (standing.seal, standing.rules) = (flight.sent.1.seal, flight.sent.1.rules.clone());
     }
 
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)> {

@@ -8,6 +8,7 @@ use crate::{
     config::StartFrom,
     failure::Failure,
     ledger::Ledger,
+    ledger_rules::{LedgerRules, Rulebook},
     store::{Plan, Restored, beginning::Beginning, offsets::Position},
 };
 
@@ -34,7 +35,17 @@ pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failur
     }
 }
 
-/// Whether the customers are those of this group, this topic and these rules.
+/// The rules by which the customers were made, if this worker may go on with them.
+pub(super) fn rules_of(progress: &ProgressRecord, ledger: &Ledger, book: &Rulebook) -> Result<LedgerRules, Failure> {
+    let mut rules = LedgerRules::take_over(progress.told_rules(), book)?;
+    // Details are written with the rows. Without them, only the rows say what the first release has counted.
+    if progress.rule_details.is_none() {
+        rules.found(ledger.currencies(), book)?;
+    }
+    Ok(rules)
+}
+
+/// Whether the customers are those of this group and this topic.
 pub(super) fn check_identity(progress: &ProgressRecord, identity: &Identity<'_>) -> Result<(), Failure> {
     if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
@@ -46,9 +57,6 @@ pub(super) fn check_identity(progress: &ProgressRecord, identity: &Identity<'_>)
     }
     if progress.rebuilding {
         return Err(Failure::Rebuilding);
-    }
-    if progress.rules != identity.rules {
-        return Err(Failure::LedgerSettingsChanged);
     }
     Ok(())
 }
@@ -84,13 +92,21 @@ fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<Plan, Fa
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::store::{Seal, offsets::Committed};
+    use std::sync::LazyLock;
 
-    const IDENTITY: Identity<'static> = Identity { group: "g", topic: "t", topic_id: "i", rules: "r" };
+    use super::*;
+    use crate::{
+        ledger_rules::tests::book,
+        store::{Seal, offsets::Committed},
+    };
+
+    static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
+    static IDENTITY: LazyLock<Identity<'static>> =
+        LazyLock::new(|| Identity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
 
     fn progress(identity: &Identity<'_>, next_offset: i64) -> ProgressRecord {
-        ProgressRecord::new(identity, 5, next_offset, Some(4), Seal::default())
+        let rules = LedgerRules::begin(identity.book, 5);
+        ProgressRecord::new(identity, &rules, 5, next_offset, Some(4), Seal::default())
     }
 
     fn settled(
@@ -138,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn the_changelog_of_other_rules_topics_or_groups_is_refused() {
+    fn the_changelog_of_other_topics_or_groups_is_refused() {
         let of = |identity: Identity<'_>| settled(Some(progress(&identity, 60)), Some((60, "")), 0..90);
-        assert!(matches!(of(Identity { rules: "x", ..IDENTITY }), Err(Failure::LedgerSettingsChanged)));
-        assert!(matches!(of(Identity { topic_id: "x", ..IDENTITY }), Err(Failure::TopicRecreated { .. })));
-        assert!(matches!(of(Identity { group: "x", ..IDENTITY }), Err(Failure::ForeignChangelog { .. })));
-        assert!(matches!(of(Identity { topic: "x", ..IDENTITY }), Err(Failure::ForeignChangelog { .. })));
+        let ours = IDENTITY.clone();
+        assert!(matches!(of(Identity { topic_id: "x", ..ours.clone() }), Err(Failure::TopicRecreated { .. })));
+        assert!(matches!(of(Identity { group: "x", ..ours.clone() }), Err(Failure::ForeignChangelog { .. })));
+        assert!(matches!(of(Identity { topic: "x", ..ours }), Err(Failure::ForeignChangelog { .. })));
     }
 
     #[test]
@@ -165,8 +181,25 @@ mod tests {
         assert!(matches!(folded(Some((59, ""))), Err(Failure::OffsetsMoved { changelog: 60, committed: 59 })));
         let gone = settled(Some(partial()), Some((60, "")), 6..90);
         assert!(matches!(gone, Err(Failure::RetentionPassedBase { base: 5, log_start: 6 })));
-        let other_rules = ProgressRecord { rules: "x".to_owned(), ..partial() };
-        assert!(matches!(settled(Some(other_rules), None, 0..90), Err(Failure::LedgerSettingsChanged)));
+    }
+
+    #[test]
+    fn without_details_the_rows_say_which_currencies_are_held() {
+        let mut ledger = Ledger::default();
+        let posting = crate::ledger::Posting {
+            customer: "A".into(),
+            currency: crate::money::Currency::parse("EUR").unwrap(),
+            minor_units: 1,
+            transaction_id: "T".into(),
+            timestamp: jiff::Timestamp::UNIX_EPOCH,
+        };
+        ledger.apply(&posting, 7).unwrap();
+        let of_first_release = ProgressRecord { rule_details: None, ..progress(&IDENTITY, 60) };
+        let held = |rules: LedgerRules| rules.held().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
+        assert_eq!(rules_of(&of_first_release, &ledger, &BOOK).map(held), Ok(vec![("EUR".to_owned(), 2)]));
+        let finer = rules_of(&of_first_release, &ledger, &book(&[("EUR", 4)]));
+        assert!(matches!(finer, Err(Failure::LedgerSettingsChanged(_))), "{finer:?}");
+        assert!(rules_of(&of_first_release, &Ledger::default(), &book(&[("EUR", 4)])).is_ok(), "nobody holds it");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a transaction writes: changed customers, progress, dead letters, and the group's offsets last.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use balancefleet_kafka::{OffsetToCommit, Record, Refusal, Rows, TransactionError, TransactionalProducer, UsageRecord};
 
@@ -11,6 +14,7 @@ use super::{
 };
 use crate::{
     ledger::DeadLetter,
+    ledger_rules::LedgerRules,
     store::{Batch, Progress, Seal},
 };
 
@@ -27,23 +31,32 @@ pub(super) struct Share<'a> {
     pub(super) standing: Standing,
 }
 
+/// The whole ledger of a share as its transaction leaves it.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) seal: Seal,
+    pub(super) rules: Arc<LedgerRules>,
+}
+
 impl Share<'_> {
-    /// Gives `send` key and value of each changed customer, then of the progress. Returns the seal of the whole ledger.
+    /// Gives `send` key and value of each changed customer, then of the progress.
     pub(super) fn rows<E>(
         &self,
         identity: &Identity<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<Seal, E> {
+    ) -> Result<Written, E> {
         let Share { progress, standing } = self;
-        let (mut row, mut seal) = (RowWriter::default(), standing.seal);
+        let (mut row, mut seal, mut rules) = (RowWriter::default(), standing.seal, standing.rules.clone());
         for (id, changed) in progress.changes.customers() {
             seal = seal.changed(changed.before, row.write(id, &changed.now));
+            LedgerRules::hold_all(&mut rules, &changed.now, identity.book);
             send(row.key(), row.value())?;
         }
-        let written = ProgressRecord::new(identity, standing.base, progress.next_offset, progress.leader_epoch, seal);
+        let Standing { base, .. } = standing;
+        let written = ProgressRecord::new(identity, &rules, *base, progress.next_offset, progress.leader_epoch, seal);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
-        Ok(seal)
+        Ok(Written { seal, rules })
     }
 }
 
@@ -65,11 +78,11 @@ impl Writer<'_> {
         &self,
         batch: &Batch,
         shares: &[Share<'_>],
-        seals: &mut Vec<Seal>,
+        written: &mut Vec<Written>,
     ) -> Result<(), TransactionError> {
         self.producer.begin()?;
         for share in shares {
-            seals.push(self.write_share(share)?);
+            written.push(self.write_share(share)?);
         }
         self.producer.settle(self.deadline)?;
         let topic = &self.store.topic;
@@ -96,12 +109,12 @@ impl Writer<'_> {
         self.producer.send_offsets(&offsets.chain(begun).collect::<Vec<_>>(), &batch.membership, self.left())
     }
 
-    fn write_share(&self, share: &Share<'_>) -> Result<Seal, TransactionError> {
+    fn write_share(&self, share: &Share<'_>) -> Result<Written, TransactionError> {
         let partition = share.progress.assignment.partition;
         let identity = self.store.identity();
         let mut rows = Rows::default();
         let send = |rows: &mut Rows| self.producer.send_rows(&self.store.log.name, partition, rows, self.deadline);
-        let seal = share.rows(&identity, |key, value| {
+        let written = share.rows(&identity, |key, value| {
             rows.push(key, value);
             if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }
         })?;
@@ -109,7 +122,7 @@ impl Writer<'_> {
         for letter in share.progress.changes.dead_letters() {
             self.write_dead_letter(partition, letter)?;
         }
-        Ok(seal)
+        Ok(written)
     }
 
     fn write_dead_letter(&self, partition: i32, letter: &DeadLetter) -> Result<(), TransactionError> {

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row, types::Type};
 
 use super::{Book, error::DatabaseError, link::within};
 use crate::{
     failure::Failure,
+    ledger_rules::{LedgerRules, RuleDetails, ToldRules},
     store::{Assignment, Seal, offsets::Position},
 };
 
@@ -51,14 +53,16 @@ pub(super) struct Part {
     pub(super) next_offset: i64,
     pub(super) leader_epoch: Option<i32>,
     pub(super) rules: String,
+    pub(super) rule_details: Option<String>,
     pub(super) seal: Seal,
     pub(super) epoch: i64,
 }
 
 impl Part {
-    /// What [`Part::read`] expects.
+    /// What [`Part::read`] expects. Tools may look at tables of the first release, which lack the last one.
     pub(super) const COLUMNS: &str =
-        "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch";
+        "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
+                                       to_jsonb(part) ->> 'rule_details'";
 
     pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let customers: i64 = row.try_get(5)?;
@@ -72,6 +76,7 @@ impl Part {
             rules: row.try_get(4)?,
             seal: Seal { customers: customers.cast_unsigned(), checksum },
             epoch: row.try_get(7)?,
+            rule_details: row.try_get(8)?,
         })
     }
 
@@ -80,12 +85,20 @@ impl Part {
         (seal.customers.cast_signed(), format!("{:016x}", seal.checksum))
     }
 
-    /// Whether it is about another topic, or was made by other rules.
-    pub(super) fn check_identity(&self, rules: &str, topic_id: &str) -> Result<(), Failure> {
-        if self.topic_id != topic_id {
-            return Err(Failure::TopicRecreated { expected: self.topic_id.clone(), found: topic_id.to_owned() });
+    /// Whether it is about another topic.
+    pub(super) fn check_topic(&self, topic_id: &str) -> Result<(), Failure> {
+        if self.topic_id == topic_id {
+            return Ok(());
         }
-        if self.rules == rules { Ok(()) } else { Err(Failure::LedgerSettingsChanged) }
+        Err(Failure::TopicRecreated { expected: self.topic_id.clone(), found: topic_id.to_owned() })
+    }
+
+    /// Hands what it says of the ledger's rules to `ask`.
+    pub(super) fn told_rules<T>(&self, ask: impl FnOnce(ToldRules<'_>) -> T) -> Result<T, Failure> {
+        let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules)
+            .map_err(|error| Failure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
+        let (base, next_offset) = (self.base_offset, self.next_offset);
+        Ok(ask(ToldRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
     }
 }
 
@@ -158,32 +171,64 @@ async fn claim_one(
     })
 }
 
-/// Whether a partition can go on from its row. The group's offset in Kafka is not asked: it follows the row, for others to
+/// The column `rule_details`, as JSON.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RuleColumn<D> {
+    /// What stands in `rules` beside it. A rebuild of the first release writes another one there, and leaves this column: then
+    /// it says nothing.
+    rules: String,
+    details: D,
+}
+
+impl RuleColumn<RuleDetails> {
+    /// The details, if they belong to `rules`.
+    pub(super) fn read(column: Option<&str>, rules: &str) -> Result<Option<RuleDetails>, serde_json::Error> {
+        let Some(column) = column else { return Ok(None) };
+        let read: Self = serde_json::from_str(column)?;
+        Ok((read.rules == rules).then_some(read.details))
+    }
+}
+
+/// The columns `rules` and `rule_details`.
+pub(super) fn rule_columns(rules: &LedgerRules) -> (String, String) {
+    let hash = rules.hash();
+    // Texts and numbers always have a form.
+    let column = serde_json::to_string(&RuleColumn { rules: hash.clone(), details: rules.details() });
+    (hash, column.unwrap_or_default())
+}
+
+/// Whether a partition can go on from its row, and by which rules its ledger was made. The group's offset in Kafka is not asked: it follows the row, for others to
 /// see the lag.
-pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<(), Failure> {
-    part.check_identity(&book.rules, topic_id)?;
-    position.check_reach(part.next_offset)
+pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<LedgerRules, Failure> {
+    part.check_topic(topic_id)?;
+    let rules = part.told_rules(|told| LedgerRules::take_over(told, &book.rules))??;
+    position.check_reach(part.next_offset).map(|()| rules)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{ledger_rules::tests::book, money::Currency};
 
     fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), Failure> {
-        let book = Book { group: "g".into(), topic: "t".into(), rules: "r".into(), owner: "o".into() };
+        let rules = Arc::new(book(&[]));
+        let book = Book { group: "g".into(), topic: "t".into(), rules: rules.clone(), owner: "o".into() };
         let mut part = Part {
             topic_id: "i".into(),
             base_offset: 5,
             next_offset: 60,
             leader_epoch: None,
-            rules: "r".into(),
+            rules: rules.hash().to_owned(),
+            rule_details: None,
             seal: Seal::default(),
             epoch: 3,
         };
         change(&mut part);
         // Wherever the group's offset is.
         let position = Position { committed: None, log_start: log.start, log_end: log.end };
-        may_go_on(&part, &book, "i", &position)
+        may_go_on(&part, &book, "i", &position).map(drop)
     }
 
     #[test]
@@ -193,8 +238,23 @@ mod tests {
 
     #[test]
     fn the_rows_of_other_rules_or_topics_are_refused() {
-        assert!(matches!(decided(|part| part.rules = "x".into(), 0..90), Err(Failure::LedgerSettingsChanged)));
+        assert!(matches!(decided(|part| part.rules = "x".into(), 0..90), Err(Failure::LedgerSettingsChanged(_))));
         assert!(matches!(decided(|part| part.topic_id = "x".into(), 0..90), Err(Failure::TopicRecreated { .. })));
+    }
+
+    #[test]
+    fn details_count_only_beside_the_hash_they_were_written_with() {
+        let finer = book(&[("EUR", 4)]);
+        let mut rules = LedgerRules::begin(&finer, 5);
+        rules.hold(Currency::parse("EUR").unwrap(), &finer);
+        let (hash, details) = rule_columns(&rules);
+        // The first release has rebuilt it since, with its own settings.
+        assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
+        let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
+        let failure = decided(as_written, 0..90).unwrap_err().to_string();
+        assert!(failure.contains("EUR with 4 decimals") && failure.contains("counts it with 2"), "{failure}");
+        let broken = decided(|part| part.rule_details = Some("{".into()), 0..90);
+        assert!(matches!(broken, Err(Failure::UnreadableProgress { .. })), "{broken:?}");
     }
 
     #[test]

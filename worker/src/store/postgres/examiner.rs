@@ -1,5 +1,7 @@
 //! A look at the tables from outside, which writes nothing.
 
+use std::sync::Arc;
+
 use tokio::runtime::Handle;
 
 use super::{
@@ -13,6 +15,7 @@ use super::{
 use crate::{
     config::Config,
     failure::Failure,
+    ledger_rules::Rulebook,
     store::{Assignment, DatabaseError, Epoch, Examined, Obstacle, Position},
 };
 
@@ -20,12 +23,19 @@ use crate::{
 pub(crate) struct FoundRow(Claim);
 
 impl FoundRow {
-    /// Whether a worker would go on with it, as far as it can be told without the customers.
-    pub(crate) fn check(self, config: &Config, topic_id: &str, position: &Position) -> Result<(), Failure> {
+    /// Whether a worker would go on with it, and whether that is certain without a look at the customers.
+    pub(crate) fn check(
+        self,
+        config: &Config,
+        rules: &Arc<Rulebook>,
+        topic_id: &str,
+        position: &Position,
+    ) -> Result<bool, Failure> {
         let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 0 };
-        match settle(self.0, assignment, &Book::of(config), topic_id, position) {
+        match settle(self.0, assignment, &Book::of(config, rules.clone()), topic_id, position) {
             Err(Obstacle::Final(failure)) => Err(failure),
-            Ok(_) | Err(Obstacle::Passing(_)) => Ok(()),
+            Ok((standing, _)) => Ok(standing.rules.agrees_in_everything()),
+            Err(Obstacle::Passing(_)) => Ok(true),
         }
     }
 }
@@ -39,7 +49,12 @@ pub(crate) struct Examiner {
 }
 
 impl Examiner {
-    pub(crate) fn connect(config: &Config, target: &Target, runtime: &Handle) -> Result<Self, DatabaseError> {
+    pub(crate) fn connect(
+        config: &Config,
+        rules: Arc<Rulebook>,
+        target: &Target,
+        runtime: &Handle,
+    ) -> Result<Self, DatabaseError> {
         let session = runtime.block_on(async {
             let session = target.connect().await?;
             session.batch_execute(SESSION).await?;
@@ -47,7 +62,7 @@ impl Examiner {
             let is_there = has_tables(&session).await?;
             Ok::<_, DatabaseError>(is_there.then_some(session))
         })?;
-        Ok(Self { runtime: runtime.clone(), book: Book::of(config), session })
+        Ok(Self { runtime: runtime.clone(), book: Book::of(config, rules), session })
     }
 
     /// Whether there are tables.

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     failure::Failure,
     ledger::Ledger,
+    ledger_rules::LedgerRules,
     store::{Examined, Seal, ToldStanding, Watch},
 };
 
@@ -72,7 +73,7 @@ pub(super) async fn examine(
     let Some((part, ledger)) = snapshot(client, book, partition, |_| true, &mut |_, _| true).await? else {
         return Ok(Examined::default());
     };
-    let (identity, is_readable) = (part.check_identity(&book.rules, topic_id), ledger.is_ok());
+    let (topic, is_readable) = (part.check_topic(topic_id), ledger.is_ok());
     let (ledger, flaw) = match ledger {
         Ok(ledger) => {
             let flaw = check_seal(&ledger, part.seal).err();
@@ -80,13 +81,20 @@ pub(super) async fn examine(
         }
         Err(failure) => (Ledger::default(), Some(failure)),
     };
+    let told = part.told_rules(|told| LedgerRules::examine(told, &ledger, &book.rules));
+    let (rules, made_otherwise) = match told {
+        Ok((rules, other_settings)) => (rules, other_settings.map(Failure::from)),
+        Err(failure) => (None, Some(failure)),
+    };
+    let not_ours = topic.err().or(made_otherwise);
     let standing = ToldStanding {
+        rules,
         topic_id: part.topic_id,
         base: part.base_offset,
         next_offset: part.next_offset,
-        is_comparable: identity.is_ok() && is_readable,
+        is_comparable: not_ours.is_none() && is_readable,
     };
-    Ok(Examined { ledger, standing: Some(standing), flaw: identity.err().or(flaw) })
+    Ok(Examined { ledger, standing: Some(standing), flaw: not_ours.or(flaw) })
 }
 
 /// Customers of a partition of whom no row says what they stand for.

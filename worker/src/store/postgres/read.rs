@@ -1,17 +1,21 @@
 //! Balances for readers: one statement gives every partition of the group with its offset and its customers, all from the
 //! same moment, whichever worker is asked.
+//!
+//! A partition is shown if this worker could go on with it, with the decimals that its row tells. They change for no currency
+//! as long as the row's epoch stays, so they are remembered, and asked for again only when they are not enough.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_postgres::{
-    Client,
+    Client, Row,
     types::{ToSql, Type},
 };
 
 use super::{
+    claim::RuleColumn,
     error::DatabaseError,
     link::Link,
     rows::{COLUMNS, CustomerRow, escape},
@@ -19,8 +23,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    exponents::Exponents,
-    money::Amount,
+    exponents::MinorUnits,
+    ledger_rules::{LedgerRules, Rulebook, ToldRules},
+    money::{Amount, Currency},
     view::{BalanceRow, PartitionBalances, Selection},
 };
 
@@ -41,10 +46,18 @@ const ROW_BYTES: usize = 120;
 pub struct Reader {
     group: String,
     topic: String,
-    rules: String,
-    exponents: Exponents,
+    book: Rulebook,
+    known: Mutex<BTreeMap<i32, Arc<Known>>>,
     one: Pool,
     all: Pool,
+}
+
+/// What was told of a partition.
+#[derive(Clone)]
+struct Known {
+    epoch: i64,
+    /// Decimals of its currencies; `None` when its balances were made by other rules.
+    decimals: Option<MinorUnits>,
 }
 
 impl fmt::Debug for Reader {
@@ -70,8 +83,8 @@ impl Reader {
         Self {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
-            rules: config.rules.hash(),
-            exponents: config.rules.exponents.clone(),
+            book: Rulebook::new(config.rules.clone()),
+            known: Mutex::default(),
             one: Pool::new(target, FOR_ONE, READERS_OF_ONE),
             all: Pool::new(target, FOR_ALL, READERS_OF_ALL),
         }
@@ -91,82 +104,159 @@ impl Reader {
         };
         let read = async {
             let mut turn = pool.turn().await?;
-            let read = self.select(turn.client().await?, topic_id, selection, bytes).await;
+            let client = turn.client().await?;
+            let read = match self.select(client, topic_id, selection, bytes, Telling::Nothing).await {
+                Ok(None) => self.select(client, topic_id, selection, bytes, Telling::Rules).await,
+                enough => enough,
+            };
             if read.is_ok() {
                 turn.give_back();
             }
             read
         };
         // A connection whose answer is not waited for is closed.
-        tokio::time::timeout(limit, read).await.map_err(|_| DatabaseError::Late(limit))?
+        let read = tokio::time::timeout(limit, read).await.map_err(|_| DatabaseError::Late(limit))??;
+        Ok(read.unwrap_or_default())
     }
 
+    /// `None` if what is known of the rules is not enough, which cannot be when they are told.
     async fn select(
         &self,
         client: &Client,
         topic_id: &str,
         selection: Selection<'_>,
         mut bytes: usize,
-    ) -> Result<Vec<PartitionBalances>, ReadError> {
+        telling: Telling,
+    ) -> Result<Option<Vec<PartitionBalances>>, ReadError> {
         let customer = match selection {
             Selection::All => None,
             Selection::Customer(id) => Some(escape(id)),
         };
-        let mut params: Vec<(&(dyn ToSql + Sync), Type)> = vec![
-            (&self.group, Type::TEXT),
-            (&self.topic, Type::TEXT),
-            (&topic_id, Type::TEXT),
-            (&self.rules, Type::TEXT),
-        ];
+        let mut params: Vec<(&(dyn ToSql + Sync), Type)> =
+            vec![(&self.group, Type::TEXT), (&self.topic, Type::TEXT), (&topic_id, Type::TEXT)];
         let mut only = "";
         if let Some(id) = &customer {
             params.push((id, Type::TEXT));
-            only = "AND b.customer = $5";
+            only = "AND b.customer = $4";
         }
+        let also = if telling == Telling::Rules { ", p.rules, p.rule_details, p.base_offset" } else { "" };
         let select = format!(
-            "SELECT p.partition, p.generation, p.next_offset, b.customer IS NOT NULL, {COLUMNS} \
+            "SELECT p.partition, p.generation, p.next_offset, b.customer IS NOT NULL, {COLUMNS}, p.epoch{also} \
              FROM balancefleet.part AS p LEFT JOIN balancefleet.bal AS b \
                  ON b.group_id = p.group_id AND b.topic = p.topic AND b.partition = p.partition {only} \
-             WHERE p.group_id = $1 AND p.topic = $2 AND p.topic_id = $3 AND p.rules = $4 AND NOT p.torn \
+             WHERE p.group_id = $1 AND p.topic = $2 AND p.topic_id = $3 AND NOT p.torn \
              ORDER BY p.partition, b.customer, b.place"
         );
         let rows = client.query_typed_raw(&select, params).await.map_err(DatabaseError::from)?;
         let mut rows = std::pin::pin!(rows);
-        let mut partitions: Vec<PartitionBalances> = Vec::new();
+        let (mut partitions, mut known): (Vec<PartitionBalances>, Option<Told>) = (Vec::new(), None);
         while let Some(row) = rows.try_next().await.map_err(DatabaseError::from)? {
             let partition: i32 = row.get(0);
-            if partitions.last().is_none_or(|last| last.partition != partition) {
-                let (generation, next_offset) = (row.get(1), row.get(2));
-                partitions.push(PartitionBalances { partition, generation, next_offset, rows: Vec::new() });
+            if known.as_ref().is_none_or(|known| known.partition != partition) {
+                self.remember(known.take());
+                let Some(next) = self.told(partition, &row, telling)? else { return Ok(None) };
+                if next.known.decimals.is_some() {
+                    let (generation, next_offset) = (row.get(1), row.get(2));
+                    partitions.push(PartitionBalances { partition, generation, next_offset, rows: Vec::new() });
+                }
+                known = Some(next);
             }
-            if let Some(held) = partitions.last_mut().filter(|_| row.get(3)) {
+            let (Some(known), Some(held)) = (&mut known, partitions.last_mut()) else { continue };
+            if row.get(3) && held.partition == partition {
                 let row = CustomerRow::read(&row, 4).map_err(ReadError::Unreadable)?;
                 let taken = ROW_BYTES + row.customer.len() + row.last_transaction_id.len();
                 bytes = bytes.checked_sub(taken).ok_or(ReadError::TooLarge)?;
-                self.add(&mut held.rows, row)?;
+                match known.exponent(row.currency, &self.book) {
+                    Some(exponent) => add(&mut held.rows, row, exponent),
+                    None if telling == Telling::Nothing => return Ok(None),
+                    None => drop(partitions.pop()),
+                }
             }
         }
-        Ok(partitions)
+        self.remember(known);
+        Ok(Some(partitions))
     }
 
-    /// The rows of one customer follow each other.
-    fn add(&self, rows: &mut Vec<BalanceRow>, row: CustomerRow) -> Result<(), ReadError> {
-        let CustomerRow { customer, currency, minor_units, count, last_transaction_id, last_updated, last_offset } =
-            row;
-        let unknown = || ReadError::Unreadable(format!("{currency} has no decimals here"));
-        let amount = Amount { currency, minor_units, exponent: self.exponents.of(currency).ok_or_else(unknown)? };
-        match rows.last_mut() {
-            Some(last) if last.customer == customer => last.amounts.push(amount),
-            _ => rows.push(BalanceRow {
-                customer,
-                amounts: vec![amount],
-                count,
-                last_transaction_id,
-                last_updated,
-                last_offset,
-            }),
+    /// What is known of the rules of a partition whose first row this is.
+    fn told(&self, partition: i32, row: &Row, telling: Telling) -> Result<Option<Told>, ReadError> {
+        let epoch: i64 = row.get(EPOCH);
+        let known = self.known.lock().get(&partition).filter(|known| known.epoch == epoch).cloned();
+        if telling == Telling::Nothing {
+            return Ok(known.map(|known| Told { partition, known, rules: None }));
         }
-        Ok(())
+        let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
+        let unreadable = |error| ReadError::Unreadable(format!("rule_details: {error}"));
+        let details = RuleColumn::read(column, hash).map_err(unreadable)?;
+        let (base, next_offset) = (row.get(EPOCH + 3), row.get(2));
+        let told = ToldRules { hash, details: details.as_ref(), base, next_offset };
+        let rules = LedgerRules::take_over(told, &self.book).ok();
+        let decimals = rules.as_ref().map(|rules| rules.held().collect());
+        Ok(Some(Told { partition, known: Arc::new(Known { epoch, decimals }), rules }))
+    }
+
+    fn remember(&self, told: Option<Told>) {
+        // What was not told was remembered before.
+        let Some(Told { partition, known, rules: Some(_) }) = told else { return };
+        let mut all = self.known.lock();
+        match all.get_mut(&partition).filter(|before| before.epoch == known.epoch).map(Arc::make_mut) {
+            Some(before) => match (&mut before.decimals, &known.decimals) {
+                (Some(before), Some(now)) => before.extend(now),
+                (before, now) => before.clone_from(now),
+            },
+            None => drop(all.insert(partition, known)),
+        }
+    }
+}
+
+/// What a statement tells beside the balances.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    Nothing,
+    /// By which rules they were made.
+    Rules,
+}
+
+/// Where the columns begin that follow those of [`CustomerRow`].
+const EPOCH: usize = 12;
+
+/// A partition whose rows are being read.
+struct Told {
+    partition: i32,
+    known: Arc<Known>,
+    /// If they were told.
+    rules: Option<LedgerRules>,
+}
+
+impl Told {
+    /// Decimals of a currency that a customer holds; `None` if that is not known, or not as here.
+    fn exponent(&mut self, currency: Currency, book: &Rulebook) -> Option<u8> {
+        let known = self.known.decimals.as_ref()?.get(&currency).copied();
+        if known.is_some() {
+            return known;
+        }
+        // Counted by a worker of the first release, which keeps no details.
+        let rules = self.rules.as_mut()?;
+        rules.found([currency], book).ok()?;
+        let exponent = rules.exponent_of_held(currency)?;
+        Arc::make_mut(&mut self.known).decimals.as_mut()?.insert(currency, exponent);
+        Some(exponent)
+    }
+}
+
+/// The rows of one customer follow each other.
+fn add(rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u8) {
+    let CustomerRow { customer, currency, minor_units, count, last_transaction_id, last_updated, last_offset } = row;
+    let amount = Amount { currency, minor_units, exponent };
+    match rows.last_mut() {
+        Some(last) if last.customer == customer => last.amounts.push(amount),
+        _ => rows.push(BalanceRow {
+            customer,
+            amounts: vec![amount],
+            count,
+            last_transaction_id,
+            last_updated,
+            last_offset,
+        }),
     }
 }
 

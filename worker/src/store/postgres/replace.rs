@@ -1,7 +1,7 @@
 //! Replacing the balances of a partition as a whole, in one SQL transaction with what its row says of them: whoever looks
 //! finds the former ones or the new ones.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 use tokio_postgres::{
@@ -11,17 +11,18 @@ use tokio_postgres::{
 
 use super::{
     Book, SESSION,
-    claim::{ANSWER_WITHIN, Part},
+    claim::{ANSWER_WITHIN, Part, rule_columns},
     copy::{stage_balances, write_balances},
     error::DatabaseError,
     link::{Link, within},
     rows::{in_order, rows_of},
-    schema::may_delete,
+    schema::{add_column, may_delete},
     target,
 };
 use crate::{
     config::Config,
     ledger::Ledger,
+    ledger_rules::{LedgerRules, Rulebook},
     store::{Seal, Target},
 };
 
@@ -38,16 +39,16 @@ const DELETE_WITHIN: Duration = Duration::from_secs(610);
 const ADVANCE: &str = "\
 UPDATE balancefleet.part
    SET epoch = epoch + 1, topic_id = $4, base_offset = $5, next_offset = $6, rules = $7, customers = $8, checksum = $9,
-       leader_epoch = NULL, torn = false
- WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $10";
+       rule_details = $10, leader_epoch = NULL, torn = false
+ WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $11";
 
 const DELETE: &str = "DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3";
 
 /// Of a partition without a row. Every generation of the group is a later one.
 const INSERT: &str = "\
 INSERT INTO balancefleet.part (group_id, topic, partition, topic_id, base_offset, next_offset, rules, customers, checksum,
-                               owner, epoch, generation)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, 0) ON CONFLICT DO NOTHING";
+                               rule_details, owner, epoch, generation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, 0) ON CONFLICT DO NOTHING";
 
 /// See the module.
 pub(crate) struct Replacer {
@@ -61,17 +62,23 @@ impl Replacer {
     /// Connects, and looks whether this user may delete.
     pub(crate) fn connect(
         config: &Config,
+        rules: &Arc<Rulebook>,
         database: &target::Target,
         topic_id: &str,
         runtime: &Handle,
     ) -> Result<Self, DatabaseError> {
         let mut link = Link::new(database.clone(), &[SESSION]);
         runtime.block_on(async { may_delete(link.ready().await?).await })?;
-        Ok(Self { runtime: runtime.clone(), book: Book::of(config), topic_id: topic_id.to_owned(), link })
+        Ok(Self {
+            runtime: runtime.clone(),
+            book: Book::of(config, rules.clone()),
+            topic_id: topic_id.to_owned(),
+            link,
+        })
     }
 
-    /// Replaces what there is of a partition whose row stood at `found`, or that had none, by `ledger`. False if the row
-    /// stands elsewhere, or there is one now: then nothing has changed.
+    /// Replaces what there is of a partition whose row stood at `found`, or that had none, by `ledger`, made by `rules`. False
+    /// if the row stands elsewhere, or there is one now: then nothing has changed.
     ///
     /// # Errors
     /// Unless the connection was lost in the very end, nothing has changed.
@@ -80,10 +87,11 @@ impl Replacer {
         target: &Target,
         found: Option<i64>,
         ledger: &Ledger,
+        rules: &LedgerRules,
     ) -> Result<bool, DatabaseError> {
         let Self { runtime, book, topic_id, link } = self;
-        let replaced =
-            runtime.block_on(async { replace(link.ready().await?, book, topic_id, target, found, ledger).await });
+        let replaced = runtime
+            .block_on(async { replace(link.ready().await?, book, topic_id, target, found, (ledger, rules)).await });
         if !matches!(replaced, Ok(true)) {
             link.give_up();
         }
@@ -98,20 +106,23 @@ pub(super) async fn replace(
     topic_id: &str,
     target: &Target,
     found: Option<i64>,
-    ledger: &Ledger,
+    (ledger, rules): (&Ledger, &LedgerRules),
 ) -> Result<bool, DatabaseError> {
     let rows = in_order(ledger.customers().flat_map(|(id, customer)| rows_of(target.partition, id, customer)));
     let (customers, checksum) = Part::seal_columns(Seal::of_ledger(ledger));
+    add_column(client, true).await?;
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     stage_balances(client, &rows).await?;
+    let (rules, rule_details) = rule_columns(rules);
     let whose: [(&(dyn ToSql + Sync), Type); 3] = whose(book, &target.partition);
-    let what: [(&(dyn ToSql + Sync), Type); 6] = [
+    let what: [(&(dyn ToSql + Sync), Type); 7] = [
         (&topic_id, Type::TEXT),
         (&target.base, Type::INT8),
         (&target.next_offset, Type::INT8),
-        (&book.rules, Type::TEXT),
+        (&rules, Type::TEXT),
         (&customers, Type::INT8),
         (&checksum, Type::TEXT),
+        (&rule_details, Type::TEXT),
     ];
     let moved = match &found {
         Some(found) => {

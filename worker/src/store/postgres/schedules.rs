@@ -2,7 +2,10 @@
 
 use std::{
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -19,6 +22,7 @@ use super::{
 };
 use crate::{
     ledger::Ledger,
+    ledger_rules::{LedgerRules, Rulebook, tests::book},
     store::{
         Assignment, Folding, Plan, Progress, Restored, RowWriter, Target,
         offsets::Position,
@@ -28,6 +32,7 @@ use crate::{
 
 const TOPIC_ID: &str = "i";
 
+static BOOK: LazyLock<Arc<Rulebook>> = LazyLock::new(|| Arc::new(book(&[])));
 static GROUPS: AtomicU64 = AtomicU64::new(0);
 
 /// One session per worker, and one that looks.
@@ -65,7 +70,7 @@ impl Rows {
         let book = |owner: &str| Book {
             group: group.clone(),
             topic: "t".to_owned(),
-            rules: "r".to_owned(),
+            rules: BOOK.clone(),
             owner: owner.to_owned(),
         };
         Self { database, books: [book("one"), book("other")] }
@@ -101,7 +106,7 @@ impl Drop for Rows {
 }
 
 fn share(Flight { progress, sent: standing, .. }: &Flight<Standing>) -> Share<'_> {
-    standing.share(progress, &mut RowWriter::default())
+    standing.share(progress, &BOOK, &mut RowWriter::default())
 }
 
 impl Medium for Rows {
@@ -113,7 +118,8 @@ impl Medium for Rows {
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let Database { runtime, sessions } = &*self.database;
         let target = Target { partition: 0, base: 0, next_offset, leader_epoch: None };
-        let replaced = replace(&sessions[2], &self.books[0], TOPIC_ID, &target, None, ledger);
+        let rules = LedgerRules::begin(&BOOK, 0);
+        let replaced = replace(&sessions[2], &self.books[0], TOPIC_ID, &target, None, (ledger, &rules));
         assert!(runtime.block_on(replaced).unwrap(), "there was no row");
     }
 

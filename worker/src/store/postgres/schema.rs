@@ -27,7 +27,10 @@ pub(super) async fn prepare(client: &Client, make: bool) -> Result<(), DatabaseE
     }
     match version(client).await? {
         Some(found) if found > VERSION => return Err(DatabaseError::NewerSchema { found, known: VERSION }),
-        _ => may_work(client).await?,
+        _ => {
+            add_column(client, make).await?;
+            may_work(client).await?;
+        }
     }
     tell_durability(client).await
 }
@@ -67,6 +70,27 @@ async fn create(client: &Client) -> Result<(), DatabaseError> {
         tracing::info!("created the tables of schema balancefleet");
     }
     Ok(client.batch_execute("COMMIT").await?)
+}
+
+const HAS_COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE \
+                          attrelid = 'balancefleet.part'::regclass AND attname = 'rule_details' AND NOT attisdropped)";
+const ADD_COLUMN: &str = "ALTER TABLE balancefleet.part ADD COLUMN IF NOT EXISTS rule_details text";
+
+/// Tables of the first release lack this one, which its workers leave alone.
+pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), DatabaseError> {
+    // Before the first start there may be no tables at all.
+    if !has_tables(client).await? || ask(client, HAS_COLUMN).await? {
+        return Ok(());
+    }
+    let is_owner = "SELECT pg_has_role((SELECT relowner FROM pg_catalog.pg_class WHERE oid = 'balancefleet.part'::regclass), \
+                    'USAGE')";
+    need(client, is_owner, &format!("to own the table balancefleet.part, or that its owner runs once: {ADD_COLUMN}"))
+        .await?;
+    if make {
+        client.batch_execute(ADD_COLUMN).await?;
+        tracing::info!("added a column to the tables of schema balancefleet");
+    }
+    Ok(())
 }
 
 /// Whether the tables could be made.

@@ -20,6 +20,7 @@ CREATE TABLE balancefleet.part (
     epoch bigint NOT NULL,
     owner text NOT NULL,
     touched timestamptz NOT NULL DEFAULT clock_timestamp(),
+    rule_details text,
     PRIMARY KEY (group_id, topic, partition)
 ) WITH (fillfactor = 50);
 

@@ -7,6 +7,8 @@
 //! | an error before COMMIT was sent | the server rolls back; the same changes go with the next batch |
 //! | anything else | on a new connection the rows are locked, which waits for the old one's transaction to end, and tell |
 
+use std::sync::Arc;
+
 use futures::future::try_join_all;
 use tokio_postgres::{
     Client,
@@ -15,26 +17,30 @@ use tokio_postgres::{
 
 use super::{
     Book,
-    claim::{ANSWER_WITHIN, Part},
+    claim::{ANSWER_WITHIN, Part, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     error::DatabaseError,
     link::within,
     rows::{BalanceRow, in_order, rows_of},
     standing::Standing,
 };
-use crate::store::{Progress, Seal};
+use crate::{
+    ledger_rules::LedgerRules,
+    store::{Progress, Seal},
+};
 
 /// A partition's first row. Of two workers that write one, one waits for the other, and writes none.
 const FIRST: &str = "\
-INSERT INTO balancefleet.part (group_id, topic, partition, epoch, next_offset, leader_epoch, customers, checksum,
-                               topic_id, base_offset, rules, generation, owner)
-VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+INSERT INTO balancefleet.part (group_id, topic, partition, epoch, next_offset, leader_epoch, customers, checksum, rules,
+                               rule_details, topic_id, base_offset, generation, owner)
+VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
 
 /// The compare-and-set.
 const ADVANCE: &str = "\
 UPDATE balancefleet.part
-   SET next_offset = $4, leader_epoch = $5, customers = $6, checksum = $7, touched = clock_timestamp()
- WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $8 AND next_offset = $9";
+   SET next_offset = $4, leader_epoch = $5, customers = $6, checksum = $7, rules = $8, rule_details = $9,
+       touched = clock_timestamp()
+ WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $10 AND next_offset = $11";
 
 /// Locked in the order of their numbers, as every batch does. The lock is what waits for the former session's transaction:
 /// a plain read would see the rows as they were before it.
@@ -48,6 +54,7 @@ pub(super) struct Share<'a> {
     pub(super) standing: Standing,
     /// Of its ledger with its changes.
     pub(super) seal: Seal,
+    pub(super) rules: Arc<LedgerRules>,
 }
 
 impl Share<'_> {
@@ -95,10 +102,11 @@ pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) ->
 }
 
 async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64, tokio_postgres::Error> {
-    let Share { progress, standing, seal } = share;
+    let Share { progress, standing, seal, rules } = share;
     let assignment = &progress.assignment;
     let (customers, checksum) = Part::seal_columns(*seal);
-    let common: [(&(dyn ToSql + Sync), Type); 7] = [
+    let (rules, rule_details) = rule_columns(rules);
+    let common: [(&(dyn ToSql + Sync), Type); 9] = [
         (&book.group, Type::TEXT),
         (&book.topic, Type::TEXT),
         (&assignment.partition, Type::INT4),
@@ -106,6 +114,8 @@ async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64,
         (&progress.leader_epoch, Type::INT4),
         (&customers, Type::INT8),
         (&checksum, Type::TEXT),
+        (&rules, Type::TEXT),
+        (&rule_details, Type::TEXT),
     ];
     match &standing.row {
         Some(row) => {
@@ -113,10 +123,9 @@ async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64,
             client.execute_typed(ADVANCE, &[&common[..], &expected].concat()).await
         }
         None => {
-            let new: [(&(dyn ToSql + Sync), Type); 5] = [
+            let new: [(&(dyn ToSql + Sync), Type); 4] = [
                 (&standing.topic_id, Type::TEXT),
                 (&standing.base, Type::INT8),
-                (&book.rules, Type::TEXT),
                 (&assignment.generation, Type::INT4),
                 (&book.owner, Type::TEXT),
             ];
