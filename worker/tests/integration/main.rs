@@ -1,6 +1,7 @@
 //! The worker as a process beside a real Kafka: what the labs have a person check, and what may go wrong.
 //!
-//! Needs `BALANCEFLEET_TEST_KAFKA` and `BALANCEFLEET_TEST_POSTGRES`; `make integration` sets them.
+//! Needs `BALANCEFLEET_TEST_KAFKA`, `BALANCEFLEET_TEST_POSTGRES` and, for tests with two releases,
+//! `BALANCEFLEET_TEST_FORMER_WORKER`; `make integration` sets them.
 //!
 //! A test has a group and a topic of its own, and with them its own rows in the one database.
 
@@ -9,6 +10,7 @@
 mod assignors;
 mod changelog;
 mod crashes;
+mod currencies;
 mod failures;
 mod handover;
 mod harness;
@@ -16,5 +18,6 @@ mod input;
 mod offsets;
 mod ops;
 mod postgres;
+mod releases;
 mod sharing;
 mod start;

@@ -14,7 +14,7 @@ pub(crate) use fleet::{Fleet, fleet, folded};
 pub(crate) use kafka::{Stream, stream, stream_of};
 pub(crate) use oracle::{Oracle, Traffic};
 pub(crate) use wire::{Mode, Wire};
-pub(crate) use worker::{Worker, free_port, worker};
+pub(crate) use worker::{Worker, former_worker, free_port, worker};
 
 /// Asks until `check` gives a value; panics with its last complaint at the deadline.
 #[track_caller]
@@ -38,6 +38,15 @@ macro_rules! with_each_store {
     };
 }
 pub(crate) use with_each_store;
+
+/// The same for the stores that keep balances.
+macro_rules! with_each_keeping_store {
+    ($($test:ident),+ $(,)?) => {
+        mod with_changelog { $(#[test] fn $test() { super::$test("changelog"); })+ }
+        mod with_postgres { $(#[test] fn $test() { super::$test("postgres"); })+ }
+    };
+}
+pub(crate) use with_each_keeping_store;
 
 /// A time nothing that works should need, even on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

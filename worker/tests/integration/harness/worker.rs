@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -36,11 +37,25 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// The worker of the first release.
+#[track_caller]
+pub(crate) fn former_worker() -> PathBuf {
+    std::env::var_os("BALANCEFLEET_TEST_FORMER_WORKER").map(PathBuf::from).expect(
+        "make integration sets BALANCEFLEET_TEST_FORMER_WORKER to the worker of the first release: \
+         BALANCEFLEET_TEST_FORMER_WORKER=$(e2e/scripts/former-worker.sh)",
+    )
+}
+
 impl Worker {
     pub(crate) fn start(stream: &Stream, port: u16, settings: &[(&str, &str)]) -> Self {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_balance-worker")), stream, port, settings)
+    }
+
+    /// With this program.
+    pub(crate) fn of(program: &Path, stream: &Stream, port: u16, settings: &[(&str, &str)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let output = || File::options().append(true).open(log.path()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_balance-worker"));
+        let mut command = Command::new(program);
         if settings.contains(&("BALANCE_STORE", "postgres")) {
             command.env("BALANCE_POSTGRES_URL", super::database_url());
         }

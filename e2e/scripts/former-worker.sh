@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Prints the path of the worker of a former release, built out of this repository's history when it is not in the cache yet.
+#
+#   e2e/scripts/former-worker.sh [COMMIT]      default: the first release
+#
+# Tests start it beside this build's worker: both must share a group (docs/upgrading.md). It is built like everything here, in
+# the same target, so that what both depend on is compiled once; whoever builds next has to claim the target again.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+usage_when_asked "$@"
+
+first_release=de74611
+clone=$(cd "$here/../.." && pwd)
+commit=$(git -C "$clone" rev-parse --verify --quiet "${1:-$first_release}^{commit}") ||
+  fail "commit ${1:-$first_release} is not in this clone's history" "git fetch --unshallow, or --tags"
+
+build() {
+  local sources=$cache/run/former-worker
+  rm -rf "$sources"
+  mkdir -p "$sources"
+  git -C "$clone" archive "$commit" | tar -x -C "$sources"
+  # Made of other sources, it must never pass for what is compiled of this clone.
+  # shellcheck source=lib.sh
+  (. "$sources/e2e/scripts/lib.sh" && claim_target)
+  quietly "building the worker of ${commit:0:7}" cargo build --release --locked --workspace --all-features \
+    --bin balance-worker --manifest-path "$sources/Cargo.toml"
+  cp "$CARGO_TARGET_DIR/release/balance-worker" "$1/"
+  rm -rf "$sources"
+}
+
+folder=$(cached former-worker "${commit:0:16}" build)
+echo "$folder/balance-worker"
