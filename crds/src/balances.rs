@@ -33,8 +33,8 @@ pub struct Balances {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 7))]
     pub signs: BTreeMap<String, Sign>,
-    /// Decimal places per currency, over the ISO 4217 table, for example `XYZ: 3`, at most 12. At most 64 currencies. It cannot change: the
-    /// same digits would be worth something else.
+    /// Decimal places per currency, over the ISO 4217 table, for example `XYZ: 3`, at most 12. At most 64 currencies. It may gain
+    /// currencies, which count from then on; the decimals of one cannot change: the same digits would be worth something else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::minor_units")]
     pub minor_units: BTreeMap<String, i32>,

@@ -103,15 +103,15 @@ fn object() -> Vec<AdmissionRule> {
             "balances.store.changelog.topic cannot change (absent, its name is made of group and topic), since another \
              topic would be another ledger: create another object with a kafka.groupId of its own",
         ),
-        immutable(
-            ".spec.balances",
-            |object| {
-                let units = format!("{object}.spec.balances.minorUnits");
-                format!("({} ? {units} : {{}})", is_written(&units))
-            },
-            "balances.minorUnits cannot change, since the same digits would be worth something else: create another \
-             object with a kafka.groupId of its own",
-        ),
+        AdmissionRule {
+            field_path: Some(".spec.balances"),
+            ..rule(
+                "",
+                minor_units_stay(),
+                "balances.minorUnits may gain currencies, but the decimals of one cannot change nor go, since the same \
+                 digits would be worth something else: create another object with a kafka.groupId of its own",
+            )
+        },
         AdmissionRule {
             field_path: Some(".spec.balances"),
             ..rule(
@@ -140,6 +140,18 @@ fn same_signs() -> String {
         format!("({} && t in {signs} ? {signs}[t] : sign)", is_written(&signs))
     };
     format!("{{{}}}.all(t, sign, {} == {})", defaults.join(", "), effective("self"), effective("oldSelf"))
+}
+
+/// Every currency there was is there with as many decimals.
+fn minor_units_stay() -> String {
+    let [(units, is_written), (former, was_written)] = ["self", "oldSelf"].map(|object| {
+        let units = format!("{object}.spec.balances.minorUnits");
+        let is_written = is_written(&units);
+        (units, is_written)
+    });
+    format!(
+        "!({was_written}) || {former}.all(code, decimals, {is_written} && code in {units} && {units}[code] == decimals)"
+    )
 }
 
 fn sign_word(sign: Sign) -> &'static str {

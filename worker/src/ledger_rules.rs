@@ -34,6 +34,7 @@ pub(crate) struct Rulebook {
     identity: String,
     /// Of the first release with the same settings.
     hash: String,
+    whole_hash: OnceLock<String>,
     /// Other settings of which a ledger may have been begun that this worker goes on with, by their hash.
     others: OnceLock<HashMap<String, MinorUnits>>,
 }
@@ -87,7 +88,7 @@ pub(crate) struct LedgerRules {
 impl Rulebook {
     pub(crate) fn new(rules: Rules) -> Self {
         let (identity, hash) = (rules.identity(), hash_of(&rules, rules.exponents.overrides()));
-        Self { rules, identity, hash, others: OnceLock::new() }
+        Self { rules, identity, hash, whole_hash: OnceLock::new(), others: OnceLock::new() }
     }
 
     /// What a record does by them.
@@ -106,8 +107,8 @@ impl Rulebook {
     }
 
     /// One word for everything, the whole table included.
-    pub(crate) fn whole_hash(&self) -> String {
-        self.rules.hash_with(&self.rules.exponents)
+    pub(crate) fn whole_hash(&self) -> &str {
+        self.whole_hash.get_or_init(|| self.rules.hash_with(&self.rules.exponents))
     }
 
     /// The overrides over the first release's table that a hash of the first release stands for, if kind and signs are ours:

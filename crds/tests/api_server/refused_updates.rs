@@ -18,7 +18,7 @@ pub(crate) fn updates() -> Vec<Update> {
     let store = "balances.store cannot change (absent, it is changelog)";
     let changelog_topic = "balances.store.changelog.topic cannot change";
     let signs = "balances.signs cannot change";
-    let minor_units = "balances.minorUnits cannot change";
+    let minor_units = "balances.minorUnits may gain currencies";
     let none = || json!({});
     let update = |sentence, before, change| Update { sentence, before, change };
     let kafka = |change| json!({ "kafka": change });
@@ -55,8 +55,8 @@ pub(crate) fn updates() -> Vec<Update> {
             balances(json!({ "signs": { "Transfer": "Debit" } })),
             balances(json!({ "signs": { "Transfer": "Ignore" } })),
         ),
-        update(minor_units, none(), balances(json!({ "minorUnits": { "XYZ": 3 } }))),
         update(minor_units, balances(json!({ "minorUnits": { "XYZ": 3 } })), balances(json!({ "minorUnits": null }))),
+        update(minor_units, balances(json!({ "minorUnits": { "XYZ": 3 } })), json!({ "balances": null })),
         update(
             minor_units,
             balances(json!({ "minorUnits": { "XYZ": 3 } })),
@@ -96,6 +96,19 @@ async fn writing_out_what_is_in_effect_already_is_no_change() {
         ];
         for change in same {
             assert_eq!(refusal(server.try_change("same", &json!({ "spec": change })).await), None, "{change}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn currencies_may_be_added() {
+    with_server("currencies", |server| async move {
+        let object = server.object(MINIMAL, &json!({ "metadata": { "name": "currencies" } }));
+        assert_eq!(refusal(server.create(object, false).await), None);
+        for more in [json!({ "XYZ": 3 }), json!({ "XYA": 2, "XYB": 0 })] {
+            let change = json!({ "spec": { "balances": { "minorUnits": more } } });
+            assert_eq!(refusal(server.try_change("currencies", &change).await), None, "{change}");
         }
     })
     .await;

@@ -25,7 +25,7 @@ pub enum BadRecord {
     #[error("the amount is not between 0.01 and 1 000 000")]
     AmountOutOfRange,
     /// Neither in ISO 4217 nor configured.
-    #[error("the currency is unknown; BALANCE_MINOR_UNITS can add it")]
+    #[error("the currency is unknown; BALANCE_MINOR_UNITS can add it for records to come")]
     UnknownCurrency,
     /// Not RFC 3339.
     #[error("the timestamp is not an RFC 3339 time")]

@@ -30,7 +30,7 @@ fn rule_facts(view: &View) -> (String, RuleFacts) {
     let rules = || RuleFacts { identity: book.identity().to_owned(), exponents: Default::default(), table: None };
     if identity.ledger == LedgerKind::Balances && identity.store == StoreKind::Replay {
         // No ledger says what was refused: each fold counts by the whole table, so that two tables give two ledgers.
-        let table = book.whole_hash();
+        let table = book.whole_hash().to_owned();
         return (table.clone(), RuleFacts { table: Some(table), ..rules() });
     }
     let ledgers = view.ledger_rules();

@@ -23,7 +23,7 @@ pub(super) struct ProgressRecord {
     pub(super) rules: String,
     /// What is compared, and more exactly. The first release does not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rule_details: Option<RuleDetails>,
+    pub(super) rule_details: Option<Box<RuleDetails>>,
     /// First offset that belongs to the ledger.
     pub(super) base_offset: i64,
     /// Every record below is in the ledger.
@@ -66,7 +66,7 @@ impl ProgressRecord {
             topic: ledger.topic.to_owned(),
             topic_id: ledger.topic_id.to_owned(),
             rules: rules.hash(),
-            rule_details: Some(rules.details().clone()),
+            rule_details: Some(Box::new(rules.details().clone())),
             base_offset,
             next_offset,
             leader_epoch,
@@ -80,7 +80,7 @@ impl ProgressRecord {
     pub(super) fn told_rules(&self) -> ToldRules<'_> {
         ToldRules {
             hash: &self.rules,
-            details: self.rule_details.as_ref(),
+            details: self.rule_details.as_deref(),
             base: self.base_offset,
             next_offset: self.next_offset,
         }

@@ -87,7 +87,8 @@ pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), Databa
     need(client, is_owner, &format!("to own the table balancefleet.part, or that its owner runs once: {ADD_COLUMN}"))
         .await?;
     if make {
-        client.batch_execute(ADD_COLUMN).await?;
+        // Whoever waits for this lock holds up all who write: rather try again.
+        client.batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {ADD_COLUMN}; COMMIT")).await?;
         tracing::info!("added a column to the tables of schema balancefleet");
     }
     Ok(())
