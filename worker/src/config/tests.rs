@@ -310,8 +310,8 @@ fn what_a_rebuild_may_do_is_said_by_its_own_flags() {
         other => panic!("{other:?}"),
     };
     assert_eq!(options(&[]), RebuildOptions::default());
-    let all = RebuildOptions { is_agreed: true, from_base: true, another_topic: true, lose: Some(1500) };
-    assert_eq!(options(&["--yes", "--from-base", "--another-topic", "--lose", "1500"]), all);
+    let all = RebuildOptions { is_agreed: true, from_base: true, another_topic: true, lose: Some(1500), recount: true };
+    assert_eq!(options(&["--yes", "--from-base", "--another-topic", "--lose", "1500", "--recount"]), all);
     refused(&["rebuild", "--lose", "-1"], &[], &["--lose"]);
     refused(&["rebuild", "--lose", "all"], &[], &["--lose"]);
 }

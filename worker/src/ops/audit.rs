@@ -80,7 +80,7 @@ impl Tools<'_> {
             )?;
             return Ok(Finding::NotComparable);
         }
-        let Folded { ledger: folded, refused } =
+        let Folded { ledger: folded, refused, .. } =
             self.fold(partition, wanted.clone(), standing.rules.as_ref(), progress)?;
         let different = differences(&found.ledger, &folded);
         let records = wanted.end - wanted.start;

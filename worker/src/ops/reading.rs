@@ -13,6 +13,7 @@ use crate::{
     ledger::{Ledger, Posting},
     ledger_rules::LedgerRules,
     store::{Examined, Loaded, examine},
+    transaction::BadRecord,
 };
 
 /// How long records are waited for before looking whether it comes on.

@@ -55,6 +55,8 @@ fn a_currency_more_stops_nothing(store: &str) {
     await_balances(&stream, &first, &[("EUR", "1.00")], 1);
     leave(&stream, &mut first);
 
+    let (code, text) = run(&stream, &["--check"], &more);
+    assert_eq!(code, Some(0), "{text}");
     let mut second = worker(&stream, &more);
     await_balances(&stream, &second, &[("EUR", "1.00")], 1);
     send(&stream, 0, &[("2.500", "XYZ"), ("1.00", "EUR")]);
@@ -89,6 +91,8 @@ fn another_exponent_of_a_held_currency_stops_its_partition(store: &str) {
     let mut second = worker(&stream, &finer);
     await_failure(&second, &[0], "the balances hold EUR with 2 decimals, and this worker counts it with 3");
     second.stop();
+    let (code, text) = run(&stream, &["--check"], &finer);
+    assert!(code == Some(1) && text.contains("partition 0 would stand still") && text.contains("EUR with 2"), "{text}");
     let (code, text) = run(&stream, &["audit"], &finer);
     assert!(code == Some(3) && text.contains("EUR with 2 decimals"), "{text}");
     rebuild_when_free(&stream, &finer);
@@ -103,6 +107,8 @@ fn a_worker_that_does_not_know_a_held_currency_takes_nothing_away(store: &str) {
     let mut first = worker(&stream, &with);
     await_balances(&stream, &first, &[("EUR", "1.00"), ("XYZ", "1.000")], 2);
     leave(&stream, &mut first);
+    let (code, text) = run(&stream, &["--check"], &without);
+    assert!(code == Some(1) && text.contains("partition 0 would stand still") && text.contains("XYZ=3"), "{text}");
     let mut second = worker(&stream, &without);
     await_failure(&second, &[0], "set minor units XYZ=3 again");
     // Nobody holds it there.

@@ -7,7 +7,7 @@ use crate::{
         Database, SOON, Stream, Worker, eventually, former_worker, free_port, stream_of, with_each_keeping_store,
         worker,
     },
-    ops::audit_is_equal,
+    ops::{audit_is_equal, run},
 };
 
 with_each_keeping_store!(
@@ -94,6 +94,10 @@ fn a_currency_more_stops_nothing_over_a_ledger_of_the_first_release(store: &str)
     let mut older = former(&stream, &settings("XYZ=3"));
     await_balances(&stream, &older, &[("EUR", "1.00"), ("XYZ", "1.000")], 2);
     leave(&stream, &mut older);
+    for (units, is_right) in [("XYZ=3,EUR=3", false), ("XYZ=3,SEK=3", true), ("XYZ=3,XYW=1", true)] {
+        let (code, text) = run(&stream, &["--check"], &settings(units));
+        assert_eq!((code, text.contains("EUR with 2 decimals")), (Some(i32::from(!is_right)), !is_right), "{text}");
+    }
     let mut wrong = worker(&stream, &settings("XYZ=3,EUR=3"));
     await_failure(&wrong, &[0], "the balances hold EUR with 2 decimals, and this worker counts it with 3");
     wrong.stop();
@@ -114,6 +118,15 @@ fn tables_of_the_first_release_get_what_they_lack_and_stay_its_own() {
         let mut one = if turn % 2 == 1 { former(&stream, &settings) } else { worker(&stream, &settings) };
         await_balances(&stream, &one, &[("EUR", &format!("{turn}.00"))], turn);
         leave(&stream, &mut one);
+        if turn == 1 {
+            // Tools look at the tables as they are.
+            audit_is_equal(&stream, &settings);
+            let (code, text) = run(&stream, &["--check"], &settings);
+            assert_eq!(code, Some(0), "{text}");
+            let finer = [settings[0], settings[1], ("BALANCE_MINOR_UNITS", "EUR=3")];
+            let (code, text) = run(&stream, &["--check"], &finer);
+            assert!(code == Some(1) && text.contains("EUR with 2 decimals"), "{text}");
+        }
     }
     assert_eq!(database.rows("SELECT version FROM balancefleet.version", &[])[0].get::<_, i32>(0), 1);
     audit_is_equal(&stream, &settings);

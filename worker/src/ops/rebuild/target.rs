@@ -131,7 +131,8 @@ mod tests {
 
     /// The store stands at 5 to 60 of a topic with that id.
     fn standing(topic_id: &str, committed: Option<i64>, log: Range<i64>) -> Result<Aim, NoAim> {
-        let standing = ToldStanding { topic_id: topic_id.to_owned(), base: 5, next_offset: 60, is_comparable: true };
+        let standing =
+            ToldStanding { topic_id: topic_id.to_owned(), base: 5, next_offset: 60, rules: None, is_comparable: true };
         let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
         aim(&Known {
             standing: Some(&standing),

@@ -16,7 +16,7 @@ use crate::{
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook, tests::book},
     store::{
-        Assignment, Folding, Plan, Progress,
+        Assignment, Folding, Plan, Progress, Seal,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },

@@ -60,8 +60,7 @@ pub(super) struct Part {
 
 impl Part {
     /// What [`Part::read`] expects. Tools may look at tables of the first release, which lack the last one.
-    pub(super) const COLUMNS: &str =
-        "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
+    pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        to_jsonb(part) ->> 'rule_details'";
 
     pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
