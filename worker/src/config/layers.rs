@@ -87,6 +87,8 @@ pub(crate) fn command() -> Command {
                         .long("lose")
                         .value_name("COUNT")
                         .value_parser(clap::value_parser!(u64))
+                        // Refused by name, and not as another flag.
+                        .allow_negative_numbers(true)
                         .help("With --another-topic: give up so many transactions that this topic does not have"),
                 ),
         )
