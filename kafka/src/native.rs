@@ -33,6 +33,7 @@ unsafe extern "C" {
     fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
     fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
     fn rd_kafka_err2str(code: c_int) -> *const c_char;
+    fn rd_kafka_ConfigResource_error(resource: *const sys::rd_kafka_ConfigResource_t) -> c_int;
     fn rd_kafka_producev(client: *mut sys::rd_kafka_t, ...) -> c_int;
     fn rd_kafka_assign(client: *mut sys::rd_kafka_t, list: *const sys::rd_kafka_topic_partition_list_t) -> c_int;
     fn rd_kafka_pause_partitions(

@@ -44,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     failure::Failure,
+    input::Watch,
     rules::{LedgerKind, Rules},
     status::Status,
     store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
@@ -174,6 +175,7 @@ impl Consumer {
             rules: rules.clone(),
             topic: config.topic.clone(),
             log: config.changelog_topic.clone(),
+            input: Watch::start(config, admin.clone(), view.clone())?,
             reader_config: restore_config(config),
             reporter: reporter.clone(),
         })?;

@@ -106,6 +106,18 @@ pub enum Failure {
     /// A rebuild was begun and not finished.
     #[error("the balances are being rebuilt, or a rebuild was interrupted: run it again to the end")]
     Rebuilding,
+    /// Nothing can be folded again from what the topic has left.
+    #[error(
+        "topic {topic} is compacted (cleanup.policy={policy}), and the balances have to be folded again from its records, of \
+         which some may be gone: nothing is guessed; go on with the store that has the balances, or begin a new group with a \
+         topic that keeps every record (cleanup.policy=delete)"
+    )]
+    InputCompacted {
+        /// The topic.
+        topic: String,
+        /// Its policy.
+        policy: String,
+    },
     /// Another topic has the name.
     #[error(
         "the topic was deleted and made again, or these are another cluster's brokers (its id was {expected}, now it is \
@@ -204,6 +216,7 @@ impl Failure {
             Self::LedgerSettingsChanged(_) => "LedgerSettingsChanged",
             Self::OffsetsMoved { .. } => "OffsetsMoved",
             Self::Rebuilding => "Rebuilding",
+            Self::InputCompacted { .. } => "InputCompacted",
             Self::TopicRecreated { .. } | Self::BaseOfAnotherLog { .. } => "TopicRecreated",
         }
     }

@@ -12,6 +12,7 @@ pub mod exponents;
 pub mod failure;
 mod hindrance;
 pub mod identity;
+pub mod input;
 pub mod ledger;
 mod ledger_rules;
 mod logging;

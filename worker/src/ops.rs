@@ -5,6 +5,7 @@
 
 mod audit;
 mod check;
+mod completeness;
 mod differences;
 mod member;
 mod progress;
@@ -24,6 +25,7 @@ use crate::{
     config::Config,
     consumer::describe,
     hindrance::Hindrance,
+    input::{self, Input},
     ledger_rules::Rulebook,
     preflight::{self, Refusal},
     rules::LedgerKind,
@@ -115,6 +117,13 @@ impl<'a> Tools<'a> {
             return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
+        if let Input::Compacted { topic, policy } = input::ask(admin, &config.topic)? {
+            return Err(OpsError::Impossible(format!(
+                "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: folded \
+                 again it would give other balances than those that are stored, and say nothing of which are right; nothing \
+                 was changed"
+            )));
+        }
         let book = Arc::new(Rulebook::new(config.rules.clone()));
         let stored = Stored::of(config, &book, admin, runtime)?;
         Ok(Self { config, book, admin, topic, stored })

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::{Admin, Error, ErrorKind, TopicId};
+use balancefleet_kafka::{Admin, At, Error, ErrorKind, Isolation, TopicId};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +13,9 @@ use crate::{
     config::Config,
     consumer::describe,
     hindrance::Hindrance,
+    input::{self, Input},
     rules::LedgerKind,
-    store::{DatabaseError, StoreKind, Unfit, prepare_changelog, prepare_postgres},
+    store::{DatabaseError, StoreKind, Unfit, database_has_progress, prepare_changelog, prepare_postgres},
     view::{TopicFacts, View},
 };
 
@@ -38,8 +39,21 @@ pub(crate) enum Refusal {
     NoTopicId(String),
     /// Balances are folded from every record, and some are gone.
     #[error(
-        "topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record: the replay store needs a \
-         topic with cleanup.policy=delete that keeps its records longer than the group lives"
+        "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record: the replay \
+         store needs a topic with cleanup.policy=delete that keeps its records longer than the group lives"
+    )]
+    CompactedReplay {
+        /// The topic.
+        topic: String,
+        /// Its policy.
+        policy: String,
+    },
+    /// The same, before anything was folded.
+    #[error(
+        "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record, and a \
+         balance is the sum of all: the group has nothing stored that it could go on from, and cannot begin with it; name a \
+         topic that has had cleanup.policy=delete since it was made (what compaction has removed does not come back), or \
+         only count records (WORKER_LEDGER=count)"
     )]
     Compacted {
         /// The topic.
@@ -105,9 +119,18 @@ pub(crate) fn check(
     if config.rules.ledger == LedgerKind::Count {
         return Ok(Ok(facts));
     }
-    let cluster = Cluster::connect(&config.connection, runtime.clone()).map_err(Refusal::Connection)?;
+    match input::ask(admin, &config.topic) {
+        Err(error) => return Ok(Err(error.into())),
+        // Before anything is made.
+        Ok(found) => {
+            if let Err(error) = may_fold(config, admin, runtime, &found)? {
+                return Ok(Err(error));
+            }
+        }
+    }
     match config.store {
         StoreKind::Changelog => {
+            let cluster = Cluster::connect(&config.connection, runtime.clone()).map_err(Refusal::Connection)?;
             match cluster.broker_settings() {
                 Ok(settings) => verifies(&settings).map_err(Refusal::Brokers)?,
                 Err(error) if error.kind() == ErrorKind::Authorization => tracing::warn!(
@@ -130,17 +153,52 @@ pub(crate) fn check(
                 Err(error) => Ok(Err(error.into())),
             }
         }
-        StoreKind::Replay => match cluster.topic_settings(&config.topic) {
-            Ok(settings) => match settings.get("cleanup.policy").filter(|policy| policy.contains("compact")) {
-                Some(policy) => Err(Refusal::Compacted { topic: config.topic.clone(), policy: policy.clone() }),
-                None => Ok(Ok(facts)),
-            },
-            Err(error) => {
-                tracing::warn!(%error, topic = config.topic, "make sure yourself that the topic is not compacted");
-                Ok(Ok(facts))
-            }
-        },
+        StoreKind::Replay => Ok(Ok(facts)),
     }
+}
+
+/// Whether a group may work with such an input: with one that is compacted only from what its store has already.
+fn may_fold(config: &Config, admin: &Admin, runtime: &Handle, input: &Input) -> Result<Result<(), Hindrance>, Refusal> {
+    let Input::Compacted { topic, policy } = input else {
+        if *input == Input::Unknown {
+            tracing::warn!("{}", Input::unknown(&config.topic));
+        }
+        return Ok(Ok(()));
+    };
+    let (topic, policy) = (topic.clone(), policy.clone());
+    if config.store == StoreKind::Replay {
+        return Err(Refusal::CompactedReplay { topic, policy });
+    }
+    let has_progress: Result<bool, Hindrance> = match config.database_in_use() {
+        Some(target) => database_has_progress(config, target, runtime).map_err(Hindrance::from),
+        None => changelog_has_records(config, admin).map_err(Hindrance::from),
+    };
+    match has_progress {
+        Ok(true) => {
+            if let Some(warning) = input.warning() {
+                tracing::warn!(kind = "InputCompacted", "{warning}");
+            }
+            Ok(Ok(()))
+        }
+        Ok(false) => Err(Refusal::Compacted { topic, policy }),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// Whether anything was ever committed: a changelog is written to by commits alone.
+fn changelog_has_records(config: &Config, admin: &Admin) -> Result<bool, Error> {
+    let topic = &config.changelog_topic;
+    let partitions = match describe(admin, topic, TIMEOUT) {
+        Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(false),
+        known => known?.partition_count,
+    };
+    let asked: Vec<_> = (0..partitions).map(|partition| (topic.clone(), partition)).collect();
+    for end in admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)? {
+        if end.offset? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn identified(topic: &str, facts: &TopicFacts) -> Result<(), Refusal> {

@@ -109,6 +109,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// `--check`: says whether a worker with these settings would work.
 fn check(config: &Config) -> ExitCode {
+    logging::start_for_tools();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error, 1),

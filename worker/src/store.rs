@@ -29,7 +29,10 @@ pub(crate) use count::Count;
 pub(crate) use examined::{Examined, ToldStanding};
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
 pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
-pub(crate) use postgres::{Examiner, Postgres, ReadError as DatabaseReadError, Replacer, prepare as prepare_postgres};
+pub(crate) use postgres::{
+    Examiner, Postgres, ReadError as DatabaseReadError, Replacer, has_progress as database_has_progress,
+    prepare as prepare_postgres,
+};
 pub(crate) use replay::{Replay, plan as replay_plan};
 pub(crate) use seal::Seal;
 
@@ -203,6 +206,9 @@ pub(crate) enum CommitError {
     /// No answer, or an error that may pass. With a store that keeps balances, nothing of it is durable then.
     #[error("{0}")]
     Unavailable(String),
+    /// A record that is to be written is larger than its topic takes: the words say which, and what to do.
+    #[error("{0}")]
+    TooLarge(String),
     /// What is durable is neither where this commit began nor where it ended: others have gone on with these partitions.
     /// Of the batch's other ones nothing is durable.
     #[error("another worker has gone on with partitions {partitions:?}: {reason}")]
@@ -224,6 +230,7 @@ impl CommitError {
             Self::NotAMember(_) => "NotAMember",
             Self::Rebalancing => "Rebalancing",
             Self::Unavailable(_) => "Unavailable",
+            Self::TooLarge(_) => "TooLarge",
             Self::Superseded { .. } => "Superseded",
             Self::Fatal(_) => "Fatal",
         }

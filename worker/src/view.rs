@@ -24,6 +24,7 @@ pub use facts::*;
 
 use crate::{
     hindrance::Hindrance,
+    input::Input,
     ledger_rules::{LedgerRules, Rulebook},
     rules::Rules,
     status::Status,
@@ -46,6 +47,8 @@ pub struct View {
     partitions: RwLock<BTreeMap<i32, Arc<Cell>>>,
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
+    /// Whether the topic keeps every record, once that was looked at.
+    input: Mutex<Option<Input>>,
     waiting_for: Mutex<Option<Hindrance>>,
     /// Why the last commit was not accepted.
     uncommitted: Mutex<Option<String>>,
@@ -66,6 +69,7 @@ impl View {
             partitions: RwLock::default(),
             history: Mutex::default(),
             topic: Mutex::default(),
+            input: Mutex::default(),
             waiting_for: Mutex::default(),
             uncommitted: Mutex::default(),
             ready: Mutex::new(false),
@@ -114,6 +118,15 @@ impl View {
         self.topic.lock().clone()
     }
 
+    /// Whether the topic is compacted; `None` while that is not known, or of no interest to this ledger.
+    pub fn is_input_compacted(&self) -> Option<bool> {
+        match &*self.input.lock() {
+            Some(Input::Compacted { .. }) => Some(true),
+            Some(Input::Whole) => Some(false),
+            Some(Input::Unknown) | None => None,
+        }
+    }
+
     /// The partitions this worker may answer for now, sorted.
     ///
     /// A partition counts when it is active, and the worker is provably still a member: its poll thread turns, and a
@@ -147,7 +160,8 @@ impl View {
             failed.failure.clone()
         } else {
             let waiting_for = self.waiting_for.lock().as_ref().map(ToString::to_string);
-            waiting_for.or_else(|| self.uncommitted.lock().clone())
+            let compacted = || self.input.lock().as_ref().and_then(Input::warning);
+            waiting_for.or_else(|| self.uncommitted.lock().clone()).or_else(compacted)
         };
         Readiness { ready, reason, restoring, failed }
     }

@@ -1,6 +1,6 @@
 //! Topics: their identity and their partitions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{Admin, Named};
@@ -46,6 +46,24 @@ impl Admin {
             (String::from(*topic), described.map_err(|failure| circumstances.error(&format!("topic {topic}"), failure)))
         };
         Ok(topics.iter().map(describe).collect())
+    }
+
+    /// The settings of a topic by their names, the brokers' defaults among them.
+    ///
+    /// # Errors
+    /// [`Authorization`](crate::ErrorKind::Authorization) where the user may not see them, and
+    /// [`UnknownTopic`](crate::ErrorKind::UnknownTopic) also where the broker that was asked has not heard of a new topic yet.
+    pub fn topic_settings(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>, Error> {
+        let (answer, circumstances) =
+            self.ask_once(timeout, |queue, limits| queue.ask_settings(topic, limits), Answer::settings)?;
+        let what = format!("the settings of topic {topic}");
+        answer.map_err(|failure| match circumstances.error(&what, failure) {
+            Error::Authorization { deed, detail, .. } => {
+                Error::Authorization { deed, needs: "DescribeConfigs on that topic", detail }
+            }
+            Error::UnknownTopic { .. } => Error::UnknownTopic { what: format!("topic {topic}") },
+            error => error,
+        })
     }
 }
 

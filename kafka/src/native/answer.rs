@@ -1,10 +1,10 @@
 //! Reading answers: in goes librdkafka's result event, out come plain values.
 
-use std::ffi::c_int;
+use std::{collections::BTreeMap, ffi::c_int};
 
 use rdkafka_sys as sys;
 
-use super::{Owned, failure_of, failure_of_code, owned_text, rd_kafka_event_error};
+use super::{Owned, failure_of, failure_of_code, owned_text, rd_kafka_ConfigResource_error, rd_kafka_event_error};
 use crate::failure::Failure;
 use crate::{Member, TopicId, TopicPartition};
 
@@ -131,6 +131,30 @@ impl Answer {
         unsafe {
             let result = sys::rd_kafka_event_DescribeTopics_result(self.event.as_ptr());
             Ok(elements(result, sys::rd_kafka_DescribeTopics_result_topics).map(|it| read_topic(it)).collect())
+        }
+    }
+
+    /// The settings of the topic asked for, those without a value left out.
+    pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, Failure> {
+        self.succeeded()?;
+        // SAFETY: as in `committed`; what is read of the one resource is copied.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeConfigs_result(self.event.as_ptr());
+            let mut resources = elements(result, sys::rd_kafka_DescribeConfigs_result_resources);
+            let Some(resource) = resources.next() else { return Err(Failure::unanswered()) };
+            let code = rd_kafka_ConfigResource_error(resource);
+            if code != 0 {
+                let text = owned_text(sys::rd_kafka_ConfigResource_error_string(resource));
+                return Err(Failure { code, text });
+            }
+            let entries = elements(resource, sys::rd_kafka_ConfigResource_configs);
+            let told = entries.filter(|entry| !sys::rd_kafka_ConfigEntry_value(*entry).is_null());
+            Ok(told
+                .map(|entry| {
+                    let name = owned_text(sys::rd_kafka_ConfigEntry_name(entry));
+                    (name, owned_text(sys::rd_kafka_ConfigEntry_value(entry)))
+                })
+                .collect())
         }
     }
 

@@ -159,6 +159,28 @@ impl<'client> Queue<'client> {
         Ok(())
     }
 
+    /// Asks for the settings of one topic.
+    pub(crate) fn ask_settings(&self, topic: &str, limits: Limits) -> Result<(), Error> {
+        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, limits)?;
+        let (name, kind) = (c_text(topic)?, sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC);
+        // SAFETY: the name is live and copied into the resource, which is ours.
+        let resource = unsafe {
+            Owned::new(sys::rd_kafka_ConfigResource_new(kind, name.as_ptr()), sys::rd_kafka_ConfigResource_destroy)
+        }?;
+        let mut resources = [resource.as_ptr()];
+        // SAFETY: all objects are live, the array has the stated length, and librdkafka copies the resources.
+        unsafe {
+            sys::rd_kafka_DescribeConfigs(
+                self.client.as_ptr(),
+                resources.as_mut_ptr(),
+                resources.len(),
+                options.as_ptr(),
+                self.native.as_ptr(),
+            );
+        }
+        Ok(())
+    }
+
     fn options(&self, operation: Operation, limits: Limits) -> Result<Options, Error> {
         // SAFETY: the client is live; the options get an owner at once.
         let options = unsafe {

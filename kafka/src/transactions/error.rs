@@ -53,8 +53,11 @@ pub enum TransactionError {
 pub enum Refusal {
     /// The group has moved on since the membership was captured: another generation, or without this member.
     StaleMembership,
-    /// A record, or the metadata of an offset, is larger than allowed.
+    /// A record, or a batch of them, is larger than the topic takes, or a record larger than the client may send. A broker
+    /// refuses a batch for its size whatever it takes of its records one by one.
     TooLarge,
+    /// The metadata of an offset is larger than allowed.
+    MetadataTooLarge,
     /// Writing the topic or committing for the group is not allowed.
     Authorization,
     /// The topic or the partition does not exist.
@@ -69,6 +72,7 @@ impl Refusal {
         match self {
             Self::StaleMembership => "StaleMembership",
             Self::TooLarge => "TooLarge",
+            Self::MetadataTooLarge => "MetadataTooLarge",
             Self::Authorization => "Authorization",
             Self::UnknownPartition => "UnknownPartition",
             Self::InvalidRecord => "InvalidRecord",
@@ -80,7 +84,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::StaleMembership => "since the group has a new generation or no longer this member",
-            Self::TooLarge => "since a record or a commit's metadata is too large",
+            Self::TooLarge => "since a record, or a batch of records, is larger than the topic takes",
+            Self::MetadataTooLarge => "since the metadata of an offset is larger than the brokers take",
             Self::Authorization => "since this user may not write the topic or read for the group: grant it",
             Self::UnknownPartition => "since it does not know the topic or partition: create it",
             Self::InvalidRecord => "since the topic does not take such a record",
@@ -172,10 +177,12 @@ const fn refusal(code: Code) -> Option<Refusal> {
         | Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS
         | Code::RD_KAFKA_RESP_ERR_FENCED_MEMBER_EPOCH
         | Code::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH => Some(Refusal::StaleMembership),
-        Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-        | Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE
-        | Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE
-        | Code::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE => Some(Refusal::TooLarge),
+        Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE | Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE => {
+            Some(Refusal::TooLarge)
+        }
+        Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE | Code::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE => {
+            Some(Refusal::MetadataTooLarge)
+        }
         Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED => {
             Some(Refusal::Authorization)
         }
@@ -212,7 +219,8 @@ mod tests {
             (Code::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, Refusal::StaleMembership),
             (Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, Refusal::StaleMembership),
             (Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Refusal::TooLarge),
-            (Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, Refusal::TooLarge),
+            (Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, Refusal::TooLarge),
+            (Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, Refusal::MetadataTooLarge),
             (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Refusal::Authorization),
             (Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, Refusal::UnknownPartition),
             (Code::RD_KAFKA_RESP_ERR_INVALID_RECORD, Refusal::InvalidRecord),

@@ -254,6 +254,44 @@ fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
     assert_eq!(read(&topic, "read_committed").len(), 1);
 }
 
+/// The broker counts the records of a producer, and the refused one is missing: a producer that was disturbed is not to be
+/// used again.
+#[test]
+fn after_an_abort_for_size_the_next_transaction_on_that_partition_fails_too() {
+    let topic = configured_topic("small", 2, &[("max.message.bytes", "2000")]);
+    let producer = registered(&broker(), &unique("id"));
+    let transaction = |partition, text: &str| {
+        producer.begin().expect("it begins");
+        producer.send(&value(&topic, partition, text), deadline()).expect("there is room");
+        producer.commit(TIMEOUT)
+    };
+    assert_eq!(transaction(0, "fits"), Ok(()));
+    assert_eq!(why(transaction(0, &"x".repeat(10_000))), Refusal::TooLarge);
+    producer.abort(TIMEOUT).expect("it aborts");
+    assert!(producer.was_disturbed());
+    assert_eq!(transaction(1, "fits"), Ok(()), "other partitions are not hurt");
+    assert!(!producer.was_disturbed());
+    let next = transaction(0, "fits, too").expect_err("a record before it is missing");
+    assert!(next.category() == "Unknown" && next.to_string().contains("sequence"), "{next}");
+    assert!(producer.was_disturbed());
+}
+
+#[test]
+fn a_batch_too_large_for_the_topic_is_refused_although_its_records_are_not_and_cut_batches_are_taken() {
+    let topic = configured_topic("batches", 1, &[("max.message.bytes", "20000")]);
+    let outcome = |batch_size: &str| {
+        let producer = registered_with("batch.size", batch_size);
+        producer.begin().expect("it begins");
+        for _ in 0..1000 {
+            producer.send(&value(&topic, 0, &"x".repeat(200)), deadline()).expect("there is room");
+        }
+        producer.commit(TIMEOUT)
+    };
+    assert_eq!(why(outcome("1000000")), Refusal::TooLarge);
+    assert_eq!(outcome("20000"), Ok(()));
+    assert_eq!(read(&topic, "read_committed").len(), 1000);
+}
+
 #[test]
 fn a_record_too_large_for_the_client_is_refused_alone() {
     let topic = new_topic("large", 1);
@@ -285,7 +323,7 @@ fn metadata_too_large_for_an_offset_is_refused() {
     producer.begin().expect("it begins");
     let metadata = "x".repeat(5000);
     let outcome = producer.send_offsets(&[offset(&topic, 1, &metadata)], &membership, TIMEOUT);
-    assert_eq!(why(outcome), Refusal::TooLarge);
+    assert_eq!(why(outcome), Refusal::MetadataTooLarge);
     producer.abort(TIMEOUT).expect("it aborts");
 }
 

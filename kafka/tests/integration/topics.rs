@@ -1,6 +1,6 @@
 use balancefleet_kafka::ErrorKind;
 
-use crate::support::{TIMEOUT, admin, create_topic, delete_topic, new_topic, unique};
+use crate::support::{TIMEOUT, admin, configured_topic, create_topic, delete_topic, new_topic, unique};
 
 #[test]
 fn a_topic_is_described_with_its_partitions_and_leaders() {
@@ -36,4 +36,14 @@ fn an_unknown_topic_is_its_own_error_among_known_ones() {
     let message = described[0].1.as_ref().expect_err("it is unknown").to_string();
     assert!(message.contains(&unknown), "{message}");
     assert_eq!(admin().describe_topics(&[], TIMEOUT), Ok(Vec::new()));
+}
+
+#[test]
+fn the_settings_of_a_topic_are_told_with_the_defaults_and_those_of_an_unknown_one_are_its_error() {
+    let topic = configured_topic("configured", 1, &[("cleanup.policy", "compact,delete")]);
+    let settings = admin().topic_settings(&topic, TIMEOUT).expect("the broker answers");
+    assert_eq!(settings["cleanup.policy"], "compact,delete");
+    assert_eq!(settings["max.message.bytes"], "1048588");
+    let error = admin().topic_settings(&unique("unknown"), TIMEOUT).expect_err("it is unknown");
+    assert_eq!(error.kind(), ErrorKind::UnknownTopic);
 }

@@ -29,6 +29,8 @@ pub(super) struct ReadinessBody {
     consumer_status: &'static str,
     /// Why it is not ready, or what it waits for.
     reason: Option<String>,
+    /// Whether the topic is compacted, so that it does not keep every record (InputCompacted); null while that is not known.
+    input_compacted: Option<bool>,
     assigned_partitions: usize,
     restoring: Vec<Restoring>,
     failed: Vec<FailedPartition>,
@@ -80,6 +82,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readines
         ready: readiness.ready,
         consumer_status: api.view.status().as_str(),
         reason: readiness.reason,
+        input_compacted: api.view.is_input_compacted(),
         assigned_partitions: api.view.partitions().len(),
         restoring: readiness.restoring.iter().map(Restoring::of).collect(),
         failed: readiness

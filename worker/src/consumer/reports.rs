@@ -98,7 +98,7 @@ impl Consumer {
         let superseded = match error {
             CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
             CommitError::Superseded { partitions, .. } => partitions,
-            CommitError::Rebalancing => Vec::new(),
+            CommitError::Rebalancing | CommitError::TooLarge(_) => Vec::new(),
             CommitError::NotAMember(_) => {
                 self.view.lost_membership();
                 Vec::new()

@@ -9,6 +9,7 @@ mod lane;
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc,
         mpsc::{self, RecvTimeoutError},
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     failure::Failure,
     hindrance::Hindrance,
+    input::{Input, Watch},
     rules::Rules,
     store::{Assignment, Loaded, Obstacle, Plan, Restored, Store, Unsettled},
     throttle::Throttle,
@@ -58,6 +60,8 @@ pub(crate) struct Restorer {
     pub(crate) topic: String,
     /// The topic that [`Plan::Load`] speaks of.
     pub(crate) log: String,
+    /// Whether the input keeps every record, for a ledger that needs it.
+    pub(crate) input: Option<Arc<Watch>>,
     pub(crate) reader_config: ClientConfig,
     pub(crate) reporter: Reporter,
 }
@@ -211,7 +215,14 @@ impl Work {
         let partition = assigned.assignment.partition;
         let (job, lane) = match plan {
             Plan::Ready(restored) => return self.report(&assigned, Ok(restored)),
-            Plan::Fold { base, records } => (Job::fold(assigned, base, records), &mut self.input),
+            Plan::Fold { base, records } => {
+                if let Some(failure) =
+                    self.restorer.input.as_deref().and_then(|input| folds_too_little(input, &records))
+                {
+                    return self.report(&assigned, Err(failure));
+                }
+                (Job::fold(assigned, base, records), &mut self.input)
+            }
             Plan::Load(records) => (Job::load(assigned, records), &mut self.log),
             Plan::Fetch => {
                 self.unfetched.push_back(assigned);
@@ -282,5 +293,15 @@ impl Work {
     fn report(&self, assigned: &Assigned, outcome: Result<Restored, Failure>) -> Result<(), Ended> {
         let report = Report::Restored { assignment: assigned.assignment, outcome };
         if self.restorer.reporter.send(report) { Ok(()) } else { Err(Ended) }
+    }
+}
+
+/// Why records cannot be folded again: some that were may be gone.
+fn folds_too_little(input: &Watch, records: &Range<i64>) -> Option<Failure> {
+    match input.now() {
+        Some(Input::Compacted { topic, policy }) if !records.is_empty() => {
+            Some(Failure::InputCompacted { topic, policy })
+        }
+        _ => None,
     }
 }

@@ -7,7 +7,9 @@ use std::io::Write;
 use balancefleet_kafka::Admin;
 use tokio::runtime::Handle;
 
-use super::{OpsError, Tools, differences::differences, grouped, progress::Progress, reading::Folded, say};
+use super::{
+    OpsError, Tools, completeness::Missing, differences::differences, grouped, progress::Progress, reading::Folded, say,
+};
 use crate::config::Config;
 
 /// Of each partition, so many differences are printed.
@@ -84,6 +86,9 @@ impl Tools<'_> {
             self.fold(partition, wanted.clone(), standing.rules.as_ref(), progress)?;
         let different = differences(&found.ledger, &folded);
         let records = wanted.end - wanted.start;
+        if let Some(missing) = Missing::between(&found.ledger, &folded) {
+            tell(progress, format!("partition {partition}: NOT COMPARABLE: {missing}"))?;
+        }
         let mut what = format!("{} customers, records {} to {}", grouped(folded.len()), wanted.start, wanted.end);
         if refused > 0 {
             let refused = grouped(refused);

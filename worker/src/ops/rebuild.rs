@@ -209,8 +209,8 @@ impl Rebuild<'_> {
         plans: Vec<Plan<Keys>>,
         progress: &mut Progress,
     ) -> Result<usize, OpsError> {
-        let Tools { config, book, topic, .. } = &self.tools;
-        let rewriter = Rewriter::start(config, &topic.topic_id, book, membership)?;
+        let Tools { config, admin, book, topic, .. } = &self.tools;
+        let mut rewriter = Rewriter::start(config, &topic.topic_id, book, membership, admin)?;
         rewriter.mark(plans.iter().map(|plan| (&plan.target, &plan.rules)))?;
         let mut customers = 0;
         for Plan { target, rules: former_rules, former, .. } in plans {
@@ -310,6 +310,7 @@ impl Rebuild<'_> {
         former: F,
     ) -> Result<Plan<F>, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
+        self.tools.check_completeness(partition, &found)?;
         let Examined { ledger, standing, .. } = found;
         let stored = transactions(&ledger);
         drop(ledger);

@@ -10,6 +10,7 @@
 //! 3. A transaction carries offsets for exactly the partitions whose changelog it writes, and once for those where nobody
 //!    works before the group has begun.
 
+mod batches;
 mod commit;
 mod examine;
 mod found;
@@ -47,6 +48,7 @@ use crate::{
     hindrance::Hindrance,
     ledger_rules::{LedgerRules, Rulebook},
 };
+use batches::Batches;
 use loaded::Content;
 use producer::Producer;
 use progress::Ledger as Identity;
@@ -82,10 +84,11 @@ pub(crate) fn prepare(
 ) -> Result<(), Unfit> {
     let log = Topic::new(config, runtime.clone());
     log.prepare(admin, partitions, make)?;
-    match &config.dead_letter_topic {
-        Some(name) if make => Ok(log.make_beside(admin, name, partitions)?),
-        _ => Ok(()),
+    let Some(letters) = &config.dead_letter_topic else { return Ok(()) };
+    if make {
+        log.make_beside(admin, letters, partitions)?;
     }
+    log.prepare_letters(admin, letters)
 }
 
 /// What is durable of an assigned partition, besides its offset.
@@ -135,7 +138,11 @@ impl Changelog {
             book: Arc::new(Rulebook::new(config.rules.clone())),
             start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
-            producer: Mutex::new(Producer::new(transaction_config(config), config.session_timeout)),
+            producer: Mutex::new(Producer::new(
+                transaction_config(config),
+                config.session_timeout,
+                Batches::for_topics(&admin, [&config.changelog_topic].into_iter().chain(&config.dead_letter_topic)),
+            )),
             standings: Mutex::default(),
             admin,
         }

@@ -45,7 +45,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 pub use error::DatabaseError;
-pub(crate) use examiner::Examiner;
+pub(crate) use examiner::{Examiner, has_progress};
 pub(crate) use read::ReadError;
 pub use read::Reader;
 pub(crate) use replace::Replacer;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 
 use super::{Cell, Counters, RebalanceEvent, TopicFacts, View};
-use crate::{hindrance::Hindrance, status::Status};
+use crate::{hindrance::Hindrance, input::Input, status::Status};
 
 impl View {
     /// A worker that stops does nothing else any more, whatever its threads still have in hand.
@@ -56,6 +56,11 @@ impl View {
             }
         }
         *waiting_for = what.cloned();
+    }
+
+    /// Whether the topic keeps every record.
+    pub(crate) fn set_input(&self, input: Input) {
+        *self.input.lock() = Some(input);
     }
 
     /// Why the last commit was not accepted, `None` when it was.

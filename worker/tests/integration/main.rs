@@ -9,6 +9,7 @@
 
 mod assignors;
 mod changelog;
+mod compacted;
 mod crashes;
 mod currencies;
 mod failures;
@@ -20,4 +21,5 @@ mod ops;
 mod postgres;
 mod releases;
 mod sharing;
+mod sizes;
 mod start;

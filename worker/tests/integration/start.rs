@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::Command};
 
-use crate::harness::{SOON, Stream, eventually, stream, stream_of, worker};
+use crate::harness::{SOON, Stream, eventually, stream, worker};
 
 #[test]
 fn an_unknown_topic_is_waited_for_in_words_that_help() {
@@ -20,14 +20,6 @@ fn an_unknown_topic_is_waited_for_in_words_that_help() {
     worker.await_log("Subscribed to topic");
     worker.await_log("Partitions ASSIGNED: [0, 1, 2, 3, 4, 5]");
     assert_eq!(worker.metrics().unwrap()["status"], "Consuming");
-}
-
-#[test]
-fn a_compacted_topic_is_refused_by_the_replay_store() {
-    let stream = stream_of("compacted", 1, &[("cleanup.policy", "compact")]);
-    let mut worker = worker(&stream, &[("BALANCE_STORE", "replay")]);
-    assert_eq!(worker.await_end().code(), Some(2));
-    assert!(worker.log().contains("compacted"), "{}", worker.log());
 }
 
 #[test]

@@ -91,6 +91,10 @@ fn state(encoder: &mut DescriptorEncoder<'_>, view: &View, assigned: usize) -> f
     gauge(encoder, "assigned_partitions", "Partitions this worker has", assigned)?;
     gauge(encoder, "answerable_partitions", "Partitions this worker answers for", view.answerable().len())?;
     gauge(encoder, "ready", "1 while the worker is ready for traffic", i64::from(view.readiness().ready))?;
+    if let Some(is_compacted) = view.is_input_compacted() {
+        let help = "1 if the topic is compacted and does not keep every record";
+        gauge(encoder, "input_compacted", help, i64::from(is_compacted))?;
+    }
     gauge(encoder, "start_time_seconds", "When the process started", seconds(view.identity().started_at))?;
     if let Some(last) = counts.last_message_at {
         gauge(encoder, "last_message_timestamp_seconds", "When the last record was processed", seconds(last))?;

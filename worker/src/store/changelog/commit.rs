@@ -3,7 +3,7 @@
 //! | outcome | then |
 //! |---|---|
 //! | success | the changes are durable |
-//! | a definite refusal, and the abort succeeded | nothing is durable; the same changes go with the next commit |
+//! | a definite refusal, but not for size, and the abort succeeded | nothing is durable; the same changes go with the next commit |
 //! | anything else | a new producer of the same id settles the old one's transaction; the group's offsets then tell which of the two it was, or that others have gone on |
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use balancefleet_kafka::{Refusal, TransactionError, TransactionalProducer};
 use super::{
     Changelog,
     found::Found,
-    producer::Producer,
+    producer::{Letters, Producer},
     writer::{Share, Writer, Written},
 };
 use crate::{
@@ -47,31 +47,37 @@ impl Changelog {
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
         let began = Instant::now();
-        let (cuts_letters, time) = (producer.cuts_letters, producer.time());
-        match self.attempt(producer.ready()?, batch, &shares, cuts_letters, time) {
+        let (letters, time) = (producer.letters(), producer.time());
+        match self.attempt(producer.ready()?, batch, &shares, letters, time) {
             Ok(written) => {
                 self.accept(&shares, &written);
                 producer.succeeded(began.elapsed());
                 Ok(())
             }
             Err(Ended::Aborted(error)) => Err(error),
-            Err(Ended::Refused(why, error)) => {
-                producer.learn(why);
-                Err(error)
-            }
+            Err(Ended::Refused(why, error)) => Err(self.learn(&mut producer, why, &shares).unwrap_or(error)),
             Err(Ended::Unknown(error, written)) => {
                 tracing::warn!(%error, "the outcome of a commit is not known: finding out");
-                if let TransactionError::Refused { why, .. } = error {
-                    producer.learn(why);
-                }
+                let why = if let TransactionError::Refused { why, .. } = error { Some(why) } else { None };
+                let named = why.and_then(|why| self.learn(&mut producer, why, &shares));
                 producer.discard();
                 let error = producer.note(error);
                 if matches!(error, CommitError::Fatal(_)) {
                     return Err(error);
                 }
-                self.find_out(&mut producer, &shares, &written, error)
+                self.find_out(&mut producer, &shares, &written, named.unwrap_or(error))
             }
         }
+    }
+
+    /// What the next try does differently after a refusal; if nothing helps, why.
+    fn learn(&self, producer: &mut Producer, why: Refusal, shares: &[Share<'_>]) -> Option<CommitError> {
+        if why != Refusal::TooLarge {
+            producer.learn(why);
+            return None;
+        }
+        let (largest, has_long_letters) = self.largest(shares, producer.letters());
+        producer.cut(has_long_letters, &largest).err().map(|oversized| CommitError::TooLarge(oversized.to_string()))
     }
 
     fn shares<'a>(&self, batch: &'a Batch) -> Vec<Share<'a>> {
@@ -101,11 +107,11 @@ impl Changelog {
         producer: &TransactionalProducer,
         batch: &Batch,
         shares: &[Share<'_>],
-        cuts_letters: bool,
+        letters: Letters,
         time: Duration,
     ) -> Result<Vec<Written>, Ended> {
         let deadline = Instant::now() + time;
-        let writer = Writer { store: self, producer, deadline, cuts_letters };
+        let writer = Writer { store: self, producer, deadline, letters };
         let mut written = Vec::new();
         let outcome =
             writer.write(batch, shares, &mut written).and_then(|()| producer.commit(writer.left().max(AGAIN)));
@@ -175,6 +181,9 @@ impl Changelog {
 fn end(producer: &TransactionalProducer, error: TransactionError, written: Vec<Written>, time: Duration) -> Ended {
     match error {
         TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
+        // The broker misses a record of this producer now: the next one ends what it has open. An abort would wait for
+        // records that are not sent any more.
+        TransactionError::Refused { why: Refusal::TooLarge, .. } => Ended::Unknown(error, written),
         TransactionError::Refused { why, .. } => {
             let aborted = producer.abort(time);
             if aborted.is_ok() && !producer.was_disturbed() {

@@ -8,12 +8,29 @@ use std::{
 use balancefleet_kafka::{Error, Refusal, TransactionError, TransactionalProducer};
 use rdkafka::ClientConfig;
 
+use super::batches::{Batches, Largest, OVERHEAD, Oversized};
 use crate::store::CommitError;
 
 /// How long a request is waited for, if that is no more than a third of its transaction's time.
 const REQUEST: Duration = Duration::from_secs(1);
 /// How often the time is doubled at most.
 const MAX_DOUBLINGS: u32 = 3;
+
+/// Of a record that is too large for the dead letter topic, so much is kept at most.
+const KEPT_BYTES: usize = 16 << 10;
+/// The headers that say where a dead letter comes from have no more: two names of 249 bytes at most are the most of it.
+const HEADERS: usize = 1 << 10;
+
+/// How dead letters are written.
+#[derive(Clone, Copy)]
+pub(super) struct Letters {
+    /// Whether those that are long are cut before they are sent.
+    pub(super) are_cut: bool,
+    /// Those that have more bytes are long.
+    pub(super) whole_bytes: usize,
+    /// Of one that is cut, so many bytes of its key and of its value are kept.
+    pub(super) kept_bytes: usize,
+}
 
 /// A producer that is fenced twice within this time has a twin.
 const TWIN: Duration = Duration::from_secs(60);
@@ -57,22 +74,24 @@ impl Patience {
     }
 }
 
-/// The one transactional producer of this process, made anew whenever it is in doubt.
+/// The one transactional producer of this process, made anew whenever it is in doubt, or its batches are to be smaller.
 pub(super) struct Producer {
     config: ClientConfig,
     patience: Patience,
     current: Option<TransactionalProducer>,
+    batches: Batches,
     /// The brokers refused a dead letter for its size: the next try sends them short.
-    pub(super) cuts_letters: bool,
+    cuts_letters: bool,
     fenced: VecDeque<Instant>,
 }
 
 impl Producer {
-    pub(super) fn new(config: ClientConfig, session_timeout: Duration) -> Self {
+    pub(super) fn new(config: ClientConfig, session_timeout: Duration, batches: Batches) -> Self {
         Self {
             config,
             patience: Patience::new(session_timeout),
             current: None,
+            batches,
             cuts_letters: false,
             fenced: VecDeque::new(),
         }
@@ -88,6 +107,7 @@ impl Producer {
     }
 
     fn start(&mut self) -> Result<TransactionalProducer, CommitError> {
+        self.batches.apply(&mut self.config);
         let producer = self.patience.producer(&self.config).map_err(|error| CommitError::Fatal(error.to_string()))?;
         match producer.init(self.patience.transaction()) {
             Ok(()) => Ok(producer),
@@ -142,12 +162,38 @@ impl Producer {
 
     /// What the next try does differently after a refusal.
     pub(super) fn learn(&mut self, why: Refusal) {
-        match why {
-            Refusal::TooLarge => self.cuts_letters = true,
-            // It looks for new partitions only now and then; a new one looks at once.
-            Refusal::UnknownPartition => self.discard(),
-            _ => {}
+        // It looks for new partitions only now and then; a new one looks at once.
+        if why == Refusal::UnknownPartition {
+            self.discard();
         }
+    }
+
+    /// How dead letters are written.
+    pub(super) fn letters(&self) -> Letters {
+        let kept_bytes = KEPT_BYTES.min(self.batches.size() / 4);
+        let fits = |limit: usize| limit.saturating_sub(OVERHEAD + HEADERS).max(kept_bytes);
+        let whole_bytes = self.batches.limit_for_letters().map_or(kept_bytes, fits);
+        Letters { are_cut: self.cuts_letters, whole_bytes, kept_bytes }
+    }
+
+    /// A broker or the client refused a record, or a batch of them, for its size. `largest` are the largest records that
+    /// were to be written, with dead letters cut; `has_long_letters` if there were some that can be. One thing at a time
+    /// is done differently by the next try: smaller batches where a topic says so, then shorter letters, then batches of
+    /// half the size.
+    ///
+    /// # Errors
+    /// There is a record that fits into no batch.
+    pub(super) fn cut(&mut self, has_long_letters: bool, largest: &[Largest]) -> Result<(), Oversized> {
+        // Its batches have the former size.
+        self.discard();
+        if self.batches.look() {
+            return Ok(());
+        }
+        if has_long_letters && !self.cuts_letters {
+            self.cuts_letters = true;
+            return Ok(());
+        }
+        self.batches.refused(largest)
     }
 
     /// Gives it up: whatever it still has under way is settled by the next one.

@@ -8,9 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::{GroupMetadata, OffsetToCommit, Record, TransactionError, TransactionalProducer, UsageRecord};
+use balancefleet_kafka::{
+    Admin, GroupMetadata, OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer, UsageRecord,
+};
 
 use super::{
+    batches::{Batches, Largest, What},
     producer::Patience,
     progress::{Ledger as Identity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
@@ -43,6 +46,7 @@ pub(crate) struct Rewriter<'a> {
     topic_id: &'a str,
     book: &'a Rulebook,
     membership: &'a GroupMetadata,
+    batches: Batches,
     producer: TransactionalProducer,
 }
 
@@ -53,12 +57,11 @@ impl<'a> Rewriter<'a> {
         topic_id: &'a str,
         book: &'a Rulebook,
         membership: &'a GroupMetadata,
+        admin: &Admin,
     ) -> Result<Self, TransactionError> {
-        let fatal = |error: balancefleet_kafka::Error| TransactionError::Fatal { detail: error.to_string() };
-        let patience = Patience::new(config.session_timeout);
-        let producer = patience.producer(&transaction_config(config)).map_err(fatal)?;
-        producer.init(config.session_timeout)?;
-        Ok(Self { config, topic_id, book, membership, producer })
+        let mut batches = Batches::for_topics(admin, [&config.changelog_topic]);
+        let producer = producer(config, &mut batches)?;
+        Ok(Self { config, topic_id, book, membership, batches, producer })
     }
 
     /// Says of all partitions at once that they are being rebuilt. The former rules stay beside that: what was refused by
@@ -79,9 +82,56 @@ impl<'a> Rewriter<'a> {
     /// Replaces the customers of one partition, of which `keys` are there and which has `former` rules, by those of `ledger`,
     /// made by `rules`.
     pub(crate) fn replace(
-        &self,
+        &mut self,
         target: &Target,
         mut keys: HashSet<Box<[u8]>>,
+        former: &LedgerRules,
+        ledger: &Ledger,
+        rules: &LedgerRules,
+    ) -> Result<(), TransactionError> {
+        loop {
+            match self.try_replace(target, &mut keys, former, ledger, rules) {
+                // From the beginning: what is there is the mark, and rows that are written again.
+                Err(TransactionError::Refused { why: Refusal::TooLarge, detail }) => {
+                    self.cut(target, [former, rules], ledger, &detail)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Goes on with smaller batches.
+    fn cut(
+        &mut self,
+        target: &Target,
+        rules: [&LedgerRules; 2],
+        ledger: &Ledger,
+        detail: &str,
+    ) -> Result<(), TransactionError> {
+        let mut row = RowWriter::default();
+        let rows = ledger.customers().map(|(id, customer)| {
+            row.write(id, customer);
+            let (what, bytes) = (What::Customer(customer.last_offset), row.key().len() + row.value().len());
+            Largest { partition: target.partition, what, bytes }
+        });
+        let progress = rules.map(|rules| self.progress(target, rules, Seal::default(), true).to_json().len());
+        let bytes = progress.into_iter().max().unwrap_or_default();
+        let progress = Largest { partition: target.partition, what: What::Progress, bytes };
+        let largest = rows.chain([progress]).max_by_key(|it| it.bytes).unwrap_or(progress);
+        if !self.batches.look() {
+            self.batches.refused(&[largest]).map_err(|oversized| TransactionError::Refused {
+                why: Refusal::TooLarge,
+                detail: format!("{detail}; {oversized}"),
+            })?;
+        }
+        self.producer = producer(self.config, &mut self.batches)?;
+        Ok(())
+    }
+
+    fn try_replace(
+        &self,
+        target: &Target,
+        keys: &mut HashSet<Box<[u8]>>,
         former: &LedgerRules,
         ledger: &Ledger,
         rules: &LedgerRules,
@@ -105,7 +155,7 @@ impl<'a> Rewriter<'a> {
             next(&mut deadline)?;
             self.send(target.partition, row.key(), Some(row.value()), deadline)?;
         }
-        for key in &keys {
+        for key in keys.iter() {
             next(&mut deadline)?;
             self.send(target.partition, key, None, deadline)?;
         }
@@ -146,12 +196,16 @@ impl<'a> Rewriter<'a> {
         rebuilding: bool,
         deadline: Instant,
     ) -> Result<(), TransactionError> {
+        let progress = self.progress(target, rules, seal, rebuilding);
+        self.send(target.partition, PROGRESS, Some(&progress.to_json()), deadline)
+    }
+
+    fn progress(&self, target: &Target, rules: &LedgerRules, seal: Seal, rebuilding: bool) -> ProgressRecord {
         let Config { group_id, topic, .. } = self.config;
         let identity = Identity { group: group_id, topic, topic_id: self.topic_id, book: self.book };
         let progress =
             ProgressRecord::new(&identity, rules, target.base, target.next_offset, target.leader_epoch, seal);
-        let progress = ProgressRecord { rebuilding, ..progress };
-        self.send(target.partition, PROGRESS, Some(&progress.to_json()), deadline)
+        ProgressRecord { rebuilding, ..progress }
     }
 
     fn send(
@@ -164,4 +218,14 @@ impl<'a> Rewriter<'a> {
         let topic = &self.config.changelog_topic;
         self.producer.send(&Record { topic, partition: Some(partition), key: Some(key), value, headers: &[] }, deadline)
     }
+}
+
+/// One that is registered: what the one before left open is over.
+fn producer(config: &Config, batches: &mut Batches) -> Result<TransactionalProducer, TransactionError> {
+    let fatal = |error: balancefleet_kafka::Error| TransactionError::Fatal { detail: error.to_string() };
+    let mut client = transaction_config(config);
+    batches.apply(&mut client);
+    let producer = Patience::new(config.session_timeout).producer(&client).map_err(fatal)?;
+    producer.init(config.session_timeout)?;
+    Ok(producer)
 }

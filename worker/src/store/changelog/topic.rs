@@ -6,7 +6,12 @@ use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
-use crate::{cluster::Cluster, config::Config, consumer::describe};
+use super::batches::limit_of;
+use crate::{
+    cluster::{Cluster, Settings},
+    config::Config,
+    consumer::describe,
+};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,6 +22,11 @@ const SAFE_REPLICAS: usize = 3;
 
 /// So many tenths of a second a new topic may take until every broker knows it.
 const KNOWN_AFTER: usize = 50;
+
+/// The progress of a partition without the names in it, compressed or not, has more.
+const PROGRESS_BYTES: usize = 200;
+/// The headers of a dead letter without the names in them, compressed or not, have more.
+const LETTER_BYTES: usize = 200;
 
 /// The settings of a changelog. Only the newest value of each customer is needed, and that for ever.
 const SETTINGS: &[(&str, &str)] = &[
@@ -41,6 +51,22 @@ pub(crate) enum Unfit {
         /// Its policy.
         policy: String,
     },
+    /// Nothing could ever be written to it.
+    #[error(
+        "topic {topic} takes no batch of more than {limit} bytes (max.message.bytes, segment.bytes), but {what} has {needed}: \
+         nothing could ever be committed; let it take more (kafka-configs --alter --entity-type topics --entity-name {topic} \
+         --add-config max.message.bytes=1048588)"
+    )]
+    Limit {
+        /// The topic.
+        topic: String,
+        /// What it takes.
+        limit: usize,
+        /// The smallest thing that is written to it.
+        what: &'static str,
+        /// Its bytes.
+        needed: usize,
+    },
     /// It may pass, or somebody has to allow it.
     #[error(transparent)]
     Kafka(#[from] Error),
@@ -60,13 +86,27 @@ pub(crate) fn default_topic(group: &str, topic: &str) -> String {
 pub(super) struct Topic {
     pub(super) name: String,
     replication: Option<i32>,
+    /// Of the shortest batches that are ever written to the topic and to that of the dead letters.
+    progress_bytes: usize,
+    letter_bytes: usize,
     connection: Connection,
     runtime: Handle,
 }
 
+/// Whether a topic with these settings takes a batch of so many bytes.
+fn takes(topic: &str, settings: &Settings, what: &'static str, needed: usize) -> Result<(), Unfit> {
+    match limit_of(settings) {
+        Some(limit) if limit < needed => Err(Unfit::Limit { topic: topic.to_owned(), limit, what, needed }),
+        _ => Ok(()),
+    }
+}
+
 impl Topic {
     pub(super) fn new(config: &Config, runtime: Handle) -> Self {
+        let names = config.group_id.len().max(config.topic.len());
         Self {
+            progress_bytes: PROGRESS_BYTES + names,
+            letter_bytes: LETTER_BYTES + names,
             name: config.changelog_topic.clone(),
             replication: config.changelog_replication,
             connection: config.connection.clone(),
@@ -84,10 +124,12 @@ impl Topic {
             Err(error) => return Err(error.into()),
         }
         // Also after making it: somebody else may have been first, with other settings.
-        let policy = cluster.topic_settings(&self.name)?.remove("cleanup.policy").unwrap_or_default();
+        let mut settings = cluster.topic_settings(&self.name)?;
+        let policy = settings.remove("cleanup.policy").unwrap_or_default();
         if policy != "compact" {
             return Err(Unfit::Policy { topic: self.name.clone(), policy });
         }
+        takes(&self.name, &settings, "the progress of a partition", self.progress_bytes)?;
         if make { Ok(self.grow_to(admin, partitions)?) } else { Ok(()) }
     }
 
@@ -114,12 +156,27 @@ impl Topic {
         Ok(())
     }
 
+    /// Whether the topic of the dead letters, if it is there, takes at least one that is cut.
+    pub(super) fn prepare_letters(&self, admin: &Admin, name: &str) -> Result<(), Unfit> {
+        match admin.topic_settings(name, TIMEOUT) {
+            Ok(settings) => takes(name, &settings, "a dead letter without its record", self.letter_bytes),
+            Err(error) if error.is_transient() => Err(error.into()),
+            // It is still to be made, or not everybody who may write to it may look at its settings.
+            Err(error) => {
+                tracing::debug!(topic = name, %error, "what the topic of the dead letters takes is not known");
+                Ok(())
+            }
+        }
+    }
+
     fn create(&self, cluster: &Cluster, partitions: i32) -> Result<(), Error> {
-        // Workers that start together all try.
+        // Workers that start together all try. What somebody else has made keeps the settings it was given: these would
+        // replace them all.
         if cluster.create_topic(&self.name, partitions, self.replication, SETTINGS)? {
             tracing::info!(topic = self.name, partitions, "created the changelog");
+            self.raise_min_insync(cluster)?;
         }
-        self.raise_min_insync(cluster)
+        Ok(())
     }
 
     /// With three replicas or more an acknowledged write shall survive the loss of any one broker.

@@ -1,6 +1,7 @@
 //! What a transaction writes: changed customers, progress, dead letters, and the group's offsets last.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,6 +10,8 @@ use balancefleet_kafka::{OffsetToCommit, Record, Refusal, Rows, TransactionError
 
 use super::{
     Changelog, Standing,
+    batches::{Largest, What},
+    producer::Letters,
     progress::{Ledger as Identity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
 };
@@ -20,8 +23,6 @@ use crate::{
 
 /// So many bytes of rows are gathered before they go to the client together.
 const AT_ONCE: usize = 64 << 10;
-/// Of a record that is too large for the dead letter topic, so much is kept.
-const KEPT_BYTES: usize = 16 << 10;
 /// Says that a dead letter is not whole: part of the value, no headers of its own, and a key only if that is small.
 const TRUNCATED: (&str, Option<&[u8]>) = ("balancefleet.truncated", Some(b"true"));
 
@@ -65,7 +66,7 @@ pub(super) struct Writer<'a> {
     pub(super) store: &'a Changelog,
     pub(super) producer: &'a TransactionalProducer,
     pub(super) deadline: Instant,
-    pub(super) cuts_letters: bool,
+    pub(super) letters: Letters,
 }
 
 impl Writer<'_> {
@@ -127,20 +128,9 @@ impl Writer<'_> {
 
     fn write_dead_letter(&self, partition: i32, letter: &DeadLetter) -> Result<(), TransactionError> {
         let Some(topic) = &self.store.dead_letter_topic else { return Ok(()) };
-        let (partition, offset) = (partition.to_string(), letter.offset.to_string());
-        let (category, message) = (letter.reason.category(), letter.reason.to_string());
-        let ours: [(&str, &str); 8] = [
-            ("__connect.errors.topic", &self.store.topic),
-            ("__connect.errors.partition", &partition),
-            ("__connect.errors.offset", &offset),
-            ("__connect.errors.connector.name", &self.store.group),
-            ("__connect.errors.task.id", &partition),
-            ("__connect.errors.stage", "VALUE_CONVERTER"),
-            ("__connect.errors.exception.class.name", category),
-            ("__connect.errors.exception.message", &message),
-        ];
-        let ours = ours.map(|(name, value)| (name, Some(value.as_bytes())));
-        if !(self.cuts_letters && letter.size() > KEPT_BYTES) {
+        let origin = self.store.origin(partition, letter);
+        let ours = origin.each_ref().map(|(name, value)| (*name, Some(value.as_bytes())));
+        if !(self.letters.are_cut && letter.size() > self.letters.whole_bytes) {
             let kept = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
             let headers: Vec<_> = kept.chain(ours).collect();
             let (key, value) = (letter.key.as_deref(), letter.value.as_deref());
@@ -152,8 +142,65 @@ impl Writer<'_> {
         }
         // One letter must never hold up a partition: what is left of it says so.
         let headers: Vec<_> = ours.into_iter().chain([TRUNCATED]).collect();
-        let key = letter.key.as_deref().filter(|key| key.len() <= KEPT_BYTES);
-        let value = letter.value.as_deref().map(|value| &value[..value.len().min(KEPT_BYTES)]);
+        let (key, value) = cut(letter, self.letters.kept_bytes);
         self.producer.send(&Record { topic, partition: None, key, value, headers: &headers }, self.deadline)
+    }
+}
+
+/// Key and value of a dead letter that is cut.
+fn cut(letter: &DeadLetter, kept_bytes: usize) -> (Option<&[u8]>, Option<&[u8]>) {
+    let key = letter.key.as_deref().filter(|key| key.len() <= kept_bytes);
+    (key, letter.value.as_deref().map(|value| &value[..value.len().min(kept_bytes)]))
+}
+
+impl Changelog {
+    /// Where a dead letter comes from and why it is one: names and values of headers.
+    fn origin(&self, partition: i32, letter: &DeadLetter) -> [(&'static str, String); 8] {
+        [
+            ("__connect.errors.topic", self.topic.clone()),
+            ("__connect.errors.partition", partition.to_string()),
+            ("__connect.errors.offset", letter.offset.to_string()),
+            ("__connect.errors.connector.name", self.group.clone()),
+            ("__connect.errors.task.id", partition.to_string()),
+            ("__connect.errors.stage", "VALUE_CONVERTER".to_owned()),
+            ("__connect.errors.exception.class.name", letter.reason.category().to_owned()),
+            ("__connect.errors.exception.message", letter.reason.to_string()),
+        ]
+    }
+
+    /// The largest records that `shares` have for the changelog and for the dead letters, with long ones cut; and whether
+    /// any of those is long.
+    pub(super) fn largest(
+        &self,
+        shares: &[Share<'_>],
+        Letters { whole_bytes, kept_bytes, .. }: Letters,
+    ) -> (Vec<Largest>, bool) {
+        let identity = self.identity();
+        let mut all = Vec::new();
+        let (mut letters, mut has_long_ones) = (Vec::new(), false);
+        for share in shares {
+            let partition = share.progress.assignment.partition;
+            let mut offsets = share.progress.changes.customers().map(|(_, changed)| changed.now.last_offset);
+            // In the order of the rows; the progress comes last.
+            let note = |key: &[u8], value: &[u8]| {
+                let what = offsets.next().map_or(What::Progress, What::Customer);
+                all.push(Largest { partition, what, bytes: key.len() + value.len() });
+                Ok::<_, Infallible>(())
+            };
+            let _ = share.rows(&identity, note);
+            for letter in share.progress.changes.dead_letters() {
+                let is_long = letter.size() > whole_bytes;
+                has_long_ones |= is_long;
+                let (key, value) = cut(letter, kept_bytes);
+                let cut = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+                let kept = if is_long { cut } else { letter.size() };
+                let origin = self.origin(partition, letter);
+                let headers = origin.iter().map(|(name, value)| name.len() + value.len() + 10);
+                let bytes = kept + headers.sum::<usize>() + TRUNCATED.0.len() + 10;
+                letters.push(Largest { partition, what: What::DeadLetter(letter.offset), bytes });
+            }
+        }
+        let largest = |all: Vec<Largest>| all.into_iter().max_by_key(|record| record.bytes);
+        (largest(all).into_iter().chain(largest(letters)).collect(), has_long_ones)
     }
 }

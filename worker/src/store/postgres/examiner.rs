@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio_postgres::types::Type;
 
 use super::{
     Book, SESSION,
-    claim::{Claim, look},
+    claim::{ANSWER_WITHIN, Claim, look},
+    link::within,
     load,
     schema::has_tables,
     standing::settle,
@@ -18,6 +20,8 @@ use crate::{
     ledger_rules::Rulebook,
     store::{Assignment, DatabaseError, Epoch, Examined, Obstacle, Position},
 };
+
+const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
 
 /// A row as a worker would find it that claims the partition.
 pub(crate) struct FoundRow(Claim);
@@ -93,4 +97,14 @@ impl Examiner {
         let Some(session) = &self.session else { return Ok(Examined::default()) };
         self.runtime.block_on(load::examine(session, &self.book, partition, topic_id))
     }
+}
+
+/// Whether the database has a row of any partition of the group's topic.
+pub(crate) fn has_progress(config: &Config, target: &Target, runtime: &Handle) -> Result<bool, DatabaseError> {
+    let Examiner { session, book, .. } =
+        Examiner::connect(config, Arc::new(Rulebook::new(config.rules.clone())), target, runtime)?;
+    let Some(session) = session else { return Ok(false) };
+    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT)];
+    let found = runtime.block_on(within(ANSWER_WITHIN, session.query_typed_one(HAS_ROWS, &params)))?;
+    Ok(found.try_get(0)?)
 }

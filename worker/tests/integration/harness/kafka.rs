@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{
     ClientConfig, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
@@ -129,6 +129,21 @@ impl Stream {
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new())).unwrap();
         assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    /// Gives a topic these settings, and the brokers' own for all others.
+    pub(crate) fn configure(&self, topic: &str, settings: &[(&str, &str)]) {
+        let all = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let all = settings.iter().fold(all, |all, (key, value)| all.set(key, value));
+        let altered = block_on(self.admin().alter_configs([&all], &AdminOptions::new())).unwrap();
+        assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    }
+
+    /// A setting of a topic.
+    pub(crate) fn setting_of(&self, topic: &str, name: &str) -> String {
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let described = block_on(self.admin().describe_configs(&asked, &AdminOptions::new())).unwrap();
+        described.into_iter().next().unwrap().unwrap().get(name).and_then(|entry| entry.value.clone()).unwrap()
     }
 
     /// Writes one record to any topic, and waits.

@@ -1,0 +1,150 @@
+//! Whether the input keeps every record.
+//!
+//! A balance is the sum of all records of a customer, and a compacted topic keeps the last one of each key. What a group has
+//! folded stays right; what is folded from such a log again, or for the first time, may not be. So a group without
+//! progress does not begin with one, nothing is folded from one again, and a fleet whose input becomes one goes on and
+//! says so. A partition that is added to the topic of a group at work is read as it grows, as the others are.
+
+use std::{sync::Arc, time::Duration};
+
+use balancefleet_kafka::{Admin, Error, ErrorKind};
+use parking_lot::Mutex;
+
+use crate::{config::Config, rules::LedgerKind, view::View, vital_thread};
+
+/// How long one question to the brokers may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What the topic's `cleanup.policy` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Every record stays until it is too old.
+    Whole,
+    /// Some records may be gone that are not the last of their key.
+    Compacted {
+        /// The topic.
+        topic: String,
+        /// Its policy: `compact` or `compact,delete`.
+        policy: String,
+    },
+    /// The brokers do not tell it to this user.
+    Unknown,
+}
+
+impl Input {
+    /// What a policy means.
+    fn of(topic: &str, policy: Option<String>) -> Self {
+        match policy {
+            Some(policy) if policy.contains("compact") => Self::Compacted { topic: topic.to_owned(), policy },
+            Some(_) => Self::Whole,
+            None => Self::Unknown,
+        }
+    }
+
+    /// For people, where it is compacted.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let Self::Compacted { topic, policy } = self else { return None };
+        Some(format!(
+            "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: what this \
+             group has folded stays right, but records may go before they are processed, and nothing can be folded again \
+             (audit, rebuild, store replay); set cleanup.policy=delete"
+        ))
+    }
+
+    /// For people, where it is not known.
+    pub(crate) fn unknown(topic: &str) -> String {
+        format!(
+            "the brokers do not tell the settings of topic {topic} (DescribeConfigs on it is missing): make sure yourself \
+             that its cleanup.policy is delete"
+        )
+    }
+}
+
+/// Asks the brokers.
+///
+/// # Errors
+/// They do not answer. That they may not tell is none: see [`Input::Unknown`].
+pub(crate) fn ask(admin: &Admin, topic: &str) -> Result<Input, Error> {
+    match admin.topic_settings(topic, TIMEOUT) {
+        Ok(mut settings) => Ok(Input::of(topic, settings.remove("cleanup.policy"))),
+        Err(error) if error.kind() == ErrorKind::Authorization => Ok(Input::Unknown),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks every now and then, and tells the view.
+pub(crate) struct Watch {
+    topic: String,
+    admin: Admin,
+    found: Mutex<Option<Input>>,
+    view: Arc<View>,
+}
+
+impl Watch {
+    /// Starts the thread, but for a ledger that folds nothing.
+    pub(crate) fn start(config: &Config, admin: Admin, view: Arc<View>) -> std::io::Result<Option<Arc<Self>>> {
+        if config.rules.ledger == LedgerKind::Count {
+            return Ok(None);
+        }
+        let watch = Arc::new(Self { topic: config.topic.clone(), admin, found: Mutex::default(), view });
+        let looking = watch.clone();
+        vital_thread::start("input", move || {
+            loop {
+                looking.look();
+                std::thread::sleep(EVERY);
+            }
+        })?;
+        Ok(Some(watch))
+    }
+
+    /// What was found last; `None` if the brokers have never answered.
+    pub(crate) fn now(&self) -> Option<Input> {
+        let found = self.found.lock().clone();
+        found.or_else(|| {
+            self.look();
+            self.found.lock().clone()
+        })
+    }
+
+    fn look(&self) {
+        match ask(&self.admin, &self.topic) {
+            Ok(input) => self.note(input),
+            // The topic itself is looked at more often, and by whoever says that the brokers are away.
+            Err(error) => tracing::debug!(%error, topic = self.topic, "the cleanup policy cannot be looked up now"),
+        }
+    }
+
+    fn note(&self, input: Input) {
+        let mut found = self.found.lock();
+        if found.as_ref() != Some(&input) {
+            match (&input, input.warning()) {
+                (_, Some(warning)) => tracing::warn!(kind = "InputCompacted", "{warning}"),
+                (Input::Unknown, _) => tracing::warn!("{}", Input::unknown(&self.topic)),
+                _ if found.is_some() => tracing::info!(topic = self.topic, "the topic is not compacted (any more)"),
+                _ => {}
+            }
+        }
+        self.view.set_input(input.clone());
+        *found = Some(input);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_with_compaction_in_it_loses_records() {
+        let input = |policy: Option<&str>| Input::of("payments", policy.map(str::to_owned));
+        assert_eq!(input(Some("delete")), Input::Whole);
+        assert_eq!(input(None), Input::Unknown);
+        for policy in ["compact", "compact,delete", "delete,compact"] {
+            let warning = input(Some(policy)).warning().unwrap();
+            assert!(warning.contains(&format!("topic payments is compacted (cleanup.policy={policy})")), "{warning}");
+        }
+        assert_eq!(input(Some("delete")).warning(), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! How large the batches may be in which the producer sends its records.
+//!
+//! A broker refuses a batch that is larger than its topic takes, whatever it takes of the records one by one, and after
+//! that nothing more of this producer in that partition. So batches are cut to what the topics say that they take. Where
+//! they do not say it, or it was changed meanwhile, each refusal halves them, until the largest record travels alone.
+
+use std::fmt;
+
+use balancefleet_kafka::Admin;
+use rdkafka::ClientConfig;
+
+use super::TIMEOUT;
+use crate::cluster::Settings;
+
+/// librdkafka's own size, below what a topic takes by default.
+const USUAL: usize = 1_000_000;
+/// A batch of one record has no more bytes beside key, value and headers.
+pub(super) const OVERHEAD: usize = 61 + 36;
+/// Topic settings that bound a batch: one of the topic, and the size of the file that it has to fit into.
+const LIMITS: [&str; 2] = ["max.message.bytes", "segment.bytes"];
+
+/// Bytes of the largest batch that a topic with these settings takes, if they say so.
+pub(super) fn limit_of(settings: &Settings) -> Option<usize> {
+    LIMITS.iter().filter_map(|name| settings.get(*name)?.parse().ok()).min()
+}
+
+/// See the module.
+pub(super) struct Batches {
+    admin: Admin,
+    /// Those that are written to, each with what it last said to take: the changelog, then that of the dead letters.
+    topics: Vec<(String, Option<usize>)>,
+    /// `None` before anything was asked.
+    size: Option<usize>,
+}
+
+/// The largest record that one transaction has for a topic, in words that tell nothing of whom it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Largest {
+    pub(super) partition: i32,
+    pub(super) what: What,
+    /// Of key, value and headers.
+    pub(super) bytes: usize,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Progress,
+    /// A customer, and the offset of its last transaction in the input.
+    Customer(i64),
+    /// The dead letter of the input's record at this offset, as short as it may be.
+    DeadLetter(i64),
+}
+
+/// A record that its topic does not take even alone. It stays to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Oversized {
+    record: Largest,
+    topic: String,
+    limit: Option<usize>,
+}
+
+impl fmt::Display for Oversized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { record: Largest { partition, what, bytes }, topic, limit } = self;
+        match what {
+            What::Progress => write!(f, "the progress of partition {partition}")?,
+            What::Customer(offset) => write!(
+                f,
+                "the row of one customer of partition {partition} (the one whose last transaction is the record at offset \
+                 {offset})"
+            )?,
+            What::DeadLetter(offset) => {
+                write!(f, "what is kept of the bad record of partition {partition} at offset {offset}")?;
+            }
+        }
+        write!(f, " has {bytes} bytes and does not fit into a batch for topic {topic}, ")?;
+        match limit {
+            Some(limit) => write!(f, "which takes {limit} bytes")?,
+            None => f.write_str("which does not say how many bytes it takes")?,
+        }
+        write!(
+            f,
+            " (max.message.bytes): nothing is lost, and the worker goes on by itself once the topic takes more \
+             (kafka-configs --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes=1048588)"
+        )
+    }
+}
+
+/// What follows from a refusal.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Batches of this size are tried.
+    Cut(usize),
+    /// The largest record for the topic at this place does not fit alone.
+    Alone(usize),
+}
+
+/// Of each topic what it said to take, and the bytes of a batch of its largest record alone.
+fn next(size: usize, topics: &[(Option<usize>, usize)]) -> Next {
+    let told = topics.iter().filter_map(|(told, _)| *told).min();
+    if let Some(told) = told.filter(|told| *told < size) {
+        return Next::Cut(told);
+    }
+    if let Some(place) = topics.iter().position(|(told, alone)| told.is_some_and(|told| *alone > told)) {
+        return Next::Alone(place);
+    }
+    let (place, largest) = topics.iter().map(|(_, alone)| *alone).enumerate().max_by_key(|it| it.1).unwrap_or_default();
+    if largest < size { Next::Cut((size / 2).max(largest)) } else { Next::Alone(place) }
+}
+
+impl Batches {
+    /// Of a producer that writes to these topics.
+    pub(super) fn for_topics<'a>(admin: &Admin, topics: impl IntoIterator<Item = &'a String>) -> Self {
+        Self {
+            admin: admin.clone(),
+            topics: topics.into_iter().map(|topic| (topic.clone(), None)).collect(),
+            size: None,
+        }
+    }
+
+    /// Sets the size; the first time the topics are asked.
+    pub(super) fn apply(&mut self, client: &mut ClientConfig) {
+        if self.size.is_none() {
+            self.ask();
+            self.size = Some(self.told().map_or(USUAL, |told| told.min(USUAL)));
+        }
+        let usual = client.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(USUAL);
+        client.set("batch.size", self.size().min(usual).max(1).to_string());
+    }
+
+    /// Bytes of a batch.
+    pub(super) fn size(&self) -> usize {
+        self.size.unwrap_or(USUAL)
+    }
+
+    /// What the topic of the dead letters takes, if it says so.
+    pub(super) fn limit_for_letters(&self) -> Option<usize> {
+        self.topics.get(1).and_then(|(_, told)| *told)
+    }
+
+    /// Asks the topics again; whether they take less than batches have.
+    pub(super) fn look(&mut self) -> bool {
+        self.ask();
+        let Some(told) = self.told().filter(|told| *told < self.size()) else { return false };
+        self.cut(told);
+        true
+    }
+
+    /// A batch was refused for its size, although the topics were asked: of each topic the largest record that was to be
+    /// written. The next producer has smaller batches.
+    ///
+    /// # Errors
+    /// There is a record that no size of batches helps.
+    pub(super) fn refused(&mut self, largest: &[Largest]) -> Result<(), Oversized> {
+        let told = self.topics.iter().map(|(_, told)| *told);
+        let topics: Vec<_> = told.zip(largest.iter().map(|it| it.bytes + OVERHEAD)).collect();
+        match next(self.size(), &topics) {
+            Next::Cut(size) => {
+                self.cut(size);
+                Ok(())
+            }
+            Next::Alone(place) => match (self.topics.get(place), largest.get(place)) {
+                (Some((topic, limit)), Some(record)) => {
+                    Err(Oversized { record: *record, topic: topic.clone(), limit: *limit })
+                }
+                // Nothing was to be written.
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn cut(&mut self, size: usize) {
+        let topics: Vec<_> = self.topics.iter().map(|(topic, _)| topic.as_str()).collect();
+        tracing::warn!(bytes = size, ?topics, "a batch was larger than its topic takes: batches are cut");
+        self.size = Some(size);
+    }
+
+    fn told(&self) -> Option<usize> {
+        self.topics.iter().filter_map(|(_, told)| *told).min()
+    }
+
+    fn ask(&mut self) {
+        for (topic, told) in &mut self.topics {
+            match self.admin.topic_settings(topic, TIMEOUT) {
+                Ok(settings) => *told = limit_of(&settings),
+                // It is found out by what is refused.
+                Err(error) => tracing::warn!(topic, %error, "cannot look up how large a batch the topic takes"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_cut_to_what_the_topics_say_and_else_halved_down_to_the_largest_record() {
+        assert_eq!(next(USUAL, &[(Some(20_000), 300), (Some(50_000), 400)]), Next::Cut(20_000));
+        assert_eq!(next(USUAL, &[(None, 300)]), Next::Cut(500_000));
+        let (mut size, mut sizes) = (4000, Vec::new());
+        while let Next::Cut(smaller) = next(size, &[(None, 300), (None, 700)]) {
+            sizes.push(smaller);
+            size = smaller;
+        }
+        assert_eq!(sizes, [2000, 1000, 700]);
+        assert_eq!(next(700, &[(None, 300), (None, 700)]), Next::Alone(1));
+    }
+
+    #[test]
+    fn a_record_that_its_own_topic_cannot_take_is_named() {
+        assert_eq!(next(20_000, &[(Some(20_000), 20_001), (Some(50_000), 400)]), Next::Alone(0));
+        // Each is compared with its own topic.
+        assert_eq!(next(20_000, &[(Some(50_000), 20_001), (Some(20_000), 20_001)]), Next::Alone(1));
+        // Not every broker has heard of another limit yet.
+        assert_eq!(next(20_000, &[(Some(20_000), 300)]), Next::Cut(10_000));
+    }
+
+    #[test]
+    fn the_words_say_what_to_do_and_nothing_of_the_customer() {
+        let record = Largest { partition: 3, what: What::Customer(41), bytes: 1234 };
+        let words = Oversized { record, topic: "log".to_owned(), limit: Some(1000) }.to_string();
+        for part in ["partition 3", "offset 41", "1234 bytes", "takes 1000 bytes", "--entity-name log"] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+    }
+
+    #[test]
+    fn a_topic_takes_no_batch_that_does_not_fit_into_a_segment() {
+        let settings = |all: &[(&str, &str)]| -> Settings {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(limit_of(&settings(&[("max.message.bytes", "9"), ("segment.bytes", "7")])), Some(7));
+        assert_eq!(limit_of(&settings(&[("max.message.bytes", "9")])), Some(9));
+        assert_eq!(limit_of(&settings(&[("retention.ms", "9")])), None);
+    }
+}
