@@ -18,11 +18,11 @@ const RATE: u32 = 100;
 fn recreate_gives_all_workers_another_assignor_and_every_balance_stays_right() -> Outcome {
     scenario("recreate", |scenario| {
         let (group, topic, traffic) = under_traffic(scenario, json!({"replicas": 3}), 3)?;
-        group.patch(&consumer(json!({"assignor": "Range"})))?;
+        group.patch(&consumer(&json!({"assignor": "Range"})))?;
         group.wait_for_condition("Ready", "False", PENDING)?;
         assert_eq!(assignors(&group)?, ["cooperative-sticky"; 3], "the workers go on");
 
-        group.patch(&consumer(json!({"assignorChange": "Recreate"})))?;
+        group.patch(&consumer(&json!({"assignorChange": "Recreate"})))?;
         has_another(&group, "range", 3)?;
         traffic.stop()?;
         every_balance_is_right(scenario, &group, &topic)?;
@@ -34,7 +34,7 @@ fn recreate_gives_all_workers_another_assignor_and_every_balance_stays_right() -
 fn the_commands_that_the_condition_prints_change_the_assignor_of_an_automatic_fleet() -> Outcome {
     scenario("by-hand", |scenario| {
         let (group, topic, traffic) = under_traffic(scenario, json!({"scaling": {"minReplicas": 2}}), 2)?;
-        group.patch(&consumer(json!({"assignor": "RoundRobin"})))?;
+        group.patch(&consumer(&json!({"assignor": "RoundRobin"})))?;
         let message = group.wait_for_condition(PENDING, "True", PENDING)?;
         let commands = message.split("by hand: ").nth(1).and_then(|rest| rest.split(". To stay").next());
         let commands = commands.ok_or_else(|| format!("no commands in {message}"))?;
@@ -49,7 +49,7 @@ fn the_commands_that_the_condition_prints_change_the_assignor_of_an_automatic_fl
     })
 }
 
-fn consumer(settings: Value) -> Value {
+fn consumer(settings: &Value) -> Value {
     json!({"spec": {"kafka": {"consumer": settings}}})
 }
 

@@ -41,7 +41,7 @@ fn replicas(workers: &Deployment) -> Option<i32> {
     workers.spec.as_ref().and_then(|spec| spec.replicas)
 }
 
-fn consumer(settings: Value) -> Value {
+fn consumer(settings: &Value) -> Value {
     json!({"spec": {"kafka": {"consumer": settings}}})
 }
 
@@ -127,7 +127,7 @@ async fn running_workers_keep_their_assignor_whatever_else_changes() {
     site.create("shop", json!({"replicas": 2})).await;
     let before = site.until_replicas("shop", 2).await;
     operator.settled(Duration::from_secs(3)).await;
-    site.edit::<BalanceConsumerGroup>("shop", consumer(json!({"assignor": "Range"}))).await;
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "Range"}))).await;
     let said = message(&site, "go on with CooperativeSticky").await;
     for command in [
         format!("kubectl -n {} patch bcg shop --type=merge -p", site.namespace),
@@ -154,13 +154,13 @@ async fn running_workers_keep_their_assignor_whatever_else_changes() {
     message(&site, "go on with CooperativeSticky").await;
 
     // Nobody knows here who is a member: what was stopped might not start again.
-    site.edit::<BalanceConsumerGroup>("shop", consumer(json!({"assignorChange": "Recreate"}))).await;
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignorChange": "Recreate"}))).await;
     message(&site, "Kafka has not said yet who is a member").await;
     operator.settled(Duration::from_secs(3)).await;
     let held = site.get::<Deployment>("shop").await.unwrap();
     assert_eq!(held.metadata.generation, rolled.metadata.generation);
 
-    site.edit::<BalanceConsumerGroup>("shop", consumer(json!({"assignor": "CooperativeSticky"}))).await;
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "CooperativeSticky"}))).await;
     settled(&site).await;
     let kept = site.get::<Deployment>("shop").await.unwrap();
     assert_eq!(kept.metadata.generation, rolled.metadata.generation);
@@ -177,7 +177,7 @@ async fn recreate_waits_for_the_last_pod_and_the_last_member_also_through_a_cras
     // A pod that does not end, as on a node that is gone.
     let stays = pods(&site).await[0].name_any();
     site.edit::<Pod>(&stays, json!({"metadata": {"finalizers": ["balancefleet.test/stay"]}})).await;
-    let change = consumer(json!({"assignor": "Range", "assignorChange": "Recreate"}));
+    let change = consumer(&json!({"assignor": "Range", "assignorChange": "Recreate"}));
     site.edit::<BalanceConsumerGroup>("shop", change).await;
     let stopped = site.until_replicas("shop", 0).await;
     assert_eq!(stopped.annotations()["balancefleet.io/replicas"], "2", "their number is on record");
@@ -232,7 +232,7 @@ async fn workers_are_not_stopped_beside_a_stranger_and_come_back_when_the_object
     let guard = Guard::over(&site);
     let stranger = Member::join(&topic, &group, "somebody").await;
     site.until_condition("shop", conditions::FOREIGN_MEMBERS, "True", conditions::FOREIGN_MEMBERS).await;
-    let change = consumer(json!({"assignor": "Range", "assignorChange": "Recreate"}));
+    let change = consumer(&json!({"assignor": "Range", "assignorChange": "Recreate"}));
     site.edit::<BalanceConsumerGroup>("shop", change).await;
     message(&site, "somebody has to stop them: somebody").await;
     tokio::time::sleep(WATCHED_FOR).await;
@@ -241,7 +241,7 @@ async fn workers_are_not_stopped_beside_a_stranger_and_come_back_when_the_object
     stranger.leave().await;
     site.until_replicas("shop", 0).await;
     message(&site, "of this object's there are still").await;
-    site.edit::<BalanceConsumerGroup>("shop", consumer(json!({"assignor": "CooperativeSticky"}))).await;
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "CooperativeSticky"}))).await;
     let back = site.until_replicas("shop", 2).await;
     assert_eq!(template(&back), "cooperative-sticky");
     settled(&site).await;
@@ -257,7 +257,7 @@ async fn a_fleet_that_a_person_has_taken_to_0_gets_the_new_assignor_once_nobody_
     let operator = Operator::start(&site.namespace).await;
     let (_, _, member) = fleet(&site).await;
     let guard = Guard::over(&site);
-    site.edit::<BalanceConsumerGroup>("shop", consumer(json!({"assignor": "Range"}))).await;
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "Range"}))).await;
     message(&site, "go on with CooperativeSticky").await;
     site.edit::<BalanceConsumerGroup>("shop", json!({"spec": {"replicas": 0}})).await;
     message(&site, "Range takes the place of CooperativeSticky when").await;
@@ -281,7 +281,7 @@ async fn a_fleet_that_a_person_has_taken_to_0_gets_the_new_assignor_once_nobody_
     operator.settled(Duration::from_secs(3)).await;
     operator.stop().await;
     site.api::<Deployment>().delete("shop", &DeleteParams::background()).await.unwrap();
-    site.edit::<BalanceConsumerGroup>("shop", consumer(json!({"assignor": "CooperativeSticky"}))).await;
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "CooperativeSticky"}))).await;
     eventually("the pod is on its way", || async {
         let found = site.get::<Pod>(&pod).await?;
         found.metadata.deletion_timestamp.map(drop)
