@@ -11,7 +11,7 @@
 //! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
 //! | [`RecordQueue`] | working: a member's records, many at a time |
-//! | [`set_leader_epoch`] | noticing that a log was cut off |
+//! | [`set_leader_epoch`], [`validate`], [`look_up_positions`] | noticing that a log was cut off |
 //! | [`TopicWatch`] | noticing that a topic was made again |
 //! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
 //!
@@ -47,7 +47,7 @@ pub use batch::{BatchReader, ReadRecord};
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
-pub use leader_epoch::set_leader_epoch;
+pub use leader_epoch::{Position, Validity, look_up_positions, set_leader_epoch, validate};
 pub use records::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;

@@ -36,6 +36,13 @@ pub struct FetchedRecord<'a> {
 pub enum Fetched<'a> {
     /// Its next record.
     Record(FetchedRecord<'a>),
+    /// All its records so far were given; only with `enable.partition.eof`, once for each such offset. Not for a member of a
+    /// group: of an end that is taken in a batch, librdkafka 2.12 takes the offset for that of a record, and goes on after
+    /// it when the next rebalance is over (mended in 2.13).
+    End {
+        /// Which one.
+        partition: i32,
+    },
     /// It is not, or not now, fetched any further; [`OutOfRange`](crate::ErrorKind::OutOfRange) when its log does not hold the
     /// offset that is next.
     Failed {
@@ -128,13 +135,12 @@ impl Batch<'_> {
 
     /// All of it, the records of one partition in the order of its log.
     pub fn iter(&self) -> impl Iterator<Item = Fetched<'_>> {
-        self.messages.iter().filter_map(|message| match message {
-            Message::Record(read, native) => Some(Fetched::Record(FetchedRecord { read, native })),
+        self.messages.iter().map(|message| match message {
+            Message::Record(read, native) => Fetched::Record(FetchedRecord { read, native }),
             Message::Failed { partition, offset, failure } => {
-                Some(Fetched::Failed { partition, error: error_of(self.topic, partition, offset, failure) })
+                Fetched::Failed { partition, error: error_of(self.topic, partition, offset, failure) }
             }
-            // Only who asks for ends is told of them.
-            Message::End { .. } => None,
+            Message::End { partition, .. } => Fetched::End { partition },
         })
     }
 }

@@ -29,6 +29,7 @@ mod rebalance;
 mod report;
 mod reports;
 mod restore;
+mod validation;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -105,6 +106,7 @@ pub(crate) enum Fatal {
 /// See the module.
 pub(crate) struct Consumer {
     consumer: Arc<GroupConsumer>,
+    admin: Admin,
     /// Its records; everything else comes by a poll of the consumer.
     records: Arc<RecordQueue<Context>>,
     view: Arc<View>,
@@ -136,6 +138,8 @@ pub(crate) struct Consumer {
     is_held: bool,
     doubts: Arc<Doubts>,
     nudges: Nudges,
+    /// Whether it was said that positions cannot be validated.
+    has_said_unvalidated: bool,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
@@ -182,6 +186,7 @@ impl Consumer {
         Ok(Self {
             records,
             consumer,
+            admin: admin.clone(),
             view,
             rules,
             topic: config.topic.clone(),
@@ -199,12 +204,13 @@ impl Consumer {
             store,
             restorer,
             beaten: Beaten::new(config.heartbeat_interval),
-            inspector: inspector::start(admin, config.topic.clone(), doubts.clone(), reporter)?,
+            inspector: inspector::start(admin, config.topic.clone(), restore_config(config), doubts.clone(), reporter)?,
             reports,
             backlog: VecDeque::new(),
             is_held: false,
             doubts,
             nudges: Nudges::default(),
+            has_said_unvalidated: false,
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
         })
@@ -215,7 +221,7 @@ impl Consumer {
         let outcome = self.work(stop);
         match &outcome {
             Ok(()) => self.close(),
-            Err(_) => self.view.set_status(Status::FatalError),
+            Err(_) => self.abandon(),
         }
         // Destroying a consumer may hang (librdkafka#4362), and the process is about to end anyway.
         std::mem::forget(self);
@@ -252,6 +258,7 @@ impl Consumer {
         }
         self.claim_again();
         self.activate_ready()?;
+        self.validate()?;
         self.commit_if_due();
         self.hold_back()?;
         self.nudge_if_due()?;
@@ -281,7 +288,7 @@ impl Consumer {
     fn wait(&self) -> Duration {
         let (now, is_dirty) = (Instant::now(), self.partitions.values().any(Owned::is_dirty));
         let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
-        let due_in = [commit, self.nudges.due_in(now)].into_iter().flatten().min();
+        let due_in = [commit, self.nudges.due_in(now), self.validation_due_in()].into_iter().flatten().min();
         due_in.unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
     }
 

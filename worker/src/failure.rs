@@ -35,6 +35,19 @@ pub enum Failure {
         /// Where the worker stood.
         offset: i64,
     },
+    /// The log is not the one that was read.
+    #[error(
+        "the log was cut off below offset {offset}, which was read under leader epoch {leader_epoch}, and may have grown again \
+         since: a replica that lacked records became leader, so the balances hold records that are gone; check the brokers \
+         (unclean.leader.election.enable), then rebuild the group's balances from the log as it is now, or with store replay \
+         restart the workers"
+    )]
+    LogTruncated {
+        /// Where the worker stood.
+        offset: i64,
+        /// The leader epoch of the record before it.
+        leader_epoch: i32,
+    },
     /// The log has the offset (again), but the client gave it up.
     #[error(
         "the Kafka client lost its place at offset {offset}, although the log has that offset: after a broker failed \
@@ -208,6 +221,7 @@ impl Failure {
             Self::RetentionPassedBase { .. } => "RetentionPassedBase",
             Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
+            Self::LogTruncated { .. } => "LogTruncated",
             Self::NotFetched { .. } => "NotFetched",
             Self::UnreadableProgress { .. } => "UnreadableProgress",
             Self::CustomersWithoutProgress | Self::CommitWithoutProgress { .. } => "NoProgress",

@@ -25,5 +25,6 @@ pub mod status;
 pub mod store;
 mod throttle;
 pub mod transaction;
+mod truncation;
 pub mod view;
 mod vital_thread;

@@ -33,6 +33,7 @@ use crate::{
     preflight::{self, Refusal},
     status::Status,
     store::DatabaseReader,
+    truncation,
     view::{Identity, TopicFacts, View},
     vital_thread,
 };
@@ -150,7 +151,10 @@ fn look(config: &Config, admin: &Admin, runtime: &Handle) -> Result<(TopicFacts,
     let deadline = Instant::now() + CHECK_WITHIN;
     loop {
         let looked = preflight::check(config, admin, runtime, false)?.map_err(OpsError::from).and_then(|facts| {
-            let failures = ops::failures(config, admin, runtime, facts.clone())?;
+            let mut failures = ops::failures(config, admin, runtime, facts.clone())?;
+            let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
+            let cut = truncation::look(config, admin)?;
+            failures.extend(cut.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
             Ok((facts, failures))
         });
         match looked {

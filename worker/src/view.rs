@@ -150,7 +150,12 @@ impl View {
     pub fn readiness(&self) -> Readiness {
         let partitions = self.partitions();
         let in_phase = |phase| partitions.iter().filter(|info| info.phase == phase).cloned().collect::<Vec<_>>();
-        let (restoring, failed) = (in_phase(Phase::Restoring), in_phase(Phase::Failed));
+        let failed = in_phase(Phase::Failed);
+        // One whose position is not validated yet gives its balances, but does not come on either.
+        let is_held_up = |info: &&PartitionInfo| info.phase == Phase::Active && info.held_up.is_some();
+        let is_restoring = |info: &&PartitionInfo| info.phase == Phase::Restoring || is_held_up(info);
+        let restoring: Vec<_> = partitions.iter().filter(is_restoring).cloned().collect();
+        let held_up = partitions.iter().find(is_held_up).and_then(|info| info.held_up.clone());
         let status = self.status();
         let stopping = matches!(status, Status::Stopped | Status::FatalError);
         let ready = *self.ready.lock() && !stopping && failed.is_empty();
@@ -161,7 +166,7 @@ impl View {
         } else {
             let waiting_for = self.waiting_for.lock().as_ref().map(ToString::to_string);
             let compacted = || self.input.lock().as_ref().and_then(Input::warning);
-            waiting_for.or_else(|| self.uncommitted.lock().clone()).or_else(compacted)
+            waiting_for.or_else(|| self.uncommitted.lock().clone()).or(held_up).or_else(compacted)
         };
         Readiness { ready, reason, restoring, failed }
     }

@@ -51,7 +51,7 @@ fn records_of_a_topic_that_was_made_again_come_only_after_its_id() {
             }
             offset = batch.iter().find_map(|fetched| match fetched {
                 Fetched::Record(record) => Some(record.offset),
-                Fetched::Failed { .. } => None,
+                Fetched::End { .. } | Fetched::Failed { .. } => None,
             });
             offset.is_some()
         });

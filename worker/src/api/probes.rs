@@ -46,7 +46,8 @@ pub(super) struct Restoring {
     target_offset: Option<i64>,
     /// Estimated time left.
     eta_millis: Option<u64>,
-    /// What keeps it from coming on: for example OpenTransaction, a transaction that was left open.
+    /// What keeps it from coming on: for example OpenTransaction, a transaction that was left open, or ValidatingPosition, a
+    /// leader that has not said yet whether its log is still the one that was read (balances are given meanwhile).
     held_up_by: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use super::{
     Consumer, Fatal, Owned,
     doubts::Doubt,
     partition::{Place, Stage},
+    validation::Validation,
 };
 use crate::{
     ledger::{DeadLetter, Posting},
@@ -76,6 +77,8 @@ impl Consumer {
                         processed += self.process(&mut read);
                     }
                 }
+                // Never asked for.
+                Fetched::End { .. } => {}
                 Fetched::Failed { partition, error } => {
                     processed += self.process(&mut read);
                     cut.push(partition);
@@ -114,6 +117,10 @@ impl Consumer {
             self.doubts.raise([Doubt { partition, epoch, next_offset }]);
             return Ok(());
         }
+        if active.position(partition).is_some() {
+            active.validation = Some(Validation::new(Instant::now()));
+            return Ok(());
+        }
         match self.consumer.seek(&self.topic, partition, Offset::Offset(next_offset), Duration::ZERO) {
             Ok(()) => Ok(()),
             Err(refused) => {
@@ -140,9 +147,12 @@ impl Consumer {
 
     /// Applies what records of one partition do, as far as it is the turn of their offsets.
     fn apply(&mut self, partition: i32, records: &[Read<'_>], done: &mut Done) {
-        let Some(Owned { cell, stage: Stage::Active(active), .. }) = self.partitions.get_mut(&partition) else {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        // What was fetched before the log was known to be the same one comes again.
+        if !owned.is_validated() {
             return;
-        };
+        }
+        let Owned { cell, stage: Stage::Active(active), .. } = owned else { return };
         // Here no reader waits for it. If there is work to simulate, there is one record at a time.
         if records.iter().any(|(record, _)| active.place(record.offset) != Place::Behind) {
             simulate_work(self.simulated_work, &self.view);

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use balancefleet_kafka::Position;
 use parking_lot::Mutex;
 
 use crate::store::Epoch;
@@ -22,6 +23,13 @@ pub(crate) struct Doubt {
     pub(crate) partition: i32,
     pub(crate) epoch: Epoch,
     pub(crate) next_offset: i64,
+}
+
+/// A position of which nothing was heard for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    pub(crate) epoch: Epoch,
+    pub(crate) position: Position,
 }
 
 /// The log of a partition in doubt, as measured.
@@ -60,7 +68,10 @@ pub(crate) enum Verdict {
 
 /// The doubts that are open; the poll thread raises and ends them, the inspector measures their logs.
 #[derive(Default)]
-pub(crate) struct Doubts(Mutex<BTreeMap<i32, Watched>>);
+pub(crate) struct Doubts {
+    watched: Mutex<BTreeMap<i32, Watched>>,
+    overdue: Mutex<Vec<Overdue>>,
+}
 
 struct Watched {
     doubt: Doubt,
@@ -71,7 +82,7 @@ struct Watched {
 impl Doubts {
     /// Of two doubts about one partition the later one stands; the same one again changes nothing.
     pub(crate) fn raise(&self, doubts: impl IntoIterator<Item = Doubt>) {
-        let mut watched = self.0.lock();
+        let mut watched = self.watched.lock();
         for doubt in doubts {
             if watched.get(&doubt.partition).is_none_or(|known| known.doubt != doubt) {
                 watched.insert(doubt.partition, Watched { doubt, behind_since: None });
@@ -79,14 +90,33 @@ impl Doubts {
         }
     }
 
+    /// Lets positions be looked up.
+    pub(crate) fn add_overdue(&self, overdue: impl IntoIterator<Item = Overdue>) {
+        self.overdue.lock().extend(overdue);
+    }
+
+    pub(crate) fn take_overdue(&self) -> Vec<Overdue> {
+        std::mem::take(&mut *self.overdue.lock())
+    }
+
     pub(crate) fn open(&self) -> Vec<Doubt> {
-        self.0.lock().values().map(|watched| watched.doubt).collect()
+        self.watched.lock().values().map(|watched| watched.doubt).collect()
+    }
+
+    /// Ends a doubt that is judged elsewhere; false if it was not open.
+    pub(crate) fn end(&self, doubt: &Doubt) -> bool {
+        let mut watched = self.watched.lock();
+        let is_open = watched.get(&doubt.partition).is_some_and(|known| known.doubt == *doubt);
+        if is_open {
+            watched.remove(&doubt.partition);
+        }
+        is_open
     }
 
     /// Judges a measurement at `now`; only [`Verdict::Open`] leaves the doubt open.
     pub(crate) fn judge(&self, log: &Log, standing: Standing, now: Instant) -> Verdict {
         let Doubt { partition, next_offset, .. } = log.doubt;
-        let mut watched = self.0.lock();
+        let mut watched = self.watched.lock();
         // Raised again since the measurement, at another place: that one is measured next.
         let Some(known) = watched.get_mut(&partition).filter(|known| known.doubt == log.doubt) else {
             return Verdict::Open;

@@ -11,29 +11,33 @@ use std::{
     time::Duration,
 };
 
-use balancefleet_kafka::{Admin, At, Error, Isolation};
+use balancefleet_kafka::{Admin, At, Error, Isolation, Validity, look_up_positions};
+use rdkafka::ClientConfig;
 
 use super::{
-    doubts::{Doubt, Doubts, Log},
+    doubts::{Doubts, Log, Overdue},
     report::{Inspection, Report, Reporter},
 };
 use crate::{view::TopicFacts, vital_thread};
 
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// For leaders that are asked whether their log holds a position; there may be none.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Starts the thread. It looks at once, and whenever it is asked to; partitions in doubt have their logs measured at every
-/// look.
+/// look, and positions whose validation is overdue are looked up by a client of its own with `reader_config`.
 pub(crate) fn start(
     admin: Admin,
     topic: String,
+    reader_config: ClientConfig,
     doubts: Arc<Doubts>,
     reporter: Reporter,
 ) -> std::io::Result<mpsc::Sender<()>> {
     let (requests, inbox) = mpsc::channel();
     vital_thread::start("inspector", move || {
         loop {
-            let inspection = inspect(&admin, &topic, &doubts.open());
+            let inspection = inspect(&admin, &topic, &reader_config, &doubts);
             if !reporter.send(Report::Inspected(inspection)) {
                 return;
             }
@@ -47,8 +51,10 @@ pub(crate) fn start(
     Ok(requests)
 }
 
-fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt]) -> Result<Inspection, Error> {
+fn inspect(admin: &Admin, topic: &str, reader_config: &ClientConfig, doubts: &Doubts) -> Result<Inspection, Error> {
     let facts = describe(admin, topic, TIMEOUT)?;
+    let (overdue, doubts) = (doubts.take_overdue(), doubts.open());
+    let looked_up = look_up(reader_config, topic, overdue)?;
     let asked: Vec<_> = doubts.iter().map(|doubt| (topic.to_owned(), doubt.partition)).collect();
     let ask = |at, isolation| admin.list_offsets(&asked, at, isolation, TIMEOUT);
     let starts = ask(At::Earliest, Isolation::ReadUncommitted)?;
@@ -61,7 +67,16 @@ fn inspect(admin: &Admin, topic: &str, doubts: &[Doubt]) -> Result<Inspection, E
             logs.push(Log { doubt: *doubt, start, end, stable_end });
         }
     }
-    Ok(Inspection { topic: facts, logs })
+    Ok(Inspection { topic: facts, logs, looked_up })
+}
+
+fn look_up(config: &ClientConfig, topic: &str, overdue: Vec<Overdue>) -> Result<Vec<(Overdue, Validity)>, Error> {
+    if overdue.is_empty() {
+        return Ok(Vec::new());
+    }
+    let positions: Vec<_> = overdue.iter().map(|overdue| overdue.position).collect();
+    let found = look_up_positions(config, topic, &positions, LOOK_UP_WITHIN)?;
+    Ok(overdue.into_iter().zip(found).map(|(overdue, (_, validity))| (overdue, validity)).collect())
 }
 
 /// Id and size of the topic.

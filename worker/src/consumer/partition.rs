@@ -1,10 +1,13 @@
 //! An assigned partition as the poll thread holds it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use balancefleet_kafka::UsageRecord;
 
-use super::ahead::Ahead;
+use super::{ahead::Ahead, validation::Validation};
 use crate::{
     failure::Failure,
     ledger::{DeadLetter, Ledger, Overflow, Posting},
@@ -48,6 +51,8 @@ pub(crate) struct Active {
     base: i64,
     next_offset: i64,
     leader_epoch: Option<i32>,
+    /// While it is not known whether the log holds this position.
+    pub(super) validation: Option<Validation>,
     /// What the group has committed, as far as this worker knows.
     committed: Option<i64>,
     /// Whether a commit of this assignment was accepted.
@@ -109,6 +114,7 @@ impl Owned {
             base,
             next_offset,
             leader_epoch,
+            validation: None,
             committed,
             is_claimed: false,
             others,
@@ -123,17 +129,27 @@ impl Owned {
         };
     }
 
-    /// Begins to work where it stands.
+    /// Whether the client has to be given it.
+    pub(crate) fn is_to_be_fetched(&self) -> bool {
+        !self.is_fetched && matches!(self.stage, Stage::Ready(_) | Stage::Active(_))
+    }
+
+    /// The client was given it: it works where it stands, once the log is known to hold that position.
     pub(crate) fn activate(&mut self) {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::Ready(active) => {
                 let mut state = self.cell.lock();
                 (state.restore, state.held_up) = (None, None);
                 state.phase = Phase::Active;
-                self.is_fetched = true;
                 Stage::Active(active)
             }
             stage => stage,
+        };
+        if let Stage::Active(active) = &mut self.stage {
+            self.is_fetched = true;
+            if active.validation.is_none() && active.position(self.partition).is_some() {
+                active.validation = Some(Validation::new(Instant::now()));
+            }
         }
     }
 
@@ -300,13 +316,24 @@ impl Active {
     /// The record at `offset` is dealt with, applied or not.
     pub(crate) fn passed(&mut self, offset: i64, leader_epoch: Option<i32>) {
         self.next_offset = offset + 1;
-        self.leader_epoch = leader_epoch.or(self.leader_epoch);
+        // An offset without the epoch of the record before it cannot be asked about.
+        self.leader_epoch = leader_epoch;
         self.records += 1;
         self.in_batch += 1;
     }
 
     pub(crate) fn next_offset(&self) -> i64 {
         self.next_offset
+    }
+
+    /// The epoch of the leader that wrote the record before it, if that is known.
+    pub(crate) fn leader_epoch(&self) -> Option<i32> {
+        self.leader_epoch
+    }
+
+    /// Whether records lie before it that no leader can be asked about.
+    pub(crate) fn lacks_epoch(&self) -> bool {
+        self.leader_epoch.is_none() && self.next_offset > self.base
     }
 
     fn is_dirty(&self) -> bool {

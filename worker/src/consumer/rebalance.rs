@@ -24,7 +24,6 @@ use rdkafka::{
 use super::{
     Arrival, Assigned, Consumer, Fatal, Owned,
     client::{Rebalance, RebalanceKind},
-    partition::Stage,
 };
 use crate::{
     status::Status,
@@ -107,9 +106,8 @@ impl Consumer {
 
     /// Lets the client fetch what is restored, each from its offset.
     pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
-        let is_ready = |owned: &&Owned| matches!(owned.stage, Stage::Ready(_));
         // What is lost is about to be revoked, and must not be taken up in between.
-        if !self.partitions.values().any(|owned| is_ready(&owned)) || self.consumer.assignment_lost() {
+        if !self.partitions.values().any(Owned::is_to_be_fetched) || self.consumer.assignment_lost() {
             return Ok(());
         }
         if self.is_held {
@@ -118,11 +116,11 @@ impl Consumer {
         let is_cooperative = self.is_cooperative();
         let mut list = TopicPartitionList::new();
         // An eager assignment is given as a whole; partitions at work are put where they stand.
-        for owned in self.partitions.values().filter(|owned| !is_cooperative || is_ready(owned)) {
+        for owned in self.partitions.values().filter(|owned| !is_cooperative || owned.is_to_be_fetched()) {
             if let Some((offset, leader_epoch)) = owned.fetch_from() {
                 list.add_partition_offset(&self.topic, owned.partition, Offset::Offset(offset))
                     .map_err(Fatal::Rebalance)?;
-                // With it the client notices when the log was cut and has grown again below the offset.
+                // With it the client notices when the log is cut and grows again while the partition is fetched.
                 let known = leader_epoch.map(|epoch| set_leader_epoch(&mut list, &self.topic, owned.partition, epoch));
                 if let Some(Err(error)) = known {
                     tracing::warn!(%error, partition = owned.partition, "a cut log may go unnoticed");
@@ -140,10 +138,30 @@ impl Consumer {
         self.nudges.begin(Instant::now());
         // A pause outlives the assignment it was made in: what failed or was held back before is fetched again only so.
         self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
-        self.partitions.values_mut().for_each(Owned::activate);
+        for element in list.elements() {
+            if let Some(owned) = self.partitions.get_mut(&element.partition()) {
+                owned.activate();
+            }
+        }
+        self.note_missing_epochs();
+        // After everything that moves a position.
+        self.validate()?;
         self.commits.hurry();
         self.note_arrivals();
         Ok(())
+    }
+
+    /// Says once that a log that was cut off would go unnoticed.
+    fn note_missing_epochs(&mut self) {
+        let lacks_epoch = |owned: &mut Owned| owned.active().is_some_and(|active| active.lacks_epoch());
+        if self.has_said_unvalidated || !self.partitions.values_mut().any(lacks_epoch) {
+            return;
+        }
+        self.has_said_unvalidated = true;
+        tracing::info!(
+            "no leader epoch is stored with some positions, so a log that was cut off before now goes unnoticed: it is stored \
+             with the next records"
+        );
     }
 
     fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> Assigned {

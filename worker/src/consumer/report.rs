@@ -5,9 +5,12 @@ use std::{
     time::Instant,
 };
 
-use balancefleet_kafka::{Error, RecordQueue};
+use balancefleet_kafka::{Error, RecordQueue, Validity};
 
-use super::{client::Context, doubts::Log};
+use super::{
+    client::Context,
+    doubts::{Log, Overdue},
+};
 use crate::{
     failure::Failure,
     store::{Assignment, CommitError, Restored},
@@ -54,4 +57,6 @@ pub(crate) struct Inspection {
     pub(crate) topic: TopicFacts,
     /// Of the partitions in doubt that could be measured.
     pub(crate) logs: Vec<Log>,
+    /// Positions whose validation was overdue, with what their leaders said to another client.
+    pub(crate) looked_up: Vec<(Overdue, Validity)>,
 }

@@ -131,13 +131,21 @@ impl Consumer {
             return self.fail(&all, &failure);
         }
         self.view.set_topic(inspection.topic);
-        inspection.logs.iter().try_for_each(|log| self.measured(log))
+        inspection.logs.iter().try_for_each(|log| self.measured(log))?;
+        inspection.looked_up.into_iter().try_for_each(|(overdue, validity)| self.looked_up(overdue, validity))
     }
 
     /// The log of a partition in doubt was measured.
-    fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
+    pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
         let Doubt { partition, epoch, next_offset: offset } = log.doubt;
-        let next_offset = self.current_at(partition, epoch).and_then(Owned::active).map(|active| active.next_offset());
+        let active = self.current_at(partition, epoch).and_then(Owned::active);
+        let standing = active.map(|active| (active.next_offset(), active.leader_epoch()));
+        if let Some((next_offset, Some(leader_epoch))) = standing
+            && next_offset == offset
+        {
+            return self.refused(log, leader_epoch);
+        }
+        let next_offset = standing.map(|(next_offset, _)| next_offset);
         let standing = Standing { next_offset, read_to: self.read_to(partition, offset), idle_at: self.idle_at };
         match self.doubts.judge(log, standing, Instant::now()) {
             Verdict::MovedOn | Verdict::Open => Ok(()),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::GroupMetadata;
+use balancefleet_kafka::{Admin, GroupMetadata};
 use rdkafka::{
     TopicPartitionList,
     consumer::{Consumer as _, RebalanceProtocol},
@@ -29,6 +29,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// are refused.
 pub(super) fn as_only_member<T>(
     config: &Config,
+    admin: &Admin,
     partitions: i32,
     work: impl FnOnce(&GroupMetadata) -> Result<T, OpsError>,
 ) -> Result<T, OpsError> {
@@ -44,7 +45,7 @@ pub(super) fn as_only_member<T>(
             outcome
         })
     });
-    leave(&consumer, Instant::now() + LEAVE_WITHIN);
+    leave(&consumer, admin, &config.group_id, Instant::now() + LEAVE_WITHIN);
     // Destroying a consumer may hang (librdkafka#4362), and the process is about to end.
     std::mem::forget(consumer);
     outcome

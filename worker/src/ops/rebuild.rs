@@ -161,9 +161,10 @@ impl Rebuild<'_> {
             return say(out, "nothing was changed");
         }
         let mut progress = Progress::new(records);
-        let rebuilt = as_only_member(self.tools.config, self.tools.topic.partition_count, |membership| {
-            work(membership, plans, &mut progress)
-        })?;
+        let rebuilt =
+            as_only_member(self.tools.config, self.tools.admin, self.tools.topic.partition_count, |membership| {
+                work(membership, plans, &mut progress)
+            })?;
         progress.end();
         let rebuilt = grouped(rebuilt);
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use balancefleet_kafka::{Admin, At, CommittedOffset, Error, Isolation, ListedOffset, UsageRecord, usage::UsageError};
+use balancefleet_kafka::{
+    Admin, At, CommittedOffset, Error, Isolation, ListedOffset, UsageRecord, set_leader_epoch, usage::UsageError,
+};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
@@ -174,10 +176,15 @@ impl Offsets {
 
     fn list<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, usage, others, .. } in parts {
+        for Progress { assignment, next_offset, leader_epoch, usage, others, .. } in parts {
             let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry.set_offset(Offset::Offset(*next_offset))?;
             entry.set_metadata(usage.to_string());
+            if let Some(epoch) = leader_epoch
+                && let Err(error) = set_leader_epoch(&mut list, &self.topic, assignment.partition, *epoch)
+            {
+                tracing::debug!(%error, partition = assignment.partition, "an offset is committed without its leader epoch");
+            }
             for (partition, offset) in others {
                 let mut entry = list.add_partition(&self.topic, *partition);
                 entry.set_offset(Offset::Offset(*offset))?;

@@ -16,6 +16,7 @@ mod fold;
 #[path = "../integration/harness/mod.rs"]
 mod harness;
 mod late;
+mod leaving;
 mod moves;
 mod poison;
 mod reader;
@@ -25,4 +26,5 @@ mod soak;
 mod stops;
 mod topics;
 mod traffic;
+mod truncation;
 mod zombies;

@@ -151,6 +151,17 @@ impl Scene {
         self.bury(worker);
     }
 
+    /// Workers that were asked to stop have to end well by now.
+    #[track_caller]
+    pub(crate) fn forget(&mut self, places: &[usize]) {
+        for place in places {
+            let mut worker = self.take(*place);
+            assert_eq!(worker.await_end().code(), Some(0), "{}", worker.log());
+            self.figures.stops += 1;
+            self.bury(worker);
+        }
+    }
+
     pub(crate) fn freeze(&mut self, place: usize) {
         self.worker(place).signal("STOP");
         self.figures.freezes += 1;

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     consumer::{
         offline::{Offline, offline},
+        partition::Stage,
         report::{Committed, Report},
     },
     run,

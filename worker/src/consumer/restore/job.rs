@@ -28,9 +28,16 @@ pub(super) struct Job {
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
-    Fold { base: i64, ledger: Ledger, records: u64 },
+    Fold { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
     /// Records of the store's own log.
     Load(Loaded),
+}
+
+/// The last record that was folded.
+#[derive(Clone, Copy)]
+struct Last {
+    offset: i64,
+    leader_epoch: Option<i32>,
 }
 
 /// What a job has read.
@@ -41,7 +48,7 @@ pub(super) enum Outcome {
 
 impl Job {
     pub(super) fn fold(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::Fold { base, ledger: Ledger::default(), records: 0 }, records)
+        Self::new(assigned, Kind::Fold { base, ledger: Ledger::default(), records: 0, last: None }, records)
     }
 
     pub(super) fn load(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
@@ -68,13 +75,14 @@ impl Job {
 
     /// A record was read.
     pub(super) fn take(&mut self, rules: &Rules, record: &ReadRecord<'_>) {
-        let ReadRecord { offset, key, value, .. } = *record;
+        let ReadRecord { offset, leader_epoch, key, value, .. } = *record;
         if offset < self.next || offset >= self.target {
             return self.reached(offset);
         }
         match &mut self.kind {
-            Kind::Fold { ledger, records, .. } => {
+            Kind::Fold { ledger, records, last, .. } => {
                 *records += 1;
+                *last = Some(Last { offset, leader_epoch });
                 // What could not be applied when it was processed cannot be applied now: the same rules say so.
                 if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
                     let partition = self.assigned.assignment.partition;
@@ -108,14 +116,17 @@ impl Job {
     pub(super) fn finish(self, folding: Folding) -> (Assigned, Outcome) {
         let outcome = match self.kind {
             Kind::Load(loaded) => Outcome::Loaded(loaded),
-            Kind::Fold { base, ledger, records } => {
+            Kind::Fold { base, ledger, records, last } => {
                 // A store with a ledger of its own does not have this one yet.
                 let (ledger, changes) = match folding {
                     Folding::InPlace => (ledger, Changes::default()),
                     Folding::Layered => (Ledger::default(), Changes::all_of(ledger)),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
-                Outcome::Folded(Restored { ledger, changes, committed, base, records, ..restored })
+                // Markers and aborted records after it may be of a later epoch, which is not told.
+                let last = last.filter(|last| last.offset + 1 == self.target);
+                let leader_epoch = last.and_then(|last| last.leader_epoch);
+                Outcome::Folded(Restored { ledger, changes, committed, base, records, leader_epoch, ..restored })
             }
         };
         (self.assigned, outcome)
@@ -199,6 +210,20 @@ mod tests {
         job.take(&rules, &record(5, Some(&deposit("A"))));
         assert!(job.is_done());
         assert!(folded(job, Folding::InPlace).ledger.is_empty());
+    }
+
+    #[test]
+    fn the_epoch_of_the_record_before_the_target_is_handed_on_and_no_other() {
+        let rules = rules();
+        let epoch = |records: i64| {
+            let mut job = job(0..3);
+            for offset in 0..records {
+                job.take(&rules, &ReadRecord { leader_epoch: Some(7), ..record(offset, Some(&deposit("A"))) });
+            }
+            job.reached(3);
+            folded(job, Folding::InPlace).leader_epoch
+        };
+        assert_eq!([3, 2, 0].map(epoch), [Some(7), None, None]);
     }
 
     #[test]
