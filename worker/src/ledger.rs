@@ -129,6 +129,13 @@ impl Ledger {
         self.customers.remove(id);
     }
 
+    /// Moves up to `at_most` customers into `other`, over what that has of them.
+    pub(crate) fn move_into(&mut self, other: &mut Self, at_most: usize) {
+        let moved: Vec<_> = self.customers.extract_if(|_, _| true).take(at_most).collect();
+        other.prefetch(moved.iter().map(|(id, _): &(CompactString, Customer)| id.as_str()));
+        other.customers.extend(moved);
+    }
+
     /// One customer, if a record named it.
     pub fn customer(&self, id: &str) -> Option<&Customer> {
         self.customers.get(id)

@@ -1,14 +1,18 @@
 //! What the rest of the process may know of the consumer.
 //!
-//! The poll thread writes, the REST API reads. A read locks one partition for as long as it takes to copy what was
-//! asked for; the poll thread holds that lock only while it applies one record.
+//! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole partition is
+//! copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some records.
 
 mod cell;
 mod counters;
 mod facts;
 mod history;
+mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;
+mod visible;
 mod writer;
 
 use std::{
@@ -21,6 +25,8 @@ use parking_lot::{Mutex, RwLock};
 
 pub(crate) use cell::{Cell, State};
 pub use facts::*;
+pub use snapshot::{CopyError, Snapshot};
+pub(crate) use visible::Visible;
 
 use crate::{
     hindrance::Hindrance,
@@ -34,6 +40,8 @@ use history::History;
 
 /// A worker whose poll thread was last seen longer ago than this does not answer for its partitions.
 const ANSWER_WITHIN_TICK: Duration = Duration::from_secs(1);
+/// So long a copy of a partition waits for others.
+const COPY_TURN: Duration = Duration::from_secs(5);
 /// A poll thread that was not seen for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
@@ -55,6 +63,8 @@ pub struct View {
     ready: Mutex<bool>,
     last_tick: Mutex<Instant>,
     last_membership_proof: Mutex<Option<Instant>>,
+    /// Held while a partition is copied: what has to be kept for a copy, is kept for one at a time.
+    copying: Mutex<()>,
 }
 
 impl View {
@@ -75,6 +85,7 @@ impl View {
             ready: Mutex::new(false),
             last_tick: Mutex::new(Instant::now()),
             last_membership_proof: Mutex::default(),
+            copying: Mutex::default(),
         }
     }
 
@@ -138,12 +149,34 @@ impl View {
         self.cells().iter().filter(|cell| cell.is_active()).map(|cell| cell.partition()).collect()
     }
 
-    /// Balances of one partition, all from the same moment; `None` unless the worker may answer for it.
-    pub fn read(&self, partition: i32, selection: Selection<'_>) -> Option<PartitionBalances> {
-        let cell = self.cell(partition)?;
-        let balances = cell.balances(selection, &self.book.rules().exponents)?;
-        // Asked after the copy: a worker that was frozen meanwhile no longer knows whether it may answer.
+    /// One customer's balances in one partition; `None` unless the worker may answer for it.
+    pub fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
+        let balances = self.cell(partition)?.customer(id, &self.book.rules().exponents)?;
+        // Asked afterwards: a worker that was frozen meanwhile no longer knows whether it may answer.
         self.is_member().then_some(balances)
+    }
+
+    /// How many customers a partition has, as far as is known at once: new ones of the last moments may be missing.
+    pub fn customers(&self, partition: i32) -> usize {
+        self.cell(partition).map_or(0, |cell| cell.lock().ledger.len())
+    }
+
+    /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for it.
+    ///
+    /// Blocks while another partition is copied. Processing goes on meanwhile, but what changes has to be kept: `copy` is
+    /// to take the rows as fast as it can, and not to wait for a network.
+    pub fn copy<T, E: From<CopyError>>(
+        &self,
+        partition: i32,
+        copy: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let Some(cell) = self.cell(partition) else { return Ok(None) };
+        let Some(_turn) = self.copying.try_lock_for(COPY_TURN) else { return Err(CopyError::Turn.into()) };
+        let Some(snapshot) = cell.snapshot(&self.book.rules().exponents) else { return Ok(None) };
+        let copied = copy(&snapshot)?;
+        drop(snapshot);
+        // As above.
+        Ok(self.is_member().then_some(copied))
     }
 
     /// Whether the worker should get traffic.

@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
@@ -13,8 +16,10 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::fleet::{CustomerBalance, FleetBalances};
+use super::chunks::PIECE_BYTES;
+use super::fleet::{Charge, Read, SumError};
 use crate::money::Amount;
+use crate::view::BalanceRow;
 
 /// An amount as a JSON number of any length, such as `3800.00`.
 #[derive(Clone, Copy, Debug)]
@@ -63,23 +68,21 @@ pub(super) struct BalanceList<'a> {
     #[schema(value_type = BTreeMap<String, i64>, example = json!({"0": 42, "1": 17}))]
     as_of: &'a BTreeMap<i32, i64>,
     /// Ordered by customer id.
-    #[serde(serialize_with = "one_by_one")]
-    #[schema(value_type = Vec<Balance<'_>>)]
-    balances: &'a [CustomerBalance],
+    balances: &'a [Balance<'a>],
 }
 
 impl<'a> Balance<'a> {
-    pub(super) fn of(customer: &'a CustomerBalance, as_of: Option<&'a BTreeMap<i32, i64>>) -> Self {
+    pub(super) fn of(customer: &'a BalanceRow, as_of: Option<&'a BTreeMap<i32, i64>>) -> Self {
         let (single, several) = match &customer.amounts[..] {
             [amount] => (Some(amount), &[][..]),
             amounts => (None, amounts),
         };
         Self {
-            customer_id: Cow::Borrowed(&customer.customer_id),
+            customer_id: Cow::Borrowed(&customer.customer),
             balance: single.copied().map(ExactNumber),
             currency: single.map(|amount| amount.currency.as_str()),
             balances: several.iter().map(|amount| (amount.currency.as_str(), ExactNumber(*amount))).collect(),
-            transaction_count: customer.transaction_count,
+            transaction_count: customer.count,
             last_updated: customer.last_updated,
             last_transaction_id: Cow::Borrowed(&customer.last_transaction_id),
             as_of,
@@ -87,15 +90,64 @@ impl<'a> Balance<'a> {
     }
 }
 
-impl<'a> BalanceList<'a> {
-    pub(super) fn of(fleet: &'a FleetBalances) -> Self {
-        Self { count: fleet.customers.len(), as_of: &fleet.as_of, balances: &fleet.customers }
+/// What ends the text of a list.
+const LIST_END: &[u8] = b"]}";
+
+/// A list as JSON text, made piece by piece. It holds its memory until it is dropped.
+pub(super) struct ListText<C> {
+    /// What is written already of the next piece.
+    piece: Vec<u8>,
+    customers: C,
+    is_first: bool,
+    is_over: bool,
+    _charge: Arc<Charge>,
+}
+
+/// See [`ListText`].
+pub(super) fn list_text(
+    read: Read,
+) -> Result<ListText<impl Iterator<Item = Result<BalanceRow, SumError>>>, serde_json::Error> {
+    let Read { balances, charge } = read;
+    let head = BalanceList { count: balances.count, ..BalanceList::empty(&balances.as_of) };
+    let mut piece = serde_json::to_vec(&head)?;
+    piece.truncate(piece.len() - LIST_END.len());
+    Ok(ListText { piece, customers: balances.into_customers(), is_first: true, is_over: false, _charge: charge })
+}
+
+impl<C: Iterator<Item = Result<BalanceRow, SumError>>> Iterator for ListText<C> {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.reserve(PIECE_BYTES + 1024);
+        while piece.len() < PIECE_BYTES {
+            let Some(customer) = self.customers.next() else {
+                piece.extend_from_slice(LIST_END);
+                self.is_over = true;
+                break;
+            };
+            if !std::mem::replace(&mut self.is_first, false) {
+                piece.push(b',');
+            }
+            let written = customer
+                .map_err(io::Error::other)
+                .and_then(|customer| Ok(serde_json::to_writer(&mut piece, &Balance::of(&customer, None))?));
+            if let Err(error) = written {
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(piece.into()))
     }
 }
 
-/// A list may be long: its entries are made while it is written.
-fn one_by_one<S: Serializer>(customers: &&[CustomerBalance], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(customers.iter().map(|customer| Balance::of(customer, None)))
+impl<'a> BalanceList<'a> {
+    /// Of a ledger without customers.
+    pub(super) fn empty(as_of: &'a BTreeMap<i32, i64>) -> Self {
+        Self { count: 0, as_of, balances: &[] }
+    }
 }
 
 impl Serialize for ExactNumber {
@@ -121,18 +173,20 @@ mod tests {
     use super::*;
     use crate::money::Currency;
 
-    fn customer(amounts: &[(&str, i128, u8)]) -> CustomerBalance {
+    fn customer(amounts: &[(&str, i128, u8)]) -> BalanceRow {
         let amount = |&(code, minor_units, exponent): &(&str, i128, u8)| Amount {
             currency: Currency::parse(code).unwrap(),
             minor_units,
             exponent,
         };
-        CustomerBalance {
-            customer_id: "CUST-001".into(),
+        BalanceRow {
+            customer: "CUST-001".into(),
             amounts: amounts.iter().map(amount).collect(),
-            transaction_count: 2,
+            count: 2,
             last_transaction_id: "BAL-002".into(),
             last_updated: "2026-02-08T22:01:00Z".parse().unwrap(),
+            last_offset: 0,
+            partition: 0,
         }
     }
 

@@ -1,13 +1,15 @@
 //! `/api/Balance/balances` and `…/{customerId}`: exact balances over the whole fleet.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::balance_shapes::{Balance, BalanceList};
-use super::fleet::{FleetBalances, Read, Wanted};
+use super::balance_shapes::{Balance, BalanceList, list_text};
+use super::fleet::{Read, Wanted};
 use super::refusal::{ErrorBody, Refusal};
 use super::{Api, chunks, customer_id};
 use crate::rules::LedgerKind;
@@ -16,20 +18,17 @@ use crate::rules::LedgerKind;
     get, path = "/api/Balance/balances", operation_id = "listBalances", tag = "balances", summary = "Every customer's balance",
     responses(
         (status = 200, description = "All of them, ordered by customer", body = BalanceList<'_>),
+        (status = 413, description = "More customers than one answer may have; ask for single ones", body = ErrorBody),
         (status = 503, description = "Not every partition answered; try again", body = ErrorBody),
-        (status = 500, description = "The list is too large, or a sum leaves the range of numbers", body = ErrorBody)
+        (status = 500, description = "A sum leaves the range of numbers", body = ErrorBody)
     )
 )]
 pub(super) async fn list(State(api): State<Api>) -> Result<Response, Refusal> {
     if api.view.identity().ledger == LedgerKind::Count {
-        return Ok(Json(BalanceList::of(&FleetBalances::default())).into_response());
+        return Ok(Json(BalanceList::empty(&BTreeMap::new())).into_response());
     }
-    let Read { cover, turn } = api.fleet.read(Wanted::All).await?;
-    let balances = tokio::task::spawn_blocking(|| cover.sum()).await.map_err(|_| Refusal::Internal)??;
-    let body = chunks::body(move |writer| {
-        let _held_until_written = turn;
-        Ok(serde_json::to_writer(writer, &BalanceList::of(&balances))?)
-    });
+    let text = list_text(api.fleet.read(Wanted::All).await?).map_err(|_| Refusal::Internal)?;
+    let body = chunks::written(text);
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
@@ -53,10 +52,10 @@ pub(super) async fn one(
     if api.view.identity().ledger == LedgerKind::Count {
         return Err(Refusal::CustomerNotFound(customer_id));
     }
-    let Read { cover, turn: _turn } = api.fleet.read(Wanted::Customer(customer_id.clone())).await?;
-    let balances = cover.sum()?;
-    match balances.customers.first() {
-        Some(customer) => Ok(Json(Balance::of(customer, Some(&balances.as_of))).into_response()),
+    let Read { balances, charge: _until_answered } = api.fleet.read(Wanted::Customer(customer_id.clone())).await?;
+    let as_of = balances.as_of.clone();
+    match balances.into_customers().next().transpose()? {
+        Some(customer) => Ok(Json(Balance::of(&customer, Some(&as_of))).into_response()),
         None => Err(Refusal::CustomerNotFound(customer_id)),
     }
 }

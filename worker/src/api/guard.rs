@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::Api;
 use super::paths::{MatchedPath, SWAGGER};
 use super::refusal::Refusal;
+use super::server::Overload;
 
 /// Longer than the longest read of the whole list waits for its turn and its peers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -26,9 +27,12 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
         Some(MatchedPath(path)) => path.clone(),
         None => "unknown".into(),
     };
-    let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Refusal::TooSlow.into_response(),
+    let mut response = if request.extensions().get::<Overload>().is_some() {
+        // The connection is given up too: others wait for its place.
+        let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+        (close, Refusal::Overloaded).into_response()
+    } else {
+        within_limit(request, next).await
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -39,4 +43,11 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     }
     api.telemetry.requests.answered(&method, path, response.status(), started.elapsed());
     response
+}
+
+async fn within_limit(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::TooSlow.into_response(),
+    }
 }

@@ -1,19 +1,20 @@
 //! `/internal/v1/partitions`: this worker's own partitions, for its peers. Local only: it never asks on.
 
-use std::io::{self, Write};
+use std::io;
+use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::fleet::{self, ASKER, Facts, MAX_LISTED, Wanted};
+use super::fleet::{self, ASKER, Fleet, Line, MAX_LISTED, Wanted};
 use super::refusal::{ErrorBody, Refusal};
 use super::{Api, chunks, customer_id};
-use crate::view::View;
 
 /// Digits of a partition's number: as many as always fit an `i32`.
 const MAX_DIGITS: usize = 9;
@@ -38,6 +39,7 @@ pub(super) struct Filter {
     responses(
         (status = 200, description = "Lines of JSON: facts about the worker, then one line per partition", body = String, content_type = "application/x-ndjson"),
         (status = 400, description = "Not such a filter", body = ErrorBody),
+        (status = 413, description = "More customers than one answer may have", body = ErrorBody),
         (status = 503, description = "Not connected yet, or busy", body = ErrorBody)
     )
 )]
@@ -51,18 +53,45 @@ pub(super) async fn partitions(
     let wanted = filter.wanted()?;
     let facts = fleet::facts(&api.view).ok_or(Refusal::TopicUnknown)?;
     let asks_itself = headers.get(ASKER).is_some_and(|asker| asker.as_bytes() == facts.consumer_id.as_bytes());
+    let partitions = if asks_itself { Vec::new() } else { fleet::answerable(&api.view, only.as_deref()) };
+    let mut text = serde_json::to_vec(&facts).map_err(|_| Refusal::Internal)?;
+    text.push(b'\n');
     let body = match wanted {
-        _ if asks_itself => Body::from(lines(&api.view, &facts, &wanted, Some(&[]))?),
-        Wanted::Customer(_) => Body::from(lines(&api.view, &facts, &wanted, only.as_deref())?),
+        Wanted::Customer(customer) => {
+            let write = |held| fleet::write_partition(&mut text, &held).map_err(|_| Refusal::Internal);
+            fleet::of_customer(&api.view, partitions, &customer).try_for_each(write)?;
+            text.into()
+        }
         Wanted::All => {
-            let turn = api.fleet.turn_for_peer()?;
-            chunks::body(move |writer| {
-                let _held_until_written = turn;
-                write(writer, &api.view, &facts, &wanted, only.as_deref())
-            })
+            // Before the answer is begun: then it can still be said in the way that everybody understands.
+            fleet::fits(&api.view, &partitions)?;
+            chunks::body(stream::once(async { Ok(text.into()) }).chain(lines(api.fleet, partitions)))
         }
     };
     Ok(([(header::CONTENT_TYPE, fleet::CONTENT_TYPE)], body).into_response())
+}
+
+/// One partition at a time is copied out of the view, and sent before the next.
+fn lines(fleet: Arc<Fleet>, partitions: Vec<i32>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let to_do = (fleet, partitions.into_iter(), None::<Line>);
+    stream::try_unfold(to_do, |(fleet, mut partitions, mut line)| async move {
+        loop {
+            if let Some(piece) = line.as_mut().and_then(Line::next_piece) {
+                return Ok(Some((piece, (fleet, partitions, line))));
+            }
+            // Its memory is given back before the next one is copied.
+            drop(line.take());
+            let Some(partition) = partitions.next() else { return Ok(None) };
+            line = match fleet.line(partition).await {
+                Ok(line) => line,
+                Err(Refusal::TooLarge) => {
+                    let refused = Bytes::from_static(fleet::TOO_LARGE);
+                    return Ok(Some((refused, (fleet, Vec::new().into_iter(), None))));
+                }
+                Err(refusal) => return Err(io::Error::other(refusal)),
+            };
+        }
+    })
 }
 
 impl Filter {
@@ -83,21 +112,4 @@ fn partition_numbers(list: &str) -> Result<Vec<i32>, Refusal> {
     };
     let numbers = list.split(',').take(MAX_LISTED + 1).map(number).collect::<Result<Vec<_>, _>>()?;
     if numbers.len() <= MAX_LISTED { Ok(numbers) } else { Err(Refusal::Filter) }
-}
-
-fn lines(view: &View, facts: &Facts, wanted: &Wanted, only: Option<&[i32]>) -> Result<Vec<u8>, Refusal> {
-    let mut lines = Vec::new();
-    write(&mut lines, view, facts, wanted, only).map_err(|_| Refusal::Internal)?;
-    Ok(lines)
-}
-
-/// One partition at a time is copied out of the view and written.
-fn write(writer: &mut impl Write, view: &View, facts: &Facts, wanted: &Wanted, only: Option<&[i32]>) -> io::Result<()> {
-    serde_json::to_writer(&mut *writer, facts)?;
-    writer.write_all(b"\n")?;
-    for held in fleet::partitions(view, wanted, only) {
-        fleet::write_partition(&mut *writer, &held)?;
-        writer.write_all(b"\n")?;
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 mod balance_shapes;
 mod balances;
 mod chunks;
+mod connections;
 mod consumer;
 mod customer_id;
 mod fleet;

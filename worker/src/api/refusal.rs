@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::customer_id::MAX_CHARACTERS;
-use super::fleet::{MAX_LISTED, SumError};
+use super::fleet::{LIST_BYTES, MAX_LISTED, SumError};
+use crate::view::BalanceRow;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +29,15 @@ pub(super) enum Refusal {
     Busy,
     #[error("The request took too long; try again")]
     TooSlow,
-    #[error("The whole list of balances is larger than one answer may be; ask for single customers")]
+    #[error(
+        "The whole list of balances is larger than one answer may be ({} MiB in memory, at most {} customers); ask for \
+         single customers: /api/Balance/balances/{{customerId}}",
+        LIST_BYTES >> 20,
+        LIST_BYTES / BalanceRow::LEAST_BYTES
+    )]
     TooLarge,
+    #[error("Too many requests at once; try again")]
+    Overloaded,
     #[error("The balances of the partitions cannot be added: {0}")]
     Sum(#[from] SumError),
     #[error("No such path; /swagger lists them")]
@@ -45,11 +53,15 @@ impl Refusal {
         match self {
             Self::CustomerNotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::CustomerId | Self::Filter => StatusCode::BAD_REQUEST,
-            Self::Incomplete { .. } | Self::TopicUnknown | Self::Database { .. } | Self::Busy | Self::TooSlow => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Incomplete { .. }
+            | Self::TopicUnknown
+            | Self::Database { .. }
+            | Self::Busy
+            | Self::Overloaded
+            | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge | Self::Sum(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Sum(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -1,44 +1,64 @@
 //! Accepts connections and serves them within bounds until told to stop.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
-use super::stall::Impatient;
+use super::connections::{Bounds, Connections, Place, Working};
+use super::stall::{Impatient, Patience};
 
-/// Connections served at a time; more wait in the listener's backlog.
-const MAX_CONNECTIONS: usize = 512;
+/// With what Kafka and the database need, far below the 1024 file descriptors that a process has as a rule.
+const BOUNDS: Bounds = Bounds { open: 640, reserved: 128, working: 512 };
 /// Request line and headers together.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// Within this a client sends its next request's head, or its connection is closed (idle ones too).
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// A client that reads nothing of its answer for so long is cut off.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection without a request is kept so long: longer than load balancers keep theirs (60 s), who would else send a
+/// request on one that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+const PATIENCE: Patience = Patience { head: Duration::from_secs(15), write: Duration::from_secs(10) };
 /// Requests under way at shutdown have this long to finish: the worker as a whole leaves in under 3 s.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a failed accept (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const PLACE_PAUSE: Duration = Duration::from_millis(5);
+
+/// What probes and scrapers ask; everything below `/internal/` is for peers.
+const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
+const PEERS: &str = "/internal/";
+
+/// Put into requests of which too many are worked on already: they are refused.
+#[derive(Clone, Copy)]
+pub(super) struct Overload;
 
 /// Serves `router` on `listener` until `shutdown`, then lets requests under way finish for a second.
 pub(super) async fn run(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let connections = GracefulShutdown::new();
-    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    run_within(BOUNDS, listener, router, shutdown).await;
+}
+
+pub(super) async fn run_within(bounds: Bounds, listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let (watched, connections) = (GracefulShutdown::new(), Connections::new(bounds));
     let cut = CancellationToken::new();
-    while let Some((stream, permit)) = next(&listener, &free, &shutdown).await {
-        let served = connection(stream, router.clone(), connections.watcher(), permit);
+    while let Some((stream, place)) = next(&listener, &connections, &shutdown).await {
+        let served = connection(stream, router.clone(), watched.watcher(), place);
         tokio::spawn(cut.clone().run_until_cancelled_owned(served));
     }
     drop(listener);
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, watched.shutdown()).await.is_err() {
         tracing::warn!("requests still under way at shutdown are cut off");
         cut.cancel();
     }
@@ -46,29 +66,34 @@ pub(super) async fn run(listener: TcpListener, router: Router, shutdown: Cancell
 
 async fn next(
     listener: &TcpListener,
-    free: &Arc<Semaphore>,
+    connections: &Arc<Connections>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Place)> {
     let accept = async {
-        // The semaphore is never closed, so `None` here would only end the loop.
-        let permit = free.clone().acquire_owned().await.ok()?;
-        loop {
+        let stream = loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, permit)),
+                Ok((stream, _)) => break stream,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        };
+        loop {
+            match connections.admit() {
+                Some(place) => return (stream, place),
+                // All are at work, which takes a moment each.
+                None => tokio::time::sleep(PLACE_PAUSE).await,
+            }
         }
     };
     tokio::select! {
-        accepted = accept => accepted,
+        accepted = accept => Some(accepted),
         () = shutdown.cancelled() => None,
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, watcher: Watcher, permit: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, router: Router, watcher: Watcher, place: Place) {
     // Answers are small and waited for; Nagle's algorithm would hold their last segment back.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was closed before its first request");
@@ -77,13 +102,59 @@ async fn connection(stream: TcpStream, router: Router, watcher: Watcher, permit:
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
-    let stream = TokioIo::new(Impatient::new(stream, WRITE_TIMEOUT));
-    let served = builder.serve_connection(stream, TowerToHyperService::new(router));
-    if let Err(error) = watcher.watch(served).await {
-        tracing::debug!(%error, "a connection ended early");
+    let stream = TokioIo::new(Impatient::new(stream, PATIENCE, place.connection.clone()));
+    let service = service_fn(|request| answer(&router, &place, request));
+    let served = watcher.watch(builder.serve_connection(stream, service));
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::debug!(%error, "a connection ended early");
+        },
+        () = place.connection.closed() => tracing::debug!("an idle connection made room for a new one"),
     }
-    drop(permit);
+}
+
+fn answer(
+    router: &Router,
+    place: &Place,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Held>, Infallible>> + use<> {
+    let working = place.begin(is_reserved(request.uri().path()));
+    let mut request = request.map(Body::new);
+    if working.is_none() {
+        request.extensions_mut().insert(Overload);
+    }
+    let answered = router.clone().oneshot(request);
+    async move { Ok(answered.await?.map(|body| Held { body, _working: working })) }
+}
+
+/// Paths match in any letter case.
+fn is_reserved(path: &str) -> bool {
+    let of_peer = path.get(..PEERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(PEERS));
+    of_peer || PROBES.iter().any(|probe| probe.eq_ignore_ascii_case(path.strip_suffix('/').unwrap_or(path)))
+}
+
+/// The body of an answer: until it is handed over, its request counts as worked on.
+struct Held {
+    body: Body,
+    _working: Option<Working>,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -1,32 +1,54 @@
-//! Ends connections whose client has stopped reading: each holds one of the places that others wait for.
+//! Ends connections whose client has stopped reading its answer, or does not come to the end of a request's head: each holds
+//! one of the places that others wait for.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream that fails once writing has made no progress for `limit`.
+use super::connections::Connection;
+
+/// How long a client may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// From the first byte of a request to the end of its head.
+    pub(super) head: Duration,
+    /// Until it takes something more of its answer.
+    pub(super) write: Duration,
+}
+
+/// A stream that fails when its client takes longer; it tells the `connection` whether the answer is taken.
 pub(super) struct Impatient<S> {
     stream: S,
-    limit: Duration,
+    patience: Patience,
+    connection: Arc<Connection>,
+    /// Runs while a head is not complete.
+    reading: Option<Pin<Box<Sleep>>>,
     /// Runs while a write waits.
-    timer: Option<Pin<Box<Sleep>>>,
+    writing: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Impatient<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, timer: None }
+    pub(super) fn new(stream: S, patience: Patience, connection: Arc<Connection>) -> Self {
+        Self { stream, patience, connection, reading: None, writing: None }
     }
 
     fn within_limit<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.timer = None;
+            if self.writing.take().is_some() {
+                self.connection.takes(true);
+            }
             return written;
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        let Self { patience, connection, writing, .. } = self;
+        let timer = writing.get_or_insert_with(|| {
+            connection.takes(false);
+            Box::pin(sleep(patience.write))
+        });
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading")))
     }
@@ -34,7 +56,22 @@ impl<S> Impatient<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, into)
+        let this = self.get_mut();
+        let before = into.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, into);
+        if this.connection.is_working() {
+            this.reading = None;
+            return read;
+        }
+        if into.filled().len() > before {
+            this.reading.get_or_insert_with(|| Box::pin(sleep(this.patience.head)));
+        }
+        match this.reading.as_mut().map(|timer| timer.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not end its request")))
+            }
+            Some(Poll::Pending) | None => read,
+        }
     }
 }
 
@@ -81,8 +118,12 @@ mod tests {
     /// Some times what the system keeps for a reader.
     const LONG: usize = 4 << 20;
 
+    fn impatient(stream: UnixStream) -> Impatient<UnixStream> {
+        Impatient::new(stream, Patience { head: LIMIT, write: LIMIT }, Connection::new())
+    }
+
     async fn write(stream: UnixStream) -> io::Result<()> {
-        let (mut stream, answer) = (Impatient::new(stream, LIMIT), vec![0; LONG]);
+        let (mut stream, answer) = (impatient(stream), vec![0; LONG]);
         let mut left = &answer[..];
         while !left.is_empty() {
             let written = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, left)).await?;
@@ -112,5 +153,30 @@ mod tests {
         }
         writer.await.unwrap().unwrap();
         assert!(begun.elapsed() > LIMIT, "longer than the limit as a whole");
+    }
+
+    async fn read(stream: &mut Impatient<UnixStream>) -> io::Result<usize> {
+        let mut into = [0; 16];
+        let mut into = ReadBuf::new(&mut into);
+        poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut into)).await?;
+        Ok(into.filled().len())
+    }
+
+    #[tokio::test]
+    async fn a_head_that_comes_byte_by_byte_is_not_waited_for_and_a_silent_client_is() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut stream = impatient(near);
+        assert!(tokio::time::timeout(2 * LIMIT, read(&mut stream)).await.is_err(), "nothing has begun");
+        let begun = Instant::now();
+        let error = loop {
+            far.try_write(b"x").unwrap();
+            match read(&mut stream).await {
+                Ok(bytes) => assert_eq!(bytes, 1),
+                Err(error) => break error,
+            }
+            sleep(LIMIT / 10).await;
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= LIMIT && begun.elapsed() < 3 * LIMIT, "{:?}", begun.elapsed());
     }
 }

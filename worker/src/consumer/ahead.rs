@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    ledger::{Changes, Customer, DeadLetter, Ledger, Overflow, Posting},
+    ledger::{Changes, Customer, DeadLetter, Overflow, Posting},
     store::RowWriter,
+    view::Visible,
 };
 
 /// See the module. The ledger below it, in the partition's cell, is what readers see.
@@ -21,7 +22,7 @@ impl Ahead {
     }
 
     /// Brings these customers near, wherever their state is.
-    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Ledger) {
+    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
         self.pending.prefetch(customers.clone());
         if let Some(changes) = &self.in_flight {
             changes.prefetch(customers.clone());
@@ -30,7 +31,7 @@ impl Ahead {
     }
 
     /// Applies the record at `offset` over what is in the `ledger`. An error changes nothing.
-    pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &Ledger) -> Result<(), Overflow> {
+    pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &Visible) -> Result<(), Overflow> {
         let Self { pending, in_flight, writer } = self;
         pending.apply(posting, offset, |id| {
             let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id));
@@ -116,7 +117,7 @@ mod tests {
         prop::collection::vec(step, 0..60)
     }
 
-    fn sums(ledger: &Ledger) -> BTreeMap<String, (i128, u64)> {
+    fn sums(ledger: &Visible) -> BTreeMap<String, (i128, u64)> {
         ledger.customers().map(|(id, it)| (id.to_owned(), (it.balances()[0].1, it.count))).collect()
     }
 

@@ -10,9 +10,9 @@ use balancefleet_kafka::UsageRecord;
 use super::{ahead::Ahead, validation::Validation};
 use crate::{
     failure::Failure,
-    ledger::{DeadLetter, Ledger, Overflow, Posting},
+    ledger::{DeadLetter, Overflow, Posting},
     store::{Assignment, Epoch, Folding, Progress, Restored},
-    view::{Cell, Phase, State},
+    view::{Cell, Phase, State, Visible},
 };
 
 /// One assignment of one partition.
@@ -105,7 +105,7 @@ impl Owned {
         let Restored { ledger, changes, committed, base, next_offset, leader_epoch, others, records } = restored;
         self.restored_records = records;
         let mut state = self.cell.lock();
-        state.ledger = ledger;
+        state.ledger = ledger.into();
         state.next_offset = Some(next_offset);
         // With changes that are not durable there is nothing yet that a balance could be true for.
         state.as_of = (changes.len() == 0).then_some(next_offset);
@@ -171,7 +171,7 @@ impl Owned {
         );
         let mut state = self.cell.lock();
         state.phase = Phase::Failed;
-        state.ledger = Ledger::default();
+        state.ledger = Visible::default();
         (state.restore, state.held_up) = (None, None);
         state.failure = Some(failure);
         self.stage = Stage::Failed;
@@ -270,7 +270,7 @@ impl Active {
 
     /// Brings these customers near, to whom something will be applied at once. To apply a record is mostly to wait for memory,
     /// and what is asked for together comes together.
-    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Ledger) {
+    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
         match &self.ahead {
             Some(ahead) => ahead.prefetch(customers, ledger),
             None => ledger.prefetch(customers),

@@ -7,13 +7,17 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use super::facts::{BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress, Selection};
+use super::{
+    facts::{Amounts, BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress},
+    snapshot::Snapshot,
+    visible::{Frozen, Visible},
+};
 use crate::{
     exponents::Exponents,
     failure::Failure,
-    ledger::{Changes, Customer, Ledger},
+    ledger::{Changes, Customer},
     ledger_rules::LedgerRules,
-    money::Amount,
+    money::{Amount, Currency},
 };
 
 /// The shared part of an assigned partition. A new assignment makes a new one, so nothing of an old one can leak in.
@@ -30,10 +34,7 @@ const PUBLISHED_AT_ONCE: usize = 256;
 /// What changes while the partition is assigned.
 pub(crate) struct State {
     pub(crate) phase: Phase,
-    /// Without the customers of `fresh`, which stand above it.
-    pub(crate) ledger: Ledger,
-    /// Changes that were committed just now and are on their way into the ledger.
-    fresh: Option<Arc<Changes>>,
+    pub(crate) ledger: Visible,
     /// What readers see is true for the records below.
     pub(crate) as_of: Option<i64>,
     pub(crate) next_offset: Option<i64>,
@@ -59,18 +60,6 @@ impl State {
         self.next_offset = Some(next_offset);
         self.last_offset = Some(next_offset - 1);
     }
-
-    fn customer(&self, id: &str) -> Option<&Customer> {
-        let fresh = self.fresh.as_ref().and_then(|changes| changes.customer(id));
-        fresh.or_else(|| self.ledger.customer(id))
-    }
-
-    fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
-        let fresh = self.fresh.as_deref();
-        let is_fresh = move |id: &str| fresh.is_some_and(|changes| changes.customer(id).is_some());
-        let settled = self.ledger.customers().filter(move |(id, _)| !is_fresh(id));
-        fresh.into_iter().flat_map(Changes::customers).map(|(id, changed)| (id, &changed.now)).chain(settled)
-    }
 }
 
 impl Cell {
@@ -78,8 +67,7 @@ impl Cell {
     pub(crate) fn new(partition: i32, generation: i32) -> Self {
         let state = State {
             phase: Phase::Restoring,
-            ledger: Ledger::default(),
-            fresh: None,
+            ledger: Visible::default(),
             as_of: None,
             next_offset: None,
             last_offset: None,
@@ -96,7 +84,11 @@ impl Cell {
         self.partition
     }
 
-    /// Locks the state: for some records or one copy, never across waiting.
+    pub(super) fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// Locks the state: for some records or customers, never for a whole partition and never across waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -107,20 +99,19 @@ impl Cell {
         {
             let mut state = self.lock();
             state.as_of = Some(as_of);
-            state.fresh = Some(changes.clone());
+            state.ledger.set_fresh(Some(changes.clone()));
         }
         let (mut customers, mut next) = (changes.customers(), Vec::with_capacity(PUBLISHED_AT_ONCE));
         loop {
             next.extend(customers.by_ref().take(PUBLISHED_AT_ONCE));
             let mut state = self.lock();
             if next.is_empty() {
-                state.fresh = None;
+                state.ledger.set_fresh(None);
                 return;
             }
-            state.ledger.prefetch(next.iter().map(|(id, _)| *id));
-            for (id, changed) in next.drain(..) {
-                state.ledger.set(id, &changed.now);
-            }
+            state.ledger.settle(next.iter().map(|(id, changed)| (*id, &changed.now)));
+            drop(state);
+            next.clear();
         }
     }
 
@@ -132,6 +123,20 @@ impl Cell {
     /// Those last shown.
     pub(super) fn rules(&self) -> Option<Arc<LedgerRules>> {
         self.lock().rules.clone()
+    }
+
+    /// Freezes what readers see; `None` unless the partition is active. The caller lets one copy run at a time.
+    pub(super) fn snapshot<'a>(&'a self, exponents: &'a Exponents) -> Option<Snapshot<'a>> {
+        let mut state = self.lock();
+        let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
+        let frozen = state.ledger.freeze()?;
+        Some(Snapshot::new(self, exponents, next_offset, frozen))
+    }
+
+    /// Lets the ledger change again, and puts into it what has changed since it was frozen.
+    pub(super) fn thaw(&self, frozen: Frozen) {
+        self.lock().ledger.thaw(frozen);
+        while !self.lock().ledger.catch_up(PUBLISHED_AT_ONCE) {}
     }
 
     /// The partition has left this worker: a restore for it is in vain.
@@ -163,35 +168,30 @@ impl Cell {
         }
     }
 
-    /// `None` unless the partition is active.
-    pub(super) fn balances(&self, selection: Selection<'_>, exponents: &Exponents) -> Option<PartitionBalances> {
+    /// One customer, if there; `None` unless the partition is active.
+    pub(super) fn customer(&self, id: &str, exponents: &Exponents) -> Option<PartitionBalances> {
         let state = self.lock();
         let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
-        let row = |(id, customer): (&str, &Customer)| row(id, customer, exponents);
-        let rows = match selection {
-            Selection::All => state.customers().map(row).collect(),
-            Selection::Customer(id) => state.customer(id).map(|customer| row((id, customer))).into_iter().collect(),
-        };
-        Some(PartitionBalances { partition: self.partition, generation: self.generation, next_offset, rows })
+        let rows = state.ledger.customer(id).map(|customer| row(self.partition, id, customer, exponents));
+        let (partition, generation) = (self.partition, self.generation);
+        Some(PartitionBalances { partition, generation, next_offset, rows: rows.into_iter().collect() })
     }
 }
 
-fn row(id: &str, customer: &Customer, exponents: &Exponents) -> BalanceRow {
-    let mut amounts: Vec<Amount> = customer
-        .balances()
-        .iter()
+pub(super) fn row(partition: i32, id: &str, customer: &Customer, exponents: &Exponents) -> BalanceRow {
+    let amount = |&(currency, minor_units): &(Currency, i128)| {
         // Only currencies with a known exponent get into a ledger.
-        .filter_map(|&(currency, minor_units)| {
-            Some(Amount { currency, minor_units, exponent: exponents.of(currency)? })
-        })
-        .collect();
+        Some(Amount { currency, minor_units, exponent: exponents.of(currency)? })
+    };
+    let mut amounts: Amounts = customer.balances().iter().filter_map(amount).collect();
     amounts.sort_unstable_by_key(|amount| amount.currency);
     BalanceRow {
-        customer: id.to_owned(),
+        customer: id.into(),
         amounts,
         count: customer.count,
-        last_transaction_id: customer.last_transaction_id.to_string(),
+        last_transaction_id: customer.last_transaction_id.clone(),
         last_updated: customer.last_updated,
         last_offset: customer.last_offset,
+        partition,
     }
 }

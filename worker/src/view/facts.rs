@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::{money::Amount, rules::LedgerKind, store::StoreKind};
 
@@ -177,20 +179,43 @@ pub struct PartitionBalances {
 }
 
 /// What one partition knows of one customer.
-#[derive(Clone, Debug)]
+///
+/// As in the ledger, usual ids and a single currency lie in here: a list of rows is one piece of memory, which goes back to
+/// the system as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BalanceRow {
     /// Customer id.
-    pub customer: String,
+    pub customer: CompactString,
     /// Balance per currency, ordered by code; never empty.
-    pub amounts: Vec<Amount>,
+    pub amounts: Amounts,
     /// Transactions applied.
     pub count: u64,
     /// Id of the partition's last transaction of this customer.
-    pub last_transaction_id: String,
+    pub last_transaction_id: CompactString,
     /// Time of that transaction.
     pub last_updated: Timestamp,
     /// Its offset.
     pub last_offset: i64,
+    /// The partition itself.
+    pub partition: i32,
+}
+
+/// One per currency.
+pub type Amounts = SmallVec<[Amount; 1]>;
+
+impl BalanceRow {
+    /// Bytes that a row takes at least.
+    pub const LEAST_BYTES: usize = size_of::<Self>();
+    /// What the allocator keeps beside each piece of memory.
+    const ALLOCATION: usize = 16;
+
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let text = |text: &CompactString| if text.is_heap_allocated() { text.capacity() + Self::ALLOCATION } else { 0 };
+        let spilled = self.amounts.spilled();
+        let amounts = if spilled { self.amounts.capacity() * size_of::<Amount>() + Self::ALLOCATION } else { 0 };
+        Self::LEAST_BYTES + text(&self.customer) + text(&self.last_transaction_id) + amounts
+    }
 }
 
 /// Whether the worker may get traffic, and what it is busy with.

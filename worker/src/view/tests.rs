@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{ledger::Posting, money::Currency, rules::LedgerKind, store::StoreKind};
 
-fn view(session_timeout: Duration) -> View {
+pub(super) fn view(session_timeout: Duration) -> View {
     let identity = Identity {
         consumer_id: "w".into(),
         group_id: "g".into(),
@@ -39,7 +39,8 @@ fn at_work() -> (View, Arc<Cell>) {
 }
 
 fn answers(view: &View) -> bool {
-    let reads = view.read(3, Selection::All).is_some();
+    let reads = view.customer(3, "A").is_some();
+    assert_eq!(view.copy(3, |copy| copy.rows().collect::<Result<Vec<_>, _>>()).unwrap().is_some(), reads);
     assert_eq!(view.answerable().contains(&3), reads);
     reads
 }
@@ -70,16 +71,16 @@ fn without_a_recent_proof_of_membership_nothing_is_answered() {
 fn a_partition_that_has_left_is_not_answered_for() {
     let (view, _cell) = at_work();
     view.remove_partition(3);
-    assert!(!answers(&view) && view.read(0, Selection::All).is_none());
+    assert!(!answers(&view) && view.customer(0, "A").is_none());
 }
 
 #[test]
 fn a_read_says_for_which_records_it_is_true() {
     let (view, _cell) = at_work();
-    let balances = view.read(3, Selection::Customer("A")).unwrap();
+    let balances = view.customer(3, "A").unwrap();
     assert_eq!((balances.next_offset, balances.generation, balances.rows.len()), (1, 1, 1));
     assert_eq!(balances.rows[0].amounts[0].to_string(), "0.05");
-    assert!(view.read(3, Selection::Customer("B")).unwrap().rows.is_empty());
+    assert!(view.customer(3, "B").unwrap().rows.is_empty());
 }
 
 #[test]

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says no by panicking
 
 mod brokers;
+mod clients;
 mod crashes;
 mod fold;
 #[allow(unused, reason = "shared with the integration tests, which use all of it")]

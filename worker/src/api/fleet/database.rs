@@ -1,7 +1,10 @@
 //! What the database says, where balances are kept in one: every partition of the group in one answer.
 
+use std::sync::Arc;
+
 use super::Wanted;
 use super::local;
+use super::memory::{Charge, Exceeded};
 use super::merge::{Cover, Gathering};
 use crate::api::refusal::Refusal;
 use crate::store::{DatabaseReadError, DatabaseReader};
@@ -12,23 +15,32 @@ pub(super) async fn gather(
     view: &View,
     database: &DatabaseReader,
     wanted: &Wanted,
-    bytes: usize,
+    charge: &Arc<Charge>,
 ) -> Result<Cover, Refusal> {
     let facts = local::facts(view).ok_or(Refusal::TopicUnknown)?;
     let selection = match wanted {
         Wanted::All => Selection::All,
         Wanted::Customer(customer) => Selection::Customer(customer),
     };
-    let partitions = database.read(&facts.topic_id, selection, bytes).await.map_err(refusal)?;
+    let mut exceeded = None;
+    let mut may_take = |bytes| match charge.take(bytes) {
+        Ok(()) => true,
+        Err(error) => {
+            exceeded = Some(error);
+            false
+        }
+    };
+    let read = database.read(&facts.topic_id, selection, &mut may_take).await;
+    let partitions = read.map_err(|error| refusal(error, exceeded))?;
     let mut gathering = Gathering::new(facts.identity(view.book()), view.book().clone(), facts.partition_count);
     gathering.add(facts.answer(partitions, view.book()));
     gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
 }
 
 /// What a client reads names no host and no user; the log does.
-fn refusal(error: DatabaseReadError) -> Refusal {
+fn refusal(error: DatabaseReadError, exceeded: Option<Exceeded>) -> Refusal {
     match error {
-        DatabaseReadError::TooLarge => Refusal::TooLarge,
+        DatabaseReadError::NoRoom => exceeded.unwrap_or(Exceeded::Together).into(),
         DatabaseReadError::Database(error) => {
             tracing::debug!(%error, "balances cannot be read from the database");
             Refusal::Database { kind: error.kind() }

@@ -1,12 +1,23 @@
 //! What this worker itself can say: its own partitions, straight from the view, without the network.
 
-use super::Wanted;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+
+use super::memory::{self, Charge, Exceeded, Share};
 use super::merge::Answer;
 use super::peer::Question;
-use super::wire::{Facts, RuleFacts};
+use super::wire::{self, Facts, RuleFacts};
+use super::{LIST_BYTES, Wanted};
+use crate::api::refusal::Refusal;
 use crate::rules::LedgerKind;
 use crate::store::StoreKind;
-use crate::view::{PartitionBalances, Selection, View};
+use crate::view::{BalanceRow, CopyError, PartitionBalances, Snapshot, View};
+
+/// A line for a peer is sent in pieces of this size.
+const PIECE_BYTES: usize = 64 * 1024;
+/// What a row with usual ids takes in a line.
+const USUAL_ROW_BYTES: usize = 100;
 
 /// Who this worker is and which ledger it holds; `None` until it knows the topic.
 pub(crate) fn facts(view: &View) -> Option<Facts> {
@@ -46,23 +57,107 @@ fn rule_facts(view: &View) -> (String, RuleFacts) {
     (hash, RuleFacts { exponents, ..rules() })
 }
 
-/// The partitions this worker may answer for now, one after the other, each read under one lock when it is its turn.
-pub(crate) fn partitions<'a>(
+/// The partitions this worker may answer for now, of those that are asked for.
+pub(crate) fn answerable(view: &View, only: Option<&[i32]>) -> Vec<i32> {
+    let asked = |partition: &i32| only.is_none_or(|only| only.contains(partition));
+    view.answerable().into_iter().filter(asked).collect()
+}
+
+/// One customer in each of these partitions, one after the other, each read when it is its turn.
+pub(crate) fn of_customer<'a>(
     view: &'a View,
-    wanted: &'a Wanted,
-    only: Option<&'a [i32]>,
+    partitions: Vec<i32>,
+    customer: &'a str,
 ) -> impl Iterator<Item = PartitionBalances> + 'a {
-    let selection = match wanted {
-        Wanted::All => Selection::All,
-        Wanted::Customer(customer) => Selection::Customer(customer),
-    };
-    let asked = move |partition: &i32| only.is_none_or(|only| only.contains(partition));
-    view.answerable().into_iter().filter(asked).filter_map(move |partition| view.read(partition, selection))
+    partitions.into_iter().filter_map(|partition| view.customer(partition, customer))
+}
+
+/// Whether the rows of these partitions fit into one list, as far as that can be told before they are copied.
+pub(crate) fn fits(view: &View, partitions: &[i32]) -> Result<(), Refusal> {
+    let customers: usize = partitions.iter().map(|partition| view.customers(*partition)).sum();
+    if customers.saturating_mul(BalanceRow::LEAST_BYTES) > LIST_BYTES { Err(Refusal::TooLarge) } else { Ok(()) }
 }
 
 /// This worker's answer to what it asks its peers; `None` until it knows the topic.
-pub(super) fn answer(view: &View, question: &Question) -> Option<Answer> {
-    let facts = facts(view)?;
-    let partitions = partitions(view, &question.wanted, question.only.as_deref()).collect();
-    Some(facts.answer(partitions, view.book()))
+pub(super) fn answer(view: &View, question: &Question) -> Result<Option<Answer>, Refusal> {
+    let Some(facts) = facts(view) else { return Ok(None) };
+    let partitions = answerable(view, question.only.as_deref());
+    let partitions = match &question.wanted {
+        Wanted::Customer(id) => of_customer(view, partitions, id).collect(),
+        Wanted::All => {
+            let copied = partitions.into_iter().map(|partition| rows(view, partition, &question.charge));
+            copied.filter_map(Result::transpose).collect::<Result<_, _>>()?
+        }
+    };
+    Ok(Some(facts.answer(partitions, view.book())))
+}
+
+fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<PartitionBalances>, Refusal> {
+    let mut share = charge.share();
+    let copied = view.copy(partition, |snapshot| {
+        share.take(snapshot.at_most().saturating_mul(BalanceRow::LEAST_BYTES))?;
+        // As much as was charged, in one piece.
+        let mut rows = memory::room_for(snapshot.at_most());
+        for row in snapshot.rows() {
+            let row = row?;
+            share.take(row.bytes() - BalanceRow::LEAST_BYTES)?;
+            rows.push(row);
+        }
+        let (partition, generation, next_offset) = (partition, snapshot.generation(), snapshot.next_offset());
+        Ok::<_, Refusal>(PartitionBalances { partition, generation, next_offset, rows })
+    })?;
+    share.keep();
+    Ok(copied)
+}
+
+/// The line of one partition for a peer, with what it takes; `None` if this worker may not answer for it.
+pub(crate) fn line(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Line>, Refusal> {
+    view.copy(partition, |snapshot| Line::of(snapshot, charge.share()))
+}
+
+/// A line as it goes over the network.
+pub(crate) struct Line {
+    rest: Bytes,
+    /// Held until all of it is sent.
+    _share: Share,
+}
+
+impl Line {
+    fn of(snapshot: &Snapshot<'_>, mut share: Share) -> Result<Self, Refusal> {
+        let mut text = memory::room_for(snapshot.at_most().saturating_mul(USUAL_ROW_BYTES));
+        let (partition, generation, next_offset) =
+            (snapshot.partition(), snapshot.generation(), snapshot.next_offset());
+        wire::begin_partition(&mut text, partition, generation, next_offset).map_err(|_| Refusal::Internal)?;
+        let (mut charged, mut is_first) = (0, true);
+        for row in snapshot.rows() {
+            wire::write_row(&mut text, &row?, is_first).map_err(|_| Refusal::Internal)?;
+            is_first = false;
+            share.take(text.len() - charged)?;
+            charged = text.len();
+        }
+        wire::end_partition(&mut text).map_err(|_| Refusal::Internal)?;
+        Ok(Self { rest: text.into(), _share: share })
+    }
+
+    /// The next piece to send.
+    pub(crate) fn next_piece(&mut self) -> Option<Bytes> {
+        let piece = self.rest.split_to(PIECE_BYTES.min(self.rest.len()));
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
+impl From<CopyError> for Refusal {
+    fn from(error: CopyError) -> Self {
+        tracing::debug!(%error, "a partition is not copied now");
+        Self::Busy
+    }
+}
+
+impl From<Exceeded> for Refusal {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Alone => Self::TooLarge,
+            Exceeded::Together => Self::Busy,
+        }
+    }
 }

@@ -3,10 +3,11 @@
 //! In: one worker's answer after another, each about the partitions it owns. Out: a [`Cover`] that holds every
 //! partition exactly once, or the partitions still missing; then the customers' sums over the cover.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
-
-use jiff::Timestamp;
 
 use crate::ledger_rules::Rulebook;
 use crate::money::{Amount, Currency};
@@ -52,24 +53,15 @@ pub(crate) struct Cover {
     partitions: BTreeMap<i32, PartitionBalances>,
 }
 
-/// One customer over the whole fleet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CustomerBalance {
-    pub(crate) customer_id: String,
-    /// Ordered by currency, one entry each.
-    pub(crate) amounts: Vec<Amount>,
-    pub(crate) transaction_count: u64,
-    pub(crate) last_transaction_id: String,
-    pub(crate) last_updated: Timestamp,
-}
-
-/// The sums over a cover, and what they are true for.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The sums over a cover, and what they are true for. They are made one by one, out of the rows of the partitions.
+#[derive(Debug, Default)]
 pub(crate) struct FleetBalances {
     /// Partition → the next offset: every record below it is in the sums, none from it on.
     pub(crate) as_of: BTreeMap<i32, i64>,
-    /// Ordered by customer id.
-    pub(crate) customers: Vec<CustomerBalance>,
+    /// How many customers there are.
+    pub(crate) count: usize,
+    /// Ordered by partition, the rows of each by customer.
+    partitions: Vec<Vec<BalanceRow>>,
 }
 
 /// Why partitions of one identity cannot be added.
@@ -129,64 +121,133 @@ fn age(partition: &PartitionBalances) -> (i32, i64) {
 }
 
 impl Cover {
-    /// Adds up each customer over all partitions; currencies stay apart.
+    /// Adds up each customer over all partitions; currencies stay apart. Takes no more memory than the rows have.
     pub(crate) fn sum(self) -> Result<FleetBalances, SumError> {
         let as_of = self.partitions.values().map(|held| (held.partition, held.next_offset)).collect();
-        let mut customers: BTreeMap<String, CustomerBalance> = BTreeMap::new();
-        // Ascending, so that of two partitions with equal timestamps the higher one names the last transaction.
-        for row in self.partitions.into_values().flat_map(|held| held.rows) {
-            match customers.get_mut(&row.customer) {
-                Some(balance) => balance.add(row)?,
-                None => {
-                    customers.insert(row.customer.clone(), CustomerBalance::from_row(row));
-                }
+        let mut partitions: Vec<_> = self.partitions.into_values().map(|held| held.rows).collect();
+        for rows in &mut partitions {
+            rows.iter_mut().for_each(|row| row.amounts.sort_unstable_by_key(|amount| amount.currency));
+            rows.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
+        }
+        let mut count = 0;
+        for (first, others) in Merged::of(partitions.iter().map(|rows| rows.iter())) {
+            count += 1;
+            if !others.is_empty() {
+                summed(first.clone(), others.into_iter().cloned())?;
             }
         }
-        Ok(FleetBalances { as_of, customers: customers.into_values().collect() })
+        Ok(FleetBalances { as_of, count, partitions })
     }
 }
 
-impl CustomerBalance {
-    fn from_row(row: BalanceRow) -> Self {
-        let mut amounts = row.amounts;
-        amounts.sort_unstable_by_key(|amount| amount.currency);
-        Self {
-            customer_id: row.customer,
-            amounts,
-            transaction_count: row.count,
-            last_transaction_id: row.last_transaction_id,
-            last_updated: row.last_updated,
-        }
+impl FleetBalances {
+    /// One row each, ordered by customer id; the last transaction of all partitions names partition and offset.
+    pub(crate) fn into_customers(self) -> impl Iterator<Item = Result<BalanceRow, SumError>> {
+        Merged::of(self.partitions.into_iter().map(Vec::into_iter)).map(|(first, others)| summed(first, others))
+    }
+}
+
+/// Customer after customer, each with its rows in the order of partitions, out of rows that are ordered by customer.
+struct Merged<I: Iterator> {
+    heads: BinaryHeap<Head<I>>,
+}
+
+/// The next row of a partition.
+struct Head<I: Iterator> {
+    row: I::Item,
+    rest: I,
+}
+
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Merged<I> {
+    fn of(partitions: impl Iterator<Item = I>) -> Self {
+        let head = |mut rest: I| Some(Head { row: rest.next()?, rest });
+        Self { heads: partitions.filter_map(head).collect() }
     }
 
-    fn add(&mut self, row: BalanceRow) -> Result<(), SumError> {
-        for amount in row.amounts {
-            self.add_amount(amount)?;
+    fn pop(&mut self) -> Option<I::Item> {
+        let mut head = self.heads.peek_mut()?;
+        match head.rest.next() {
+            Some(next) => Some(std::mem::replace(&mut head.row, next)),
+            None => Some(PeekMut::pop(head).row),
         }
-        self.transaction_count = self
-            .transaction_count
-            .checked_add(row.count)
-            .ok_or_else(|| SumError::Count { customer_id: self.customer_id.clone() })?;
-        if row.last_updated >= self.last_updated {
-            self.last_updated = row.last_updated;
-            self.last_transaction_id = row.last_transaction_id;
-        }
-        Ok(())
     }
+}
 
-    fn add_amount(&mut self, amount: Amount) -> Result<(), SumError> {
-        match self.amounts.binary_search_by_key(&amount.currency, |held| held.currency) {
-            Err(place) => self.amounts.insert(place, amount),
-            Ok(place) => {
-                let held = &mut self.amounts[place];
-                if held.exponent != amount.exponent {
-                    return Err(SumError::Exponents { currency: amount.currency });
-                }
-                held.minor_units = held.minor_units.checked_add(amount.minor_units).ok_or_else(|| {
-                    SumError::Overflow { customer_id: self.customer_id.clone(), currency: amount.currency }
-                })?;
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Iterator for Merged<I> {
+    type Item = (I::Item, Vec<I::Item>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (first, mut others) = (self.pop()?, Vec::new());
+        while self.heads.peek().is_some_and(|head| head.row.borrow().customer == first.borrow().customer) {
+            others.extend(self.pop());
+        }
+        Some((first, others))
+    }
+}
+
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Head<I> {
+    /// By partition as well, so that of two rows with equal timestamps the higher one names the last transaction.
+    fn order(&self) -> (&str, i32) {
+        let row = self.row.borrow();
+        (&row.customer, row.partition)
+    }
+}
+
+/// The heap gives the greatest one first.
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Ord for Head<I> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.order().cmp(&self.order())
+    }
+}
+
+impl<I: Iterator<Item: Borrow<BalanceRow>>> PartialOrd for Head<I> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<I: Iterator<Item: Borrow<BalanceRow>>> PartialEq for Head<I> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Eq for Head<I> {}
+
+/// The rows of one customer, added up.
+fn summed(mut sum: BalanceRow, others: impl IntoIterator<Item = BalanceRow>) -> Result<BalanceRow, SumError> {
+    others.into_iter().try_for_each(|row| add(&mut sum, row))?;
+    Ok(sum)
+}
+
+/// Adds the row of a further partition.
+fn add(sum: &mut BalanceRow, row: BalanceRow) -> Result<(), SumError> {
+    for amount in row.amounts {
+        add_amount(sum, amount)?;
+    }
+    sum.count =
+        sum.count.checked_add(row.count).ok_or_else(|| SumError::Count { customer_id: sum.customer.to_string() })?;
+    if row.last_updated >= sum.last_updated {
+        sum.last_updated = row.last_updated;
+        sum.last_transaction_id = row.last_transaction_id;
+        (sum.last_offset, sum.partition) = (row.last_offset, row.partition);
+    }
+    Ok(())
+}
+
+fn add_amount(sum: &mut BalanceRow, amount: Amount) -> Result<(), SumError> {
+    match sum.amounts.binary_search_by_key(&amount.currency, |held| held.currency) {
+        Err(place) => sum.amounts.insert(place, amount),
+        Ok(place) => {
+            let held = &mut sum.amounts[place];
+            if held.exponent != amount.exponent {
+                return Err(SumError::Exponents { currency: amount.currency });
             }
+            held.minor_units = held.minor_units.checked_add(amount.minor_units).ok_or_else(|| SumError::Overflow {
+                customer_id: sum.customer.to_string(),
+                currency: amount.currency,
+            })?;
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::merge::{Answer, CustomerBalance, FleetBalances, Gathering, LedgerIdentity, SumError};
+use super::memory::Memory;
+use super::merge::{Answer, Gathering, LedgerIdentity, SumError};
+use super::wire::{self, Facts, RuleFacts, WireError};
 use crate::ledger_rules::tests::book;
 use crate::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
@@ -35,15 +37,17 @@ fn amount(code: &str, minor_units: i128) -> Amount {
 fn row(customer: &str, amounts: Vec<Amount>, count: u64, second: i64, id: &str) -> BalanceRow {
     BalanceRow {
         customer: customer.into(),
-        amounts,
+        amounts: amounts.into(),
         count,
         last_transaction_id: id.into(),
         last_updated: Timestamp::from_second(second).unwrap(),
         last_offset: 0,
+        partition: 0,
     }
 }
 
-fn held(partition: i32, generation: i32, next_offset: i64, rows: Vec<BalanceRow>) -> PartitionBalances {
+fn held(partition: i32, generation: i32, next_offset: i64, mut rows: Vec<BalanceRow>) -> PartitionBalances {
+    rows.iter_mut().for_each(|row| row.partition = partition);
     PartitionBalances { partition, generation, next_offset, rows }
 }
 
@@ -51,9 +55,19 @@ fn answer(partitions: Vec<PartitionBalances>) -> Answer {
     Answer { identity: identity(), exponents: BTreeMap::new(), partition_count: 1, partitions }
 }
 
-/// The sums of a gathering that must be complete.
-fn sums(mut gathering: Gathering) -> Result<FleetBalances, SumError> {
-    gathering.take_cover().expect("every partition was answered for").sum()
+/// The sums of a gathering that must be complete, and what they are true for.
+#[derive(Debug)]
+struct Sums {
+    as_of: BTreeMap<i32, i64>,
+    customers: Vec<BalanceRow>,
+}
+
+fn sums(mut gathering: Gathering) -> Result<Sums, SumError> {
+    let balances = gathering.take_cover().expect("every partition was answered for").sum()?;
+    let (as_of, count) = (balances.as_of.clone(), balances.count);
+    let customers: Vec<_> = balances.into_customers().map(|sum| sum.expect("it was found to be in range")).collect();
+    assert_eq!(count, customers.len());
+    Ok(Sums { as_of, customers })
 }
 
 #[test]
@@ -87,7 +101,7 @@ fn a_stale_owner_loses_to_the_later_generation_whatever_its_offset() {
         assert!(order.into_iter().all(|answer| gathering.add(answer)));
         let balances = sums(gathering).unwrap();
         assert_eq!(balances.as_of, BTreeMap::from([(0, 20)]));
-        assert_eq!(balances.customers[0].amounts, [amount("EUR", 2)]);
+        assert_eq!(balances.customers[0].amounts[..], [amount("EUR", 2)]);
     }
 }
 
@@ -149,8 +163,8 @@ fn currencies_are_never_added_together() {
         held(1, 1, 1, vec![row("a", vec![amount("CHF", 7), amount("USD", -2)], 2, 1, "y")]),
     ]));
     let customer = sums(gathering).unwrap().customers.remove(0);
-    assert_eq!(customer.amounts, [amount("CHF", 7), amount("EUR", 1), amount("USD", 3)]);
-    assert_eq!(customer.transaction_count, 4);
+    assert_eq!(customer.amounts[..], [amount("CHF", 7), amount("EUR", 1), amount("USD", 3)]);
+    assert_eq!(customer.count, 4);
 }
 
 #[test]
@@ -191,22 +205,20 @@ fn transactions() -> impl Strategy<Value = Vec<Transaction>> {
 }
 
 /// What one worker that reads everything in order of (partition, offset) would say.
-fn folded<'a>(transactions: impl IntoIterator<Item = (usize, &'a Transaction)>) -> Vec<CustomerBalance> {
-    let mut customers: BTreeMap<&str, CustomerBalance> = BTreeMap::new();
+fn folded<'a>(transactions: impl IntoIterator<Item = (usize, &'a Transaction)>) -> Vec<BalanceRow> {
+    let mut customers: BTreeMap<&str, BalanceRow> = BTreeMap::new();
     let mut sums: BTreeMap<(&str, &str), i128> = BTreeMap::new();
     for (number, transaction) in transactions {
         *sums.entry((&transaction.customer, transaction.currency)).or_default() += i128::from(transaction.minor_units);
         let time = Timestamp::from_second(transaction.second).unwrap();
-        let customer = customers.entry(&transaction.customer).or_insert_with(|| CustomerBalance {
-            customer_id: transaction.customer.clone(),
-            amounts: vec![],
-            transaction_count: 0,
-            last_transaction_id: String::new(),
+        let customer = customers.entry(&transaction.customer).or_insert_with(|| BalanceRow {
             last_updated: Timestamp::MIN,
+            ..row(&transaction.customer, vec![], 0, 0, "")
         });
-        customer.transaction_count += 1;
+        customer.count += 1;
         if time >= customer.last_updated {
-            (customer.last_updated, customer.last_transaction_id) = (time, format!("t{number}"));
+            (customer.last_updated, customer.last_transaction_id) = (time, format!("t{number}").into());
+            customer.partition = transaction.partition;
         }
     }
     for ((customer, currency), sum) in sums {
@@ -218,15 +230,7 @@ fn folded<'a>(transactions: impl IntoIterator<Item = (usize, &'a Transaction)>) 
 /// The partition as its owner answers for it. Times of a partition grow with its offsets in the model.
 fn partition(number: i32, generation: i32, transactions: &[Transaction]) -> PartitionBalances {
     let own: Vec<_> = transactions.iter().enumerate().filter(|(_, own)| own.partition == number).collect();
-    let rows = folded(own.iter().copied()).into_iter().map(|customer| BalanceRow {
-        customer: customer.customer_id,
-        amounts: customer.amounts,
-        count: customer.transaction_count,
-        last_transaction_id: customer.last_transaction_id,
-        last_updated: customer.last_updated,
-        last_offset: 0,
-    });
-    held(number, generation, own.len() as i64, rows.collect())
+    held(number, generation, own.len() as i64, folded(own.iter().copied()))
 }
 
 proptest! {
@@ -282,13 +286,41 @@ proptest! {
     }
 
     #[test]
-    fn a_partition_survives_the_wire(transactions in transactions(), number in 0..PARTITIONS) {
-        let sent = partition(number, 3, &transactions);
-        let mut line = Vec::new();
-        super::wire::write_partition(&mut line, &sent).unwrap();
-        let received = super::wire::read_partition(&line).unwrap();
-        prop_assert_eq!(format!("{received:?}"), format!("{sent:?}"));
+    fn partitions_survive_the_wire(transactions in transactions(), order in Just((0..PARTITIONS).collect::<Vec<_>>()).prop_shuffle()) {
+        let sent: Vec<_> = order.into_iter().map(|number| partition(number, 3, &transactions)).collect();
+        let received = received(&written(&sent), &identity()).unwrap();
+        prop_assert_eq!(format!("{:?}", received.partitions), format!("{sent:?}"));
     }
+
+    /// Wherever an answer breaks off, it is no answer: never one with fewer customers.
+    #[test]
+    fn an_answer_that_breaks_off_within_a_line_is_none(transactions in transactions(), at in any::<prop::sample::Index>()) {
+        let sent = written(&[partition(0, 3, &transactions)]);
+        let at = at.index(sent.len() - 1);
+        let read = received(&sent[..at], &identity());
+        let whole_lines = sent[..at].iter().filter(|byte| **byte == b'\n').count();
+        let is_between = at == 0 || sent[at - 1] == b'\n' || sent[at] == b'\n';
+        prop_assert_eq!(read.is_err(), at == 0 || !is_between, "{} lines", whole_lines);
+    }
+}
+
+fn facts() -> Facts {
+    let LedgerIdentity { group_id, topic, topic_id, rules: identity, table } = identity();
+    let rules = Some(RuleFacts { identity, exponents: BTreeMap::new(), table });
+    let rules_hash = book(&[]).hash().to_owned();
+    Facts { consumer_id: "w".into(), group_id, topic, topic_id, rules_hash, partition_count: PARTITIONS, rules }
+}
+
+/// A worker's whole answer.
+fn written(partitions: &[PartitionBalances]) -> Vec<u8> {
+    let mut answer = serde_json::to_vec(&facts()).unwrap();
+    answer.push(b'\n');
+    partitions.iter().for_each(|held| wire::write_partition(&mut answer, held).unwrap());
+    answer
+}
+
+fn received(answer: &[u8], asker: &LedgerIdentity) -> Result<Answer, WireError> {
+    wire::read_answer(answer, asker, &book(&[]), &Memory::new(1 << 20).charge(1 << 20))
 }
 
 #[test]
@@ -304,8 +336,60 @@ fn the_largest_amounts_and_odd_names_survive_the_wire() {
         row("", vec![], 0, 0, ""),
     ];
     let sent = held(0, -1, i64::MAX, rows);
-    let mut line = Vec::new();
-    super::wire::write_partition(&mut line, &sent).unwrap();
-    assert!(!line.contains(&b'\n'), "a line stays a line");
-    assert_eq!(format!("{:?}", super::wire::read_partition(&line).unwrap()), format!("{sent:?}"));
+    let answer = written(std::slice::from_ref(&sent));
+    assert_eq!(answer.iter().filter(|byte| **byte == b'\n').count(), 2, "a line stays a line");
+    assert_eq!(format!("{:?}", received(&answer, &identity()).unwrap().partitions), format!("{:?}", [sent]));
+}
+
+#[test]
+fn rows_of_peers_are_charged_while_they_are_read_and_given_back_with_the_read() {
+    let rows: Vec<_> = (0..1000).map(|number| row(&format!("C{number}"), vec![amount("EUR", 1)], 1, 1, "t")).collect();
+    let answer = written(&[held(0, 1, 1000, rows)]);
+    let memory = Memory::new(1 << 20);
+    let read = |at_most| wire::read_answer(&answer[..], &identity(), &book(&[]), &memory.charge(at_most));
+    assert!(matches!(read(999 * BalanceRow::LEAST_BYTES), Err(WireError::Exceeded(_))));
+    assert_eq!(memory.held(), 0);
+    let charge = memory.charge(1000 * BalanceRow::LEAST_BYTES);
+    wire::read_answer(&answer[..], &identity(), &book(&[]), &charge).unwrap();
+    assert_eq!(memory.held(), 1000 * BalanceRow::LEAST_BYTES);
+    drop(charge);
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_an_answer_is_told_from_a_broken_one() {
+    let mut answer = written(&[held(0, 1, 1, vec![])]);
+    answer.extend_from_slice(wire::TOO_LARGE);
+    assert!(matches!(received(&answer, &identity()), Err(WireError::TooLarge)));
+    answer.truncate(answer.len() - 3);
+    assert!(matches!(received(&answer, &identity()), Err(WireError::Json(_))));
+}
+
+#[test]
+fn partitions_of_another_ledger_are_not_even_read() {
+    let other = LedgerIdentity { rules: "Transfer=debit".into(), ..identity() };
+    let mut answer = written(&[]);
+    answer.extend_from_slice(b"and whatever follows");
+    assert!(received(&answer, &other).unwrap().partitions.is_empty());
+    assert!(received(&answer, &identity()).is_err());
+}
+
+#[test]
+fn a_text_without_an_end_does_not_fill_the_memory() {
+    let mut answer = written(&[]);
+    answer.extend_from_slice(br#"{"partition":0,"rows":[["#);
+    answer.push(b'"');
+    answer.resize(1 << 20, b'x');
+    assert!(matches!(received(&answer, &identity()), Err(WireError::BrokenOff(_))));
+}
+
+#[test]
+fn fields_of_a_later_release_are_passed_over_and_what_is_missing_is_an_error() {
+    let mut answer = written(&[]);
+    let lines = answer.len();
+    answer.extend_from_slice(br#"{"pages":[["a",1],{"b":[]}],"partition":1,"generation":2,"nextOffset":3,"rows":[]}"#);
+    assert_eq!(received(&answer, &identity()).unwrap().partitions[0].next_offset, 3);
+    answer.truncate(lines);
+    answer.extend_from_slice(br#"{"partition":1,"generation":2,"nextOffset":3}"#);
+    assert!(matches!(received(&answer, &identity()), Err(WireError::Json(_))));
 }

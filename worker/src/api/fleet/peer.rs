@@ -1,22 +1,27 @@
 //! Asks one peer for the partitions it owns. In: an address and a question; out: the peer's answer, or why there is
 //! none, within the question's deadlines.
 
+use std::io::{BufReader, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::body::Bytes;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::merge::Answer;
-use super::wire::{self, Facts, WireError};
+use super::memory::{Charge, Exceeded};
+use super::merge::{Answer, LedgerIdentity};
+use super::wire::{self, WireError};
 use super::{MAX_LISTED, Wanted};
 use crate::ledger_rules::Rulebook;
-use crate::view::PartitionBalances;
 
-/// Lines longer than this are parsed off the threads that serve requests.
-const LONG_LINE_BYTES: usize = 256 * 1024;
-/// Shorter than the time the server keeps an idle connection, so that a reused one is seldom just being closed.
+/// What peers send for one customer, in one answer.
+const ONE_CUSTOMER_BYTES: usize = 1 << 20;
+/// Chunks of an answer that wait to be parsed.
+const CHUNKS_AHEAD: usize = 2;
+/// Much shorter than the time a server keeps an idle connection, also one of an earlier release (15 s): a reused one is
+/// seldom just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is asked of every peer in one round.
@@ -25,17 +30,17 @@ pub(super) struct Question {
     pub(super) wanted: Wanted,
     /// Only these partitions; all of the peer's when `None`.
     pub(super) only: Option<Vec<i32>>,
+    /// The ledger it is about.
+    pub(super) identity: LedgerIdentity,
+    /// By which it is held.
+    pub(super) book: Arc<Rulebook>,
     /// The peer has begun to answer by then.
     pub(super) head_by: Instant,
     /// The peer has answered by then.
     pub(super) body_by: Instant,
-    /// Bytes all peers together may still send.
-    pub(super) budget: Arc<Budget>,
+    /// What all answers together take.
+    pub(super) charge: Arc<Charge>,
 }
-
-/// Bounds the memory of one read over all its rounds.
-#[derive(Debug)]
-pub(super) struct Budget(AtomicUsize);
 
 /// Why a peer gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +51,14 @@ pub(super) enum PeerError {
     Http(reqwest::Error),
     #[error("answered with status {0}")]
     Status(reqwest::StatusCode),
-    #[error("sent something else than lines of partitions")]
-    Empty,
+    #[error("sent more than one customer can be")]
+    Long,
     #[error(transparent)]
-    Wire(#[from] WireError),
-    #[error("the answers are larger than one read may be")]
+    Wire(WireError),
+    #[error("its partitions, or those of all peers, are larger than one answer may be")]
     TooLarge,
+    #[error("other reads hold the memory that the answer would take")]
+    Full,
     #[error("the answer could not be parsed")]
     Parser(#[from] tokio::task::JoinError),
 }
@@ -62,10 +69,11 @@ impl PeerError {
         match self {
             Self::Late => "late",
             Self::Http(error) if error.is_connect() => "unreachable",
-            Self::Http(_) => "broken_off",
+            Self::Http(_) | Self::Wire(WireError::BrokenOff(_)) => "broken_off",
             Self::Status(_) => "refused",
-            Self::Empty | Self::Wire(_) | Self::Parser(_) => "malformed",
+            Self::Long | Self::Wire(_) | Self::Parser(_) => "malformed",
             Self::TooLarge => "too_large",
+            Self::Full => "full",
         }
     }
 }
@@ -77,21 +85,20 @@ impl From<reqwest::Error> for PeerError {
     }
 }
 
+impl From<WireError> for PeerError {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::TooLarge | WireError::Exceeded(Exceeded::Alone) => Self::TooLarge,
+            WireError::Exceeded(Exceeded::Together) => Self::Full,
+            error => Self::Wire(error),
+        }
+    }
+}
+
 /// One HTTP client for all peers, with a pool of connections.
 #[derive(Clone, Debug)]
 pub(super) struct PeerClient {
     http: reqwest::Client,
-}
-
-impl Budget {
-    pub(super) fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(bytes)))
-    }
-
-    fn take(&self, bytes: usize) -> Result<(), PeerError> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        taken.map(drop).map_err(|_| PeerError::TooLarge)
-    }
 }
 
 impl PeerClient {
@@ -113,12 +120,7 @@ impl PeerClient {
     }
 
     /// One answer within the question's deadlines.
-    pub(super) async fn ask(
-        &self,
-        peer: SocketAddr,
-        question: &Question,
-        book: &Rulebook,
-    ) -> Result<Answer, PeerError> {
+    pub(super) async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
         let mut request = self.http.get(format!("http://{peer}{}", super::INTERNAL_PATH));
         if let Wanted::Customer(customer) = &question.wanted {
             request = request.query(&[("customer", customer)]);
@@ -129,40 +131,71 @@ impl PeerClient {
             request = request.query(&[("partitions", only.join(","))]);
         }
         let response = timeout_at(question.head_by, request.send()).await.map_err(|_| PeerError::Late)??;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(PeerError::Status(response.status()));
+        match response.status() {
+            reqwest::StatusCode::OK => {}
+            reqwest::StatusCode::PAYLOAD_TOO_LARGE => return Err(PeerError::TooLarge),
+            status => return Err(PeerError::Status(status)),
         }
-        timeout_at(question.body_by, read(response, &question.budget, book)).await.map_err(|_| PeerError::Late)?
+        let read = async {
+            match question.wanted {
+                Wanted::All => read_list(response, question).await,
+                Wanted::Customer(_) => read_one(response, question).await,
+            }
+        };
+        timeout_at(question.body_by, read).await.map_err(|_| PeerError::Late)?
     }
 }
 
-async fn read(mut response: reqwest::Response, budget: &Budget, book: &Rulebook) -> Result<Answer, PeerError> {
-    let mut facts: Option<Facts> = None;
-    let mut partitions = Vec::new();
-    let mut pending = Vec::new();
+async fn read_one(mut response: reqwest::Response, question: &Question) -> Result<Answer, PeerError> {
+    let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        budget.take(chunk.len())?;
-        let mut rest = &chunk[..];
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            pending.extend_from_slice(&rest[..end]);
-            rest = &rest[end + 1..];
-            let line = std::mem::take(&mut pending);
-            match &facts {
-                None => facts = Some(serde_json::from_slice(&line).map_err(WireError::Json)?),
-                Some(_) => partitions.push(parse(line).await?),
+        if answer.len() + chunk.len() > ONE_CUSTOMER_BYTES {
+            return Err(PeerError::Long);
+        }
+        answer.extend_from_slice(&chunk);
+    }
+    Ok(wire::read_answer(&answer[..], &question.identity, &question.book, &question.charge)?)
+}
+
+/// A long answer is parsed while it comes, off the threads that serve requests.
+async fn read_list(mut response: reqwest::Response, question: &Question) -> Result<Answer, PeerError> {
+    let (chunks, received) = mpsc::channel(CHUNKS_AHEAD);
+    let (identity, book, charge) = (question.identity.clone(), question.book.clone(), question.charge.clone());
+    let parsed = tokio::task::spawn_blocking(move || {
+        let answer = BufReader::new(Received { chunks: received, rest: Bytes::new() });
+        wire::read_answer(answer, &identity, &book, &charge)
+    });
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) => Ok(chunk),
+            Err(error) => Err(std::io::Error::other(error.without_url())),
+        };
+        // The parser has what it needs, or has given up.
+        if chunks.send(chunk).await.is_err() {
+            break;
+        }
+    }
+    drop(chunks);
+    Ok(parsed.await??)
+}
+
+/// The chunks of an answer as they come.
+struct Received {
+    chunks: mpsc::Receiver<std::io::Result<Bytes>>,
+    rest: Bytes,
+}
+
+impl Read for Received {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.rest = chunk?,
+                None => return Ok(0),
             }
         }
-        pending.extend_from_slice(rest);
+        let part = self.rest.split_to(into.len().min(self.rest.len()));
+        into[..part.len()].copy_from_slice(&part);
+        Ok(part.len())
     }
-    match facts {
-        Some(facts) if pending.is_empty() => Ok(facts.answer(partitions, book)),
-        _ => Err(PeerError::Empty),
-    }
-}
-
-async fn parse(line: Vec<u8>) -> Result<PartitionBalances, PeerError> {
-    if line.len() < LONG_LINE_BYTES {
-        return Ok(wire::read_partition(&line)?);
-    }
-    Ok(tokio::task::spawn_blocking(move || wire::read_partition(&line)).await??)
 }

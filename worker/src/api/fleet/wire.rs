@@ -1,13 +1,20 @@
 //! What workers tell each other on `/internal/v1/partitions`: lines of JSON, first the facts about the worker, then
-//! one line per partition it answers for. A partition at a time is in memory on either side.
+//! one line per partition it answers for.
 //!
-//! Rows are arrays, since a whole list repeats their shape for every customer. Amounts travel as whole minor units.
+//! Rows are arrays, since a whole list repeats their shape for every customer. Amounts travel as whole minor units. A line
+//! may hold a whole partition: it is written and read row by row, and every row is charged before it is kept.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufRead, Read, Write};
 
 use jiff::Timestamp;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::memory::{self, Charge, Exceeded, Share};
 use super::merge::{Answer, LedgerIdentity};
 use crate::ledger_rules::Rulebook;
 use crate::money::{Amount, Currency};
@@ -15,6 +22,10 @@ use crate::view::{BalanceRow, PartitionBalances};
 
 /// Media type of the answer.
 pub(crate) const CONTENT_TYPE: &str = "application/x-ndjson";
+/// The last line of an answer that was begun and cannot be finished, since a partition is larger than one answer may be.
+pub(crate) const TOO_LARGE: &[u8] = b"{\"refused\":\"TooLarge\"}\n";
+/// No row and no head of a line is longer.
+const MOST_BYTES_OF_ONE: usize = 256 * 1024;
 
 /// First line: who answers, and for which ledger.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,17 +55,6 @@ pub(crate) struct RuleFacts {
     pub(crate) table: Option<String>,
 }
 
-/// Every further line: one partition.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Block<'a> {
-    partition: i32,
-    generation: i32,
-    next_offset: i64,
-    #[serde(borrow)]
-    rows: Vec<Row<'a>>,
-}
-
 /// Customer, amounts, count, last transaction's id, time and offset.
 #[derive(Debug, Serialize, Deserialize)]
 struct Row<'a>(
@@ -70,13 +70,19 @@ struct Row<'a>(
 #[derive(Debug, Serialize, Deserialize)]
 struct WireAmount<'a>(#[serde(borrow)] Cow<'a, str>, u8, i128);
 
-/// Why a line of a peer cannot be used.
+/// Why an answer of a peer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
     #[error("a line is not what this version of the worker understands: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("{0:?} is not a currency")]
-    Currency(String),
+    Json(serde_json::Error),
+    #[error("sent nothing")]
+    Empty,
+    #[error("the answer broke off: {0}")]
+    BrokenOff(#[from] std::io::Error),
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    #[error("a partition there is larger than one answer may be")]
+    TooLarge,
 }
 
 impl Facts {
@@ -111,18 +117,212 @@ impl Facts {
     }
 }
 
-/// Writes a partition's line without its newline.
-pub(crate) fn write_partition(writer: impl std::io::Write, held: &PartitionBalances) -> Result<(), serde_json::Error> {
-    let rows = held.rows.iter().map(Row::of).collect();
-    let PartitionBalances { partition, generation, next_offset, .. } = *held;
-    serde_json::to_writer(writer, &Block { partition, generation, next_offset, rows })
+/// Writes the beginning of a partition's line.
+pub(crate) fn begin_partition(
+    mut line: impl Write,
+    partition: i32,
+    generation: i32,
+    next_offset: i64,
+) -> std::io::Result<()> {
+    write!(line, r#"{{"partition":{partition},"generation":{generation},"nextOffset":{next_offset},"rows":["#)
 }
 
-/// Reads a partition's line.
-pub(crate) fn read_partition(line: &[u8]) -> Result<PartitionBalances, WireError> {
-    let Block { partition, generation, next_offset, rows } = serde_json::from_slice(line)?;
-    let rows = rows.into_iter().map(Row::read).collect::<Result<_, _>>()?;
-    Ok(PartitionBalances { partition, generation, next_offset, rows })
+/// Writes one row; `is_first` of its line.
+pub(crate) fn write_row(mut line: impl Write, row: &BalanceRow, is_first: bool) -> std::io::Result<()> {
+    if !is_first {
+        line.write_all(b",")?;
+    }
+    Ok(serde_json::to_writer(line, &Row::of(row))?)
+}
+
+/// Writes the end of a partition's line.
+pub(crate) fn end_partition(mut line: impl Write) -> std::io::Result<()> {
+    line.write_all(b"]}\n")
+}
+
+/// Writes a partition's line.
+pub(crate) fn write_partition(mut line: impl Write, held: &PartitionBalances) -> std::io::Result<()> {
+    begin_partition(&mut line, held.partition, held.generation, held.next_offset)?;
+    for (number, row) in held.rows.iter().enumerate() {
+        write_row(&mut line, row, number == 0)?;
+    }
+    end_partition(line)
+}
+
+/// Reads a whole answer and charges its rows. Of another ledger than that of `asker` nothing but the facts is read.
+pub(crate) fn read_answer(
+    answer: impl BufRead,
+    asker: &LedgerIdentity,
+    book: &Rulebook,
+    charge: &std::sync::Arc<Charge>,
+) -> Result<Answer, WireError> {
+    let since_last = Cell::new(0);
+    let mut lines = Bounded { inner: answer, since_last: &since_last };
+    if !lines.has_more()? {
+        return Err(WireError::Empty);
+    }
+    let facts = Facts::deserialize(&mut serde_json::Deserializer::from_reader(&mut lines)).map_err(of_json)?;
+    let (is_ours, mut partitions) = (facts.identity(book) == *asker, Vec::new());
+    while is_ours && lines.has_more()? {
+        since_last.set(0);
+        let (mut share, mut exceeded) = (charge.share(), None);
+        let line = LineSeed { share: &mut share, since_last: &since_last, exceeded: &mut exceeded };
+        let read = line.deserialize(&mut serde_json::Deserializer::from_reader(&mut lines));
+        match (exceeded, read) {
+            (Some(exceeded), _) => return Err(exceeded.into()),
+            (None, Err(error)) => return Err(of_json(error)),
+            (None, Ok(Line::Refused)) => return Err(WireError::TooLarge),
+            (None, Ok(Line::Partition(held))) => partitions.push(held),
+        }
+        share.keep();
+    }
+    Ok(facts.answer(partitions, book))
+}
+
+fn of_json(error: serde_json::Error) -> WireError {
+    if error.is_io() { WireError::BrokenOff(error.into()) } else { WireError::Json(error) }
+}
+
+/// Bounds what is read between two rows: a text that does not end must not fill the memory.
+struct Bounded<'a, R> {
+    inner: R,
+    since_last: &'a Cell<usize>,
+}
+
+impl<R: BufRead> Bounded<'_, R> {
+    /// Passes over what is between lines.
+    fn has_more(&mut self) -> std::io::Result<bool> {
+        loop {
+            let ahead = self.inner.fill_buf()?;
+            let blank = ahead.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            match (ahead.is_empty(), blank < ahead.len()) {
+                (true, _) => return Ok(false),
+                (false, true) => {
+                    self.inner.consume(blank);
+                    return Ok(true);
+                }
+                (false, false) => self.inner.consume(blank),
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Read for Bounded<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(into)?;
+        let since_last = self.since_last.get() + read;
+        self.since_last.set(since_last);
+        if since_last > MOST_BYTES_OF_ONE {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "a row is longer than any can be"));
+        }
+        Ok(read)
+    }
+}
+
+/// A line after the first.
+enum Line {
+    Partition(PartitionBalances),
+    Refused,
+}
+
+struct LineSeed<'a> {
+    share: &'a mut Share,
+    since_last: &'a Cell<usize>,
+    exceeded: &'a mut Option<Exceeded>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Partition,
+    Generation,
+    NextOffset,
+    Rows,
+    Refused,
+    /// Of a later release.
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for LineSeed<'_> {
+    type Value = Line;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Line, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LineSeed<'_> {
+    type Value = Line;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a partition, or why there is none")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line, A::Error> {
+        let Self { share, since_last, exceeded } = self;
+        let (mut partition, mut generation, mut next_offset, mut rows, mut is_refused) =
+            (None, None, None, None, false);
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Partition => partition = Some(map.next_value()?),
+                Field::Generation => generation = Some(map.next_value()?),
+                Field::NextOffset => next_offset = Some(map.next_value()?),
+                Field::Rows => {
+                    let (share, exceeded) = (&mut *share, &mut *exceeded);
+                    rows = Some(map.next_value_seed(RowsSeed(LineSeed { share, since_last, exceeded }))?);
+                }
+                Field::Refused => is_refused = map.next_value::<IgnoredAny>().map(|_| true)?,
+                Field::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        if is_refused {
+            return Ok(Line::Refused);
+        }
+        let missing = A::Error::missing_field;
+        let partition = partition.ok_or_else(|| missing("partition"))?;
+        let mut rows: Vec<BalanceRow> = rows.ok_or_else(|| missing("rows"))?;
+        rows.iter_mut().for_each(|row| row.partition = partition);
+        Ok(Line::Partition(PartitionBalances {
+            partition,
+            generation: generation.ok_or_else(|| missing("generation"))?,
+            next_offset: next_offset.ok_or_else(|| missing("nextOffset"))?,
+            rows,
+        }))
+    }
+}
+
+struct RowsSeed<'a>(LineSeed<'a>);
+
+impl<'de> DeserializeSeed<'de> for RowsSeed<'_> {
+    type Value = Vec<BalanceRow>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowsSeed<'_> {
+    type Value = Vec<BalanceRow>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let Self(LineSeed { share, since_last, exceeded }) = self;
+        let mut rows = Vec::new();
+        while let Some(row) = seq.next_element::<Row<'de>>()? {
+            since_last.set(0);
+            let row = row.read().map_err(A::Error::custom)?;
+            if let Err(error) = share.take(row.bytes()) {
+                *exceeded = Some(error);
+                return Err(A::Error::custom(error));
+            }
+            memory::push(&mut rows, row);
+        }
+        Ok(rows)
+    }
 }
 
 impl<'a> Row<'a> {
@@ -141,23 +341,25 @@ impl<'a> Row<'a> {
         )
     }
 
-    fn read(self) -> Result<BalanceRow, WireError> {
+    /// The line knows the partition.
+    fn read(self) -> Result<BalanceRow, String> {
         let Self(customer, amounts, count, last_transaction_id, last_updated, last_offset) = self;
         Ok(BalanceRow {
-            customer: customer.into_owned(),
+            customer: customer.into(),
             amounts: amounts.into_iter().map(WireAmount::read).collect::<Result<_, _>>()?,
             count,
-            last_transaction_id: last_transaction_id.into_owned(),
+            last_transaction_id: last_transaction_id.into(),
             last_updated,
             last_offset,
+            partition: -1,
         })
     }
 }
 
 impl WireAmount<'_> {
-    fn read(self) -> Result<Amount, WireError> {
+    fn read(self) -> Result<Amount, String> {
         let Self(code, exponent, minor_units) = self;
-        let currency = Currency::parse(&code).ok_or_else(|| WireError::Currency(code.into_owned()))?;
+        let currency = Currency::parse(&code).ok_or_else(|| format!("{code:?} is not a currency"))?;
         Ok(Amount { currency, minor_units, exponent })
     }
 }

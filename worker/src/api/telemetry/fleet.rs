@@ -45,6 +45,7 @@ impl FleetMetrics {
             None => "complete",
             Some(Refusal::Incomplete { .. }) => "incomplete",
             Some(Refusal::Busy) => "busy",
+            Some(Refusal::TooLarge) => "too_large",
             Some(_) => "failed",
         };
         self.reads.get_or_create(&Outcome { outcome }).inc();

@@ -1,7 +1,9 @@
 //! Promises of the API, each on a real view and, where peers matter, on real servers.
 
+mod connections;
 mod fleet;
 mod limits;
+mod lists;
 mod money;
 mod openapi;
 mod state;

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
 use parking_lot::Mutex;
+use smallvec::smallvec;
 use tokio::sync::Semaphore;
 use tokio_postgres::{
     Client, Row,
@@ -38,9 +39,6 @@ const ALL_WITHIN: Duration = Duration::from_secs(8);
 /// Connections at a time.
 const READERS_OF_ONE: usize = 2;
 const READERS_OF_ALL: usize = 1;
-
-/// What a row takes beside its texts.
-const ROW_BYTES: usize = 120;
 
 /// Reads the balances of one group. Shared; every method may be called by any task.
 pub struct Reader {
@@ -73,8 +71,8 @@ pub(crate) enum ReadError {
     Database(#[from] DatabaseError),
     #[error("the balances in the database are not what this release writes: {0}")]
     Unreadable(String),
-    #[error("the list is larger than one answer may be")]
-    TooLarge,
+    #[error("there is no room for more rows")]
+    NoRoom,
 }
 
 impl Reader {
@@ -91,12 +89,12 @@ impl Reader {
     }
 
     /// The partitions with this worker's rules on the topic with that id, in their order. One that has no row yet, or whose
-    /// rows do not add up, is not among them.
+    /// rows do not add up, is not among them. Every row asks first whether it `may_take` so many bytes.
     pub(crate) async fn read(
         &self,
         topic_id: &str,
         selection: Selection<'_>,
-        bytes: usize,
+        may_take: &mut (dyn FnMut(usize) -> bool + Send),
     ) -> Result<Vec<PartitionBalances>, ReadError> {
         let (pool, limit) = match selection {
             Selection::All => (&self.all, ALL_WITHIN),
@@ -104,11 +102,24 @@ impl Reader {
         };
         let read = async {
             let mut turn = pool.turn().await?;
-            let client = turn.client().await?;
-            let read = match self.select(client, topic_id, selection, bytes, Telling::Nothing).await {
-                Ok(None) => self.select(client, topic_id, selection, bytes, Telling::Rules).await,
-                enough => enough,
-            };
+            let (client, mut charged) = (turn.client().await?, 0);
+            let mut read = Ok(None);
+            for telling in [Telling::Nothing, Telling::Rules] {
+                // What was asked for once is not asked for again.
+                let mut wanted: usize = 0;
+                let mut may_take = |bytes: usize| {
+                    wanted = wanted.saturating_add(bytes);
+                    let is_granted = wanted <= charged || may_take(wanted - charged);
+                    if is_granted {
+                        charged = charged.max(wanted);
+                    }
+                    is_granted
+                };
+                read = self.select(client, topic_id, selection, &mut may_take, telling).await;
+                if !matches!(read, Ok(None)) {
+                    break;
+                }
+            }
             if read.is_ok() {
                 turn.give_back();
             }
@@ -125,7 +136,7 @@ impl Reader {
         client: &Client,
         topic_id: &str,
         selection: Selection<'_>,
-        mut bytes: usize,
+        may_take: &mut (dyn FnMut(usize) -> bool + Send),
         telling: Telling,
     ) -> Result<Option<Vec<PartitionBalances>>, ReadError> {
         let customer = match selection {
@@ -164,10 +175,13 @@ impl Reader {
             let (Some(known), Some(held)) = (&mut known, partitions.last_mut()) else { continue };
             if row.get(3) && held.partition == partition {
                 let row = CustomerRow::read(&row, 4).map_err(ReadError::Unreadable)?;
-                let taken = ROW_BYTES + row.customer.len() + row.last_transaction_id.len();
-                bytes = bytes.checked_sub(taken).ok_or(ReadError::TooLarge)?;
+                // A further currency of the same customer takes less.
+                let taken = BalanceRow::LEAST_BYTES + row.customer.len() + row.last_transaction_id.len();
+                if !may_take(taken) {
+                    return Err(ReadError::NoRoom);
+                }
                 match known.exponent(row.currency, &self.book) {
-                    Some(exponent) => add(&mut held.rows, row, exponent),
+                    Some(exponent) => add(partition, &mut held.rows, row, exponent),
                     None if telling == Telling::Nothing => return Ok(None),
                     None => drop(partitions.pop()),
                 }
@@ -244,18 +258,19 @@ impl Told {
 }
 
 /// The rows of one customer follow each other.
-fn add(rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u8) {
+fn add(partition: i32, rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u8) {
     let CustomerRow { customer, currency, minor_units, count, last_transaction_id, last_updated, last_offset } = row;
     let amount = Amount { currency, minor_units, exponent };
     match rows.last_mut() {
         Some(last) if last.customer == customer => last.amounts.push(amount),
         _ => rows.push(BalanceRow {
-            customer,
-            amounts: vec![amount],
+            customer: customer.into(),
+            amounts: smallvec![amount],
             count,
-            last_transaction_id,
+            last_transaction_id: last_transaction_id.into(),
             last_updated,
             last_offset,
+            partition,
         }),
     }
 }

@@ -1,0 +1,263 @@
+//! The open connections: how many there may be, and which one goes when a further one comes.
+//!
+//! A new connection is always taken in: what it is for shows with its first request only, and it may be a probe. For it the
+//! one goes that has kept the server waiting longest: silent since its last answer, or since it was opened, whatever part of a
+//! request it has sent; or not taking its answer. One whose request is being worked on stays.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::throttle::Throttle;
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Open connections: each is a file descriptor.
+    pub(super) open: usize,
+    /// Of them, so many of probes and peers stay when others come.
+    pub(super) reserved: usize,
+    /// Requests of others that are worked on at a time.
+    pub(super) working: usize,
+}
+
+/// All connections of one server.
+pub(super) struct Connections {
+    bounds: Bounds,
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
+    next_id: Mutex<u64>,
+    working: Arc<AtomicUsize>,
+    log: Mutex<Throttle<()>>,
+}
+
+/// One open connection.
+pub(super) struct Connection {
+    state: Mutex<State>,
+    /// Whether its last request was a probe's or a peer's.
+    is_reserved: AtomicBool,
+    closed: CancellationToken,
+}
+
+struct State {
+    /// A request is worked on, or its answer is not handed over yet.
+    is_working: bool,
+    /// The client takes nothing of its answer.
+    is_stalled: bool,
+    since: Instant,
+}
+
+/// Keeps a connection's place until it is dropped.
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    id: u64,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// A request that is worked on, until its answer was handed over.
+pub(super) struct Working {
+    connection: Arc<Connection>,
+    /// Where it is counted, unless it is a probe's or a peer's.
+    counted: Option<Arc<AtomicUsize>>,
+}
+
+impl Connections {
+    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            open: Mutex::default(),
+            next_id: Mutex::default(),
+            working: Arc::default(),
+            log: Mutex::new(Throttle::new(Duration::from_secs(60))),
+        })
+    }
+
+    /// A place for a new connection; `None` while every other one is at work.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
+        let mut open = self.open.lock();
+        if open.len() >= self.bounds.open {
+            let (id, connection) = self.longest_waiting(&open)?;
+            connection.closed.cancel();
+            open.remove(&id);
+            if let Some(held_back) = self.log.lock().admit((), Instant::now()) {
+                let bound = self.bounds.open;
+                tracing::warn!(
+                    bound,
+                    held_back,
+                    "all connections are taken: the longest idle one is closed for a new one"
+                );
+            }
+        }
+        let id = {
+            let mut next_id = self.next_id.lock();
+            *next_id += 1;
+            *next_id
+        };
+        let connection = Connection::new();
+        open.insert(id, connection.clone());
+        Some(Place { connections: self.clone(), id, connection })
+    }
+
+    fn longest_waiting(&self, open: &HashMap<u64, Arc<Connection>>) -> Option<(u64, Arc<Connection>)> {
+        let is_reserved = |connection: &Arc<Connection>| connection.is_reserved.load(Ordering::Relaxed);
+        let reserved = open.values().filter(|connection| is_reserved(connection)).count();
+        let longest = |spare_reserved: bool| {
+            let candidates = open.iter().filter(|(_, connection)| !(spare_reserved && is_reserved(connection)));
+            let waiting = candidates.filter_map(|(id, it)| Some((it.waits_since()?, *id, it)));
+            waiting.min_by_key(|(since, id, _)| (*since, *id)).map(|(_, id, it)| (id, it.clone()))
+        };
+        if reserved > self.bounds.reserved { longest(false) } else { longest(true).or_else(|| longest(false)) }
+    }
+
+    fn begin(&self, connection: &Arc<Connection>, is_reserved: bool) -> Option<Working> {
+        connection.is_reserved.store(is_reserved, Ordering::Relaxed);
+        let counted = if is_reserved {
+            None
+        } else {
+            let one_more = |working| (working < self.bounds.working).then_some(working + 1);
+            self.working.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+            Some(self.working.clone())
+        };
+        connection.set(true, false);
+        Some(Working { connection: connection.clone(), counted })
+    }
+}
+
+impl Connection {
+    pub(super) fn new() -> Arc<Self> {
+        let state = State { is_working: false, is_stalled: false, since: Instant::now() };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            is_reserved: AtomicBool::new(false),
+            closed: CancellationToken::new(),
+        })
+    }
+
+    /// Resolves when the connection has to go.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    pub(super) fn is_working(&self) -> bool {
+        self.state.lock().is_working
+    }
+
+    /// Whether the client takes its answer, when there was something to send.
+    pub(super) fn takes(&self, takes: bool) {
+        let mut state = self.state.lock();
+        if state.is_stalled == takes {
+            state.is_stalled = !takes;
+            if state.is_working {
+                state.since = Instant::now();
+            }
+        }
+    }
+
+    fn set(&self, is_working: bool, is_stalled: bool) {
+        *self.state.lock() = State { is_working, is_stalled, since: Instant::now() };
+    }
+
+    /// Since when the server waits for the client, if it does.
+    fn waits_since(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        (!state.is_working || state.is_stalled).then_some(state.since)
+    }
+}
+
+impl Place {
+    /// A request came; `None` if too many are worked on.
+    pub(super) fn begin(&self, is_reserved: bool) -> Option<Working> {
+        self.connections.begin(&self.connection, is_reserved)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open.lock().remove(&self.id);
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if let Some(counted) = &self.counted {
+            counted.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.connection.set(false, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { open: 6, reserved: 2, working: 3 };
+
+    /// So many connections, each opened after the one before.
+    fn opened(connections: &Arc<Connections>, count: usize) -> Vec<Place> {
+        (0..count).map(|_| connections.admit().unwrap()).collect()
+    }
+
+    fn closed(places: &[Place]) -> Vec<usize> {
+        (0..places.len()).filter(|place| places[*place].connection.closed.is_cancelled()).collect()
+    }
+
+    fn request(connections: &Connections, place: &Place, is_reserved: bool) {
+        connections.begin(&place.connection, is_reserved).unwrap();
+    }
+
+    #[test]
+    fn beyond_the_bound_the_longest_idle_one_goes_for_each_new_one() {
+        let connections = Connections::new(BOUNDS);
+        let mut places = opened(&connections, 6);
+        request(&connections, &places[0], false);
+        places.extend(opened(&connections, 2));
+        assert_eq!(closed(&places), [1, 2], "the first one has just asked");
+        places.clear();
+        assert_eq!(connections.open.lock().len(), 0);
+    }
+
+    #[test]
+    fn one_whose_request_is_worked_on_stays_unless_it_does_not_take_its_answer() {
+        let connections = Connections::new(Bounds { working: 6, ..BOUNDS });
+        let places = opened(&connections, 6);
+        let working: Vec<_> = places.iter().map(|it| connections.begin(&it.connection, false).unwrap()).collect();
+        assert!(connections.admit().is_none());
+        places[3].connection.takes(false);
+        let _new = connections.admit().unwrap();
+        assert_eq!(closed(&places), [3]);
+        places[4].connection.takes(false);
+        places[4].connection.takes(true);
+        drop(working);
+        let _newer = connections.admit().unwrap();
+        assert_eq!(closed(&places), [3], "the new one has waited longer");
+    }
+
+    #[test]
+    fn connections_of_probes_and_peers_stay_up_to_the_reserve() {
+        let connections = Connections::new(BOUNDS);
+        let mut places = opened(&connections, 6);
+        (0..2).for_each(|place| request(&connections, &places[place], true));
+        places.extend(opened(&connections, 20));
+        assert!(!closed(&places).iter().any(|place| *place < 2));
+        // Whoever says so of all its connections has no more of them.
+        (22..26).for_each(|place| request(&connections, &places[place], true));
+        places.extend(opened(&connections, 1));
+        assert!(closed(&places).contains(&0));
+    }
+
+    #[test]
+    fn requests_of_probes_and_peers_are_worked_on_however_many_others_are() {
+        let connections = Connections::new(BOUNDS);
+        let places = opened(&connections, 6);
+        let working: Vec<_> = places[..3].iter().filter_map(|it| connections.begin(&it.connection, false)).collect();
+        assert_eq!(working.len(), 3);
+        assert!(connections.begin(&places[3].connection, false).is_none());
+        let probe = connections.begin(&places[4].connection, true);
+        assert!(probe.is_some() && connections.begin(&places[5].connection, true).is_some());
+        drop(working);
+        assert!(connections.begin(&places[3].connection, false).is_some());
+    }
+}

@@ -1,0 +1,180 @@
+//! How much memory reads may hold, all of them together and each by itself: counted while it is taken, given back when a
+//! read is over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Taken at once for rows that are small: the counts are shared between threads.
+const STEP: usize = 16 * 1024;
+
+/// The allocator maps what is larger than 32 MiB by itself, always, and unmaps it when it is freed; anything smaller may stay
+/// in the heap of the thread that asked for it. Of a mapping only the pages that are written take memory.
+const MAPPED: usize = 33 << 20;
+/// From so many bytes on it is worth a mapping.
+const WORTH_A_MAPPING: usize = 1 << 20;
+
+/// Room for so many values, in memory that goes back to the system.
+pub(crate) fn room_for<T>(count: usize) -> Vec<T> {
+    let is_large = count.saturating_mul(size_of::<T>()) >= WORTH_A_MAPPING;
+    Vec::with_capacity(if is_large { count.max(MAPPED / size_of::<T>()) } else { count })
+}
+
+/// Adds a value, and so that the same is true of values whose number is not known before.
+pub(crate) fn push<T>(values: &mut Vec<T>, value: T) {
+    if values.len() == values.capacity() && values.len() * size_of::<T>() >= WORTH_A_MAPPING {
+        values.reserve_exact(values.len().max(MAPPED / size_of::<T>()));
+    }
+    values.push(value);
+}
+
+/// What reads of one kind share.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bytes: usize,
+    held: AtomicUsize,
+}
+
+/// What one read holds.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    memory: Arc<Memory>,
+    at_most: usize,
+    held: AtomicUsize,
+}
+
+/// What a part of a read holds; given back when it is dropped, unless it was kept.
+#[derive(Debug)]
+pub(crate) struct Share {
+    charge: Arc<Charge>,
+    held: usize,
+    used: usize,
+}
+
+/// Why more cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Exceeded {
+    /// One read may not hold so much, whatever the others do.
+    #[error("the answer is larger than one may be")]
+    Alone,
+    /// Others hold it now.
+    #[error("other answers hold the memory now")]
+    Together,
+}
+
+impl Memory {
+    pub(crate) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { bytes, held: AtomicUsize::new(0) })
+    }
+
+    /// A read that holds nothing yet and may hold `at_most` so many bytes.
+    pub(crate) fn charge(self: &Arc<Self>, at_most: usize) -> Arc<Charge> {
+        Arc::new(Charge { memory: self.clone(), at_most: at_most.min(self.bytes), held: AtomicUsize::new(0) })
+    }
+
+    /// Bytes that are held now.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+impl Charge {
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Exceeded> {
+        add(&self.held, bytes, self.at_most).ok_or(Exceeded::Alone)?;
+        add(&self.memory.held, bytes, self.memory.bytes).ok_or_else(|| {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            Exceeded::Together
+        })
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.memory.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A part of this read that may fail by itself.
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        Share { charge: self.clone(), held: 0, used: 0 }
+    }
+}
+
+fn add(to: &AtomicUsize, bytes: usize, at_most: usize) -> Option<()> {
+    let added = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= at_most);
+    to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).ok().map(drop)
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(*self.held.get_mut(), Ordering::Relaxed);
+    }
+}
+
+impl Share {
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        let used = self.used.saturating_add(bytes);
+        if used > self.held {
+            let more = used - self.held;
+            // Near the bound a whole step may be too much where the bytes themselves are not.
+            let taken = self.charge.take(more.max(STEP)).map(|()| more.max(STEP));
+            let taken = taken.or_else(|_| self.charge.take(more).map(|()| more))?;
+            self.held += taken;
+        }
+        self.used = used;
+        Ok(())
+    }
+
+    /// What was used stays with the read as a whole.
+    pub(crate) fn keep(mut self) {
+        self.charge.give_back(self.held - self.used);
+        self.held = 0;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.charge.give_back(self.held);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    #[test]
+    fn one_read_and_all_together_are_bounded_and_all_of_it_comes_back() {
+        let memory = Memory::new(100 * KIB);
+        let (first, second) = (memory.charge(80 * KIB), memory.charge(80 * KIB));
+        assert_eq!(first.take(81 * KIB), Err(Exceeded::Alone));
+        first.take(80 * KIB).unwrap();
+        assert_eq!(second.take(21 * KIB), Err(Exceeded::Together));
+        second.take(20 * KIB).unwrap();
+        assert_eq!(second.take(usize::MAX), Err(Exceeded::Alone));
+        drop(first);
+        second.take(60 * KIB).unwrap();
+        drop(second);
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn a_part_that_fails_gives_back_what_it_took_and_one_that_is_kept_what_it_did_not_use() {
+        let memory = Memory::new(100 * KIB);
+        let read = memory.charge(100 * KIB);
+        let mut failed = read.share();
+        failed.take(90 * KIB).unwrap();
+        assert_eq!(failed.take(11 * KIB), Err(Exceeded::Alone));
+        drop(failed);
+        let mut kept = read.share();
+        (0..100).for_each(|_| kept.take(KIB).unwrap());
+        assert_eq!(kept.take(1), Err(Exceeded::Alone), "no step is lost at the bound");
+        kept.keep();
+        assert_eq!(memory.held(), 100 * KIB);
+        drop(read);
+        let read = memory.charge(100 * KIB);
+        let mut small = read.share();
+        small.take(10).unwrap();
+        small.keep();
+        assert_eq!(memory.held(), 10);
+    }
+}

@@ -1,0 +1,79 @@
+//! One partition as it stood at one offset, to be copied while processing goes on.
+
+use super::{
+    cell::{Cell, row},
+    facts::BalanceRow,
+    visible::Frozen,
+};
+use crate::exponents::Exponents;
+
+/// After so many customers it is asked whether the copy may go on.
+const SLICE: usize = 4096;
+/// So many customers may change during a copy: with usual ids they take some 15 MB.
+const MOST_DEFERRED: usize = 65_536;
+
+/// Why a partition was not copied; both pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// Others were copied for too long.
+    #[error("other partitions are being copied")]
+    Turn,
+    /// More has changed meanwhile than can be kept.
+    #[error("too much has changed while the partition was copied")]
+    Overtaken,
+}
+
+/// Every customer of one partition at one moment. While it exists, what changes in the partition is kept beside its ledger.
+pub struct Snapshot<'a> {
+    cell: &'a Cell,
+    exponents: &'a Exponents,
+    next_offset: i64,
+    /// Taken when it is dropped.
+    frozen: Option<Frozen>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(cell: &'a Cell, exponents: &'a Exponents, next_offset: i64, frozen: Frozen) -> Self {
+        Self { cell, exponents, next_offset, frozen: Some(frozen) }
+    }
+
+    /// The partition's number.
+    pub fn partition(&self) -> i32 {
+        self.cell.partition()
+    }
+
+    /// The group's generation at its assignment.
+    pub fn generation(&self) -> i32 {
+        self.cell.generation()
+    }
+
+    /// Exactly the records below this are in the balances.
+    pub fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// As many customers at most.
+    pub fn at_most(&self) -> usize {
+        self.frozen.as_ref().map_or(0, Frozen::at_most)
+    }
+
+    /// The customers, in no order; an error ends them.
+    pub fn rows(&self) -> impl Iterator<Item = Result<BalanceRow, CopyError>> {
+        let customers = self.frozen.iter().flat_map(Frozen::customers);
+        let partition = self.cell.partition();
+        customers.enumerate().map(move |(number, (id, customer))| {
+            if number % SLICE == SLICE - 1 && self.cell.lock().ledger.deferred() > MOST_DEFERRED {
+                return Err(CopyError::Overtaken);
+            }
+            Ok(row(partition, id, customer, self.exponents))
+        })
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if let Some(frozen) = self.frozen.take() {
+            self.cell.thaw(frozen);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The balances of one partition that readers see, held so that they can be copied while they change.
+//!
+//! A copy takes as long as there are customers, and nobody may wait for it. So the ledger is frozen as it stands while it
+//! is copied: what changes meanwhile goes into a second ledger beside it, and into the first one afterwards, a few customers
+//! at a time.
+
+use std::sync::Arc;
+
+use crate::ledger::{Changes, Customer, Ledger, Overflow, Posting};
+
+/// The state of a partition's customers for all records below one offset.
+pub(crate) struct Visible {
+    base: Base,
+    /// Customers that have changed since the base was frozen. They stand above it.
+    deferred: Ledger,
+    /// Changes that were committed just now and are on their way into the two below.
+    fresh: Option<Arc<Changes>>,
+}
+
+enum Base {
+    Own(Ledger),
+    /// Shared with the one copy that reads it: nothing in it changes.
+    Frozen(Arc<Ledger>),
+}
+
+/// The state at the moment of freezing.
+pub(super) struct Frozen {
+    base: Arc<Ledger>,
+    fresh: Option<Arc<Changes>>,
+}
+
+impl Default for Visible {
+    fn default() -> Self {
+        Ledger::default().into()
+    }
+}
+
+impl From<Ledger> for Visible {
+    fn from(ledger: Ledger) -> Self {
+        Self { base: Base::Own(ledger), deferred: Ledger::default(), fresh: None }
+    }
+}
+
+impl Visible {
+    /// One customer, if a record named it.
+    pub(crate) fn customer(&self, id: &str) -> Option<&Customer> {
+        let fresh = self.fresh.as_ref().and_then(|changes| changes.customer(id));
+        fresh.or_else(|| self.deferred.customer(id)).or_else(|| self.base.ledger().customer(id))
+    }
+
+    /// Brings what is known of these customers near.
+    pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+        self.base.ledger().prefetch(ids);
+    }
+
+    /// Applies the record at `offset`. An error changes no balance.
+    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
+        match &mut self.base {
+            Base::Own(base) if self.deferred.customer(&posting.customer).is_none() => base.apply(posting, offset),
+            Base::Own(_) => self.deferred.apply(posting, offset),
+            Base::Frozen(base) => {
+                let id = &*posting.customer;
+                if let (None, Some(customer)) = (self.deferred.customer(id), base.customer(id)) {
+                    self.deferred.insert(id, customer.clone());
+                }
+                self.deferred.apply(posting, offset)
+            }
+        }
+    }
+
+    /// How many customers there are, without those that came while the base is frozen.
+    pub(super) fn len(&self) -> usize {
+        self.base.ledger().len()
+    }
+
+    /// How many customers have changed since the base was frozen.
+    pub(super) fn deferred(&self) -> usize {
+        self.deferred.len()
+    }
+
+    /// Makes `changes` visible at once, or says that all of the last ones have arrived.
+    pub(super) fn set_fresh(&mut self, changes: Option<Arc<Changes>>) {
+        self.fresh = changes;
+    }
+
+    /// Puts customers of the fresh changes where they belong.
+    pub(super) fn settle<'a>(&mut self, customers: impl Iterator<Item = (&'a str, &'a Customer)> + Clone) {
+        self.prefetch(customers.clone().map(|(id, _)| id));
+        for (id, now) in customers {
+            match &mut self.base {
+                Base::Own(base) if self.deferred.customer(id).is_none() => base.set(id, now),
+                _ => self.deferred.set(id, now),
+            }
+        }
+    }
+
+    /// Freezes the base for a copy. `None` while another one is under way, or what that left to do.
+    pub(super) fn freeze(&mut self) -> Option<Frozen> {
+        if !self.deferred.is_empty() || matches!(self.base, Base::Frozen(_)) {
+            return None;
+        }
+        let Base::Own(ledger) = std::mem::replace(&mut self.base, Base::Own(Ledger::default())) else { return None };
+        let base = Arc::new(ledger);
+        self.base = Base::Frozen(base.clone());
+        Some(Frozen { base, fresh: self.fresh.clone() })
+    }
+
+    /// The copy of `frozen` has ended: the base may change again.
+    pub(super) fn thaw(&mut self, frozen: Frozen) {
+        drop(frozen);
+        self.base = match std::mem::replace(&mut self.base, Base::Own(Ledger::default())) {
+            // Nobody else has it. If it was shared after all, a copy of it would be right as well.
+            Base::Frozen(base) => Base::Own(Arc::unwrap_or_clone(base)),
+            // The partition has failed meanwhile: its ledger is gone.
+            own @ Base::Own(_) => own,
+        };
+    }
+
+    /// Puts up to `at_most` customers that were deferred into the base; true when none is left.
+    pub(super) fn catch_up(&mut self, at_most: usize) -> bool {
+        if let Base::Own(base) = &mut self.base {
+            self.deferred.move_into(base, at_most);
+            if self.deferred.is_empty() {
+                self.deferred = Ledger::default();
+            }
+        }
+        self.deferred.is_empty()
+    }
+
+    /// Every customer, in no order.
+    #[cfg(test)]
+    pub(crate) fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
+        let ids: std::collections::BTreeSet<&str> = self
+            .fresh
+            .iter()
+            .flat_map(|changes| changes.customers().map(|(id, _)| id))
+            .chain(self.deferred.customers().map(|(id, _)| id))
+            .chain(self.base.ledger().customers().map(|(id, _)| id))
+            .collect();
+        ids.into_iter().filter_map(|id| Some((id, self.customer(id)?)))
+    }
+}
+
+impl Base {
+    fn ledger(&self) -> &Ledger {
+        match self {
+            Self::Own(ledger) => ledger,
+            Self::Frozen(ledger) => ledger,
+        }
+    }
+}
+
+impl Frozen {
+    /// Every customer, in no order.
+    pub(super) fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
+        let fresh = self.fresh.as_deref();
+        let is_fresh = move |id: &str| fresh.is_some_and(|changes| changes.customer(id).is_some());
+        let settled = self.base.customers().filter(move |(id, _)| !is_fresh(id));
+        fresh.into_iter().flat_map(Changes::customers).map(|(id, changed)| (id, &changed.now)).chain(settled)
+    }
+
+    /// As many customers at most.
+    pub(super) fn at_most(&self) -> usize {
+        self.base.len() + self.fresh.as_ref().map_or(0, |changes| changes.len())
+    }
+}
