@@ -258,7 +258,7 @@ impl Fleet {
     }
 
     async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
-        let answer = self.client.ask(peer, question, self.view.book()).await;
+        let answer = self.client.ask(peer, question).await;
         if let Err(error) = &answer {
             tracing::debug!(%peer, %error, "a peer did not answer");
         }

@@ -25,7 +25,6 @@ const CHUNKS_AHEAD: usize = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is asked of every peer in one round.
-#[derive(Debug)]
 pub(super) struct Question {
     pub(super) wanted: Wanted,
     /// Only these partitions; all of the peer's when `None`.
