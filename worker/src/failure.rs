@@ -215,6 +215,11 @@ fn words(identity: &str) -> &str {
 }
 
 impl Failure {
+    /// Whether balances that were made before may hold records that the log no longer has.
+    pub(crate) const fn is_of_stored_balances(&self) -> bool {
+        matches!(self, Self::LogTruncated { .. } | Self::NotFetched { .. })
+    }
+
     /// A bounded name for logs and metrics.
     pub fn category(&self) -> &'static str {
         match self {

@@ -286,6 +286,10 @@ pub(crate) trait Store: Send + Sync {
             .collect()
     }
 
+    /// What is stored of a partition is not what its log says: readers of the store are no longer to be answered with it.
+    /// Waits for nothing; given up when the partition has left. Of a store that only workers read there is nothing to do.
+    fn withdraw(&self, _assignment: Assignment, _cell: &Arc<Cell>) {}
+
     /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 }

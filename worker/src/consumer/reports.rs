@@ -172,6 +172,9 @@ impl Consumer {
                 continue;
             }
             owned.fail(failure.clone());
+            if failure.is_of_stored_balances() {
+                self.store.withdraw(owned.assignment(), &owned.cell);
+            }
             if owned.is_fetched {
                 list.add_partition(&self.topic, owned.partition);
             }

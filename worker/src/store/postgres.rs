@@ -59,6 +59,7 @@ use crate::{
     hindrance::Hindrance,
     ledger_rules::Rulebook,
     throttle::Throttle,
+    view::Cell,
 };
 use claim::{Claim, claim};
 use link::Link;
@@ -87,6 +88,9 @@ const CLAIMING: &str = "SET lock_timeout = '2s'";
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// The same trouble with it is told this often.
 const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// Between two tries to let readers no longer see a partition.
+const WITHDRAW_AGAIN: Duration = Duration::from_secs(2);
 
 /// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
 pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
@@ -118,7 +122,8 @@ impl Book {
 pub(crate) struct Postgres {
     admin: Admin,
     offsets: Offsets,
-    book: Book,
+    book: Arc<Book>,
+    target: Target,
     topic_id: String,
     runtime: Handle,
     session_timeout: Duration,
@@ -141,7 +146,8 @@ impl Postgres {
     ) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
-            book: Book::of(config, Arc::new(Rulebook::new(config.rules.clone()))),
+            book: Arc::new(Book::of(config, Arc::new(Rulebook::new(config.rules.clone())))),
+            target: target.clone(),
             topic_id: topic_id.to_owned(),
             runtime: runtime.clone(),
             session_timeout: config.session_timeout,
@@ -250,6 +256,27 @@ impl Store for Postgres {
             Loaded::Unfit(failure) => Err(failure.into()),
             Loaded::Moved => Err(Hindrance::from(moved()).into()),
         }
+    }
+
+    fn withdraw(&self, assignment: Assignment, cell: &Arc<Cell>) {
+        let Some(row) = self.standings.get(assignment).and_then(|standing| standing.row) else { return };
+        let (book, target, cell) = (self.book.clone(), self.target.clone(), cell.clone());
+        self.runtime.spawn(async move {
+            let (mut link, mut warnings) = (Link::new(target, &[SESSION]), Throttle::new(TELL_EVERY));
+            while !cell.is_released() {
+                let withdrawn = match link.ready().await {
+                    Ok(client) => load::mark(client, &book, assignment.partition, row.epoch, true).await,
+                    Err(error) => Err(error),
+                };
+                let Err(error) = withdrawn else { return };
+                if let Some(held_back) = warnings.admit(error.kind(), Instant::now()) {
+                    let partition = assignment.partition;
+                    tracing::warn!(%error, partition, held_back, "readers may still be given balances of a failed partition");
+                }
+                link.give_up();
+                tokio::time::sleep(WITHDRAW_AGAIN).await;
+            }
+        });
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {

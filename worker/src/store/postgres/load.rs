@@ -187,7 +187,14 @@ fn check_seal(ledger: &Ledger, seal: Seal) -> Result<(), Failure> {
     if found == seal { Ok(()) } else { Err(Failure::Torn { expected: seal.customers, found: found.customers }) }
 }
 
-async fn mark(client: &Client, book: &Book, partition: i32, epoch: i64, torn: bool) -> Result<(), DatabaseError> {
+/// Says whether readers are not to be answered with the partition as it was claimed with `epoch`.
+pub(super) async fn mark(
+    client: &Client,
+    book: &Book,
+    partition: i32,
+    epoch: i64,
+    torn: bool,
+) -> Result<(), DatabaseError> {
     let params = [
         (&book.group as _, Type::TEXT),
         (&book.topic as _, Type::TEXT),
