@@ -21,8 +21,8 @@ build() {
   mkdir -p "$sources"
   git -C "$clone" archive "$commit" | tar -x -C "$sources"
   # Made of other sources, it must never pass for what is compiled of this clone.
-  # shellcheck source=lib.sh
-  (. "$sources/e2e/scripts/lib.sh" && claim_target)
+  # shellcheck disable=SC2016 # for that shell to read
+  bash -euo pipefail -c '. "$1" && claim_target' claim "$sources/e2e/scripts/lib.sh"
   quietly "building the worker of ${commit:0:7}" cargo build --release --locked --workspace --all-features \
     --bin balance-worker --manifest-path "$sources/Cargo.toml"
   cp "$CARGO_TARGET_DIR/release/balance-worker" "$1/"

@@ -24,8 +24,9 @@ pub(crate) fn look(config: &Config, admin: &Admin) -> Result<Vec<(i32, Failure)>
         return Ok(Vec::new());
     }
     let asked: Vec<_> = positions.iter().map(|position| (config.topic.clone(), position.partition)).collect();
-    let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
     let found = look_up_positions(&restore_config(config), &config.topic, &positions, TIMEOUT)?;
+    // Asked afterwards: retention may pass a position meanwhile.
+    let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
     let failures = positions.iter().zip(starts).zip(found).filter_map(|((position, start), (_, validity))| {
         let Position { partition, offset, leader_epoch } = *position;
         let failure = match (validity, start.offset) {

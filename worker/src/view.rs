@@ -175,8 +175,8 @@ impl View {
         let Some(snapshot) = cell.snapshot(&self.book.rules().exponents) else { return Ok(None) };
         let copied = copy(&snapshot)?;
         drop(snapshot);
-        // As above.
-        Ok(self.is_member().then_some(copied))
+        // Asked afterwards, as above: it may have failed or left meanwhile, too.
+        Ok((self.is_member() && cell.is_active() && !cell.is_released()).then_some(copied))
     }
 
     /// Whether the worker should get traffic.

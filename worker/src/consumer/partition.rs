@@ -147,8 +147,9 @@ impl Owned {
         };
         if let Stage::Active(active) = &mut self.stage {
             self.is_fetched = true;
-            if active.validation.is_none() && active.position(self.partition).is_some() {
-                active.validation = Some(Validation::new(Instant::now()));
+            // Also of one at work, which an eager assignment starts anew: whatever was asked before is not answered any more.
+            if active.position(self.partition).is_some() {
+                active.validation.get_or_insert_with(|| Validation::new(Instant::now())).begin_again(false);
             }
         }
     }

@@ -50,7 +50,7 @@ impl Validation {
     }
 
     /// The client has to be given the partition once more.
-    fn begin_again(&mut self, was_refused: bool) {
+    pub(super) fn begin_again(&mut self, was_refused: bool) {
         self.asked_at = None;
         self.was_refused |= was_refused;
     }
@@ -71,7 +71,11 @@ impl Consumer {
         if unasked.is_empty() {
             return Ok(());
         }
-        for partition in validate(&self.consumer, &self.topic, &unasked, BEGIN_WITHIN)? {
+        let begun = validate(&self.consumer, &self.topic, &unasked, BEGIN_WITHIN)?;
+        if begun.is_empty() {
+            return Ok(());
+        }
+        for partition in begun {
             if let Some(validation) = self.partitions.get_mut(&partition).and_then(Owned::validation_mut) {
                 validation.asked_at = Some(now);
             }
@@ -297,6 +301,15 @@ mod tests {
         assert!(!owned.is_validated());
         owned.validation_mut().unwrap().asked_at = Some(Instant::now());
         assert!(owned.unasked_position().is_none() && owned.is_validated() && owned.validation().is_none());
+    }
+
+    /// As an eager assignment does with every partition at work when another one is restored.
+    #[test]
+    fn a_partition_that_is_given_to_the_client_again_is_asked_for_again() {
+        let mut owned = at_work(OFFSET, Some(EPOCH));
+        owned.validation_mut().unwrap().asked_at = Some(Instant::now());
+        owned.activate();
+        assert!(owned.unasked_position().is_some() && !owned.is_validated());
     }
 
     #[test]

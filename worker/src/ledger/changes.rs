@@ -138,11 +138,14 @@ impl Changes {
     }
 }
 
+/// Lengths of name and value take as much at most.
+const HEADER_FRAME: usize = 10;
+
 impl DeadLetter {
-    /// Bytes of key, value and headers.
+    /// Bytes of key, value and headers, each header with what frames it.
     pub(crate) fn size(&self) -> usize {
         let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers = self.headers.iter().map(|(name, value)| name.len() + len(value));
+        let headers = self.headers.iter().map(|(name, value)| name.len() + len(value) + HEADER_FRAME);
         len(&self.key) + len(&self.value) + headers.sum::<usize>()
     }
 }

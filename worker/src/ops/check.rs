@@ -72,7 +72,9 @@ impl Tools<'_> {
                         Ok(is_certain) => return self.look_closer(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
-                    let Some(Failure::OffsetsMoved { .. }) = found else { return Ok(found) };
+                    let Some(Failure::OffsetsMoved { .. } | Failure::CommitWithoutProgress { .. }) = found else {
+                        return Ok(found);
+                    };
                     let before = std::mem::replace(&mut progress, self.newest_progress(*partitions, partition)?);
                     if before == progress {
                         return Ok(found);
@@ -83,9 +85,17 @@ impl Tools<'_> {
             }
             Stored::Postgres(_, examiner) => {
                 // The row first, as a worker does: what it says was processed is below the log's end then.
-                let row = examiner.row(partition)?;
-                let position = position(self.config, self.admin, partition)?;
-                match row.check(self.config, &self.book, topic_id, &position) {
+                let look = || -> Result<_, OpsError> {
+                    let row = examiner.row(partition)?;
+                    let position = position(self.config, self.admin, partition)?;
+                    Ok(row.check(self.config, &self.book, topic_id, &position))
+                };
+                let found = match look()? {
+                    // A first worker may have begun in between.
+                    Err(Failure::CommitWithoutProgress { .. }) => look()?,
+                    found => found,
+                };
+                match found {
                     Ok(is_certain) => self.look_closer(partition, is_certain),
                     Err(failure) => Ok(Some(failure)),
                 }

@@ -40,6 +40,11 @@ impl Missing {
         (given < counted).then_some(Self { counted, given })
     }
 
+    /// How many are missing.
+    pub(super) const fn lacking(self) -> u64 {
+        self.counted.saturating_sub(self.given)
+    }
+
     /// Of a stored ledger and what its records give now.
     pub(super) fn between(stored: &Ledger, folded: &Ledger) -> Option<Self> {
         Self::of(transactions(stored), transactions(folded))
@@ -52,14 +57,16 @@ fn transactions(ledger: &Ledger) -> u64 {
 }
 
 impl Tools<'_> {
-    /// Whether the records of a partition's ledger are all there still, as far as its own count can tell. A store that is
-    /// not sound does not count.
-    pub(super) fn check_completeness(&self, partition: i32, found: &Examined) -> Result<(), OpsError> {
-        let Some(ToldStanding { topic_id, base, next_offset, rules, .. }) = &found.standing else { return Ok(()) };
+    /// What is missing of the records of a partition's ledger, as far as its own count can tell. A store that is not sound
+    /// does not count.
+    pub(super) fn missing(&self, partition: i32, found: &Examined) -> Result<Option<Missing>, OpsError> {
+        let Some(ToldStanding { topic_id, base, next_offset, rules, .. }) = &found.standing else {
+            return Ok(None);
+        };
         let (log, counted) = (self.bounds(&self.config.topic, partition)?, transactions(&found.ledger));
         // Nothing is compared with another log, or where a person has decided about an end that is gone.
         if *topic_id != self.topic.topic_id || *base < log.start || *next_offset > log.end || counted == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let records = *base..*next_offset;
         let mut progress = Progress::new(records.end - records.start);
@@ -67,15 +74,10 @@ impl Tools<'_> {
         let given = match &found.flaw {
             None => transactions(&self.fold(partition, records, rules.as_ref(), &mut progress)?.ledger),
             Some(Failure::LedgerSettingsChanged(_)) => self.most_transactions(partition, records, &mut progress)?,
-            Some(_) => return Ok(()),
+            Some(_) => return Ok(None),
         };
         progress.end();
-        match Missing::of(counted, given) {
-            None => Ok(()),
-            Some(missing) => Err(OpsError::Impossible(format!(
-                "partition {partition} cannot be rebuilt: {missing}; nothing was changed"
-            ))),
-        }
+        Ok(Missing::of(counted, given))
     }
 
     /// How many transactions records can give at most, whatever the rules.

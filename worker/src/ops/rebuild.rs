@@ -16,11 +16,12 @@ use balancefleet_kafka::{Admin, GroupMetadata};
 use tokio::runtime::Handle;
 
 use super::{
-    OpsError, Stored, TIMEOUT, Tools, grouped, member::as_only_member, progress::Progress, reading::Folded, say,
+    OpsError, Stored, TIMEOUT, Tools, completeness::Missing, grouped, member::as_only_member, progress::Progress,
+    reading::Folded, say,
 };
 use crate::{
     config::{Config, RebuildOptions},
-    failure::Failure,
+    failure::{Failure, SettingsChange},
     ledger::Ledger,
     ledger_rules::LedgerRules,
     preflight::Refusal,
@@ -40,6 +41,8 @@ struct Plan<F> {
     rules: LedgerRules,
     /// What the store needs to know to replace what it has now.
     former: F,
+    /// What the log does not give any more of what the store has counted.
+    missing: Option<Missing>,
     /// What two topics give, if what it has is made of another one.
     other_topic: Option<OtherTopic>,
 }
@@ -154,7 +157,8 @@ impl Rebuild<'_> {
         for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
             say(out, &line)?;
         }
-        another::check(&others, &self.options).map_err(OpsError::Impossible)?;
+        let missing: Vec<_> = plans.iter().filter_map(|plan| Some((plan.target.partition, plan.missing?))).collect();
+        another::check(&others, &missing, &self.options).map_err(OpsError::Impossible)?;
         let what = format!("{stored} stored customers are to be replaced by what {given} records give");
         say(out, &format!("{partitions} partitions: {what}"))?;
         if !self.options.is_agreed && !agrees(out)? {
@@ -293,6 +297,21 @@ impl Rebuild<'_> {
         Ok((ledger, rules))
     }
 
+    /// Balances of a currency that is not known would be gone, and with them the only trace of it.
+    fn check_currencies(&self, partition: i32, found: &Examined) -> Result<(), OpsError> {
+        if let Some(forgotten @ Failure::LedgerSettingsChanged(SettingsChange::Forgotten { .. })) = &found.flaw {
+            return Err(cannot(partition, forgotten));
+        }
+        let exponents = &self.tools.book.rules().exponents;
+        match found.ledger.currencies().into_iter().find(|currency| exponents.of(*currency).is_none()) {
+            None => Ok(()),
+            Some(currency) => Err(OpsError::Impossible(format!(
+                "partition {partition} cannot be rebuilt: its balances hold {currency}, which this worker does not know, and \
+                 would be made without it; set its minor units again (BALANCE_MINOR_UNITS)"
+            ))),
+        }
+    }
+
     /// What the group has committed of a partition.
     fn committed(&self, partition: i32) -> Result<Option<Committed>, OpsError> {
         let Tools { config, admin, .. } = &self.tools;
@@ -311,7 +330,8 @@ impl Rebuild<'_> {
         former: F,
     ) -> Result<Plan<F>, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
-        self.tools.check_completeness(partition, &found)?;
+        self.check_currencies(partition, &found)?;
+        let missing = self.tools.missing(partition, &found)?;
         let Examined { ledger, standing, .. } = found;
         let stored = transactions(&ledger);
         drop(ledger);
@@ -329,7 +349,14 @@ impl Rebuild<'_> {
         match aim(&known).map_err(|why| cannot(partition, &why))? {
             Aim::Records(records) => {
                 let rules = standing.and_then(|standing| standing.rules).unwrap_or_else(|| anew(records.start));
-                Ok(Plan { target: target(records.start, records.end), customers, rules, former, other_topic: None })
+                Ok(Plan {
+                    target: target(records.start, records.end),
+                    customers,
+                    rules,
+                    former,
+                    missing,
+                    other_topic: None,
+                })
             }
             Aim::WholeTopic => {
                 let mut progress = Progress::new(known.log.end);
@@ -344,7 +371,7 @@ impl Rebuild<'_> {
                 // A record that cannot be applied was never put aside, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
                 let rules = anew(known.log.start);
-                Ok(Plan { target: target(known.log.start, end), customers, rules, former, other_topic })
+                Ok(Plan { target: target(known.log.start, end), customers, rules, former, missing, other_topic })
             }
         }
     }

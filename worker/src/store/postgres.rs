@@ -171,6 +171,19 @@ impl Postgres {
         claims
     }
 
+    /// Lets nobody read a partition that was claimed with `epoch`, on the restore thread's connection.
+    fn mark_torn(&self, partition: i32, epoch: i64) -> Result<(), Hindrance> {
+        let mut link = self.reader.lock();
+        let marked = self.runtime.block_on(async {
+            let client = link.ready().await?;
+            load::mark(client, &self.book, partition, epoch, true).await
+        });
+        if marked.is_err() {
+            link.give_up();
+        }
+        Ok(marked?)
+    }
+
     /// Asks until it is known what became of a batch, or nobody wants to know.
     fn find_out(&self, link: &mut Link, shares: &[Share<'_>]) -> Option<Outcome> {
         let mut warnings = Throttle::new(TELL_EVERY);
@@ -219,7 +232,13 @@ impl Store for Postgres {
             let plan = || -> Result<Plan, Obstacle> {
                 let position = position.map_err(Hindrance::from)?;
                 let claim = claim.map_err(Hindrance::from)?;
-                let (standing, plan) = settle(claim, assignment, &self.book, &self.topic_id, &position)?;
+                let epoch = claim.epoch();
+                let settled = settle(claim, assignment, &self.book, &self.topic_id, &position);
+                if let (Err(Obstacle::Final(Failure::CommittedBeyondEnd { .. })), Some(epoch)) = (&settled, epoch) {
+                    // The log was cut off: what is stored holds records that are gone.
+                    self.mark_torn(assignment.partition, epoch)?;
+                }
+                let (standing, plan) = settled?;
                 self.standings.insert(assignment, standing);
                 Ok(plan)
             };

@@ -180,7 +180,19 @@ fn is_missed(store: (&'static str, &'static str)) {
     // With other rules fewer may be right, but not fewer than they could ever give.
     let (code, text) = rebuild(&[store, ("BALANCE_SIGNS", "Transfer=ignore")]);
     assert!(code == Some(1) && text.contains(words), "{text}");
-    await_two(&worker(&stream, &[store]));
+    let mut second = worker(&stream, &[store]);
+    await_two(&second);
+    assert_eq!(second.stop().0.code(), Some(0));
+    // Only a person who says what is given up gets what the log gives.
+    for (given_up, code) in [("1", 1), ("2", 0)] {
+        let ended = eventually(SOON, || match run(&stream, &["rebuild", "--yes", "--lose", given_up], &[store]) {
+            (_, text) if text.contains("stop the workers first") => Err(text),
+            ended => Ok(ended),
+        });
+        assert_eq!(ended.0, Some(code), "{}", ended.1);
+    }
+    let (code, text) = run(&stream, &["audit"], &[store]);
+    assert_eq!(code, Some(0), "{text}");
 }
 
 #[test]

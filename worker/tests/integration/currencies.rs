@@ -115,6 +115,8 @@ fn a_worker_that_does_not_know_a_held_currency_takes_nothing_away(store: &str) {
     send(&stream, 1, &[("1.000", "XYZ"), ("1.00", "EUR")]);
     second.await_count("messagesConsumed", 2);
     second.stop();
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &without);
+    assert!(code == Some(1) && text.contains("cannot be rebuilt") && text.contains("XYZ"), "{text}");
     let mut third = worker(&stream, &with);
     await_balances(&stream, &third, &[("EUR", "2.00"), ("XYZ", "1.000")], 3);
     send(&stream, 1, &[("5.000", "XYZ")]);

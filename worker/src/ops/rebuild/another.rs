@@ -1,7 +1,11 @@
 //! Balances that are made of one topic, and another topic of the same name: what both give, and what a person has to have
 //! said before the one is replaced by the other.
 
-use crate::{config::RebuildOptions, ledger::Ledger, ops::grouped};
+use crate::{
+    config::RebuildOptions,
+    ledger::Ledger,
+    ops::{completeness::Missing, grouped},
+};
 
 /// One partition's part of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +59,7 @@ pub(super) fn describe(parts: &[OtherTopic], topic_id: &str, is_database: bool) 
 }
 
 /// Whether `options` say all that has to be said to replace the balances; else what to do.
-pub(super) fn check(parts: &[OtherTopic], options: &RebuildOptions) -> Result<(), String> {
+pub(super) fn check(parts: &[OtherTopic], missing: &[(i32, Missing)], options: &RebuildOptions) -> Result<(), String> {
     let lacking: u64 = parts.iter().map(OtherTopic::lacking).sum();
     if !parts.is_empty() && !options.another_topic {
         let first = "nothing was changed: go back to the brokers of before, or give this topic a group of its own";
@@ -70,9 +74,11 @@ pub(super) fn check(parts: &[OtherTopic], options: &RebuildOptions) -> Result<()
             )
         });
     }
+    let lacking = lacking + missing.iter().map(|(_, missing)| missing.lacking()).sum::<u64>();
     match options.lose {
         None if lacking == 0 => Ok(()),
         Some(given_up) if given_up == lacking => Ok(()),
+        None if !missing.is_empty() => Err(described(missing, lacking)),
         None => Err(format!(
             "nothing was changed: this topic lacks {} transactions that the balances are made of. First bring their records \
              here, or go back to the brokers of before. Only if those records are gone for ever (the topic was deleted and made \
@@ -84,6 +90,15 @@ pub(super) fn check(parts: &[OtherTopic], options: &RebuildOptions) -> Result<()
              balances are made of"
         )),
     }
+}
+
+fn described(missing: &[(i32, Missing)], lacking: u64) -> String {
+    let each = missing.iter().map(|(partition, missing)| format!("partition {partition} cannot be rebuilt: {missing}"));
+    format!(
+        "{}; nothing was changed. Only if what the log gives is right, since it was cut off (LogTruncated), or since the store \
+         has counted records twice, add --lose {lacking}: the balances are without those then",
+        each.collect::<Vec<_>>().join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -101,8 +116,8 @@ mod tests {
     #[test]
     fn another_topic_that_gives_no_fewer_has_to_be_named() {
         let parts = [part(0, 1500, 1500), part(1, 1500, 1600)];
-        assert!(check(&parts, &options(false, None)).unwrap_err().contains("add --another-topic"));
-        assert_eq!(check(&parts, &options(true, None)), Ok(()));
+        assert!(check(&parts, &[], &options(false, None)).unwrap_err().contains("add --another-topic"));
+        assert_eq!(check(&parts, &[], &options(true, None)), Ok(()));
         let lines = describe(&parts, "new", false).join("\n");
         assert!(lines.contains("of 3,000 transactions, this topic gives 3,100") && !lines.contains("TopicRecreated"));
     }
@@ -111,13 +126,13 @@ mod tests {
     fn what_would_be_lost_has_to_be_typed_and_is_never_the_first_way() {
         // What one partition has more makes good for nothing that another one lacks.
         let parts = [part(0, 1500, 1000), part(1, 1500, 1600), part(2, 7, 0)];
-        assert!(!check(&parts, &options(false, None)).unwrap_err().contains("--lose"));
-        let refusal = check(&parts, &options(true, None)).unwrap_err();
+        assert!(!check(&parts, &[], &options(false, None)).unwrap_err().contains("--lose"));
+        let refusal = check(&parts, &[], &options(true, None)).unwrap_err();
         assert!(refusal.find("bring their records").unwrap() < refusal.find("--lose 507").unwrap(), "{refusal}");
         for wrong in [0, 506, 508, 3000] {
-            assert!(check(&parts, &options(true, Some(wrong))).unwrap_err().contains("lacks 507 transactions"));
+            assert!(check(&parts, &[], &options(true, Some(wrong))).unwrap_err().contains("lacks 507 transactions"));
         }
-        assert_eq!(check(&parts, &options(true, Some(507))), Ok(()));
+        assert_eq!(check(&parts, &[], &options(true, Some(507))), Ok(()));
         let lines = describe(&parts, "new", true).join("\n");
         assert!(
             lines.contains("partition 0: 1,500 and 1,000, 500 fewer") && lines.contains("TopicRecreated"),
@@ -127,8 +142,8 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_where_nothing_is_lacking() {
-        assert_eq!(check(&[], &options(false, None)), Ok(()));
-        assert!(check(&[], &options(false, Some(5))).is_err());
-        assert!(check(&[part(0, 5, 5)], &options(true, Some(5))).is_err());
+        assert_eq!(check(&[], &[], &options(false, None)), Ok(()));
+        assert!(check(&[], &[], &options(false, Some(5))).is_err());
+        assert!(check(&[part(0, 5, 5)], &[], &options(true, Some(5))).is_err());
     }
 }

@@ -45,6 +45,16 @@ pub(super) enum Claim {
     Orphaned,
 }
 
+impl Claim {
+    /// Under which epoch it is this worker's.
+    pub(super) const fn epoch(&self) -> Option<i64> {
+        match self {
+            Self::Ours(part) => Some(part.epoch),
+            Self::Held { .. } | Self::Free | Self::Orphaned => None,
+        }
+    }
+}
+
 /// A row of `part`.
 #[derive(Clone, Debug)]
 pub(super) struct Part {

@@ -55,12 +55,20 @@ pub(super) async fn load(
     let Some((part, ledger)) = snapshot(client, book, partition, |part| part.epoch == epoch, watch).await? else {
         return Ok(Loaded::Moved);
     };
-    let loaded = match ledger.and_then(|ledger| check(ledger, part.seal)) {
-        Ok(ledger) => Loaded::Ledger(ledger),
-        Err(failure) => Loaded::Unfit(failure),
-    };
-    mark(client, book, partition, epoch, matches!(loaded, Loaded::Unfit(_))).await?;
-    Ok(loaded)
+    match ledger.and_then(|ledger| check(ledger, part.seal)) {
+        Ok(ledger) => {
+            // Where the log can be asked whether it still is the one that was read, readers wait for that: the mark goes with
+            // the first record that is applied.
+            if part.leader_epoch.is_none() {
+                mark(client, book, partition, epoch, false).await?;
+            }
+            Ok(Loaded::Ledger(ledger))
+        }
+        Err(failure) => {
+            mark(client, book, partition, epoch, true).await?;
+            Ok(Loaded::Unfit(failure))
+        }
+    }
 }
 
 /// Looks at a partition whoever has it, and changes nothing.

@@ -196,7 +196,7 @@ impl Reader {
         let epoch: i64 = row.get(EPOCH);
         let known = self.known.lock().get(&partition).filter(|known| known.epoch == epoch).cloned();
         if telling == Telling::Nothing {
-            return Ok(known.map(|known| Told { partition, known, rules: None }));
+            return Ok(known.map(|known| Told { partition, known, is_news: false, rules: None }));
         }
         let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
         let unreadable = |error| ReadError::Unreadable(format!("rule_details: {error}"));
@@ -205,12 +205,12 @@ impl Reader {
         let told = ToldRules { hash, details: details.as_ref(), base, next_offset };
         let rules = LedgerRules::take_over(told, &self.book).ok();
         let decimals = rules.as_ref().map(|rules| rules.held().collect());
-        Ok(Some(Told { partition, known: Arc::new(Known { epoch, decimals }), rules }))
+        Ok(Some(Told { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
     }
 
     fn remember(&self, told: Option<Told>) {
         // What was not told was remembered before.
-        let Some(Told { partition, known, rules: Some(_) }) = told else { return };
+        let Some(Told { partition, known, is_news: true, .. }) = told else { return };
         let mut all = self.known.lock();
         match all.get_mut(&partition).filter(|before| before.epoch == known.epoch).map(Arc::make_mut) {
             Some(before) => match (&mut before.decimals, &known.decimals) {
@@ -237,7 +237,9 @@ const EPOCH: usize = 12;
 struct Told {
     partition: i32,
     known: Arc<Known>,
-    /// If they were told.
+    /// Whether it was told just now, and not remembered.
+    is_news: bool,
+    /// If they were told, and are such that this worker may go on with.
     rules: Option<LedgerRules>,
 }
 

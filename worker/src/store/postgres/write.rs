@@ -39,7 +39,7 @@ VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT D
 const ADVANCE: &str = "\
 UPDATE balancefleet.part
    SET next_offset = $4, leader_epoch = $5, customers = $6, checksum = $7, rules = $8, rule_details = $9,
-       touched = clock_timestamp()
+       touched = clock_timestamp(), torn = torn AND next_offset = $4
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $10 AND next_offset = $11";
 
 /// Locked in the order of their numbers, as every batch does. The lock is what waits for the former session's transaction:
