@@ -89,7 +89,7 @@ pub(crate) fn command() -> Command {
                         .value_parser(clap::value_parser!(u64))
                         // Refused by name, and not as another flag.
                         .allow_negative_numbers(true)
-                        .help("With --another-topic: give up so many transactions that this topic does not have"),
+                        .help("Give up so many transactions that the topic does not have: the very number that a first try names"),
                 ),
         )
         .arg(Arg::new("config").long("config").value_name("FILE").global(true).help("A YAML file of settings"))
