@@ -146,6 +146,11 @@ impl Ledger {
         self.customers.iter().map(|(id, customer)| (id.as_str(), customer))
     }
 
+    /// How many transactions it is made of.
+    pub(crate) fn transactions(&self) -> u64 {
+        self.customers().map(|(_, customer)| customer.count).sum()
+    }
+
     /// The currencies that customers hold.
     pub(crate) fn currencies(&self) -> BTreeSet<Currency> {
         let (mut found, mut last) = (BTreeSet::new(), None);

@@ -8,7 +8,7 @@ use std::fmt;
 use super::{OpsError, Tools, grouped, progress::Progress};
 use crate::{
     amount::AmountError,
-    failure::Failure,
+    failure::{Failure, SettingsChange},
     ledger::Ledger,
     rules::Rules,
     store::{Examined, ToldStanding},
@@ -47,23 +47,33 @@ impl Missing {
 
     /// Of a stored ledger and what its records give now.
     pub(super) fn between(stored: &Ledger, folded: &Ledger) -> Option<Self> {
-        Self::of(transactions(stored), transactions(folded))
+        Self::of(stored.transactions(), folded.transactions())
     }
 }
 
-/// How many were applied.
-fn transactions(ledger: &Ledger) -> u64 {
-    ledger.customers().map(|(_, customer)| customer.count).sum()
-}
-
 impl Tools<'_> {
+    /// Balances of a currency that is not known would be gone, and with them the only trace of it.
+    pub(super) fn check_currencies(&self, partition: i32, found: &Examined) -> Result<(), OpsError> {
+        if let Some(forgotten @ Failure::LedgerSettingsChanged(SettingsChange::Forgotten { .. })) = &found.flaw {
+            return Err(cannot(partition, forgotten));
+        }
+        let exponents = &self.book.rules().exponents;
+        match found.ledger.currencies().into_iter().find(|currency| exponents.of(*currency).is_none()) {
+            None => Ok(()),
+            Some(currency) => Err(OpsError::Impossible(format!(
+                "partition {partition} cannot be rebuilt: its balances hold {currency}, which this worker does not know, and \
+                 would be made without it; set its minor units again (BALANCE_MINOR_UNITS)"
+            ))),
+        }
+    }
+
     /// What is missing of the records of a partition's ledger, as far as its own count can tell. A store that is not sound
     /// does not count.
     pub(super) fn missing(&self, partition: i32, found: &Examined) -> Result<Option<Missing>, OpsError> {
         let Some(ToldStanding { topic_id, base, next_offset, rules, .. }) = &found.standing else {
             return Ok(None);
         };
-        let (log, counted) = (self.bounds(&self.config.topic, partition)?, transactions(&found.ledger));
+        let (log, counted) = (self.bounds(&self.config.topic, partition)?, found.ledger.transactions());
         // Nothing is compared with another log, or where a person has decided about an end that is gone.
         if *topic_id != self.topic.topic_id || *base < log.start || *next_offset > log.end || counted == 0 {
             return Ok(None);
@@ -72,7 +82,7 @@ impl Tools<'_> {
         let mut progress = Progress::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
         let given = match &found.flaw {
-            None => transactions(&self.fold(partition, records, rules.as_ref(), &mut progress)?.ledger),
+            None => self.fold(partition, records, rules.as_ref(), &mut progress)?.ledger.transactions(),
             Some(Failure::LedgerSettingsChanged(_)) => self.most_transactions(partition, records, &mut progress)?,
             Some(_) => return Ok(None),
         };
@@ -97,6 +107,11 @@ impl Tools<'_> {
         )?;
         Ok(most)
     }
+}
+
+/// Why a partition cannot be rebuilt.
+pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
+    OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }
 
 /// Whether a record is a transaction by these rules, or may be one by those of another ledger.

@@ -16,12 +16,17 @@ use balancefleet_kafka::{Admin, GroupMetadata};
 use tokio::runtime::Handle;
 
 use super::{
-    OpsError, Stored, TIMEOUT, Tools, completeness::Missing, grouped, member::as_only_member, progress::Progress,
-    reading::Folded, say,
+    OpsError, Stored, TIMEOUT, Tools,
+    completeness::{Missing, cannot},
+    grouped,
+    member::as_only_member,
+    progress::Progress,
+    reading::Folded,
+    say,
 };
 use crate::{
     config::{Config, RebuildOptions},
-    failure::{Failure, SettingsChange},
+    failure::Failure,
     ledger::Ledger,
     ledger_rules::LedgerRules,
     preflight::Refusal,
@@ -30,7 +35,7 @@ use crate::{
         prepare_postgres,
     },
 };
-use another::{OtherTopic, transactions};
+use another::OtherTopic;
 use target::{Aim, Known, aim};
 
 /// One partition to rebuild.
@@ -297,21 +302,6 @@ impl Rebuild<'_> {
         Ok((ledger, rules))
     }
 
-    /// Balances of a currency that is not known would be gone, and with them the only trace of it.
-    fn check_currencies(&self, partition: i32, found: &Examined) -> Result<(), OpsError> {
-        if let Some(forgotten @ Failure::LedgerSettingsChanged(SettingsChange::Forgotten { .. })) = &found.flaw {
-            return Err(cannot(partition, forgotten));
-        }
-        let exponents = &self.tools.book.rules().exponents;
-        match found.ledger.currencies().into_iter().find(|currency| exponents.of(*currency).is_none()) {
-            None => Ok(()),
-            Some(currency) => Err(OpsError::Impossible(format!(
-                "partition {partition} cannot be rebuilt: its balances hold {currency}, which this worker does not know, and \
-                 would be made without it; set its minor units again (BALANCE_MINOR_UNITS)"
-            ))),
-        }
-    }
-
     /// What the group has committed of a partition.
     fn committed(&self, partition: i32) -> Result<Option<Committed>, OpsError> {
         let Tools { config, admin, .. } = &self.tools;
@@ -330,10 +320,10 @@ impl Rebuild<'_> {
         former: F,
     ) -> Result<Plan<F>, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
-        self.check_currencies(partition, &found)?;
+        self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
         let Examined { ledger, standing, .. } = found;
-        let stored = transactions(&ledger);
+        let stored = ledger.transactions();
         drop(ledger);
         let known = Known {
             standing: standing.as_ref(),
@@ -363,7 +353,7 @@ impl Rebuild<'_> {
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), None, &mut progress)?;
                 progress.end();
-                let given = transactions(&folded.ledger);
+                let given = folded.ledger.transactions();
                 let other_topic = standing.as_ref().map(|standing| {
                     let topic_id = standing.topic_id.clone();
                     OtherTopic { partition, topic_id, stored, given }
@@ -390,13 +380,9 @@ impl Rebuild<'_> {
             let Examined { ledger, standing, .. } = self.tools.examine(partition)?;
             let topic_id = standing.map(|standing| standing.topic_id);
             if let Some(topic_id) = topic_id.filter(|id| others.iter().any(|other| other.topic_id == *id)) {
-                beyond.push(OtherTopic { partition, topic_id, stored: transactions(&ledger), given: 0 });
+                beyond.push(OtherTopic { partition, topic_id, stored: ledger.transactions(), given: 0 });
             }
         }
         Ok(beyond)
     }
-}
-
-fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
-    OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }

@@ -1,7 +1,6 @@
 //! A log that is cut off by an unclean election and grows again while nobody reads it, beside logs whose leader changes in
 //! order.
 
-use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
-use crate::harness::{Stream, Traffic, Worker, eventually, folded, free_port};
+use crate::harness::{Stream, Traffic, Worker, eventually, folded, free_port, run};
 use crate::scene::SOON;
 
 /// Its replicas disagree: the new leader lacks what the old one has acknowledged.
@@ -140,18 +139,9 @@ impl Group {
 
     /// Exit code and words of `--check`.
     fn check(&self, stream: &Stream) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_balance-worker"));
-        if self.store == "postgres" {
-            command.env("BALANCE_POSTGRES_URL", crate::harness::database_url());
-        }
-        let output = command
-            .arg("--check")
-            .env("KAFKA_BOOTSTRAP_SERVERS", &stream.bootstrap)
-            .env("KAFKA_TOPIC", &stream.topic)
-            .envs(self.settings(stream))
-            .output()
-            .unwrap();
-        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        let settings = self.settings(stream);
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        run(stream, &["--check"], &settings)
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{
     failures::failed,
-    harness::{Database, SOON, Stream, Worker, eventually, stream_of, worker},
-    ops::{rebuild_when_free, run},
+    harness::{Database, SOON, Stream, Worker, eventually, run, stream_of, worker},
+    ops::rebuild_when_free,
 };
 
 const CHANGELOG: (&str, &str) = ("BALANCE_STORE", "changelog");

@@ -2,8 +2,8 @@
 
 use crate::{
     failures::await_failure,
-    harness::{SOON, Stream, Worker, eventually, stream_of, with_each_keeping_store, worker},
-    ops::{audit_is_equal, rebuild_when_free, run},
+    harness::{SOON, Stream, Worker, eventually, run, stream_of, with_each_keeping_store, worker},
+    ops::{audit_is_equal, rebuild_when_free},
 };
 
 with_each_keeping_store!(

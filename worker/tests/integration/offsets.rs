@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::{
     failures::await_failure,
-    harness::{SOON, Stream, Traffic, Worker, eventually, fleet, stream_of, with_each_store, worker},
-    ops::{audit_is_equal, rebuild_when_free, run},
+    harness::{SOON, Stream, Traffic, Worker, eventually, fleet, run, stream_of, with_each_store, worker},
+    ops::{audit_is_equal, rebuild_when_free},
 };
 
 with_each_store!(offsets_of_another_log_are_not_followed, offsets_of_another_log_may_be_deleted_and_all_is_folded);

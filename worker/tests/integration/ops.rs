@@ -1,13 +1,13 @@
 //! `balance-worker audit` and `balance-worker rebuild`, beside a real Kafka.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use rdkafka::Message;
 
 use crate::{
     failures::{await_failure, failed},
     harness::{
-        Database, Mode, SOON, Stream, Traffic, Wire, database_url, eventually, fleet, folded, stream, stream_of, worker,
+        Database, Mode, SOON, Stream, Traffic, Wire, eventually, fleet, folded, program, run, stream, stream_of, worker,
     },
 };
 
@@ -22,31 +22,6 @@ fn some_customer(stream: &Stream, log: &str) -> (i32, Vec<u8>) {
     let records = stream.read(log);
     let customer = records.iter().find(|record| record.key().unwrap()[0] == 1).unwrap();
     (customer.partition(), customer.key().unwrap().to_vec())
-}
-
-/// The program with the settings that the stream's workers have.
-fn program(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_balance-worker"));
-    command
-        .args(arguments)
-        .env("KAFKA_BOOTSTRAP_SERVERS", &stream.bootstrap)
-        .env("KAFKA_TOPIC", &stream.topic)
-        .env("KAFKA_GROUP_ID", &stream.group)
-        .env("KAFKA_SESSION_TIMEOUT", "6s")
-        .envs(settings.iter().copied())
-        .stdin(Stdio::null());
-    command
-}
-
-/// Its exit code and everything it has printed.
-pub(crate) fn run(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut program = program(stream, arguments, settings);
-    let names_database = settings.iter().any(|(name, _)| *name == DATABASE);
-    if settings.contains(&POSTGRES) && !names_database {
-        program.env(DATABASE, database_url());
-    }
-    let output = program.output().unwrap();
-    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
 #[track_caller]

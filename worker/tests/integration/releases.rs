@@ -4,10 +4,10 @@ use crate::{
     currencies::{await_balances, leave, send},
     failures::await_failure,
     harness::{
-        Database, SOON, Stream, Worker, eventually, former_worker, free_port, stream_of, with_each_keeping_store,
+        Database, SOON, Stream, Worker, eventually, former_worker, free_port, run, stream_of, with_each_keeping_store,
         worker,
     },
-    ops::{audit_is_equal, run},
+    ops::audit_is_equal,
 };
 
 with_each_keeping_store!(

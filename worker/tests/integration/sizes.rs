@@ -1,11 +1,9 @@
 //! Topics that take smaller batches than the client sends by default: all is committed, and what fits into no batch is
 //! named.
 
-use std::process::Command;
-
 use rdkafka::{Message, message::Headers};
 
-use crate::harness::{SOON, Stream, Traffic, Worker, eventually, fleet, folded, stream_of, worker};
+use crate::harness::{SOON, Stream, Traffic, Worker, eventually, fleet, folded, run, stream_of, worker};
 
 /// Enough for several batches of every size below.
 const CUSTOMERS: u64 = 8000;
@@ -29,20 +27,6 @@ fn check(stream: &Stream, settings: &[(&str, &str)]) -> (Option<i32>, String) {
         (_, text) if text.contains("try again shortly") => Err(text),
         checked => Ok(checked),
     })
-}
-
-/// The program with these arguments: its exit code and everything it has printed.
-fn run(stream: &Stream, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_balance-worker"))
-        .args(arguments)
-        .env("KAFKA_BOOTSTRAP_SERVERS", &stream.bootstrap)
-        .env("KAFKA_TOPIC", &stream.topic)
-        .env("KAFKA_GROUP_ID", &stream.group)
-        .env("KAFKA_SESSION_TIMEOUT", "6s")
-        .envs(settings.iter().copied())
-        .output()
-        .unwrap();
-    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
 #[test]

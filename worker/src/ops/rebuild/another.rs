@@ -3,7 +3,6 @@
 
 use crate::{
     config::RebuildOptions,
-    ledger::Ledger,
     ops::{completeness::Missing, grouped},
 };
 
@@ -23,11 +22,6 @@ impl OtherTopic {
     fn lacking(&self) -> u64 {
         self.stored.saturating_sub(self.given)
     }
-}
-
-/// How many transactions a ledger is made of.
-pub(super) fn transactions(ledger: &Ledger) -> u64 {
-    ledger.customers().map(|(_, customer)| customer.count).sum()
 }
 
 /// What is to be said of partitions whose balances are made of another topic than that with `topic_id`.

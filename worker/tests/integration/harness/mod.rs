@@ -4,6 +4,7 @@ mod database;
 mod fleet;
 mod kafka;
 mod oracle;
+mod tool;
 mod wire;
 mod worker;
 
@@ -13,6 +14,7 @@ pub(crate) use database::{Database, url as database_url};
 pub(crate) use fleet::{Fleet, fleet, folded};
 pub(crate) use kafka::{Stream, stream, stream_of};
 pub(crate) use oracle::{Oracle, Traffic};
+pub(crate) use tool::{program, run};
 pub(crate) use wire::{Mode, Wire};
 pub(crate) use worker::{Worker, former_worker, free_port, worker};
 
