@@ -70,7 +70,7 @@ pub(crate) enum Verdict {
 #[derive(Default)]
 pub(crate) struct Doubts {
     watched: Mutex<BTreeMap<i32, Watched>>,
-    overdue: Mutex<Vec<Overdue>>,
+    overdue: Mutex<BTreeMap<i32, Overdue>>,
 }
 
 struct Watched {
@@ -90,13 +90,13 @@ impl Doubts {
         }
     }
 
-    /// Lets positions be looked up.
+    /// Lets positions be looked up, of each partition the latest one: a look may take longer than the next one is due.
     pub(crate) fn add_overdue(&self, overdue: impl IntoIterator<Item = Overdue>) {
-        self.overdue.lock().extend(overdue);
+        self.overdue.lock().extend(overdue.into_iter().map(|overdue| (overdue.position.partition, overdue)));
     }
 
     pub(crate) fn take_overdue(&self) -> Vec<Overdue> {
-        std::mem::take(&mut *self.overdue.lock())
+        std::mem::take(&mut *self.overdue.lock()).into_values().collect()
     }
 
     pub(crate) fn open(&self) -> Vec<Doubt> {
@@ -222,5 +222,19 @@ mod tests {
         doubts.raise([later]);
         assert_eq!(doubts.judge(&log(80, 90), standing(now), now), Verdict::Open);
         assert_eq!(doubts.open(), [later]);
+    }
+
+    /// The client refuses a list that has a partition twice.
+    #[test]
+    fn a_position_that_is_overdue_again_before_it_was_looked_up_is_looked_up_once() {
+        let doubts = Doubts::default();
+        let at = |epoch, partition, offset| Overdue {
+            epoch: Epoch(epoch),
+            position: Position { partition, offset, leader_epoch: 2 },
+        };
+        doubts.add_overdue([at(1, 0, 5), at(2, 1, 7)]);
+        doubts.add_overdue([at(3, 0, 5)]);
+        assert_eq!(doubts.take_overdue(), [at(3, 0, 5), at(2, 1, 7)]);
+        assert!(doubts.take_overdue().is_empty());
     }
 }

@@ -65,7 +65,7 @@ async fn client(port: u16, habit: Habit) {
     loop {
         // Refused or closed: it comes again.
         let _ended = visit(port, habit).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
