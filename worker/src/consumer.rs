@@ -40,7 +40,6 @@ use std::{
 use balancefleet_kafka::{Admin, ErrorKind, GroupMetadata, RecordQueue};
 use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaError};
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
@@ -48,6 +47,7 @@ use crate::{
     input::Watch,
     rules::{LedgerKind, Rules},
     status::Status,
+    stop::Stop,
     store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
     throttle::Throttle,
     view::View,
@@ -144,6 +144,7 @@ pub(crate) struct Consumer {
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
     topic_id: String,
+    stop: Stop,
 }
 
 impl Consumer {
@@ -154,6 +155,7 @@ impl Consumer {
         admin: Admin,
         view: Arc<View>,
         runtime: &Handle,
+        stop: Stop,
     ) -> Result<Self, Fatal> {
         let consumer = Arc::new(group_consumer(config).map_err(Fatal::Client)?);
         let rules = Arc::new(config.rules.clone());
@@ -213,12 +215,13 @@ impl Consumer {
             has_said_unvalidated: false,
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
+            stop,
         })
     }
 
-    /// Joins the group and works until `stop`, then leaves it.
-    pub(crate) fn run(mut self, stop: &CancellationToken) -> Result<(), Fatal> {
-        let outcome = self.work(stop);
+    /// Joins the group and works until a stop is ordered, then leaves it.
+    pub(crate) fn run(mut self) -> Result<(), Fatal> {
+        let outcome = self.work();
         match &outcome {
             Ok(()) => self.close(),
             Err(_) => self.abandon(),
@@ -228,12 +231,12 @@ impl Consumer {
         outcome
     }
 
-    fn work(&mut self, stop: &CancellationToken) -> Result<(), Fatal> {
+    fn work(&mut self) -> Result<(), Fatal> {
         while let Err(error) = self.store.open() {
             self.view.tick();
             match error {
                 CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
-                passing if stop.is_cancelled() => {
+                passing if self.stop.is_ordered() => {
                     tracing::debug!(error = %passing, "stopped before the store was ready");
                     return Ok(());
                 }
@@ -244,7 +247,7 @@ impl Consumer {
         self.consumer.subscribe(&[&self.topic]).map_err(Fatal::Client)?;
         tracing::info!(topic = self.topic, group = self.view.identity().group_id, "Subscribed to topic {}", self.topic);
         self.view.set_status(Status::Running);
-        while !stop.is_cancelled() {
+        while !self.stop.is_ordered() {
             self.turn()?;
         }
         Ok(())

@@ -22,6 +22,7 @@ mod preflight;
 pub mod rules;
 pub mod run;
 pub mod status;
+mod stop;
 pub mod store;
 mod throttle;
 pub mod transaction;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use balancefleet_kafka::{Admin, At, Error, ErrorKind, Isolation, TopicId};
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{Cluster, Settings},
@@ -15,6 +14,7 @@ use crate::{
     hindrance::Hindrance,
     input::{self, Input},
     rules::LedgerKind,
+    stop::Stop,
     store::{DatabaseError, StoreKind, Unfit, database_has_progress, prepare_changelog, prepare_postgres},
     view::{TopicFacts, View},
 };
@@ -84,9 +84,9 @@ pub(crate) fn pass(
     admin: &Admin,
     view: &View,
     runtime: &Handle,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> Result<Option<TopicFacts>, Refusal> {
-    while !stop.is_cancelled() {
+    while !stop.is_ordered() {
         view.tick();
         match check(config, admin, runtime, true)? {
             Ok(facts) => {
@@ -95,7 +95,7 @@ pub(crate) fn pass(
             }
             Err(error) => view.set_waiting_for(Some(&error)),
         }
-        runtime.block_on(async { tokio::time::timeout(AGAIN, stop.cancelled()).await.ok() });
+        runtime.block_on(async { tokio::time::timeout(AGAIN, stop.ordered()).await.ok() });
     }
     Ok(None)
 }

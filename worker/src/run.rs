@@ -32,6 +32,7 @@ use crate::{
     ops::OpsError,
     preflight::{self, Refusal},
     status::Status,
+    stop::Stop,
     store::DatabaseReader,
     truncation,
     view::{Identity, TopicFacts, View},
@@ -217,7 +218,7 @@ async fn serve(config: Config) -> Result<(), Ended> {
     let api = ApiConfig { address: config.http_address, peers: config.peers.clone(), database: database.map(Arc::new) };
     let server = ApiServer::bind(api, view.clone()).await?;
     tracing::info!(address = %server.address()?, consumer_id = config.consumer_id, "balance-worker starts");
-    let (stop, stop_api) = (CancellationToken::new(), CancellationToken::new());
+    let (stop, stop_api) = (Stop::default(), CancellationToken::new());
     let api = tokio::spawn(server.run(stop_api.clone()));
     let mut consumer = start_consumer(config, view.clone(), stop.clone())?;
     let outcome = tokio::select! {
@@ -231,15 +232,11 @@ async fn serve(config: Config) -> Result<(), Ended> {
     outcome
 }
 
-async fn wind_down(
-    view: &View,
-    stop: &CancellationToken,
-    consumer: oneshot::Receiver<Result<(), Ended>>,
-) -> Result<(), Ended> {
+async fn wind_down(view: &View, stop: &Stop, consumer: oneshot::Receiver<Result<(), Ended>>) -> Result<(), Ended> {
     tracing::info!("stopping");
     // First of all: whoever sends requests has to hear of it while they are still answered.
     view.set_status(Status::Stopped);
-    stop.cancel();
+    stop.order();
     if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, consumer).await {
         return ended.unwrap_or(Err(Ended::Silent));
     }
@@ -248,23 +245,19 @@ async fn wind_down(
 }
 
 /// Starts the poll thread; how it ended arrives by the channel.
-fn start_consumer(
-    config: Config,
-    view: Arc<View>,
-    stop: CancellationToken,
-) -> Result<oneshot::Receiver<Result<(), Ended>>, Ended> {
+fn start_consumer(config: Config, view: Arc<View>, stop: Stop) -> Result<oneshot::Receiver<Result<(), Ended>>, Ended> {
     let (ending, ended) = oneshot::channel();
     let runtime = Handle::current();
     vital_thread::start("poll", move || {
         // Nobody waits for it when the process is already ending.
-        let _ = ending.send(consume(&config, view, &runtime, &stop));
+        let _ = ending.send(consume(&config, view, &runtime, stop));
     })?;
     Ok(ended)
 }
 
-fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: &CancellationToken) -> Result<(), Ended> {
+fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: Stop) -> Result<(), Ended> {
     let admin = connect(config)?;
-    let Some(topic) = preflight::pass(config, &admin, &view, runtime, stop)? else { return Ok(()) };
+    let Some(topic) = preflight::pass(config, &admin, &view, runtime, &stop)? else { return Ok(()) };
     view.set_topic(topic.clone());
-    Ok(Consumer::new(config, &topic.topic_id, admin, view, runtime)?.run(stop)?)
+    Ok(Consumer::new(config, &topic.topic_id, admin, view, runtime, stop)?.run()?)
 }

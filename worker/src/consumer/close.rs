@@ -22,8 +22,8 @@ use super::{
 };
 use crate::status::Status;
 
-/// For the last commit.
-const COMMIT: Duration = Duration::from_secs(2);
+/// For the last commit, from the order to stop.
+pub(super) const COMMIT: Duration = Duration::from_secs(2);
 /// For leaving after it, at least; whoever started the worker has its own deadline above both.
 const LEAVE: Duration = Duration::from_millis(700);
 /// A member that is about to get its id would be left behind as a pending one, for which the others wait.
@@ -37,11 +37,11 @@ impl Consumer {
     /// Commits, leaves, and gives up on whatever takes too long: a session timeout then does the rest.
     pub(super) fn close(&mut self) {
         self.view.set_status(Status::Stopped);
-        let begun = Instant::now();
+        let begun = self.stop.ordered_at().unwrap_or_else(Instant::now);
         let owned: Vec<_> = self.partitions.keys().copied().collect();
         let generation = GroupMetadata::capture(&*self.consumer).map_or(-1, |membership| membership.generation());
         if !owned.is_empty()
-            && let Err(error) = self.hand_back(&owned, generation, COMMIT)
+            && let Err(error) = self.hand_back(&owned, generation, begun + COMMIT)
         {
             tracing::error!(%error, "the last commit failed");
         }

@@ -24,6 +24,7 @@ use rdkafka::{
 use super::{
     Arrival, Assigned, Consumer, Fatal, Owned,
     client::{Rebalance, RebalanceKind},
+    close::COMMIT,
 };
 use crate::{
     status::Status,
@@ -33,6 +34,9 @@ use crate::{
 
 /// The longest a revoke waits for its commit; less when the session is short.
 const MAX_REVOKE_COMMIT: Duration = Duration::from_secs(5);
+
+/// Between two looks whether a stop was ordered.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// Whether all that leaving partitions have done is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,15 +180,16 @@ impl Consumer {
 
     fn revoked(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
         self.view.set_status(Status::Rebalancing);
-        self.hand_back(partitions, generation, MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
+        self.hand_back(partitions, generation, Instant::now() + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
         self.let_go(partitions).map_err(Fatal::Rebalance)
     }
 
-    /// Commits what `partitions` have done, waiting `within` at most, and says what came of it, in log and history.
-    pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, within: Duration) -> Result<(), Fatal> {
+    /// Commits what `partitions` have done, by `deadline` or, after an order to stop, with the last commit; and says what came
+    /// of it, in log and history.
+    pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, deadline: Instant) -> Result<(), Fatal> {
         tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         let begun = Instant::now();
-        let committed = self.settle(partitions, generation, begun + within)?;
+        let committed = self.settle(partitions, generation, deadline)?;
         let took = begun.elapsed();
         let details = if committed == Settled::Committed {
             tracing::info!(?partitions, ?took, "Offsets committed before revocation");
@@ -251,7 +256,11 @@ impl Consumer {
                 }
                 has_asked = true;
             }
-            if !self.await_report(deadline)? {
+            let now = Instant::now();
+            let stop_by = self.stop.ordered_at().map(|ordered_at| ordered_at + COMMIT);
+            let deadline = stop_by.map_or(deadline, |stop_by| deadline.min(stop_by));
+            // In slices: a stop may be ordered meanwhile.
+            if !self.await_report(deadline.min(now + SLICE))? && now >= deadline {
                 return Ok(Settled::Uncommitted);
             }
         }

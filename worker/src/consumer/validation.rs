@@ -248,6 +248,7 @@ mod tests {
     use crate::{
         consumer::offline::{Offline, offline},
         run,
+        stop::Stop,
         store::{Epoch, Folding, Restored},
     };
 
@@ -265,7 +266,8 @@ mod tests {
     fn consumer() -> (ManuallyDrop<Consumer>, Runtime) {
         let Offline { config, admin, runtime, .. } = offline(&[]);
         let view = Arc::new(run::view(&config));
-        let mut consumer = ManuallyDrop::new(Consumer::new(&config, "i", admin, view, runtime.handle()).unwrap());
+        let mut consumer =
+            ManuallyDrop::new(Consumer::new(&config, "i", admin, view, runtime.handle(), Stop::default()).unwrap());
         let owned = at_work(OFFSET, Some(EPOCH));
         consumer.view.add_partition(0, owned.cell.clone());
         consumer.partitions.insert(0, owned);

@@ -15,7 +15,11 @@ use crate::traffic::Load;
 const LONG: (&str, &str) = ("KAFKA_SESSION_TIMEOUT", "40s");
 
 fn scene(name: &str) -> Scene {
-    let mut scene = Scene::with(name, &[LONG], Load::default(), Use::Shared);
+    scene_with_session(name, LONG)
+}
+
+fn scene_with_session(name: &str, session: (&str, &str)) -> Scene {
+    let mut scene = Scene::with(name, &[session], Load::default(), Use::Shared);
     scene.place_proxy(0);
     scene.start(0);
     scene.await_fresh();
@@ -55,6 +59,30 @@ fn a_transaction_that_ends_after_its_partition_has_moved_is_waited_for() {
     await_move(&scene);
     held.release();
     scene.await_shares(&[0, 1]);
+    scene.await_fresh();
+    scene.finish();
+}
+
+/// It is stopped while it waits for that end: nothing more is waited for than at any other stop, and it is out of the group
+/// long before its session would end.
+#[test]
+fn a_worker_that_is_stopped_while_a_hand_over_waits_for_its_commit_leaves_in_time() {
+    if !commits_in_transactions() {
+        return;
+    }
+    // The next owner waits for the transaction, which ends after half a session.
+    let mut scene = scene_with_session("late-stop", ("KAFKA_SESSION_TIMEOUT", "15s"));
+    let held = hold(&scene, Api::EndTxn);
+    scene.start(1);
+    eventually(SOON, || {
+        let log = scene.worker(0).log();
+        if log.contains("Partitions REVOKED") { Ok(()) } else { Err("nothing was revoked".to_owned()) }
+    });
+    sleep(Duration::from_millis(500));
+    let log = scene.stop(0);
+    assert!(log.contains("left the group"), "{log}");
+    held.release();
+    scene.await_shares(&[1]);
     scene.await_fresh();
     scene.finish();
 }

@@ -256,7 +256,9 @@ fn shrink(scene: &mut Scene, from: usize, to: usize, longest: Duration) -> Vec<D
             scene.start(place);
         }
     });
-    scene.places().into_iter().filter(|place| *place >= from).for_each(|place| scene.stop(place));
+    for place in scene.places().into_iter().filter(|place| *place >= from) {
+        scene.stop(place);
+    }
     group.await_members(from);
     scene.await_fresh();
     let leaving: Vec<_> = (to..from).collect();

@@ -13,7 +13,9 @@ fn a_fleet_of_one_that_becomes_eight_and_one_again_keeps_its_balances() {
     (1..8).for_each(|place| scene.start(place));
     sleep(Duration::from_secs(5));
     scene.await_fresh();
-    (1..8).for_each(|place| scene.stop(place));
+    for place in 1..8 {
+        scene.stop(place);
+    }
     sleep(Duration::from_secs(5));
     scene.await_fresh();
     scene.finish();

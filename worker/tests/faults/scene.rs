@@ -139,16 +139,18 @@ impl Scene {
         self.bury(worker);
     }
 
-    /// Asks a worker to stop, which takes less than three seconds and ends well, whatever happens around it.
+    /// Asks a worker to stop, which takes less than three seconds and ends well, whatever happens around it. Gives its log.
     #[track_caller]
-    pub(crate) fn stop(&mut self, place: usize) {
+    pub(crate) fn stop(&mut self, place: usize) -> String {
         let mut worker = self.take(place);
         let (status, took) = worker.stop();
         assert_eq!(status.code(), Some(0), "{}", worker.log());
         // A busy machine adds to the worker's own three seconds.
         assert!(took < Duration::from_secs(5), "ending took {took:?}: {}", worker.log());
         self.figures.stops += 1;
+        let log = worker.log();
         self.bury(worker);
+        log
     }
 
     /// Workers that were asked to stop have to end well by now.

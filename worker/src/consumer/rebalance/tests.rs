@@ -12,6 +12,7 @@ use crate::{
         report::{Committed, Report},
     },
     run,
+    stop::Stop,
     store::{Assignment, Restored},
 };
 
@@ -19,7 +20,7 @@ use crate::{
 fn consumer() -> (ManuallyDrop<Consumer>, Runtime) {
     let Offline { config, admin, runtime, .. } = offline(&[]);
     let view = Arc::new(run::view(&config));
-    (ManuallyDrop::new(Consumer::new(&config, "i", admin, view, runtime.handle()).unwrap()), runtime)
+    (ManuallyDrop::new(Consumer::new(&config, "i", admin, view, runtime.handle(), Stop::default()).unwrap()), runtime)
 }
 
 impl Consumer {
