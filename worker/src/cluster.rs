@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use balancefleet_kafka::{Connection, Error};
 use rdkafka::{
     admin::{
-        AdminClient, AdminOptions, AlterConfig, ConfigResourceResult, NewPartitions, NewTopic, ResourceSpecifier,
-        TopicReplication,
+        AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigResourceResult, ConfigSource, NewPartitions,
+        NewTopic, ResourceSpecifier, TopicReplication,
     },
     client::DefaultClientContext,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
@@ -20,6 +20,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Settings by their names; those without a value are left out.
 pub(crate) type Settings = BTreeMap<String, String>;
+
+/// Of a topic.
+pub(crate) struct TopicSettings {
+    /// Those that it was given itself.
+    pub(crate) own: Settings,
+    /// With the cluster's defaults.
+    pub(crate) in_effect: Settings,
+}
 
 /// See the module.
 pub(crate) struct Cluster {
@@ -84,10 +92,12 @@ impl Cluster {
         only(outcome).map(drop).map_err(|error| deed.error(&error))
     }
 
-    pub(crate) fn topic_settings(&self, name: &str) -> Result<Settings, Error> {
+    pub(crate) fn topic_settings(&self, name: &str) -> Result<TopicSettings, Error> {
         let deed =
             Deed { verb: "look at the settings of", object: &topic(name), needs: "DescribeConfigs on that topic" };
-        self.settings(&ResourceSpecifier::Topic(name), deed)
+        let entries = self.entries(&ResourceSpecifier::Topic(name), deed)?;
+        let own = entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        Ok(TopicSettings { own: with_values(own), in_effect: with_values(&entries) })
     }
 
     /// The settings of any one broker.
@@ -98,7 +108,7 @@ impl Cluster {
         let Some(broker) = known.brokers().first() else {
             return Err(Error::Transient { what: "its brokers".to_owned(), detail: "none is known".to_owned() });
         };
-        self.settings(&ResourceSpecifier::Broker(broker.id()), deed)
+        self.entries(&ResourceSpecifier::Broker(broker.id()), deed).map(|entries| with_values(&entries))
     }
 
     /// How many replicas a topic has; `None` while the brokers do not all know it yet.
@@ -109,7 +119,7 @@ impl Cluster {
         Ok(partition.map(|partition| partition.replicas().len()))
     }
 
-    fn settings(&self, resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Result<Settings, Error> {
+    fn entries(&self, resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Result<Vec<ConfigEntry>, Error> {
         let outcome = self.runtime.block_on(self.client.describe_configs([resource], &options()));
         let described = outcome.map_err(|error| deed.error(&error))?;
         told(resource, described, deed)
@@ -120,14 +130,18 @@ fn told(
     resource: &ResourceSpecifier<'_>,
     mut described: Vec<ConfigResourceResult>,
     deed: Deed<'_>,
-) -> Result<Settings, Error> {
+) -> Result<Vec<ConfigEntry>, Error> {
     match described.pop() {
         // The client keeps the reason to itself. Every broker and every topic has settings.
         Some(Ok(found)) if found.entries.is_empty() => Err(untold(resource, deed)),
-        Some(Ok(found)) => Ok(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()),
+        Some(Ok(found)) => Ok(found.entries),
         Some(Err(code)) => Err(deed.error(&KafkaError::AdminOp(code))),
         None => Err(deed.error(&KafkaError::AdminOp(Code::Unknown))),
     }
+}
+
+fn with_values<'a>(entries: impl IntoIterator<Item = &'a ConfigEntry>) -> Settings {
+    entries.into_iter().filter_map(|entry| Some((entry.name.clone(), entry.value.clone()?))).collect()
 }
 
 /// Nobody told any settings: a broker that has yet to hear of a new topic, or may not tell.

@@ -52,6 +52,11 @@ impl Exponents {
         Self::of_tables(listed(FIRST_RELEASE), overrides)
     }
 
+    /// Nothing but these.
+    pub(crate) fn only(minor_units: &MinorUnits) -> Self {
+        Self::of_tables(std::iter::empty(), minor_units)
+    }
+
     fn of_tables(listed: impl Iterator<Item = (Currency, u8)>, overrides: &MinorUnits) -> Self {
         let mut table = vec![None; Currency::COUNT].into_boxed_slice();
         for (currency, exponent) in listed.chain(overrides.iter().map(|(currency, exponent)| (*currency, *exponent))) {

@@ -266,6 +266,11 @@ impl LedgerRules {
         rebuilt
     }
 
+    /// The rules by which what customers hold was counted; `None` if a newer release has written them.
+    pub(crate) fn made_by(&self) -> Option<Rules> {
+        Rules::of_identity(&self.details.identity, Exponents::only(&self.held().collect()))
+    }
+
     /// A customer holds this currency now.
     pub(crate) fn hold(&mut self, currency: Currency, book: &Rulebook) {
         let rule = CurrencyRule { exponent: book.exponent(currency), since: self.since(currency, book) };

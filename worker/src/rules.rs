@@ -24,6 +24,13 @@ pub enum LedgerKind {
     Count,
 }
 
+impl LedgerKind {
+    /// The kind of that name.
+    fn named(name: &str) -> Option<Self> {
+        [Self::Balances, Self::Count].into_iter().find(|kind| kind.to_string() == name)
+    }
+}
+
 impl fmt::Display for LedgerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -144,6 +151,20 @@ impl Rules {
         words.join(" ")
     }
 
+    /// The rules with this [`Self::identity`]; `None` if a newer release has written it.
+    pub(crate) fn of_identity(identity: &str, exponents: Exponents) -> Option<Self> {
+        let (mut ledger, mut signs) = (LedgerKind::Balances, BTreeMap::new());
+        for word in identity.split_ascii_whitespace() {
+            match word.split_once('=')? {
+                ("ledger", kind) => ledger = LedgerKind::named(kind)?,
+                (kind, sign) => {
+                    signs.insert(TransactionType::named(kind)?, Sign::named(sign)?);
+                }
+            }
+        }
+        Some(Self { ledger, signs: Signs::labs(&signs), exponents })
+    }
+
     /// SHA-256 over kind, signs and all of `exponents`, in hex: what the first release compares, byte for byte.
     pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
         let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
@@ -182,6 +203,12 @@ mod tests {
         let changed = [(TransactionType::Transfer, Sign::Debit), (TransactionType::Deposit, Sign::Ignore)];
         assert_eq!(rules(&changed, LedgerKind::Count).identity(), "ledger=count Transfer=debit Deposit=ignore");
         let mut finer = lab.clone();
+        for rules in [&lab, &rules(&changed, LedgerKind::Count)] {
+            assert_eq!(Rules::of_identity(&rules.identity(), rules.exponents.clone()).as_ref(), Some(rules));
+        }
+        for newer in ["ledger=newer", "Refund=credit", "Transfer=newer", "newer"] {
+            assert_eq!(Rules::of_identity(newer, lab.exponents.clone()), None, "{newer}");
+        }
         finer.exponents = Exponents::iso_4217(&BTreeMap::from([(crate::money::Currency::parse("XTS").unwrap(), 3)]));
         assert_eq!(finer.identity(), "");
     }

@@ -55,11 +55,12 @@ impl Tools<'_> {
         progress.begin(format!("partition {partition}"));
         let found = self.examine(partition)?;
         let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));
-        if let Some(flaw) = &found.flaw {
+        let is_flawed = found.flaws().next().is_some();
+        for flaw in found.flaws() {
             tell(progress, format!("partition {partition}: NOT SOUND: {flaw}"))?;
         }
         let Some(standing) = found.standing else {
-            if found.flaw.is_none() {
+            if !is_flawed {
                 tell(progress, format!("partition {partition}: nothing is stored yet"))?;
                 return Ok(Finding::Equal(0, 0));
             }
@@ -96,8 +97,7 @@ impl Tools<'_> {
         }
         if different.is_empty() {
             tell(progress, format!("partition {partition}: equal ({what})"))?;
-            let is_sound = found.flaw.is_none();
-            return Ok(if is_sound { Finding::Equal(folded.len(), records) } else { Finding::NotComparable });
+            return Ok(if is_flawed { Finding::NotComparable } else { Finding::Equal(folded.len(), records) });
         }
         tell(progress, format!("partition {partition}: {} DIFFERENCES ({what})", grouped(different.len())))?;
         for difference in different.iter().take(SHOWN) {

@@ -103,10 +103,24 @@ impl Tools<'_> {
         }
     }
 
-    /// The customers tell, where nothing else does, which currencies they hold.
+    /// The customers tell, where nothing else does, which currencies they hold, and whether they add up.
     fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<Failure>, OpsError> {
-        let flaw = if is_certain { None } else { self.examine(partition)?.flaw };
-        Ok(flaw.filter(|flaw| matches!(flaw, Failure::LedgerSettingsChanged(_))))
+        if is_certain {
+            return Ok(None);
+        }
+        let is_told = |flaw: &Failure| matches!(flaw, Failure::LedgerSettingsChanged(_) | Failure::Torn { .. });
+        let mut before = None;
+        for _ in 0..TRIES {
+            let found = self.examine(partition)?;
+            let flaw = found.flaws().find(is_told);
+            let stands_at = found.standing.map(|standing| standing.next_offset);
+            // A changelog that is written meanwhile may be read up to the middle of a commit.
+            if !matches!(flaw, Some(Failure::Torn { .. })) || before == stands_at {
+                return Ok(flaw);
+            }
+            before = stands_at;
+        }
+        Ok(None)
     }
 
     fn newest_progress(&self, partitions: i32, partition: i32) -> Result<NewestProgress, OpsError> {

@@ -1,15 +1,19 @@
 //! Whether a log still gives what the store has counted.
 //!
 //! Compaction leaves holes, and so do the markers of transactions, which the client does not show: a hole proves nothing.
-//! But a log from which records have gone gives fewer transactions, by the rules that the ledger was made with.
+//! But a log from which records have gone gives fewer transactions, by the rules that the ledger was made with. So do other
+//! settings that refuse what was counted.
 
-use std::fmt;
+use std::{fmt, ops::Range};
+
+use balancefleet_kafka::ReadRecord;
 
 use super::{OpsError, Tools, grouped, progress::Progress};
 use crate::{
     amount::AmountError,
-    failure::{Failure, SettingsChange},
+    failure::SettingsChange,
     ledger::Ledger,
+    ledger_rules::LedgerRules,
     rules::Rules,
     store::{Examined, ToldStanding},
     transaction::BadRecord,
@@ -19,46 +23,109 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     counted: u64,
+    /// Those of them whose records the log still has.
     given: u64,
+    refused: Option<Refused>,
+}
+
+/// Records that were counted, and that the settings of now refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Refused {
+    records: u64,
+    /// Offset of the first one.
+    first: i64,
+    why: BadRecord,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (given, counted, less) =
-            (grouped(self.given), grouped(self.counted), grouped(self.counted.saturating_sub(self.given)));
+        if self.gone() > 0 {
+            let (given, counted, less) = (grouped(self.given), grouped(self.counted), grouped(self.gone()));
+            write!(
+                f,
+                "the log gives {given} transactions below the committed offset, the store has counted {counted}: records of \
+                 {less} are gone (was the topic compacted?), or the store has counted them twice; what the log gives does not \
+                 say which balances are right"
+            )?;
+        }
+        let Some(Refused { records, first, why }) = &self.refused else { return Ok(()) };
+        let and = if self.gone() > 0 { "; and " } else { "" };
         write!(
             f,
-            "the log gives {given} transactions below the committed offset, the store has counted {counted}: records of \
-             {less} are gone (was the topic compacted?), or the store has counted them twice; what the log gives does not \
-             say which balances are right"
+            "{and}the store has counted {} transactions that this worker's settings refuse, the first one at offset {first} \
+             ({why}): set those again with which the balances were made",
+            grouped(*records)
         )
     }
 }
 
 impl Missing {
-    fn of(counted: u64, given: u64) -> Option<Self> {
-        (given < counted).then_some(Self { counted, given })
+    fn of(counted: u64, given: u64, refused: Option<Refused>) -> Option<Self> {
+        let missing = Self { counted, given, refused };
+        (missing.lacking() > 0).then_some(missing)
+    }
+
+    /// How many have no record any more.
+    pub(super) const fn gone(self) -> u64 {
+        self.counted.saturating_sub(self.given)
+    }
+
+    /// How many have one that would be refused.
+    pub(super) const fn refused(self) -> u64 {
+        match self.refused {
+            Some(Refused { records, .. }) => records,
+            None => 0,
+        }
     }
 
     /// How many are missing.
     pub(super) const fn lacking(self) -> u64 {
-        self.counted.saturating_sub(self.given)
+        self.gone() + self.refused()
     }
 
     /// Of a stored ledger and what its records give now.
     pub(super) fn between(stored: &Ledger, folded: &Ledger) -> Option<Self> {
-        Self::of(stored.transactions(), folded.transactions())
+        Self::of(stored.transactions(), folded.transactions(), None)
+    }
+}
+
+/// What records give of those that other rules have counted, or may have.
+#[derive(Default)]
+struct Tally {
+    counted: u64,
+    refused: Option<Refused>,
+}
+
+impl Tally {
+    /// One that was counted, and why it is refused now. That its type is ignored now is what somebody wants.
+    fn take(&mut self, offset: i64, refused: Option<BadRecord>) {
+        self.counted += 1;
+        if let Some(why) = refused {
+            self.refused.get_or_insert(Refused { records: 0, first: offset, why }).records += 1;
+        }
+    }
+
+    /// Of a store that has counted `counted`, where it is not known which records.
+    fn of_any(self, counted: u64) -> Self {
+        let refused = self.refused.map(|refused| {
+            let taken = self.counted - refused.records;
+            Refused { records: refused.records.min(counted.saturating_sub(taken)), ..refused }
+        });
+        Self { refused: refused.filter(|refused| refused.records > 0), ..self }
     }
 }
 
 impl Tools<'_> {
     /// Balances of a currency that is not known would be gone, and with them the only trace of it.
     pub(super) fn check_currencies(&self, partition: i32, found: &Examined) -> Result<(), OpsError> {
-        if let Some(forgotten @ Failure::LedgerSettingsChanged(SettingsChange::Forgotten { .. })) = &found.flaw {
+        if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
             return Err(cannot(partition, forgotten));
         }
         let exponents = &self.book.rules().exponents;
-        match found.ledger.currencies().into_iter().find(|currency| exponents.of(*currency).is_none()) {
+        // Of balances that cannot be read, only the progress says it.
+        let told = found.standing.iter().filter_map(|standing| standing.rules.as_ref()).flat_map(LedgerRules::held);
+        let mut held = told.map(|(currency, _)| currency).chain(found.ledger.currencies());
+        match held.find(|currency| exponents.of(*currency).is_none()) {
             None => Ok(()),
             Some(currency) => Err(OpsError::Impossible(format!(
                 "partition {partition} cannot be rebuilt: its balances hold {currency}, which this worker does not know, and \
@@ -67,45 +134,67 @@ impl Tools<'_> {
         }
     }
 
-    /// What is missing of the records of a partition's ledger, as far as its own count can tell. A store that is not sound
-    /// does not count.
+    /// What a rebuild would not count any more of the records of a partition's ledger: those that are gone, as far as its own
+    /// count can tell, and those that the settings of now refuse.
     pub(super) fn missing(&self, partition: i32, found: &Examined) -> Result<Option<Missing>, OpsError> {
         let Some(ToldStanding { topic_id, base, next_offset, rules, .. }) = &found.standing else {
             return Ok(None);
         };
         let (log, counted) = (self.bounds(&self.config.topic, partition)?, found.ledger.transactions());
-        // Nothing is compared with another log, or where a person has decided about an end that is gone.
-        if *topic_id != self.topic.topic_id || *base < log.start || *next_offset > log.end || counted == 0 {
+        // Nothing is compared with another log.
+        if *topic_id != self.topic.topic_id || *base < log.start {
             return Ok(None);
         }
-        let records = *base..*next_offset;
+        // A store that is not sound does not count, and where the end of the log is gone a person has decided about that.
+        let counted = Some(counted).filter(|counted| *counted > 0 && found.is_sound() && *next_offset <= log.end);
+        let has_other_settings = found.other_settings.is_some();
+        if counted.is_none() && !has_other_settings {
+            return Ok(None);
+        }
+        let records = *base..(*next_offset).min(log.end).max(*base);
         let mut progress = Progress::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
-        let given = match &found.flaw {
-            None => self.fold(partition, records, rules.as_ref(), &mut progress)?.ledger.transactions(),
-            Some(Failure::LedgerSettingsChanged(_)) => self.most_transactions(partition, records, &mut progress)?,
-            Some(_) => return Ok(None),
+        let Tally { counted: given, refused } = if has_other_settings {
+            self.tally(partition, records, rules.as_ref(), counted, &mut progress)?
+        } else {
+            let folded = self.fold(partition, records, rules.as_ref(), &mut progress)?;
+            Tally { counted: folded.ledger.transactions(), refused: None }
         };
         progress.end();
-        Ok(Missing::of(counted, given))
+        Ok(Missing::of(counted.unwrap_or(given), given, refused))
     }
 
-    /// How many transactions records can give at most, whatever the rules.
-    fn most_transactions(
+    /// What records give of those that a ledger of other settings has counted. Where its rules are not known, each record
+    /// that any rules could count may be one of them, and only the number that was counted says how many are.
+    fn tally(
         &self,
         partition: i32,
-        records: std::ops::Range<i64>,
+        records: Range<i64>,
+        of_ledger: Option<&LedgerRules>,
+        counted: Option<u64>,
         progress: &mut Progress,
-    ) -> Result<u64, OpsError> {
-        let mut most = 0;
+    ) -> Result<Tally, OpsError> {
+        let former = of_ledger.and_then(|ledger| Some((ledger, ledger.made_by()?)));
+        let was_counted = |record: &ReadRecord<'_>| match &former {
+            Some((ledger, rules)) => {
+                let posting = rules.read(record.value).ok().flatten();
+                posting.is_some_and(|posting| record.offset >= ledger.since(posting.currency, &self.book))
+            }
+            None => may_be_applied(self.book.rules(), record.value),
+        };
+        let mut tally = Tally::default();
         self.read(
             &self.config.topic,
             partition,
             records,
-            |record| most += u64::from(may_be_applied(&self.config.rules, record.value)),
+            |record| {
+                if was_counted(record) {
+                    tally.take(record.offset, self.book.rules().read(record.value).err());
+                }
+            },
             |records| progress.add(records),
         )?;
-        Ok(most)
+        Ok(if former.is_some() { tally } else { tally.of_any(counted.unwrap_or_default()) })
     }
 }
 
@@ -136,10 +225,42 @@ mod tests {
 
     #[test]
     fn fewer_than_were_counted_are_missing_and_more_are_not() {
-        assert_eq!(Missing::of(4, 4), None);
-        assert_eq!(Missing::of(4, 5), None);
-        let missing = Missing::of(4, 2).unwrap().to_string();
+        assert_eq!(Missing::of(4, 4, None), None);
+        assert_eq!(Missing::of(4, 5, None), None);
+        let missing = Missing::of(4, 2, None).unwrap().to_string();
         assert!(missing.contains("gives 2 transactions") && missing.contains("counted 4"), "{missing}");
+    }
+
+    const TOO_FINE: BadRecord = BadRecord::Amount(AmountError::TooManyDecimals);
+
+    /// So many that the settings of now take, and so many that they refuse.
+    fn tally(taken: i64, refused: i64) -> Tally {
+        let mut tally = Tally::default();
+        (0..taken).for_each(|offset| tally.take(offset, None));
+        (taken..taken + refused).for_each(|offset| tally.take(offset, Some(TOO_FINE)));
+        tally
+    }
+
+    #[test]
+    fn what_the_settings_of_now_refuse_is_missing_whatever_else_they_take() {
+        let Tally { counted, refused } = tally(3, 2);
+        assert_eq!((counted, refused), (5, Some(Refused { records: 2, first: 3, why: TOO_FINE })));
+        // As many more as are refused make good for nothing.
+        for (stored, lacking) in [(5, 2), (3, 2), (9, 6)] {
+            let missing = Missing::of(stored, counted, refused).unwrap();
+            assert_eq!(missing.lacking(), lacking);
+            let words = missing.to_string();
+            assert!(words.contains("counted 2 transactions that this worker's settings refuse"), "{words}");
+            assert_eq!(words.contains("records of 4 are gone"), stored == 9, "{words}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_knows_what_was_counted_the_number_says_how_many_are_refused_at_least() {
+        for (stored, records) in [(3, 0), (4, 1), (5, 2), (7, 2), (0, 0)] {
+            let refused = tally(3, 2).of_any(stored).refused.map_or(0, |refused| refused.records);
+            assert_eq!(refused, records, "{stored}");
+        }
     }
 
     #[test]

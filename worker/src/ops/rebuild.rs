@@ -80,6 +80,16 @@ pub(crate) fn rebuild(
     }
 }
 
+/// How many transactions the balances of a partition are made of, where no log is left that could tell.
+fn transactions_of(partition: i32, found: &Examined) -> Result<u64, OpsError> {
+    match &found.unsound {
+        Some(unreadable @ Failure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
+            "partition {partition} cannot be rebuilt: its balances are made of another topic and cannot be read, so nobody can              say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a              group of its own"
+        ))),
+        _ => Ok(found.ledger.transactions()),
+    }
+}
+
 fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
     if !stdin().is_terminal() {
         return Err(OpsError::Impossible("nobody is there to ask: add --yes to rebuild without a question".to_owned()));
@@ -191,7 +201,7 @@ impl Rebuild<'_> {
                     keys.remove(key);
                 }
             })?;
-            if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.flaw {
+            if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.not_ours {
                 return Err(cannot(partition, foreign));
             }
             let committed = self.committed(partition)?;
@@ -322,9 +332,8 @@ impl Rebuild<'_> {
         let Tools { config, topic, .. } = &self.tools;
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
-        let Examined { ledger, standing, .. } = found;
-        let stored = ledger.transactions();
-        drop(ledger);
+        let (stored, standing) = (transactions_of(partition, &found), found.standing);
+        drop(found.ledger);
         let known = Known {
             standing: standing.as_ref(),
             committed,
@@ -356,8 +365,9 @@ impl Rebuild<'_> {
                 let given = folded.ledger.transactions();
                 let other_topic = standing.as_ref().map(|standing| {
                     let topic_id = standing.topic_id.clone();
-                    OtherTopic { partition, topic_id, stored, given }
+                    stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
+                let other_topic = other_topic.transpose()?;
                 // A record that cannot be applied was never put aside, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
                 let rules = anew(known.log.start);
@@ -377,10 +387,10 @@ impl Rebuild<'_> {
         };
         let mut beyond = Vec::new();
         for partition in self.tools.topic.partition_count..stored {
-            let Examined { ledger, standing, .. } = self.tools.examine(partition)?;
-            let topic_id = standing.map(|standing| standing.topic_id);
+            let found = self.tools.examine(partition)?;
+            let topic_id = found.standing.as_ref().map(|standing| standing.topic_id.clone());
             if let Some(topic_id) = topic_id.filter(|id| others.iter().any(|other| other.topic_id == *id)) {
-                beyond.push(OtherTopic { partition, topic_id, stored: ledger.transactions(), given: 0 });
+                beyond.push(OtherTopic { partition, topic_id, stored: transactions_of(partition, &found)?, given: 0 });
             }
         }
         Ok(beyond)

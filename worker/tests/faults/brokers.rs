@@ -1,12 +1,16 @@
 //! Brokers that end, halt and come back under their clients.
 
+use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use balancefleet_e2e::brokers::Use;
+use balancefleet_e2e::brokers::{Brokers, Use};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigSource, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use crate::harness::{Stream, Traffic, folded};
 use crate::scene::Scene;
 use crate::traffic::Load;
 
@@ -66,4 +70,43 @@ fn a_halted_broker_loses_its_leaderships_and_gets_nothing_wrong_when_it_goes_on(
     scene.brokers.thaw(broker).unwrap();
     scene.await_fresh_within(PATIENCE);
     scene.finish();
+}
+
+/// The settings that a topic was given itself.
+fn own_settings(stream: &Stream, topic: &str) -> BTreeMap<String, String> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &stream.bootstrap).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let described = runtime.block_on(admin.describe_configs(&asked, &AdminOptions::new())).unwrap();
+    let entries = described.into_iter().flat_map(|resource| resource.unwrap().entries);
+    let own = entries.filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    own.filter_map(|entry| Some((entry.name, entry.value?))).collect()
+}
+
+/// Its maker ended before it knew how many replicas the topic got; what somebody has made by hand is left as it is.
+#[test]
+fn a_changelog_that_its_maker_left_unfinished_is_finished_by_the_next_worker() {
+    let as_made = [
+        ("cleanup.policy", "compact"),
+        ("delete.retention.ms", "60000"),
+        ("segment.bytes", "16777216"),
+        ("min.cleanable.dirty.ratio", "0.3"),
+        ("max.compaction.lag.ms", "600000"),
+    ];
+    let by_hand = &as_made[..1];
+    for (settings, replicas) in [(&as_made[..], Some("2")), (by_hand, None)] {
+        let brokers = Brokers::take(Use::Shared).unwrap();
+        let stream = Stream::unmade_at(brokers.bootstrap().to_owned(), "unfinished", 1);
+        stream.make(&[]);
+        let log = format!("{}-log", stream.topic);
+        stream.make_beside(&log, 1, settings);
+        folded(&stream, &mut Traffic::new(61, 10), 20, &[("BALANCE_CHANGELOG_TOPIC", log.as_str())]);
+        let own = own_settings(&stream, &log);
+        assert_eq!(own.get("min.insync.replicas").map(String::as_str), replicas);
+        for (name, value) in settings {
+            assert_eq!(own.get(*name).map(String::as_str), Some(*value), "{name}");
+        }
+        assert_eq!(own.len(), settings.len() + usize::from(replicas.is_some()), "{own:?}");
+    }
 }

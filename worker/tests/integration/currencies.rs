@@ -10,6 +10,7 @@ with_each_keeping_store!(
     a_currency_more_stops_nothing,
     another_exponent_of_a_held_currency_stops_its_partition,
     a_worker_that_does_not_know_a_held_currency_takes_nothing_away,
+    coarser_decimals_of_a_held_currency_lose_nothing_unasked,
 );
 
 /// A deposit of customer A.
@@ -123,4 +124,47 @@ fn a_worker_that_does_not_know_a_held_currency_takes_nothing_away(store: &str) {
     await_balances(&stream, &third, &[("EUR", "2.00"), ("XYZ", "6.000")], 4);
     leave(&stream, &mut third);
     assert!(audit_is_equal(&stream, &with).contains("1 of a currency that was unknown when they came do not count"));
+}
+
+/// Records that are too fine for the new decimals were counted by the old ones.
+fn coarser_decimals_of_a_held_currency_lose_nothing_unasked(store: &str) {
+    let stream = stream_of("currency-coarser", 1, &[]);
+    let settings = |units| [("BALANCE_STORE", store), ("BALANCE_MINOR_UNITS", units)];
+    send(&stream, 0, &[("1.00", "EUR"), ("1.001", "TND"), ("2.5", "TND"), ("1.001", "EUR"), ("1.002", "TND")]);
+    let held = [("EUR", "1.00"), ("TND", "4.503")];
+    let mut first = worker(&stream, &settings("TND=3"));
+    await_balances(&stream, &first, &held, 4);
+    leave(&stream, &mut first);
+    // What is counted beside makes good for nothing, and other signs change nothing about it.
+    let coarser = settings("TND=2,EUR=3");
+    let other_signs = [coarser[0], coarser[1], ("BALANCE_SIGNS", "Transfer=ignore")];
+    for (words, settings) in [
+        (&[][..], &coarser[..]),
+        (&[], &other_signs),
+        (&["--recount"], &coarser),
+        (&["--lose", "1"], &coarser),
+        (&["--lose", "3"], &coarser),
+    ] {
+        let (code, text) = run(&stream, &[&["rebuild", "--yes"], words].concat(), settings);
+        assert!(code == Some(1) && text.contains("nothing was changed"), "{words:?} {text}");
+        if !words.contains(&"--lose") {
+            let refused = "has counted 2 transactions that this worker's settings refuse, the first one at offset 1";
+            assert!(text.contains(refused) && text.contains("add --lose 2"), "{text}");
+        }
+    }
+    let mut again = worker(&stream, &settings("TND=3"));
+    await_balances(&stream, &again, &held, 4);
+    leave(&stream, &mut again);
+    let (code, text) = run(&stream, &["rebuild", "--yes", "--lose", "2"], &coarser);
+    assert_eq!(code, Some(0), "{text}");
+    audit_is_equal(&stream, &coarser);
+    let mut rebuilt = worker(&stream, &coarser);
+    await_balances(&stream, &rebuilt, &[("EUR", "2.001"), ("TND", "2.50")], 3);
+    leave(&stream, &mut rebuilt);
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &coarser);
+    assert_eq!(code, Some(0), "what was given up is not asked for again: {text}");
+    // Finer ones lose nothing.
+    let (code, text) = run(&stream, &["rebuild", "--yes"], &settings("TND=3,EUR=3"));
+    assert_eq!(code, Some(0), "{text}");
+    await_balances(&stream, &worker(&stream, &settings("TND=3,EUR=3")), &[("EUR", "2.001"), ("TND", "4.503")], 5);
 }

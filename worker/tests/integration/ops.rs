@@ -473,3 +473,76 @@ fn tools_say_what_they_cannot_do() {
     let (code, text) = run(&stream, &["audit", "--help"], &[]);
     assert!(code == Some(0) && text.contains("--topic"), "{text}");
 }
+
+/// A customer that nobody has counted, in the changelog or the tables.
+fn make_up_a_customer(stream: &Stream, log: &str, is_database: bool) {
+    if is_database {
+        let made_up = "INSERT INTO balancefleet.bal (group_id, topic, partition, customer, currency, place, minor_units, \
+                       count, last_transaction_id, updated_second, updated_nanosecond, last_offset) \
+                       SELECT group_id, topic, partition, 'NOBODY', currency, place, minor_units, count, \
+                       last_transaction_id, updated_second, updated_nanosecond, last_offset \
+                       FROM balancefleet.bal WHERE group_id = $1";
+        let limit = "AND customer = (SELECT min(customer) FROM balancefleet.bal WHERE group_id = $1)";
+        Database::shared().rows(&format!("{made_up} {limit}"), &[&stream.group]);
+        return;
+    }
+    let records = stream.read(log);
+    let some = records.iter().find(|record| record.key().unwrap()[0] == 1).unwrap();
+    stream.write(log, some.partition(), b"\x01NOBODY", some.payload());
+}
+
+/// Other settings make nothing whole: neither is the one flaw hidden by the other, nor do torn balances count.
+#[test]
+fn what_does_not_add_up_is_told_and_counts_nothing_whatever_the_settings() {
+    for store in ["changelog", "postgres"] {
+        let stream = stream_of("torn-rules", 1, &[]);
+        let log = format!("{}-log", stream.group);
+        let settings = [("BALANCE_STORE", store), ("BALANCE_CHANGELOG_TOPIC", log.as_str())];
+        let other = [settings[0], settings[1], ("BALANCE_SIGNS", "Transfer=ignore")];
+        let mut traffic = Traffic::new(58, 20);
+        folded(&stream, &mut traffic, 600, &settings);
+        make_up_a_customer(&stream, &log, store == "postgres");
+        let mut first = worker(&stream, &settings);
+        await_failure(&first, &[0], "torn");
+        assert_eq!(first.stop().0.code(), Some(0));
+        if store == "postgres" {
+            // The worker has left a mark.
+            let (code, text) = run(&stream, &["--check"], &settings);
+            assert!(
+                code == Some(1) && text.contains("partition 0 would stand still") && text.contains("torn"),
+                "{text}"
+            );
+        }
+        let (code, text) = run(&stream, &["audit"], &other);
+        assert!(code == Some(3) && text.contains("are torn") && text.contains("other signs"), "{store}: {text}");
+        rebuild_when_free(&stream, &other);
+        audit_is_equal(&stream, &other);
+        rebuild_when_free(&stream, &settings);
+        folded(&stream, &mut traffic, 60, &settings);
+    }
+}
+
+/// Nobody can say what would be lost.
+#[test]
+fn balances_of_another_topic_that_cannot_be_read_are_not_replaced() {
+    for store in ["changelog", "postgres"] {
+        let stream = stream_of("unreadable", 1, &[]);
+        let log = format!("{}-log", stream.group);
+        let settings = [("BALANCE_STORE", store), ("BALANCE_CHANGELOG_TOPIC", log.as_str())];
+        folded(&stream, &mut Traffic::new(59, 20), 600, &settings);
+        if store == "postgres" {
+            let newer = "UPDATE balancefleet.bal SET currency = lower(currency) WHERE group_id = $1";
+            Database::shared().rows(newer, &[&stream.group]);
+        } else {
+            stream.write(&log, 0, b"\x02newer", Some(b"newer"));
+        }
+        stream.delete();
+        stream.make(&[]);
+        Traffic::new(60, 20).send(&stream, 100);
+        for lose in [&[][..], &["--lose", "500"], &["--lose", "600"]] {
+            let (code, text) = run(&stream, &[&["rebuild", "--yes", "--another-topic"], lose].concat(), &settings);
+            let words = "made of another topic and cannot be read, so nobody can say what would be lost";
+            assert!(code == Some(1) && text.contains(words) && text.contains("nothing was changed"), "{store}: {text}");
+        }
+    }
+}

@@ -1,11 +1,16 @@
 //! Workers of the first release beside workers of this one, as during an upgrade.
 
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
 use crate::{
     currencies::{await_balances, leave, send},
     failures::await_failure,
     harness::{
-        Database, SOON, Stream, Worker, eventually, former_worker, free_port, run, stream_of, with_each_keeping_store,
-        worker,
+        Database, SOON, Stream, Worker, eventually, former_worker, free_port, program, run, stream_of,
+        with_each_keeping_store, worker,
     },
     ops::audit_is_equal,
 };
@@ -130,4 +135,37 @@ fn tables_of_the_first_release_get_what_they_lack_and_stay_its_own() {
     }
     assert_eq!(database.rows("SELECT version FROM balancefleet.version", &[])[0].get::<_, i32>(0), 1);
     audit_is_equal(&stream, &settings);
+}
+
+/// What a release that does not know the column leaves in it when it rebuilds says nothing of what it has made.
+#[test]
+fn details_that_a_rebuild_of_the_first_release_has_left_count_no_more() {
+    let (stream, database) = (stream_of("releases-rebuilt", 1, &[]), Database::own("releases_rebuilt"));
+    let settings = [("BALANCE_STORE", "postgres"), ("BALANCE_POSTGRES_URL", database.url.as_str())];
+    send(&stream, 0, &[("1.00", "EUR"); 5]);
+    stream.delete_records_before(0, 3);
+    let mut newer = worker(&stream, &settings);
+    await_balances(&stream, &newer, &[("EUR", "2.00")], 2);
+    leave(&stream, &mut newer);
+    stream.delete();
+    stream.make(&[]);
+    send(&stream, 0, &[("1.00", "EUR"); 5]);
+    let mut rebuild = program(&stream, &["rebuild", "--yes"], &settings);
+    let rebuilt = tool_of(&former_worker(), &rebuild).output().unwrap();
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    let text = audit_is_equal(&stream, &settings);
+    assert!(!text.contains("unknown"), "{text}");
+    let output = rebuild.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut newer = worker(&stream, &settings);
+    await_balances(&stream, &newer, &[("EUR", "5.00")], 5);
+    leave(&stream, &mut newer);
+    audit_is_equal(&stream, &settings);
+}
+
+/// The same call of another build.
+fn tool_of(binary: &Path, of: &Command) -> Command {
+    let mut tool = Command::new(binary);
+    tool.args(of.get_args()).envs(of.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    tool
 }

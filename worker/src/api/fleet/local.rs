@@ -16,6 +16,8 @@ use crate::view::{BalanceRow, CopyError, PartitionBalances, Snapshot, View};
 
 /// A line for a peer is sent in pieces of this size.
 const PIECE_BYTES: usize = 64 * 1024;
+/// What a row takes in a line at least: its marks, a currency, and digits.
+const LEAST_ROW_BYTES: usize = 48;
 /// What a row with usual ids takes in a line.
 const USUAL_ROW_BYTES: usize = 100;
 
@@ -124,16 +126,19 @@ pub(crate) struct Line {
 
 impl Line {
     fn of(snapshot: &Snapshot<'_>, mut share: Share) -> Result<Self, Refusal> {
+        // What it takes at least is charged before anything is made.
+        let mut charged = snapshot.at_most().saturating_mul(LEAST_ROW_BYTES);
+        share.take(charged)?;
         let mut text = memory::room_for(snapshot.at_most().saturating_mul(USUAL_ROW_BYTES));
         let (partition, generation, next_offset) =
             (snapshot.partition(), snapshot.generation(), snapshot.next_offset());
         wire::begin_partition(&mut text, partition, generation, next_offset).map_err(|_| Refusal::Internal)?;
-        let (mut charged, mut is_first) = (0, true);
+        let mut is_first = true;
         for row in snapshot.rows() {
             wire::write_row(&mut text, &row?, is_first).map_err(|_| Refusal::Internal)?;
             is_first = false;
-            share.take(text.len() - charged)?;
-            charged = text.len();
+            share.take(text.len().saturating_sub(charged))?;
+            charged = charged.max(text.len());
         }
         wire::end_partition(&mut text).map_err(|_| Refusal::Internal)?;
         Ok(Self { rest: text.into(), _share: share })
@@ -159,5 +164,31 @@ impl From<Exceeded> for Refusal {
             Exceeded::Alone => Self::TooLarge,
             Exceeded::Together => Self::Busy,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::money::{Amount, Currency};
+
+    #[test]
+    fn no_row_takes_less_than_the_least() {
+        let amount = Amount { currency: Currency::parse("EUR").unwrap(), minor_units: 0, exponent: 2 };
+        let least = BalanceRow {
+            customer: "A".into(),
+            amounts: smallvec![amount],
+            count: 1,
+            last_transaction_id: "".into(),
+            last_updated: Timestamp::UNIX_EPOCH,
+            last_offset: 0,
+            partition: 0,
+        };
+        let mut text = Vec::new();
+        wire::write_row(&mut text, &least, true).unwrap();
+        assert!((LEAST_ROW_BYTES..LEAST_ROW_BYTES + 5).contains(&text.len()), "{}", String::from_utf8_lossy(&text));
     }
 }

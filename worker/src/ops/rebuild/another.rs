@@ -80,18 +80,24 @@ pub(super) fn check(parts: &[OtherTopic], missing: &[(i32, Missing)], options: &
             grouped(lacking)
         )),
         Some(given_up) => Err(format!(
-            "nothing was changed: --lose {given_up} is not what would be lost: this topic lacks {lacking} transactions that the \
-             balances are made of"
+            "nothing was changed: --lose {given_up} is not what would be lost: what this topic gives lacks {lacking} \
+             transactions that the balances are made of"
         )),
     }
 }
 
 fn described(missing: &[(i32, Missing)], lacking: u64) -> String {
     let each = missing.iter().map(|(partition, missing)| format!("partition {partition} cannot be rebuilt: {missing}"));
+    let log_is_right = "what the log gives is right, since it was cut off (LogTruncated), or since the store has counted records \
+                        twice";
+    let refused_are_none = "what is refused is to be in no balance any more";
+    let is_any = |count: fn(Missing) -> u64| missing.iter().any(|(_, missing)| count(*missing) > 0);
+    let reasons = [(is_any(Missing::gone), log_is_right), (is_any(Missing::refused), refused_are_none)];
+    let reasons: Vec<_> = reasons.into_iter().filter_map(|(is_so, reason)| is_so.then_some(reason)).collect();
     format!(
-        "{}; nothing was changed. Only if what the log gives is right, since it was cut off (LogTruncated), or since the store \
-         has counted records twice, add --lose {lacking}: the balances are without those then",
-        each.collect::<Vec<_>>().join("; ")
+        "{}; nothing was changed. Only if {}, add --lose {lacking}: the balances are without those then",
+        each.collect::<Vec<_>>().join("; "),
+        reasons.join(", and ")
     )
 }
 

@@ -16,20 +16,19 @@ use crate::{
 
 pub(crate) fn examine(loaded: Loaded, config: &Config, book: &Rulebook, topic_id: &str) -> Examined {
     let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, book };
-    let flaw = loaded.check().err();
+    let unsound = loaded.check().err();
     let (ledger, progress) = loaded.into_parts();
     let told = progress.as_ref().map(|progress| LedgerRules::examine(progress.told_rules(), &ledger, book));
     let (rules, other_settings) = told.unwrap_or_default();
-    let of_another = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
-    let of_another = of_another.or(other_settings.map(Failure::from));
+    let not_ours = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
     let standing = progress.map(|progress| ToldStanding {
         rules,
         base: progress.base_offset,
         next_offset: progress.next_offset,
-        is_comparable: of_another.is_none() && !progress.partial,
+        is_comparable: not_ours.is_none() && other_settings.is_none() && !progress.partial,
         topic_id: progress.topic_id,
     });
-    Examined { ledger, standing, flaw: of_another.or(flaw) }
+    Examined { ledger, standing, not_ours, unsound, other_settings }
 }
 
 /// The newest progress of a partition's changelog, out of records up to its end; customers are not looked into.

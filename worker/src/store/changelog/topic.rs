@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::batches::limit_of;
 use crate::{
-    cluster::{Cluster, Settings},
+    cluster::{Cluster, Settings, TopicSettings},
     config::Config,
     consumer::describe,
 };
@@ -82,6 +82,12 @@ pub(crate) fn default_topic(group: &str, topic: &str) -> String {
     name + &end
 }
 
+/// Whether a topic with these settings of its own is as a worker makes it that ended before it had set `min.insync.replicas`.
+/// What somebody else has made keeps the settings it was given.
+fn is_unfinished(own: &Settings) -> bool {
+    own.len() == SETTINGS.len() && SETTINGS.iter().all(|(name, value)| own.get(*name).is_some_and(|it| it == value))
+}
+
 /// See the module.
 pub(super) struct Topic {
     pub(super) name: String,
@@ -117,14 +123,17 @@ impl Topic {
     /// Looks at the topic; with `make` it is made, or grown, to have `partitions`.
     pub(super) fn prepare(&self, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
         let cluster = self.cluster()?;
-        match describe(admin, &self.name, TIMEOUT) {
-            Ok(_) => {}
+        let is_new = match describe(admin, &self.name, TIMEOUT) {
+            Ok(_) => false,
             Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(&cluster, partitions)?,
             Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
+        };
         // Also after making it: somebody else may have been first, with other settings.
-        let mut settings = cluster.topic_settings(&self.name)?;
+        let TopicSettings { own, in_effect: mut settings } = cluster.topic_settings(&self.name)?;
+        if make && is_unfinished(&own) {
+            self.finish(&cluster, is_new)?;
+        }
         let policy = settings.remove("cleanup.policy").unwrap_or_default();
         if policy != "compact" {
             return Err(Unfit::Policy { topic: self.name.clone(), policy });
@@ -169,14 +178,26 @@ impl Topic {
         }
     }
 
-    fn create(&self, cluster: &Cluster, partitions: i32) -> Result<(), Error> {
-        // Workers that start together all try. What somebody else has made keeps the settings it was given: these would
-        // replace them all.
-        if cluster.create_topic(&self.name, partitions, self.replication, SETTINGS)? {
+    /// Whether there was none.
+    fn create(&self, cluster: &Cluster, partitions: i32) -> Result<bool, Error> {
+        // Workers that start together all try.
+        let is_new = cluster.create_topic(&self.name, partitions, self.replication, SETTINGS)?;
+        if is_new {
             tracing::info!(topic = self.name, partitions, "created the changelog");
-            self.raise_min_insync(cluster)?;
         }
-        Ok(())
+        Ok(is_new)
+    }
+
+    /// What is missing of a topic that a worker has made: only afterwards it is known how many replicas the cluster gave it.
+    fn finish(&self, cluster: &Cluster, is_new: bool) -> Result<(), Error> {
+        match self.raise_min_insync(cluster) {
+            // It may be somebody's who has set just the same.
+            Err(error) if error.kind() == ErrorKind::Authorization && !is_new => {
+                tracing::warn!(topic = self.name, %error, "the changelog keeps the cluster's min.insync.replicas");
+                Ok(())
+            }
+            finished => finished,
+        }
     }
 
     /// With three replicas or more an acknowledged write shall survive the loss of any one broker.
@@ -214,6 +235,19 @@ mod tests {
             [("a", "b-c"), ("a-b", "c"), ("a", "b_c"), ("a", "b c")].map(|(group, topic)| default_topic(group, topic));
         for (place, name) in names.iter().enumerate() {
             assert!(names[place + 1..].iter().all(|other| other != name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_worker_left_behind_is_unfinished() {
+        let settings = |more: &[(&str, &str)]| -> Settings {
+            SETTINGS.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert!(is_unfinished(&settings(&[])));
+        let finished = settings(&[("min.insync.replicas", "2")]);
+        let by_hand = Settings::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+        for own in [finished, settings(&[("segment.bytes", "1048576")]), by_hand] {
+            assert!(!is_unfinished(&own), "{own:?}");
         }
     }
 

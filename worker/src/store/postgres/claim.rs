@@ -66,12 +66,14 @@ pub(super) struct Part {
     pub(super) rule_details: Option<String>,
     pub(super) seal: Seal,
     pub(super) epoch: i64,
+    /// A worker has found that it is not to be believed.
+    pub(super) is_torn: bool,
 }
 
 impl Part {
     /// What [`Part::read`] expects. Tools may look at tables of the first release, which lack the last one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
-                                       to_jsonb(part) ->> 'rule_details'";
+                                       torn, to_jsonb(part) ->> 'rule_details'";
 
     pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let customers: i64 = row.try_get(5)?;
@@ -85,7 +87,8 @@ impl Part {
             rules: row.try_get(4)?,
             seal: Seal { customers: customers.cast_unsigned(), checksum },
             epoch: row.try_get(7)?,
-            rule_details: row.try_get(8)?,
+            is_torn: row.try_get(8)?,
+            rule_details: row.try_get(9)?,
         })
     }
 
@@ -104,7 +107,9 @@ impl Part {
 
     /// Hands what it says of the ledger's rules to `ask`.
     pub(super) fn told_rules<T>(&self, ask: impl FnOnce(ToldRules<'_>) -> T) -> Result<T, Failure> {
-        let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules)
+        let ledger =
+            LedgerMark { topic_id: self.topic_id.as_str(), base: self.base_offset, next_offset: self.next_offset };
+        let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| Failure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
         let (base, next_offset) = (self.base_offset, self.next_offset);
         Ok(ask(ToldRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
@@ -180,38 +185,60 @@ async fn claim_one(
     })
 }
 
+/// Which ledger a row is about. Only a rebuild changes topic or base, or goes back.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct LedgerMark<T> {
+    pub(super) topic_id: T,
+    pub(super) base: i64,
+    pub(super) next_offset: i64,
+}
+
 /// The column `rule_details`, as JSON.
 #[derive(Serialize, Deserialize)]
-pub(super) struct RuleColumn<D> {
-    /// What stands in `rules` beside it. A rebuild of the first release writes another one there, and leaves this column: then
-    /// it says nothing.
+pub(super) struct RuleColumn<T, D> {
+    /// What stands in `rules` beside it. A release that does not know this column leaves it when it rebuilds a ledger: then it
+    /// says nothing, and what it says of itself does not fit the row any more.
     rules: String,
+    /// Where the ledger stood. A column without it is believed by `rules` alone.
+    #[serde(default = "Option::default")]
+    ledger: Option<LedgerMark<T>>,
     details: D,
 }
 
-impl RuleColumn<RuleDetails> {
-    /// The details, if they belong to `rules`.
-    pub(super) fn read(column: Option<&str>, rules: &str) -> Result<Option<RuleDetails>, serde_json::Error> {
+impl RuleColumn<String, RuleDetails> {
+    /// The details, if they belong to a row with these `rules` about this `ledger`.
+    pub(super) fn read(
+        column: Option<&str>,
+        rules: &str,
+        ledger: LedgerMark<&str>,
+    ) -> Result<Option<RuleDetails>, serde_json::Error> {
         let Some(column) = column else { return Ok(None) };
         let read: Self = serde_json::from_str(column)?;
-        Ok((read.rules == rules).then_some(read.details))
+        // A worker that does not know the column goes on from there and leaves it.
+        let is_of = |mark: LedgerMark<String>| {
+            (mark.topic_id.as_str(), mark.base) == (ledger.topic_id, ledger.base)
+                && mark.next_offset <= ledger.next_offset
+        };
+        Ok((read.rules == rules && read.ledger.is_none_or(is_of)).then_some(read.details))
     }
 }
 
-/// The columns `rules` and `rule_details`.
-pub(super) fn rule_columns(rules: &LedgerRules) -> (String, String) {
+/// The columns `rules` and `rule_details` of a row about `ledger`.
+pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (String, String) {
     let hash = rules.hash();
     // Texts and numbers always have a form.
-    let column = serde_json::to_string(&RuleColumn { rules: hash.clone(), details: rules.details() });
+    let column =
+        serde_json::to_string(&RuleColumn { rules: hash.clone(), ledger: Some(ledger), details: rules.details() });
     (hash, column.unwrap_or_default())
 }
 
-/// Whether a partition can go on from its row, and by which rules its ledger was made. The group's offset in Kafka is not asked: it follows the row, for others to
-/// see the lag.
+/// Whether a partition can go on from its row, and by which rules its ledger was made. The group's offset in Kafka is not
+/// asked: it follows the row, for others to see the lag.
 pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<LedgerRules, Failure> {
     part.check_topic(topic_id)?;
-    let rules = part.told_rules(|told| LedgerRules::take_over(told, &book.rules))??;
-    position.check_reach(part.next_offset).map(|()| rules)
+    // Whatever its rules are: readers with those settings are not to be given what is not in the log any more.
+    position.check_reach(part.next_offset)?;
+    Ok(part.told_rules(|told| LedgerRules::take_over(told, &book.rules))??)
 }
 
 #[cfg(test)]
@@ -233,6 +260,7 @@ mod tests {
             rule_details: None,
             seal: Seal::default(),
             epoch: 3,
+            is_torn: false,
         };
         change(&mut part);
         // Wherever the group's offset is.
@@ -256,7 +284,7 @@ mod tests {
         let finer = book(&[("EUR", 4)]);
         let mut rules = LedgerRules::begin(&finer, 5);
         rules.hold(Currency::parse("EUR").unwrap(), &finer);
-        let (hash, details) = rule_columns(&rules);
+        let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", base: 5, next_offset: 60 });
         // The first release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
         let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
@@ -267,8 +295,28 @@ mod tests {
     }
 
     #[test]
+    fn details_count_only_for_the_ledger_they_were_written_with() {
+        let book = book(&[]);
+        let mut rules = LedgerRules::begin(&book, 5);
+        rules.hold(Currency::parse("EUR").unwrap(), &book);
+        let at = |topic_id, base, next_offset| LedgerMark { topic_id, base, next_offset };
+        let (hash, column) = rule_columns(&rules, at("i", 5, 60));
+        let read = |ledger| RuleColumn::read(Some(&column), &hash, ledger).unwrap();
+        for goes_on in [at("i", 5, 60), at("i", 5, 61)] {
+            assert_eq!(read(goes_on).as_ref(), Some(rules.details()), "{goes_on:?}");
+        }
+        for rebuilt in [at("x", 5, 60), at("i", 0, 60), at("i", 7, 90), at("i", 5, 59)] {
+            assert_eq!(read(rebuilt), None, "{rebuilt:?}");
+        }
+        let before = serde_json::to_string(&serde_json::json!({"rules": hash, "details": rules.details()})).unwrap();
+        assert_eq!(RuleColumn::read(Some(&before), &hash, at("i", 0, 60)).unwrap().as_ref(), Some(rules.details()));
+    }
+
+    #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
         assert!(matches!(decided(|_| {}, 61..90), Err(Failure::OffsetOutOfRange { offset: 60 })));
-        assert!(matches!(decided(|_| {}, 0..59), Err(Failure::CommittedBeyondEnd { .. })));
+        for change in [|_: &mut Part| {}, |part: &mut Part| part.rules = "x".into()] {
+            assert!(matches!(decided(change, 0..59), Err(Failure::CommittedBeyondEnd { .. })));
+        }
     }
 }

@@ -35,10 +35,11 @@ impl FoundRow {
         topic_id: &str,
         position: &Position,
     ) -> Result<bool, Failure> {
+        let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
         let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 0 };
         match settle(self.0, assignment, &Book::of(config, rules.clone()), topic_id, position) {
             Err(Obstacle::Final(failure)) => Err(failure),
-            Ok((standing, _)) => Ok(standing.rules.agrees_in_everything()),
+            Ok((standing, _)) => Ok(standing.rules.agrees_in_everything() && !is_torn),
             Err(Obstacle::Passing(_)) => Ok(true),
         }
     }

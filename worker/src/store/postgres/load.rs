@@ -22,7 +22,7 @@ use super::{
 use crate::{
     failure::Failure,
     ledger::Ledger,
-    ledger_rules::LedgerRules,
+    ledger_rules::{LedgerRules, Rulebook},
     store::{Examined, Seal, ToldStanding, Watch},
 };
 
@@ -78,31 +78,34 @@ pub(super) async fn examine(
     partition: i32,
     topic_id: &str,
 ) -> Result<Examined, DatabaseError> {
-    let Some((part, ledger)) = snapshot(client, book, partition, |_| true, &mut |_, _| true).await? else {
-        return Ok(Examined::default());
-    };
-    let (topic, is_readable) = (part.check_topic(topic_id), ledger.is_ok());
-    let (ledger, flaw) = match ledger {
+    let found = snapshot(client, book, partition, |_| true, &mut |_, _| true).await?;
+    Ok(found.map_or_else(Examined::default, |(part, ledger)| examined(part, ledger, &book.rules, topic_id)))
+}
+
+/// What is to be said of a row with its balances.
+fn examined(part: Part, ledger: Result<Ledger, Failure>, book: &Rulebook, topic_id: &str) -> Examined {
+    let (not_ours, is_readable) = (part.check_topic(topic_id).err(), ledger.is_ok());
+    let (ledger, unsound) = match ledger {
         Ok(ledger) => {
-            let flaw = check_seal(&ledger, part.seal).err();
-            (ledger, flaw)
+            let torn = check_seal(&ledger, part.seal).err();
+            (ledger, torn)
         }
-        Err(failure) => (Ledger::default(), Some(failure)),
+        Err(unreadable) => (Ledger::default(), Some(unreadable)),
     };
-    let told = part.told_rules(|told| LedgerRules::examine(told, &ledger, &book.rules));
-    let (rules, made_otherwise) = match told {
-        Ok((rules, other_settings)) => (rules, other_settings.map(Failure::from)),
-        Err(failure) => (None, Some(failure)),
+    let told = part.told_rules(|told| LedgerRules::examine(told, &ledger, book));
+    let (rules, other_settings, untold) = match told {
+        Ok((rules, other_settings)) => (rules, other_settings, None),
+        Err(failure) => (None, None, Some(failure)),
     };
-    let not_ours = topic.err().or(made_otherwise);
+    let is_as_here = not_ours.is_none() && other_settings.is_none() && untold.is_none();
     let standing = ToldStanding {
         rules,
         topic_id: part.topic_id,
         base: part.base_offset,
         next_offset: part.next_offset,
-        is_comparable: not_ours.is_none() && is_readable,
+        is_comparable: is_as_here && is_readable,
     };
-    Ok(Examined { ledger, standing: Some(standing), flaw: not_ours.or(flaw) })
+    Examined { ledger, standing: Some(standing), not_ours, unsound: unsound.or(untold), other_settings }
 }
 
 /// Customers of a partition of whom no row says what they stand for.

@@ -16,7 +16,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    claim::RuleColumn,
+    claim::{LedgerMark, RuleColumn},
     error::DatabaseError,
     link::Link,
     rows::{COLUMNS, CustomerRow, escape},
@@ -165,7 +165,7 @@ impl Reader {
             let partition: i32 = row.get(0);
             if known.as_ref().is_none_or(|known| known.partition != partition) {
                 self.remember(known.take());
-                let Some(next) = self.told(partition, &row, telling)? else { return Ok(None) };
+                let Some(next) = self.told((partition, topic_id), &row, telling)? else { return Ok(None) };
                 if next.known.decimals.is_some() {
                     let (generation, next_offset) = (row.get(1), row.get(2));
                     partitions.push(PartitionBalances { partition, generation, next_offset, rows: Vec::new() });
@@ -192,7 +192,7 @@ impl Reader {
     }
 
     /// What is known of the rules of a partition whose first row this is.
-    fn told(&self, partition: i32, row: &Row, telling: Telling) -> Result<Option<Told>, ReadError> {
+    fn told(&self, (partition, topic_id): (i32, &str), row: &Row, telling: Telling) -> Result<Option<Told>, ReadError> {
         let epoch: i64 = row.get(EPOCH);
         let known = self.known.lock().get(&partition).filter(|known| known.epoch == epoch).cloned();
         if telling == Telling::Nothing {
@@ -200,8 +200,9 @@ impl Reader {
         }
         let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
         let unreadable = |error| ReadError::Unreadable(format!("rule_details: {error}"));
-        let details = RuleColumn::read(column, hash).map_err(unreadable)?;
         let (base, next_offset) = (row.get(EPOCH + 3), row.get(2));
+        let ledger = LedgerMark { topic_id, base, next_offset };
+        let details = RuleColumn::read(column, hash, ledger).map_err(unreadable)?;
         let told = ToldRules { hash, details: details.as_ref(), base, next_offset };
         let rules = LedgerRules::take_over(told, &self.book).ok();
         let decimals = rules.as_ref().map(|rules| rules.held().collect());

@@ -11,7 +11,7 @@ use tokio_postgres::{
 
 use super::{
     Book, SESSION,
-    claim::{ANSWER_WITHIN, Part, rule_columns},
+    claim::{ANSWER_WITHIN, LedgerMark, Part, rule_columns},
     copy::{stage_balances, write_balances},
     error::DatabaseError,
     link::{Link, within},
@@ -113,7 +113,8 @@ pub(super) async fn replace(
     add_column(client, true).await?;
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     stage_balances(client, &rows).await?;
-    let (rules, rule_details) = rule_columns(rules);
+    let (base, next_offset) = (target.base, target.next_offset);
+    let (rules, rule_details) = rule_columns(rules, LedgerMark { topic_id, base, next_offset });
     let whose: [(&(dyn ToSql + Sync), Type); 3] = whose(book, &target.partition);
     let what: [(&(dyn ToSql + Sync), Type); 7] = [
         (&topic_id, Type::TEXT),

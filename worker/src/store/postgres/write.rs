@@ -17,7 +17,7 @@ use tokio_postgres::{
 
 use super::{
     Book,
-    claim::{ANSWER_WITHIN, Part, rule_columns},
+    claim::{ANSWER_WITHIN, LedgerMark, Part, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     error::DatabaseError,
     link::within,
@@ -105,7 +105,8 @@ async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64,
     let Share { progress, standing, seal, rules } = share;
     let assignment = &progress.assignment;
     let (customers, checksum) = Part::seal_columns(*seal);
-    let (rules, rule_details) = rule_columns(rules);
+    let (base, next_offset) = (standing.base, progress.next_offset);
+    let (rules, rule_details) = rule_columns(rules, LedgerMark { topic_id: &standing.topic_id, base, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
         (&book.group, Type::TEXT),
         (&book.topic, Type::TEXT),
