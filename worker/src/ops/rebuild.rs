@@ -84,7 +84,9 @@ pub(crate) fn rebuild(
 fn transactions_of(partition: i32, found: &Examined) -> Result<u64, OpsError> {
     match &found.unsound {
         Some(unreadable @ Failure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
-            "partition {partition} cannot be rebuilt: its balances are made of another topic and cannot be read, so nobody can              say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a              group of its own"
+            "partition {partition} cannot be rebuilt: its balances are made of another topic and cannot be read, so nobody can \
+             say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a \
+             group of its own"
         ))),
         _ => Ok(found.ledger.transactions()),
     }
