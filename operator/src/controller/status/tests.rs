@@ -475,7 +475,7 @@ fn whoever_waits_for_what_is_left_of_a_deployment_that_is_gone_is_told_so() {
             "start when the group has no members; of this object's there are still (a killed one for 10s): balance-worker",
         ),
     ] {
-        let message = left_over(&case.group, &waiting(obstacle, Way::Recreate).unwrap());
+        let message = super::left_over(&case.group, &waiting(obstacle, Way::Recreate).unwrap());
         assert!(message.contains(says), "{message}");
     }
 }
