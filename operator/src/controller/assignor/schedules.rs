@@ -62,7 +62,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let assignor = Assignor::CooperativeSticky;
         let live = Some(deployment(2, 2, false, assignor));
-        Self {
+        let mut world = Self {
             chance: StdRng::seed_from_u64(seed),
             start: Instant::now(),
             second: 0,
@@ -79,7 +79,10 @@ impl World {
             write: None,
             changes: 0,
             outlived: 0,
-        }
+        };
+        // By the operator that has made the Deployment.
+        world.record(Some(assignor));
+        world
     }
 
     fn now(&self) -> Instant {
@@ -202,11 +205,12 @@ impl World {
             let client = format!("balance-worker-{}-0123abcd", self.pods[place].name);
             let joined = self.members.iter().any(|member| member.client == client && member.until.is_none());
             let assignor = self.pods[place].assignor;
+            // One that is told to end may have asked to join before.
+            let fits = self.members.iter().all(|member| member.assignor == assignor);
+            if !joined && fits && self.one_in(2) {
+                self.members.push(Member { client: client.clone(), assignor, until: None });
+            }
             if !self.pods[place].ends {
-                let fits = self.members.iter().all(|member| member.assignor == assignor);
-                if !joined && fits && self.one_in(2) {
-                    self.members.push(Member { client: client.clone(), assignor, until: None });
-                }
                 if self.one_in(30) {
                     self.give_up(&client, 10);
                 }
