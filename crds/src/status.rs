@@ -48,6 +48,10 @@ pub struct BalanceConsumerGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub group_state: Option<String>,
+    /// The assignor that the workers have, or had when there last were some: `CooperativeSticky`, `Range` or `RoundRobin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub assignor: Option<String>,
     /// The store in effect, or absent where the ledger keeps no balances.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

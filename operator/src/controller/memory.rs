@@ -7,6 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+use super::assignor::NoPod;
 use crate::lag::GroupKey;
 
 /// First and longest pause after a failed call.
@@ -25,8 +26,8 @@ pub(super) struct Memory {
     pub(super) problem: Option<(&'static str, u32)>,
     /// When the pods were last ranked, and for which number of workers.
     pub(super) ranked: Option<(i32, Instant)>,
-    /// Since when no pod is left, and the generation of the Deployment that was looked at.
-    pub(super) no_pod: Option<(Option<i64>, Instant)>,
+    /// Since when no pod is left.
+    pub(super) no_pod: NoPod,
     /// When the replicas were restored after somebody else wrote them.
     pub(super) restores: Vec<Instant>,
     /// When the status was last written.

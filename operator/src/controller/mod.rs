@@ -125,7 +125,10 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
             let outcome = if inputs.paused {
                 Ok(untouched(&valid, &observed))
             } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
-                let message = status::left_over(pending);
+                // Kafka says when the wait is over, also to an operator that has just started.
+                let as_it_is = untouched(&valid, &observed);
+                common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, &as_it_is));
+                let message = status::left_over(group, pending);
                 Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, cure: Cure::Time })
             } else {
                 apply::apply(context, &valid, &observed, &plan, &choice, memory).await?
@@ -176,10 +179,7 @@ const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
 fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, memory: &mut Memory) -> Choice {
     let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
-    memory.no_pod = assignor::no_pod(workers, remains, memory.no_pod);
-    let snapshot = observed.snapshot.as_deref();
-    let no_pod_since = memory.no_pod.map(|(_, since)| since);
-    assignor::choose(&assignor::Inputs { group, workers, remains, no_pod_since, snapshot })
+    assignor::look(group, workers, remains, observed.snapshot.as_deref(), &mut memory.no_pod)
 }
 
 fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed, choice: &Choice) -> Inputs<'a> {
@@ -190,7 +190,7 @@ fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed, choice: &
         pin: group.spec.replicas,
         scaling: &group.spec.scaling,
         last: live.map(workload::decided_replicas),
-        rolling: live.is_some_and(workload::holds_decisions) || choice.stops_workers(),
+        rolling: live.is_some_and(|live| workload::holds_decisions(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
         partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),

@@ -16,7 +16,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    assignor::Remains,
+    assignor::{Remains, asks_for_remains},
     build::{peers_service_name, selector_labels},
     cache::Cache,
     context::Context,
@@ -45,7 +45,7 @@ pub(super) struct Observed {
     pub secrets: BTreeMap<String, SecretReading>,
     /// An older object with the same group on the same Kafka.
     pub older_twin: Option<GroupKey>,
-    /// What is left of the workers, where another assignor waits for the last of them.
+    /// What is left of the workers, where another assignor may have to wait for the last of them.
     pub remains: Option<Remains>,
     /// What the poller last saw of the group.
     pub snapshot: Option<Arc<Snapshot>>,
@@ -96,14 +96,18 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     let uid = group.uid().unwrap_or_default();
     let is_ours = |found: &Arc<Deployment>| controlled_by(Some(found.owner_references()), &uid);
     let pods = pods(context, &key);
-    let remains = match live.deployment.as_ref() {
-        Some(workers) if is_ours(workers) && awaits_the_last(group, workers) => {
+    let snapshot = common.lag.snapshot(&key);
+    let workers = live.deployment.clone().filter(is_ours);
+    let taken = live.deployment.is_some() && workers.is_none();
+    let asks = asks_for_remains(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
+    let remains = if asks && !taken {
+        if workers.is_some() {
             // The cache may be behind, and a Deployment that somebody has just scaled up is none that has no workers.
             live.deployment = read(context, &key, &key.name).await?.map(Arc::new);
-            Some(remains(context, &key).await?)
         }
-        None if !pods.is_empty() => Some(remains(context, &key).await?),
-        _ => None,
+        Some(remains(context, &key).await?)
+    } else {
+        None
     };
     Ok(Observed {
         workers: live.deployment.clone().filter(is_ours),
@@ -114,7 +118,7 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
         older_twin: older_twin(group, others.iter().filter_map(|other| other.0.as_ref().ok()), |group| {
             common.deployment_of(group).is_some()
         }),
-        snapshot: common.lag.snapshot(&key),
+        snapshot,
         key,
     })
 }
@@ -151,11 +155,6 @@ where
 {
     let api: Api<K> = Api::namespaced(context.common.client.clone(), &key.namespace);
     call(format!("read {} {name}", K::kind(&())), api.get_opt(name)).await
-}
-
-/// Whether no worker is wanted, and those that come next are to have another assignor.
-fn awaits_the_last(group: &BalanceConsumerGroup, workers: &Deployment) -> bool {
-    workload::spec_replicas(workers) == 0 && workload::assignor(workers) != Some(group.spec.kafka.consumer.assignor)
 }
 
 /// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only

@@ -298,3 +298,40 @@ async fn a_fleet_that_a_person_has_taken_to_0_gets_the_new_assignor_once_nobody_
     operator.stop().await;
     site.close().await;
 }
+
+#[tokio::test]
+async fn members_that_outlive_deployment_and_pods_are_waited_for_also_by_another_operator() {
+    let site = Site::new("outlived").await;
+    let operator = Operator::start(&site.namespace).await;
+    let (_, _, member) = fleet(&site).await;
+    let guard = Guard::over(&site);
+    site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "Range"}))).await;
+    message(&site, "go on with CooperativeSticky").await;
+    site.api::<Deployment>().delete("shop", &DeleteParams::background()).await.unwrap();
+    let said = message(&site, "of this object's there are still").await;
+    assert!(said.contains("balance-worker-shop-"), "{said}");
+    let group = site.until_condition("shop", conditions::READY, "False", PENDING).await;
+    let (_, _, ready) = find_condition(&group, conditions::READY).unwrap();
+    assert!(ready.starts_with("workers of a Deployment that is gone had CooperativeSticky"), "{ready}");
+    assert_eq!(group.status.unwrap().assignor.as_deref(), Some("CooperativeSticky"));
+
+    operator.kill().await;
+    let operator = Operator::start(&site.namespace).await;
+    tokio::time::sleep(WATCHED_FOR).await;
+    assert!(site.get::<Deployment>("shop").await.is_none() && pods(&site).await.is_empty());
+    message(&site, "of this object's there are still").await;
+
+    guard.allow();
+    member.leave().await;
+    assert_eq!(template(&site.until_replicas("shop", 2).await), "range");
+    settled(&site).await;
+    let group = site.get::<BalanceConsumerGroup>("shop").await.unwrap();
+    assert_eq!(group.status.unwrap().assignor.as_deref(), Some("Range"));
+
+    // Nothing has changed: whoever is left has the same, and nobody is waited for.
+    site.api::<Deployment>().delete("shop", &DeleteParams::background()).await.unwrap();
+    assert_eq!(template(&site.until_replicas("shop", 2).await), "range");
+    guard.end().await;
+    operator.stop().await;
+    site.close().await;
+}

@@ -3,10 +3,12 @@
 //! assignor waits until no worker and no member is left, and all start with the new one.
 //!
 //! Nothing of it is remembered but since when no pod is left: what runs is read from the group and the Deployment, and a
-//! Deployment that we stopped for a change says so.
+//! Deployment that we stopped for a change says so. Where the Deployment is gone the status says what its workers had:
+//! one that was killed is a member of the group until its session ends, longer than its Deployment and its pod exist.
 
 use std::time::{Duration, Instant};
 
+use balancefleet_autoscaler::POLL_INTERVAL;
 use balancefleet_crds::{Assignor, AssignorChange, BalanceConsumerGroup};
 use balancefleet_kafka::GroupState;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -20,17 +22,17 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the choice follows from.
 #[derive(Clone, Copy)]
-pub(super) struct Inputs<'a> {
+struct Inputs<'a> {
     /// The object.
-    pub group: &'a BalanceConsumerGroup,
+    group: &'a BalanceConsumerGroup,
     /// Its workers.
-    pub workers: Option<&'a Deployment>,
+    workers: Option<&'a Deployment>,
     /// What the API server itself says is left of them; only where that is asked.
-    pub remains: Option<&'a Remains>,
+    remains: Option<&'a Remains>,
     /// Since when it is known that no pod is left.
-    pub no_pod_since: Option<Instant>,
+    no_pod_since: Option<Instant>,
     /// The group as it was last read.
-    pub snapshot: Option<&'a Snapshot>,
+    snapshot: Option<&'a Snapshot>,
 }
 
 /// Pods of the object that have not ended.
@@ -106,15 +108,58 @@ impl Choice {
         self.pending.as_ref().is_some_and(|pending| pending.way == Way::Recreate)
     }
 
-    /// When to look again although nothing has happened: pods and members that go wake nobody.
+    /// When to look again although nothing has happened: pods that end wake nobody. Members that leave do, but not a
+    /// reading that says the same as one before the last pod had ended.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        let obstacle = &self.pending.as_ref()?.obstacle;
-        (!matches!(obstacle, Obstacle::Running | Obstacle::Paused)).then_some(LOOK_AGAIN)
+        let Pending { obstacle, way, .. } = self.pending.as_ref()?;
+        match obstacle {
+            Obstacle::Running | Obstacle::Paused => None,
+            Obstacle::Pods(_) => Some(LOOK_AGAIN),
+            Obstacle::GroupNotRead | Obstacle::Members(_) if *way == Way::Recreate => Some(LOOK_AGAIN),
+            Obstacle::GroupNotRead => Some(POLL_INTERVAL),
+            Obstacle::Members(_) => None,
+        }
+    }
+}
+
+/// What a look keeps for the next one: since when no pod is left, and the generation of the Deployment that was looked at.
+pub(super) type NoPod = Option<(Option<i64>, Instant)>;
+
+/// One look: chooses, and takes down since when no pod is left.
+pub(super) fn look(
+    group: &BalanceConsumerGroup,
+    workers: Option<&Deployment>,
+    remains: Option<&Remains>,
+    snapshot: Option<&Snapshot>,
+    memory: &mut NoPod,
+) -> Choice {
+    *memory = no_pod(workers, remains, *memory);
+    let no_pod_since = memory.map(|(_, since)| since);
+    let choice = choose(&Inputs { group, workers, remains, no_pod_since, snapshot });
+    if workers.is_none() && choice.pending.is_none() {
+        // Pods may start from now on, and no generation tells them from those before.
+        *memory = None;
+    }
+    choice
+}
+
+/// Whether the API server is to be asked what is left of the workers: where none is wanted and those that come next are
+/// to have another assignor, and where there is no Deployment but something says that there was one.
+pub(super) fn asks_for_remains(
+    group: &BalanceConsumerGroup,
+    workers: Option<&Deployment>,
+    has_pods: bool,
+    snapshot: Option<&Snapshot>,
+) -> bool {
+    let wanted = group.spec.kafka.consumer.assignor;
+    match workers {
+        Some(workers) => workload::spec_replicas(workers) == 0 && workload::assignor(workers) != Some(wanted),
+        None => has_pods || recorded(group).is_some() || agreed(group, snapshot).is_some(),
     }
 }
 
 /// Chooses.
-pub(super) fn choose(inputs: &Inputs<'_>) -> Choice {
+fn choose(inputs: &Inputs<'_>) -> Choice {
     let wanted = inputs.group.spec.kafka.consumer.assignor;
     let settled = Choice { assignor: wanted, pending: None, replaces: None };
     let Some(running) = running(inputs).filter(|running| *running != wanted) else { return settled };
@@ -125,16 +170,27 @@ pub(super) fn choose(inputs: &Inputs<'_>) -> Choice {
 
 /// What our members agreed on is what runs, whatever a template says: it may be one that could never be rolled out.
 fn running(inputs: &Inputs<'_>) -> Option<Assignor> {
-    let name = inputs.group.name_any();
-    let has_ours = |seen: &&Snapshot| seen.members.iter().any(|member| members::is_ours(&member.client_id, &name));
-    let agreed = inputs.snapshot.filter(has_ours);
-    let agreed = agreed.and_then(|seen| Assignor::from_protocol_name(seen.group_assignor.as_deref()?));
-    let Some(workers) = inputs.workers else {
-        // Of a Deployment that is gone, or of an object of that name that is.
-        let wanted = inputs.group.spec.kafka.consumer.assignor;
-        return inputs.remains?.pods.iter().find_map(|(_, assignor)| assignor.filter(|found| *found != wanted));
-    };
-    agreed.or_else(|| workload::assignor(workers))
+    let agreed = agreed(inputs.group, inputs.snapshot);
+    if let Some(workers) = inputs.workers {
+        return agreed.or_else(|| workload::assignor(workers));
+    }
+    // Of a Deployment that is gone, or of an object of that name that is.
+    let wanted = inputs.group.spec.kafka.consumer.assignor;
+    let pods = inputs.remains?.pods.iter().filter_map(|(_, assignor)| *assignor);
+    pods.chain(agreed).chain(recorded(inputs.group)).find(|found| *found != wanted)
+}
+
+/// What the group's members agreed on, if some of them are workers of ours: strangers say nothing about them.
+fn agreed(group: &BalanceConsumerGroup, snapshot: Option<&Snapshot>) -> Option<Assignor> {
+    let (seen, name) = (snapshot?, group.name_any());
+    let has_ours = seen.members.iter().any(|member| members::is_ours(&member.client_id, &name));
+    Assignor::from_protocol_name(seen.group_assignor.as_deref().filter(|_| has_ours)?)
+}
+
+/// What the workers had when the status was last written.
+fn recorded(group: &BalanceConsumerGroup) -> Option<Assignor> {
+    let word = group.status.as_ref()?.assignor.as_deref()?;
+    Assignor::ALL.into_iter().find(|assignor| assignor.as_str() == word)
 }
 
 /// What has to happen before the first worker with another assignor may start. Pods go before members: a member that is
@@ -162,6 +218,10 @@ fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
 
 /// Workers that run are stopped only if nothing is in sight that would keep them from starting again.
 fn way(inputs: &Inputs<'_>) -> Way {
+    if inputs.workers.is_none() {
+        // Whoever took them away has stopped them: there is nothing left to decide.
+        return Way::Recreate;
+    }
     if inputs.group.spec.kafka.consumer.assignor_change != Some(AssignorChange::Recreate) {
         return Way::ByHand;
     }
@@ -177,17 +237,14 @@ fn way(inputs: &Inputs<'_>) -> Way {
     if strangers.is_empty() { Way::Recreate } else { Way::NotYet(Obstacle::Members(strangers)) }
 }
 
-/// What to remember of a look: since when no pod is left of a Deployment that asks for none.
-pub(super) fn no_pod(
-    workers: Option<&Deployment>,
-    remains: Option<&Remains>,
-    before: Option<(Option<i64>, Instant)>,
-) -> Option<(Option<i64>, Instant)> {
-    let (workers, remains) = (workers?, remains?);
-    let over =
-        workload::spec_replicas(workers) == 0 && workload::is_observed(workers) && workload::existing(workers) == 0;
+/// Since when no pod is left of a Deployment that asks for none, or that is gone.
+fn no_pod(workers: Option<&Deployment>, remains: Option<&Remains>, before: NoPod) -> NoPod {
+    let remains = remains?;
+    let over = workers.is_none_or(|workers| {
+        workload::spec_replicas(workers) == 0 && workload::is_observed(workers) && workload::existing(workers) == 0
+    });
     // Whoever asked for workers in between has made another generation.
-    let generation = workers.metadata.generation;
+    let generation = workers.and_then(|workers| workers.metadata.generation);
     let known = before.filter(|(looked_at, _)| *looked_at == generation);
     (over && remains.pods.is_empty()).then(|| known.unwrap_or((generation, remains.at)))
 }

@@ -1,5 +1,6 @@
 //! A fleet in random order: people who change their minds, pods that take their time to end, killed workers that stay
-//! members, reads that are old, operators that die between a read and a write. However it goes, no pod starts while a pod
+//! members, also longer than their Deployment and all pods, reads that are old, operators that die between a read and a
+//! write. However it goes, no pod starts while a pod
 //! or a worker's membership with another assignor is left; and when everybody has become quiet the fleet has what the
 //! object asks for. The choice, the step and the memory are the real ones; cluster and group are a few lines.
 
@@ -40,24 +41,28 @@ struct World {
     start: Instant,
     second: u64,
     group: BalanceConsumerGroup,
-    live: Deployment,
+    live: Option<Deployment>,
     version: u64,
     /// What the operator's watch shows.
-    watched: Deployment,
+    watched: Option<Deployment>,
     pods: Vec<Pod>,
     made: u64,
     members: Vec<Member>,
+    /// Whether the operator reads the group.
+    watches: bool,
     snapshot: Option<Snapshot>,
     memory: Memory,
     write: Option<Write>,
     changes: u64,
+    /// Looks at a group whose members have outlived Deployment and pods, and keep another assignor waiting.
+    outlived: u64,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let assignor = Assignor::CooperativeSticky;
-        let live = deployment(2, 2, false, assignor);
-        Self {
+        let live = Some(deployment(2, 2, false, assignor));
+        let mut world = Self {
             chance: StdRng::seed_from_u64(seed),
             start: Instant::now(),
             second: 0,
@@ -68,11 +73,16 @@ impl World {
             pods: Vec::new(),
             made: 0,
             members: Vec::new(),
+            watches: false,
             snapshot: None,
             memory: Memory::default(),
             write: None,
             changes: 0,
-        }
+            outlived: 0,
+        };
+        // By the operator that has made the Deployment.
+        world.record(Some(assignor));
+        world
     }
 
     fn now(&self) -> Instant {
@@ -86,35 +96,42 @@ impl World {
     /// The operator reads and decides.
     fn pass(&mut self) {
         let now = self.now();
-        let wanted = self.group.spec.kafka.consumer.assignor;
-        let awaits = workload::spec_replicas(&self.watched) == 0 && workload::assignor(&self.watched) != Some(wanted);
-        let remains = awaits.then(|| Remains {
-            pods: self.pods.iter().map(|pod| (pod.name.clone(), Some(pod.assignor))).collect(),
-            at: now,
+        // Where the watch shows none the API server is asked.
+        let mut read = self.watched.clone().or_else(|| self.live.clone());
+        let asks = asks_for_remains(&self.group, read.as_ref(), !self.pods.is_empty(), self.snapshot.as_ref());
+        let remains = asks.then(|| {
+            read.clone_from(&self.live);
+            Remains { pods: self.pods.iter().map(|pod| (pod.name.clone(), Some(pod.assignor))).collect(), at: now }
         });
-        let read = if awaits { self.live.clone() } else { self.watched.clone() };
-        self.memory.no_pod = no_pod(Some(&read), remains.as_ref(), self.memory.no_pod);
-        let choice = choose(&Inputs {
-            group: &self.group,
-            workers: Some(&read),
-            remains: remains.as_ref(),
-            no_pod_since: self.memory.no_pod.map(|(_, since)| since),
-            snapshot: self.snapshot.as_ref(),
-        });
+        let snapshot = self.snapshot.as_ref();
+        let choice = look(&self.group, read.as_ref(), remains.as_ref(), snapshot, &mut self.memory.no_pod);
         if self.group.spec.paused {
+            self.record(choice.pending.map(|pending| pending.from));
             return;
         }
-        let last = workload::decided_replicas(&read);
+        if let Some(pending) = choice.pending.as_ref().filter(|_| read.is_none()) {
+            self.outlived += u64::from(matches!(pending.obstacle, Obstacle::Members(_)));
+            self.watches = true;
+            self.record(Some(pending.from));
+            return;
+        }
+        let last = read.as_ref().map_or(0, workload::decided_replicas);
         let decided = self.group.spec.replicas.unwrap_or(last.max(1));
-        let step = next_step(Some(&read), choice.replicas(decided), &self.memory, now);
+        let step = next_step(read.as_ref(), choice.replicas(decided), &self.memory, now);
         if step.forget_ranks {
             self.memory.ranked = None;
         }
         if step.rank {
             self.memory.ranked = Some((step.replicas.asked_for.min(decided), now));
         }
-        let only_if = choice.replaces.is_some().then_some(self.version);
+        let only_if = (choice.replaces.is_some() && read.is_some()).then_some(self.version);
         self.write = Some(Write { step, assignor: choice.assignor, only_if });
+    }
+
+    /// What the status says of the workers.
+    fn record(&mut self, assignor: Option<Assignor>) {
+        let Some(assignor) = assignor else { return };
+        self.group.status.get_or_insert_default().assignor = Some(assignor.as_str().to_owned());
     }
 
     /// The write arrives, unless it was meant for another version.
@@ -127,25 +144,31 @@ impl World {
             let now = self.now();
             contention::restored(&mut self.memory.restores, now);
         }
-        let before = self.live.clone();
-        if workload::assignor(&before) != Some(assignor) {
+        let before = self.live.take();
+        if before.as_ref().and_then(workload::assignor) != Some(assignor) {
             self.changes += 1;
         }
         let Replicas { asked_for, decided, stopped_for } = step.replicas;
         let mut next = deployment(asked_for, decided, stopped_for.is_some(), assignor);
-        let differs = workload::spec_replicas(&next) != workload::spec_replicas(&before)
-            || workload::assignor(&next) != workload::assignor(&before);
-        next.metadata.generation = before.metadata.generation.map(|last| last + i64::from(differs));
-        next.status = before.status;
-        self.live = next;
+        next.status = None;
+        if let Some(before) = before {
+            let differs = workload::spec_replicas(&next) != workload::spec_replicas(&before)
+                || workload::assignor(&next) != workload::assignor(&before);
+            next.metadata.generation = before.metadata.generation.map(|last| last + i64::from(differs));
+            next.status = before.status;
+        }
+        self.live = Some(next);
         self.version += 1;
         self.watched = self.live.clone();
+        self.watches = true;
+        self.record(Some(assignor));
     }
 
     /// The cluster takes up the Deployment: one more before one less.
     fn follow(&mut self) {
-        let template = workload::assignor(&self.live).unwrap();
-        let wanted = usize::try_from(workload::spec_replicas(&self.live)).unwrap();
+        let Some(live) = &self.live else { return self.pods.iter_mut().for_each(|pod| pod.ends = true) };
+        let template = workload::assignor(live).unwrap();
+        let wanted = usize::try_from(workload::spec_replicas(live)).unwrap();
         let alive = |pods: &[Pod]| pods.iter().filter(|pod| !pod.ends).count();
         if wanted == 0 {
             self.pods.iter_mut().for_each(|pod| pod.ends = true);
@@ -159,8 +182,9 @@ impl World {
                 last.ends = true;
             }
         }
-        let status = self.live.status.as_mut().unwrap();
-        status.observed_generation = self.live.metadata.generation;
+        let live = self.live.as_mut().unwrap();
+        let status = live.status.get_or_insert_default();
+        status.observed_generation = live.metadata.generation;
         status.replicas = Some(i32::try_from(alive(&self.pods)).unwrap());
         self.version += 1;
     }
@@ -181,11 +205,12 @@ impl World {
             let client = format!("balance-worker-{}-0123abcd", self.pods[place].name);
             let joined = self.members.iter().any(|member| member.client == client && member.until.is_none());
             let assignor = self.pods[place].assignor;
+            // One that is told to end may have asked to join before.
+            let fits = self.members.iter().all(|member| member.assignor == assignor);
+            if !joined && fits && self.one_in(2) {
+                self.members.push(Member { client: client.clone(), assignor, until: None });
+            }
             if !self.pods[place].ends {
-                let fits = self.members.iter().all(|member| member.assignor == assignor);
-                if !joined && fits && self.one_in(2) {
-                    self.members.push(Member { client: client.clone(), assignor, until: None });
-                }
                 if self.one_in(30) {
                     self.give_up(&client, 10);
                 }
@@ -210,6 +235,9 @@ impl World {
     }
 
     fn poll(&mut self) {
+        if !self.watches {
+            return;
+        }
         let clients: Vec<&str> = self.members.iter().map(|member| member.client.as_str()).collect();
         let state = if clients.is_empty() { GroupState::Empty } else { GroupState::Stable };
         let agreed = self.members.first().map(|member| member.assignor);
@@ -223,7 +251,7 @@ impl World {
     /// Somebody does something, in any order.
     fn disturb(&mut self) {
         let spec = &mut self.group.spec;
-        match self.chance.random_range(0..9) {
+        match self.chance.random_range(0..10) {
             0 | 1 => spec.kafka.consumer.assignor = Assignor::ALL[self.chance.random_range(0..3)],
             2 => {
                 let recreate = self.chance.random_ratio(2, 3);
@@ -235,10 +263,10 @@ impl World {
             6 => {
                 // Past the object.
                 let replicas = self.chance.random_range(0..4);
-                let live = self.live.spec.as_mut().unwrap();
-                if live.replicas != Some(replicas) {
-                    live.replicas = Some(replicas);
-                    self.live.metadata.generation = self.live.metadata.generation.map(|last| last + 1);
+                let live = self.live.as_mut().filter(|live| workload::spec_replicas(live) != replicas);
+                if let Some(live) = live {
+                    live.spec.as_mut().unwrap().replicas = Some(replicas);
+                    live.metadata.generation = live.metadata.generation.map(|last| last + 1);
                     self.version += 1;
                 }
             }
@@ -247,14 +275,30 @@ impl World {
                 if self.chance.random() {
                     self.arrive();
                 }
-                (self.memory, self.snapshot, self.write) = (Memory::default(), None, None);
+                (self.memory, self.snapshot, self.write, self.watches) = (Memory::default(), None, None, false);
                 self.watched = self.live.clone();
             }
+            8 => self.remove_deployment(),
             _ => {
                 let assignor = self.members.first().map_or(spec.kafka.consumer.assignor, |member| member.assignor);
                 let until = Some(self.second + self.chance.random_range(1..60));
                 self.members.push(Member { client: "somebody".into(), assignor, until });
             }
+        }
+    }
+
+    /// Its pods end in their time, or are forced out with it; then their processes are killed and stay members for a
+    /// while. In that time somebody may well have changed the assignor.
+    fn remove_deployment(&mut self) {
+        self.live = None;
+        self.version += 1;
+        if self.chance.random() {
+            for pod in std::mem::take(&mut self.pods) {
+                self.give_up(&format!("balance-worker-{}-0123abcd", pod.name), 40);
+            }
+        }
+        if self.chance.random() {
+            self.group.spec.kafka.consumer.assignor = Assignor::ALL[self.chance.random_range(0..3)];
         }
     }
 
@@ -278,9 +322,10 @@ impl World {
 
     fn is_as_asked_for(&self) -> bool {
         let wanted = self.group.spec.kafka.consumer.assignor;
-        let decided = usize::try_from(workload::decided_replicas(&self.live)).unwrap();
-        workload::assignor(&self.live) == Some(wanted)
-            && !workload::is_stopped(&self.live)
+        let Some(live) = &self.live else { return false };
+        let decided = usize::try_from(workload::decided_replicas(live)).unwrap();
+        workload::assignor(live) == Some(wanted)
+            && !workload::is_stopped(live)
             && self.pods.len() == decided
             && self.members.len() == decided
             && self.pods.iter().all(|pod| pod.assignor == wanted && !pod.ends)
@@ -294,7 +339,7 @@ fn is_worker(member: &Member) -> bool {
 #[test]
 fn no_pod_ever_starts_beside_another_assignor_and_every_change_comes_to_an_end() {
     let schedules = std::env::var("SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
-    let mut changes = 0;
+    let (mut changes, mut outlived) = (0, 0);
     for seed in 0..schedules {
         let mut world = World::new(seed);
         for _ in 0..300 {
@@ -309,6 +354,8 @@ fn no_pod_ever_starts_beside_another_assignor_and_every_change_comes_to_an_end()
             world.second(true);
         }
         changes += world.changes;
+        outlived += world.outlived;
     }
     assert!(changes > schedules, "only {changes} changes in {schedules} schedules show nothing");
+    assert!(outlived > schedules / 10, "members outlived Deployment and pods in only {outlived} looks");
 }

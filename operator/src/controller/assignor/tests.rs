@@ -1,6 +1,7 @@
 //! Promises of the choice, one situation after the other.
 
 use balancefleet_autoscaler::{Decision, LagReading, Reason};
+use balancefleet_crds::BalanceConsumerGroupStatus;
 use serde_json::json;
 
 use super::*;
@@ -102,6 +103,15 @@ impl Case {
             no_pod_since: self.no_pod_since,
             snapshot: self.snapshot.as_ref(),
         })
+    }
+
+    /// The Deployment is gone, its workers had this, and no pod is left.
+    fn gone(now: Instant, had: Option<Assignor>, snapshot: Option<Snapshot>) -> Self {
+        let mut case = Self { workers: None, snapshot, ..Self::stopped(now, None) };
+        case.group = object(Range, None);
+        let assignor = had.map(|assignor| assignor.as_str().to_owned());
+        case.group.status = Some(BalanceConsumerGroupStatus { assignor, ..Default::default() });
+        case
     }
 
     fn pending(&self) -> (Assignor, Obstacle, Way) {
@@ -231,6 +241,73 @@ fn pods_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assigno
 }
 
 #[test]
+fn members_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assignor() {
+    let now = Instant::now();
+    let early = now.checked_sub(Duration::from_secs(1)).unwrap();
+    let killed = |at| Some(seen(at, STABLE, Some(Sticky), &[OURS]));
+    let ours = || Obstacle::Members(vec![OURS.into()]);
+    for (had, snapshot, obstacle) in [
+        (Some(Sticky), killed(now), ours()),
+        (None, killed(now), ours()),
+        (Some(Range), killed(now), ours()),
+        (Some(Sticky), Some(seen(now, STABLE, Some(Range), &["somebody"])), Obstacle::Members(vec!["somebody".into()])),
+        (None, killed(early), Obstacle::GroupNotRead),
+        (Some(Sticky), Some(seen(early, EMPTY, None, &[])), Obstacle::GroupNotRead),
+        (Some(Sticky), Some(seen(now, None, None, &[])), Obstacle::GroupNotRead),
+        (Some(Sticky), None, Obstacle::GroupNotRead),
+    ] {
+        let case = Case::gone(now, had, snapshot);
+        assert_eq!(case.pending(), (Sticky, obstacle, Way::Recreate), "had {had:?}");
+    }
+    let left = Case::gone(now, Some(Sticky), Some(seen(now, EMPTY, None, &[])));
+    assert_eq!(left.choice(), Choice { assignor: Range, pending: None, replaces: Some(Sticky) });
+    let unchanged = Case::gone(now, Some(Range), Some(seen(now, STABLE, Some(Range), &[OURS])));
+    assert_eq!(unchanged.choice().pending, None, "killed members with the same assignor keep nobody out");
+    assert_eq!(Case::gone(now, Some(Range), None).choice().pending, None, "what did not change waits for no reading");
+    let mut unknown = Case::gone(now, None, None);
+    unknown.group.status.as_mut().unwrap().assignor = Some("OfALaterRelease".into());
+    assert_eq!(unknown.choice().pending, None);
+}
+
+#[test]
+fn what_is_left_is_asked_for_where_something_says_that_there_were_workers() {
+    let first = object(Range, None);
+    let now = Instant::now();
+    assert!(!asks_for_remains(&first, None, false, None), "a first Deployment waits for nothing");
+    assert!(asks_for_remains(&first, None, true, None));
+    assert!(asks_for_remains(&Case::gone(now, Some(Sticky), None).group, None, false, None));
+    let has = |client| seen(now, STABLE, Some(Sticky), &[client]);
+    assert!(asks_for_remains(&first, None, false, Some(&has(OURS))));
+    assert!(!asks_for_remains(&first, None, false, Some(&has("somebody"))));
+    let asks = |workers: Deployment| asks_for_remains(&first, Some(&workers), true, None);
+    assert!(asks(deployment(0, 2, false, Sticky)));
+    assert!(!asks(deployment(1, 2, false, Sticky)) && !asks(deployment(0, 2, false, Range)));
+}
+
+#[test]
+fn who_changes_it_by_hand_is_looked_after_soon_only_while_pods_end() {
+    let now = Instant::now();
+    let by_hand = |pods, snapshot| {
+        let stopped = Case { pods: Some(pods), ..Case::stopped(now, snapshot) };
+        Case { workers: Some(deployment(0, 0, false, Sticky)), group: object(Range, None), ..stopped }
+    };
+    let member = |client| Some(seen(now, STABLE, Some(Sticky), &[client]));
+    for (case, way, soon) in [
+        (by_hand(vec![("shop-5d4f-aaaaa", Some(Sticky))], None), Way::ByHand, Some(LOOK_AGAIN)),
+        // The next poll tells of these.
+        (by_hand(Vec::new(), member(OURS)), Way::ByHand, None),
+        (by_hand(Vec::new(), member("somebody")), Way::ByHand, None),
+        // A next poll that says the same as the last one wakes nobody.
+        (by_hand(Vec::new(), None), Way::ByHand, Some(POLL_INTERVAL)),
+        (Case::stopped(now, member(OURS)), Way::Recreate, Some(LOOK_AGAIN)),
+        (Case::stopped(now, None), Way::Recreate, Some(LOOK_AGAIN)),
+    ] {
+        let (_, obstacle, found) = case.pending();
+        assert_eq!((found, case.choice().next_look()), (way, soon), "{obstacle:?}");
+    }
+}
+
+#[test]
 fn that_no_pod_is_left_is_known_of_one_generation_of_a_deployment_that_asks_for_none() {
     let now = Instant::now();
     let none = Remains { pods: Vec::new(), at: now };
@@ -249,4 +326,21 @@ fn that_no_pod_is_left_is_known_of_one_generation_of_a_deployment_that_asks_for_
     left.status.as_mut().unwrap().replicas = Some(1);
     assert_eq!(no_pod(Some(&left), Some(&none), None), None);
     assert_eq!(no_pod(Some(&deployment(2, 2, false, Sticky)), Some(&none), None), None);
+    assert_eq!(no_pod(None, Some(&none), Some((Some(4), earlier))), Some((None, now)), "of a Deployment that is gone");
+    assert_eq!(no_pod(None, Some(&none), Some((None, earlier))), Some((None, earlier)));
+    assert_eq!(no_pod(None, Some(&some), Some((None, earlier))), None);
+    assert_eq!(no_pod(None, None, Some((None, earlier))), None);
+}
+
+#[test]
+fn before_workers_start_it_is_forgotten_that_no_pod_was_left() {
+    let now = Instant::now();
+    let none = Remains { pods: Vec::new(), at: now };
+    let mut memory = None;
+    let group = Case::gone(now, Some(Sticky), None).group;
+    assert!(look(&group, None, Some(&none), None, &mut memory).pending.is_some());
+    assert_eq!(memory, Some((None, now)));
+    let empty = seen(now, EMPTY, None, &[]);
+    assert_eq!(look(&group, None, Some(&none), Some(&empty), &mut memory).pending, None);
+    assert_eq!(memory, None, "the write may arrive, and the Deployment be gone again, before the next look");
 }

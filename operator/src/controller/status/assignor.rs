@@ -71,14 +71,21 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
     }
 }
 
-/// For pods of a Deployment that is gone.
-pub(crate) fn left_over(pending: &Pending) -> String {
+/// For what is left of a Deployment that is gone.
+pub(crate) fn left_over(group: &BalanceConsumerGroup, pending: &Pending) -> String {
     let Pending { from, to, obstacle, .. } = pending;
-    let pods = if let Obstacle::Pods(pods) = obstacle { some_of(pods) } else { String::new() };
-    format!(
-        "pods of a Deployment that is gone are still there with {from}: {pods}. Workers with {to} cannot join them and \
-         start when they have ended; delete them if nothing else does"
-    )
+    match obstacle {
+        Obstacle::Pods(pods) if !pods.is_empty() => format!(
+            "pods of a Deployment that is gone are still there with {from}: {}. Workers with {to} cannot join them and \
+             start when they have ended; delete them if nothing else does",
+            some_of(pods)
+        ),
+        obstacle => format!(
+            "workers of a Deployment that is gone had {from}. Workers with {to} cannot join them and start when {}; to {}",
+            until(group, obstacle),
+            stay(group, *from)
+        ),
+    }
 }
 
 fn until(group: &BalanceConsumerGroup, obstacle: &Obstacle) -> String {

@@ -5,7 +5,11 @@ use std::time::Duration;
 use balancefleet_autoscaler as autoscaler;
 use balancefleet_crds::{AssignmentRow, CapacitySource, Learned};
 
-use crate::{controller::members::pod_of, lag::Snapshot};
+use super::Facts;
+use crate::{
+    controller::{members::pod_of, workload},
+    lag::Snapshot,
+};
 
 const MOST_ROWS: usize = 50;
 
@@ -22,6 +26,13 @@ pub(super) fn age_text(age: Duration) -> String {
 pub(super) fn members(snapshot: &Snapshot) -> Option<i32> {
     snapshot.group_state?;
     i32::try_from(snapshot.members.len()).ok()
+}
+
+/// What the workers have: what runs goes before what a template says.
+pub(super) fn assignor(facts: &Facts<'_>) -> Option<String> {
+    let running = facts.pending.map(|pending| pending.from);
+    let running = running.or_else(|| facts.deployment.and_then(workload::assignor));
+    running.map(|assignor| assignor.as_str().to_owned())
 }
 
 /// One row per member, by pod.

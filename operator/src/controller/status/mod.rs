@@ -83,6 +83,7 @@ pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
         lag_age: snapshot.and_then(|snapshot| snapshot.stepped.lag_age).map(figures::age_text),
         members: snapshot.and_then(figures::members),
         group_state: snapshot.and_then(|snapshot| snapshot.group_state).map(|state| state.as_str().to_owned()),
+        assignor: figures::assignor(facts).or_else(|| old.assignor.clone()),
         store: group.effective_store().as_ref().map(|store| store_name(store).to_owned()),
         assignment: snapshot.map(figures::assignment).unwrap_or_default(),
         scaling: scaling(old.scaling.as_ref(), facts),

@@ -461,6 +461,43 @@ fn whoever_waits_for_another_assignor_is_told_for_what() {
 }
 
 #[test]
+fn whoever_waits_for_what_is_left_of_a_deployment_that_is_gone_is_told_so() {
+    let case = Case::default();
+    for (obstacle, says) in [
+        (
+            Obstacle::Pods(vec!["shop-5d4f-aaaaa".into()]),
+            "pods of a Deployment that is gone are still there with CooperativeSticky: shop-5d4f-aaaaa. Workers with Range",
+        ),
+        (Obstacle::Pods(Vec::new()), "start when the last pod has ended; to stay with CooperativeSticky: kubectl"),
+        (Obstacle::GroupNotRead, "Workers with Range cannot join them and start when Kafka says that the group has no"),
+        (
+            Obstacle::Members(vec!["balance-worker-shop-5d4f-aaaaa-0123abcd".into()]),
+            "start when the group has no members; of this object's there are still (a killed one for 10s): balance-worker",
+        ),
+    ] {
+        let message = super::left_over(&case.group, &waiting(obstacle, Way::Recreate).unwrap());
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn what_the_workers_had_stays_on_record_when_their_deployment_is_gone() {
+    let assignor = |case: &Case, old: Option<&str>| {
+        let old = Status { assignor: old.map(str::to_owned), ..Status::default() };
+        case.after(&old).assignor
+    };
+    let gone = Case { deployment: None, ..Case::default() };
+    assert_eq!(assignor(&gone, None), None, "there has been no worker yet");
+    assert_eq!(assignor(&gone, Some("RoundRobin")).as_deref(), Some("RoundRobin"));
+    let mut workers = deployment(2, 2, 2, 0);
+    workers.metadata.annotations.as_mut().unwrap().insert("balancefleet.io/assignor".into(), "range".into());
+    let mut live = Case { deployment: Some(workers), ..Case::default() };
+    assert_eq!(assignor(&live, Some("RoundRobin")).as_deref(), Some("Range"));
+    live.pending = waiting(Obstacle::Running, Way::ByHand);
+    assert_eq!(assignor(&live, None).as_deref(), Some("CooperativeSticky"), "what runs, whatever a template says");
+}
+
+#[test]
 fn workers_that_are_away_for_another_assignor_are_no_settled_fleet() {
     let mut away = deployment(0, 0, 0, 0);
     let annotations = away.metadata.annotations.as_mut().unwrap();
