@@ -48,7 +48,7 @@ pub struct BalanceConsumerGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub group_state: Option<String>,
-    /// The assignor that the workers have, or had when there last were some: `CooperativeSticky`, `Range` or `RoundRobin`.
+    /// Assignor of the workers' pod template, or of the last one that there was: `CooperativeSticky`, `Range` or `RoundRobin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub assignor: Option<String>,

@@ -100,6 +100,11 @@ pub fn status_code(error: &kube::Error) -> Option<u16> {
 /// The server's own sentence: kube's `Display` of an API error repeats it and adds a debug dump.
 fn sentence(error: &kube::Error) -> String {
     match error {
+        // Server-side apply refuses the whole object for one field that the installed definition does not have.
+        kube::Error::Api(status) if status.message.contains("field not declared in schema") => format!(
+            "{}: the installed definition is older than this operator: upgrade it (chart balancefleet-crds, or config/crd)",
+            status.message
+        ),
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         other => other.to_string(),
     }
@@ -144,6 +149,14 @@ mod tests {
     #[test]
     fn the_message_is_the_servers_own_sentence() {
         assert_eq!(answered(422).to_string(), "apply Deployment: admission says no");
+    }
+
+    #[test]
+    fn a_definition_that_lacks_a_field_is_named() {
+        let message = "failed to create typed patch object: .status.newer: field not declared in schema".into();
+        let status = Status { code: 500, message, ..Status::default() };
+        let error = Error::api("write status of a/b", kube::Error::Api(Box::new(status)));
+        assert!(error.is_transient() && error.to_string().contains("upgrade it (chart balancefleet-crds"), "{error}");
     }
 
     #[tokio::test]

@@ -171,7 +171,11 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
     if put_off.is_none() {
         events::publish(&common.recorder, group, events::transitions(&old, &new)).await;
     }
-    Ok(next_look(&facts, &applied, put_off, memory).min(choice.next_look().unwrap_or(Duration::MAX)))
+    // Where something else is in the way, or Kafka cannot be read, that has a pace of its own.
+    let waits = facts.problem.is_none_or(|problem| problem.reason == conditions::ASSIGNOR_CHANGE_PENDING)
+        && !matches!(status::kafka_problem(facts.snapshot, facts.instant), Ok(Some(_)));
+    let for_assignor = choice.next_look().filter(|_| waits).unwrap_or(Duration::MAX);
+    Ok(next_look(&facts, &applied, put_off, memory).min(for_assignor))
 }
 
 /// Figures that were learned are written this often at most, unless a decision takes them along.
@@ -179,7 +183,8 @@ const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
 fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, memory: &mut Memory) -> Choice {
     let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
-    assignor::look(group, workers, remains, observed.snapshot.as_deref(), &mut memory.no_pod)
+    let pods: Vec<_> = observed.pods.iter().map(|pod| pod.name_any()).collect();
+    assignor::look(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut memory.no_pod)
 }
 
 fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed, choice: &Choice) -> Inputs<'a> {

@@ -27,6 +27,8 @@ struct Inputs<'a> {
     group: &'a BalanceConsumerGroup,
     /// Its workers.
     workers: Option<&'a Deployment>,
+    /// The names of its pods, as the watch shows them.
+    pods: &'a [String],
     /// What the API server itself says is left of them; only where that is asked.
     remains: Option<&'a Remains>,
     /// Since when it is known that no pod is left.
@@ -108,16 +110,15 @@ impl Choice {
         self.pending.as_ref().is_some_and(|pending| pending.way == Way::Recreate)
     }
 
-    /// When to look again although nothing has happened: pods that end wake nobody. Members that leave do, but not a
-    /// reading that says the same as one before the last pod had ended.
+    /// When to look again although nothing has happened: pods that end wake nobody, nor does a reading that says the same
+    /// as one before the last pod had ended. Members that leave do.
     pub(super) fn next_look(&self) -> Option<Duration> {
         let Pending { obstacle, way, .. } = self.pending.as_ref()?;
         match obstacle {
-            Obstacle::Running | Obstacle::Paused => None,
+            Obstacle::Running | Obstacle::Paused | Obstacle::Members(_) => None,
             Obstacle::Pods(_) => Some(LOOK_AGAIN),
-            Obstacle::GroupNotRead | Obstacle::Members(_) if *way == Way::Recreate => Some(LOOK_AGAIN),
+            Obstacle::GroupNotRead if *way == Way::Recreate => Some(LOOK_AGAIN),
             Obstacle::GroupNotRead => Some(POLL_INTERVAL),
-            Obstacle::Members(_) => None,
         }
     }
 }
@@ -129,13 +130,14 @@ pub(super) type NoPod = Option<(Option<i64>, Instant)>;
 pub(super) fn look(
     group: &BalanceConsumerGroup,
     workers: Option<&Deployment>,
+    pods: &[String],
     remains: Option<&Remains>,
     snapshot: Option<&Snapshot>,
     memory: &mut NoPod,
 ) -> Choice {
     *memory = no_pod(workers, remains, *memory);
     let no_pod_since = memory.map(|(_, since)| since);
-    let choice = choose(&Inputs { group, workers, remains, no_pod_since, snapshot });
+    let choice = choose(&Inputs { group, workers, pods, remains, no_pod_since, snapshot });
     if workers.is_none() && choice.pending.is_none() {
         // Pods may start from now on, and no generation tells them from those before.
         *memory = None;
@@ -154,7 +156,7 @@ pub(super) fn asks_for_remains(
     let wanted = group.spec.kafka.consumer.assignor;
     match workers {
         Some(workers) => workload::spec_replicas(workers) == 0 && workload::assignor(workers) != Some(wanted),
-        None => has_pods || recorded(group).is_some() || agreed(group, snapshot).is_some(),
+        None => has_pods || recorded(group).is_some() || agreed(group, snapshot, |_| true).is_some(),
     }
 }
 
@@ -170,20 +172,26 @@ fn choose(inputs: &Inputs<'_>) -> Choice {
 
 /// What our members agreed on is what runs, whatever a template says: it may be one that could never be rolled out.
 fn running(inputs: &Inputs<'_>) -> Option<Assignor> {
-    let agreed = agreed(inputs.group, inputs.snapshot);
+    let agreed = |is_there: &dyn Fn(&str) -> bool| agreed(inputs.group, inputs.snapshot, is_there);
     if let Some(workers) = inputs.workers {
-        return agreed.or_else(|| workload::assignor(workers));
+        // Killed ones, perhaps of an earlier object of that name, say nothing about those that the template is making.
+        return agreed(&|pod| inputs.pods.iter().any(|name| name == pod)).or_else(|| workload::assignor(workers));
     }
     // Of a Deployment that is gone, or of an object of that name that is.
     let wanted = inputs.group.spec.kafka.consumer.assignor;
     let pods = inputs.remains?.pods.iter().filter_map(|(_, assignor)| *assignor);
-    pods.chain(agreed).chain(recorded(inputs.group)).find(|found| *found != wanted)
+    pods.chain(agreed(&|_| true)).chain(recorded(inputs.group)).find(|found| *found != wanted)
 }
 
-/// What the group's members agreed on, if some of them are workers of ours: strangers say nothing about them.
-fn agreed(group: &BalanceConsumerGroup, snapshot: Option<&Snapshot>) -> Option<Assignor> {
+/// What the group's members agreed on, if some of them are workers of ours in such pods: strangers say nothing about them.
+fn agreed(
+    group: &BalanceConsumerGroup,
+    snapshot: Option<&Snapshot>,
+    is_there: impl Fn(&str) -> bool,
+) -> Option<Assignor> {
     let (seen, name) = (snapshot?, group.name_any());
-    let has_ours = seen.members.iter().any(|member| members::is_ours(&member.client_id, &name));
+    let is_one = |client: &str| members::is_ours(client, &name) && members::pod_of(client).is_some_and(&is_there);
+    let has_ours = seen.members.iter().any(|member| is_one(&member.client_id));
     Assignor::from_protocol_name(seen.group_assignor.as_deref().filter(|_| has_ours)?)
 }
 
@@ -207,7 +215,15 @@ fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
         return Some(Obstacle::Pods(pods.unwrap_or_default()));
     };
     let newest = inputs.snapshot.filter(|seen| seen.taken_at >= since);
+    let (name, wanted) = (inputs.group.name_any(), inputs.group.spec.kafka.consumer.assignor);
     match newest.and_then(|seen| Some((seen, seen.group_state?))) {
+        // Others alone, whom the new workers can join.
+        Some((seen, _))
+            if seen.group_assignor.as_deref() == Some(wanted.protocol_name())
+                && !seen.members.iter().any(|member| members::is_ours(&member.client_id, &name)) =>
+        {
+            None
+        }
         Some((seen, _)) if !seen.members.is_empty() => {
             Some(Obstacle::Members(seen.members.iter().map(|member| member.client_id.clone()).collect()))
         }

@@ -104,7 +104,8 @@ impl World {
             Remains { pods: self.pods.iter().map(|pod| (pod.name.clone(), Some(pod.assignor))).collect(), at: now }
         });
         let snapshot = self.snapshot.as_ref();
-        let choice = look(&self.group, read.as_ref(), remains.as_ref(), snapshot, &mut self.memory.no_pod);
+        let pods: Vec<_> = self.pods.iter().map(|pod| pod.name.clone()).collect();
+        let choice = look(&self.group, read.as_ref(), &pods, remains.as_ref(), snapshot, &mut self.memory.no_pod);
         if self.group.spec.paused {
             self.record(choice.pending.map(|pending| pending.from));
             return;

@@ -72,6 +72,9 @@ pub(super) fn seen(at: Instant, state: Option<GroupState>, assignor: Option<Assi
 struct Case {
     group: BalanceConsumerGroup,
     workers: Option<Deployment>,
+    /// As the watch shows them.
+    watched: Vec<String>,
+    /// As the API server says, where it is asked.
     pods: Option<Vec<(&'static str, Option<Assignor>)>>,
     no_pod_since: Option<Instant>,
     snapshot: Option<Snapshot>,
@@ -81,14 +84,15 @@ impl Case {
     /// Workers run; nothing else is known.
     fn running(change: Option<AssignorChange>) -> Self {
         let workers = Some(deployment(3, 3, false, Sticky));
-        Self { group: object(Range, change), workers, pods: None, no_pod_since: None, snapshot: None }
+        let watched = vec!["shop-5d4f-aaaaa".to_owned()];
+        Self { group: object(Range, change), workers, watched, pods: None, no_pod_since: None, snapshot: None }
     }
 
     /// All were stopped, no pod is left, and the group was read as this.
     fn stopped(now: Instant, snapshot: Option<Snapshot>) -> Self {
         let workers = Some(deployment(0, 3, true, Sticky));
         let group = object(Range, Some(AssignorChange::Recreate));
-        Self { group, workers, pods: Some(Vec::new()), no_pod_since: Some(now), snapshot }
+        Self { group, workers, watched: Vec::new(), pods: Some(Vec::new()), no_pod_since: Some(now), snapshot }
     }
 
     fn choice(&self) -> Choice {
@@ -99,6 +103,7 @@ impl Case {
         choose(&Inputs {
             group: &self.group,
             workers: self.workers.as_ref(),
+            pods: &self.watched,
             remains: remains.as_ref(),
             no_pod_since: self.no_pod_since,
             snapshot: self.snapshot.as_ref(),
@@ -166,7 +171,8 @@ fn what_is_left_of_stopped_workers_is_waited_for() {
     let stays = |case: &Case, obstacle: Obstacle| {
         assert_eq!(case.pending(), (Sticky, obstacle, Way::Recreate));
         assert_eq!(case.choice().replicas(3), Replicas::stopped(3, Range));
-        assert_eq!(case.choice().next_look(), Some(LOOK_AGAIN));
+        let wakes_by_itself = matches!(case.pending().1, Obstacle::Members(_));
+        assert_eq!(case.choice().next_look(), (!wakes_by_itself).then_some(LOOK_AGAIN));
     };
     let ends = vec![("shop-5d4f-aaaaa", Some(Sticky))];
     stays(&Case { pods: Some(ends), ..Case::stopped(now, None) }, Obstacle::Pods(vec!["shop-5d4f-aaaaa".into()]));
@@ -218,6 +224,8 @@ fn what_the_members_agreed_on_goes_before_what_a_template_says() {
     assert_eq!(case.choice().pending, None);
     case.snapshot = Some(seen(Instant::now(), STABLE, Some(Sticky), &[OURS]));
     assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::ByHand));
+    case.watched = vec!["shop-9c1e-bbbbb".into()];
+    assert_eq!(case.choice().pending, None, "nor do killed workers, which an earlier object of that name may have had");
     case.snapshot = Some(seen(Instant::now(), STABLE, Some(Sticky), &["somebody"]));
     assert_eq!(case.choice().pending, None, "strangers say nothing about our workers");
 }
@@ -250,7 +258,11 @@ fn members_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assi
         (Some(Sticky), killed(now), ours()),
         (None, killed(now), ours()),
         (Some(Range), killed(now), ours()),
-        (Some(Sticky), Some(seen(now, STABLE, Some(Range), &["somebody"])), Obstacle::Members(vec!["somebody".into()])),
+        (
+            Some(Sticky),
+            Some(seen(now, STABLE, Some(Sticky), &["somebody"])),
+            Obstacle::Members(vec!["somebody".into()]),
+        ),
         (None, killed(early), Obstacle::GroupNotRead),
         (Some(Sticky), Some(seen(early, EMPTY, None, &[])), Obstacle::GroupNotRead),
         (Some(Sticky), Some(seen(now, None, None, &[])), Obstacle::GroupNotRead),
@@ -261,6 +273,8 @@ fn members_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assi
     }
     let left = Case::gone(now, Some(Sticky), Some(seen(now, EMPTY, None, &[])));
     assert_eq!(left.choice(), Choice { assignor: Range, pending: None, replaces: Some(Sticky) });
+    let joinable = Case::gone(now, Some(Sticky), Some(seen(now, STABLE, Some(Range), &["somebody"])));
+    assert_eq!(joinable.choice(), left.choice(), "others alone keep nobody out who has their assignor");
     let unchanged = Case::gone(now, Some(Range), Some(seen(now, STABLE, Some(Range), &[OURS])));
     assert_eq!(unchanged.choice().pending, None, "killed members with the same assignor keep nobody out");
     assert_eq!(Case::gone(now, Some(Range), None).choice().pending, None, "what did not change waits for no reading");
@@ -299,7 +313,7 @@ fn who_changes_it_by_hand_is_looked_after_soon_only_while_pods_end() {
         (by_hand(Vec::new(), member("somebody")), Way::ByHand, None),
         // A next poll that says the same as the last one wakes nobody.
         (by_hand(Vec::new(), None), Way::ByHand, Some(POLL_INTERVAL)),
-        (Case::stopped(now, member(OURS)), Way::Recreate, Some(LOOK_AGAIN)),
+        (Case::stopped(now, member(OURS)), Way::Recreate, None),
         (Case::stopped(now, None), Way::Recreate, Some(LOOK_AGAIN)),
     ] {
         let (_, obstacle, found) = case.pending();
@@ -338,9 +352,9 @@ fn before_workers_start_it_is_forgotten_that_no_pod_was_left() {
     let none = Remains { pods: Vec::new(), at: now };
     let mut memory = None;
     let group = Case::gone(now, Some(Sticky), None).group;
-    assert!(look(&group, None, Some(&none), None, &mut memory).pending.is_some());
+    assert!(look(&group, None, &[], Some(&none), None, &mut memory).pending.is_some());
     assert_eq!(memory, Some((None, now)));
     let empty = seen(now, EMPTY, None, &[]);
-    assert_eq!(look(&group, None, Some(&none), Some(&empty), &mut memory).pending, None);
+    assert_eq!(look(&group, None, &[], Some(&none), Some(&empty), &mut memory).pending, None);
     assert_eq!(memory, None, "the write may arrive, and the Deployment be gone again, before the next look");
 }

@@ -77,7 +77,8 @@ pub(crate) fn left_over(group: &BalanceConsumerGroup, pending: &Pending) -> Stri
     match obstacle {
         Obstacle::Pods(pods) if !pods.is_empty() => format!(
             "pods of a Deployment that is gone are still there with {from}: {}. Workers with {to} cannot join them and \
-             start when they have ended; delete them if nothing else does",
+             start when they have ended. If they stay, delete the ReplicaSet that asks for them, and with --force --grace-period=0 what \
+             a lost node has left",
             some_of(pods)
         ),
         obstacle => format!(

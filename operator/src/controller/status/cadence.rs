@@ -26,7 +26,12 @@ pub(crate) fn due(old: &Status, new: &Status, slo: Duration, written_ago: Option
     if old == new {
         return Due::Unchanged;
     }
-    if without_lag(old) != without_lag(new) {
+    let mut known = without_lag(new);
+    if old.assignor.is_none() {
+        // A status of an earlier release, of any number of objects: what they have is news to nobody.
+        known.assignor = None;
+    }
+    if without_lag(old) != known {
         return Due::Now;
     }
     let interval = if is_busy(new, slo) { BUSY_INTERVAL } else { QUIET_INTERVAL };

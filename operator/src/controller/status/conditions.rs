@@ -91,7 +91,9 @@ fn find<'a>(status: &'a Status, name: &str) -> Option<&'a Condition> {
 }
 
 fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
-    if let Some(problem) = facts.problem {
+    // Whoever waits for what Kafka says of the group has to hear first why it says nothing.
+    let does_not_wait = facts.problem.filter(|problem| problem.reason != types::ASSIGNOR_CHANGE_PENDING);
+    if let Some(problem) = does_not_wait {
         return fact("False", problem.reason, &problem.message);
     }
     match kafka::problem(facts.snapshot, facts.instant) {
@@ -103,6 +105,9 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
                 return fact("False", &before.reason, &before.message);
             }
         }
+    }
+    if let Some(problem) = facts.problem {
+        return fact("False", problem.reason, &problem.message);
     }
     if let Some(pending) = facts.pending {
         return fact("False", types::ASSIGNOR_CHANGE_PENDING, assignor::in_short(pending));
@@ -338,7 +343,10 @@ fn foreign_members(facts: &Facts<'_>) -> Option<Fact> {
 
 /// Members of one group have to have one assignor, so another one has to wait.
 fn assignor_change_pending(facts: &Facts<'_>) -> Option<Fact> {
-    let message = assignor::message(facts.group, facts.pending?);
+    let pending = facts.pending?;
+    // Of a Deployment that is gone the problem says it, in the same words.
+    let left_over = facts.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
+    let message = left_over.map_or_else(|| assignor::message(facts.group, pending), |problem| problem.message.clone());
     Some(fact("True", types::ASSIGNOR_CHANGE_PENDING, message))
 }
 

@@ -20,7 +20,8 @@ const FROM_DECISION: [&str; 2] = [types::SCALING_ACTIVE, types::SCALING_LIMITED]
 /// Whether the old status still says all that is known. Not while something keeps the group from being watched at all:
 /// then no first look will come.
 pub(super) fn applies(old: &Status, facts: &Facts<'_>) -> bool {
-    facts.snapshot.is_none() && facts.problem.is_none() && !old.conditions.is_empty()
+    let is_watched = facts.problem.is_none_or(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
+    facts.snapshot.is_none() && is_watched && !old.conditions.is_empty()
 }
 
 /// Carries over what a look at Kafka will soon renew.
