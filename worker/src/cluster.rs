@@ -12,6 +12,7 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
+    metadata::{MetadataPartition, MetadataTopic},
 };
 use tokio::runtime::Handle;
 
@@ -27,6 +28,13 @@ pub(crate) struct TopicSettings {
     pub(crate) own: Settings,
     /// With the cluster's defaults.
     pub(crate) in_effect: Settings,
+}
+
+/// Of the partition of a topic that has fewest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replicas {
+    pub(crate) all: usize,
+    pub(crate) least_in_sync: usize,
 }
 
 /// See the module.
@@ -111,12 +119,15 @@ impl Cluster {
         self.entries(&ResourceSpecifier::Broker(broker.id()), deed).map(|entries| with_values(&entries))
     }
 
-    /// How many replicas a topic has; `None` while the brokers do not all know it yet.
-    pub(crate) fn replicas(&self, name: &str) -> Result<Option<usize>, Error> {
+    /// What a topic's partitions have at least; `None` while the brokers do not all know it yet.
+    pub(crate) fn replicas(&self, name: &str) -> Result<Option<Replicas>, Error> {
         let deed = Deed { verb: "describe", object: &topic(name), needs: "Describe on that topic" };
         let known = self.client.inner().fetch_metadata(Some(name), TIMEOUT).map_err(|error| deed.error(&error))?;
-        let partition = known.topics().first().and_then(|topic| topic.partitions().first());
-        Ok(partition.map(|partition| partition.replicas().len()))
+        let partitions = known.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
+        let least = |count: fn(&MetadataPartition) -> usize| partitions.iter().map(count).min();
+        let all = least(|partition| partition.replicas().len());
+        let in_sync = least(|partition| partition.isr().len());
+        Ok(all.zip(in_sync).map(|(all, least_in_sync)| Replicas { all, least_in_sync }))
     }
 
     fn entries(&self, resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Result<Vec<ConfigEntry>, Error> {

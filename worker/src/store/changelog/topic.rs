@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::batches::limit_of;
 use crate::{
-    cluster::{Cluster, Settings, TopicSettings},
+    cluster::{Cluster, Replicas, Settings, TopicSettings},
     config::Config,
     consumer::describe,
 };
@@ -19,6 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NAME: usize = 249;
 /// From so many replicas on, a write has to reach two.
 const SAFE_REPLICAS: usize = 3;
+/// How many of them have to have a write then.
+const MIN_IN_SYNC: usize = 2;
 
 /// So many tenths of a second a new topic may take until every broker knows it.
 const KNOWN_AFTER: usize = 50;
@@ -191,8 +193,8 @@ impl Topic {
     /// What is missing of a topic that a worker has made: only afterwards it is known how many replicas the cluster gave it.
     fn finish(&self, cluster: &Cluster, is_new: bool) -> Result<(), Error> {
         match self.raise_min_insync(cluster) {
-            // It may be somebody's who has set just the same.
-            Err(error) if error.kind() == ErrorKind::Authorization && !is_new => {
+            // Workers have worked with it as it is, and it may be somebody's who has set just the same.
+            Err(error) if !is_new => {
                 tracing::warn!(topic = self.name, %error, "the changelog keeps the cluster's min.insync.replicas");
                 Ok(())
             }
@@ -211,10 +213,14 @@ impl Topic {
             replicas = cluster.replicas(&self.name)?;
         }
         let unknown = || Error::Transient { what: format!("topic {}", self.name), detail: "just made".to_owned() };
-        if replicas.ok_or_else(unknown)? < SAFE_REPLICAS {
+        let Replicas { all, least_in_sync } = replicas.ok_or_else(unknown)?;
+        // Where one alone is in sync it would end all writing.
+        if all < SAFE_REPLICAS || least_in_sync < MIN_IN_SYNC {
             return Ok(());
         }
-        let settings: Vec<_> = SETTINGS.iter().copied().chain([("min.insync.replicas", "2")]).collect();
+        let min_in_sync = MIN_IN_SYNC.to_string();
+        let settings: Vec<_> =
+            SETTINGS.iter().copied().chain([("min.insync.replicas", min_in_sync.as_str())]).collect();
         cluster.configure_topic(&self.name, &settings)
     }
 
@@ -244,7 +250,7 @@ mod tests {
             SETTINGS.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         assert!(is_unfinished(&settings(&[])));
-        let finished = settings(&[("min.insync.replicas", "2")]);
+        let finished = settings(&[("min.insync.replicas", &MIN_IN_SYNC.to_string())]);
         let by_hand = Settings::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
         for own in [finished, settings(&[("segment.bytes", "1048576")]), by_hand] {
             assert!(!is_unfinished(&own), "{own:?}");
