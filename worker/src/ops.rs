@@ -50,10 +50,16 @@ pub(crate) enum OpsError {
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// Some partitions are marked already.
-    #[error("{0}; workers refuse the partitions that are not complete (Rebuilding): run balance-worker rebuild again")]
+    #[error(
+        "{0}; workers refuse the partitions that are not complete (Rebuilding): run balance-worker rebuild again, with the --lose \
+         that it names then, if any"
+    )]
     Interrupted(Box<OpsError>),
     /// Some partitions are through.
-    #[error("{0}; every partition is either rebuilt or as it was: run balance-worker rebuild again")]
+    #[error(
+        "{0}; every partition is either rebuilt or as it was: run balance-worker rebuild again, with the --lose that it names \
+         then, if any"
+    )]
     Halfway(Box<OpsError>),
     /// With what to do.
     #[error("{0}")]

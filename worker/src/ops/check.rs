@@ -108,14 +108,20 @@ impl Tools<'_> {
         if is_certain {
             return Ok(None);
         }
-        let is_told = |flaw: &Failure| matches!(flaw, Failure::LedgerSettingsChanged(_) | Failure::Torn { .. });
+        let is_told = |flaw: &Failure| {
+            matches!(
+                flaw,
+                Failure::LedgerSettingsChanged(_) | Failure::Torn { .. } | Failure::UnreadableProgress { .. }
+            )
+        };
+        let is_one_look = matches!(self.stored, Stored::Postgres(..));
         let mut before = None;
         for _ in 0..TRIES {
             let found = self.examine(partition)?;
             let flaw = found.flaws().find(is_told);
             let stands_at = found.standing.map(|standing| standing.next_offset);
             // A changelog that is written meanwhile may be read up to the middle of a commit.
-            if !matches!(flaw, Some(Failure::Torn { .. })) || before == stands_at {
+            if is_one_look || !matches!(flaw, Some(Failure::Torn { .. })) || before == stands_at {
                 return Ok(flaw);
             }
             before = stands_at;

@@ -4,7 +4,7 @@
 //! But a log from which records have gone gives fewer transactions, by the rules that the ledger was made with. So do other
 //! settings that refuse what was counted.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use balancefleet_kafka::ReadRecord;
 
@@ -14,6 +14,7 @@ use crate::{
     failure::SettingsChange,
     ledger::Ledger,
     ledger_rules::LedgerRules,
+    money::Currency,
     rules::Rules,
     store::{Examined, ToldStanding},
     transaction::BadRecord,
@@ -32,7 +33,9 @@ pub(super) struct Missing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Refused {
     records: u64,
-    /// Offset of the first one.
+    /// Whether they may be more: it is not known which records were counted.
+    is_least: bool,
+    /// Offset of the first record that may be one.
     first: i64,
     why: BadRecord,
 }
@@ -48,11 +51,12 @@ impl fmt::Display for Missing {
                  say which balances are right"
             )?;
         }
-        let Some(Refused { records, first, why }) = &self.refused else { return Ok(()) };
+        let Some(Refused { records, is_least, first, why }) = &self.refused else { return Ok(()) };
         let and = if self.gone() > 0 { "; and " } else { "" };
+        let at_least = if *is_least { "at least " } else { "" };
         write!(
             f,
-            "{and}the store has counted {} transactions that this worker's settings refuse, the first one at offset {first} \
+            "{and}the store has counted {at_least}{} transactions that this worker's settings refuse, the first one at offset {first} \
              ({why}): set those again with which the balances were made",
             grouped(*records)
         )
@@ -89,6 +93,14 @@ impl Missing {
     }
 }
 
+/// Of a ledger of other settings: by what it has counted, and how much.
+struct CountedBy<'a> {
+    rules: Option<&'a LedgerRules>,
+    held: &'a BTreeSet<Currency>,
+    /// `None` where its own count says nothing.
+    transactions: Option<u64>,
+}
+
 /// What records give of those that other rules have counted, or may have.
 #[derive(Default)]
 struct Tally {
@@ -101,7 +113,8 @@ impl Tally {
     fn take(&mut self, offset: i64, refused: Option<BadRecord>) {
         self.counted += 1;
         if let Some(why) = refused {
-            self.refused.get_or_insert(Refused { records: 0, first: offset, why }).records += 1;
+            let none = Refused { records: 0, is_least: false, first: offset, why };
+            self.refused.get_or_insert(none).records += 1;
         }
     }
 
@@ -109,7 +122,8 @@ impl Tally {
     fn of_any(self, counted: u64) -> Self {
         let refused = self.refused.map(|refused| {
             let taken = self.counted - refused.records;
-            Refused { records: refused.records.min(counted.saturating_sub(taken)), ..refused }
+            let records = refused.records.min(counted.saturating_sub(taken));
+            Refused { records, is_least: true, ..refused }
         });
         Self { refused: refused.filter(|refused| refused.records > 0), ..self }
     }
@@ -155,7 +169,8 @@ impl Tools<'_> {
         let mut progress = Progress::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
         let Tally { counted: given, refused } = if has_other_settings {
-            self.tally(partition, records, rules.as_ref(), counted, &mut progress)?
+            let ledger = CountedBy { rules: rules.as_ref(), held: &found.ledger.currencies(), transactions: counted };
+            self.tally(partition, records, &ledger, &mut progress)?
         } else {
             let folded = self.fold(partition, records, rules.as_ref(), &mut progress)?;
             Tally { counted: folded.ledger.transactions(), refused: None }
@@ -165,22 +180,22 @@ impl Tools<'_> {
     }
 
     /// What records give of those that a ledger of other settings has counted. Where its rules are not known, each record
-    /// that any rules could count may be one of them, and only the number that was counted says how many are.
+    /// that any rules could count may be one of them, unless no customer holds its currency; and only the number that was
+    /// counted says how many are, at least.
     fn tally(
         &self,
         partition: i32,
         records: Range<i64>,
-        of_ledger: Option<&LedgerRules>,
-        counted: Option<u64>,
+        by: &CountedBy<'_>,
         progress: &mut Progress,
     ) -> Result<Tally, OpsError> {
-        let former = of_ledger.and_then(|ledger| Some((ledger, ledger.made_by()?)));
+        let former = by.rules.and_then(|ledger| Some((ledger, ledger.made_by()?)));
         let was_counted = |record: &ReadRecord<'_>| match &former {
             Some((ledger, rules)) => {
                 let posting = rules.read(record.value).ok().flatten();
                 posting.is_some_and(|posting| record.offset >= ledger.since(posting.currency, &self.book))
             }
-            None => may_be_applied(self.book.rules(), record.value),
+            None => may_be_counted(self.book.rules(), by.held, record.value),
         };
         let mut tally = Tally::default();
         self.read(
@@ -194,7 +209,7 @@ impl Tools<'_> {
             },
             |records| progress.add(records),
         )?;
-        Ok(if former.is_some() { tally } else { tally.of_any(counted.unwrap_or_default()) })
+        Ok(if former.is_some() { tally } else { tally.of_any(by.transactions.unwrap_or_default()) })
     }
 }
 
@@ -203,10 +218,11 @@ pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
     OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }
 
-/// Whether a record is a transaction by these rules, or may be one by those of another ledger.
-fn may_be_applied(rules: &Rules, value: Option<&[u8]>) -> bool {
+/// Whether a record may be one that a ledger with these currencies has counted, by whatever rules.
+fn may_be_counted(rules: &Rules, held: &BTreeSet<Currency>, value: Option<&[u8]>) -> bool {
     match rules.read(value) {
-        Ok(_) | Err(BadRecord::UnknownCurrency | BadRecord::Overflow(_)) => true,
+        Ok(Some(posting)) => held.contains(&posting.currency),
+        Ok(None) | Err(BadRecord::UnknownCurrency | BadRecord::Overflow(_)) => true,
         Err(BadRecord::Amount(error)) => error != AmountError::NotANumber,
         Err(_) => false,
     }
@@ -244,7 +260,7 @@ mod tests {
     #[test]
     fn what_the_settings_of_now_refuse_is_missing_whatever_else_they_take() {
         let Tally { counted, refused } = tally(3, 2);
-        assert_eq!((counted, refused), (5, Some(Refused { records: 2, first: 3, why: TOO_FINE })));
+        assert_eq!((counted, refused), (5, Some(Refused { records: 2, is_least: false, first: 3, why: TOO_FINE })));
         // As many more as are refused make good for nothing.
         for (stored, lacking) in [(5, 2), (3, 2), (9, 6)] {
             let missing = Missing::of(stored, counted, refused).unwrap();
@@ -264,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_rules_could_apply_is_counted() {
+    fn what_other_rules_could_have_counted_is_counted() {
         let signs = Signs::labs(&BTreeMap::from([(TransactionType::Transfer, Sign::Ignore)]));
         let exponents = Exponents::iso_4217(&BTreeMap::new());
         let rules = Rules { ledger: LedgerKind::Balances, signs, exponents };
@@ -272,10 +288,11 @@ mod tests {
             let json = format!(
                 r#"{{"transactionId":"T","amount":{amount},"currency":"{currency}","type":{kind},"customerId":"A","timestamp":"2026-02-08T22:00:00Z"}}"#
             );
-            may_be_applied(&rules, Some(json.as_bytes()))
+            may_be_counted(&rules, &BTreeSet::from([Currency::parse("EUR").unwrap()]), Some(json.as_bytes()))
         };
         assert!(may("1.00", "EUR", 3) && may("1.00", "EUR", 1), "another sign");
         assert!(may("1.00", "XQX", 3) && may("1.001", "EUR", 3), "other decimals");
-        assert!(!may("\"one\"", "EUR", 3) && !may_be_applied(&rules, None));
+        assert!(!may("1.00", "USD", 3), "nobody holds it, so none of it was counted");
+        assert!(!may("\"one\"", "EUR", 3) && !may_be_counted(&rules, &BTreeSet::new(), None));
     }
 }

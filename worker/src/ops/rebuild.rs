@@ -84,8 +84,8 @@ pub(crate) fn rebuild(
 fn transactions_of(partition: i32, found: &Examined) -> Result<u64, OpsError> {
     match &found.unsound {
         Some(unreadable @ Failure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
-            "partition {partition} cannot be rebuilt: its balances are made of another topic and cannot be read, so nobody can \
-             say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a \
+            "partition {partition} cannot be rebuilt: its balances may be made of another topic and cannot be read, so nobody \
+             can say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a \
              group of its own"
         ))),
         _ => Ok(found.ledger.transactions()),
@@ -335,6 +335,8 @@ impl Rebuild<'_> {
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
         let (stored, standing) = (transactions_of(partition, &found), found.standing);
+        // Where nothing says which topic they are made of, it may be another one.
+        let stored = if standing.is_none() && committed.is_none() { Ok(stored?) } else { stored };
         drop(found.ledger);
         let known = Known {
             standing: standing.as_ref(),
