@@ -244,6 +244,9 @@ impl Consumer {
         }
         let mut has_asked = false;
         loop {
+            let now = Instant::now();
+            let stop_by = self.stop.ordered_at().map(|ordered_at| ordered_at + COMMIT);
+            let deadline = stop_by.map_or(deadline, |stop_by| deadline.min(stop_by));
             let owes = |partition| self.partitions.get(partition).is_some_and(Owned::owes);
             if !self.commits.is_running() {
                 if !leaving.iter().any(owes) {
@@ -251,14 +254,11 @@ impl Consumer {
                 }
                 let leaves = |owned: &Owned| leaving.contains(&owned.partition);
                 // In a later generation they may be somebody else's already.
-                if has_asked || !self.commit(leaves, false, Some(generation)) {
+                if has_asked || now >= deadline || !self.commit(leaves, false, Some(generation)) {
                     return Ok(Settled::Uncommitted);
                 }
                 has_asked = true;
             }
-            let now = Instant::now();
-            let stop_by = self.stop.ordered_at().map(|ordered_at| ordered_at + COMMIT);
-            let deadline = stop_by.map_or(deadline, |stop_by| deadline.min(stop_by));
             // In slices: a stop may be ordered meanwhile.
             if !self.await_report(deadline.min(now + SLICE))? && now >= deadline {
                 return Ok(Settled::Uncommitted);
