@@ -23,7 +23,7 @@ use super::{
 use crate::status::Status;
 
 /// For the last commit, from the order to stop.
-pub(super) const COMMIT: Duration = Duration::from_secs(2);
+pub(super) const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// For leaving after it, at least; whoever started the worker has its own deadline above both.
 const LEAVE: Duration = Duration::from_millis(700);
 /// A member that is about to get its id would be left behind as a pending one, for which the others wait.
@@ -41,11 +41,11 @@ impl Consumer {
         let owned: Vec<_> = self.partitions.keys().copied().collect();
         let generation = GroupMetadata::capture(&*self.consumer).map_or(-1, |membership| membership.generation());
         if !owned.is_empty()
-            && let Err(error) = self.hand_back(&owned, generation, begun + COMMIT)
+            && let Err(error) = self.hand_back(&owned, generation, begun + LAST_COMMIT)
         {
             tracing::error!(%error, "the last commit failed");
         }
-        self.go(begun + COMMIT + LEAVE);
+        self.go(begun + LAST_COMMIT + LEAVE);
     }
 
     /// Leaves without a commit: this worker cannot go on, but others can, and need not wait for a session timeout.

@@ -24,7 +24,7 @@ use rdkafka::{
 use super::{
     Arrival, Assigned, Consumer, Fatal, Owned,
     client::{Rebalance, RebalanceKind},
-    close::COMMIT,
+    close::LAST_COMMIT,
 };
 use crate::{
     status::Status,
@@ -245,8 +245,7 @@ impl Consumer {
         let mut has_asked = false;
         loop {
             let now = Instant::now();
-            let stop_by = self.stop.ordered_at().map(|ordered_at| ordered_at + COMMIT);
-            let deadline = stop_by.map_or(deadline, |stop_by| deadline.min(stop_by));
+            let deadline = self.stop.ordered_at().map_or(deadline, |at| deadline.min(at + LAST_COMMIT));
             let owes = |partition| self.partitions.get(partition).is_some_and(Owned::owes);
             if !self.commits.is_running() {
                 if !leaving.iter().any(owes) {

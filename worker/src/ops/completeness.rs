@@ -11,7 +11,7 @@ use balancefleet_kafka::ReadRecord;
 use super::{OpsError, Tools, grouped, progress::Progress};
 use crate::{
     amount::AmountError,
-    failure::SettingsChange,
+    failure::{Failure, SettingsChange},
     ledger::Ledger,
     ledger_rules::LedgerRules,
     money::Currency,
@@ -53,11 +53,11 @@ impl fmt::Display for Missing {
         }
         let Some(Refused { records, is_least, first, why }) = &self.refused else { return Ok(()) };
         let and = if self.gone() > 0 { "; and " } else { "" };
-        let at_least = if *is_least { "at least " } else { "" };
+        let (at_least, perhaps) = if *is_least { ("at least ", "perhaps ") } else { ("", "") };
         write!(
             f,
-            "{and}the store has counted {at_least}{} transactions that this worker's settings refuse, the first one at offset {first} \
-             ({why}): set those again with which the balances were made",
+            "{and}the store has counted {at_least}{} transactions that this worker's settings refuse, the first one {perhaps}at offset \
+             {first} ({why}): set those again with which the balances were made",
             grouped(*records)
         )
     }
@@ -216,6 +216,18 @@ impl Tools<'_> {
 /// Why a partition cannot be rebuilt.
 pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
     OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
+}
+
+/// How many transactions the balances of a partition are made of, where no log is left that could tell.
+pub(super) fn transactions_of(partition: i32, found: &Examined) -> Result<u64, OpsError> {
+    match &found.unsound {
+        Some(unreadable @ Failure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
+            "partition {partition} cannot be rebuilt: its balances may be made of another topic and cannot be read, so nobody \
+             can say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a \
+             group of its own"
+        ))),
+        _ => Ok(found.ledger.transactions()),
+    }
 }
 
 /// Whether a record may be one that a ledger with these currencies has counted, by whatever rules.

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::{
     OpsError, Stored, TIMEOUT, Tools,
-    completeness::{Missing, cannot},
+    completeness::{Missing, cannot, transactions_of},
     grouped,
     member::as_only_member,
     progress::Progress,
@@ -77,18 +77,6 @@ pub(crate) fn rebuild(
     match &rebuild.tools.stored {
         Stored::Postgres(database, examiner) => rebuild.database(database, examiner, out),
         Stored::Changelog(partitions) => rebuild.changelog(*partitions, out),
-    }
-}
-
-/// How many transactions the balances of a partition are made of, where no log is left that could tell.
-fn transactions_of(partition: i32, found: &Examined) -> Result<u64, OpsError> {
-    match &found.unsound {
-        Some(unreadable @ Failure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
-            "partition {partition} cannot be rebuilt: its balances may be made of another topic and cannot be read, so nobody \
-             can say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a \
-             group of its own"
-        ))),
-        _ => Ok(found.ledger.transactions()),
     }
 }
 

@@ -1,21 +1,18 @@
 //! `balance-worker audit` and `balance-worker rebuild`, beside a real Kafka.
 
+mod database;
+
 use std::process::Child;
 
 use rdkafka::Message;
 
 use crate::{
     failures::{await_failure, failed},
-    harness::{
-        Database, Mode, SOON, Stream, Traffic, Wire, eventually, fleet, folded, program, run, stream, stream_of, worker,
-    },
+    harness::{Database, SOON, Stream, Traffic, eventually, fleet, folded, program, run, stream, stream_of, worker},
 };
 
 const POSTGRES: (&str, &str) = ("BALANCE_STORE", "postgres");
 const DATABASE: &str = "BALANCE_POSTGRES_URL";
-/// How many rebuilds wait for the row of a partition.
-const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%torn = false%' \
-                       AND datname = current_database() AND $1 <> ''";
 
 /// One customer's record: which partition, and its key.
 fn some_customer(stream: &Stream, log: &str) -> (i32, Vec<u8>) {
@@ -41,11 +38,6 @@ pub(crate) fn audit_is_equal(stream: &Stream, settings: &[(&str, &str)]) -> Stri
 #[test]
 fn an_audit_beside_working_workers_finds_everything_equal() {
     audit_beside_workers("audit", &[]);
-}
-
-#[test]
-fn an_audit_of_a_database_beside_working_workers_finds_everything_equal() {
-    audit_beside_workers("audit-pg", &[POSTGRES]);
 }
 
 fn audit_beside_workers(name: &str, settings: &[(&str, &str)]) {
@@ -80,166 +72,6 @@ fn an_audit_names_what_differs_and_a_rebuild_puts_it_right() {
     rebuild(&stream, &settings);
     audit_is_equal(&stream, &settings);
     folded(&stream, &mut traffic, 300, &settings);
-}
-
-#[test]
-fn an_audit_of_a_database_names_what_differs_and_what_does_not_add_up() {
-    let (stream, database) = (stream_of("audit-pg-torn", 2, &[]), Database::shared());
-    let mut traffic = Traffic::new(44, 20);
-    folded(&stream, &mut traffic, 600, &[POSTGRES]);
-    audit_is_equal(&stream, &[POSTGRES]);
-    let theirs = "WHERE (group_id, partition, customer) = (SELECT group_id, partition, min(customer) FROM balancefleet.bal \
-                  WHERE group_id = $1 AND partition = 0 GROUP BY group_id, partition)";
-    let change = format!("UPDATE balancefleet.bal SET minor_units = minor_units + 1 {theirs} RETURNING customer");
-    let customer: String = database.rows(&change, &[&stream.group])[0].get(0);
-    let (code, text) = run(&stream, &["audit"], &[POSTGRES]);
-    assert!(code == Some(3) && text.contains("partition 0: NOT SOUND: ") && text.contains("1 DIFFERENCES"), "{text}");
-    assert!(text.contains(&format!("  {customer}: stored ")) && text.contains("1 of 2 partitions are equal"), "{text}");
-    let rules = [POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")];
-    let (code, text) = run(&stream, &["audit"], &rules);
-    assert!(code == Some(3) && text.contains("0 of 2 partitions are equal"), "{text}");
-    // Noted of a log that was cut off since: nobody could go on from there with it.
-    database.rows("UPDATE balancefleet.part SET leader_epoch = 99 WHERE group_id = $1", &[&stream.group]);
-    let text = rebuild(&stream, &[POSTGRES]);
-    assert!(text.contains("PostgreSQL at 127.0.0.1") && text.contains("out of 600 records"), "{text}");
-    audit_is_equal(&stream, &[POSTGRES]);
-    folded(&stream, &mut traffic, 300, &[POSTGRES]);
-}
-
-#[test]
-fn a_rebuild_of_a_database_changes_to_other_rules_and_to_a_topic_that_was_made_again() {
-    let stream = stream_of("rebuild-pg-rules", 2, &[]);
-    folded(&stream, &mut Traffic::new(49, 20), 600, &[POSTGRES]);
-    let rules = [POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")];
-    rebuild(&stream, &rules);
-    audit_is_equal(&stream, &rules);
-    await_failure(&worker(&stream, &[POSTGRES]), &[0, 1], "other signs");
-    stream.delete();
-    stream.make(&[]);
-    let mut traffic = Traffic::new(50, 20);
-    traffic.send(&stream, 900);
-    let more_than_before = ["rebuild", "--yes", "--another-topic"];
-    rebuild_so_when_free(&stream, &more_than_before, &[POSTGRES]);
-    folded(&stream, &mut traffic, 10, &[POSTGRES]);
-}
-
-#[test]
-fn a_rebuild_of_a_database_replaces_balances_that_nothing_is_known_of() {
-    let (stream, database) = (stream_of("rebuild-pg-orphans", 1, &[]), Database::shared());
-    let mut traffic = Traffic::new(51, 20);
-    folded(&stream, &mut traffic, 600, &[POSTGRES]);
-    database.rows("DELETE FROM balancefleet.part WHERE group_id = $1", &[&stream.group]);
-    await_failure(&worker(&stream, &[POSTGRES]), &[0], "without any progress");
-    // Also one of a customer that no record names.
-    let made_up = "UPDATE balancefleet.bal SET customer = 'NOBODY' WHERE group_id = $1 AND customer = 'CUST-00001'";
-    database.rows(made_up, &[&stream.group]);
-    rebuild_when_free(&stream, &[POSTGRES]);
-    audit_is_equal(&stream, &[POSTGRES]);
-    folded(&stream, &mut traffic, 300, &[POSTGRES]);
-    // Not even Kafka remembers the group.
-    database.rows("DELETE FROM balancefleet.part WHERE group_id = $1", &[&stream.group]);
-    stream.forget_group();
-    let text = rebuild(&stream, &[POSTGRES]);
-    assert!(text.contains("out of 900 records"), "{text}");
-    audit_is_equal(&stream, &[POSTGRES]);
-    folded(&stream, &mut traffic, 300, &[POSTGRES]);
-}
-
-#[test]
-fn a_rebuild_of_a_database_changes_nothing_of_a_partition_that_somebody_goes_on_with() {
-    let (stream, database) = (stream_of("rebuild-pg-beaten", 1, &[]), Database::shared());
-    folded(&stream, &mut Traffic::new(52, 20), 600, &[POSTGRES]);
-    let balances = "SELECT sum(minor_units * (1 + last_offset))::bigint FROM balancefleet.bal WHERE group_id = $1";
-    let epoch = "SELECT epoch FROM balancefleet.part WHERE group_id = $1";
-    let before = [balances, epoch].map(|sql| database.count(&stream, sql));
-    database.run("BEGIN");
-    let advanced = "UPDATE balancefleet.part SET next_offset = next_offset - 1 WHERE group_id = $1";
-    database.rows(advanced, &[&stream.group]);
-    let tool = std::thread::scope(|scope| {
-        let tool =
-            scope.spawn(|| run(&stream, &["rebuild", "--yes"], &[POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")]));
-        await_rebuild_at_a_row(&Database::shared(), &stream);
-        database.run("COMMIT");
-        tool.join().unwrap()
-    });
-    assert!(tool.0 == Some(1) && tool.1.contains("somebody has worked on partition 0 meanwhile"), "{tool:?}");
-    assert_eq!([balances, epoch].map(|sql| database.count(&stream, sql)), before);
-}
-
-/// Until a rebuild wants to change the row of a partition, which somebody else has locked.
-#[track_caller]
-fn await_rebuild_at_a_row(database: &Database, stream: &Stream) {
-    eventually(SOON, || match database.count(stream, WAITING) {
-        0 => Err("nobody waits for the row".to_owned()),
-        _ => Ok(()),
-    });
-}
-
-#[test]
-fn a_rebuild_of_a_database_that_was_killed_leaves_each_partition_as_it_was_or_as_it_shall_be() {
-    let (stream, database) = (stream_of("rebuild-pg-killed", 2, &[]), Database::own("rebuild_killed"));
-    let url = database.url.as_str();
-    let mut traffic = Traffic::new(54, 20);
-    folded(&stream, &mut traffic, 600, &[POSTGRES, (DATABASE, url)]);
-    let rules = [POSTGRES, (DATABASE, url), ("BALANCE_SIGNS", "Transfer=ignore")];
-    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 1 FOR UPDATE");
-    let mut tool = program(&stream, &["rebuild", "--yes"], &rules).spawn().unwrap();
-    await_rebuild_at_a_row(&database.again(), &stream);
-    tool.kill().unwrap();
-    tool.wait().unwrap();
-    database.run("COMMIT");
-    for (settings, of_other_rules) in [(&rules[..2], 0), (&rules[..], 1)] {
-        let (code, text) = run(&stream, &["audit"], settings);
-        let other = format!("partition {of_other_rules}: NOT SOUND: ");
-        assert!(code == Some(3) && text.contains("1 of 2 partitions are equal") && text.contains(&other), "{text}");
-    }
-    rebuild_when_free(&stream, &rules);
-    audit_is_equal(&stream, &rules);
-    rebuild_when_free(&stream, &rules[..2]);
-    folded(&stream, &mut traffic, 300, &rules[..2]);
-}
-
-#[test]
-fn a_rebuild_of_a_database_that_never_heard_of_its_commit_is_run_again() {
-    let (stream, database) = (stream_of("rebuild-pg-answer", 2, &[]), Database::own("rebuild_answer"));
-    let wire = Wire::to(database.address());
-    let (url, through_wire) = (database.url.as_str(), wire.through(&database.url));
-    let mut traffic = Traffic::new(55, 20);
-    folded(&stream, &mut traffic, 600, &[POSTGRES, (DATABASE, url)]);
-    let rules = [POSTGRES, (DATABASE, url), ("BALANCE_SIGNS", "Transfer=ignore")];
-    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 0 FOR UPDATE");
-    let (code, text) = std::thread::scope(|scope| {
-        let stream = &stream;
-        let settings = [rules[0], (DATABASE, through_wire.as_str()), rules[2]];
-        let tool = scope.spawn(move || run(stream, &["rebuild", "--yes"], &settings));
-        await_rebuild_at_a_row(&database.again(), stream);
-        wire.set(Mode::LosingCommits(1));
-        database.run("COMMIT");
-        tool.join().unwrap()
-    });
-    assert!(code == Some(1) && text.contains("run balance-worker rebuild again"), "{text}");
-    assert_eq!(wire.mode(), Mode::LosingCommits(0));
-    // The commit had arrived.
-    let (code, text) = run(&stream, &["audit"], &rules);
-    assert!(code == Some(3) && text.contains("1 of 2 partitions are equal"), "{text}");
-    rebuild_when_free(&stream, &rules);
-    audit_is_equal(&stream, &rules);
-    rebuild_when_free(&stream, &rules[..2]);
-    folded(&stream, &mut traffic, 300, &rules[..2]);
-}
-
-/// Of whom nothing is known, all may be in records that are gone.
-#[test]
-fn a_rebuild_of_a_database_deletes_nothing_that_cannot_be_folded_again() {
-    let (stream, database) = (stream_of("rebuild-pg-gone", 1, &[]), Database::shared());
-    folded(&stream, &mut Traffic::new(53, 20), 600, &[POSTGRES]);
-    let customers = "SELECT count(*) FROM balancefleet.bal WHERE group_id = $1";
-    let before = database.count(&stream, customers);
-    database.rows("DELETE FROM balancefleet.part WHERE group_id = $1", &[&stream.group]);
-    stream.delete_records_before(0, 10);
-    let (code, text) = run(&stream, &["rebuild", "--yes"], &[POSTGRES]);
-    assert!(code == Some(1) && text.contains("partition 0 cannot be rebuilt") && text.contains("retention"), "{text}");
-    assert_eq!(database.count(&stream, customers), before);
 }
 
 #[test]
