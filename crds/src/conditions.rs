@@ -13,10 +13,6 @@ pub const SCALING_LIMITED: &str = "ScalingLimited";
 
 /// One partition carries more than one worker can process: more workers would not help.
 pub const HOT_PARTITION: &str = "HotPartition";
-/// A partition makes no progress though it has lag and an owner.
-pub const PARTITION_STUCK: &str = "PartitionStuck";
-/// More workers brought no more throughput: something behind them is the limit.
-pub const DOWNSTREAM_BOUND: &str = "DownstreamBound";
 /// Records were deleted by retention before they were read.
 pub const DATA_LOSS: &str = "DataLoss";
 /// A committed offset lies beyond the end of its partition.

@@ -55,9 +55,4 @@ impl Scaling {
     pub fn effective_drain_within(&self) -> StdDuration {
         self.drain_within.unwrap_or(self.lag_slo).get()
     }
-
-    /// The most workers that make sense for a topic of so many partitions.
-    pub fn effective_max_replicas(&self, partitions: i32) -> i32 {
-        self.max_replicas.map_or(partitions, |max| max.min(partitions))
-    }
 }

@@ -48,14 +48,6 @@ fn a_count_keeps_no_balances() {
 }
 
 #[test]
-fn there_are_never_more_workers_than_partitions() {
-    let scaling = |spec: Value| group(&json!({ "scaling": spec })).spec.scaling;
-    assert_eq!(scaling(json!({})).effective_max_replicas(6), 6);
-    assert_eq!(scaling(json!({ "maxReplicas": 4 })).effective_max_replicas(6), 4);
-    assert_eq!(scaling(json!({ "maxReplicas": 40 })).effective_max_replicas(6), 6);
-}
-
-#[test]
 fn a_backlog_is_gone_within_the_slo_unless_said_otherwise() {
     let seconds = |spec: Value| group(&json!({ "scaling": spec })).spec.scaling.effective_drain_within().as_secs();
     assert_eq!(seconds(json!({})), 60);

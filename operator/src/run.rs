@@ -70,7 +70,7 @@ async fn operate(args: &Args, log_level: LogLevel) -> Result<(), RunError> {
     let (metrics, health) = (Metrics::default(), Health::default());
     let client = client::connect(args, &metrics).await?;
     let (lag, woken) = LagBook::new();
-    let common = Common::new(client, lag, metrics.clone(), args.worker_image.clone());
+    let common = Common::new(client, lag, metrics.clone(), args.worker_image.clone(), args.pod_name.clone());
     metrics.add_collector(Box::new(LagMetrics::new(common.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker_image = args.worker_image, "starting");
 

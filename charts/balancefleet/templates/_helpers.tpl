@@ -57,6 +57,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "balancefleet.extraEnv" -}}
 {{- $own := dict "WORKER_IMAGE" "workerImage" "WATCH_NAMESPACES" "watchNamespaces" "LOG_LEVEL" "log.level" "LOG_FORMAT" "log.format" -}}
 {{- range .Values.extraEnv -}}
+{{- if eq .name "POD_NAME" }}{{ fail "extraEnv may not set POD_NAME: it is the name of the operator's own pod" }}{{ end -}}
 {{- if hasKey $own .name }}{{ fail (printf "extraEnv may not set %s: use the value %s" .name (get $own .name)) }}{{ end -}}
 {{- end -}}
 {{- toYaml .Values.extraEnv -}}

@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Samples kept per partition. With thinning they reach back hours, at a resolution that stays a part of the age.
-const CAPACITY: usize = 60;
+use crate::tuning::END_SAMPLES;
 
 /// How old the oldest unread record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl EndSamples {
             self.points.pop_back();
         }
         self.points.push_back((now, end));
-        if self.points.len() > CAPACITY {
+        if self.points.len() > END_SAMPLES {
             self.thin();
         }
     }
@@ -74,7 +73,7 @@ impl EndSamples {
     /// Drops every second point of the older half: old lag needs less resolution than young. The ends of flat runs stay,
     /// since a missing one would date records hours wrong; with nothing else left the oldest point goes.
     fn thin(&mut self) {
-        let half = CAPACITY / 2;
+        let half = END_SAMPLES / 2;
         let flat =
             |index: usize, other: usize| self.points.get(other).is_some_and(|(_, end)| *end == self.points[index].1);
         let keep: Vec<bool> = (0..self.points.len())
@@ -154,7 +153,7 @@ mod tests {
     fn hours_of_backlog_stay_dated_with_few_samples() {
         let points: Vec<(u64, i64)> = (0..=2000).map(|poll| (poll * 5, poll as i64 * 50)).collect();
         let samples = samples(&points);
-        assert!(samples.points.len() <= CAPACITY);
+        assert!(samples.points.len() <= END_SAMPLES);
         let Some(Age::Exactly(age)) = samples.age_of(10_000, secs(10_000)) else { panic!("dated") };
         assert!(age.abs_diff(secs(9_000)) <= secs(1), "{age:?}");
     }
@@ -170,7 +169,7 @@ mod tests {
         for silence in 0..200 {
             samples.push(secs(30_000 + silence * 10), 20_000 + silence as i64 / 2);
         }
-        assert!(samples.points.len() <= CAPACITY);
+        assert!(samples.points.len() <= END_SAMPLES);
     }
 
     #[test]

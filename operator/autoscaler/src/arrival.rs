@@ -6,20 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time constant of the mean: long enough to hide Poisson noise at tens of records per second, short enough for ramps.
-const TIME_CONSTANT: Duration = Duration::from_secs(15);
-
-/// A jump is further than this many standard deviations of a Poisson stream of the known rate …
-const JUMP_DEVIATIONS: f64 = 6.0;
-
-/// … and further than this part of the known rate.
-const JUMP_PART: f64 = 0.15;
-
-/// Deviations within which two figures are taken for the same rate.
-const SAME_DEVIATIONS: f64 = 3.0;
-
-/// Polls closer together than this say nothing about a rate; the next one covers their time too.
-const SHORTEST: Duration = Duration::from_millis(500);
+use crate::tuning::{ARRIVAL_TIME_CONSTANT, JUMP_DEVIATIONS, JUMP_FRACTION, MIN_RATE_INTERVAL, SAME_RATE_DEVIATIONS};
 
 /// The estimate for all partitions of one topic.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +44,7 @@ impl Arrival {
     /// Takes the ends of the log over that a poll at `now` saw. Partitions that are not among them keep their rate.
     pub(crate) fn update(&mut self, ends: &[(i32, i64)], now: Duration) {
         let span = self.polled_at.map(|before| now.saturating_sub(before));
-        if span.is_some_and(|span| span < SHORTEST) {
+        if span.is_some_and(|span| span < MIN_RATE_INTERVAL) {
             return;
         }
         self.polled_at = Some(now);
@@ -105,7 +92,7 @@ impl Arrival {
         for sample in samples {
             let Some(partition) = self.partitions.get_mut(&sample.partition) else { continue };
             let span = now.saturating_sub(partition.end_at).as_secs_f64();
-            let weight = 1.0 - (-span / TIME_CONSTANT.as_secs_f64()).exp();
+            let weight = 1.0 - (-span / ARRIVAL_TIME_CONSTANT.as_secs_f64()).exp();
             if self.suspicion.is_some() {
                 partition.base = Some((partition.end, sample.known));
             }
@@ -143,7 +130,7 @@ impl Arrival {
             let seen = if newest_only { sample.raw } else { grown(sample.partition, end) / since };
             let scaled = if base_total > 0.0 { rate * total / base_total } else { seen };
             // A second's worth of one partition is noisy: it keeps its share of the total unless it clearly differs.
-            let differs = (seen - scaled).abs() > SAME_DEVIATIONS * (scaled.max(1.0 / window) / window).sqrt();
+            let differs = (seen - scaled).abs() > SAME_RATE_DEVIATIONS * (scaled.max(1.0 / window) / window).sqrt();
             if let Some(partition) = self.partitions.get_mut(&sample.partition) {
                 partition.rate = Some(if differs { seen } else { scaled });
             }
@@ -177,7 +164,7 @@ impl Arrival {
 fn is_jump(known: f64, seen: f64, span: f64) -> bool {
     let deviation = (known.max(1.0 / span) / span).sqrt();
     let distance = (seen - known).abs();
-    distance > JUMP_DEVIATIONS * deviation && distance > JUMP_PART * known
+    distance > JUMP_DEVIATIONS * deviation && distance > JUMP_FRACTION * known
 }
 
 fn suspect(samples: &[Sample], span: Duration, since: Duration) -> Option<Suspicion> {

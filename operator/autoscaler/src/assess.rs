@@ -9,19 +9,7 @@ use crate::ladder::{Load, ladder};
 use crate::lag::LagReading;
 use crate::memory::Memory;
 use crate::policy::{Current, Policy};
-
-/// Fewer workers must stay below the target by this part of it, so that a need that swings around the target does not
-/// swing the workers. A part, since a low target must leave room below it: 90 % gives 75 %, 12 % gives 10 %.
-const SHRINK_MARGIN: f64 = 1.0 / 6.0;
-
-/// The present workers may be above the target by this part of it: 90 % gives 95 %.
-const GROW_MARGIN: f64 = 1.0 / 18.0;
-
-/// Utilization to plan with when only a lower bound of the capacity is known.
-const LOWER_BOUND_UTILIZATION: f64 = 0.7;
-
-/// Without a known capacity, lag older than this part of the objective is evidence that workers are missing.
-const AGE_EVIDENCE: f64 = 0.5;
+use crate::tuning::{GROW_MARGIN, LAG_AGE_EVIDENCE, LOWER_BOUND_UTILIZATION, SHRINK_MARGIN};
 
 /// What a group needs.
 #[derive(Debug, Clone)]
@@ -170,7 +158,7 @@ impl Assessment {
         let complete = memory.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
         let growing = || memory.trend.is_growing(gap, self.arrival_rate.unwrap_or(0.0));
         let old = || {
-            self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(AGE_EVIDENCE) + gap)
+            self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(LAG_AGE_EVIDENCE) + gap)
                 && !memory.trend.is_shrinking(gap)
         };
         memory.stable && complete && self.records > 0 && (growing() || old())

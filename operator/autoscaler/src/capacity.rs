@@ -6,28 +6,10 @@ use std::time::Duration;
 
 use crate::decision::{Capacity, CapacitySource};
 use crate::track::KeepNewest;
-
-/// Busy-time samples older than this, seen from the newest, are forgotten: a store that became slower is believed in a
-/// quarter of it (the estimate is the first quartile), while an idle night forgets nothing.
-const BUSY_WINDOW: Duration = Duration::from_secs(120);
-
-/// Busy-time samples kept at most, so that a large group costs no more memory than a small one.
-const BUSY_SAMPLES: usize = 256;
-
-/// Below this part of busy time what is not measured (fetching, waiting) outweighs what is.
-const BUSY_ENOUGH: f64 = 0.1;
-
-/// Fewer records than this are too few to divide by.
-const RECORDS_ENOUGH: u64 = 10;
-
-/// A span of consumption is at least this long, and at least two commit gaps: polls see commits only with a delay.
-const SHORTEST_SPAN: Duration = Duration::from_secs(15);
-
-/// Samples of saturated workers that are kept.
-const SATURATED_SAMPLES: usize = 20;
-
-/// Busy time that promises this much more than saturated workers show is not believed: the store blocks outside it.
-const BUSY_OVER_SATURATED: f64 = 1.15;
+use crate::tuning::{
+    BUSY_SAMPLES, BUSY_WINDOW, MAX_BUSY_OVER_SATURATED, MIN_BUSY_FRACTION, MIN_CONSUMPTION_SPAN, MIN_SAMPLE_RECORDS,
+    SATURATED_SAMPLES,
+};
 
 /// What one poll saw one worker do.
 #[derive(Debug, Clone)]
@@ -93,7 +75,7 @@ impl CapacityEstimate {
         let busy = quantile(self.busy.iter().map(|(_, rate)| *rate), 0.25);
         let capacity = |rate, source| Some(Capacity { rate, source });
         match (busy, saturated) {
-            (Some(busy), Some(saturated)) if busy > BUSY_OVER_SATURATED * saturated => {
+            (Some(busy), Some(saturated)) if busy > MAX_BUSY_OVER_SATURATED * saturated => {
                 capacity(saturated, CapacitySource::Saturated)
             }
             (Some(busy), _) => capacity(busy, CapacitySource::BusyTime),
@@ -108,13 +90,13 @@ impl CapacityEstimate {
 
     fn take_work(&mut self, work: Work, now: Duration) {
         let (busy, over) = (work.busy.as_secs_f64(), work.over.as_secs_f64());
-        if work.records < RECORDS_ENOUGH || busy <= 0.0 || over <= 0.0 {
+        if work.records < MIN_SAMPLE_RECORDS || busy <= 0.0 || over <= 0.0 {
             return;
         }
         let rate = work.records as f64 / busy;
-        if busy / over < BUSY_ENOUGH {
+        if busy / over < MIN_BUSY_FRACTION {
             // Hardly busy: it can do more than it does, but how much more is only believed up to a tenfold.
-            self.saw(rate.min(work.records as f64 / over / BUSY_ENOUGH));
+            self.saw(rate.min(work.records as f64 / over / MIN_BUSY_FRACTION));
             return;
         }
         self.busy.push_back((now, rate));
@@ -150,7 +132,7 @@ impl CapacityEstimate {
         span.least_lag = span.least_lag.min(worker.lag);
         span.most_arrivals = span.most_arrivals.max(worker.arrival_rate);
         let length = now.saturating_sub(span.since);
-        if !worker.moved || length < SHORTEST_SPAN.max(worker.commit_gap * 2) {
+        if !worker.moved || length < MIN_CONSUMPTION_SPAN.max(worker.commit_gap * 2) {
             return;
         }
         let rate = committed.saturating_sub(span.committed) as f64 / length.as_secs_f64();

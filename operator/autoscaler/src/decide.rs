@@ -6,18 +6,10 @@ use std::time::Duration;
 use crate::assess::{Assessment, Shortfall, assess, misses_objective};
 use crate::decision::{BlockedBy, Capacity, Decision, Reason};
 use crate::explain::explain;
-use crate::ladder::{REBALANCE, START};
 use crate::lag::LagReading;
 use crate::memory::Memory;
 use crate::policy::{Current, Hold, Policy};
-use crate::{DOWN_WINDOW, POLL_INTERVAL};
-
-/// Polls in a row that must find the present number too small.
-const CONFIRMATIONS: u32 = 2;
-
-/// Before the last change has taken effect only a need of at least this many times the present number is acted on, and
-/// only once the objective is missed: what a group in motion shows is not what it can do.
-const URGENT_FACTOR: f64 = 1.5;
+use crate::tuning::{CONFIRMATIONS, DOWN_WINDOW, POLL_INTERVAL, REBALANCE_TIME, START_TIME, URGENT_FACTOR};
 
 /// What a check settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +75,7 @@ fn has_settled(memory: &Memory, desired: i32, since: Duration, now: Duration) ->
     let complete = memory.members.as_ref().is_some_and(|members| i32::try_from(members.len()) == Ok(desired));
     let commits =
         || memory.tracks.values().all(|track| track.lag == 0 || track.committed_at.is_some_and(|at| at > since));
-    let limit = START + REBALANCE + POLL_INTERVAL * 2;
+    let limit = START_TIME + REBALANCE_TIME + POLL_INTERVAL * 2;
     (memory.stable && complete && commits()) || now.saturating_sub(since) >= limit
 }
 
@@ -123,23 +115,19 @@ fn held(current: &Current) -> Option<Verdict> {
     Some(Verdict::keep(current.desired, reason, Some(blocked_by)))
 }
 
-/// The owner's limits hold whether lag is known or not. The number of partitions is a reading like any other: what is
-/// unknown takes no worker away, and gives none that would have nothing to read.
 fn unknown(policy: &Policy, memory: &Memory, reading: &LagReading, current: &Current) -> Option<Verdict> {
-    let bounded = current.desired.clamp(policy.floor(counted(memory)), policy.ceiling(i32::MAX));
+    let bounded = policy.bounded_unread(current.desired, counted(memory));
     matches!(reading, LagReading::Unknown)
         .then(|| Verdict::keep(bounded, Reason::LagUnknown, Some(BlockedBy::LagUnknown)))
 }
 
 fn out_of_bounds(policy: &Policy, memory: &Memory, current: &Current) -> Option<Verdict> {
-    let partitions = counted(memory);
-    let bounded = current.desired.clamp(policy.floor(partitions), policy.ceiling(partitions));
+    let bounded = policy.bounded(current.desired, counted(memory));
     (bounded != current.desired).then(|| Verdict::act(bounded, Reason::OutOfBounds))
 }
 
-/// Partitions not counted yet are no limit.
-const fn counted(memory: &Memory) -> i32 {
-    if memory.partition_count > 0 { memory.partition_count } else { i32::MAX }
+fn counted(memory: &Memory) -> Option<i32> {
+    Some(memory.partition_count).filter(|count| *count > 0)
 }
 
 fn grow(policy: &Policy, memory: &mut Memory, current: &Current, need: &Assessment) -> Option<Verdict> {

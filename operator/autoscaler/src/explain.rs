@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::DOWN_WINDOW;
 use crate::assess::Assessment;
 use crate::decide::Verdict;
 use crate::decision::{BlockedBy, CapacitySource, Reason};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
+use crate::tuning::DOWN_WINDOW;
 
 /// Explains a verdict, e.g. "4 → 6: 512 records/s arrive, one worker does 90/s at 90 %, 6 is the first count that keeps
 /// partition 3's owner below capacity and drains 6 400 records in 42 s".

@@ -9,13 +9,7 @@ use std::time::Duration;
 use crate::assignor::{Prediction, predict};
 use crate::decision::Rung;
 use crate::policy::Assignor;
-
-/// Time from asking for a worker until it consumes. A constant until it is learned: scheduling, image start and the
-/// replay of its partitions took 5 to 15 s on a small cluster; too long only sees a little more backlog than will be.
-pub(crate) const START: Duration = Duration::from_secs(15);
-
-/// Time for which a moved partition stands still: two rounds of a cooperative rebalance.
-pub(crate) const REBALANCE: Duration = Duration::from_secs(4);
+use crate::tuning::{REBALANCE_TIME, START_TIME};
 
 /// What is known of the load.
 #[derive(Debug, Clone)]
@@ -85,12 +79,12 @@ impl Load {
         if replicas == self.desired {
             return self.backlogs.clone();
         }
-        let start = if replicas > self.desired { START } else { Duration::ZERO };
+        let start = if replicas > self.desired { START_TIME } else { Duration::ZERO };
         let growth = self.growth();
         let after = |(partition, backlog): (usize, &f64)| {
             let stands = i32::try_from(partition).is_ok_and(|number| prediction.stopped.contains(&number));
             let standing = if stands { self.rates[partition] } else { growth[partition] };
-            backlog + growth[partition] * start.as_secs_f64() + standing * REBALANCE.as_secs_f64()
+            backlog + growth[partition] * start.as_secs_f64() + standing * REBALANCE_TIME.as_secs_f64()
         };
         self.backlogs.iter().enumerate().map(after).collect()
     }

@@ -25,8 +25,6 @@ pub struct PartitionLag {
 pub struct Lag {
     /// All partitions of the topic, ascending.
     pub partitions: Vec<PartitionLag>,
-    /// Partitions that were not there at the previous poll.
-    pub added: Vec<i32>,
 }
 
 /// What is known of a group's lag.

@@ -5,8 +5,6 @@
 //! to. Out come the lag ([`LagReading`], from [`Memory::observe`]) and the [`Decision`] (from [`decide`]). The same
 //! sequence of inputs always gives the same sequence of outputs.
 
-use std::time::Duration;
-
 mod age;
 mod arrival;
 mod assess;
@@ -23,6 +21,7 @@ mod policy;
 mod step;
 mod track;
 mod trend;
+mod tuning;
 
 pub use age::Age;
 pub use decide::decide;
@@ -32,14 +31,4 @@ pub use memory::Memory;
 pub use observation::{Committed, Member, Observation, PartitionReading, Usage};
 pub use policy::{Assignor, Current, Hold, Policy, StartFrom};
 pub use step::{step_age, step_lag};
-
-/// How often a group is polled; callers add jitter.
-pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How soon a poll that is to confirm another one follows it. Short enough that a burst is answered within seconds,
-/// long enough that a second's worth of records says what the rate is.
-pub const CONFIRM_AFTER: Duration = Duration::from_secs(1);
-
-/// How long the need must stay lower before workers are taken away. An unneeded worker for half a minute costs about
-/// what two rebalances cost a worker that is taken away too early; a window learned from regret will replace it.
-pub const DOWN_WINDOW: Duration = Duration::from_secs(30);
+pub use tuning::{CONFIRM_AFTER, DOWN_WINDOW, POLL_INTERVAL};

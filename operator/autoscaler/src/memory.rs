@@ -54,9 +54,8 @@ impl Memory {
             let capacity = std::mem::take(&mut self.capacity);
             *self = Self { topic_id: seen.topic_id.clone(), course, capacity, ..Self::default() };
         }
-        let known_before = self.partition_count;
         // Partitions cannot be taken away: a lower count is a broker's stale view, and the rest counts as unread.
-        self.partition_count = known_before.max(seen.partition_count);
+        self.partition_count = self.partition_count.max(seen.partition_count);
         self.members.clone_from(&seen.members);
         self.stable = seen.stable;
         let readings: BTreeMap<i32, &PartitionReading> =
@@ -72,8 +71,7 @@ impl Memory {
             })
             .collect();
         self.measure_workers(&readings, now);
-        let added = if known_before > 0 { (known_before..self.partition_count).collect() } else { Vec::new() };
-        let reading = classify(Lag { partitions, added });
+        let reading = classify(Lag { partitions });
         self.trend.push(now, reading.records());
         reading
     }

@@ -77,6 +77,20 @@ impl Policy {
         self.min_replicas.max(1).min(self.ceiling(partitions))
     }
 
+    /// The number of workers within all limits: `min(maximum, partitions, max(minimum, number))`, never 0, which only a
+    /// person may ask for. Partitions not counted yet (`None`) are no limit.
+    pub fn bounded(&self, number: i32, partitions: Option<i32>) -> i32 {
+        let partitions = partitions.unwrap_or(i32::MAX);
+        number.clamp(self.floor(partitions), self.ceiling(partitions))
+    }
+
+    /// The number of workers while lag is unknown: a person's own limits hold whether it is known or not. The number of
+    /// partitions is a reading like any other: it takes no worker away, and lets the minimum ask for none that would
+    /// have nothing to read.
+    pub fn bounded_unread(&self, number: i32, partitions: Option<i32>) -> i32 {
+        number.clamp(self.floor(partitions.unwrap_or(i32::MAX)), self.ceiling(i32::MAX))
+    }
+
     /// The part of a worker's capacity to plan with, in (0, 1].
     pub(crate) fn target(&self) -> f64 {
         f64::from(self.target_utilization.clamp(1, 100)) / 100.0

@@ -5,21 +5,7 @@ use std::time::Duration;
 
 use crate::age::EndSamples;
 use crate::observation::{Committed, PartitionReading, Usage};
-
-/// Commit gaps kept per partition: enough for a median that one slow commit does not move.
-const GAPS: usize = 20;
-
-/// The commit gaps assumed while none was seen. Regular polls cannot tell shorter ones apart, and a consumer that has
-/// not committed for longer does not merely commit seldom.
-const SHORTEST_GAP: Duration = Duration::from_secs(5);
-const LONGEST_GAP: Duration = Duration::from_secs(60);
-
-/// A span that can hold nothing but transaction markers: the last transaction's commit marker, and one of an aborted one.
-const MARKERS: i64 = 2;
-
-/// How long such a span must lie untouched. Kafka's default `transaction.timeout.ms`: by then every transaction that
-/// could have put a record there has ended, and a live consumer would have read it.
-const MARKERS_AFTER: Duration = Duration::from_secs(60);
+use crate::tuning::{COMMIT_GAP_SAMPLES, MARKERS_AFTER, MAX_COMMIT_GAP, MAX_MARKERS, MIN_COMMIT_GAP};
 
 /// One partition's memory.
 #[derive(Debug, Clone)]
@@ -78,7 +64,7 @@ impl Track {
                 let before = self.committed_at.replace(now);
                 // A gap during which there was nothing to commit says nothing about how often the group commits.
                 self.gaps.extend(before.filter(|_| had_work).map(|before| now.saturating_sub(before)));
-                self.gaps.keep_newest(GAPS);
+                self.gaps.keep_newest(COMMIT_GAP_SAMPLES);
             }
         }
         self.first_at.get_or_insert(now);
@@ -98,12 +84,12 @@ impl Track {
     pub(crate) fn commit_gap(&self) -> Duration {
         let waited_since = self.committed_at.or(self.first_at).unwrap_or(self.end_at);
         let waited = self.end_at.saturating_sub(waited_since);
-        self.known_commit_gap().unwrap_or(waited.clamp(SHORTEST_GAP, LONGEST_GAP))
+        self.known_commit_gap().unwrap_or(waited.clamp(MIN_COMMIT_GAP, MAX_COMMIT_GAP))
     }
 
     /// Whether `lag` records before the end can only be transaction markers, which no consumer ever commits past.
     pub(crate) fn only_markers(&self, lag: i64, now: Duration) -> bool {
-        (1..=MARKERS).contains(&lag)
+        (1..=MAX_MARKERS).contains(&lag)
             && self.committed.is_some()
             && now.saturating_sub(self.still_since) >= MARKERS_AFTER
     }

@@ -3,17 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Shortest time over which growth is judged.
-const SHORTEST: Duration = Duration::from_secs(10);
-
-/// Longest time that is kept.
-const LONGEST: Duration = Duration::from_secs(120);
-
-/// Between two commits lag rises by the arrivals of that time and falls back; so much of it is never taken for growth.
-const SAWTOOTH: f64 = 1.5;
-
-/// Beyond that, lag that grows by less than this part of the arrivals is noise.
-const GROWING_PART: f64 = 0.1;
+use crate::tuning::{MAX_TREND_SPAN, MIN_GROWTH_FRACTION, MIN_TREND_SPAN, SAWTOOTH_FACTOR};
 
 /// The lag of the last polls that knew it.
 #[derive(Debug, Clone, Default)]
@@ -29,21 +19,21 @@ impl Trend {
             return;
         };
         self.points.push_back((now, lag));
-        while self.points.front().is_some_and(|(at, _)| now.saturating_sub(*at) > LONGEST) {
+        while self.points.front().is_some_and(|(at, _)| now.saturating_sub(*at) > MAX_TREND_SPAN) {
             self.points.pop_front();
         }
     }
 
     /// Whether lag grows by more than commits that come every `commit_gap` explain.
     pub(crate) fn is_growing(&self, commit_gap: Duration, arrival_rate: f64) -> bool {
-        let jitter = SAWTOOTH * arrival_rate * commit_gap.as_secs_f64();
-        self.since_older_than(SHORTEST.max(commit_gap * 2))
-            .any(|(span, growth)| growth > 0.0 && growth > jitter + GROWING_PART * arrival_rate * span)
+        let jitter = SAWTOOTH_FACTOR * arrival_rate * commit_gap.as_secs_f64();
+        self.since_older_than(MIN_TREND_SPAN.max(commit_gap * 2))
+            .any(|(span, growth)| growth > 0.0 && growth > jitter + MIN_GROWTH_FRACTION * arrival_rate * span)
     }
 
     /// Whether lag got smaller over the shortest time that can be judged.
     pub(crate) fn is_shrinking(&self, commit_gap: Duration) -> bool {
-        self.since_older_than(SHORTEST.max(commit_gap * 2)).next().is_some_and(|(_, growth)| growth < 0.0)
+        self.since_older_than(MIN_TREND_SPAN.max(commit_gap * 2)).next().is_some_and(|(_, growth)| growth < 0.0)
     }
 
     /// (seconds, records) by which lag grew since each of the polls that are at least `window` old, the newest first.

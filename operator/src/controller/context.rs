@@ -71,9 +71,15 @@ pub struct Common {
 }
 
 impl Common {
-    /// The common part around a client.
-    pub fn new(client: Client, lag: LagBook, metrics: Metrics, release_image: String) -> Arc<Self> {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
+    /// The common part around a client; `pod` is the one that events name as their source.
+    pub fn new(
+        client: Client,
+        lag: LagBook,
+        metrics: Metrics,
+        release_image: String,
+        pod: Option<String>,
+    ) -> Arc<Self> {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: pod };
         Arc::new(Self {
             secrets: SecretBook::new(client.clone()),
             recorder: Recorder::new(client.clone(), reporter),
@@ -192,7 +198,7 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
         let (lag, _woken) = LagBook::new();
-        let common = Common::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into());
+        let common = Common::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into(), None);
         let key = |namespace: &str, name: &str| GroupKey { namespace: namespace.into(), name: name.into() };
         for kept in [key("bank", "gone"), key("bank", "there"), key("shop", "elsewhere")] {
             common.memories.keep(&kept, Memory::default());

@@ -69,12 +69,7 @@ mod tests {
     }
 
     fn member(pod: &str, partitions: &[i32], lag: i64) -> Member {
-        Member {
-            client_id: format!("balance-worker-{pod}-0123abcd"),
-            host: "/10.0.0.1".into(),
-            partitions: partitions.to_vec(),
-            lag: Some(lag),
-        }
+        Member { client_id: format!("balance-worker-{pod}-0123abcd"), partitions: partitions.to_vec(), lag: Some(lag) }
     }
 
     #[test]

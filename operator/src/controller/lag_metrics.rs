@@ -3,7 +3,6 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use balancefleet_autoscaler::{Age, Lag, LagReading};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric},
@@ -44,8 +43,10 @@ impl Collector for LagMetrics {
             })
             .collect();
         let now = Instant::now();
-        family(&mut encoder, "group_lag_records", "Unread records", &groups, lag)?;
-        family(&mut encoder, "group_lag_age_seconds", "Age of the oldest unread record", &groups, age)?;
+        family(&mut encoder, "group_lag_records", "Unread records", &groups, |snapshot| snapshot.lag.records())?;
+        family(&mut encoder, "group_lag_age_seconds", "Age of the oldest unread record", &groups, |snapshot| {
+            snapshot.lag.age().map(|age| age.at_least().as_secs_f64())
+        })?;
         family(&mut encoder, "group_desired_replicas", "Workers the last decision asks for", &groups, |snapshot| {
             Some(f64::from(snapshot.decision.replicas))
         })?;
@@ -70,28 +71,4 @@ fn family<V: EncodeGaugeValue>(
         }
     }
     Ok(())
-}
-
-fn whole(snapshot: &Snapshot) -> Option<&Lag> {
-    match &snapshot.lag {
-        LagReading::Known(lag) => Some(lag),
-        LagReading::Partial(_) | LagReading::Unknown => None,
-    }
-}
-
-fn lag(snapshot: &Snapshot) -> Option<i64> {
-    whole(snapshot).map(Lag::known_records)
-}
-
-fn age(snapshot: &Snapshot) -> Option<f64> {
-    let ages: Option<Vec<f64>> = whole(snapshot)?
-        .partitions
-        .iter()
-        .map(|partition| {
-            partition.age.map(|age| match age {
-                Age::Exactly(age) | Age::AtLeast(age) => age.as_secs_f64(),
-            })
-        })
-        .collect();
-    ages?.into_iter().reduce(f64::max)
 }

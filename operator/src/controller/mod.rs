@@ -120,7 +120,8 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
     let around = observed.surroundings(choice.assignor, &common.release_image);
     let (plan, outcome) = match validate::validate(group, &around) {
         Ok(valid) => {
-            let inputs = inputs(group, &observed, &choice);
+            let policy = policy(&valid);
+            let inputs = inputs(group, &policy, &observed, &choice);
             let plan = replicas::plan(&inputs);
             let outcome = if inputs.paused {
                 Ok(untouched(&valid, &observed))
@@ -187,18 +188,42 @@ fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, memory: &m
     assignor::look(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut memory.no_pod)
 }
 
-fn inputs<'a>(group: &'a BalanceConsumerGroup, observed: &'a Observed, choice: &Choice) -> Inputs<'a> {
+fn inputs<'a>(
+    group: &'a BalanceConsumerGroup,
+    policy: &'a autoscaler::Policy,
+    observed: &'a Observed,
+    choice: &Choice,
+) -> Inputs<'a> {
     let live = observed.workers.as_deref();
     let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
     Inputs {
         paused: group.spec.paused,
         pin: group.spec.replicas,
-        scaling: &group.spec.scaling,
+        dry_run: group.spec.scaling.dry_run,
+        policy,
         last: live.map(workload::decided_replicas),
         rolling: live.is_some_and(|live| workload::holds_decisions(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
         partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),
+    }
+}
+
+/// `spec.scaling` in the autoscaler's terms.
+fn policy(valid: &ValidatedGroup) -> autoscaler::Policy {
+    let scaling = &valid.scaling;
+    autoscaler::Policy {
+        min_replicas: scaling.min_replicas,
+        max_replicas: scaling.max_replicas,
+        lag_slo: scaling.lag_slo.get(),
+        drain_within: scaling.effective_drain_within(),
+        target_utilization: scaling.target_utilization,
+        expected_rate_per_replica: scaling.expected_rate_per_replica,
+        assignor: match valid.consumer.assignor {
+            balancefleet_crds::Assignor::CooperativeSticky => autoscaler::Assignor::CooperativeSticky,
+            balancefleet_crds::Assignor::Range => autoscaler::Assignor::Range,
+            balancefleet_crds::Assignor::RoundRobin => autoscaler::Assignor::RoundRobin,
+        },
     }
 }
 
@@ -214,7 +239,6 @@ fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
 
 /// What the poller is to watch from now on.
 fn watch(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> Watch {
-    let scaling = &valid.scaling;
     Watch {
         connection: valid.connection.clone(),
         topic: valid.topic.clone(),
@@ -223,19 +247,7 @@ fn watch(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &App
             balancefleet_crds::StartFrom::Earliest => autoscaler::StartFrom::Earliest,
             balancefleet_crds::StartFrom::Latest => autoscaler::StartFrom::Latest,
         },
-        policy: autoscaler::Policy {
-            min_replicas: scaling.min_replicas,
-            max_replicas: scaling.max_replicas,
-            lag_slo: scaling.lag_slo.get(),
-            drain_within: scaling.effective_drain_within(),
-            target_utilization: scaling.target_utilization,
-            expected_rate_per_replica: scaling.expected_rate_per_replica,
-            assignor: match valid.consumer.assignor {
-                balancefleet_crds::Assignor::CooperativeSticky => autoscaler::Assignor::CooperativeSticky,
-                balancefleet_crds::Assignor::Range => autoscaler::Assignor::Range,
-                balancefleet_crds::Assignor::RoundRobin => autoscaler::Assignor::RoundRobin,
-            },
-        },
+        policy: inputs.policy.clone(),
         current: autoscaler::Current {
             // Not what somebody else made of it: while that is let stand, it would look like a decision of ours.
             desired: applied.deployment.as_deref().map_or(plan.replicas, workload::decided_replicas),

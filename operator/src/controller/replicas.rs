@@ -1,8 +1,8 @@
 //! Pure. How many workers the Deployment gets, by what goes before what: paused > pin > limits around the poller's
 //! decision. Unknown lag, a rollout and a dry run keep the last decision.
 
-use balancefleet_autoscaler::{Decision, Hold, Limit, Reason};
-use balancefleet_crds::{Scaling, ScalingMode, reasons};
+use balancefleet_autoscaler::{Decision, Hold, Limit, Policy, Reason};
+use balancefleet_crds::{ScalingMode, reasons};
 
 /// What the number follows from.
 #[derive(Debug, Clone, Copy)]
@@ -11,8 +11,10 @@ pub(super) struct Inputs<'a> {
     pub paused: bool,
     /// `spec.replicas`.
     pub pin: Option<i32>,
-    /// `spec.scaling`.
-    pub scaling: &'a Scaling,
+    /// `spec.scaling.dryRun`.
+    pub dry_run: bool,
+    /// The limits, among others.
+    pub policy: &'a Policy,
     /// The last decision; none before the first Deployment.
     pub last: Option<i32>,
     /// Whether a new pod template is being rolled out.
@@ -54,7 +56,7 @@ impl Inputs<'_> {
 
 /// Decides.
 pub(super) fn plan(inputs: &Inputs<'_>) -> Plan {
-    let last = inputs.last.unwrap_or(inputs.scaling.min_replicas);
+    let last = inputs.last.unwrap_or(inputs.policy.min_replicas);
     if inputs.paused {
         let explanation = "spec.paused is true: nothing is changed";
         return kept(last, ScalingMode::Paused, reasons::PAUSED, explanation);
@@ -65,8 +67,8 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Plan {
     match usable(inputs) {
         Usable::Decision(decision) => follow(inputs, last, decision),
         Usable::None { mode, reason, why } => {
-            let replicas = if inputs.scaling.dry_run { last } else { unmeasured(inputs, last) };
-            let mode = if inputs.scaling.dry_run { ScalingMode::DryRun } else { mode };
+            let replicas = if inputs.dry_run { last } else { inputs.policy.bounded_unread(last, inputs.partitions) };
+            let mode = if inputs.dry_run { ScalingMode::DryRun } else { mode };
             kept(replicas, mode, reason, &format!("{why}: the number stays at {replicas}"))
         }
     }
@@ -97,8 +99,9 @@ fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
 }
 
 fn follow(inputs: &Inputs<'_>, last: i32, decision: &Decision) -> Plan {
-    let desired = bounded(inputs.scaling, inputs.partitions, decision.replicas);
-    let dry = inputs.scaling.dry_run;
+    // Limits and partitions may be newer than the decision.
+    let desired = inputs.policy.bounded(decision.replicas, inputs.partitions);
+    let dry = inputs.dry_run;
     Plan {
         replicas: if dry { last } else { desired },
         desired,
@@ -120,20 +123,6 @@ fn kept(replicas: i32, mode: ScalingMode, reason: &str, explanation: &str) -> Pl
     }
 }
 
-/// A person's own limits count even while nothing is known. The number of partitions is a reading, and readings are what
-/// is missing: it takes no worker away, and lets the minimum ask for none that would have nothing to read.
-fn unmeasured(inputs: &Inputs<'_>, last: i32) -> i32 {
-    let partitions = inputs.partitions.unwrap_or(i32::MAX);
-    let useful = Scaling { min_replicas: inputs.scaling.min_replicas.min(partitions), ..inputs.scaling.clone() };
-    bounded(&useful, None, last)
-}
-
-/// min(maximum, partitions, max(minimum, number)); never 0, which only a pin may ask for.
-fn bounded(scaling: &Scaling, partitions: Option<i32>, number: i32) -> i32 {
-    let maximum = scaling.max_replicas.unwrap_or(i32::MAX).min(partitions.unwrap_or(i32::MAX));
-    number.max(scaling.min_replicas).min(maximum).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,17 +142,14 @@ mod tests {
         }
     }
 
-    fn scaling(min_replicas: i32, max_replicas: Option<i32>, dry_run: bool) -> Scaling {
-        Scaling { min_replicas, max_replicas, dry_run, ..Scaling::default() }
-    }
-
     /// paused, pin, (min, max, dry run), last, rolling, decision, partitions → replicas, desired, mode
     type Row = (bool, Option<i32>, (i32, Option<i32>, bool), Option<i32>, bool, Option<(i32, Reason)>, Option<i32>);
 
     fn decide((paused, pin, limits, last, rolling, poll, partitions): Row) -> (i32, i32, &'static str) {
-        let scaling = scaling(limits.0, limits.1, limits.2);
+        let policy = Policy { min_replicas: limits.0, max_replicas: limits.1, ..Policy::default() };
         let decision = poll.map(|(replicas, reason)| decision(replicas, reason));
-        let inputs = Inputs { paused, pin, scaling: &scaling, last, rolling, decision: decision.as_ref(), partitions };
+        let decision = decision.as_ref();
+        let inputs = Inputs { paused, pin, dry_run: limits.2, policy: &policy, last, rolling, decision, partitions };
         let plan = plan(&inputs);
         (plan.replicas, plan.desired, plan.mode.as_str())
     }
@@ -212,11 +198,12 @@ mod tests {
 
     #[test]
     fn the_poller_is_told_why_it_must_not_change_the_number() {
-        let scaling = scaling(1, None, false);
+        let policy = Policy::default();
         let base = Inputs {
             paused: false,
             pin: None,
-            scaling: &scaling,
+            dry_run: false,
+            policy: &policy,
             last: Some(2),
             rolling: false,
             decision: None,

@@ -146,9 +146,9 @@ fn members(seen: &Seen, reading: &LagReading) -> Vec<Member> {
         .iter()
         .flatten()
         .map(|member| {
-            let (client_id, host) = seen.clients.get(&member.id).cloned().unwrap_or_default();
+            let client_id = seen.clients.get(&member.id).cloned().unwrap_or_default();
             let lag = reading.lag().and_then(|lag| lag.records_of(&member.partitions));
-            Member { client_id, host, partitions: member.partitions.clone(), lag }
+            Member { client_id, partitions: member.partitions.clone(), lag }
         })
         .collect();
     members.sort_by(|a, b| (&a.client_id, &a.partitions).cmp(&(&b.client_id, &b.partitions)));

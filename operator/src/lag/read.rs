@@ -36,8 +36,8 @@ pub(super) struct Seen {
     pub(super) state: Option<GroupState>,
     /// What the members agreed on; `None` while there is no such thing.
     pub(super) assignor: Option<String>,
-    /// `client.id` and host by member id.
-    pub(super) clients: BTreeMap<String, (String, String)>,
+    /// `client.id` by member id.
+    pub(super) clients: BTreeMap<String, String>,
     /// Why a part of it could not be read.
     pub(super) flaw: Option<Error>,
 }
@@ -156,9 +156,7 @@ fn assemble(
         observation,
         state,
         assignor,
-        clients: clients
-            .map(|member| (member.member_id.clone(), (member.client_id.clone(), member.host.clone())))
-            .collect(),
+        clients: clients.map(|member| (member.member_id.clone(), member.client_id.clone())).collect(),
         flaw,
     }
 }

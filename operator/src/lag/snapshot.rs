@@ -24,21 +24,6 @@ pub enum ProblemKind {
     ReadFailed,
 }
 
-impl ProblemKind {
-    /// The kind as the CamelCase word that conditions carry.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownTopic => "UnknownTopic",
-            Self::BrokerUnreachable => "BrokerUnreachable",
-            Self::AuthenticationFailed => "AuthenticationFailed",
-            Self::TlsFailed => "TlsFailed",
-            Self::AuthorizationFailed => "AuthorizationFailed",
-            Self::InvalidConnection => "InvalidConnection",
-            Self::ReadFailed => "ReadFailed",
-        }
-    }
-}
-
 /// What keeps the group from being read, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaProblem {
@@ -55,8 +40,6 @@ pub struct KafkaProblem {
 pub struct Member {
     /// Its `client.id`, by which the operator finds the pod.
     pub client_id: String,
-    /// The address it connects from.
-    pub host: String,
     /// Its partitions of the watched topic, ascending.
     pub partitions: Vec<i32>,
     /// Their unread records; `None` if unknown for one of them.

@@ -57,7 +57,7 @@ impl Operator {
     /// The same for several namespaces.
     pub(crate) fn start_in(client: Client, metrics: Metrics, namespaces: &[&str], image: &str) -> Self {
         let (lag, woken) = LagBook::new();
-        let common = Common::new(client, lag, metrics.clone(), image.to_owned());
+        let common = Common::new(client, lag, metrics.clone(), image.to_owned(), None);
         let (stop, health) = (CancellationToken::new(), Health::default());
         let scopes = namespaces.iter().map(|name| Scope::Namespace((*name).to_owned())).collect();
         let task = tokio::spawn(controller::run(common, scopes, woken, health.clone(), stop.clone()));

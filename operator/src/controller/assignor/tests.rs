@@ -38,12 +38,7 @@ pub(super) fn deployment(replicas: i32, decided: i32, stopped: bool, assignor: A
 
 /// A group as it was read then.
 pub(super) fn seen(at: Instant, state: Option<GroupState>, assignor: Option<Assignor>, clients: &[&str]) -> Snapshot {
-    let member = |client: &&str| Member {
-        client_id: (*client).to_owned(),
-        host: String::new(),
-        partitions: Vec::new(),
-        lag: None,
-    };
+    let member = |client: &&str| Member { client_id: (*client).to_owned(), partitions: Vec::new(), lag: None };
     Snapshot {
         lag: LagReading::Unknown,
         stepped: Stepped::default(),

@@ -43,7 +43,7 @@ pub(super) fn assignment(snapshot: &Snapshot) -> Vec<AssignmentRow> {
         .map(|member| AssignmentRow {
             pod: pod_of(&member.client_id).unwrap_or(&member.client_id).chars().take(253).collect(),
             partitions: ranges(&member.partitions),
-            lag: member.lag.map(two_digits),
+            lag: member.lag.map(autoscaler::step_lag),
         })
         .collect();
     rows.sort_by(|left, right| (&left.pod, &left.partitions).cmp(&(&right.pod, &right.partitions)));
@@ -74,21 +74,12 @@ pub(super) fn ranges(partitions: &[i32]) -> String {
     text
 }
 
-/// Two significant digits.
-pub(super) fn two_digits(number: i64) -> i64 {
-    let mut scale = 1;
-    while number / scale >= 100 {
-        scale *= 10;
-    }
-    number / scale * scale + if number % scale * 2 >= scale && scale > 1 { scale } else { 0 }
-}
-
 /// What is known of one worker's capacity.
 pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
     let capacity = snapshot.decision.capacity?;
     Some(Learned {
         // A rate in records per second is far below what `f64` and `i64` share.
-        rate_per_replica: Some(two_digits(capacity.rate.round() as i64)),
+        rate_per_replica: Some(autoscaler::step_lag(capacity.rate.round() as i64)),
         source: Some(match capacity.source {
             autoscaler::CapacitySource::BusyTime => CapacitySource::BusyTime,
             autoscaler::CapacitySource::Saturated => CapacitySource::Saturation,
@@ -110,13 +101,6 @@ mod tests {
         assert_eq!(ranges(&[i32::MAX - 1, i32::MAX, 3]), "2147483646-2147483647,3", "whatever a member claims");
         let many: Vec<i32> = (0..2_000).map(|n| n * 2).collect();
         assert!(ranges(&many).len() <= 1_024 && ranges(&many).ends_with(",…"));
-    }
-
-    #[test]
-    fn numbers_keep_two_digits() {
-        for (number, rounded) in [(0, 0), (7, 7), (99, 99), (104, 100), (105, 110), (6_449, 6_400), (995, 1_000)] {
-            assert_eq!(two_digits(number), rounded);
-        }
     }
 
     #[test]

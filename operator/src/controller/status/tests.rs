@@ -28,12 +28,11 @@ fn snapshot() -> Snapshot {
     let partition = |partition| PartitionLag { partition, lag: Some(700), age: None, lost: 0, ahead_of_log: false };
     let member = |pod: &str, partitions: &[i32]| Member {
         client_id: format!("balance-worker-shop-5d4f-{pod}-0123abcd"),
-        host: "/10.0.0.1".into(),
         partitions: partitions.to_vec(),
         lag: Some(2_149),
     };
     Snapshot {
-        lag: LagReading::Known(Lag { partitions: (0..6).map(partition).collect(), added: Vec::new() }),
+        lag: LagReading::Known(Lag { partitions: (0..6).map(partition).collect() }),
         stepped: Stepped { lag: Some(4_200), lag_age: Some(Duration::from_secs(10)) },
         partitions: Some(6),
         topic_id: None,
@@ -290,7 +289,7 @@ fn no_stranger_and_no_topic_makes_a_status_that_the_server_refuses() {
     seen.members.extend(names.map(|client_id| Member { client_id, ..snapshot().members[0].clone() }));
     let partition = |partition| PartitionLag { partition, lag: None, age: None, lost: 1, ahead_of_log: true };
     let partitions = (0..10_000).filter(|number| number % 2 == 0).map(partition).collect();
-    seen.lag = LagReading::Partial(Lag { partitions, added: Vec::new() });
+    seen.lag = LagReading::Partial(Lag { partitions });
     seen.problem = Some(KafkaProblem {
         kind: ProblemKind::ReadFailed,
         message: "é".repeat(40_000),
