@@ -6,25 +6,14 @@
 mod balances;
 mod client_settings;
 mod kafka;
+mod rule;
 mod scaling;
 mod worker;
 
 use crate::balances::{Sign, TRANSACTION_TYPES};
+use rule::{is_written, rule};
 
-/// One rule of the schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdmissionRule {
-    /// The field whose schema carries it, `.spec.worker.env[]`; empty for the object itself.
-    pub at: &'static str,
-    /// A CEL expression that is true for good objects.
-    pub rule: String,
-    /// What a person reads when it is false.
-    pub message: String,
-    /// A CEL expression that gives a more telling message.
-    pub message_expression: Option<String>,
-    /// The field to blame when it is not `at` itself, relative to `at`.
-    pub field_path: Option<&'static str>,
-}
+pub use rule::AdmissionRule;
 
 /// Every rule.
 pub fn rules() -> Vec<AdmissionRule> {
@@ -40,23 +29,10 @@ pub fn rules() -> Vec<AdmissionRule> {
     .concat()
 }
 
-fn rule(at: &'static str, rule: impl Into<String>, message: impl Into<String>) -> AdmissionRule {
-    AdmissionRule { at, rule: rule.into(), message: message.into(), message_expression: None, field_path: None }
-}
-
 /// A rule of the object that blames one of its fields.
 fn immutable(field_path: &'static str, effective: impl Fn(&str) -> String, message: &str) -> AdmissionRule {
     let same = format!("{} == {}", effective("self"), effective("oldSelf"));
     AdmissionRule { field_path: Some(field_path), ..rule("", same, message) }
-}
-
-/// A rule that the name of a topic at `at` is one that Kafka allows; `field` is what a person calls it.
-fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
-    rule(
-        at,
-        "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",
-        format!("{field} must be a name Kafka allows: letters, digits, '.', '_' and '-'"),
-    )
 }
 
 fn object() -> Vec<AdmissionRule> {
@@ -124,13 +100,6 @@ fn object() -> Vec<AdmissionRule> {
     ]
 }
 
-/// That a field and all fields above it, from `balances` on, are there.
-fn is_written(path: &str) -> String {
-    let from = path.find(".balances").map_or(0, |dot| dot + 1);
-    let ends = path.match_indices('.').map(|(end, _)| end).filter(|end| *end > from).chain([path.len()]);
-    ends.map(|end| format!("has({})", &path[..end])).collect::<Vec<_>>().join(" && ")
-}
-
 /// Signs are compared one by one with their defaults filled in: writing a default out is no change.
 fn same_signs() -> String {
     let defaults: Vec<String> =
@@ -160,9 +129,4 @@ fn sign_word(sign: Sign) -> &'static str {
         Sign::Debit => "Debit",
         Sign::Ignore => "Ignore",
     }
-}
-
-/// A list of words in CEL.
-fn list(words: &[&str]) -> String {
-    format!("['{}']", words.join("', '"))
 }

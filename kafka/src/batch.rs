@@ -13,7 +13,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 use crate::error::partition_name;
 use crate::failure::{Circumstances, Failure};
 use crate::native::{ClientEvent, Message, Reader};
-use crate::{Error, client_log};
+use crate::{Error, ReadRecord, client_log};
 use progress::Progress;
 
 /// A consumer that reads chosen partitions of one topic. It may move between threads; one at a time uses it.
@@ -25,21 +25,6 @@ pub struct BatchReader {
     /// Sorted by partition.
     progress: Vec<(i32, Progress)>,
     failed: Option<Error>,
-}
-
-/// A record that was read; lent only, since it lies in a buffer shared with others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadRecord<'a> {
-    /// The partition it is in.
-    pub partition: i32,
-    /// Its offset.
-    pub offset: i64,
-    /// The epoch of the leader that wrote it, if known.
-    pub leader_epoch: Option<i32>,
-    /// The key.
-    pub key: Option<&'a [u8]>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<&'a [u8]>,
 }
 
 impl BatchReader {

@@ -31,7 +31,8 @@ mod health;
 mod leader_epoch;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
-mod records;
+mod record;
+mod record_queue;
 pub mod reserved_keys;
 mod session;
 mod topic_id;
@@ -43,13 +44,14 @@ pub use admin::{
     Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, Named,
     PartitionDescription, TopicDescription, TopicPartition,
 };
-pub use batch::{BatchReader, ReadRecord};
+pub use batch::BatchReader;
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use leader_epoch::{Position, Validity, look_up_positions, set_leader_epoch, validate};
-pub use records::{Batch, Fetched, FetchedRecord, RecordQueue};
+pub use record::{OffsetToCommit, ReadRecord, Record};
+pub use record_queue::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
-pub use transactions::{OffsetToCommit, Record, Refusal, Rows, TransactionError, TransactionalProducer};
+pub use transactions::{Refusal, Rows, TransactionError, TransactionalProducer};
 pub use usage::UsageRecord;

@@ -21,7 +21,7 @@ pub use rows::Rows;
 
 use crate::failure::Failure;
 use crate::native::{CallFailure, Producer};
-use crate::{Error, GroupMetadata};
+use crate::{Error, GroupMetadata, OffsetToCommit, Record};
 use reports::Reports;
 
 /// Between two tries of a call that librdkafka wants to be tried again.
@@ -38,36 +38,6 @@ pub struct TransactionalProducer {
     reports: RefCell<Reports>,
     /// Between a begin and the end of that transaction.
     is_open: Cell<bool>,
-}
-
-/// A record to write. Key, value and headers are copied when it is queued.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// The topic; it must exist.
-    pub topic: &'a str,
-    /// The partition; without one librdkafka chooses by the key.
-    pub partition: Option<i32>,
-    /// The key.
-    pub key: Option<&'a [u8]>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<&'a [u8]>,
-    /// Names and values.
-    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
-}
-
-/// An offset to commit with a transaction: the next one to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OffsetToCommit<'a> {
-    /// The topic that was read.
-    pub topic: &'a str,
-    /// Its partition.
-    pub partition: i32,
-    /// The offset of the next record to read.
-    pub offset: i64,
-    /// The leader epoch of the last record read, with which the next owner can find out that the log was cut off.
-    pub leader_epoch: Option<i32>,
-    /// Text that is kept with the offset.
-    pub metadata: &'a str,
 }
 
 impl TransactionalProducer {

@@ -1,6 +1,6 @@
 //! Which ledger needs what, and what the stores can do.
 
-use super::{AdmissionRule, is_written, list, rule, topic_name};
+use super::rule::{AdmissionRule, is_written, list, rule, topic_name};
 use crate::balances::TRANSACTION_TYPES;
 
 pub(super) fn rules() -> Vec<AdmissionRule> {

@@ -1,6 +1,6 @@
 //! Which librdkafka settings may be passed on, by their names.
 
-use super::{AdmissionRule, list, rule};
+use super::rule::{AdmissionRule, list, rule};
 use crate::reserved::{CONFIG_KEYS, ReservedKeys};
 
 pub(super) fn rules() -> Vec<AdmissionRule> {

@@ -1,6 +1,6 @@
 //! What a connection and a member of a consumer group must look like.
 
-use super::{AdmissionRule, rule, topic_name};
+use super::rule::{AdmissionRule, rule, topic_name};
 
 pub(super) fn connection() -> Vec<AdmissionRule> {
     const BROKER: &str = r"(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}";

@@ -1,6 +1,6 @@
 //! Which limits of scaling make sense together.
 
-use super::{AdmissionRule, rule};
+use super::rule::{AdmissionRule, rule};
 
 pub(super) fn rules() -> Vec<AdmissionRule> {
     let at = ".spec.scaling";

@@ -1,6 +1,6 @@
 //! What may be said of a worker pod without getting in the operator's way.
 
-use super::{AdmissionRule, list, rule};
+use super::rule::{AdmissionRule, list, rule};
 use crate::reserved::{DELETION_COST, ENV_NAMES, ENV_PREFIXES, LABELS, OWN_PREFIX};
 
 pub(super) fn rules() -> Vec<AdmissionRule> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Admin, Named, TopicPartition};
+use super::client::Admin;
+use super::values::{Named, TopicPartition};
 use crate::Error;
 use crate::error::partition_name;
 use crate::failure::Circumstances;

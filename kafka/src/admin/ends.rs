@@ -5,29 +5,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::{Admin, TopicPartition};
+use super::client::Admin;
+use super::values::{At, Isolation, TopicPartition};
 use crate::Error;
 use crate::error::partition_name;
 use crate::failure::Circumstances;
 use crate::native::{Answer, Queue, RawPartition};
-
-/// Which end of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum At {
-    /// The log start: the first offset that can still be read.
-    Earliest,
-    /// The offset the next record will get; with [`Isolation::ReadCommitted`] the last stable offset.
-    Latest,
-}
-
-/// Which records count when the end of the log is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Isolation {
-    /// All: the high watermark.
-    ReadUncommitted,
-    /// Those before the first open transaction: the last stable offset.
-    ReadCommitted,
-}
 
 /// The answer of [`Admin::list_offsets`] for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Admin, Named, TopicPartition};
+use super::client::Admin;
+use super::values::{Member, Named};
 use crate::Error;
 use crate::native::{Answer, Limits, Queue, RawGroup};
 
@@ -67,19 +68,6 @@ impl fmt::Display for GroupState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// One member of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The id the coordinator gave it.
-    pub member_id: String,
-    /// The `client.id` it chose itself.
-    pub client_id: String,
-    /// The address it connects from, as the coordinator writes it (`/10.0.0.7`).
-    pub host: String,
-    /// The partitions it has been given; empty while a rebalance is under way.
-    pub assignment: Vec<TopicPartition>,
 }
 
 impl Admin {

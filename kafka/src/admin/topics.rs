@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{Admin, Named};
+use super::client::Admin;
+use super::values::Named;
 use crate::failure::Failure;
 use crate::native::{Answer, Queue, RawTopic};
 use crate::{Error, TopicId};

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, ffi::c_int};
 
 use rdkafka_sys as sys;
 
-use super::{Owned, failure_of, failure_of_code, owned_text, rd_kafka_ConfigResource_error, rd_kafka_event_error};
+use super::object::{
+    Owned, failure_of, failure_of_code, owned_text, rd_kafka_ConfigResource_error, rd_kafka_event_error,
+};
 use crate::failure::Failure;
 use crate::{Member, TopicId, TopicPartition};
 
@@ -223,7 +225,7 @@ unsafe fn read_group(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> 
         }
         let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
         Ok(RawGroup {
-            state: super::rd_kafka_ConsumerGroupDescription_state(group),
+            state: super::object::rd_kafka_ConsumerGroupDescription_state(group),
             assignor: owned_text(sys::rd_kafka_ConsumerGroupDescription_partition_assignor(group)),
             members: members
                 .map(|index| read_member(sys::rd_kafka_ConsumerGroupDescription_member(group, index)))

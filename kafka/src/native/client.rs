@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka_sys as sys;
 
-use super::{Owned, failure_of_code, owned_text, rd_kafka_event_error, wait_millis};
+use super::object::{Owned, failure_of_code, owned_text, rd_kafka_event_error, wait_millis};
 use crate::Error;
 use crate::failure::Failure;
 

@@ -13,7 +13,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka_sys as sys;
 
 use super::list::{Element, list_of};
-use super::{Messages, Owned, c_text};
+use super::messages::Messages;
+use super::object::{Owned, c_text};
 use crate::Error;
 
 type NativeQueue = Owned<sys::rd_kafka_queue_t>;

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use rdkafka_sys as sys;
 
-use super::{Owned, c_text};
+use super::object::{Owned, c_text};
 use crate::Error;
 
 /// A list that is ours to free.

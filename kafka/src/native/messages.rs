@@ -8,8 +8,8 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t as Code;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
-use super::{Owned, owned_text, wait_millis};
-use crate::batch::ReadRecord;
+use super::object::{Owned, owned_text, wait_millis};
+use crate::ReadRecord;
 use crate::failure::Failure;
 
 /// Messages, freed when dropped: before the client whose queue they came from.

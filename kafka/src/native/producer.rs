@@ -13,10 +13,9 @@ use sys::rd_kafka_vtype_t as Argument;
 
 use super::client::{Client, ClientEvent, Purpose};
 use super::list::{Element, List, list_of};
-use super::{Owned, c_text, failure_of, failure_of_code, rd_kafka_producev, wait_millis};
+use super::object::{Owned, c_text, failure_of, failure_of_code, rd_kafka_producev, wait_millis};
 use crate::failure::Failure;
-use crate::transactions::{OffsetToCommit, Record};
-use crate::{Error, GroupMetadata};
+use crate::{Error, GroupMetadata, OffsetToCommit, Record};
 
 /// librdkafka's number for a partition of its own choice.
 const ANY_PARTITION: i32 = -1;

@@ -11,7 +11,8 @@ use rdkafka_sys as sys;
 
 use super::client::{Client, ClientEvent, Purpose};
 use super::list::{Element, list_of};
-use super::{Messages, Owned, c_text, failure_of_code, rd_kafka_assign, rd_kafka_pause_partitions};
+use super::messages::Messages;
+use super::object::{Owned, c_text, failure_of_code, rd_kafka_assign, rd_kafka_pause_partitions};
 use crate::Error;
 use crate::failure::Failure;
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use rdkafka_sys as sys;
 use sys::rd_kafka_admin_op_t as Operation;
 
+use super::answer::Answer;
+use super::client::Client;
 use super::list::{Element, List, list_of};
-use super::{Answer, Client, Owned, c_text};
+use super::object::{Owned, c_text};
 use crate::Error;
-use crate::admin::{At, Isolation, TopicPartition};
+use crate::{At, Isolation, TopicPartition};
 
 /// The time given to requests that go to a group's coordinator: the most there is. A request whose time ends while its
 /// coordinator is away is freed, yet sent when the coordinator returns, and that aborts the process
@@ -222,7 +224,7 @@ fn refuse(error: *mut sys::rd_kafka_error_t) -> Result<(), Error> {
         return Ok(());
     };
     // SAFETY: the object is live.
-    match unsafe { super::failure_of(error.as_ptr()) } {
+    match unsafe { super::object::failure_of(error.as_ptr()) } {
         Some(failure) => Err(Error::invalid(failure.text)),
         None => Ok(()),
     }

@@ -4,31 +4,12 @@
 use std::time::Duration;
 
 use crate::assess::{Assessment, Shortfall, assess, misses_objective};
-use crate::decision::{BlockedBy, Capacity, Decision, Reason};
+use crate::decision::{BlockedBy, Capacity, Decision, Reason, Verdict};
 use crate::explain::explain;
 use crate::lag::LagReading;
 use crate::memory::Memory;
 use crate::policy::{Current, Hold, Policy};
 use crate::tuning::{CONFIRMATIONS, DOWN_WINDOW, POLL_INTERVAL, REBALANCE_TIME, START_TIME, URGENT_FACTOR};
-
-/// What a check settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    pub(crate) replicas: i32,
-    pub(crate) reason: Reason,
-    pub(crate) blocked_by: Option<BlockedBy>,
-    pub(crate) confirm: bool,
-}
-
-impl Verdict {
-    const fn act(replicas: i32, reason: Reason) -> Self {
-        Self { replicas, reason, blocked_by: None, confirm: false }
-    }
-
-    const fn keep(replicas: i32, reason: Reason, blocked_by: Option<BlockedBy>) -> Self {
-        Self { replicas, reason, blocked_by, confirm: false }
-    }
-}
 
 /// Decides how many workers there should be, from the reading that [`Memory::observe`] gave for this poll, or
 /// [`LagReading::Unknown`] when the poll failed.

@@ -172,3 +172,22 @@ pub struct Decision {
     /// Records per second that arrive, as far as known.
     pub arrival_rate: Option<f64>,
 }
+
+/// What a check settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) replicas: i32,
+    pub(crate) reason: Reason,
+    pub(crate) blocked_by: Option<BlockedBy>,
+    pub(crate) confirm: bool,
+}
+
+impl Verdict {
+    pub(crate) const fn act(replicas: i32, reason: Reason) -> Self {
+        Self { replicas, reason, blocked_by: None, confirm: false }
+    }
+
+    pub(crate) const fn keep(replicas: i32, reason: Reason, blocked_by: Option<BlockedBy>) -> Self {
+        Self { replicas, reason, blocked_by, confirm: false }
+    }
+}

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::assess::Assessment;
-use crate::decide::Verdict;
-use crate::decision::{BlockedBy, CapacitySource, Reason};
+use crate::decision::{BlockedBy, CapacitySource, Reason, Verdict};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
 use crate::tuning::DOWN_WINDOW;

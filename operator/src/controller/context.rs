@@ -26,9 +26,9 @@ use super::{
     managed_fields::FIELD_MANAGER,
     memory::Memories,
     pace::Pace,
+    scope::{Scope, in_scope},
     secrets::SecretBook,
     validate::key_of,
-    watches::{Scope, in_scope},
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},

@@ -4,9 +4,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::quantity::is_same;
+use super::{build::REPLICAS_ANNOTATION, hash::short_hash, quantity::is_same};
 
 /// Holds the hash of what was last applied.
 pub(super) const INTENT_ANNOTATION: &str = "balancefleet.io/intent";
@@ -29,7 +28,7 @@ impl Intent {
             spec.remove("replicas");
         }
         if let Some(annotations) = hashed.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-            annotations.remove(super::build::REPLICAS_ANNOTATION);
+            annotations.remove(REPLICAS_ANNOTATION);
         }
         // A precondition, and no part of what is wanted.
         if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -45,11 +44,6 @@ impl Intent {
         let applied = live.pointer("/metadata/annotations").and_then(|all| all.get(INTENT_ANNOTATION));
         applied.and_then(Value::as_str) != Some(&self.hash) || !contains(live, &self.object)
     }
-}
-
-/// 64 bits of SHA-256, in hexadecimal.
-pub(super) fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the object of this uid controls a child with these owner references.

@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{CONCURRENCY, Common, Context, Guarded, reference},
-    error_policy, forget_if_gone, reconcile,
+    reconcile::{error_policy, forget_if_gone, reconcile},
+    scope::{Scope, in_scope},
     validate::{key_of, referenced_secrets},
-    watches::{self, Scope, in_scope},
+    watches,
 };
 use crate::{
     error::{Error, call, status_code},

@@ -9,7 +9,7 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Resource, ResourceExt,
     core::PartialObjectMeta,
     runtime::{
         Predicate, PredicateConfig, WatchStreamExt, predicates,
@@ -24,39 +24,9 @@ use super::{
     cache::Cache,
     context::{Caches, Common, Guarded, guarded_key},
     managed_fields::{FIELD_MANAGER, is_foreign},
+    scope::Scope,
 };
-use crate::{lag::GroupKey, metrics::Metrics};
-
-/// Which namespaces one set of watches covers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// The whole cluster.
-    All,
-    /// One namespace.
-    Namespace(String),
-}
-
-impl std::fmt::Display for Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::All => f.write_str("all namespaces"),
-            Self::Namespace(name) => write!(f, "namespace {name}"),
-        }
-    }
-}
-
-impl Scope {
-    /// An API of a namespaced kind over this scope.
-    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
-    where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-    {
-        match self {
-            Self::All => Api::all(client.clone()),
-            Self::Namespace(name) => Api::namespaced(client.clone(), name),
-        }
-    }
-}
+use crate::metrics::Metrics;
 
 /// The caches and the stream that must be polled to fill them; it yields every object that something happened to.
 pub(super) fn start(scope: &Scope, common: &Arc<Common>) -> (Caches, BoxStream<'static, ObjectRef<Guarded>>) {
@@ -203,14 +173,6 @@ fn logged(
             future::ready(change.ok())
         })
         .boxed()
-}
-
-/// The objects of a scope among keys that anybody woke.
-pub(super) fn in_scope(scope: &Scope, key: &GroupKey) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Namespace(name) => *name == key.namespace,
-    }
 }
 
 #[cfg(test)]

@@ -2,19 +2,52 @@
 
 use std::collections::BTreeMap;
 
+use balancefleet_crds::Assignor;
 use k8s_openapi::{
     api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
 use super::{
-    ASSIGNOR_ANNOTATION, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, Replicas, STOPPED_ANNOTATION, ValidatedGroup, metadata,
-    pod, selector,
+    metadata::{ASSIGNOR_ANNOTATION, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, STOPPED_ANNOTATION, metadata, selector},
+    pod,
 };
+use crate::controller::{hash::short_hash, validate::ValidatedGroup};
 
 /// A worker that replays a long topic is not ready for minutes; that is no failed rollout.
 const PROGRESS_DEADLINE_SECONDS: i32 = 900;
 const REVISION_HISTORY_LIMIT: i32 = 3;
+
+/// The number of workers in a Deployment: what it asks the cluster for, and what it records as our last decision. They
+/// differ only while somebody else's number is let stand, and while all workers are stopped for another assignor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::controller) struct Replicas {
+    /// `spec.replicas`.
+    pub asked_for: i32,
+    /// The annotation.
+    pub decided: i32,
+    /// All workers are stopped so that they can start again with this one.
+    pub stopped_for: Option<Assignor>,
+}
+
+impl Replicas {
+    /// One number for both.
+    pub(in crate::controller) fn agreed(number: i32) -> Self {
+        Self { asked_for: number, decided: number, stopped_for: None }
+    }
+
+    /// None now, and as many as were decided when the workers can have another assignor.
+    pub(in crate::controller) fn stopped(decided: i32, stopped_for: Assignor) -> Self {
+        Self { asked_for: 0, decided, stopped_for: Some(stopped_for) }
+    }
+}
+
+/// Identifies a Deployment's pod template: whoever learns from the workers begins anew when it changes.
+pub(in crate::controller) fn template_id(deployment: &Deployment) -> String {
+    let template = deployment.spec.as_ref().map(|spec| &spec.template);
+    let text = serde_json::to_string(&template).unwrap_or_default();
+    short_hash(text.as_bytes())
+}
 
 pub(super) fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     let mut metadata = metadata(group, &group.key.name);

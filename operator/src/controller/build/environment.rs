@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use balancefleet_crds::{Changelog, Ledger, Sign, StartFrom, Store};
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
-use super::{HTTP_PORT, ValidatedGroup, peers_service_name};
+use super::metadata::{HTTP_PORT, peers_service_name};
+use crate::controller::validate::ValidatedGroup;
 
 pub(super) const CA_DIRECTORY: &str = "/etc/balancefleet/kafka-ca";
 pub(super) const CERTIFICATE_DIRECTORY: &str = "/etc/balancefleet/kafka-certificate";

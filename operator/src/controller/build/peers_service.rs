@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 
-use super::{HTTP_PORT, HTTP_PORT_NAME, ValidatedGroup, metadata, peers_service_name, selector_labels};
+use super::metadata::{HTTP_PORT, HTTP_PORT_NAME, metadata, peers_service_name, selector_labels};
+use crate::controller::validate::ValidatedGroup;
 
 pub(super) fn peers_service(group: &ValidatedGroup) -> Service {
     Service {

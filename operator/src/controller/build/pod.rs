@@ -12,8 +12,11 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 
-use super::{HTTP_PORT, HTTP_PORT_NAME, ValidatedGroup, environment, labels};
-use crate::controller::quantity::is_more;
+use super::{
+    environment,
+    metadata::{HTTP_PORT, HTTP_PORT_NAME, labels},
+};
+use crate::controller::{quantity::is_more, validate::ValidatedGroup};
 
 /// The name of the worker's container.
 pub(super) const CONTAINER: &str = "worker";

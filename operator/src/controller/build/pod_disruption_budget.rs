@@ -5,7 +5,8 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{ValidatedGroup, metadata, selector};
+use super::metadata::{metadata, selector};
+use crate::controller::validate::ValidatedGroup;
 
 pub(super) fn pod_disruption_budget(group: &ValidatedGroup) -> PodDisruptionBudget {
     PodDisruptionBudget {

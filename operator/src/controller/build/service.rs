@@ -5,7 +5,8 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{HTTP_PORT, HTTP_PORT_NAME, ValidatedGroup, metadata, selector_labels};
+use super::metadata::{HTTP_PORT, HTTP_PORT_NAME, metadata, selector_labels};
+use crate::controller::validate::ValidatedGroup;
 
 pub(super) fn service(group: &ValidatedGroup) -> Service {
     Service {

@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::{ValidatedGroup, metadata};
+use super::metadata::metadata;
+use crate::controller::validate::ValidatedGroup;
 
 /// None when the object brings its own ServiceAccount.
 pub(super) fn service_account(group: &ValidatedGroup) -> Option<ServiceAccount> {

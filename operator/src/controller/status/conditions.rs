@@ -5,13 +5,10 @@ use balancefleet_crds::{
     Assignor, BalanceConsumerGroupStatus as Status, ScalingMode, Tls, conditions as types, reasons,
 };
 use balancefleet_kafka::GroupState;
-use k8s_openapi::{
-    api::apps::v1::Deployment,
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-};
+use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::ResourceExt;
 
-use super::{Facts, assignor, figures::ranges, kafka, whole_second};
+use super::{assignor, figures::ranges, input::Facts, kafka};
 use crate::controller::{
     assignor::{Obstacle, Pending, Way},
     members,
@@ -73,9 +70,17 @@ fn dated(name: &str, fact: Fact, old: &Status, facts: &Facts<'_>) -> Condition {
         reason: fact.reason,
         message: same_problem.map_or_else(|| shortened(fact.message), |before| before.message.clone()),
         observed_generation: facts.group.metadata.generation,
-        last_transition_time: before
-            .map_or_else(|| Time(whole_second(facts.now)), |before| before.last_transition_time.clone()),
+        last_transition_time: before.map_or_else(|| facts.time(), |before| before.last_transition_time.clone()),
     }
+}
+
+/// One order for equal conditions: the API server appends what is new to a list that it merges by key.
+pub(super) fn order(conditions: &mut [Condition]) {
+    let place = |condition: &Condition| {
+        let always = &types::ALWAYS_PRESENT;
+        always.iter().position(|name| *name == condition.type_).unwrap_or(always.len())
+    };
+    conditions.sort_by(|left, right| (place(left), &left.type_).cmp(&(place(right), &right.type_)));
 }
 
 /// What others wrote into a message must not make the API server refuse the whole status for its length.

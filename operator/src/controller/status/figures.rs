@@ -5,7 +5,7 @@ use std::time::Duration;
 use balancefleet_autoscaler as autoscaler;
 use balancefleet_crds::{AssignmentRow, CapacitySource, Learned};
 
-use super::Facts;
+use super::input::Facts;
 use crate::{
     controller::{members::pod_of, workload},
     lag::Snapshot,

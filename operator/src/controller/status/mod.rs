@@ -4,17 +4,13 @@ mod assignor;
 mod cadence;
 mod conditions;
 mod figures;
+mod input;
 mod kafka;
 mod unread;
 
 use std::time::{Duration, Instant};
 
 use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, Learned, ScalingStatus};
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::apps::v1::Deployment,
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -39,34 +35,8 @@ use crate::{
 
 pub(super) use assignor::left_over;
 pub(super) use cadence::{Due, due};
+pub(super) use input::Facts;
 pub(super) use kafka::problem as kafka_problem;
-
-/// What a status is made of.
-#[derive(Clone, Copy)]
-pub(super) struct Facts<'a> {
-    /// The object.
-    pub group: &'a BalanceConsumerGroup,
-    /// The workers, as they are after this pass.
-    pub deployment: Option<&'a Deployment>,
-    /// What the poller last saw.
-    pub snapshot: Option<&'a Snapshot>,
-    /// The number of workers; none when the object could not be validated.
-    pub plan: Option<&'a Plan>,
-    /// What stands in the way; Kafka's own problems are in the snapshot.
-    pub problem: Option<&'a Problem>,
-    /// Another assignor, which waits.
-    pub pending: Option<&'a Pending>,
-    /// Somebody else keeps writing the number of workers.
-    pub contended: bool,
-    /// The image of this release's workers.
-    pub release_image: &'a str,
-    /// For transition times.
-    pub now: Timestamp,
-    /// For how long a problem has lasted.
-    pub instant: Instant,
-    /// Figures that were learned long enough ago to be written again.
-    pub learned_due: bool,
-}
 
 /// The status that these facts give; what did not change keeps its times.
 pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
@@ -90,7 +60,7 @@ pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
         conditions: Vec::new(),
     };
     status.conditions = conditions::conditions(old, &status, facts);
-    order(&mut status.conditions);
+    conditions::order(&mut status.conditions);
     if unread::applies(old, facts) {
         unread::keep(old, &mut status, facts);
     }
@@ -100,17 +70,8 @@ pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
 /// The status as it was last written; empty for a new object.
 pub(super) fn recorded(group: &BalanceConsumerGroup) -> Status {
     let mut status = group.status.clone().unwrap_or_default();
-    order(&mut status.conditions);
+    conditions::order(&mut status.conditions);
     status
-}
-
-/// One order for equal conditions: the API server appends what is new to a list that it merges by key.
-fn order(conditions: &mut [Condition]) {
-    let place = |condition: &Condition| {
-        let always = &balancefleet_crds::conditions::ALWAYS_PRESENT;
-        always.iter().position(|name| *name == condition.type_).unwrap_or(always.len())
-    };
-    conditions.sort_by(|left, right| (place(left), &left.type_).cmp(&(place(right), &right.type_)));
 }
 
 /// The decision; its time and its learned figures move only with it.
@@ -129,7 +90,7 @@ fn scaling(old: Option<&ScalingStatus>, facts: &Facts<'_>) -> Option<ScalingStat
         (old.mode, old.desired, &old.reason, &old.explanation)
             == (scaling.mode, scaling.desired, &scaling.reason, &scaling.explanation)
     });
-    scaling.since = decided_before.map_or(Some(Time(whole_second(facts.now))), |old| old.since.clone());
+    scaling.since = decided_before.map_or(Some(facts.time()), |old| old.since.clone());
     if let Some(old) = decided_before
         && !facts.learned_due
         && known_as_well(old.learned.as_ref(), scaling.learned.as_ref())
@@ -141,11 +102,6 @@ fn scaling(old: Option<&ScalingStatus>, facts: &Facts<'_>) -> Option<ScalingStat
 
 fn known_as_well(old: Option<&Learned>, new: Option<&Learned>) -> bool {
     old.map(|learned| learned.source) == new.map(|learned| learned.source)
-}
-
-/// The API server keeps times in seconds: anything finer would differ from what comes back.
-fn whole_second(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Writes the status if it is due. Gives the time after which to look again if it was put off.

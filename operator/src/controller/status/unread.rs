@@ -3,7 +3,7 @@
 
 use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions as types, reasons};
 
-use super::{Facts, kafka};
+use super::{conditions, input::Facts, kafka};
 
 /// What is known from Kafka alone.
 const FROM_KAFKA: [&str; 6] = [
@@ -48,5 +48,5 @@ pub(super) fn keep(old: &Status, new: &mut Status, facts: &Facts<'_>) {
         condition.observed_generation = generation;
         new.conditions.push(condition);
     }
-    super::order(&mut new.conditions);
+    conditions::order(&mut new.conditions);
 }

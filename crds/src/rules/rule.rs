@@ -1,0 +1,41 @@
+//! One admission rule, and what several of them are written with.
+
+/// One rule of the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdmissionRule {
+    /// The field whose schema carries it, `.spec.worker.env[]`; empty for the object itself.
+    pub at: &'static str,
+    /// A CEL expression that is true for good objects.
+    pub rule: String,
+    /// What a person reads when it is false.
+    pub message: String,
+    /// A CEL expression that gives a more telling message.
+    pub message_expression: Option<String>,
+    /// The field to blame when it is not `at` itself, relative to `at`.
+    pub field_path: Option<&'static str>,
+}
+
+pub(super) fn rule(at: &'static str, rule: impl Into<String>, message: impl Into<String>) -> AdmissionRule {
+    AdmissionRule { at, rule: rule.into(), message: message.into(), message_expression: None, field_path: None }
+}
+
+/// A rule that the name of a topic at `at` is one that Kafka allows; `field` is what a person calls it.
+pub(super) fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
+    rule(
+        at,
+        "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",
+        format!("{field} must be a name Kafka allows: letters, digits, '.', '_' and '-'"),
+    )
+}
+
+/// That a field and all fields above it, from `balances` on, are there.
+pub(super) fn is_written(path: &str) -> String {
+    let from = path.find(".balances").map_or(0, |dot| dot + 1);
+    let ends = path.match_indices('.').map(|(end, _)| end).filter(|end| *end > from).chain([path.len()]);
+    ends.map(|end| format!("has({})", &path[..end])).collect::<Vec<_>>().join(" && ")
+}
+
+/// A list of words in CEL.
+pub(super) fn list(words: &[&str]) -> String {
+    format!("['{}']", words.join("', '"))
+}

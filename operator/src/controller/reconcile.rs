@@ -1,0 +1,269 @@
+//! One pass over one object: the steps in their order, how long each may take, and when to look again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use balancefleet_autoscaler as autoscaler;
+use balancefleet_crds::{BalanceConsumerGroup, conditions, reasons};
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::events::Event, runtime::events::EventType};
+
+use super::{
+    apply::{self, Applied},
+    assignor::{self, Choice},
+    build, contention,
+    context::{Context, Guarded, guarded_key, reference},
+    events,
+    memory::Memory,
+    observe::{self, Observed},
+    replicas::{self, Inputs, Plan},
+    status,
+    validate::{self, Cure, Problem, ValidatedGroup},
+    workload,
+};
+use crate::{
+    error::{CALL_TIMEOUT, Error, Result},
+    lag::{GroupKey, Watch},
+    unwind::contained,
+};
+
+/// Longer than any sum of calls that each keep to their own limit should take.
+const PASS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Every object is looked at now and then even if nothing seems to happen: a watch may have missed something.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// One pass over one object, measured, limited in number and in time.
+pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action> {
+    let common = &context.common;
+    let Ok(_slot) = common.slots.acquire().await else { return Err(Error::CacheNotReady) };
+    let mut timer = common.metrics.pass();
+    let key = guarded_key(&object);
+    // The applier hands out what the watch shows; our own last status may be newer.
+    let object = context.caches.groups.get(&reference(&key)).unwrap_or(object);
+    let group = match &object.0 {
+        Ok(group) => group,
+        Err(invalid) => {
+            timer.failed("unreadable_object");
+            tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is passed over");
+            // Its poll would wake it again and again, each time with an event.
+            common.lag.forget(&key);
+            tell_unreadable(&context, &object, &invalid.error).await;
+            return Ok(Action::await_change());
+        }
+    };
+    if group.metadata.deletion_timestamp.is_some() {
+        // Its children go with it by their owner references; writing them now would only fight the collector.
+        return Ok(Action::await_change());
+    }
+    let mut memory = common.memories.recall(&key, &group.uid().unwrap_or_default());
+    let ended = tokio::time::timeout(PASS_TIMEOUT, contained(pass(&context, group, &mut memory))).await;
+    let result = match ended {
+        Ok(Ok(result)) => result,
+        Ok(Err(detail)) => Err(Error::Panicked { detail }),
+        Err(_) => Err(Error::PassTimeout(PASS_TIMEOUT)),
+    };
+    match &result {
+        Ok(_) => {
+            memory.failures = 0;
+            timer.succeeded();
+        }
+        Err(error) => timer.failed(error.category()),
+    }
+    common.memories.keep(&key, memory);
+    forget_if_gone(&context, &key);
+    result.map(Action::requeue)
+}
+
+/// A pass that runs while its object goes writes into the books again what the end of the object has struck out.
+pub(super) fn forget_if_gone(context: &Context, key: &GroupKey) {
+    if context.caches.groups.store().get(&reference(key)).is_none() {
+        context.common.forget(key);
+    }
+}
+
+/// The steps; gives the time after which to look again although nothing has happened.
+async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memory) -> Result<Duration> {
+    let common = &context.common;
+    let observed = observe::observe(context, group).await?;
+    let choice = choose_assignor(group, &observed, memory);
+    let around = observed.surroundings(choice.assignor, &common.release_image);
+    let (plan, outcome) = match validate::validate(group, &around) {
+        Ok(valid) => {
+            let policy = policy(&valid);
+            let inputs = inputs(group, &policy, &observed, &choice);
+            let plan = replicas::plan(&inputs);
+            let outcome = if inputs.paused {
+                Ok(untouched(&valid, &observed))
+            } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
+                // Kafka says when the wait is over, also to an operator that has just started.
+                let as_it_is = untouched(&valid, &observed);
+                common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, &as_it_is));
+                let message = status::left_over(group, pending);
+                Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, cure: Cure::Time })
+            } else {
+                apply::apply(context, &valid, &observed, &plan, &choice, memory).await?
+            };
+            if let Ok(applied) = &outcome {
+                common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, applied));
+            }
+            (Some(plan), outcome)
+        }
+        Err(problem) => (None, Err(problem)),
+    };
+    let (applied, problem) = match outcome {
+        Ok(applied) => (applied, None),
+        Err(problem) => (Applied { deployment: observed.workers.clone(), ..Applied::default() }, Some(problem)),
+    };
+    if problem.as_ref().is_some_and(|problem| problem.reason == reasons::GROUP_SHARED) {
+        common.lag.forget(&observed.key);
+    }
+    // At once: a status that cannot be written must not cost the event, which no later pass would know of.
+    let scaled = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan));
+    let replaced = applied.replaced.map(|before| events::assignor_changed(before, choice.assignor));
+    events::publish(&common.recorder, group, scaled.into_iter().chain(replaced).collect()).await;
+    let now = Instant::now();
+    let facts = status::Facts {
+        group,
+        deployment: applied.deployment.as_deref(),
+        snapshot: observed.snapshot.as_deref(),
+        plan: plan.as_ref().filter(|_| problem.is_none()),
+        problem: problem.as_ref(),
+        pending: choice.pending.as_ref(),
+        contended: contention::is_contended(&memory.restores, now),
+        release_image: &common.release_image,
+        now: Timestamp::now(),
+        instant: now,
+        learned_due: memory.learned_written.is_none_or(|at| now.saturating_duration_since(at) >= LEARNED_EVERY),
+    };
+    let old = status::recorded(group);
+    let new = status::next(&old, &facts);
+    let put_off = status::write(context, group, &new, memory).await?;
+    if put_off.is_none() {
+        events::publish(&common.recorder, group, events::transitions(&old, &new)).await;
+    }
+    // Where something else is in the way, or Kafka cannot be read, that has a pace of its own.
+    let waits = facts.problem.is_none_or(|problem| problem.reason == conditions::ASSIGNOR_CHANGE_PENDING)
+        && !matches!(status::kafka_problem(facts.snapshot, facts.instant), Ok(Some(_)));
+    let for_assignor = choice.next_look().filter(|_| waits).unwrap_or(Duration::MAX);
+    Ok(next_look(&facts, &applied, put_off, memory).min(for_assignor))
+}
+
+/// Figures that were learned are written this often at most, unless a decision takes them along.
+const LEARNED_EVERY: Duration = Duration::from_secs(300);
+
+fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, memory: &mut Memory) -> Choice {
+    let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
+    let pods: Vec<_> = observed.pods.iter().map(|pod| pod.name_any()).collect();
+    assignor::look(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut memory.no_pod)
+}
+
+fn inputs<'a>(
+    group: &'a BalanceConsumerGroup,
+    policy: &'a autoscaler::Policy,
+    observed: &'a Observed,
+    choice: &Choice,
+) -> Inputs<'a> {
+    let live = observed.workers.as_deref();
+    let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
+    Inputs {
+        paused: group.spec.paused,
+        pin: group.spec.replicas,
+        dry_run: group.spec.scaling.dry_run,
+        policy,
+        last: live.map(workload::decided_replicas),
+        rolling: live.is_some_and(|live| workload::holds_decisions(live) || choice.stops_workers()),
+        decision: snapshot.map(|snapshot| &snapshot.decision),
+        // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
+        partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),
+    }
+}
+
+/// `spec.scaling` in the autoscaler's terms.
+fn policy(valid: &ValidatedGroup) -> autoscaler::Policy {
+    let scaling = &valid.scaling;
+    autoscaler::Policy {
+        min_replicas: scaling.min_replicas,
+        max_replicas: scaling.max_replicas,
+        lag_slo: scaling.lag_slo.get(),
+        drain_within: scaling.effective_drain_within(),
+        target_utilization: scaling.target_utilization,
+        expected_rate_per_replica: scaling.expected_rate_per_replica,
+        assignor: match valid.consumer.assignor {
+            balancefleet_crds::Assignor::CooperativeSticky => autoscaler::Assignor::CooperativeSticky,
+            balancefleet_crds::Assignor::Range => autoscaler::Assignor::Range,
+            balancefleet_crds::Assignor::RoundRobin => autoscaler::Assignor::RoundRobin,
+        },
+    }
+}
+
+/// What a paused object has: its children as they are.
+fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
+    let children = build::children(valid, build::Replicas::agreed(0));
+    Applied {
+        deployment: observed.workers.clone(),
+        template: build::template_id(&children.deployment),
+        ..Applied::default()
+    }
+}
+
+/// What the poller is to watch from now on.
+fn watch(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> Watch {
+    Watch {
+        connection: valid.connection.clone(),
+        topic: valid.topic.clone(),
+        group: valid.group_id.clone(),
+        start_from: match valid.consumer.start_from {
+            balancefleet_crds::StartFrom::Earliest => autoscaler::StartFrom::Earliest,
+            balancefleet_crds::StartFrom::Latest => autoscaler::StartFrom::Latest,
+        },
+        policy: inputs.policy.clone(),
+        current: autoscaler::Current {
+            // Not what somebody else made of it: while that is let stand, it would look like a decision of ours.
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::decided_replicas),
+            hold: inputs.hold(),
+            template: applied.template.clone(),
+        },
+    }
+}
+
+/// The soonest of everything that time alone brings.
+fn next_look(facts: &status::Facts<'_>, applied: &Applied, put_off: Option<Duration>, memory: &mut Memory) -> Duration {
+    let random = rand::random::<f64>();
+    let cure = match facts.problem {
+        Some(Problem { reason, cure: Cure::Time, .. }) => Some(memory.met(reason, random)),
+        _ => {
+            memory.problem = None;
+            None
+        }
+    };
+    let told = status::kafka_problem(facts.snapshot, facts.instant).err();
+    let quiet = contention::over_in(&memory.restores, facts.instant);
+    let soonest = [cure, told, quiet, put_off, applied.next_look].into_iter().flatten().min();
+    let resync = RESYNC.mul_f64(0.8 + 0.4 * random);
+    soonest.map_or(resync, |soonest| soonest.min(resync))
+}
+
+/// A failed pass is repeated after a pause that grows with every failure of this object, and of no other.
+pub(super) fn error_policy(object: &Guarded, error: &Error, context: &Context) -> Action {
+    let key = guarded_key(object);
+    let pause = context.common.memories.failed(&key, rand::random::<f64>());
+    tracing::warn!(object = %key, %error, category = error.category(), retry_in = ?pause, "a pass failed");
+    Action::requeue(pause)
+}
+
+async fn tell_unreadable(context: &Context, object: &Guarded, error: &str) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reasons::INVALID_SPEC.to_owned(),
+        note: Some(format!("the operator cannot read this object and leaves its workers as they are: {error}")),
+        action: events::RECONCILE.to_owned(),
+        secondary: None,
+    };
+    let about = object.object_ref(&());
+    let published = context.common.recorder.publish(&event, &about);
+    if !matches!(tokio::time::timeout(CALL_TIMEOUT, published).await, Ok(Ok(()))) {
+        tracing::warn!("cannot write an event");
+    }
+}

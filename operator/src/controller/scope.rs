@@ -1,0 +1,44 @@
+//! Which namespaces one set of watches covers.
+
+use kube::{Api, Client, Resource};
+
+use crate::lag::GroupKey;
+
+/// The namespaces of one set of watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole cluster.
+    All,
+    /// One namespace.
+    Namespace(String),
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all namespaces"),
+            Self::Namespace(name) => write!(f, "namespace {name}"),
+        }
+    }
+}
+
+impl Scope {
+    /// An API of a namespaced kind over this scope.
+    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::All => Api::all(client.clone()),
+            Self::Namespace(name) => Api::namespaced(client.clone(), name),
+        }
+    }
+}
+
+/// The objects of a scope among keys that anybody woke.
+pub(super) fn in_scope(scope: &Scope, key: &GroupKey) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Namespace(name) => *name == key.namespace,
+    }
+}
