@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Writes everything in config/ and charts/ that is generated: the custom resource definition from the types of crds/,
-# and the kustomize manifests from the chart.
+# Generates files in config/ and charts/: the custom resource definition from the types in crds/, and the kustomize
+# manifests from the chart.
 #
-#   charts/generate.sh            writes
-#   charts/generate.sh --check    writes nothing; shows what differs from what is committed and fails if anything does
+#   charts/generate.sh            writes the files
+#   charts/generate.sh --check    writes nothing; shows differences from the committed files and fails if there are any
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/scripts/lib.sh"
@@ -21,7 +21,7 @@ cargo run --quiet --release --locked --manifest-path "$root/Cargo.toml" --all-fe
   >"$out/config/crd/balanceconsumergroups.yaml"
 cp "$out/config/crd/balanceconsumergroups.yaml" "$out/charts/balancefleet-crds/files/"
 
-# render TEMPLATE FILE: one template of the chart with its default values, without what is true under Helm only.
+# render TEMPLATE FILE: renders one template of the chart with default values, without lines that only apply to Helm.
 render() {
   {
     echo "# Generated from charts/balancefleet/$1: do not edit, run \`make generate\`."
@@ -43,4 +43,4 @@ while read -r file; do
     cmp -s "$out/$file" "$root/$file" || { cp "$out/$file" "$root/$file" && progress "wrote $file"; }
   fi
 done < <(cd "$out" && find . -type f -printf '%P\n' | LC_ALL=C sort)
-[[ $status == 0 ]] || fail "generated files differ from what is committed" "make generate, and commit the result"
+[[ $status == 0 ]] || fail "generated files differ from the committed ones" "run make generate and commit the result"

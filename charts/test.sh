@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Tests of the charts and of the kustomize manifests: lint, rendering, refused values, and, where KUBECONFIG names a
-# cluster that answers, a dry run on its API server.
+# Tests the charts and the kustomize manifests: lint, rendering, refused values and, if KUBECONFIG names a cluster that
+# answers, a dry run on its API server.
 #
 #   charts/test.sh
 #
-# One line per test; the last line counts them.
+# Prints one line per test; the last line counts them.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/scripts/lib.sh"
@@ -17,7 +17,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-charts.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 
-# test_that WORDS COMMAND…: one test; what the command prints is shown when it fails.
+# test_that WORDS COMMAND…: runs one test and prints the command's output if it fails.
 test_that() {
   local words=$1 output
   shift
@@ -31,7 +31,7 @@ test_that() {
 }
 
 operator() { helm template balancefleet "$operator" --namespace balancefleet-system "$@"; }
-# has_lines FILE TEXT…: the file holds each of these lines, whatever their indentation.
+# has_lines FILE TEXT…: FILE contains each of these lines, at any indentation.
 has_lines() {
   local file=$1 line
   shift
@@ -40,12 +40,12 @@ has_lines() {
   done
 }
 lacks() { ! grep -nE -- "$2" "$1"; }
-# refuses TEXT ARGUMENT…: the operator's chart does not render with these values, and says TEXT.
+# refuses TEXT ARGUMENT…: the operator chart does not render with these values, and Helm's error contains TEXT.
 refuses() {
   local text=$1 output
   shift
-  if output=$(operator "$@" 2>&1); then echo "it renders" && return 1; fi
-  grep -qF -- "$text" <<<"$output" || { printf 'it says: %s\n' "$output" && return 1; }
+  if output=$(operator "$@" 2>&1); then echo "the chart renders" && return 1; fi
+  grep -qF -- "$text" <<<"$output" || { printf 'the error is: %s\n' "$output" && return 1; }
 }
 
 . "$root/charts/tests/rendering.sh"
@@ -53,7 +53,7 @@ refuses() {
 . "$root/charts/tests/kustomize.sh"
 . "$root/charts/tests/api-server.sh"
 
-# In the words of cargo, so that one reader counts both.
+# The same line as cargo's, so one parser counts both.
 if ((failed == 0)); then verdict=ok; else verdict=FAILED; fi
 echo
 echo "test result: $verdict. $passed passed; $failed failed"

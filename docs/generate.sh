@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Writes what is generated in docs/: the reference of the custom resource and the OpenAPI document of the workers.
+# Generates files in docs/: the reference of the custom resource and the OpenAPI document of the workers.
 #
-#   docs/generate.sh            writes
-#   docs/generate.sh --check    writes nothing; shows what differs from what is committed and fails if anything does
+#   docs/generate.sh            writes the files
+#   docs/generate.sh --check    writes nothing; shows differences from the committed files and fails if there are any
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/scripts/lib.sh"
@@ -25,4 +25,4 @@ for file in reference.md openapi.json; do
     cmp -s "$out/$file" "$root/docs/$file" || { cp "$out/$file" "$root/docs/$file" && progress "wrote docs/$file"; }
   fi
 done
-[[ $status == 0 ]] || fail "generated documents differ from what is committed" "make generate, and commit the result"
+[[ $status == 0 ]] || fail "generated documents differ from the committed ones" "run make generate and commit the result"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # librdkafka 2.16.0 (confluent-kafka 2.16.1) with Kafka 4.1.0
 #
-# A consumer of a cooperative-sticky group that owns no partition is closed. close() returns at once and without an error,
-# but no LeaveGroup is sent: the broker keeps the member until its session ends, and every rebalance in that time waits for
-# it. A consumer that owns a partition leaves at once, and so does an idle one of an eager group, or one that calls
-# unsubscribe() and polls before close().
+# A member of a cooperative-sticky group that owns no partition calls close(). The call returns at once, without an
+# error, but sends no LeaveGroup: the broker keeps the member until its session ends, and every rebalance in that time
+# waits for it. A member that owns a partition leaves at once. So does an idle member of an eager group, and one that
+# calls unsubscribe() and polls before close().
 #
-# Expected: close() leaves the group, whatever the member owns, as its documentation says.
+# Expected: close() leaves the group whatever the member owns, as its documentation says.
 # Seen (session.timeout.ms=10000):
 #   cooperative-sticky, no partition: close() took 0.0 s, member gone after 9.8 s
 #   cooperative-sticky, one partition: close() took 0.0 s, member gone after 0.0 s
 #   range, no partition: close() took 0.0 s, member gone after 0.0 s
 #   cooperative-sticky, no partition, unsubscribe() first: close() took 0.0 s, member gone after 0.0 s
-# Exit code 0: still so. 1: it has changed. 2: it could not be tried.
+# Exit code 0: the behaviour is unchanged. 1: it has changed. 2: it could not be tested.
 . "$(dirname "$0")/lib.sh"
 python_with confluent-kafka==2.16.1
 start_kafka 4.1.0
@@ -32,7 +32,7 @@ def members(group):
 
 
 def left_after(group, assignor, owns, unsubscribes):
-    """Seconds from close() until the group does not have the member any more."""
+    """Seconds from close() until the group no longer has the member."""
     config = {"bootstrap.servers": bootstrap, "group.id": group, "partition.assignment.strategy": assignor,
               "session.timeout.ms": int(session * 1000), "heartbeat.interval.ms": 500}
     consumers = [Consumer(config | {"client.id": name}) for name in "ab"]

@@ -12,7 +12,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# python_with PACKAGE==VERSION…: sets $python, an interpreter that has them.
+# python_with PACKAGE==VERSION…: sets $python to an interpreter that has these packages.
 python_with() {
   python3 -m venv "$work/venv"
   "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$@"
@@ -21,7 +21,7 @@ python_with() {
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# start_kafka VERSION: one KRaft node from Maven Central; sets $bootstrap.
+# start_kafka VERSION: starts one KRaft node from Maven Central and sets $bootstrap.
 start_kafka() {
   local version=$1 port controller waited
   cat >"$work/pom.xml" <<POM

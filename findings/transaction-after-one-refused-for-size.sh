@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # librdkafka 2.16.0 (confluent-kafka 2.16.1) with Kafka 4.1.0
 #
-# A transaction has a record that is larger than the topic's max.message.bytes (and within the client's own limit). The
-# record is refused with MSG_SIZE_TOO_LARGE, the transaction can be aborted, and abort_transaction() succeeds. The next
-# transaction on that partition, of one small record, then fails as well ("skipped sequence numbers", its record is purged),
-# also when one on another partition has been committed in between. The third one commits.
+# A transaction contains a record that is larger than the topic's max.message.bytes but within the client's own limit.
+# The record is refused with MSG_SIZE_TOO_LARGE, the transaction can be aborted, and abort_transaction() succeeds. The
+# next transaction on that partition, of one small record, fails as well ("skipped sequence numbers"), and its record is
+# purged. It fails even if a transaction on another partition has been committed in between. The third one commits.
 #
-# Expected: after a successful abort the next transaction has nothing to do with the former one.
+# Expected: after a successful abort, the next transaction is independent of the aborted one.
 # Seen (max.message.bytes=2000):
 #   partition 0, 10 bytes: committed
 #   partition 0, 5000 bytes: aborted: MSG_SIZE_TOO_LARGE
 #   partition 1, 10 bytes: committed
 #   partition 0, 10 bytes: aborted: _PURGE_QUEUE / skipped sequence numbers
 #   partition 0, 10 bytes: committed
-# Exit code 0: still so. 1: it has changed. 2: it could not be tried.
+# Exit code 0: the behaviour is unchanged. 1: it has changed. 2: it could not be tested.
 . "$(dirname "$0")/lib.sh"
 python_with confluent-kafka==2.16.1
 start_kafka 4.1.0
@@ -31,7 +31,7 @@ producer.init_transactions()
 
 
 def transaction(partition, size):
-    """What became of one record of so many bytes."""
+    """The outcome of a transaction of one record with `size` bytes."""
     delivered = []
     producer.begin_transaction()
     producer.produce("t", b"v" * size, partition=partition, on_delivery=lambda error, _: delivered.append(error))

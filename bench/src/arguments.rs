@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::scenario::Scenario;
 use crate::subject::Store;
 
-/// Measures the worker beside other ways to do the same. To be started by bench/run.sh.
+/// Benchmarks the worker against other ways to do the same job. Started by bench/run.sh.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
@@ -17,63 +17,63 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Measure
+    /// Run the benchmarks
     Run(Box<Run>),
-    /// Be the peer that only counts
+    /// Run the peer that only counts records
     #[command(hide = true)]
     Bare {
-        /// Where Kafka answers, host:port
+        /// Kafka bootstrap servers, host:port
         brokers: String,
-        /// The topic
+        /// Topic to read
         topic: String,
     },
 }
 
 #[derive(Args)]
 pub(crate) struct Run {
-    /// What to measure [default: everything]
+    /// Scenarios to measure [default: all]
     #[arg(value_enum)]
     pub(crate) scenarios: Vec<Scenario>,
-    /// The worker's stores to measure
+    /// Worker stores to measure
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["replay", "changelog"])]
     pub(crate) store: Vec<Store>,
-    /// Transactions in the topic [default: 2000000, with --quick 200000]
+    /// Number of transactions in the topic [default: 2000000, with --quick 200000]
     #[arg(long)]
     pub(crate) records: Option<u64>,
-    /// How often each subject is measured [default: 3, with --former 7, with --quick 1]
+    /// Number of measurements per subject [default: 3, with --former 7, with --quick 1]
     #[arg(long)]
     pub(crate) rounds: Option<u32>,
-    /// Small and short: says whether everything works, not how fast it is
+    /// Use little data and time: shows whether everything works, not how fast it is
     #[arg(long)]
     pub(crate) quick: bool,
-    /// The worker alone, nobody beside it: to look at it while it works
+    /// Measure only the worker, without peers, to observe it at work
     #[arg(long)]
     pub(crate) alone: bool,
-    /// A worker's binary to hold this one against: both in turn, nobody beside them, and the ratio of each pair
+    /// Binary of a former worker: measure both in turn, without other peers, and print the ratio of each pair
     #[arg(long, value_name = "WORKER", conflicts_with = "alone")]
     pub(crate) former: Option<PathBuf>,
-    /// How the producer compresses: none, lz4, zstd, …
+    /// Compression of the producer: none, lz4, zstd, …
     #[arg(long, default_value = "none")]
     pub(crate) compression: String,
-    /// Folder for table.md, results.jsonl and logs
+    /// Directory for table.md, results.jsonl and logs
     #[arg(long)]
     pub(crate) output: PathBuf,
-    /// Where Kafka answers, host:port
+    /// Kafka bootstrap servers, host:port
     #[arg(long, env = "BALANCEFLEET_TEST_KAFKA")]
     pub(crate) brokers: String,
-    /// Where PostgreSQL answers, for its store
+    /// PostgreSQL server, for the store postgres
     #[arg(long, env = "BALANCEFLEET_TEST_POSTGRES")]
     pub(crate) postgres: Option<String>,
-    /// The worker to measure
+    /// Worker binary to measure
     #[arg(long)]
     pub(crate) worker: PathBuf,
-    /// What bench/peers/build.sh has built
+    /// Path printed by bench/peers/build.sh
     #[arg(long)]
     pub(crate) peers: PathBuf,
-    /// Kafka's version, for the table
+    /// Kafka version, for the table
     #[arg(long)]
     pub(crate) kafka_version: String,
-    /// What the reader types to get the same, for the table
+    /// Command that reproduces the run, for the table
     #[arg(long)]
     pub(crate) typed: String,
 }

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# The same manifests before a real API server; sourced by test.sh. Nothing is kept but a namespace, until the end.
+# Tests the manifests against a real API server; sourced by test.sh. Creates objects in one namespace only, which it
+# deletes at the end.
 # shellcheck disable=SC2154 # root, operator, definition and work are test.sh's
 
 if ! kubectl version --request-timeout=5s >/dev/null 2>&1; then
-  echo 'skipped  the dry runs: KUBECONFIG names no cluster that answers (make cluster-up)'
+  echo 'skipped  the dry runs: no cluster answers at KUBECONFIG (make cluster-up)'
   return 0
 fi
 
@@ -12,11 +13,11 @@ kubectl create namespace "$namespace" >/dev/null
 trap 'kubectl delete namespace "$namespace" --wait=false >/dev/null; rm -rf "$work"' EXIT
 kubectl label namespace "$namespace" pod-security.kubernetes.io/warn=restricted >/dev/null
 
-# accepted FILE: every object is valid, and the API server has nothing to warn of.
+# accepted FILE: every object is valid, and the API server prints no warning.
 accepted() {
   local output
   output=$(kubectl apply --dry-run=server --validate=strict --namespace "$namespace" -f "$1" 2>&1 >/dev/null) || { echo "$output" && return 1; }
-  # Objects that Helm installed carry no annotation of kubectl's; that is no fault of theirs.
+  # Objects installed by Helm lack kubectl's annotation, so its warning about that does not count.
   ! grep -v 'last-applied-configuration' <<<"$output" | grep .
 }
 charted() { helm template "charts-test-$$" "$operator" --namespace "$namespace" "$@"; }
@@ -30,7 +31,7 @@ test_that 'the API server accepts the definition of kustomize' accepted "$root/c
 sed "s/balancefleet-system/$namespace/" "$work/kustomized" >"$work/kustomized-here"
 test_that 'the API server accepts what kustomize renders' accepted "$work/kustomized-here"
 
-# The rights that API calls of the operator need, asked of the API server itself.
+# Asks the API server itself whether the operator has the rights that its API calls need.
 may() { kubectl auth can-i "$@" --namespace "$namespace" --as="system:serviceaccount:$namespace:$account" >/dev/null 2>&1; }
 account=charts-test-$$-balancefleet-operator
 rights() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The kustomize manifests, which are made of the charts; sourced by test.sh.
+# Tests the kustomize manifests, which are generated from the charts; sourced by test.sh.
 # shellcheck disable=SC2154 # root and work are test.sh's
 
 kubectl kustomize "$root/config/default" >"$work/kustomized"

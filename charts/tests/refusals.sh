@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Values that are refused, and what Helm then says; sourced by test.sh.
+# Tests that invalid values are refused, and with which message; sourced by test.sh.
 
 test_that 'a misspelt value is refused by its name' refuses "'imagee' not allowed" --set imagee.tag=1
 test_that 'a misspelt inner value is refused by its name' refuses "'levle' not allowed" --set log.levle=debug

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the charts render with the values people set; sourced by test.sh.
+# Tests what the charts render with the values that users set; sourced by test.sh.
 # shellcheck disable=SC2154 # operator, definition and work are test.sh's
 
 test_that 'the operator chart passes helm lint' helm lint --strict --quiet "$operator"
@@ -19,7 +19,7 @@ test_that 'the probes ask for liveness and readiness' \
 test_that 'the operator gets its settings by environment' \
   has_lines "$work/default" '- name: WORKER_IMAGE' '- name: WATCH_NAMESPACES' '- name: LOG_LEVEL' 'value: "info"' 'value: json'
 test_that 'no rule has a wildcard' lacks "$work/default" "^ *(-|apiGroups:|resources:|verbs:).*[*]"
-# The rule of a resource: the line after it.
+# verbs_of FILE RESOURCE: the verbs of the resource's rule, which are on the next line.
 verbs_of() { grep -A1 -F "resources: [$2]" "$1" | tail -1 | tr -d ' '; }
 only_get() { [[ $(verbs_of "$work/default" secrets) == 'verbs:[get]' ]] && [[ $(grep -c secrets "$work/default") == 1 ]]; }
 test_that 'Secrets can be read by name and by nothing else' only_get
@@ -66,7 +66,7 @@ test_that 'and then none are made' lacks "$work/own" '^kind: (ServiceAccount|Clu
 helm install balancefleet "$operator" --namespace fleets --dry-run=client >"$work/notes"
 test_that 'the notes say that the definition is missing and how to go on' has_lines "$work/notes" \
   'helm install balancefleet-crds charts/balancefleet-crds --namespace fleets' \
-  'kubectl get bcg --watch                # partitions, workers, lag'
+  'kubectl get bcg --watch                # partitions, replicas, lag'
 
 helm template crds "$definition" >"$work/definition"
 test_that 'the definition stays when its chart is uninstalled' has_lines "$work/definition" 'helm.sh/resource-policy: keep'

@@ -19,15 +19,15 @@ const BORROWED_MAX_ITEMS: u32 = 32;
 /// What a CPU or memory quantity looks like, so that a bad one is refused here and not later by the Deployment.
 const QUANTITY_PATTERN: &str =
     r"^\+?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$";
-const QUANTITY_DESCRIPTION: &str = "A quantity as Kubernetes writes it, such as 250m, 1 or 64Mi.";
+const QUANTITY_DESCRIPTION: &str = "A Kubernetes quantity, such as 250m, 1 or 64Mi.";
 
-/// Why there is no definition: only a mistake in this crate can cause it, and its tests find it.
+/// Why the definition cannot be built. Only a mistake in this crate causes it, and its tests find it.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
-    /// A rule or a limit is about a field that the types do not have.
+    /// A rule or limit refers to a field that the types do not have.
     #[error("the schema has no field {0}: correct its path in rules.rs or definition.rs")]
     UnknownField(String),
-    /// The edited schema no longer reads as a definition.
+    /// The edited schema is not a valid definition.
     #[error("the edited schema is not a CustomResourceDefinition: {0}")]
     Malformed(#[from] serde_json::Error),
 }

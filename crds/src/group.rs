@@ -1,4 +1,4 @@
-//! The object itself and the values in effect once its defaults are applied. What `kubectl get` shows is in
+//! The object itself and its effective values once defaults are applied. The columns of `kubectl get` are in
 //! [`crate::columns`].
 
 use kube::{CustomResource, ResourceExt};
@@ -11,7 +11,8 @@ use crate::scaling::Scaling;
 use crate::status::BalanceConsumerGroupStatus;
 use crate::worker::Worker;
 
-/// What is wanted: a topic to consume, what its records mean, and how many workers may share the work.
+/// Desired state: the topic to consume, what its records mean, and how many workers may share the work. Durations are
+/// whole numbers with units, such as `500ms`, `90s`, `2m` or `1h30m`.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "balancefleet.io",
@@ -23,9 +24,9 @@ use crate::worker::Worker;
     namespaced,
     status = "BalanceConsumerGroupStatus",
     derive = "PartialEq",
-    doc = "A fleet of Kafka consumers that keeps exact balances. The operator runs one worker per pod in a Deployment \
-           of this object's name and keeps their number right for the lag, up to the number of partitions. \
-           Smallest useful object: spec.kafka.bootstrapServers and spec.kafka.topic.",
+    doc = "A fleet of Kafka consumers that keeps exact balances. The operator runs the workers, one per pod, in a \
+           Deployment named like this object and scales them by lag, up to the number of partitions. \
+           Required fields: spec.kafka.bootstrapServers and spec.kafka.topic.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
@@ -34,40 +35,40 @@ use crate::worker::Worker;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BalanceConsumerGroupSpec {
-    /// Which topic of which Kafka cluster is read, as which consumer group.
+    /// The Kafka cluster, the topic to consume and the consumer group.
     pub kafka: KafkaSpec,
-    /// What a record means. `Balances` (default): a transaction that changes its customer's balance. `Count`: anything;
-    /// records are processed and counted, no balances are kept. It cannot change.
+    /// What a record means. `Balances` (default): a transaction that changes its customer's balance. `Count`: any
+    /// content; records are processed and counted, and no balances are kept. Immutable.
     #[serde(default)]
     pub ledger: Ledger,
-    /// Where balances are kept and how transactions become balances. Everything in it has a default. Refused with the
-    /// ledger `Count`.
+    /// Where balances are stored and how transactions change them. All fields have defaults. Not allowed with
+    /// `ledger: Count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,
-    /// Set: exactly this many workers, whatever the lag; 0 suspends. Not set (default): the operator decides. This is
-    /// what `kubectl scale` writes; back to automatic with
+    /// Fixed number of workers, whatever the lag; `0` suspends the fleet. Default: unset, the operator scales.
+    /// `kubectl scale` sets this field; return to automatic scaling with
     /// `kubectl patch bcg NAME --type=merge -p '{"spec":{"replicas":null}}'`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10000))]
     pub replicas: Option<i32>,
-    /// How the number of workers is chosen while `replicas` is not set.
+    /// How the operator chooses the number of workers while `replicas` is not set.
     #[serde(default)]
     pub scaling: Scaling,
-    /// The worker pods.
+    /// Settings of the worker pods.
     #[serde(default)]
     pub worker: Worker,
-    /// While true the operator changes nothing and only reports. Default false.
+    /// If true, the operator changes nothing and only reports status. Default `false`.
     #[serde(default)]
     pub paused: bool,
 }
 
 impl BalanceConsumerGroup {
-    /// The consumer group in effect: `spec.kafka.groupId`, else the object's name.
+    /// The effective consumer group: `spec.kafka.groupId`, else the object's name.
     pub fn effective_group_id(&self) -> String {
         self.spec.kafka.group_id.clone().unwrap_or_else(|| self.name_any())
     }
 
-    /// The store in effect, or none where the ledger keeps no balances.
+    /// The effective store; `None` if the ledger keeps no balances.
     pub fn effective_store(&self) -> Option<Store> {
         match self.spec.ledger {
             Ledger::Count => None,

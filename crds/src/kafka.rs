@@ -1,4 +1,4 @@
-//! `spec.kafka`: which topic of which cluster is read, as which group, and how the client behaves.
+//! `spec.kafka`: the cluster, the topic, the consumer group, and how the client behaves.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,33 @@ use serde::{Deserialize, Serialize};
 use crate::duration::Duration;
 use crate::schema;
 
-/// Which topic of which Kafka cluster is read, as which consumer group.
+/// The Kafka cluster, the topic to consume and the consumer group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaSpec {
-    /// Brokers to start from, `host:port`, several separated by commas.
+    /// Bootstrap brokers as `host:port`, separated by commas without spaces.
     #[schemars(length(min = 1, max = 2048))]
     pub bootstrap_servers: String,
-    /// The topic to consume. It cannot change: its offsets mean nothing for another topic.
+    /// Topic to consume. Immutable, because offsets mean nothing for another topic.
     #[schemars(length(min = 1, max = 249))]
     pub topic: String,
-    /// The consumer group. Default: the object's name. Its effective value cannot change, since progress belongs to it.
+    /// Consumer group. Default: the object's name. The effective value is immutable, because progress belongs to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 249))]
     pub group_id: Option<String>,
-    /// Encrypt the connection. `tls: {}` trusts the public certificate authorities. Default: no encryption.
+    /// Encrypts the connection to the brokers. `tls: {}` trusts the public certificate authorities. Default: not
+    /// encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Log in to the brokers with a user name and a password. Default: no login.
+    /// Authenticates to the brokers with a user name and password. Default: no login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sasl: Option<Sasl>,
-    /// How the workers take part in the group.
+    /// How the workers take part in the consumer group.
     #[serde(default)]
     pub consumer: Consumer,
-    /// Further librdkafka settings of the worker's client, by their librdkafka names, for example
-    /// `client.dns.lookup: use_all_dns_ips`. Settings that exact balances depend on, that have a field of their own,
-    /// or that carry a secret are refused by name. At most 32.
+    /// Additional librdkafka settings for the worker's client, by their librdkafka names, for example
+    /// `client.dns.lookup: use_all_dns_ips`. At most 32. Settings that exact balances depend on, that have a field of
+    /// their own, or that carry a secret are refused by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::client_settings")]
     pub extra_config: BTreeMap<String, String>,
@@ -43,11 +44,11 @@ pub struct KafkaSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// Secret of this namespace whose key `ca.crt` holds the certificate authorities to trust, in PEM form.
+    /// Secret in the same namespace whose key `ca.crt` holds the certificate authorities to trust, in PEM form.
     /// Default: the public authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretRef>,
-    /// Secret of this namespace whose keys `tls.crt` and `tls.key` are shown to brokers that ask for a client
+    /// Secret in the same namespace with the keys `tls.crt` and `tls.key`, presented to brokers that ask for a client
     /// certificate. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate_secret_ref: Option<SecretRef>,
@@ -57,13 +58,13 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sasl {
-    /// How the password is proved: `Plain`, `ScramSha256` or `ScramSha512`, as the brokers are configured.
+    /// SASL mechanism: `Plain`, `ScramSha256` or `ScramSha512`, as configured on the brokers.
     pub mechanism: SaslMechanism,
-    /// Secret of this namespace with the keys `username` and `password`.
+    /// Secret in the same namespace with the keys `username` and `password`.
     pub credentials_secret_ref: SecretRef,
 }
 
-/// The ways of logging in.
+/// SASL mechanisms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum SaslMechanism {
@@ -72,7 +73,7 @@ pub enum SaslMechanism {
     ScramSha512,
 }
 
-/// The name of a Secret in the object's own namespace.
+/// A Secret in the object's own namespace, by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
     /// Name of the Secret.
@@ -80,30 +81,32 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// How the workers take part in the group. The defaults hand a stopped worker's partitions over at once and a dead
-/// worker's after 10 seconds.
+/// How the workers take part in the consumer group. With the defaults, the partitions of a stopped worker are
+/// reassigned at once, and those of a dead worker after 10 seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Consumer {
-    /// A worker that is silent for this long is dead and its partitions move. Default 10s; at least 6s (the brokers'
-    /// own minimum), at least three heartbeats, at most `maxPollInterval` and 1h.
+    /// A worker that sends no heartbeat for this long is considered dead, and its partitions are reassigned. Default
+    /// `10s`; at least `6s` (the brokers' minimum) and three times `heartbeatInterval`; at most `maxPollInterval` and
+    /// `1h`.
     pub session_timeout: Duration,
-    /// Time between two signs of life. Default 500ms.
+    /// Time between heartbeats to the group coordinator. Default `500ms`; more than 0 and at most a third of
+    /// `sessionTimeout`.
     pub heartbeat_interval: Duration,
-    /// A worker that processes for longer than this without asking for more is stuck and loses its partitions.
-    /// Default 60s, at most 24h.
+    /// A worker that processes longer than this without polling for more records is considered stuck and loses its
+    /// partitions. Default `60s`; at least `sessionTimeout`, at most `24h`.
     pub max_poll_interval: Duration,
-    /// How partitions are dealt out: `CooperativeSticky` (default) moves only what must move; `Range` and `RoundRobin`
-    /// stop every worker at each change and are there for comparison. Workers with different assignors cannot be members
-    /// of one group, so a change takes effect when no worker is left: see `assignorChange`.
+    /// How partitions are assigned. `CooperativeSticky` (default) moves only partitions that must move; `Range` and
+    /// `RoundRobin` stop every worker at each rebalance and exist for comparison. Workers with different assignors
+    /// cannot share a group, so a change takes effect only when no worker is left: see `assignorChange`.
     pub assignor: Assignor,
-    /// What happens when `assignor` changes while workers run. Default: they go on with the one they have, and the
-    /// condition `AssignorChangePending` says what to do. `Recreate`: all of them are stopped, and started again when the
-    /// group has no members; meanwhile nothing is processed and balance reads are not answered.
+    /// What to do when `assignor` changes while workers run. Default: they keep their current assignor, and the
+    /// condition `AssignorChangePending` says what to do. `Recreate`: all workers are stopped, and started again once
+    /// the group has no members; meanwhile nothing is processed and balance reads are not answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignor_change: Option<AssignorChange>,
-    /// Where a group without any progress begins: `Earliest` (default) or `Latest` record. With
-    /// balances, `Latest` needs the store `changelog`.
+    /// Where a group without any progress starts: at the `Earliest` (default) or `Latest` record. With balances,
+    /// `Latest` needs the store `changelog`.
     pub start_from: StartFrom,
 }
 
@@ -120,7 +123,7 @@ impl Default for Consumer {
     }
 }
 
-/// How partitions are dealt out to the members of the group.
+/// How partitions are assigned to the members of the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Assignor {
@@ -131,10 +134,10 @@ pub enum Assignor {
 }
 
 impl Assignor {
-    /// Every one of them.
+    /// All assignors.
     pub const ALL: [Self; 3] = [Self::CooperativeSticky, Self::Range, Self::RoundRobin];
 
-    /// The word in the object.
+    /// The name in the object.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CooperativeSticky => "CooperativeSticky",
@@ -143,7 +146,7 @@ impl Assignor {
         }
     }
 
-    /// The name under which the members of a group agree on it.
+    /// The protocol name by which the members of a group agree on it.
     pub const fn protocol_name(self) -> &'static str {
         match self {
             Self::CooperativeSticky => "cooperative-sticky",
@@ -152,7 +155,7 @@ impl Assignor {
         }
     }
 
-    /// The one of that [`protocol_name`](Self::protocol_name); `None` for one that workers do not have.
+    /// The assignor with this [`protocol_name`](Self::protocol_name); `None` if workers do not have it.
     pub fn from_protocol_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|assignor| assignor.protocol_name() == name)
     }
@@ -171,7 +174,7 @@ pub enum AssignorChange {
     Recreate,
 }
 
-/// Where a group without any progress begins.
+/// Where a group without any progress starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum StartFrom {

@@ -1,6 +1,6 @@
-//! The custom resource `BalanceConsumerGroup`: its types, its admission rules, and the words of its conditions.
+//! The custom resource `BalanceConsumerGroup`: its types, its admission rules, and its conditions and reasons.
 //!
-//! In: the object as a person writes it. Out: typed values with their defaults applied, and, through
+//! In: the object as a user writes it. Out: typed values with their defaults applied, and, through
 //! [`definition::definition`], the CustomResourceDefinition that makes the API server refuse what these types or the
 //! operator cannot use. Everything here is pure: no client, no clock, no files.
 

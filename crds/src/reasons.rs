@@ -1,4 +1,4 @@
-//! The reasons of conditions and events: one word each, for people and for alerts.
+//! The reasons of conditions and events: one word each, for users and alerts.
 
 /// Every wanted worker is ready.
 pub const WORKERS_READY: &str = "WorkersReady";
@@ -9,11 +9,11 @@ pub const SUSPENDED: &str = "Suspended";
 /// `spec.paused` is true.
 pub const PAUSED: &str = "Paused";
 
-/// The object cannot be used as it is written; only an edit cures it.
+/// The object cannot be used as written; only a change of its spec helps.
 pub const INVALID_SPEC: &str = "InvalidSpec";
-/// A Secret that the object names does not exist.
+/// A Secret named by the object does not exist.
 pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
-/// A Secret exists but lacks a key, or the key's content cannot be used.
+/// A Secret lacks a key, or the content of a key cannot be used.
 pub const SECRET_INCOMPLETE: &str = "SecretIncomplete";
 /// Kafka has no such topic.
 pub const TOPIC_NOT_FOUND: &str = "TopicNotFound";
@@ -27,11 +27,11 @@ pub const TLS_FAILED: &str = "TlsFailed";
 pub const AUTHORIZATION_FAILED: &str = "AuthorizationFailed";
 /// Kafka answered with another error.
 pub const KAFKA_ERROR: &str = "KafkaError";
-/// A child of the wanted name exists and belongs to someone else.
+/// A child object with this name exists and belongs to someone else.
 pub const NAME_TAKEN: &str = "NameTaken";
-/// An older object consumes with the same group on the same Kafka.
+/// An older object uses the same group on the same Kafka cluster.
 pub const GROUP_SHARED: &str = "GroupShared";
-/// The API server refused a child.
+/// The API server refused a child object.
 pub const APPLY_FAILED: &str = "ApplyFailed";
 
 /// A new pod template is being rolled out.
@@ -40,39 +40,39 @@ pub const ROLLING_OUT: &str = "RollingOut";
 pub const SCALING: &str = "Scaling";
 /// Nothing is changing.
 pub const SETTLED: &str = "Settled";
-/// A rollout made no progress by its deadline.
+/// A roll-out made no progress before its deadline.
 pub const ROLLOUT_STUCK: &str = "RolloutStuck";
 
 /// The lag of every partition was read.
 pub const LAG_READ: &str = "LagRead";
-/// The lag of some partitions only was read.
+/// The lag of only some partitions was read.
 pub const LAG_PARTIAL: &str = "LagPartial";
 /// The lag has not been read yet.
 pub const LAG_NOT_READ_YET: &str = "LagNotReadYet";
 
-/// The operator follows the lag.
+/// The operator scales by lag.
 pub const AUTOMATIC: &str = "Automatic";
 /// `spec.replicas` is set.
 pub const PINNED: &str = "Pinned";
 /// `spec.scaling.dryRun` is true.
 pub const DRY_RUN: &str = "DryRun";
-/// The lag is unknown, so the number of workers stays.
+/// The lag is unknown; replicas are held.
 pub const HOLDING: &str = "Holding";
 
-/// The load asks for no more and no fewer workers than the limits allow.
+/// The load needs neither more nor fewer workers than the limits allow.
 pub const WITHIN_LIMITS: &str = "WithinLimits";
-/// `spec.scaling.minReplicas` holds the number up.
+/// `spec.scaling.minReplicas` keeps the number from going lower.
 pub const AT_MIN_REPLICAS: &str = "AtMinReplicas";
-/// `spec.scaling.maxReplicas` holds the number down.
+/// `spec.scaling.maxReplicas` keeps the number from going higher.
 pub const AT_MAX_REPLICAS: &str = "AtMaxReplicas";
-/// There is already a worker for every partition.
+/// Every partition already has a worker of its own.
 pub const AT_PARTITIONS: &str = "AtPartitions";
 
-/// The number of workers was raised (event).
+/// The number of workers was increased (event).
 pub const SCALED_UP: &str = "ScaledUp";
-/// The number of workers was lowered (event).
+/// The number of workers was reduced (event).
 pub const SCALED_DOWN: &str = "ScaledDown";
-/// All workers were stopped, and take up the group with another assignor (event).
+/// All workers were stopped and rejoin the group with another assignor (event).
 pub const ASSIGNOR_CHANGED: &str = "AssignorChanged";
-/// Workers have no partition to read.
+/// Some workers have no partition.
 pub const IDLE_WORKERS: &str = "IdleWorkers";

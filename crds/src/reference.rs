@@ -26,7 +26,7 @@ pub fn reference() -> Result<String, DefinitionError> {
         text += &format!("\n## {section}\n{about}\n\n| field | type | default | meaning |\n|---|---|---|---|\n");
         rows(part, "", &mut text);
     }
-    text += "\n## Rules\nThe API server refuses an object that breaks one of these, in these words.\n\n| at | rule |\n|---|---|\n";
+    text += "\n## Rules\nThe API server rejects an object that breaks one of these rules, with this message.\n\n| at | rule |\n|---|---|\n";
     broken_rules(schema, "", &mut text);
     Ok(text)
 }
@@ -51,7 +51,7 @@ fn rows(schema: &Value, path: &str, text: &mut String) {
     }
 }
 
-/// Type and limits, as short as they can be said.
+/// Type and limits, in short form.
 fn kind(field: &Value) -> String {
     if let Some(words) = field["enum"].as_array() {
         return words.iter().map(|word| format!("`{}`", plain(word))).collect::<Vec<_>>().join(", ");

@@ -1,19 +1,19 @@
-//! Names that the operator sets itself, so that an object may not.
+//! Names that the operator sets itself and an object may not set.
 
 /// A group of librdkafka keys that `spec.kafka.extraConfig` refuses for one reason.
 pub struct ReservedKeys {
-    /// Why, and what to do instead.
+    /// Reason, and what to do instead.
     pub because: &'static str,
     /// Whole keys.
     pub keys: &'static [&'static str],
-    /// Beginnings of keys.
+    /// Prefixes of keys.
     pub prefixes: &'static [&'static str],
 }
 
-/// The refused librdkafka keys. Keys with an underscore (callbacks) are refused by their form already.
+/// The refused librdkafka keys. Keys with an underscore (callbacks) are already refused by their form.
 pub const CONFIG_KEYS: [ReservedKeys; 3] = [
     ReservedKeys {
-        because: "spec.kafka has a field for this, see kubectl explain bcg.spec.kafka",
+        because: "spec.kafka has a field for this (kubectl explain bcg.spec.kafka)",
         keys: &[
             "auto.offset.reset",
             "bootstrap.servers",
@@ -29,12 +29,12 @@ pub const CONFIG_KEYS: [ReservedKeys; 3] = [
         prefixes: &[],
     },
     ReservedKeys {
-        because: "login and encryption belong into kafka.tls and kafka.sasl, with their secrets in Secrets",
+        because: "configure login and encryption in kafka.tls and kafka.sasl, and keep their secrets in Secrets",
         keys: &[],
         prefixes: &["sasl.", "ssl.", "enable.sasl.", "enable.ssl.", "https."],
     },
     ReservedKeys {
-        because: "the worker sets this itself, since exact balances or its deadlines depend on it",
+        because: "the worker sets this itself because exact balances or its deadlines depend on it",
         keys: &[
             "acks",
             "allow.auto.create.topics",
@@ -86,15 +86,15 @@ pub const CONFIG_KEYS: [ReservedKeys; 3] = [
     },
 ];
 
-/// Beginnings of environment names that `spec.worker.env` refuses.
+/// Prefixes of environment variable names that `spec.worker.env` refuses.
 pub const ENV_PREFIXES: [&str; 5] = ["KAFKA_", "Kafka__", "BALANCE_", "WORKER_", "API_"];
-/// Environment names that `spec.worker.env` refuses.
+/// Environment variable names that `spec.worker.env` refuses.
 pub const ENV_NAMES: [&str; 6] =
     ["ASPNETCORE_URLS", "HTTP_ADDRESS", "LOG_FORMAT", "POD_NAME", "POD_UID", "SIMULATED_WORK"];
 
-/// Labels that the operator selects and finds pods by.
+/// Labels by which the operator selects pods.
 pub const LABELS: [&str; 3] = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/name"];
-/// The annotation by which the operator says which pod leaves first.
+/// The annotation by which the operator decides which pod is removed first.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// Beginning of labels and annotations that are the operator's own.
+/// Prefix of the operator's own labels and annotations.
 pub const OWN_PREFIX: &str = "balancefleet.io/";

@@ -1,7 +1,7 @@
-//! The admission rules: what the API server checks beyond types and limits, each with the sentence a person reads.
+//! The admission rules: what the API server checks beyond types and limits, each with the message a user reads.
 //!
 //! A value that can be absent is compared in its effective form: a rule on an optional field does not run when the
-//! field is added or removed, so what must not change is compared at the root.
+//! field is added or removed, so immutable values are compared at the root.
 
 mod balances;
 mod client_settings;
@@ -15,7 +15,7 @@ use rule::{is_written, rule};
 
 pub use rule::AdmissionRule;
 
-/// Every rule.
+/// All rules.
 pub fn rules() -> Vec<AdmissionRule> {
     [
         object(),
@@ -41,25 +41,26 @@ fn object() -> Vec<AdmissionRule> {
             "",
             "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
             "metadata.name becomes the name of Services and pods: use at most 52 lower-case letters, digits and '-', \
-             a letter first and no '-' last",
+             starting with a letter and not ending with '-'",
         ),
         immutable(
             ".spec.kafka.topic",
             |object| format!("{object}.spec.kafka.topic"),
-            "kafka.topic cannot change, since progress belongs to one topic: create another object",
+            "kafka.topic cannot change because progress belongs to one topic: create another object",
         ),
         immutable(
             ".spec.kafka.groupId",
             |object| {
                 format!("(has({object}.spec.kafka.groupId) ? {object}.spec.kafka.groupId : {object}.metadata.name)")
             },
-            "kafka.groupId cannot change (absent, it is the object's name), since progress belongs to the group: \
+            "kafka.groupId cannot change (default: the object's name) because progress belongs to the group: \
              create another object",
         ),
         immutable(
             ".spec.ledger",
             |object| format!("{object}.spec.ledger"),
-            "ledger cannot change, since balances cannot be made of a count or the reverse: create another object",
+            "ledger cannot change because a count cannot be converted to balances, or balances to a count: create \
+             another object",
         ),
         immutable(
             ".spec.balances",
@@ -67,8 +68,8 @@ fn object() -> Vec<AdmissionRule> {
                 let store = |name: &str| is_written(&format!("{object}.spec.balances.store.{name}"));
                 format!("({} ? 'replay' : {} ? 'postgres' : 'changelog')", store("replay"), store("postgres"))
             },
-            "balances.store cannot change (absent, it is changelog), since workers of both stores would share one group \
-             meanwhile: create another object with a kafka.groupId of its own",
+            "balances.store cannot change (default: changelog) because workers with different stores would share one \
+             group during the change: create another object with its own kafka.groupId",
         ),
         immutable(
             ".spec.balances",
@@ -76,16 +77,17 @@ fn object() -> Vec<AdmissionRule> {
                 let topic = format!("{object}.spec.balances.store.changelog.topic");
                 format!("({} ? {topic} : '')", is_written(&topic))
             },
-            "balances.store.changelog.topic cannot change (absent, its name is made of group and topic), since another \
-             topic would be another ledger: create another object with a kafka.groupId of its own",
+            "balances.store.changelog.topic cannot change (default: a name derived from group and topic) because \
+             another topic would be another ledger: create another object with its own kafka.groupId",
         ),
         AdmissionRule {
             field_path: Some(".spec.balances"),
             ..rule(
                 "",
                 minor_units_stay(),
-                "balances.minorUnits may gain currencies, but the decimals of one cannot change nor go, since the same \
-                 digits would be worth something else: create another object with a kafka.groupId of its own",
+                "balances.minorUnits may gain currencies, but decimals that are set cannot be changed or removed \
+                 because the same digits would be worth a different amount: create another object with its own \
+                 kafka.groupId",
             )
         },
         AdmissionRule {
@@ -93,8 +95,8 @@ fn object() -> Vec<AdmissionRule> {
             ..rule(
                 "",
                 same_signs(),
-                "balances.signs cannot change, since two ledgers would be mixed: create another object with a \
-                 kafka.groupId of its own",
+                "balances.signs cannot change because two ledgers would be mixed: create another object with its own \
+                 kafka.groupId",
             )
         },
     ]

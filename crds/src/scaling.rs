@@ -1,4 +1,4 @@
-//! `spec.scaling`: how many workers are wanted, and why.
+//! `spec.scaling`: the goals and limits of automatic scaling.
 
 use std::time::Duration as StdDuration;
 
@@ -7,30 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 
-/// How the number of workers is chosen while `spec.replicas` is not set.
+/// How the operator chooses the number of workers while `spec.replicas` is not set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scaling {
-    /// Never fewer workers than this. Default 1.
+    /// Minimum number of workers. Default `1`.
     #[schemars(range(min = 1, max = 10000))]
     pub min_replicas: i32,
-    /// Never more workers than this. Default: the number of partitions, which is always a limit too, since a worker
-    /// beyond it would have nothing to read.
+    /// Maximum number of workers. Default: the number of partitions, which is always a limit too, because further
+    /// workers would have nothing to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub max_replicas: Option<i32>,
-    /// How old the oldest unread message may be: the one number to think about. Default 60s, at least 1s.
+    /// Target for the age of the oldest unread record; usually the only scaling setting to think about. Default `60s`,
+    /// at least `1s`.
     #[serde(rename = "lagSLO")]
     pub lag_slo: Duration,
-    /// A backlog is to be gone within this time. Default: `lagSLO`. At least 1s.
+    /// Target time to work off a backlog. Default: `lagSLO`. At least `1s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_within: Option<Duration>,
-    /// Percent of a worker's capacity to plan with; the rest is reserve. Default 90.
+    /// Percentage of a worker's capacity to plan with; the rest is headroom. Default `90`.
     #[schemars(range(min = 10, max = 100))]
     pub target_utilization: i32,
-    /// Decide and explain in the status, but change nothing. Default false.
+    /// If true, the operator decides and explains in the status, but changes nothing. Default `false`.
     pub dry_run: bool,
-    /// Records per second one worker is expected to process, used until its real capacity has been measured.
+    /// Records per second that one worker is expected to process; used until its real capacity has been measured.
+    /// Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100000000))]
     pub expected_rate_per_replica: Option<i32>,
@@ -51,7 +53,7 @@ impl Default for Scaling {
 }
 
 impl Scaling {
-    /// The time within which a backlog is to be gone: `drainWithin`, else `lagSLO`.
+    /// The target time to work off a backlog: `drainWithin`, else `lagSLO`.
     pub fn effective_drain_within(&self) -> StdDuration {
         self.drain_within.unwrap_or(self.lag_slo).get()
     }

@@ -50,21 +50,25 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
                 "type": {
-                    "type": "string", "minLength": 1, "maxLength": 316, "description": "What this condition is about."
+                    "type": "string", "minLength": 1, "maxLength": 316, "description": "Type of the condition."
                 },
                 "status": {
-                    "type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown."
+                    "type": "string", "enum": ["True", "False", "Unknown"],
+                    "description": "Status of the condition: True, False or Unknown."
                 },
-                "reason": { "type": "string", "minLength": 1, "maxLength": 1024, "description": "One word for why." },
+                "reason": {
+                    "type": "string", "minLength": 1, "maxLength": 1024,
+                    "description": "Reason for the status, as one word."
+                },
                 "message": {
                     "type": "string", "maxLength": 32768, "description": "What happened and what to do next."
                 },
                 "observedGeneration": {
                     "type": "integer", "format": "int64", "minimum": 0,
-                    "description": "The metadata.generation this condition was set for."
+                    "description": "The metadata.generation that this condition describes."
                 },
                 "lastTransitionTime": {
-                    "type": "string", "format": "date-time", "description": "When the status last changed."
+                    "type": "string", "format": "date-time", "description": "Time when the status last changed."
                 },
             },
         },

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deletes the cluster that up.sh made and stops the Docker Engine that up.sh started; a user's own engine stays.
+# Deletes the cluster that up.sh created and stops the Docker Engine that up.sh started. A user's engine keeps running.
 #
 #   e2e/cluster/down.sh [--keep-engine]
 set -euo pipefail

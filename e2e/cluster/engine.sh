@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Sees to a Docker Engine.
+# Starts or stops a Docker Engine for this project.
 #
-#   e2e/cluster/engine.sh start     uses the engine that answers; where none does, root starts one of this project's own
-#   e2e/cluster/engine.sh stop      stops that own engine; any other stays
+#   e2e/cluster/engine.sh start     uses the engine that answers; if none does, starts a private one (as root)
+#   e2e/cluster/engine.sh stop      stops the private engine; any other engine keeps running
 #
-# The own engine has its data below the cache and its socket below /run/balancefleet; it reads no other configuration.
+# The private engine keeps its data below the cache and its socket below /run/balancefleet, and reads no other
+# configuration.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -14,13 +15,13 @@ use_cluster_environment
 data=$cache/docker
 log=$data/dockerd.log
 
-# Bit 24 of the bounding set. Without it the kernel refuses what a privileged container asks for.
+# CAP_SYS_RESOURCE is bit 24 of the bounding set. Without it, the kernel refuses what a privileged container requests.
 lacks_sys_resource() { ((!(0x$(awk '/^CapBnd:/ { print $2 }' /proc/self/status) >> 24 & 1))); }
 
 write_configuration() {
   mkdir -p "$ENGINE" "$data/root"
   if lacks_sys_resource; then
-    # A copy: the engine must keep it when the clone is moved.
+    # Copied, so that the engine keeps it if the clone moves.
     install -m 755 "$here/runc-available-caps" "$data/runc-available-caps"
     jq -n --arg path "$data/runc-available-caps" \
       '{"default-runtime": "available-caps", "runtimes": {"available-caps": {"path": $path}}}' >"$data/daemon.json"
@@ -33,12 +34,12 @@ answers_or_ended() { engine_answers || process_is_gone "$dockerd"; }
 
 start() {
   if engine_answers; then return; fi
-  [[ $EUID -eq 0 ]] || fail "no Docker Engine answers" "start Docker, or become root: then this script starts an engine of its own"
+  [[ $EUID -eq 0 ]] || fail "no Docker Engine answers" "start Docker, or run as root: this script then starts a private engine"
   has dockerd || fail "dockerd is missing" "e2e/scripts/prerequisites.sh cluster"
   export DOCKER_HOST=$ENGINE_HOST
   write_configuration
   rm -f "$ENGINE/dockerd.pid"
-  progress "starting a Docker Engine of our own"
+  progress "starting a private Docker Engine"
   setsid dockerd --config-file "$data/daemon.json" --data-root "$data/root" --exec-root "$ENGINE/exec" \
     --pidfile "$ENGINE/dockerd.pid" --host "$ENGINE_HOST" </dev/null >"$log" 2>&1 &
   dockerd=$!
@@ -46,7 +47,7 @@ start() {
   engine_answers || fail "dockerd did not start: $(tail -n 2 "$log")" "look at $log"
 }
 
-# What a stopped engine leaves: its bridge, and mounts when it had to be killed.
+# Removes what a stopped engine leaves behind: its bridge and, if it had to be killed, its mounts.
 clean_up() {
   local mount
   while read -r mount; do umount --lazy "$mount" || true; done < <(awk -v a="$ENGINE/" -v b="$data/root/" \
@@ -57,7 +58,7 @@ clean_up() {
 
 stop() {
   own_engine_runs || return 0
-  progress "stopping our Docker Engine"
+  progress "stopping the private Docker Engine"
   docker network rm kind >/dev/null 2>&1 || true
   stop_process "$ENGINE/dockerd.pid" "$ENGINE/dockerd.pid" 60
   clean_up
@@ -66,5 +67,5 @@ stop() {
 case ${1:-} in
   start) start ;;
   stop) stop ;;
-  *) fail "say start or stop" "e2e/cluster/engine.sh --help" ;;
+  *) fail "expected start or stop" "e2e/cluster/engine.sh --help" ;;
 esac

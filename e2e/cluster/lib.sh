@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the scripts of the cluster share, with scripts/lib.sh in it; to be sourced.
+# Shared by the cluster scripts, which source it. Includes scripts/lib.sh.
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 
 export CLUSTER=balancefleet
-# An engine of our own needs root, so it lives where root's services do. A user's engine is never touched.
+# The private engine needs root, so it lives where root's services do. A user's engine is never touched.
 export ENGINE=/run/balancefleet
 export ENGINE_HOST=unix://$ENGINE/docker.sock
 export CLUSTER_KUBECONFIG=$cache/kubeconfig
@@ -13,7 +13,7 @@ own_engine_runs() { is_process "$ENGINE/dockerd.pid" "$ENGINE/dockerd.pid"; }
 
 engine_answers() { has docker && timeout 10 docker info >/dev/null 2>&1; }
 
-# use_cluster_environment: what env.sh exports, for the script that calls it.
+# use_cluster_environment: sets the variables of env.sh in the calling script.
 use_cluster_environment() {
   export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$cache/bin:$PATH
   if own_engine_runs; then export DOCKER_HOST=$ENGINE_HOST; fi
@@ -26,8 +26,8 @@ cluster_is_healthy() {
     [[ $(kubectl get --raw=/readyz --request-timeout=5s 2>/dev/null) == ok ]]
 }
 
-# alone COMMAND…: one script at a time changes the engine or the cluster; the others wait for it. What COMMAND starts must
-# not inherit the lock, or it would hold it for ever.
+# alone COMMAND…: only one script at a time changes the engine or the cluster; the others wait. Processes that COMMAND
+# starts must not inherit the lock, or they would hold it forever.
 alone() {
   mkdir -p "$cache/run"
   exec 9>"$cache/run/cluster.lock"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sees to kind, helm and kubectl: those of PATH where they are new enough, else built and linked into <cache>/bin.
+# Provides kind, helm and kubectl: uses those in PATH if their versions fit, otherwise builds them and links them into
+# <cache>/bin.
 #
 #   e2e/cluster/tools.sh [kind] [helm] [kubectl]      (default: all)
 set -euo pipefail
@@ -7,7 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
 usage_when_asked "$@"
 
-# A kubectl one minor version away from the API server is supported, so a range; of the others a newer one will do.
+# kubectl supports API servers one minor version away, hence a range. kind and helm may be newer, within their major
+# version.
 suits() {
   local version
   case $1 in

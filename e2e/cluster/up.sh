@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Brings up the kind cluster "balancefleet" and prints how to use it; returns at once when it is up.
+# Starts the kind cluster "balancefleet" and prints how to use it. Returns at once if the cluster is up.
 #
 #   e2e/cluster/up.sh
 #
-# Installs what is missing (as root), sees to a Docker Engine, to kind, helm and kubectl, and to a node image. The cluster has
-# a kubeconfig of its own; ~/.kube/config stays as it is. Ports of 127.0.0.1 that lead into it are listed in kind.yaml.
+# Installs missing prerequisites (as root) and provides a Docker Engine, kind, helm, kubectl and a node image. The
+# cluster has its own kubeconfig; ~/.kube/config does not change. kind.yaml lists its ports on 127.0.0.1.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -15,21 +15,21 @@ create() {
   local image config=$cache/run/kind.yaml
   image=$("$here/node/image.sh")
   cp "$here/kind.yaml" "$config"
-  # Our own image brings its network; the published one has kind's.
+  # Our own image includes a network plugin; the published one uses kind's.
   [[ $image != balancefleet/* ]] || sed -i 's/^networking:/&\n  disableDefaultCNI: true/' "$config"
   quietly "creating the cluster" kind create cluster --name "$CLUSTER" --image "$image" --config "$config" \
     --kubeconfig "$CLUSTER_KUBECONFIG" --wait 120s
 }
 
 bring_up() {
-  # Whoever had to wait for another run finds its cluster.
+  # A run that waited for another one finds the cluster up.
   if cluster_is_healthy; then return; fi
   "$e2e/scripts/prerequisites.sh" cluster
   "$here/engine.sh" start
   use_cluster_environment
   "$here/tools.sh"
   if cluster_exists; then
-    # A lost kubeconfig can be had again; a node that was stopped is quicker made than mended.
+    # A lost kubeconfig can be exported again; a stopped node is faster to recreate than to repair.
     kind export kubeconfig --quiet --name "$CLUSTER" --kubeconfig "$CLUSTER_KUBECONFIG" || true
     if cluster_is_healthy; then return; fi
     progress "the cluster does not answer: deleting it"

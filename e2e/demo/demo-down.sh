@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Removes all that the demo made: the cluster with everything in it, and the Docker Engine that was started for it.
+# Removes everything the demo created: the cluster with its contents, and the Docker Engine that was started for it.
 #
 #   e2e/demo/demo-down.sh
 #
-# What was built and downloaded stays in the cache, so that the next demo starts quickly; `make clean` removes that.
+# Build products and downloads stay in the cache, so the next demo starts quickly; `make clean` removes them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -11,4 +11,4 @@ usage_when_asked "$@"
 
 "$e2e/cluster/down.sh"
 rm -f "$cache/run/demo-traffic.log"
-progress "the demo is gone; what was built stays in $cache"
+progress "the demo is removed; build products and downloads stay in $cache"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The whole product at work: a kind cluster, a real Kafka, the operator, one BalanceConsumerGroup with six partitions,
-# and a day of e-banking traffic, in which one worker is killed (kill -9). Ends with all balances checked.
+# Runs the whole product: a kind cluster, a real Kafka, the operator, one BalanceConsumerGroup with six partitions, and
+# a day of e-banking traffic during which one worker is killed (kill -9). Checks all balances at the end.
 #
 #   e2e/demo/demo.sh [ARGUMENT OF traffic day…]      for example: --black-friday 60s
 #
-# Ctrl-C ends the traffic cleanly; everything else stays up. Away with it: make demo-down.
+# Ctrl-C ends the traffic cleanly; everything else stays up. To remove it: make demo-down.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -23,7 +23,7 @@ prepare() {
   mkdir -p "$(dirname "$log")"
 }
 
-# The topic first: a group whose topic does not exist says so, and looks again only after a while.
+# Creates the topic first: a group without its topic reports that and checks again only after a while.
 apply_group() {
   "$traffic" produce --count 0 --topic "$topic" --partitions 6 >/dev/null 2>"$log" ||
     fail "the topic was not created: $(tail -n 1 "$log")" "e2e/kafka/deploy.sh"
@@ -35,7 +35,7 @@ apply_group() {
   progress "the group is ready: $(status partitions) partitions, $(status readyReplicas) worker(s)"
 }
 
-# The tag of the worker's image stays "dev": pods of an earlier build are replaced when there is a newer one.
+# The tag of the worker image stays "dev", so pods of an earlier build are replaced here if the image is newer.
 renew_workers() {
   local image former
   image=$(docker image inspect --format '{{.Id}}' balancefleet/worker:dev)
@@ -48,20 +48,20 @@ renew_workers() {
   kube rollout status "deployment/$group" --timeout=180s >/dev/null
 }
 
-# The terminal shows kubectl's own watch; between its lines the traffic says which time of the day it is.
+# The terminal shows kubectl's own watch; between its lines, the traffic generator announces each part of the day.
 run_day() {
   local status=0
   trap 'interrupted=yes' INT TERM
   "$traffic" day --topic "$topic" --customers 2000 --skew 0.5 --run-id "$(date +%s)" --seed "$(date +%s)" \
     --first-timestamp "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$@" 2>"$log" &
   traffic_pid=$!
-  # Not by our function: the process to stop is kubectl itself.
+  # Not through kube(): the process to stop is kubectl itself.
   kubectl --namespace "$namespace" get bcg "$group" --watch 2>/dev/null &
   watch_pid=$!
   kill_a_worker &
   killer_pid=$!
   wait "$traffic_pid" || status=$?
-  # A wait that a signal interrupted says nothing about the child: it gets the signal too and is waited for.
+  # An interrupted wait does not mean that the child has ended: pass the signal on and wait again.
   while kill -0 "$traffic_pid" 2>/dev/null; do
     kill -INT "$traffic_pid" 2>/dev/null || true
     status=0
@@ -70,7 +70,8 @@ run_day() {
   ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
 }
 
-# Ends one worker's process by SIGKILL, from its node, when the fleet is at its largest: no grace, no good-bye.
+# Kills one worker's process with SIGKILL, from its node, when the fleet is at its largest: no grace period, no clean
+# exit.
 kill_a_worker() {
   local pod node container
   until [[ $(status readyReplicas) == 6 ]]; do sleep 1; done
@@ -103,17 +104,17 @@ Metrics  $api/metrics
   kubectl patch bcg $group -n $namespace --type=merge -p '{"spec":{"replicas":null}}'
   kubectl logs -n balancefleet-system deployment/balancefleet-operator
 
-  make demo         # again
-  make demo-down    # stop
+  make demo         # run it again
+  make demo-down    # remove it
 END
 }
 
 prepare
 apply_group
 trap stop_watch EXIT
-progress "a day of traffic: its figures are in $log"
+progress "running a day of traffic; its figures are in $log"
 run_day "$@"
-wait_until 60 has_come_back || progress "the fleet has not come back to one worker yet"
+wait_until 60 has_come_back || progress "the fleet has not returned to one worker yet"
 stop_watch
 trap - EXIT
 [[ -z ${interrupted:-} ]] || { print_what_next; exit 130; }

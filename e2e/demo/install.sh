@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Puts the product of this checkout into the running cluster: images, Kafka, and both charts by Helm.
+# Installs the product of this checkout in the running cluster: images, Kafka and, by Helm, both charts.
 #
 #   e2e/demo/install.sh
 #
-# Whatever is there already as it should be is left alone, so a second run takes seconds.
+# Leaves alone what is already up to date, so a second run takes seconds.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -14,7 +14,7 @@ eval "$("$e2e/cluster/env.sh")"
 "$e2e/images/build.sh"
 "$e2e/images/load.sh"
 
-# chart RELEASE ARGUMENT…: installs or upgrades it, and waits until it works.
+# chart RELEASE ARGUMENT…: installs or upgrades the release and waits until it is ready.
 chart() {
   local release=$1 output
   shift
@@ -23,8 +23,8 @@ chart() {
     fail "Helm could not install $release: $output" "kubectl get pods,events --namespace balancefleet-system"
 }
 
-# The tag stays "dev" when an image changes: its id in an annotation is what makes a new operator start.
+# The tag stays "dev" when the image changes; the image id in an annotation makes the operator restart.
 operator=$(docker image inspect --format '{{.Id}}' balancefleet/operator:dev)
 chart balancefleet-crds
 chart balancefleet --set image.tag=dev --set workerImage.tag=dev --set-string "podAnnotations.image=$operator"
-progress "the operator runs (charts balancefleet-crds and balancefleet)"
+progress "the operator is running (charts balancefleet-crds and balancefleet)"

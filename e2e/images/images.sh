@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The images that are made of this workspace's binaries; to be sourced. A new image is a new line.
+# The images built from this workspace's binaries; to be sourced. To add an image, add a line.
 # image                     crate                    binary
 IMAGES='
 balancefleet/operator       balancefleet-operator    balancefleet-operator
@@ -7,7 +7,7 @@ balancefleet/worker         balance-worker           balance-worker
 balancefleet/traffic        balancefleet-e2e         traffic
 '
 
-# each_image FUNCTION ARGUMENT…: calls FUNCTION IMAGE CRATE BINARY ARGUMENT… for every line.
+# each_image FUNCTION ARGUMENT…: calls FUNCTION IMAGE CRATE BINARY ARGUMENT… for each line.
 each_image() {
   local function=$1 image crate binary
   shift

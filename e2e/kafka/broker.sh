@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# One broker as a process of this machine; to be sourced. It lives in a folder that begins with its server.properties;
-# pid, format.log, broker.log and data/ come to it.
+# Runs one broker as a process of this machine; to be sourced. The broker's folder must hold its server.properties; pid,
+# format.log, broker.log and data/ are added.
 # shellcheck source=java.sh
 . "$(dirname "${BASH_SOURCE[0]}")/java.sh"
 
-# format_broker DIR [ARGUMENT…]: gives a new broker its log directory; the arguments are those of Kafka's `format`.
+# format_broker DIR [ARGUMENT…]: formats the log directory of a new broker; the arguments are those of Kafka's `format`.
 format_broker() {
   local dir=$1
   shift
@@ -15,8 +15,8 @@ format_broker() {
     fail "Kafka refused to format $dir/data: $(tail -n 3 "$dir/format.log")" "look at $dir/format.log"
 }
 
-# launch_broker DIR HEAP: does not wait for it. The subshell becomes the JVM, so its id is the broker's. A session of its
-# own keeps a Ctrl-C in the terminal for the tests, whose cleanup then stops the broker.
+# launch_broker DIR HEAP: starts the broker and does not wait for it. The subshell becomes the JVM, so its id is the
+# broker's. The broker has its own session, so a Ctrl-C in the terminal reaches only the tests, whose cleanup stops it.
 launch_broker() {
   local dir=$1
   : >"$dir/broker.log"
@@ -25,7 +25,7 @@ launch_broker() {
   echo $! >"$dir/pid"
 }
 
-# await_broker DIR: returns when it has started; one that does not is ended.
+# await_broker DIR: returns when the broker has started; kills it if it does not start.
 await_broker() {
   local broker
   broker=$(<"$1/pid")

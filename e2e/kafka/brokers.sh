@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Starts and stops a cluster of three real KRaft brokers as processes of this machine, together or one by one.
+# Starts and stops a cluster of three real KRaft brokers as processes of this machine, all together or one by one.
 #
 #   e2e/kafka/brokers.sh start|stop|kill|freeze|thaw [N] [--dir D]
 #
-#   start     starts the brokers that do not run, and thaws those that are frozen
-#   stop      one leaves in order (TERM); all together are killed, for the last would wait for a majority in vain
+#   start     starts the brokers that are not running and thaws frozen ones
+#   stop      stops one broker cleanly (TERM); kills all three, because the last would wait in vain for a majority
 #   kill      ends them with KILL
-#   freeze    halts them with STOP: their connections stay open and silent; thaw goes on (CONT)
-#   N         the broker: 1, 2 or 3 (default: all of them)
-#   --dir D   where they live (default $BALANCEFLEET_TEST_KAFKA_CLUSTER_DIR, else <cache>/run/kafka-brokers): bootstrap,
+#   freeze    suspends them with STOP: their connections stay open and silent
+#   thaw      resumes them (CONT)
+#   N         the broker: 1, 2 or 3 (default: all)
+#   --dir D   their folder (default $BALANCEFLEET_TEST_KAFKA_CLUSTER_DIR, else <cache>/run/kafka-brokers): bootstrap,
 #             ports, and in 1/, 2/, 3/ each broker's pid, server.properties, broker.log, data/
 #
-# Starting again in the same folder keeps data and ports, so that brokers can be restarted under their clients.
+# Starting again in the same folder keeps data and ports, so brokers can be restarted under their clients.
 # Topics have three replicas, of which two must be in sync.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,7 +29,7 @@ while [[ $# -gt 0 ]]; do
   esac
 done
 
-# Chosen once for a folder: the ports of three brokers, then of three controllers.
+# Chosen once per folder: the ports of three brokers, then of three controllers.
 choose_ports() {
   local chosen=() port
   while [[ ! -f $dir/ports ]]; do
@@ -57,7 +58,7 @@ write_properties() {
 start() {
   local number jobs=() started=()
   mkdir -p "$dir"
-  # Formatting and starting fetch the jars when missing, and a failure of that must not hide in the background.
+  # Fetch missing jars here: formatting and starting would do it in the background, where a failure would go unnoticed.
   "$here/jars.sh" >/dev/null
   choose_ports
   for number in "${numbers[@]}"; do
@@ -70,12 +71,12 @@ start() {
     jobs+=($!) started+=("$number")
   done
   for job in "${jobs[@]}"; do wait "$job"; done
-  # All before the first is awaited: one alone is no majority.
+  # Launch all of them before waiting for the first: one broker alone has no majority.
   for number in "${started[@]}"; do launch_broker "$dir/$number" 384m; done
   for number in "${started[@]}"; do await_broker "$dir/$number"; done
 }
 
-# signal NAME N: to that broker, when it runs.
+# signal NAME N: sends the signal to broker N if it is running.
 signal() { ! broker_runs "$dir/$2" || kill "-$1" "$(<"$dir/$2/pid")"; }
 
 each() {
@@ -83,7 +84,7 @@ each() {
   for number in "${numbers[@]}"; do "$@" "$number"; done
 }
 leave() { stop_broker "$dir/$1"; }
-# A signal alone would leave a process that is about to end, and its port, to whoever starts the broker again.
+# After the signal alone, the next start could still meet the ending process and its port.
 finish_off() {
   signal KILL "$1"
   leave "$1"
@@ -98,5 +99,5 @@ case $command in
   kill) each finish_off ;;
   freeze) each signal STOP ;;
   thaw) each signal CONT ;;
-  *) fail "say start, stop, kill, freeze or thaw" "e2e/kafka/brokers.sh --help" ;;
+  *) fail "expected start, stop, kill, freeze or thaw" "e2e/kafka/brokers.sh --help" ;;
 esac

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Runs one of Kafka's own command line tools.
+# Runs one of Kafka's command line tools.
 #
 #   e2e/kafka/cli.sh ConsumerGroups --bootstrap-server HOST:PORT --describe --group G
 #   e2e/kafka/cli.sh Topics --bootstrap-server HOST:PORT --create --topic T --partitions 6
-#   e2e/kafka/cli.sh CLASS ARGUMENT…       any class of the jars, by its full name
+#   e2e/kafka/cli.sh CLASS ARGUMENT…       any class in the jars, by its full name
 #
 # Names: Topics, ConsumerGroups, Configs, Offsets, Transactions, Metadata, Records, ConsoleProducer, ConsoleConsumer.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/java.sh"
 usage_when_asked "$@"
-[[ $# -gt 0 ]] || fail "which tool?" "e2e/kafka/cli.sh --help"
+[[ $# -gt 0 ]] || fail "no tool given" "e2e/kafka/cli.sh --help"
 
 case $1 in
   Topics) class=org.apache.kafka.tools.TopicCommand ;;
@@ -25,6 +25,6 @@ case $1 in
   *.*) class=$1 ;;
   *) fail "unknown tool $1" "e2e/kafka/cli.sh --help" ;;
 esac
-# A tool lives for a second: the first compiler tier starts it twice as fast.
+# A tool runs for about a second; with only the first compiler tier it starts twice as fast.
 JAVA_OPTIONS=(-Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto)
 java_of "$class" "$here/log4j2-cli.properties" "${@:2}"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Puts one Kafka broker into the cluster and waits until it answers; changes nothing when it is there as described.
+# Deploys one Kafka broker to the cluster and waits until it answers. Changes nothing if the broker is up to date.
 #
 #   e2e/kafka/deploy.sh
 #
-# Pods reach it at kafka.kafka.svc:9092 (with a login at :9093), this machine at 127.0.0.1:19092.
+# Pods reach it at kafka.kafka.svc:9092 (with authentication at :9093), this machine at 127.0.0.1:19092.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
 usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
-# speaks_kafka PORT: an ApiVersions request gets an answer. An open port alone says nothing: the engine's proxy holds it.
+# speaks_kafka PORT: an ApiVersions request gets an answer. An open port proves nothing: the engine's proxy holds it.
 speaks_kafka() {
   local request='\0\0\0\12\0\22\0\0\0\0\0\1\377\377'
   # shellcheck disable=SC2059 # the format is the message
@@ -24,7 +24,7 @@ configuration=$(mktemp -t balancefleet-kafka.XXXXXX)
 trap 'rm -f "$configuration"' EXIT
 cat "$here/broker.properties" "$here/cluster/listeners.properties" >"$configuration"
 
-# A new image or new settings need a new broker: their fingerprint on the pod template makes it one.
+# A new image or new settings need a new broker: their fingerprint in the pod template makes Kubernetes replace the pod.
 fingerprint=$( (docker image inspect --format '{{.Id}}' balancefleet/kafka:4.1.0 && cat "$configuration") | sha256sum | cut -c1-16)
 {
   cat "$here/cluster/namespace.yaml"

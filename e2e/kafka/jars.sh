@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the folder with the jars of one Kafka broker and its command line classes, fetched by Maven when missing.
+# Prints the folder with the jars of a Kafka broker and its command line classes. Maven fetches them if missing.
 #
 #   e2e/kafka/jars.sh
 #
@@ -21,8 +21,8 @@ fetch() {
   progress "fetching the Kafka jars with Maven"
   mvn --quiet --batch-mode --file "$here/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime "-DoutputDirectory=$part/libs" >&2 </dev/null ||
-    fail "Maven could not fetch the Kafka jars" "look at the lines above: is the network or Maven's settings.xml at fault?"
-  # Whoever comes second keeps what the first has put there.
+    fail "Maven could not fetch the Kafka jars" "see the lines above; check the network and Maven's settings.xml"
+  # If another run was faster, keep its folder.
   mkdir -p "$cache"
   mv -T "$part" "$target" 2>/dev/null || [[ -d $libs ]]
 }

@@ -4,12 +4,12 @@
 #   e2e/kafka/local.sh start [--dir D] [--port N] [--sasl]
 #   e2e/kafka/local.sh stop [--dir D]
 #
-#   --dir D    where the broker lives (default <cache>/run/kafka): pid, bootstrap, bootstrap-sasl (with --sasl),
+#   --dir D    the broker's folder (default <cache>/run/kafka): pid, bootstrap, bootstrap-sasl (with --sasl),
 #              server.properties, broker.log, data/
-#   --port N   of the plain listener on 127.0.0.1 (default: a free one; the same again when D was used before)
-#   --sasl     a second listener, SASL_PLAINTEXT with SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN: balance / balance-secret
+#   --port N   port of the plain listener on 127.0.0.1 (default: a free port; the same as before if D has been used)
+#   --sasl     adds a listener, SASL_PLAINTEXT with SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN: balance / balance-secret
 #
-# Starting again in the same folder keeps the data and the ports, so that a broker can be restarted under its clients.
+# Starting again in the same folder keeps data and ports, so a broker can be restarted under its clients.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/broker.sh"
@@ -26,11 +26,11 @@ while [[ $# -gt 0 ]]; do
   esac
 done
 
-# A folder's ports are chosen once: PLAINTEXT, SASL and CONTROLLER.
+# Chosen once per folder: the ports of PLAINTEXT, SASL and CONTROLLER.
 choose_ports() {
   [[ -f $dir/ports ]] || echo "${port:-$(free_port)} $(free_port) $(free_port)" >"$dir/ports"
   read -r plain_port sasl_port controller_port <"$dir/ports"
-  [[ -z $port || $port == "$plain_port" ]] || fail "$dir holds a broker of port $plain_port" "leave --port out, or take another --dir"
+  [[ -z $port || $port == "$plain_port" ]] || fail "the broker in $dir has port $plain_port" "omit --port, or choose another --dir"
 }
 
 write_properties() {
@@ -54,14 +54,14 @@ write_properties() {
 start() {
   mkdir -p "$dir"
   if broker_runs "$dir"; then
-    progress "Kafka runs already at $(<"$dir/bootstrap")"
+    progress "Kafka is already running at $(<"$dir/bootstrap")"
     return
   fi
-  # Formatting and starting fetch the jars when missing, and a failure of that must not hide in the background.
+  # Fetch missing jars here: starting would do it in the background, where a failure would go unnoticed.
   "$here/jars.sh" >/dev/null
   choose_ports
   write_properties
-  # The users of SCRAM can only be made here, before there is a broker that would let one in.
+  # SCRAM users can only be created here, before a broker exists that would let them in.
   local scram='[name=balance,password=balance-secret]'
   format_broker "$dir" --add-scram "SCRAM-SHA-256=$scram" --add-scram "SCRAM-SHA-512=$scram"
   launch_broker "$dir" 512m
@@ -72,5 +72,5 @@ start() {
 case $command in
   start) start ;;
   stop) stop_broker "$dir" ;;
-  *) fail "say start or stop" "e2e/kafka/local.sh --help" ;;
+  *) fail "expected start or stop" "e2e/kafka/local.sh --help" ;;
 esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the folder of PostgreSQL's server binaries (initdb, pg_ctl, postgres) of a version or a newer one.
+# Prints the folder of PostgreSQL's server binaries (initdb, pg_ctl, postgres) of version MINIMUM or newer.
 #
 #   e2e/postgres/bin.sh [MINIMUM]      (default 15)
 set -euo pipefail
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage_when_asked "$@"
 
 minimum=${1:-15}
-# Debian keeps one folder per version and out of PATH.
+# Debian keeps one folder per version, outside PATH.
 for folder in /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb || echo /)")"; do
   [[ -x $folder/initdb && -x $folder/postgres ]] || continue
   version=$("$folder/postgres" --version | grep -oE '[0-9]+' | head -n 1)

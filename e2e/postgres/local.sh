@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Starts and stops one private PostgreSQL server as a process of this machine; a system server is never touched.
+# Starts and stops a private PostgreSQL server as a process of this machine. A system server is never touched.
 #
 #   e2e/postgres/local.sh start [--dir D] [--port N]
 #   e2e/postgres/local.sh stop [--dir D]
 #
-#   --dir D    where the server lives (default /tmp/balancefleet-postgres-<user id>): url, server.log, data/
-#   --port N   on 127.0.0.1 (default: a free one; the same again when D was used before)
+#   --dir D    the server's folder (default /tmp/balancefleet-postgres-<user id>): url, server.log, data/
+#   --port N   port on 127.0.0.1 (default: a free port; the same as before if D has been used)
 #
-# D/url holds postgres://balance:balance-secret@127.0.0.1:N/balance, D/ca.crt the authority of its certificate, which is for
-# 127.0.0.1 alone. Starting again in the same folder keeps data and port.
+# D/url contains postgres://balance:balance-secret@127.0.0.1:N/balance. D/ca.crt is the CA of the server's certificate,
+# which is valid only for 127.0.0.1. Starting again in the same folder keeps data and port.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -25,7 +25,7 @@ while [[ $# -gt 0 ]]; do
 done
 bin=$("$here/bin.sh")
 
-# PostgreSQL refuses to run as root; Debian's package brings a user for it.
+# PostgreSQL refuses to run as root; Debian's package provides a user for it.
 as_server() {
   if [[ $EUID -eq 0 ]]; then
     (cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- "$@")
@@ -35,7 +35,7 @@ as_server() {
 }
 runs() { as_server "$bin/pg_ctl" status --pgdata="$dir/data" >/dev/null 2>&1; }
 
-# An authority, and a certificate of it for 127.0.0.1.
+# Creates a CA, and a certificate for 127.0.0.1 that it signs.
 certificates() {
   local key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
   openssl req -x509 "${key[@]}" -days 7 -subj /CN=balancefleet-test -keyout "$dir/ca.key" -out "$dir/ca.crt" &&
@@ -49,16 +49,16 @@ initialise() {
   [[ $EUID -ne 0 ]] || chown postgres "$dir"
   [[ ! -f $dir/data/PG_VERSION ]] || return 0
   port=${port:-$(free_port)}
-  # A login is asked for, so that a wrong one can be tested.
+  # The server requires a password, so that tests can try a wrong one.
   echo balance-secret >"$dir/password"
   as_server "$bin/initdb" --pgdata="$dir/data" --username=balance --pwfile="$dir/password" --auth-local=trust \
     --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
     fail "initdb failed: $(tail -n 2 "$dir/initdb.log")" "look at $dir/initdb.log"
   certificates >"$dir/openssl.log" 2>&1 ||
-    fail "no certificate could be made: $(tail -n 1 "$dir/openssl.log")" "look at $dir/openssl.log"
+    fail "could not create a certificate: $(tail -n 1 "$dir/openssl.log")" "look at $dir/openssl.log"
   chmod 600 "$dir/server.key"
   [[ $EUID -ne 0 ]] || chown postgres "$dir/server.key" "$dir/server.crt"
-  # The data is thrown away after the test: it need not survive a power cut.
+  # The data is deleted after the test, so it need not survive a power failure.
   as_server tee -a "$dir/data/postgresql.conf" >/dev/null <<END
 listen_addresses = '127.0.0.1'
 port = $port
@@ -91,5 +91,5 @@ stop() {
 case $command in
   start) start ;;
   stop) stop ;;
-  *) fail "say start or stop" "e2e/postgres/local.sh --help" ;;
+  *) fail "expected start or stop" "e2e/postgres/local.sh --help" ;;
 esac

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Prints the path of the worker of a former release, built out of this repository's history when it is not in the cache yet.
+# Prints the path of the worker of a former release. Builds it from this repository's history if it is not in the cache.
 #
 #   e2e/scripts/former-worker.sh [COMMIT]      default: the first release
 #
-# Tests start it beside this build's worker: both must share a group (docs/upgrading.md). It is built like everything here, in
-# the same target, so that what both depend on is compiled once; whoever builds next has to claim the target again.
+# Tests run it together with the worker of this build: both must share a group (docs/upgrading.md). It is built like
+# everything else, in the same target, so common dependencies are compiled once. The next build must claim the target
+# again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -20,7 +21,7 @@ build() {
   rm -rf "$sources"
   mkdir -p "$sources"
   git -C "$clone" archive "$commit" | tar -x -C "$sources"
-  # Made of other sources, it must never pass for what is compiled of this clone.
+  # It is built from other sources; Cargo must never mistake its build products for those of this clone.
   # shellcheck disable=SC2016 # for that shell to read
   bash -euo pipefail -c '. "$1" && claim_target' claim "$sources/e2e/scripts/lib.sh"
   quietly "building the worker of ${commit:0:7}" cargo build --release --locked --workspace --all-features \

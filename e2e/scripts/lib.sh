@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What every script here shares; to be sourced. In: environment variables. Out: functions and the directories below.
-#   BALANCEFLEET_CACHE  where everything that is built or downloaded lives (default ~/.cache/balancefleet)
+# Shared by all scripts; to be sourced. Reads environment variables; defines functions and the directories below.
+#   BALANCEFLEET_CACHE  the folder of everything that is built or downloaded (default ~/.cache/balancefleet)
 
-# A failure inside $(…) ends the script like any other. It does not inside `f || g`: there a function runs on after its
-# failed lines, so functions of several steps are called plainly or after `if …; then`.
+# A failure inside $(…) ends the script like any other failure. In `f || g`, the function f continues after a failed
+# line, so functions of several steps are called plainly or after `if …; then`.
 shopt -s inherit_errexit
 
 cache=${BALANCEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/balancefleet}
@@ -11,9 +11,10 @@ e2e=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export e2e
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 
-# Clones share what was compiled. Cargo tells by time stamps what is out of date, so what another clone made of these very
-# crates could pass for this clone's: whoever is about to build forgets it first. Dependencies stay. Cargo's own lock makes
-# this wait until nobody builds.
+# claim_target: call this before a build. All clones share one target folder, and Cargo detects stale files by time
+# stamp, so it could mistake another clone's build of these crates for this clone's. If another clone built last, this
+# function makes Cargo forget the crates of the workspace; dependencies stay. Cargo's own lock makes it wait until no
+# build is running.
 claim_target() {
   local owner=$CARGO_TARGET_DIR/clone clone
   clone=$(dirname "$e2e")
@@ -26,24 +27,24 @@ claim_target() {
   ) 9>>"$CARGO_TARGET_DIR/release/.cargo-lock"
 }
 
-# The elapsed time is that of the outermost script, so that one run reads as one story.
+# Elapsed time counts from the start of the outermost script.
 : "${BALANCEFLEET_STARTED:=$(date +%s)}"
 export BALANCEFLEET_STARTED
 
-# progress WORDS…: one line on stderr with the elapsed time.
+# progress WORDS…: prints one line with the elapsed time to stderr.
 progress() {
   local elapsed=$(($(date +%s) - BALANCEFLEET_STARTED))
   printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
 }
 
-# fail WHAT NEXT: what went wrong and what the reader can do about it; ends the script.
+# fail WHAT NEXT: prints what went wrong and what to do next, and ends the script.
 fail() {
   printf 'error: %s\n' "$1" >&2
   [[ -z ${2:-} ]] || printf ' next: %s\n' "$2" >&2
   exit 1
 }
 
-# usage_when_asked "$@": prints the script's own header comment when --help is among the arguments before a command.
+# usage_when_asked "$@": if the first argument is -h or --help, prints the script's header comment and exits.
 usage_when_asked() {
   case ${1:-} in
     -h | --help)
@@ -55,7 +56,7 @@ usage_when_asked() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# content_hash PATH…: 16 hex digits over names, modes and contents of files and folders.
+# content_hash PATH…: prints 16 hex digits over the names, modes and contents of files and folders.
 content_hash() {
   local path
   for path; do
@@ -63,7 +64,7 @@ content_hash() {
   done | sha256sum | cut -c1-16
 }
 
-# wait_until SECONDS COMMAND…: runs COMMAND every 100 ms until it succeeds; fails when the time is over.
+# wait_until SECONDS COMMAND…: runs COMMAND every 100 ms until it succeeds; fails when the time is up.
 wait_until() {
   local deadline=$(($(date +%s) + $1))
   shift
@@ -75,7 +76,7 @@ wait_until() {
 
 port_is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# free_port: a port where nothing listens, below the range from which the kernel serves outgoing connections.
+# free_port: prints a port on which nothing listens, below the kernel's range for outgoing connections.
 free_port() {
   local port
   for _ in {1..100}; do
@@ -85,15 +86,15 @@ free_port() {
   fail "no free port between 20000 and 29000" "stop what listens there (ss -ltn)"
 }
 
-# is_process PIDFILE WORD: true when the recorded process lives and its command line holds WORD, so that a reused
-# process id is never taken for ours.
+# is_process PIDFILE WORD: true if the recorded process is alive and its command line contains WORD, so that a reused
+# process id is never mistaken for ours.
 is_process() {
   local pid
   pid=$(cat "$1" 2>/dev/null) || return 1
   [[ -n $pid && -r /proc/$pid/cmdline ]] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$2"
 }
 
-# stop_process PIDFILE WORD SECONDS: TERM, then KILL after SECONDS; returns when the process is gone.
+# stop_process PIDFILE WORD SECONDS: sends TERM, then KILL after SECONDS; returns when the process is gone.
 stop_process() {
   local pid
   if is_process "$1" "$2"; then
@@ -101,19 +102,19 @@ stop_process() {
     kill -TERM "$pid" 2>/dev/null || true
     if ! wait_until "$3" process_is_gone "$pid"; then
       kill -KILL "$pid" 2>/dev/null || true
-      wait_until 10 process_is_gone "$pid" || fail "process $pid does not end" "look at it: ps -fp $pid"
+      wait_until 10 process_is_gone "$pid" || fail "process $pid does not end" "inspect it: ps -fp $pid"
     fi
   fi
   rm -f "$1"
 }
 
-# A zombie is gone too: only its parent can reap it.
+# A zombie counts as gone: only its parent can reap it.
 process_is_gone() {
   [[ ! -d /proc/$1 ]] || grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
 }
 
-# begin COMMAND…: starts COMMAND in a process group of its own as $job. A signal then reaches our trap at once (a script that
-# waits for a foreground command would see it only afterwards), and the trap ends everything COMMAND started.
+# begin COMMAND…: starts COMMAND as $job in its own process group. A signal then reaches our trap at once (a script that
+# waits for a foreground command would see it only afterwards), and the trap ends everything that COMMAND started.
 begin() {
   set -m
   "$@" </dev/null &
@@ -123,11 +124,11 @@ begin() {
   trap "kill -TERM -- -$job 2>/dev/null" INT TERM HUP
 }
 
-# finish: the status of $job, once it has ended.
+# finish: waits for $job and returns its status.
 finish() {
   local status=0
   wait "$job" || status=$?
-  # A wait that a signal interrupted says nothing about the job: ask again.
+  # An interrupted wait does not mean that the job has ended: wait again.
   while kill -0 "$job" 2>/dev/null; do
     status=0
     wait "$job" || status=$?
@@ -136,7 +137,7 @@ finish() {
   return "$status"
 }
 
-# run_then CLEANUP COMMAND…: runs COMMAND, then CLEANUP whatever happened; gives COMMAND's status.
+# run_then CLEANUP COMMAND…: runs COMMAND, then CLEANUP whatever happened; returns COMMAND's status.
 run_then() {
   local cleanup=$1 status=0
   begin "${@:2}"
@@ -146,8 +147,8 @@ run_then() {
   return "$status"
 }
 
-# cached NAME HASH COMMAND…: prints the folder <cache>/NAME-HASH; when it is missing, COMMAND fills a fresh folder (its last
-# argument), which takes the name only when COMMAND succeeded. Whoever comes second keeps what the first has put there.
+# cached NAME HASH COMMAND…: prints the folder <cache>/NAME-HASH. If it is missing, COMMAND fills a new folder (its last
+# argument), which gets the name only if COMMAND succeeds. If another run was faster, its folder is kept.
 cached() {
   local target=$cache/$1-$2
   shift 2
@@ -163,8 +164,8 @@ cached() {
   echo "$target"
 }
 
-# quietly WHAT COMMAND…: runs COMMAND with its output in a log; a progress line at the start and every 30 s, the end of the
-# log when it fails.
+# quietly WHAT COMMAND…: runs COMMAND with its output in a log. Prints a progress line at the start and every 30 s, and
+# the end of the log if COMMAND fails.
 quietly() {
   local what=$1 log began status=0
   log=$(mktemp -t balancefleet-log.XXXXXX)
@@ -175,11 +176,11 @@ quietly() {
   finish || status=$?
   if [[ $status -ne 0 ]]; then
     tail -n 20 "$log" >&2
-    printf 'error: %s failed; its whole output: %s\n' "$what" "$log" >&2
+    printf 'error: %s failed; full output: %s\n' "$what" "$log" >&2
     return "$status"
   fi
   rm -f "$log"
 }
 
-# still_runs_after SECONDS PID: returns at once when the process ends before.
+# still_runs_after SECONDS PID: true if the process is still running after SECONDS; returns false as soon as it ends.
 still_runs_after() { ! wait_until "$1" process_is_gone "$2"; }

@@ -4,8 +4,8 @@
 #   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [python] [bench] [profile]
 #   (default: all but the last two)
 #
-# Without root it prints the one command that installs the rest and exits 1. Rust and Go are expected on the machine in
-# the versions below. No service is started or enabled by the installation.
+# Without root, prints the one command that installs the rest and exits 1. Rust and Go must already be installed, in the
+# versions at the top of this script or newer. The installation starts and enables no service.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -14,7 +14,7 @@ usage_when_asked "$@"
 RUST=1.95 GO=1.26 JAVA=17 POSTGRES=15
 packages=() complaints=()
 
-# need PACKAGES COMMAND…: the packages are wanted when COMMAND fails.
+# need PACKAGES COMMAND…: adds the packages to the list if COMMAND fails.
 need() {
   local wanted=$1
   shift
@@ -22,10 +22,10 @@ need() {
   "$@" >/dev/null 2>&1 || packages+=($wanted)
 }
 
-# at_least MINIMUM VERSION: by numbers, not letters.
+# at_least MINIMUM VERSION: compares version numbers, not text.
 at_least() { [[ -n $2 && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
 
-# first_number COMMAND…: the first version number that COMMAND prints.
+# first_number COMMAND…: prints the first version number in COMMAND's output.
 first_number() { "$@" 2>&1 | grep -oE '[0-9]+(\.[0-9]+)*' | head -n 1 || true; }
 
 java_is_new_enough() { has java && at_least "$JAVA" "$(first_number java -version)"; }
@@ -35,7 +35,7 @@ engine_is_there() { has docker && { has dockerd || timeout 5 docker info; }; }
 need_rust() {
   has cargo || complaints+=("cargo is missing: install Rust $RUST or newer with rustup")
   ! has cargo || at_least "$RUST" "$(first_number cargo --version)" ||
-    complaints+=("cargo is $(first_number cargo --version), $RUST or newer is needed: rustup update stable")
+    complaints+=("cargo is $(first_number cargo --version), but $RUST or newer is required: rustup update stable")
   need gcc has gcc
   need g++ has g++
   need make has make
@@ -47,7 +47,7 @@ need_rust() {
 need_go() {
   has go || complaints+=("go is missing: install Go $GO or newer")
   ! has go || at_least "$GO" "$(first_number go env GOVERSION)" ||
-    complaints+=("go is $(first_number go env GOVERSION), $GO or newer is needed")
+    complaints+=("go is $(first_number go env GOVERSION), but $GO or newer is required")
 }
 need_kafka() {
   need default-jre-headless java_is_new_enough
@@ -82,7 +82,7 @@ need_always() {
   need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
 }
 
-# A package's service must not start here: neither a system PostgreSQL nor a system Docker is asked for.
+# Keeps packages from starting their services: neither a system PostgreSQL nor a system Docker is wanted.
 refuse_services() {
   [[ ! -e /usr/sbin/policy-rc.d ]] || return 0
   trap 'rm -f /usr/sbin/policy-rc.d' EXIT
@@ -102,7 +102,7 @@ install_packages() {
   refuse_services
   apt-get update -q >>"$log" 2>&1 || fail "apt-get update failed" "look at $log"
   if [[ " ${packages[*]} " == *" postgresql "* ]]; then
-    # The cluster that Debian makes by itself is not wanted: tests make their own.
+    # Debian would create a cluster by default, but tests create their own.
     install postgresql-common
     sed -ri 's/^#?(create_main_cluster) .*$/\1 = false/' /etc/postgresql-common/createcluster.conf
   fi
@@ -117,14 +117,14 @@ for part; do
   "need_$part"
 done
 
-# First what only a person can mend, before minutes go into the rest.
+# Report first what only the user can fix, before spending minutes on the rest.
 if [[ ${#complaints[@]} -gt 0 ]]; then
   printf 'error: %s\n' "${complaints[@]}" | sort -u >&2
   exit 1
 fi
 if [[ ${#packages[@]} -gt 0 ]]; then
   mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
-  has apt-get || fail "missing, by their Debian names: ${packages[*]}" "install them with your system's package manager"
+  has apt-get || fail "missing (Debian names): ${packages[*]}" "install them with your system's package manager"
   [[ $EUID -eq 0 ]] || fail "missing: ${packages[*]}" "sudo apt-get install --no-install-recommends ${packages[*]}"
   install_packages
 fi

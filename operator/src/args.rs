@@ -1,57 +1,57 @@
-//! Command line and environment: what a person or the chart sets, nothing derived from it.
+//! Command line and environment: only what a user or the chart sets, nothing derived from it.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-/// Runs fleets of Kafka consumers that keep exact balances, and keeps their number right.
+/// Runs and scales fleets of Kafka consumers that keep exact balances.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "balancefleet-operator", version)]
 pub struct Args {
-    /// Image of this release's workers; a group created now gets it, an existing group keeps its own.
+    /// Worker image of this release; new groups use it, existing groups keep theirs.
     #[arg(long, env = "WORKER_IMAGE")]
     pub worker_image: String,
 
-    /// Namespaces to watch, separated by commas; all of them when absent.
+    /// Namespaces to watch, separated by commas [default: all].
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
 
-    /// Name of this operator's pod, for the events it publishes.
+    /// Name of this operator's pod, the source of the events it publishes.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: Option<String>,
 
-    /// Address of /livez, /readyz and /metrics.
+    /// Listen address for /livez, /readyz and /metrics.
     #[arg(long, env = "HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
     pub http_address: SocketAddr,
 
-    /// What to log, for example `info` or `info,balancefleet_operator=debug`.
+    /// Log filter, for example `info` or `info,balancefleet_operator=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 
-    /// How to log.
+    /// Log format.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// A kubeconfig file; otherwise $KUBECONFIG, ~/.kube/config or the service account of the pod.
+    /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config or the pod's service account].
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,
 
-    /// A context of the kubeconfig; otherwise its current one.
+    /// Context in the kubeconfig [default: the current context].
     #[arg(long)]
     pub context: Option<String>,
 }
 
-/// The two ways a log line is written.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for humans.
     Text,
-    /// For collectors: one JSON object per line.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
 impl Args {
-    /// The namespaces to watch without the empty entries that an empty or trailing comma leaves.
+    /// The namespaces to watch, without empty entries (from an empty value or a trailing comma).
     pub fn namespaces(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.watch_namespaces.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();

@@ -1,7 +1,7 @@
-//! Tools for a person at night: compare the balances with the log they were made of, and make them anew.
+//! Recovery tools: check the stored balances against the log, and recompute them from it.
 //!
-//! Both read one partition after the other, so the largest one says how much memory they need: twice that of its ledger, and
-//! to rebuild a database three times.
+//! Both read one partition after the other, so the largest one determines the memory they need: twice that of its
+//! ledger, and three times to rebuild a database.
 
 mod audit;
 mod check;
@@ -51,14 +51,14 @@ pub(crate) enum OpsError {
     Transaction(#[from] TransactionError),
     /// Some partitions are marked already.
     #[error(
-        "{0}; workers refuse the partitions that are not complete (Rebuilding): run balance-worker rebuild again, with the --lose \
-         that it names then, if any"
+        "{0}; workers refuse incomplete partitions (Rebuilding): run balance-worker rebuild again, with the --lose \
+         that it then names, if any"
     )]
     Interrupted(Box<OpsError>),
     /// Some partitions are through.
     #[error(
-        "{0}; every partition is either rebuilt or as it was: run balance-worker rebuild again, with the --lose that it names \
-         then, if any"
+        "{0}; every partition is either rebuilt or unchanged: run balance-worker rebuild again, with the --lose \
+         that it then names, if any"
     )]
     Halfway(Box<OpsError>),
     /// With what to do.
@@ -115,19 +115,18 @@ impl<'a> Tools<'a> {
     /// Looks whether everything is there; nothing is made.
     fn take_up(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
         if config.rules.ledger == LedgerKind::Count {
-            return Err(OpsError::Impossible("ledger count keeps no balances: there is nothing to look at".to_owned()));
+            return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
         }
         if config.store == StoreKind::Replay {
-            let why =
-                "store replay keeps nothing: its workers fold the topic anew at every start; restart them instead";
+            let why = "store replay keeps nothing: its workers re-read the topic at every start; restart them instead";
             return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
         if let Input::Compacted { topic, policy } = input::ask(admin, &config.topic)? {
             return Err(OpsError::Impossible(format!(
-                "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: folded \
-                 again it would give other balances than those that are stored, and say nothing of which are right; nothing \
-                 was changed"
+                "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: \
+                 balances recomputed from it would differ from the stored ones without showing which are right; \
+                 nothing was changed"
             )));
         }
         let book = Arc::new(Rulebook::new(config.rules.clone()));

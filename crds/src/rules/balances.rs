@@ -1,4 +1,4 @@
-//! Which ledger needs what, and what the stores can do.
+//! What each ledger and each store needs and allows.
 
 use super::rule::{AdmissionRule, is_written, list, rule, topic_name};
 use crate::balances::TRANSACTION_TYPES;
@@ -14,19 +14,19 @@ fn ledger() -> Vec<AdmissionRule> {
             ..rule(
                 ".spec",
                 "self.ledger != 'Count' || !has(self.balances)",
-                "balances has no meaning with ledger: Count, which keeps none: remove it",
+                "balances cannot be set with ledger: Count, which keeps no balances: remove it",
             )
         },
         rule(
             ".spec.balances.signs",
             format!("self.all(type, type in {})", list(&TRANSACTION_TYPES.map(|(name, _)| name))),
-            "the keys of signs are transaction types: Transfer, Payment, Deposit, Withdrawal, CardPayment, \
+            "the keys of signs must be transaction types: Transfer, Payment, Deposit, Withdrawal, CardPayment, \
              InternationalTransfer, BillPayment",
         ),
         rule(
             ".spec.balances.minorUnits",
             "self.all(currency, currency.matches('^[A-Z]{3}$'))",
-            "the keys of minorUnits are currencies: three capital letters",
+            "the keys of minorUnits must be currency codes: three capital letters",
         ),
     ]
 }
@@ -36,14 +36,15 @@ fn stores() -> Vec<AdmissionRule> {
         rule(
             ".spec.balances.store",
             "[has(self.changelog), has(self.postgres), has(self.replay)].filter(chosen, chosen).size() == 1",
-            "store must be exactly one of: changelog: {}, postgres: {connectionSecretRef: {name: …}}, replay: {}; without store \
-             it is changelog: {}",
+            "store must be exactly one of: changelog: {}, postgres: {connectionSecretRef: {name: …}}, replay: {}; the \
+             default is changelog: {}",
         ),
         rule(
             ".spec.balances.store.changelog",
             "!has(self.commitInterval) || \
              (duration(self.commitInterval) > duration('0s') && duration(self.commitInterval) <= duration('60s'))",
-            "commitInterval must be more than 0 and at most 60s: what is not committed is lag, and read again after a crash",
+            "commitInterval must be more than 0 and at most 60s: uncommitted records count as lag and are read again \
+             after a crash",
         ),
         AdmissionRule {
             field_path: Some(".kafka.consumer.startFrom"),
@@ -54,7 +55,7 @@ fn stores() -> Vec<AdmissionRule> {
                     is_written("self.balances.store.replay"),
                     is_written("self.balances.store.postgres")
                 ),
-                "balances that begin at the Latest record need the store changelog: set startFrom to Earliest, or the store",
+                "startFrom: Latest with balances needs the store changelog: set startFrom to Earliest, or use that store",
             )
         },
         AdmissionRule {
@@ -78,8 +79,7 @@ fn stores() -> Vec<AdmissionRule> {
                     is_written("self.balances.store.postgres"),
                     is_written("self.balances.deadLetterTopic")
                 ),
-                "the store postgres keeps records that cannot be applied in its table balancefleet.dead_letter: remove \
-                 deadLetterTopic",
+                "the store postgres has a table for dead letters, balancefleet.dead_letter: remove deadLetterTopic",
             )
         },
     ]
@@ -96,7 +96,7 @@ fn topics() -> Vec<AdmissionRule> {
             ..rule(
                 ".spec",
                 format!("!({}) || {dead_letters} != self.kafka.topic", is_written(dead_letters)),
-                "deadLetterTopic must not be kafka.topic: its records would be read and written again without end",
+                "deadLetterTopic must not be kafka.topic: dead letters would be read and written again endlessly",
             )
         },
         AdmissionRule {

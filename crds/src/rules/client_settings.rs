@@ -8,8 +8,8 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
     let mut rules = vec![rule(
         at,
         "self.all(key, key.size() <= 64 && key.matches('^[a-z][a-z0-9.]*$'))",
-        "the keys of extraConfig are librdkafka's settings in its spelling: lower-case letters, digits and dots, for \
-         example client.dns.lookup",
+        "the keys of extraConfig must be names of librdkafka settings: at most 64 lower-case letters, digits and dots, \
+         for example client.dns.lookup",
     )];
     for ReservedKeys { because, keys, prefixes } in &CONFIG_KEYS {
         if !keys.is_empty() {

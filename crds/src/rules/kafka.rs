@@ -1,4 +1,4 @@
-//! What a connection and a member of a consumer group must look like.
+//! Valid connections and consumer group members.
 
 use super::rule::{AdmissionRule, rule, topic_name};
 
@@ -8,14 +8,14 @@ pub(super) fn connection() -> Vec<AdmissionRule> {
         rule(
             ".spec.kafka.bootstrapServers",
             format!("self.matches('^{BROKER}(,{BROKER})*$')"),
-            "bootstrapServers must be host:port, several separated by commas and no spaces, for example \
+            "bootstrapServers must be host:port, or several separated by commas without spaces, for example \
              kafka-0.kafka:9092,kafka-1.kafka:9092",
         ),
         topic_name(".spec.kafka.topic", "topic"),
         rule(
             ".spec.kafka.groupId",
             "self.matches('^[!-~]+$')",
-            "groupId must consist of visible ASCII characters, without spaces",
+            "groupId must consist of visible ASCII characters without spaces",
         ),
     ]
 }
@@ -26,13 +26,13 @@ pub(super) fn consumer() -> Vec<AdmissionRule> {
         rule(
             at,
             "duration(self.heartbeatInterval) > duration('0s')",
-            "heartbeatInterval must be more than 0; 500ms is the default",
+            "heartbeatInterval must be more than 0; the default is 500ms",
         ),
         rule(
             at,
             "duration(self.heartbeatInterval) + duration(self.heartbeatInterval) + duration(self.heartbeatInterval) \
              <= duration(self.sessionTimeout)",
-            "sessionTimeout must be at least three times heartbeatInterval, else one late heartbeat costs a worker its \
+            "sessionTimeout must be at least three times heartbeatInterval, or one late heartbeat costs a worker its \
              partitions",
         ),
         rule(
@@ -48,12 +48,12 @@ pub(super) fn consumer() -> Vec<AdmissionRule> {
         rule(
             at,
             "duration(self.sessionTimeout) <= duration('1h')",
-            "sessionTimeout must be at most 1h: the client takes no more",
+            "sessionTimeout must be at most 1h: the Kafka client accepts no more",
         ),
         rule(
             at,
             "duration(self.maxPollInterval) <= duration('24h')",
-            "maxPollInterval must be at most 24h: the client takes no more",
+            "maxPollInterval must be at most 24h: the Kafka client accepts no more",
         ),
     ]
 }

@@ -7,11 +7,11 @@ pub struct AdmissionRule {
     pub at: &'static str,
     /// A CEL expression that is true for good objects.
     pub rule: String,
-    /// What a person reads when it is false.
+    /// The message when it is false.
     pub message: String,
-    /// A CEL expression that gives a more telling message.
+    /// A CEL expression for a more specific message.
     pub message_expression: Option<String>,
-    /// The field to blame when it is not `at` itself, relative to `at`.
+    /// The field to report, relative to `at`, when it is not `at` itself.
     pub field_path: Option<&'static str>,
 }
 
@@ -19,12 +19,12 @@ pub(super) fn rule(at: &'static str, rule: impl Into<String>, message: impl Into
     AdmissionRule { at, rule: rule.into(), message: message.into(), message_expression: None, field_path: None }
 }
 
-/// A rule that the name of a topic at `at` is one that Kafka allows; `field` is what a person calls it.
+/// A rule that `at` is a valid topic name; `field` is its name in the message.
 pub(super) fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
     rule(
         at,
         "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",
-        format!("{field} must be a name Kafka allows: letters, digits, '.', '_' and '-'"),
+        format!("{field} must be a valid Kafka topic name: letters, digits, '.', '_' and '-'"),
     )
 }
 

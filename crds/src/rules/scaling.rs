@@ -1,4 +1,4 @@
-//! Which limits of scaling make sense together.
+//! Valid combinations of scaling limits.
 
 use super::rule::{AdmissionRule, rule};
 

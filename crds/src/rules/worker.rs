@@ -1,4 +1,4 @@
-//! What may be said of a worker pod without getting in the operator's way.
+//! Settings of a worker pod that do not conflict with the operator's own.
 
 use super::rule::{AdmissionRule, list, rule};
 use crate::reserved::{DELETION_COST, ENV_NAMES, ENV_PREFIXES, LABELS, OWN_PREFIX};
@@ -9,12 +9,12 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
         rule(
             ".spec.worker",
             "duration(self.terminationGracePeriod) >= duration('5s')",
-            "terminationGracePeriod must be at least 5s: a worker commits and hands its partitions over in that time",
+            "terminationGracePeriod must be at least 5s: a worker needs it to commit and hand over its partitions",
         ),
         rule(
             ".spec.worker",
             "duration(self.simulatedWork) <= duration('1s')",
-            "simulatedWork must be at most 1s: it is a pause for every single record",
+            "simulatedWork must be at most 1s: the worker pauses that long for every record",
         ),
         qualified_names(".spec.worker.nodeSelector", "nodeSelector"),
         qualified_names(".spec.worker.podLabels", "podLabels"),
@@ -25,7 +25,7 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
             ".spec.worker.podLabels",
             format!("!self.exists(key, key.startsWith('{OWN_PREFIX}')) && !{labels}.exists(key, key in self)"),
             format!(
-                "podLabels may not set the labels the operator finds its pods by: {}, {OWN_PREFIX}*",
+                "podLabels may not set the labels that the operator selects its pods by: {}, {OWN_PREFIX}*",
                 LABELS.join(", ")
             ),
         ),
@@ -44,7 +44,7 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
                     list(&ENV_NAMES)
                 ),
                 format!(
-                    "the operator sets this variable itself, use the field of spec instead: refused are {}, {}*",
+                    "the operator sets this variable itself: use the field of spec instead. Refused are {}, {}*",
                     ENV_NAMES.join(", "),
                     ENV_PREFIXES.join("*, ")
                 ),
@@ -68,7 +68,8 @@ fn label_values(at: &'static str, field: &str) -> AdmissionRule {
         at,
         "self.all(key, self[key].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",
         format!(
-            "the values of {field} may hold letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+            "the values of {field} may contain letters, digits, '-', '_' and '.', and must start and end with a \
+             letter or digit"
         ),
     )
 }

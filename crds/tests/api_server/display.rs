@@ -91,7 +91,7 @@ async fn kubectl_explain_reads_as_documentation() {
             assert!(spec.contains(&format!("\n  {field}\t<")), "{field} in {spec}");
         }
         assert!(!spec.contains("<no description>"), "{spec}");
-        assert!(explain("spec.scaling").contains("the one number to think about"));
+        assert!(explain("spec.scaling").contains("Target for the age of the oldest unread record"));
         assert!(explain("spec.kafka").contains("-required-"));
         let stores = explain("spec.balances.store");
         assert!(

@@ -41,8 +41,8 @@ fn broken_rules() -> Vec<Bad> {
 
 fn object_and_kafka() -> Vec<Bad> {
     let name = "metadata.name becomes the name of Services and pods: use at most 52 lower-case letters, digits and '-', \
-                a letter first and no '-' last";
-    let brokers = "bootstrapServers must be host:port, several separated by commas and no spaces";
+                starting with a letter and not ending with '-'";
+    let brokers = "bootstrapServers must be host:port, or several separated by commas without spaces";
     let kafka = |sentence, change| spec(sentence, json!({ "kafka": change }));
     vec![
         bad(name, json!({ "metadata": { "name": "a".repeat(53) } })),
@@ -50,8 +50,8 @@ fn object_and_kafka() -> Vec<Bad> {
         bad(name, json!({ "metadata": { "name": "with.dot" } })),
         kafka(brokers, json!({ "bootstrapServers": "kafka" })),
         kafka(brokers, json!({ "bootstrapServers": "a:9092, b:9092" })),
-        kafka("topic must be a name Kafka allows", json!({ "topic": "no spaces" })),
-        kafka("topic must be a name Kafka allows", json!({ "topic": ".." })),
+        kafka("topic must be a valid Kafka topic name", json!({ "topic": "no spaces" })),
+        kafka("topic must be a valid Kafka topic name", json!({ "topic": ".." })),
         kafka("groupId must consist of visible ASCII characters", json!({ "groupId": "my group" })),
         consumer("heartbeatInterval must be more than 0", json!({ "heartbeatInterval": "0s" })),
         consumer("sessionTimeout must be at least three times heartbeatInterval", json!({ "heartbeatInterval": "4s" })),
@@ -64,8 +64,8 @@ fn object_and_kafka() -> Vec<Bad> {
 
 fn client_settings() -> Vec<Bad> {
     vec![
-        extra_config("the keys of extraConfig are librdkafka's settings in its spelling", "Client.Dns"),
-        extra_config("the keys of extraConfig are librdkafka's settings in its spelling", "error_cb"),
+        extra_config("the keys of extraConfig must be names of librdkafka settings", "Client.Dns"),
+        extra_config("the keys of extraConfig must be names of librdkafka settings", "error_cb"),
         extra_config("extraConfig may not set group.id: spec.kafka has a field for this", "group.id"),
         extra_config("extraConfig may not set keys that begin with sasl., ssl.", "sasl.password"),
         extra_config("extraConfig may not set isolation.level: the worker sets this itself", "isolation.level"),
@@ -77,9 +77,12 @@ fn client_settings() -> Vec<Bad> {
 fn ledgers() -> Vec<Bad> {
     let balances = |sentence, change| spec(sentence, json!({ "balances": change }));
     vec![
-        spec("balances has no meaning with ledger: Count", json!({ "ledger": "Count", "balances": {} })),
-        balances("the keys of signs are transaction types: Transfer", json!({ "signs": { "Refund": "Credit" } })),
-        balances("the keys of minorUnits are currencies: three capital letters", json!({ "minorUnits": { "eur": 2 } })),
+        spec("balances cannot be set with ledger: Count", json!({ "ledger": "Count", "balances": {} })),
+        balances("the keys of signs must be transaction types: Transfer", json!({ "signs": { "Refund": "Credit" } })),
+        balances(
+            "the keys of minorUnits must be currency codes: three capital letters",
+            json!({ "minorUnits": { "eur": 2 } }),
+        ),
     ]
 }
 
@@ -89,7 +92,7 @@ fn stores() -> Vec<Bad> {
     let one_store = "store must be exactly one of: changelog: {}, postgres: {";
     let postgres = || json!({ "connectionSecretRef": { "name": "database" } });
     let interval = "commitInterval must be more than 0 and at most 60s";
-    let name = "changelog.topic must be a name Kafka allows";
+    let name = "changelog.topic must be a valid Kafka topic name";
     let own_topic = "changelog.topic must be a topic of its own";
     vec![
         balances(one_store, json!({ "store": {} })),
@@ -97,7 +100,7 @@ fn stores() -> Vec<Bad> {
         balances(one_store, json!({ "store": { "postgres": postgres(), "changelog": {} } })),
         balances(one_store, json!({ "store": { "postgres": postgres(), "replay": {} } })),
         balances(
-            "the store postgres keeps records that cannot be applied in its table",
+            "the store postgres has a table for dead letters, balancefleet.dead_letter",
             json!({ "store": { "postgres": postgres() }, "deadLetterTopic": "dead-letters" }),
         ),
         changelog(interval, json!({ "commitInterval": "0ms" })),
@@ -106,14 +109,14 @@ fn stores() -> Vec<Bad> {
         changelog(name, json!({ "topic": "." })),
         changelog(own_topic, json!({ "topic": "banking.transactions" })),
         balances(own_topic, json!({ "store": { "changelog": { "topic": "x" } }, "deadLetterTopic": "x" })),
-        balances("deadLetterTopic must be a name Kafka allows", json!({ "deadLetterTopic": "dead/letters" })),
+        balances("deadLetterTopic must be a valid Kafka topic name", json!({ "deadLetterTopic": "dead/letters" })),
         balances("deadLetterTopic must not be kafka.topic", json!({ "deadLetterTopic": "banking.transactions" })),
         balances(
             "the store replay cannot write a record exactly once: remove deadLetterTopic",
             json!({ "store": { "replay": {} }, "deadLetterTopic": "dead-letters" }),
         ),
         spec(
-            "balances that begin at the Latest record need the store changelog: set startFrom to Earliest, or the store",
+            "startFrom: Latest with balances needs the store changelog: set startFrom to Earliest, or use that store",
             json!({ "kafka": { "consumer": { "startFrom": "Latest" } }, "balances": { "store": { "replay": {} } } }),
         ),
     ]
@@ -129,15 +132,15 @@ fn scaling_and_workers() -> Vec<Bad> {
         worker("terminationGracePeriod must be at least 5s", json!({ "terminationGracePeriod": "1s" })),
         worker("simulatedWork must be at most 1s", json!({ "simulatedWork": "1001ms" })),
         worker("the keys of nodeSelector must be names", json!({ "nodeSelector": { "a b": "c" } })),
-        worker("the values of nodeSelector may hold letters", json!({ "nodeSelector": { "zone": "a b" } })),
+        worker("the values of nodeSelector may contain letters", json!({ "nodeSelector": { "zone": "a b" } })),
         worker("the keys of podLabels must be names", json!({ "podLabels": { "-a": "c" } })),
-        worker("the values of podLabels may hold letters", json!({ "podLabels": { "team": "-a" } })),
+        worker("the values of podLabels may contain letters", json!({ "podLabels": { "team": "-a" } })),
         worker(
-            "podLabels may not set the labels the operator finds",
+            "podLabels may not set the labels that the operator selects",
             json!({ "podLabels": { "app.kubernetes.io/name": "a" } }),
         ),
         worker(
-            "podLabels may not set the labels the operator finds",
+            "podLabels may not set the labels that the operator selects",
             json!({ "podLabels": { "balancefleet.io/group": "a" } }),
         ),
         worker("the keys of podAnnotations must be names", json!({ "podAnnotations": { "a/b/c": "d" } })),

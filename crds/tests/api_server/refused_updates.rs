@@ -13,9 +13,9 @@ pub(crate) struct Update {
 
 pub(crate) fn updates() -> Vec<Update> {
     let topic = "kafka.topic cannot change";
-    let group = "kafka.groupId cannot change (absent, it is the object's name)";
+    let group = "kafka.groupId cannot change (default: the object's name)";
     let ledger = "ledger cannot change";
-    let store = "balances.store cannot change (absent, it is changelog)";
+    let store = "balances.store cannot change (default: changelog)";
     let changelog_topic = "balances.store.changelog.topic cannot change";
     let signs = "balances.signs cannot change";
     let minor_units = "balances.minorUnits may gain currencies";

@@ -1,4 +1,4 @@
-//! `traffic`: sends lab-shaped e-banking transactions to Kafka, and tells what their balances must be.
+//! `traffic`: sends e-banking transactions shaped like the labs' to Kafka and computes the expected balances.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use balancefleet_e2e::traffic::{Day, Interrupt, Keying, Pace, Progress, SendErro
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-/// Sends lab-shaped e-banking transactions to Kafka. A run is told again from its seed and its indexes.
+/// Sends e-banking transactions shaped like the labs' to Kafka. A seed and a range of indexes reproduce a run.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -19,20 +19,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Send a number of transactions, at a rate or as fast as the broker takes them
+    /// Send transactions at a fixed rate, or as fast as the broker accepts them
     Produce(Produce),
-    /// Send a day of the labs: normal day 100/s, rush hour 300/s, Black Friday 600/s, night 20/s
+    /// Send the labs' day: normal day 100/s, rush hour 300/s, Black Friday 600/s, night 20/s
     Day(DayArguments),
-    /// Print what the balances of a run must be: customer, currency, balance, count of the customer
+    /// Print the expected balances of a run: customer, currency, balance, the customer's transaction count
     Expected(Expected),
 }
 
 #[derive(Args)]
 struct Produce {
-    /// How many transactions
+    /// Number of transactions
     #[arg(long)]
     count: u64,
-    /// Transactions per second; 0 is as fast as the broker takes them
+    /// Transactions per second; 0 means as fast as the broker accepts them
     #[arg(long, default_value_t = 0)]
     rate: u32,
     #[command(flatten)]
@@ -41,16 +41,16 @@ struct Produce {
 
 #[derive(Args)]
 struct DayArguments {
-    /// Length of the normal day (100/s)
+    /// Duration of the normal day (100/s), such as 5s or 2m
     #[arg(long, default_value = "5s", value_parser = duration)]
     normal: Duration,
-    /// Length of the rush hour (300/s)
+    /// Duration of the rush hour (300/s)
     #[arg(long, default_value = "10s", value_parser = duration)]
     rush_hour: Duration,
-    /// Length of Black Friday (600/s)
+    /// Duration of Black Friday (600/s)
     #[arg(long, default_value = "14s", value_parser = duration)]
     black_friday: Duration,
-    /// Length of the night (20/s)
+    /// Duration of the night (20/s)
     #[arg(long, default_value = "30s", value_parser = duration)]
     night: Duration,
     #[command(flatten)]
@@ -59,10 +59,10 @@ struct DayArguments {
 
 #[derive(Args)]
 struct Expected {
-    /// How many transactions the run sent, from its first index on
+    /// Number of transactions the run sent, starting at its first index
     #[arg(long)]
     count: u64,
-    /// Types whose sign is not the labs' default, as Transfer=debit,Payment=ignore
+    /// Types whose sign differs from the labs' default, such as Transfer=debit,Payment=ignore
     #[arg(long, default_value = "")]
     signs: Signs,
     #[command(flatten)]
@@ -71,19 +71,19 @@ struct Expected {
 
 #[derive(Args)]
 struct Run {
-    /// Where Kafka answers, host:port
+    /// Kafka bootstrap servers, host:port
     #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:19092")]
     bootstrap_servers: String,
-    /// The topic; created when it does not exist
+    /// Topic; created if it does not exist
     #[arg(long, env = "KAFKA_TOPIC", default_value = "banking.transactions")]
     topic: String,
-    /// Partitions of a topic that is created
+    /// Number of partitions of a topic that is created
     #[arg(long, default_value_t = 6)]
     partitions: u32,
-    /// What a message's key is
+    /// Key of each record
     #[arg(long, value_enum, default_value = "transaction")]
     key: Keying,
-    /// How often figures are printed
+    /// Interval between progress lines
     #[arg(long, default_value = "1s", value_parser = duration)]
     progress: Duration,
     #[command(flatten)]
@@ -92,34 +92,34 @@ struct Run {
 
 #[derive(Args)]
 struct Content {
-    /// Origin of everything that is drawn
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Index of the first transaction
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Part of every transaction id, so that runs on one topic differ [default: seed-<SEED>]
+    /// Part of every transaction id; distinguishes runs on one topic [default: seed-<SEED>]
     #[arg(long = "run-id")]
     run_id: Option<String>,
-    /// How many customers there are
+    /// Number of customers
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     customers: u32,
-    /// Zipf's exponent: 0 makes all customers alike, 1 makes few very busy
+    /// Zipf exponent: with 0 all customers are equally busy, with 1 a few are very busy
     #[arg(long, default_value_t = 0.0)]
     skew: f64,
-    /// Currencies, the main one first, as EUR,USD,JPY,KWD
+    /// Currencies, the main one first, such as EUR,USD,JPY,KWD
     #[arg(long, value_delimiter = ',', default_value = "EUR")]
     currencies: Vec<Currency>,
-    /// A customer's transactions are in several currencies, instead of one each
+    /// Let each customer use several currencies instead of one
     #[arg(long)]
     multi_currency: bool,
-    /// How often each type occurs, as Deposit=3,CardPayment=1 [default: a retail bank's day]
+    /// Weight of each transaction type, such as Deposit=3,CardPayment=1 [default: a retail bank's day]
     #[arg(long)]
     types: Option<Mix>,
-    /// Percent of records that are none: broken JSON, too many decimals, 1e400, wrong types
+    /// Percentage of invalid records: broken JSON, too many decimals, 1e400, wrong types
     #[arg(long, default_value_t = 0.0)]
     poison: f64,
-    /// Timestamp of the transaction with index 0; each later one is 10 ms later
+    /// Timestamp of the transaction with index 0; each following one is 10 ms later
     #[arg(long, default_value = "2026-01-01T00:00:00Z")]
     first_timestamp: Timestamp,
 }
@@ -141,7 +141,7 @@ impl Content {
     }
 }
 
-/// `90s`, `1m 30s`, as people write it.
+/// Parses a duration such as `90s` or `1m 30s`.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration = text.parse().map_err(|error| format!("{error}; write it as 12s or 2m"))?;
     duration.try_into().map_err(|_| "a duration is not negative".into())

@@ -1,4 +1,4 @@
-//! `verify`: compares every customer's balance and count of the REST API with the topic itself.
+//! `verify`: compares every customer's balance and count in the REST API with the topic itself.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use balancefleet_e2e::verify::{AnswerError, Http, Verdict, VerifyError, verify};
 use clap::Parser;
 use jiff::SignedDuration;
 
-/// Folds the topic on its own and compares every customer's balance, count and last transaction with the REST API.
-/// Exit status: 0 when all are equal, 1 when not, 2 when it could not be compared.
+/// Recomputes every balance from the topic and compares it, the count and the last transaction with the REST API.
+/// Exit status: 0 if all are equal, 1 if some differ, 2 if they could not be compared.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The API, without a path
+    /// Base URL of the API, without a path
     #[arg(long, default_value = "http://127.0.0.1:18080")]
     api: String,
-    /// Where Kafka answers, host:port
+    /// Kafka bootstrap servers, host:port
     #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:19092")]
     bootstrap_servers: String,
-    /// The topic the fleet reads
+    /// Topic that the fleet consumes
     #[arg(long, env = "KAFKA_TOPIC", default_value = "banking.transactions")]
     topic: String,
-    /// Types whose sign is not the labs' default, as Transfer=debit,Payment=ignore
+    /// Types whose sign differs from the labs' default, such as Transfer=debit,Payment=ignore
     #[arg(long, default_value = "")]
     signs: Signs,
-    /// How long the fleet may take to catch up, as 90s or 2m
+    /// Maximum time for the fleet to catch up, such as 90s or 2m
     #[arg(long, default_value = "2m")]
     patience: SignedDuration,
-    /// Print at most so many differences
+    /// Maximum number of differences to print
     #[arg(long, default_value_t = 20)]
     show: usize,
 }

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Runs a command beside a Kubernetes control plane of its own (etcd, API server, controller manager; no node), and stops
-# it afterwards, whatever happened. Nobody else's operator watches it, which the tests of this folder need.
+# Starts a private Kubernetes control plane (etcd, API server, controller manager; no node) for a command, runs it, and
+# then stops the control plane whatever happened. No other operator watches it, which the tests in this folder require.
 #
 #   operator/tests/cluster/with-control-plane.sh COMMAND…
 #
-# COMMAND sees KUBECONFIG. The programs are built from Kubernetes' own source the first time, which takes minutes.
+# COMMAND sees KUBECONFIG. The first run builds the programs from Kubernetes' own source, which takes minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=../../../e2e/scripts/lib.sh
 . "$here/../../../e2e/scripts/lib.sh"
 usage_when_asked "$@"
-[[ $# -gt 0 ]] || fail "which command?" "operator/tests/cluster/with-control-plane.sh --help"
+[[ $# -gt 0 ]] || fail "no command given" "operator/tests/cluster/with-control-plane.sh --help"
 
 kubernetes=$("$e2e/cluster/go/go.sh" kubernetes kube-apiserver kube-controller-manager)
 etcd=$("$e2e/cluster/go/go.sh" etcd)
@@ -23,7 +23,7 @@ stop() {
   rm -rf "$dir"
 }
 
-# launch NAME COMMAND…: in the background, with its output and its process id in files.
+# launch NAME COMMAND…: runs COMMAND in the background, with its output and process id in files.
 launch() {
   "${@:2}" >"$dir/$1.log" 2>&1 </dev/null &
   echo $! >"$dir/$1.pid"
@@ -31,7 +31,7 @@ launch() {
 
 answers() { [[ $(curl -sk --max-time 2 -H "Authorization: Bearer $token" "$server/readyz") == ok ]]; }
 
-# A start that fails shows the end of the log that says why.
+# A failed start prints the end of the logs, which say why.
 give_up() {
   tail -n 5 "$dir"/*.log >&2 || true
   stop
@@ -41,14 +41,14 @@ start() {
   local client peer port
   client=$(free_port) peer=$(free_port) port=$(free_port)
   server=https://127.0.0.1:$port
-  # Durability is of no use to a server that lives for a test.
+  # A server that lives for one test needs no durability.
   launch etcd "$etcd/etcd" --data-dir "$dir/etcd" --unsafe-no-fsync --log-level error \
     --listen-client-urls "http://127.0.0.1:$client" --advertise-client-urls "http://127.0.0.1:$client" \
     --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
     --initial-cluster "default=http://127.0.0.1:$peer"
   openssl genrsa -out "$dir/account.key" 2048 2>/dev/null
   echo "$token,admin,admin,system:masters" >"$dir/tokens.csv"
-  # Pods of no node need no service account; without its controller in charge of tokens none could be admitted.
+  # Pods without a node need no service account, and without the token controller none could be admitted.
   launch apiserver "$kubernetes/kube-apiserver" --etcd-servers "http://127.0.0.1:$client" --cert-dir "$dir/certificates" \
     --bind-address 127.0.0.1 --secure-port "$port" --service-cluster-ip-range 10.96.0.0/16 \
     --authorization-mode RBAC --token-auth-file "$dir/tokens.csv" --disable-admission-plugins ServiceAccount \

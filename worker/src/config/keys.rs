@@ -1,20 +1,20 @@
-//! Every setting, once: its path in the file, its name in the environment, its flag, its default and what it means.
+//! Every setting, once: its path in the file, its environment variables, its flag, its default and its help.
 //!
-//! Reading, `--help` and `--print-config` all go by this table.
+//! Parsing, `--help` and `--print-config` all use this table.
 
 /// One setting.
 pub(crate) struct Key {
-    /// Where it is in the file, and what it is called in this program.
+    /// Its path in the file, which is also its name in this program.
     pub(crate) path: &'static str,
-    /// Names in the environment, the first one wins; empty for those that are spread over many variables.
+    /// Environment variables, the first one wins; empty for a setting that is spread over many variables.
     pub(crate) env: &'static [&'static str],
     /// Its flag, without dashes.
     pub(crate) flag: &'static str,
     /// How it is written.
     pub(crate) form: Form,
-    /// Its value when nobody gives one.
+    /// Its value when none is given.
     pub(crate) default: Option<&'static str>,
-    /// For `--help`.
+    /// Text for `--help`.
     pub(crate) help: &'static str,
     /// Whether its value must never be shown.
     pub(crate) is_secret: bool,
@@ -41,9 +41,9 @@ const fn scalar(
     Key { path, env, flag, form: Form::Scalar, default, help, is_secret: false }
 }
 
-/// The path of the settings that are passed on to librdkafka.
+/// The path of the settings that are passed to librdkafka.
 pub(crate) const EXTRA_CONFIG: &str = "kafka.extraConfig";
-/// The beginning of their variables.
+/// The prefix of their environment variables.
 pub(crate) const EXTRA_CONFIG_ENV: &str = "KAFKA_CONFIG_";
 
 /// All settings, in the order of `--help`.
@@ -53,9 +53,9 @@ pub(crate) const KEYS: &[Key] = &[
         &["KAFKA_BOOTSTRAP_SERVERS", "Kafka__BootstrapServers"],
         "bootstrap-servers",
         Some("localhost:9092"),
-        "Brokers to start from, host:port,…",
+        "Bootstrap brokers, host:port,…",
     ),
-    scalar("kafka.topic", &["KAFKA_TOPIC", "Kafka__Topic"], "topic", Some("banking.transactions"), "Input topic"),
+    scalar("kafka.topic", &["KAFKA_TOPIC", "Kafka__Topic"], "topic", Some("banking.transactions"), "Topic to consume"),
     scalar(
         "kafka.groupId",
         &["KAFKA_GROUP_ID", "Kafka__GroupId"],
@@ -68,66 +68,66 @@ pub(crate) const KEYS: &[Key] = &[
         &["KAFKA_AUTO_OFFSET_RESET", "Kafka__AutoOffsetReset"],
         "auto-offset-reset",
         Some("earliest"),
-        "Where a group without progress begins: earliest or latest",
+        "Where a group without progress starts: earliest or latest",
     ),
     scalar(
         "kafka.sessionTimeout",
         &["KAFKA_SESSION_TIMEOUT"],
         "session-timeout",
         Some("10s"),
-        "A member that is silent for so long loses its partitions",
+        "A worker without a heartbeat for this long loses its partitions; at most 1h and max-poll-interval",
     ),
     scalar(
         "kafka.heartbeatInterval",
         &["KAFKA_HEARTBEAT_INTERVAL"],
         "heartbeat-interval",
         Some("500ms"),
-        "How often a member reports, and so learns of a rebalance; at most a third of the session timeout",
+        "Time between heartbeats, by which workers also learn of rebalances; at most a third of session-timeout",
     ),
     scalar(
         "kafka.maxPollInterval",
         &["KAFKA_MAX_POLL_INTERVAL"],
         "max-poll-interval",
         Some("60s"),
-        "A member that does not poll for so long leaves; at least the session timeout",
+        "A worker that does not poll for this long leaves the group; at least session-timeout, at most 24h",
     ),
     scalar(
         "kafka.assignor",
         &["KAFKA_ASSIGNOR"],
         "assignor",
         Some("cooperative-sticky"),
-        "cooperative-sticky, range or roundrobin",
+        "How partitions are assigned: cooperative-sticky, range or roundrobin",
     ),
-    scalar("kafka.tls.enabled", &["KAFKA_TLS_ENABLED"], "tls", None, "true to encrypt; implied by the files below"),
-    scalar("kafka.tls.caFile", &["KAFKA_TLS_CA_FILE"], "tls-ca-file", None, "Authorities to trust, PEM"),
+    scalar("kafka.tls.enabled", &["KAFKA_TLS_ENABLED"], "tls", None, "true to encrypt; implied by the TLS files below"),
+    scalar("kafka.tls.caFile", &["KAFKA_TLS_CA_FILE"], "tls-ca-file", None, "Certificate authorities to trust, PEM"),
     scalar(
         "kafka.tls.certificateFile",
         &["KAFKA_TLS_CERTIFICATE_FILE"],
         "tls-certificate-file",
         None,
-        "Own certificate, PEM",
+        "Client certificate, PEM",
     ),
-    scalar("kafka.tls.keyFile", &["KAFKA_TLS_KEY_FILE"], "tls-key-file", None, "Key of the own certificate, PEM"),
+    scalar("kafka.tls.keyFile", &["KAFKA_TLS_KEY_FILE"], "tls-key-file", None, "Key of the client certificate, PEM"),
     scalar(
         "kafka.sasl.mechanism",
         &["KAFKA_SASL_MECHANISM"],
         "sasl-mechanism",
         None,
-        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+        "Login mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
     ),
     scalar(
         "kafka.sasl.usernameFile",
         &["KAFKA_SASL_USERNAME_FILE"],
         "sasl-username-file",
         None,
-        "File with the login's name",
+        "File that contains the user name",
     ),
     scalar(
         "kafka.sasl.passwordFile",
         &["KAFKA_SASL_PASSWORD_FILE"],
         "sasl-password-file",
         None,
-        "File with the login's password",
+        "File that contains the password",
     ),
     Key {
         path: EXTRA_CONFIG,
@@ -135,8 +135,8 @@ pub(crate) const KEYS: &[Key] = &[
         flag: "kafka-config",
         form: Form::Map,
         default: None,
-        help: "librdkafka settings, key=value,…; KAFKA_CONFIG_FETCH_MIN_BYTES in the environment is fetch.min.bytes. \
-               Those that exactness depends on are refused",
+        help: "Additional librdkafka settings, key=value,…; in the environment KAFKA_CONFIG_FETCH_MIN_BYTES sets \
+               fetch.min.bytes. Settings that exact balances depend on are refused",
         is_secret: false,
     },
     scalar(
@@ -144,28 +144,28 @@ pub(crate) const KEYS: &[Key] = &[
         &["WORKER_LEDGER"],
         "ledger",
         Some("balances"),
-        "balances, or count: any record is processed and counted",
+        "balances, or count (process and count any record, keep no balances)",
     ),
     scalar(
         "balances.store",
         &["BALANCE_STORE"],
         "store",
         Some("changelog"),
-        "Where balances are kept: changelog (a compacted topic), postgres, or replay (nowhere: the input is folded again)",
+        "Where balances are stored: changelog (a compacted topic), postgres, or replay (nowhere: the topic is re-read)",
     ),
     scalar(
         "balances.changelogTopic",
         &["BALANCE_CHANGELOG_TOPIC"],
         "changelog-topic",
         None,
-        "Topic of the changelog store, made if missing [default: <group>-<topic>-changelog-<8 hex>]",
+        "Topic of the store changelog, created if missing [default: <group>-<topic>-changelog-<8 hex>]",
     ),
     scalar(
         "balances.changelogReplication",
         &["BALANCE_CHANGELOG_REPLICATION"],
         "changelog-replication",
         None,
-        "Replicas of a changelog that has to be made [default: the brokers' own]",
+        "Replication factor of topics that the worker creates [default: the brokers' default]",
     ),
     Key {
         path: "balances.postgresUrl",
@@ -173,8 +173,8 @@ pub(crate) const KEYS: &[Key] = &[
         flag: "postgres-url",
         form: Form::Scalar,
         default: None,
-        help: "Database of the store postgres: postgres://user:password@host:port/database. Encrypted and verified, unless it \
-               ends with ?sslmode=disable",
+        help: "Database of the store postgres: postgres://user:password@host:port/database. Encrypted and verified \
+               unless it ends with ?sslmode=disable",
         is_secret: true,
     },
     scalar(
@@ -182,22 +182,23 @@ pub(crate) const KEYS: &[Key] = &[
         &["BALANCE_POSTGRES_CA_FILE"],
         "postgres-ca-file",
         None,
-        "Authorities to trust for the database, PEM [default: the system's]",
+        "Certificate authorities to trust for the database, PEM [default: the system's]",
     ),
     scalar(
         "balances.commitInterval",
         &["BALANCE_COMMIT_INTERVAL"],
         "commit-interval",
         None,
-        "Progress waits no longer than this for its commit [default: 1s behind the head, as soon as sensible near it]",
+        "Longest time progress waits for its commit, at most 60s [default: 1s while there is a backlog, otherwise as \
+         soon as practical]",
     ),
     scalar(
         "balances.deadLetterTopic",
         &["BALANCE_DEAD_LETTER_TOPIC"],
         "dead-letter-topic",
         None,
-        "Where records go that cannot be applied, made if missing [default: they are counted and logged; the store postgres \
-         has a table for them]",
+        "Topic for records that cannot be applied, created if missing [default: they are counted and logged; the store \
+         postgres has a table for them]",
     ),
     Key {
         path: "balances.signs",
@@ -205,7 +206,7 @@ pub(crate) const KEYS: &[Key] = &[
         flag: "signs",
         form: Form::Map,
         default: None,
-        help: "credit, debit or ignore per transaction type, over the labs' signs: Transfer=debit,Payment=ignore",
+        help: "credit, debit or ignore per transaction type, replacing the labs' signs: Transfer=debit,Payment=ignore",
         is_secret: false,
     },
     Key {
@@ -214,18 +215,18 @@ pub(crate) const KEYS: &[Key] = &[
         flag: "minor-units",
         form: Form::Map,
         default: None,
-        help: "Decimals per currency, over ISO 4217: XYZ=3",
+        help: "Decimal places per currency (0 to 12), in addition to or instead of ISO 4217: XYZ=3",
         is_secret: false,
     },
-    scalar("http.address", &["HTTP_ADDRESS"], "http-address", Some("0.0.0.0:8080"), "Where the REST API listens"),
-    scalar("http.urls", &["ASPNETCORE_URLS"], "urls", None, "The same as .NET writes it: http://+:8080"),
+    scalar("http.address", &["HTTP_ADDRESS"], "http-address", Some("0.0.0.0:8080"), "Listen address of the REST API"),
+    scalar("http.urls", &["ASPNETCORE_URLS"], "urls", None, "The same in .NET's form: http://+:8080"),
     Key {
         path: "http.peers",
         env: &["WORKER_PEERS"],
         flag: "peers",
         form: Form::List,
         default: None,
-        help: "The other workers, host:port,…; a DNS name may list them all",
+        help: "The other workers, host:port,…; one DNS name may resolve to all of them",
         is_secret: false,
     },
     scalar(
@@ -233,19 +234,25 @@ pub(crate) const KEYS: &[Key] = &[
         &["SIMULATED_WORK"],
         "simulated-work",
         Some("0ms"),
-        "A pause per newly processed message, for demonstrations; at most 1s",
+        "Pause for each newly processed record, for demonstrations; at most 1s",
     ),
-    scalar("log.format", &["LOG_FORMAT"], "log-format", None, "text or json [default: text on a terminal, else json]"),
+    scalar(
+        "log.format",
+        &["LOG_FORMAT"],
+        "log-format",
+        None,
+        "Log format: text or json [default: text on a terminal, otherwise json]",
+    ),
     scalar(
         "log.level",
         &["LOG_LEVEL"],
         "log-level",
         Some("info"),
-        "error, warn, info, debug, trace, or a filter by module",
+        "Log level: error, warn, info, debug, trace, or a filter by module",
     ),
-    scalar("pod.name", &["POD_NAME"], "pod-name", None, "Host part of the consumer id [default: the host name]"),
-    scalar("pod.uid", &["POD_UID"], "pod-uid", None, "Gives the consumer id its last 8 digits [default: random]"),
+    scalar("pod.name", &["POD_NAME"], "pod-name", None, "Host name part of the consumer id [default: the host name]"),
+    scalar("pod.uid", &["POD_UID"], "pod-uid", None, "Pod UID, for the consumer id's last 8 digits [default: random]"),
 ];
 
-/// Settings of stores and features that this release does not have: refused by name, so that nobody relies on them.
+/// Settings of stores and features that this release does not have; refused by name so that nobody relies on them.
 pub(crate) const NOT_AVAILABLE: &[(&str, &str)] = &[("http.tokenFile", "API_TOKEN_FILE")];

@@ -61,26 +61,27 @@ pub(crate) fn overlay(lower: &mut Settings, upper: Settings) {
 pub(crate) fn command() -> Command {
     let command = Command::new("balance-worker")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Folds a topic of transactions into exact balances and serves them by REST.")
-        .after_help("Settings come from the file, over it the environment, over it the flags.")
+        .about("Computes exact balances from a topic of transactions and serves them over REST.")
+        .after_help("The environment overrides the file, and flags override both. Durations: 500ms, 90s, 2m, 1h30m.")
         .subcommand(
             Command::new("audit").about(
-                "Fold the topic once more and compare every stored customer; reads only, beside running workers",
+                "Re-read the topic and check every stored balance against it; read-only, workers may keep running",
             ),
         )
         .subcommand(
             Command::new("rebuild")
-                .about("Replace the stored balances by what the topic gives with the settings of now; the workers must be stopped")
-                .arg(switch("yes", "Do not ask"))
-                .arg(switch("recount", "Count records that were refused while their currency was unknown"))
+                .about("Recompute stored balances from the topic with the current settings; stop the workers first")
+                .arg(switch("yes", "Do not ask for confirmation"))
+                .arg(switch("recount", "Also count records that were refused while their currency was unknown"))
                 .arg(switch(
                     "from-base",
-                    "Where the store has nothing: begin where the group's offset says, although the topic begins before. For a \
-                     group that began at the end of the topic (startFrom: Latest) and has lost its store",
+                    "Where the store has nothing, start at the base recorded with the group's offset, even if the \
+                     topic starts before it. Only for a group that started at the end of the topic (startFrom: Latest) \
+                     and has lost its store",
                 ))
                 .arg(switch(
                     "another-topic",
-                    "Replace balances of another topic of the same name: one that was deleted, or another cluster's",
+                    "Replace balances of another topic with the same name: a deleted one, or another cluster's",
                 ))
                 .arg(
                     Arg::new("lose")
@@ -89,13 +90,13 @@ pub(crate) fn command() -> Command {
                         .value_parser(clap::value_parser!(u64))
                         // Refused by name, and not as another flag.
                         .allow_negative_numbers(true)
-                        .help("Give up so many transactions that the topic does not have: the very number that a first try names"),
+                        .help("Give up transactions that the topic lacks: the exact number that a first run names"),
                 ),
         )
-        .arg(Arg::new("config").long("config").value_name("FILE").global(true).help("A YAML file of settings"))
-        .arg(switch("print-config", "Print the settings in effect and exit"))
-        .arg(switch("print-openapi", "Print the OpenAPI document of the REST API and exit"))
-        .arg(switch("check", "Check brokers, login, topic and group, and exit"));
+        .arg(Arg::new("config").long("config").value_name("FILE").global(true).help("YAML file with settings"))
+        .arg(switch("print-config", "Print the effective settings, with secrets hidden, then exit"))
+        .arg(switch("print-openapi", "Print the OpenAPI document of the REST API, then exit"))
+        .arg(switch("check", "Check brokers, login, topic, group and store, then exit"));
     KEYS.iter().fold(command, |command, key| command.arg(argument(key)))
 }
 
