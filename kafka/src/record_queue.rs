@@ -7,7 +7,8 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 use crate::Error;
-use crate::batch::{ReadRecord, error_of};
+use crate::ReadRecord;
+use crate::batch::error_of;
 use crate::native::{DataQueue, Message, Messages, NativeMessage};
 
 /// Takes the place of `BaseConsumer::poll` for records. Everything else still comes by that call, which has to be made as

@@ -19,19 +19,14 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    assignor::Pending,
     build::{selector_text, store_name},
     context::Context,
     managed_fields::FIELD_MANAGER,
     memory::Memory,
-    replicas::Plan,
-    validate::{Problem, key_of},
+    validate::key_of,
     workload,
 };
-use crate::{
-    error::{Result, call},
-    lag::Snapshot,
-};
+use crate::error::{Result, call};
 
 pub(super) use assignor::left_over;
 pub(super) use cadence::{Due, due};
