@@ -32,8 +32,9 @@ pub(super) async fn gather(
     };
     let read = database.read(&facts.topic_id, selection, &mut may_take).await;
     let partitions = read.map_err(|error| refusal(error, exceeded))?;
-    let mut gathering = Gathering::new(facts.identity(view.book()), view.book().clone(), facts.partition_count);
-    gathering.add(facts.answer(partitions, view.book()));
+    let identity = facts.identity(view.book());
+    let mut gathering = Gathering::new(identity.clone(), view.book().clone(), facts.partition_count);
+    gathering.add(facts.answer(identity, partitions));
     gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
 }
 

@@ -91,7 +91,8 @@ pub(super) fn answer(view: &View, question: &Question) -> Result<Option<Answer>,
             copied.filter_map(Result::transpose).collect::<Result<_, _>>()?
         }
     };
-    Ok(Some(facts.answer(partitions, view.book())))
+    let identity = facts.identity(view.book());
+    Ok(Some(facts.answer(identity, partitions)))
 }
 
 fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<PartitionBalances>, Refusal> {

@@ -320,7 +320,12 @@ fn written(partitions: &[PartitionBalances]) -> Vec<u8> {
 }
 
 fn received(answer: &[u8], asker: &LedgerIdentity) -> Result<Answer, WireError> {
-    wire::read_answer(answer, asker, &book(&[]), &Memory::new(1 << 20).charge(1 << 20))
+    let charge = || Memory::new(1 << 20).charge(1 << 20);
+    let streamed = wire::read_answer(answer, asker, &book(&[]), &charge());
+    let read = wire::read_short_answer(answer, asker, &book(&[]), &charge());
+    let told = |read: &Result<Answer, WireError>| read.as_ref().map_or("refused".into(), |read| format!("{read:?}"));
+    assert_eq!(told(&read), told(&streamed), "whole or piece by piece, it is one answer");
+    streamed
 }
 
 #[test]

@@ -153,7 +153,7 @@ async fn read_one(mut response: reqwest::Response, question: &Question) -> Resul
         }
         answer.extend_from_slice(&chunk);
     }
-    Ok(wire::read_answer(&answer[..], &question.identity, &question.book, &question.charge)?)
+    Ok(wire::read_short_answer(&answer, &question.identity, &question.book, &question.charge)?)
 }
 
 /// A long answer is parsed while it comes, off the threads that serve requests.

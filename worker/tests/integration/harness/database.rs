@@ -65,9 +65,12 @@ impl Database {
         self.runtime.block_on(self.client.query(sql, params)).unwrap()
     }
 
-    /// A number for the stream's group, which is `$1`.
+    /// A number for the stream's group, which is `$1`; 0 while no worker has made the tables.
     #[track_caller]
     pub(crate) fn count(&self, stream: &Stream, sql: &str) -> i64 {
+        if self.rows("SELECT to_regclass('balancefleet.part') IS NULL", &[])[0].get(0) {
+            return 0;
+        }
         self.rows(sql, &[&stream.group])[0].get(0)
     }
 }
