@@ -1,7 +1,7 @@
 //! The operator: keeps one fleet of workers per `BalanceConsumerGroup`, at the size its lag asks for.
 //!
 //! In: the objects of the kind [`balancefleet_crds::BalanceConsumerGroup`] and their children, by watches; Secrets they
-//! name, read by name; the lag, members and partitions of their groups, from [`lag`]. Out: a Deployment, two
+//! name, read by name; the lag, members and partitions of their groups, from [`poller`]. Out: a Deployment, two
 //! Services, a ServiceAccount and a PodDisruptionBudget per object, its status, and events.
 //!
 //! [`controller`] goes over one object at a time: observe → validate → decide → build → apply → status → events.
@@ -15,8 +15,8 @@ pub mod controller;
 pub mod error;
 pub mod health;
 pub mod http;
-pub mod lag;
 pub mod logging;
 pub mod metrics;
+pub mod poller;
 pub mod run;
 mod unwind;

@@ -14,9 +14,9 @@ use crate::{
     controller::{self, Common, LagMetrics, Scope},
     health::Health,
     http::{self, Facts},
-    lag::LagBook,
     logging::{self, LogLevel, LoggingError},
     metrics::Metrics,
+    poller::LagBook,
 };
 
 /// Passes that are still running when the process is told to stop get this long; the pod's grace period is longer.

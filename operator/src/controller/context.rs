@@ -32,8 +32,8 @@ use super::{
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
-    lag::{GroupKey, LagBook},
     metrics::Metrics,
+    poller::{GroupKey, LagBook},
 };
 
 /// An object as watched: one that cannot be read is an error of that object and stalls no other.

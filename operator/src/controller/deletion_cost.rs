@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{managed_fields::FIELD_MANAGER, members::pod_of};
 use crate::{
     error::call,
-    lag::{GroupKey, Member},
+    poller::{GroupKey, Member},
 };
 
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";

@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use super::{context::Common, validate::key_of};
-use crate::lag::Snapshot;
+use crate::poller::Snapshot;
 
 /// Gauges per group.
 pub struct LagMetrics {

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::assignor::NoPod;
-use crate::lag::GroupKey;
+use crate::poller::GroupKey;
 
 /// First and longest pause after a failed call.
 const FAILURE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));

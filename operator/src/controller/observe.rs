@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::{Result, call},
-    lag::{GroupKey, Snapshot},
+    poller::{GroupKey, Snapshot},
 };
 
 /// All that a pass knows of an object's surroundings.

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
-    lag::{GroupKey, Watch},
+    poller::{GroupKey, Watch},
     unwind::contained,
 };
 

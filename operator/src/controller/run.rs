@@ -33,7 +33,7 @@ use super::{
 use crate::{
     error::{Error, call, status_code},
     health::Health,
-    lag::{GroupKey, Woken},
+    poller::{GroupKey, Woken},
 };
 
 /// An object that cannot exist is sent through queue, scheduler and runner; when it comes out, the loop turns.

@@ -2,7 +2,7 @@
 
 use kube::{Api, Client, Resource};
 
-use crate::lag::GroupKey;
+use crate::poller::GroupKey;
 
 /// The namespaces of one set of watches.
 #[derive(Debug, Clone, PartialEq, Eq)]

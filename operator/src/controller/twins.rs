@@ -7,7 +7,7 @@ use balancefleet_crds::BalanceConsumerGroup;
 use kube::ResourceExt;
 
 use super::validate::{key_of, qualify};
-use crate::lag::GroupKey;
+use crate::poller::GroupKey;
 
 /// The oldest other object with the same group on the same Kafka, if it is older than this one. `has_workers` tells of an
 /// object whether it has got its Deployment already.

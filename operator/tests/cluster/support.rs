@@ -7,8 +7,8 @@ use balancefleet_operator::{
     client::counting,
     controller::{self, Common, Scope},
     health::Health,
-    lag::LagBook,
     metrics::Metrics,
+    poller::LagBook,
 };
 use k8s_openapi::{
     api::{

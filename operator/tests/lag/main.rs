@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{CapacitySource, LagReading, POLL_INTERVAL, Policy, Reason};
 use balancefleet_kafka::{Connection, GroupState, Sasl, SaslMechanism};
-use balancefleet_operator::lag::{LagBook, ProblemKind, Snapshot, Watch};
+use balancefleet_operator::poller::{LagBook, ProblemKind, Snapshot, Watch};
 use futures::StreamExt;
 use support::{Worker, add_partitions, address, create_topic, key, produce, producer, snapshot, unique, watch};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{Current, Policy, StartFrom};
 use balancefleet_kafka::{Connection, UsageRecord};
-use balancefleet_operator::lag::{GroupKey, LagBook, Snapshot, Watch};
+use balancefleet_operator::poller::{GroupKey, LagBook, Snapshot, Watch};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
 use super::{build::Replicas, members, workload};
-use crate::lag::Snapshot;
+use crate::poller::Snapshot;
 
 /// While all workers are away nothing is processed: it is looked soon whether they can come again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

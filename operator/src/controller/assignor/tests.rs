@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     controller::build::fixtures::minimal,
-    lag::{Member, Stepped},
+    poller::{Member, Stepped},
 };
 use Assignor::{CooperativeSticky as Sticky, Range};
 

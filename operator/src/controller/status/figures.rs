@@ -8,7 +8,7 @@ use balancefleet_crds::{AssignmentRow, CapacitySource, Learned};
 use super::input::Facts;
 use crate::{
     controller::{members::pod_of, workload},
-    lag::Snapshot,
+    poller::Snapshot,
 };
 
 const MOST_ROWS: usize = 50;

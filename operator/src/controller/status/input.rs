@@ -8,7 +8,7 @@ use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::
 
 use crate::{
     controller::{assignor::Pending, replicas::Plan, validate::Problem},
-    lag::Snapshot,
+    poller::Snapshot,
 };
 
 /// What a status is made of.

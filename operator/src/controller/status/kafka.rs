@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use balancefleet_crds::reasons;
 
-use crate::lag::{KafkaProblem, ProblemKind, Snapshot};
+use crate::poller::{KafkaProblem, ProblemKind, Snapshot};
 
 /// A broker that restarts is away for seconds; that is no news about the object.
 const GRACE: Duration = Duration::from_secs(10);

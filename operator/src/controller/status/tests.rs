@@ -21,7 +21,7 @@ use crate::{
         replicas::Plan,
         validate::{Cure, Problem},
     },
-    lag::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped},
+    poller::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped},
 };
 
 fn snapshot() -> Snapshot {

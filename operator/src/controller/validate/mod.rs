@@ -11,7 +11,7 @@ use kube::Resource;
 mod connection;
 
 use super::secrets::SecretReading;
-use crate::lag::GroupKey;
+use crate::poller::GroupKey;
 use connection::{database, database_secret, files, login, tls, versions};
 
 pub(super) use connection::qualify;

@@ -10,7 +10,7 @@ use crate::{
         build::fixtures::{RELEASE_IMAGE, full, minimal, secret, surroundings},
         secrets::SecretReading,
     },
-    lag::GroupKey,
+    poller::GroupKey,
 };
 
 fn problem_with(name: &str, reading: Option<SecretReading>) -> (&'static str, String) {
