@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::fetch::{Read, Seen, Wanted, read};
 use super::group::{Group, Moment, Next};
-use super::read::{Read, Seen, Wanted, read};
-use super::wake::Waker;
+use super::triggers::Waker;
 use super::{GroupKey, Snapshot, Watch};
 use crate::unwind::{contained, contained_now};
 
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_can_be_read_while_its_group_decides() {
-        let (waker, _woken) = super::super::wake::queue();
+        let (waker, _woken) = super::super::triggers::queue();
         let desk = Arc::new(Desk { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), waker });
         let cluster = Cluster { desk: Arc::clone(&desk), _task: CancellationToken::new().drop_guard() };
         let key = GroupKey { namespace: "bank".into(), name: "shop".into() };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use balancefleet_autoscaler::{CONFIRM_AFTER, LagReading, Memory, decide, step_age, step_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
-use super::read::Seen;
+use super::fetch::Seen;
 use super::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped, Watch};
 
 /// Failed polls in a row after which lag is unknown. A coordinator or leader on the move fails one, and the next poll

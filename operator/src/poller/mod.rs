@@ -4,15 +4,15 @@
 //! In goes a [`Watch`] per object, out come snapshots and wake-ups. One task per Kafka cluster, so that a cluster that
 //! does not answer stops nobody else's groups. Nobody who asks for a snapshot ever waits for Kafka.
 
-mod book;
 mod cluster;
+mod fetch;
 mod group;
-mod read;
+mod registry;
 mod snapshot;
-mod wake;
-mod watch;
+mod target;
+mod triggers;
 
-pub use book::LagBook;
+pub use registry::LagBook;
 pub use snapshot::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped};
-pub use wake::Woken;
-pub use watch::{GroupKey, Watch};
+pub use target::{GroupKey, Watch};
+pub use triggers::Woken;

@@ -7,7 +7,7 @@ use balancefleet_kafka::Connection;
 use parking_lot::Mutex;
 
 use super::cluster::Cluster;
-use super::wake::{self, Waker};
+use super::triggers::{self, Waker};
 use super::{GroupKey, Snapshot, Watch, Woken};
 
 /// Which groups are watched, on which clusters, and what is known of them. Cheap to clone; all clones are one book.
@@ -26,7 +26,7 @@ struct Shelf {
 impl LagBook {
     /// An empty book and the stream of objects it wakes.
     pub fn new() -> (Self, Woken) {
-        let (waker, woken) = wake::queue();
+        let (waker, woken) = triggers::queue();
         (Self { shelf: Arc::default(), waker }, woken)
     }
 
