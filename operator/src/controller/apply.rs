@@ -27,8 +27,8 @@ use super::{
     managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
     memory::Memory,
     observe::{Live, Observed},
+    replica_change::next_step,
     replicas::Plan,
-    step::next_step,
     validate::{Cure, Problem, ValidatedGroup},
     workload,
 };

@@ -13,7 +13,7 @@ use super::{
 use crate::controller::{
     contention,
     memory::Memory,
-    step::{Step, next_step},
+    replica_change::{Step, next_step},
 };
 
 struct Pod {
