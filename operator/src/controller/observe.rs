@@ -21,8 +21,8 @@ use super::{
     cache::Cache,
     context::Context,
     drift::controlled_by,
+    group_conflict::older_twin,
     secrets::SecretReading,
-    twins::older_twin,
     validate::{Surroundings, key_of, referenced_secrets},
     workload,
 };
