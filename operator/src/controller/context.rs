@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::{
     cache::Cache,
     drift::controlled_by,
-    first_lists::FirstLists,
+    initial_sync::FirstLists,
     managed_fields::FIELD_MANAGER,
     memory::Memories,
     pace::Pace,
