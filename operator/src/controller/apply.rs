@@ -25,7 +25,7 @@ use super::{
     deletion_cost,
     drift::{INTENT_ANNOTATION, Intent, controlled_by},
     managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
-    memory::Memory,
+    object_state::Memory,
     observe::{Live, Observed},
     replica_change::next_step,
     replicas::Plan,

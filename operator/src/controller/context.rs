@@ -24,7 +24,7 @@ use super::{
     drift::controlled_by,
     initial_sync::FirstLists,
     managed_fields::FIELD_MANAGER,
-    memory::Memories,
+    object_state::Memories,
     pace::Pace,
     scope::{Scope, in_scope},
     secrets::SecretBook,
@@ -190,7 +190,7 @@ pub(super) fn guarded_key(object: &Guarded) -> GroupKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::memory::Memory;
+    use crate::controller::object_state::Memory;
     use kube::runtime::{reflector::store::Writer, watcher::Event};
 
     #[tokio::test]

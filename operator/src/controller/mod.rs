@@ -18,7 +18,7 @@ mod initial_sync;
 mod lag_metrics;
 mod managed_fields;
 mod members;
-mod memory;
+mod object_state;
 mod observe;
 mod pace;
 mod quantity;

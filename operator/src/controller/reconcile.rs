@@ -16,7 +16,7 @@ use super::{
     build, contention,
     context::{Context, Guarded, guarded_key, reference},
     events,
-    memory::Memory,
+    object_state::Memory,
     observe::{self, Observed},
     replicas::{self, Inputs, Plan},
     status,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 
-use super::{build::Replicas, contention, memory::Memory, workload};
+use super::{build::Replicas, contention, object_state::Memory, workload};
 
 /// Kubernetes reads the ranks from its own cache: they have to be there a moment before the number falls.
 const RANKED_BEFORE: Duration = Duration::from_secs(1);

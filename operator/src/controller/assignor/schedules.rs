@@ -12,7 +12,7 @@ use super::{
 };
 use crate::controller::{
     contention,
-    memory::Memory,
+    object_state::Memory,
     replica_change::{Step, next_step},
 };
 

@@ -22,7 +22,7 @@ use super::{
     build::{selector_text, store_name},
     context::Context,
     managed_fields::FIELD_MANAGER,
-    memory::Memory,
+    object_state::Memory,
     validate::key_of,
     workload,
 };
