@@ -23,12 +23,12 @@ use super::{
     contention,
     context::Context,
     deletion_cost,
+    desired_replicas::Plan,
     drift::{INTENT_ANNOTATION, Intent, controlled_by},
     managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
     object_state::Memory,
     observe::{Live, Observed},
     replica_change::next_step,
-    replicas::Plan,
     validate::{Cure, Problem, ValidatedGroup},
     workload,
 };

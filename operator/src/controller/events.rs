@@ -9,7 +9,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder},
 };
 
-use super::replicas::Plan;
+use super::desired_replicas::Plan;
 use crate::error::CALL_TIMEOUT;
 
 /// `Ready=False` reasons that are the ordinary course of things, or that a condition of their own tells.

@@ -15,10 +15,10 @@ use super::{
     assignor::{self, Choice},
     build, contention,
     context::{Context, Guarded, guarded_key, reference},
+    desired_replicas::{self, Inputs, Plan},
     events,
     object_state::Memory,
     observe::{self, Observed},
-    replicas::{self, Inputs, Plan},
     status,
     validate::{self, Cure, Problem, ValidatedGroup},
     workload,
@@ -93,7 +93,7 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
         Ok(valid) => {
             let policy = policy(&valid);
             let inputs = inputs(group, &policy, &observed, &choice);
-            let plan = replicas::plan(&inputs);
+            let plan = desired_replicas::plan(&inputs);
             let outcome = if inputs.paused {
                 Ok(untouched(&valid, &observed))
             } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {

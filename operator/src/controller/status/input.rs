@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Time};
 
 use crate::{
-    controller::{assignor::Pending, replicas::Plan, validate::Problem},
+    controller::{assignor::Pending, desired_replicas::Plan, validate::Problem},
     poller::Snapshot,
 };
 

@@ -18,7 +18,7 @@ use crate::{
     controller::{
         assignor::{Obstacle, Pending, Way},
         build::fixtures::{RELEASE_IMAGE, full, minimal},
-        replicas::Plan,
+        desired_replicas::Plan,
         validate::{Cure, Problem},
     },
     poller::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped},
