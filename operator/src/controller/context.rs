@@ -25,7 +25,7 @@ use super::{
     initial_sync::FirstLists,
     managed_fields::FIELD_MANAGER,
     object_state::Memories,
-    pace::Pace,
+    rate_limiter::Pace,
     scope::{Scope, in_scope},
     secrets::SecretBook,
     validate::key_of,

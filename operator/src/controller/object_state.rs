@@ -32,7 +32,7 @@ pub(super) struct Memory {
     pub(super) restores: Vec<Instant>,
     /// When the status was last written.
     pub(super) status_written: Option<Instant>,
-    /// The slot that a status write waits for, see [`super::pace`].
+    /// The slot that a status write waits for, see [`super::rate_limiter`].
     pub(super) status_slot: Option<Instant>,
     /// When the learned figures of the status last changed.
     pub(super) learned_written: Option<Instant>,
