@@ -1,12 +1,12 @@
 //! The status of an object: computed from facts (pure), written if it changed and the time has come.
 
 mod assignor;
-mod cadence;
+mod carry_over;
 mod conditions;
 mod figures;
 mod input;
 mod kafka;
-mod unread;
+mod write_policy;
 
 use std::time::{Duration, Instant};
 
@@ -29,9 +29,9 @@ use super::{
 use crate::error::{Result, call};
 
 pub(super) use assignor::left_over;
-pub(super) use cadence::{Due, due};
 pub(super) use input::Facts;
 pub(super) use kafka::problem as kafka_problem;
+pub(super) use write_policy::{Due, due};
 
 /// The status that these facts give; what did not change keeps its times.
 pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
@@ -56,8 +56,8 @@ pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
     };
     status.conditions = conditions::conditions(old, &status, facts);
     conditions::order(&mut status.conditions);
-    if unread::applies(old, facts) {
-        unread::keep(old, &mut status, facts);
+    if carry_over::applies(old, facts) {
+        carry_over::keep(old, &mut status, facts);
     }
     status
 }
