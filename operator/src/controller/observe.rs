@@ -19,10 +19,10 @@ use super::{
     assignor::{Remains, asks_for_remains},
     build::{peers_service_name, selector_labels},
     cache::Cache,
-    context::Context,
     drift::controlled_by,
     group_conflict::older_twin,
     secrets::SecretReading,
+    shared::Context,
     validate::{Surroundings, key_of, referenced_secrets},
     workload,
 };

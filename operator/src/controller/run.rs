@@ -24,9 +24,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::{CONCURRENCY, Common, Context, Guarded, reference},
     reconcile::{error_policy, forget_if_gone, reconcile},
     scope::{Scope, in_scope},
+    shared::{CONCURRENCY, Common, Context, Guarded, reference},
     validate::{key_of, referenced_secrets},
     watches,
 };

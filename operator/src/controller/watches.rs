@@ -22,9 +22,9 @@ use serde::de::DeserializeOwned;
 use super::{
     build::MANAGED_BY,
     cache::Cache,
-    context::{Caches, Common, Guarded, guarded_key},
     managed_fields::{FIELD_MANAGER, is_foreign},
     scope::Scope,
+    shared::{Caches, Common, Guarded, guarded_key},
 };
 use crate::metrics::Metrics;
 

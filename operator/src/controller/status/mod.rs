@@ -20,9 +20,9 @@ use serde_json::json;
 
 use super::{
     build::{selector_text, store_name},
-    context::Context,
     managed_fields::FIELD_MANAGER,
     object_state::Memory,
+    shared::Context,
     validate::key_of,
     workload,
 };

@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
 };
 
-use super::{context::Common, validate::key_of};
+use super::{shared::Common, validate::key_of};
 use crate::poller::Snapshot;
 
 /// Gauges per group.
