@@ -17,6 +17,6 @@ pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+mod panic;
 pub mod poller;
 pub mod run;
-mod unwind;

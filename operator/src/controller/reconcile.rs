@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
+    panic::contained,
     poller::{GroupKey, Watch},
-    unwind::contained,
 };
 
 /// Longer than any sum of calls that each keep to their own limit should take.

@@ -15,7 +15,7 @@ use super::fetch::{Read, Seen, Wanted, read};
 use super::group::{Group, Moment, Next};
 use super::triggers::Waker;
 use super::{GroupKey, Snapshot, Watch};
-use crate::unwind::{contained, contained_now};
+use crate::panic::{contained, contained_now};
 
 /// Groups due within this time of each other are polled together.
 const TOGETHER: Duration = Duration::from_millis(50);
