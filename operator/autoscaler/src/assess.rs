@@ -7,8 +7,8 @@ use crate::age::Age;
 use crate::decision::{Capacity, CapacitySource, Limit, Rung};
 use crate::ladder::{Load, ladder};
 use crate::lag::LagReading;
-use crate::memory::Memory;
 use crate::policy::{Current, Policy};
+use crate::state::Memory;
 use crate::tuning::{GROW_MARGIN, LAG_AGE_EVIDENCE, LOWER_BOUND_UTILIZATION, SHRINK_MARGIN};
 
 /// What a group needs.

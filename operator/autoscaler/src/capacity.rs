@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::decision::{Capacity, CapacitySource};
-use crate::track::KeepNewest;
+use crate::partition::KeepNewest;
 use crate::tuning::{
     BUSY_SAMPLES, BUSY_WINDOW, MAX_BUSY_OVER_SATURATED, MIN_BUSY_FRACTION, MIN_CONSUMPTION_SPAN, MIN_SAMPLE_RECORDS,
     SATURATED_SAMPLES,

@@ -7,8 +7,8 @@ use crate::assess::{Assessment, Shortfall, assess, misses_objective};
 use crate::decision::{BlockedBy, Capacity, Decision, Reason, Verdict};
 use crate::explain::explain;
 use crate::lag::LagReading;
-use crate::memory::Memory;
 use crate::policy::{Current, Hold, Policy};
+use crate::state::Memory;
 use crate::tuning::{CONFIRMATIONS, DOWN_WINDOW, POLL_INTERVAL, REBALANCE_TIME, START_TIME, URGENT_FACTOR};
 
 /// Decides how many workers there should be, from the reading that [`Memory::observe`] gave for this poll, or

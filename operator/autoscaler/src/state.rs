@@ -10,8 +10,8 @@ use crate::capacity::{CapacityEstimate, Work, WorkerSample};
 use crate::decision::Decision;
 use crate::lag::{Lag, LagReading, PartitionLag, Start, unread};
 use crate::observation::{Committed, Member, Observation, PartitionReading, Usage};
+use crate::partition::Track;
 use crate::policy::StartFrom;
-use crate::track::Track;
 use crate::trend::Trend;
 
 /// Everything known of one group from earlier polls. Starts empty; losing it costs a few polls of caution, no more.
