@@ -2,7 +2,7 @@
 
 /// Why a text is not an amount of its currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum AmountError {
+pub(crate) enum AmountError {
     /// Not a number by the grammar of JSON: a string, `null`, `01`, `+1`, `.5`.
     #[error("the amount is not a JSON number")]
     NotANumber,
@@ -20,7 +20,7 @@ const EXPONENT_LIMIT: i64 = 1_000_000;
 /// Reads `text`, a JSON number, as a count of minor units of a currency with `exponent` decimals.
 ///
 /// The value counts, not its spelling: with two decimals `12.5`, `12.50` and `1.25e1` are all 1250.
-pub fn minor_units(text: &str, exponent: u8) -> Result<i128, AmountError> {
+pub(crate) fn minor_units(text: &str, exponent: u8) -> Result<i128, AmountError> {
     let (negative, rest) = match text.as_bytes() {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),

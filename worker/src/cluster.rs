@@ -37,7 +37,6 @@ pub(crate) struct Replicas {
     pub(crate) least_in_sync: usize,
 }
 
-/// See the module.
 pub(crate) struct Cluster {
     client: AdminClient<DefaultClientContext>,
     runtime: Handle,

@@ -16,60 +16,47 @@ use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::Path, tim
 
 use balancefleet_kafka::Connection;
 
-pub use error::ConfigError;
+pub(crate) use error::ConfigError;
 
 use crate::{
     rules::{LedgerKind, Rules},
     store::{DatabaseTarget, StoreKind},
 };
 
-/// Everything a worker needs to know before it starts.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// The brokers and how to log in.
-    pub connection: Connection,
-    /// Input topic.
-    pub topic: String,
-    /// Consumer group.
-    pub group_id: String,
+pub(crate) struct Config {
+    pub(crate) connection: Connection,
+    pub(crate) topic: String,
+    pub(crate) group_id: String,
     /// Where a group without progress begins.
-    pub start_from: StartFrom,
+    pub(crate) start_from: StartFrom,
     /// A silent member is out after this.
-    pub session_timeout: Duration,
+    pub(crate) session_timeout: Duration,
     /// How often a member reports.
-    pub heartbeat_interval: Duration,
+    pub(crate) heartbeat_interval: Duration,
     /// A member that does not poll is out after this.
-    pub max_poll_interval: Duration,
-    /// How partitions are shared out.
-    pub assignor: Assignor,
+    pub(crate) max_poll_interval: Duration,
+    pub(crate) assignor: Assignor,
     /// librdkafka settings from outside, none of them reserved.
-    pub extra_config: BTreeMap<String, String>,
-    /// What records do to balances.
-    pub rules: Rules,
-    /// Where progress is kept.
-    pub store: StoreKind,
-    /// Topic of the changelog store.
-    pub changelog_topic: String,
+    pub(crate) extra_config: BTreeMap<String, String>,
+    pub(crate) rules: Rules,
+    pub(crate) store: StoreKind,
+    pub(crate) changelog_topic: String,
     /// Replicas of a changelog that has to be made; `None` for the brokers' own default.
-    pub changelog_replication: Option<i32>,
-    /// Database of the postgres store.
-    pub database: Option<DatabaseTarget>,
+    pub(crate) changelog_replication: Option<i32>,
+    pub(crate) database: Option<DatabaseTarget>,
     /// Progress waits no longer than this for its commit; `None` for what suits the load.
-    pub commit_interval: Option<Duration>,
+    pub(crate) commit_interval: Option<Duration>,
     /// Where records go that cannot be applied.
-    pub dead_letter_topic: Option<String>,
-    /// Where the API listens.
-    pub http_address: SocketAddr,
-    /// The other workers.
-    pub peers: Vec<String>,
+    pub(crate) dead_letter_topic: Option<String>,
+    pub(crate) http_address: SocketAddr,
+    pub(crate) peers: Vec<String>,
     /// A pause per newly processed message.
-    pub simulated_work: Duration,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// Which are written.
-    pub log_level: String,
+    pub(crate) simulated_work: Duration,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: String,
     /// `balance-worker-<host>-<8 hex>`.
-    pub consumer_id: String,
+    pub(crate) consumer_id: String,
 }
 
 impl Config {
@@ -83,16 +70,14 @@ impl Config {
 
 /// Where a group without progress begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartFrom {
-    /// At the first record there is.
+pub(crate) enum StartFrom {
     Earliest,
-    /// After the last record there is.
     Latest,
 }
 
 /// How the group shares out its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Assignor {
+pub(crate) enum Assignor {
     /// Moves only what must move; the rest goes on.
     CooperativeSticky,
     /// Stops all, shares out ranges.
@@ -102,8 +87,7 @@ pub enum Assignor {
 }
 
 impl Assignor {
-    /// Kafka's name.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::CooperativeSticky => "cooperative-sticky",
             Self::Range => "range",
@@ -112,45 +96,37 @@ impl Assignor {
     }
 }
 
-/// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
+pub(crate) enum LogFormat {
     Text,
-    /// For machines.
     Json,
 }
 
 /// What a person has said of a rebuild beforehand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RebuildOptions {
+pub(crate) struct RebuildOptions {
     /// It need not be asked for.
-    pub is_agreed: bool,
+    pub(crate) is_agreed: bool,
     /// Where the store has nothing, the ledger begins where the metadata of the group's offset says, although the log
     /// begins before.
-    pub from_base: bool,
+    pub(crate) from_base: bool,
     /// The balances may be replaced by those of another topic of the same name.
-    pub another_topic: bool,
+    pub(crate) another_topic: bool,
     /// So many transactions are given up with it.
-    pub lose: Option<u64>,
+    pub(crate) lose: Option<u64>,
     /// Records count also where they were refused because their currency was unknown then.
-    pub recount: bool,
+    pub(crate) recount: bool,
 }
 
-/// What the command line asks for.
 #[derive(Debug)]
-pub enum Command {
-    /// Work.
+pub(crate) enum Command {
     Run(Box<Config>),
-    /// Check the connection and exit.
     Check(Box<Config>),
     /// Compare what is stored with what the input gives.
     Audit(Box<Config>),
     /// Make what is stored anew.
     Rebuild {
-        /// The settings.
         config: Box<Config>,
-        /// What a person has said of it.
         options: RebuildOptions,
     },
     /// Print this and exit: the settings in effect, as a file that would give them again.
@@ -160,7 +136,7 @@ pub enum Command {
 }
 
 /// Reads all layers. `arguments` begin with the program's name.
-pub fn load(
+pub(crate) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     variables: &BTreeMap<String, String>,
 ) -> Result<Command, ConfigError> {

@@ -80,13 +80,10 @@ const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
 /// Why the worker cannot go on. The process ends with an error, and whoever runs it starts it again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
-    /// librdkafka refused the settings.
     #[error("the Kafka consumer cannot be made: {0}; correct the named client setting")]
     Client(KafkaError),
-    /// librdkafka gave up for good.
     #[error("the Kafka consumer has failed for good: {0}")]
     Consumer(String),
-    /// The client's records cannot be taken.
     #[error("the records of a partition cannot be taken: {0}")]
     Records(#[from] balancefleet_kafka::Error),
     /// Taken up here, it could come before others of its partition.
@@ -95,15 +92,12 @@ pub(crate) enum Fatal {
     /// The client did not take an assignment: what it fetches is no longer known.
     #[error("the Kafka consumer did not carry out a rebalance: {0}")]
     Rebalance(KafkaError),
-    /// The store gave up for good.
     #[error("the store cannot go on: {0}")]
     Store(String),
-    /// The operating system gave no thread.
     #[error("no thread could be started: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// See the module.
 pub(crate) struct Consumer {
     consumer: Arc<GroupConsumer>,
     admin: Admin,

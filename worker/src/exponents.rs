@@ -29,21 +29,20 @@ const FIRST_RELEASE: &[(u8, &str)] = &[
 const LATER: &[(u8, &str)] = &[(0, "BYR"), (2, "CUC EEK HRK LTL LVL MRO SKK SLL STD TMM USS VEF ZMK ZWL ZWR")];
 
 /// The most decimals a currency may be configured with.
-pub const MAX_EXPONENT: u8 = 12;
+pub(crate) const MAX_EXPONENT: u8 = 12;
 
-/// Currencies with their decimals.
-pub type MinorUnits = BTreeMap<Currency, u8>;
+pub(crate) type MinorUnits = BTreeMap<Currency, u8>;
 
 /// Decimals per known currency: a place for each code there can be, in their order, since each record asks for one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Exponents {
+pub(crate) struct Exponents {
     table: Box<[Option<u8>]>,
     overrides: MinorUnits,
 }
 
 impl Exponents {
     /// The table of ISO 4217 with `overrides` over it.
-    pub fn iso_4217(overrides: &MinorUnits) -> Self {
+    pub(crate) fn iso_4217(overrides: &MinorUnits) -> Self {
         Self::of_tables(listed(FIRST_RELEASE).chain(listed(LATER)), overrides)
     }
 
@@ -71,12 +70,12 @@ impl Exponents {
     }
 
     /// The decimals of `currency`, `None` when it is unknown.
-    pub fn of(&self, currency: Currency) -> Option<u8> {
+    pub(crate) fn of(&self, currency: Currency) -> Option<u8> {
         self.table[currency.ordinal()]
     }
 
     /// Every known currency with its decimals, ordered by code.
-    pub fn iter(&self) -> impl Iterator<Item = (Currency, u8)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Currency, u8)> {
         let known = |(ordinal, exponent): (usize, &Option<u8>)| Some((Currency::of_ordinal(ordinal)?, (*exponent)?));
         self.table.iter().enumerate().filter_map(known)
     }

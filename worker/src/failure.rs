@@ -4,38 +4,21 @@ use crate::money::Currency;
 
 /// A reason that only a person or a new assignment can clear; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Records that the ledger needs are gone.
+pub(crate) enum Failure {
     #[error(
         "records {base} to {log_start} are needed to rebuild the balances, but retention has removed them: \
          keep the topic longer than the group lives, or start a new group"
     )]
-    RetentionPassedBase {
-        /// First record of the ledger.
-        base: i64,
-        /// First record still in the log.
-        log_start: i64,
-    },
-    /// The group is further than the log.
+    RetentionPassedBase { base: i64, log_start: i64 },
     #[error(
         "offset {committed} is committed but the log ends at {log_end}: the topic lost records, or was deleted and \
          made again; check the brokers, then reset the group's offsets"
     )]
-    CommittedBeyondEnd {
-        /// The group's offset.
-        committed: i64,
-        /// End of the log.
-        log_end: i64,
-    },
-    /// The log no longer has the offset the worker stood at.
+    CommittedBeyondEnd { committed: i64, log_end: i64 },
     #[error(
         "offset {offset} is no longer in the log: records were removed before they were processed, or the log was truncated"
     )]
-    OffsetOutOfRange {
-        /// Where the worker stood.
-        offset: i64,
-    },
-    /// The log is not the one that was read.
+    OffsetOutOfRange { offset: i64 },
     #[error(
         "the log was cut off below offset {offset}, which was read under leader epoch {leader_epoch}, and may have grown again \
          since: a replica that lacked records became leader, so the balances hold records that are gone; check the brokers \
@@ -43,7 +26,6 @@ pub enum Failure {
          restart the workers"
     )]
     LogTruncated {
-        /// Where the worker stood.
         offset: i64,
         /// The leader epoch of the record before it.
         leader_epoch: i32,
@@ -54,23 +36,15 @@ pub enum Failure {
          the log was probably cut and has grown since, so the balances may hold records that are gone; check the \
          brokers, then restart the worker to fold the log again"
     )]
-    NotFetched {
-        /// Where the worker stood.
-        offset: i64,
-    },
+    NotFetched { offset: i64 },
     /// The metadata of the committed offset, or a record of the changelog, is not understood.
     #[error("the committed progress cannot be read: {reason}; a newer release may have written it")]
-    UnreadableProgress {
-        /// In the words of the reader.
-        reason: String,
-    },
-    /// The store has customers, but nothing says what they stand for.
+    UnreadableProgress { reason: String },
     #[error(
         "the store holds customers without any progress, so something else has written to it, or progress was deleted: give \
          the group a changelog topic of its own, or rebuild the group's balances (balance-worker rebuild)"
     )]
     CustomersWithoutProgress,
-    /// The group has committed an offset, but the store has nothing of the partition.
     #[error(
         "the group has committed offset {committed}, but the store has no progress of this partition, and an offset alone \
          says nothing of balances: it may be another log's. Stop the workers. Of a mirrored group, or one that another \
@@ -78,72 +52,37 @@ pub enum Failure {
          record. Of a group that comes from the store replay, or has lost its store: run balance-worker rebuild, which folds \
          the records below that offset"
     )]
-    CommitWithoutProgress {
-        /// The group's offset.
-        committed: i64,
-    },
-    /// The store is not what its own progress says.
+    CommitWithoutProgress { committed: i64 },
     #[error(
         "the kept balances are torn: their progress counts {expected} customers, found are {found} that do not add up to its \
          checksum; rebuild the group's balances"
     )]
-    Torn {
-        /// Customers, by the progress.
-        expected: u64,
-        /// Customers that are there.
-        found: u64,
-    },
-    /// The changelog is another group's.
+    Torn { expected: u64, found: u64 },
     #[error("the changelog belongs to group {group} on topic {topic}: give this group a changelog topic of its own")]
-    ForeignChangelog {
-        /// Whose it is.
-        group: String,
-        /// What it was folded from.
-        topic: String,
-    },
-    /// The ledger was folded by other rules.
+    ForeignChangelog { group: String, topic: String },
     #[error(transparent)]
     LedgerSettingsChanged(#[from] SettingsChange),
-    /// Somebody moved the group's offsets.
     #[error(
         "the changelog stands at offset {changelog}, but the group has committed {committed}: somebody moved the group's \
          offsets; set them back to {changelog}, or delete them without workers (kafka-consumer-groups --delete-offsets) and \
          every partition goes on from its changelog; rebuild the group's balances only to follow {committed}"
     )]
-    OffsetsMoved {
-        /// Where the ledger stands.
-        changelog: i64,
-        /// The group's offset.
-        committed: i64,
-    },
-    /// A rebuild was begun and not finished.
+    OffsetsMoved { changelog: i64, committed: i64 },
     #[error("the balances are being rebuilt, or a rebuild was interrupted: run it again to the end")]
     Rebuilding,
-    /// Nothing can be folded again from what the topic has left.
     #[error(
         "topic {topic} is compacted (cleanup.policy={policy}), and the balances have to be folded again from its records, of \
          which some may be gone: nothing is guessed; go on with the store that has the balances, or begin a new group with a \
          topic that keeps every record (cleanup.policy=delete)"
     )]
-    InputCompacted {
-        /// The topic.
-        topic: String,
-        /// Its policy.
-        policy: String,
-    },
-    /// Another topic has the name.
+    InputCompacted { topic: String, policy: String },
     #[error(
         "the topic was deleted and made again, or these are another cluster's brokers (its id was {expected}, now it is \
          {found}): balances of the one topic cannot be continued with the other; go back to the brokers of before, give the \
          other topic a group of its own, or replace the balances by what it gives (balance-worker rebuild, which first counts \
          what both give)"
     )]
-    TopicRecreated {
-        /// The id this worker began with.
-        expected: String,
-        /// The id the brokers name now.
-        found: String,
-    },
+    TopicRecreated { expected: String, found: String },
     /// The replay store: no commit on this log can have such a first offset.
     #[error(
         "the group has committed offset {committed}, with {base} as the first offset of its ledger, in a log that begins at \
@@ -152,20 +91,12 @@ pub enum Failure {
          brokers; or the group began at the end of the log with another store. Stop the workers and delete the group's offsets \
          (kafka-consumer-groups --delete-offsets): they begin with the first record"
     )]
-    BaseOfAnotherLog {
-        /// First record of the ledger, by the commit.
-        base: i64,
-        /// First record of the log.
-        log_start: i64,
-        /// The group's offset.
-        committed: i64,
-    },
+    BaseOfAnotherLog { base: i64, log_start: i64, committed: i64 },
 }
 
 /// What of the settings makes other balances than those that a ledger has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsChange {
-    /// Signs or the ledger's kind.
+pub(crate) enum SettingsChange {
     #[error(
         "the balances were made with other signs or another ledger kind ({}, and this worker has {}): set those again, or \
          rebuild the group's balances with the new ones",
@@ -175,7 +106,6 @@ pub enum SettingsChange {
     Identity {
         /// Those of the balances, see [`crate::rules::Rules::identity`].
         held: String,
-        /// Those of this worker.
         ours: String,
     },
     /// A release that keeps one hash of everything has made the balances, with settings that cannot be told.
@@ -184,30 +114,16 @@ pub enum SettingsChange {
          group's balances with the new ones"
     )]
     Unknown,
-    /// A currency has other decimals.
     #[error(
         "the balances hold {currency} with {held} decimals, and this worker counts it with {ours}: set minor units \
          {currency}={held} again, or rebuild the group's balances with the new ones"
     )]
-    Decimals {
-        /// Which one.
-        currency: Currency,
-        /// Decimals in the balances.
-        held: u8,
-        /// Decimals by this worker's settings.
-        ours: u8,
-    },
-    /// A currency is not known any more.
+    Decimals { currency: Currency, held: u8, ours: u8 },
     #[error(
         "the balances hold {currency} with {held} decimals, and this worker does not know it: set minor units \
          {currency}={held} again"
     )]
-    Forgotten {
-        /// Which one.
-        currency: Currency,
-        /// Decimals in the balances.
-        held: u8,
-    },
+    Forgotten { currency: Currency, held: u8 },
 }
 
 fn words(identity: &str) -> &str {
@@ -221,7 +137,7 @@ impl Failure {
     }
 
     /// A bounded name for logs and metrics.
-    pub fn category(&self) -> &'static str {
+    pub(crate) fn category(&self) -> &'static str {
         match self {
             Self::RetentionPassedBase { .. } => "RetentionPassedBase",
             Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",

@@ -7,27 +7,15 @@ use crate::store::DatabaseError;
 /// Something that does not answer, or does not let this worker go on yet; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Hindrance {
-    /// The brokers.
     #[error(transparent)]
     Kafka(#[from] Error),
-    /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A partition that the database holds for another worker.
     #[error(
         "partition {partition} is {owner}'s since generation {theirs} of the group, this worker's is {ours}: waiting for a \
          later assignment, or until nothing was heard of that one for two session timeouts"
     )]
-    Held {
-        /// Its number.
-        partition: i32,
-        /// Consumer id of the worker that has it.
-        owner: String,
-        /// The generation in which that one got it.
-        theirs: i32,
-        /// The generation in which this one got it.
-        ours: i32,
-    },
+    Held { partition: i32, owner: String, theirs: i32, ours: i32 },
 }
 
 impl Hindrance {

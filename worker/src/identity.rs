@@ -4,7 +4,7 @@
 ///
 /// The host is the pod's name, else the machine's. The 8 digits are those of the pod's UID, which survives a restart of
 /// the container, else random.
-pub fn consumer_id(pod_name: Option<&str>, pod_uid: Option<&str>) -> String {
+pub(crate) fn consumer_id(pod_name: Option<&str>, pod_uid: Option<&str>) -> String {
     let host = pod_name.map_or_else(host_name, str::to_owned);
     let digits = pod_uid.and_then(digits_of).unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
     format!("balance-worker-{host}-{digits}")

@@ -20,12 +20,11 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// What the topic's `cleanup.policy` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// Every record stays until it is too old.
     Whole,
     /// Some records may be gone that are not the last of their key.
     Compacted {
-        /// The topic.
         topic: String,
         /// Its policy: `compact` or `compact,delete`.
         policy: String,
@@ -35,7 +34,6 @@ pub enum Input {
 }
 
 impl Input {
-    /// What a policy means.
     fn of(topic: &str, policy: Option<String>) -> Self {
         match policy {
             Some(policy) if policy.contains("compact") => Self::Compacted { topic: topic.to_owned(), policy },

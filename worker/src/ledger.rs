@@ -22,17 +22,13 @@ use crate::money::Currency;
 
 /// One transaction as the ledger sees it: checked, signed, in minor units.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posting<'a> {
-    /// Whose balance moves.
-    pub customer: Cow<'a, str>,
-    /// In which currency.
-    pub currency: Currency,
+pub(crate) struct Posting<'a> {
+    pub(crate) customer: Cow<'a, str>,
+    pub(crate) currency: Currency,
     /// By how many minor units; negative for a debit.
-    pub minor_units: i128,
-    /// The transaction's own id.
-    pub transaction_id: Cow<'a, str>,
-    /// The transaction's own time.
-    pub timestamp: Timestamp,
+    pub(crate) minor_units: i128,
+    pub(crate) transaction_id: Cow<'a, str>,
+    pub(crate) timestamp: Timestamp,
 }
 
 /// What one partition knows of one customer.
@@ -40,16 +36,14 @@ pub struct Posting<'a> {
 /// Usual ids and a single currency lie in here, not behind pointers: most of the time to apply a record is the wait for
 /// memory, and each pointer is one more.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Customer {
+pub(crate) struct Customer {
     pub(crate) balances: Balances,
     /// How many transactions were applied.
-    pub count: u64,
+    pub(crate) count: u64,
     /// Id of the transaction with the highest offset.
-    pub last_transaction_id: CompactString,
-    /// Time of that transaction.
-    pub last_updated: Timestamp,
-    /// Its offset.
-    pub last_offset: i64,
+    pub(crate) last_transaction_id: CompactString,
+    pub(crate) last_updated: Timestamp,
+    pub(crate) last_offset: i64,
 }
 
 /// In the order of first use.
@@ -57,7 +51,7 @@ pub(crate) type Balances = SmallVec<[(Currency, i128); 1]>;
 
 impl Customer {
     /// The balance in minor units per currency, in the order of first use.
-    pub fn balances(&self) -> &[(Currency, i128)] {
+    pub(crate) fn balances(&self) -> &[(Currency, i128)] {
         &self.balances
     }
 }
@@ -87,18 +81,18 @@ impl Clone for Customer {
 /// The balance would not fit into an `i128`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the balance would overflow")]
-pub struct Overflow;
+pub(crate) struct Overflow;
 
 /// Customers of one partition.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     // Customer ids come from outside: a seeded hasher cannot be flooded with collisions.
     customers: HashMap<CompactString, Customer, RandomState>,
 }
 
 impl Ledger {
     /// Applies the record at `offset`. An error leaves the ledger as it was.
-    pub fn apply(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
+    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
         let Some(customer) = self.customers.get_mut(&*posting.customer) else {
             self.customers.insert((&*posting.customer).into(), Customer::opened_by(posting, offset));
             return Ok(());
@@ -124,7 +118,6 @@ impl Ledger {
         self.customers.insert(id.into(), state);
     }
 
-    /// Forgets a customer.
     pub(crate) fn remove(&mut self, id: &str) {
         self.customers.remove(id);
     }
@@ -137,12 +130,12 @@ impl Ledger {
     }
 
     /// One customer, if a record named it.
-    pub fn customer(&self, id: &str) -> Option<&Customer> {
+    pub(crate) fn customer(&self, id: &str) -> Option<&Customer> {
         self.customers.get(id)
     }
 
     /// All customers, in no order.
-    pub fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
+    pub(crate) fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
         self.customers.iter().map(|(id, customer)| (id.as_str(), customer))
     }
 
@@ -151,7 +144,6 @@ impl Ledger {
         self.customers().map(|(_, customer)| customer.count).sum()
     }
 
-    /// The currencies that customers hold.
     pub(crate) fn currencies(&self) -> BTreeSet<Currency> {
         let (mut found, mut last) = (BTreeSet::new(), None);
         for &(currency, _) in self.customers.values().flat_map(|customer| &customer.balances) {
@@ -164,13 +156,11 @@ impl Ledger {
         found
     }
 
-    /// How many customers there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.customers.len()
     }
 
-    /// Whether no record was applied yet.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.customers.is_empty()
     }
 }

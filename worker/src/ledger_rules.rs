@@ -74,7 +74,6 @@ pub(crate) struct ToldRules<'a> {
     pub(crate) next_offset: i64,
 }
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LedgerRules {
     details: RuleDetails,

@@ -1,31 +1,33 @@
 //! Kafka consumer that folds transactions into exact balances and serves them.
 //!
-//! In go a [configuration](config) and the records of one topic; out come balances behind a REST API, committed offsets
+//! In go a configuration and the records of one topic; out come balances behind a REST API, committed offsets
 //! with a usage record, log lines and metrics.
 
-pub mod amount;
-pub mod api;
+mod amount;
+mod api;
 mod cluster;
-pub mod config;
+mod config;
 mod consumer;
-pub mod exponents;
-pub mod failure;
+mod exponents;
+mod failure;
 mod hindrance;
-pub mod identity;
-pub mod input;
-pub mod ledger;
+mod identity;
+mod input;
+mod ledger;
 mod ledger_rules;
 mod logging;
-pub mod money;
+mod money;
 mod ops;
 mod preflight;
-pub mod rules;
+mod rules;
 pub mod run;
-pub mod status;
+#[cfg(test)]
+mod scenarios;
+mod status;
 mod stop;
-pub mod store;
+mod store;
 mod throttle;
-pub mod transaction;
+mod transaction;
 mod truncation;
-pub mod view;
+mod view;
 mod vital_thread;

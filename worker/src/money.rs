@@ -10,14 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 ///
 /// Whether the code is *known*, and how many decimals it has, is the business of [`crate::exponents::Exponents`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Currency([u8; 3]);
+pub(crate) struct Currency([u8; 3]);
 
 impl Currency {
     /// How many codes there can be.
     pub(crate) const COUNT: usize = 26 * 26 * 26;
 
     /// Reads a code; `None` unless it is three capital ASCII letters.
-    pub fn parse(code: &str) -> Option<Self> {
+    pub(crate) fn parse(code: &str) -> Option<Self> {
         let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
         bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
     }
@@ -27,14 +27,12 @@ impl Currency {
         self.0.iter().fold(0, |ordinal, letter| 26 * ordinal + usize::from(letter - b'A'))
     }
 
-    /// The code at that place.
     pub(crate) fn of_ordinal(ordinal: usize) -> Option<Self> {
         let letter = |place: usize| u8::try_from(ordinal / place % 26).ok().map(|letter| b'A' + letter);
         (ordinal < Self::COUNT).then_some(Self([letter(26 * 26)?, letter(26)?, letter(1)?]))
     }
 
-    /// The three letters.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // Only ASCII letters get in, so this is never the fallback.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -67,13 +65,12 @@ impl<'de> Deserialize<'de> for Currency {
 
 /// An exact sum of one currency. `Display` gives its decimal text with all decimals: `3800.00`, `-0.05`, `120` (JPY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Amount {
-    /// What it is a sum of.
-    pub currency: Currency,
+pub(crate) struct Amount {
+    pub(crate) currency: Currency,
     /// The sum in minor units: cents for EUR.
-    pub minor_units: i128,
+    pub(crate) minor_units: i128,
     /// How many decimals the currency has: 2 for EUR, 0 for JPY.
-    pub exponent: u8,
+    pub(crate) exponent: u8,
 }
 
 impl fmt::Display for Amount {

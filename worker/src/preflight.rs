@@ -42,12 +42,7 @@ pub(crate) enum Refusal {
         "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record: the replay \
          store needs a topic with cleanup.policy=delete that keeps its records longer than the group lives"
     )]
-    CompactedReplay {
-        /// The topic.
-        topic: String,
-        /// Its policy.
-        policy: String,
-    },
+    CompactedReplay { topic: String, policy: String },
     /// The same, before anything was folded.
     #[error(
         "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record, and a \
@@ -55,12 +50,7 @@ pub(crate) enum Refusal {
          topic that has had cleanup.policy=delete since it was made (what compaction has removed does not come back), or \
          only count records (WORKER_LEDGER=count)"
     )]
-    Compacted {
-        /// The topic.
-        topic: String,
-        /// Its policy.
-        policy: String,
-    },
+    Compacted { topic: String, policy: String },
     /// A late write could end up in a transaction it does not belong to.
     #[error(
         "store changelog needs brokers that verify transactions (broker setting {VERIFICATION}), and {0}; or choose \

@@ -14,10 +14,9 @@ use crate::{
     transaction::{BadRecord, Transaction, TransactionType},
 };
 
-/// What is kept of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LedgerKind {
+pub(crate) enum LedgerKind {
     /// Exact balances per customer.
     Balances,
     /// Records of any content are processed and counted; there are no balances.
@@ -25,7 +24,6 @@ pub enum LedgerKind {
 }
 
 impl LedgerKind {
-    /// The kind of that name.
     fn named(name: &str) -> Option<Self> {
         [Self::Balances, Self::Count].into_iter().find(|kind| kind.to_string() == name)
     }
@@ -43,10 +41,8 @@ impl fmt::Display for LedgerKind {
 /// What transactions of one type do to a balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Sign {
-    /// Adds.
+pub(crate) enum Sign {
     Credit,
-    /// Subtracts.
     Debit,
     /// Nothing: the record is consumed, but changes no balance and no transaction count.
     Ignore,
@@ -54,7 +50,7 @@ pub enum Sign {
 
 impl Sign {
     /// Its name in settings.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Credit => "credit",
             Self::Debit => "debit",
@@ -62,24 +58,21 @@ impl Sign {
         }
     }
 
-    /// The sign of that name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Credit, Self::Debit, Self::Ignore].into_iter().find(|sign| sign.name().eq_ignore_ascii_case(name))
     }
 }
 
-/// The sign of every transaction type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signs([Sign; TransactionType::ALL.len()]);
+pub(crate) struct Signs([Sign; TransactionType::ALL.len()]);
 
 impl Signs {
     /// The labs' code with `overrides` over it.
-    pub fn labs(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
+    pub(crate) fn labs(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
         Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| lab_sign(kind))))
     }
 
-    /// The sign of one type.
-    pub fn of(&self, kind: TransactionType) -> Sign {
+    pub(crate) fn of(&self, kind: TransactionType) -> Sign {
         self.0[kind as usize]
     }
 }
@@ -94,22 +87,18 @@ fn lab_sign(kind: TransactionType) -> Sign {
     }
 }
 
-/// The rules of one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// What is kept.
-    pub ledger: LedgerKind,
-    /// Which way each type counts.
-    pub signs: Signs,
-    /// How fine each currency is.
-    pub exponents: Exponents,
+pub(crate) struct Rules {
+    pub(crate) ledger: LedgerKind,
+    pub(crate) signs: Signs,
+    pub(crate) exponents: Exponents,
 }
 
 impl Rules {
     /// What one record does to the ledger; restoring and processing share this.
     ///
     /// `None` when it does nothing: its type is ignored, or the ledger only counts.
-    pub fn read<'a>(&self, value: Option<&'a [u8]>) -> Result<Option<Posting<'a>>, BadRecord> {
+    pub(crate) fn read<'a>(&self, value: Option<&'a [u8]>) -> Result<Option<Posting<'a>>, BadRecord> {
         if self.ledger == LedgerKind::Count {
             return Ok(None);
         }
@@ -129,7 +118,7 @@ impl Rules {
     }
 
     /// Reads one record and hands what it does to the ledger to `apply`; true when it does something.
-    pub fn fold(
+    pub(crate) fn fold(
         &self,
         value: Option<&[u8]>,
         apply: impl FnOnce(&Posting<'_>) -> Result<(), Overflow>,
@@ -141,7 +130,7 @@ impl Rules {
 
     /// Kind and signs in words: `ledger=count`, `Transfer=debit Payment=ignore`. What is as by default adds nothing, so that a
     /// setting that a later release brings changes no identity.
-    pub fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         let mut words = Vec::new();
         if self.ledger != LedgerKind::Balances {
             words.push(format!("ledger={}", self.ledger));

@@ -65,7 +65,7 @@ enum Ended {
     Silent,
 }
 
-/// The whole process.
+/// Does what the command line asks for; the table above has the exit codes.
 pub fn main() -> ExitCode {
     let text = |text: std::ffi::OsString| text.into_string().ok();
     // What is not UTF-8 is none of ours.

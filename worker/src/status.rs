@@ -6,12 +6,11 @@ use serde::Serialize;
 
 /// What `/api/Balance/metrics` calls `status`; `Display` gives the labs' text, word for word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Status {
+pub(crate) enum Status {
     /// Not yet subscribed: looking for brokers and the topic.
     Starting,
     /// Subscribed, without a partition.
     Running,
-    /// Has partitions.
     Consuming,
     /// Partitions were revoked and the next assignment is awaited.
     Rebalancing,
@@ -21,13 +20,11 @@ pub enum Status {
     /// The client cannot go on; the process is about to end.
     #[serde(rename = "Fatal Error")]
     FatalError,
-    /// Closing or closed.
     Stopped,
 }
 
 impl Status {
-    /// The labs' text.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "Starting",
             Self::Running => "Running",

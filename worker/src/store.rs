@@ -28,7 +28,7 @@ pub(crate) use changelog::{
 pub(crate) use count::Count;
 pub(crate) use examined::{Examined, ToldStanding};
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
-pub use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
+pub(crate) use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
 pub(crate) use postgres::{
     Examiner, Postgres, ReadError as DatabaseReadError, Replacer, has_progress as database_has_progress,
     prepare as prepare_postgres,
@@ -43,10 +43,9 @@ use crate::{
     view::Cell,
 };
 
-/// Which store a worker uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum StoreKind {
+pub(crate) enum StoreKind {
     /// Keeps offsets only and folds the topic again at every assignment.
     Replay,
     /// Keeps balances in a compacted topic, written in one Kafka transaction with the offsets.
@@ -97,7 +96,6 @@ pub(crate) struct Restored {
     pub(crate) leader_epoch: Option<i32>,
     /// Where the group's other partitions begin: fixed by this one's first commit.
     pub(crate) others: Vec<(i32, i64)>,
-    /// How many records were read for it.
     pub(crate) records: u64,
 }
 
@@ -117,7 +115,6 @@ impl Restored {
     }
 }
 
-/// An assignment of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) partition: i32,
@@ -129,13 +126,11 @@ pub(crate) struct Assignment {
 /// A plan for each assignment, or what stands in its way.
 pub(crate) type Plans = Vec<(Assignment, Result<Plan, Obstacle>)>;
 
-/// Why there is no plan for a partition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Obstacle {
     /// It cannot be told now: ask again.
     #[error(transparent)]
     Passing(#[from] Hindrance),
-    /// The partition can never go on.
     #[error(transparent)]
     Final(#[from] Failure),
 }
@@ -147,7 +142,6 @@ pub(crate) type Settled = Vec<(Assignment, Result<Plan, Unsettled>)>;
 pub(crate) enum Unsettled {
     /// The brokers cannot tell now: ask again with the same.
     Later(Box<Loaded>, balancefleet_kafka::Error),
-    /// It never can.
     Never(Failure),
 }
 
@@ -183,7 +177,6 @@ pub(crate) struct Progress {
     pub(crate) others: Vec<(i32, i64)>,
 }
 
-/// What one commit is to make durable.
 pub(crate) struct Batch {
     /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
     pub(crate) membership: GroupMetadata,
@@ -212,12 +205,7 @@ pub(crate) enum CommitError {
     /// What is durable is neither where this commit began nor where it ended: others have gone on with these partitions.
     /// Of the batch's other ones nothing is durable.
     #[error("another worker has gone on with partitions {partitions:?}: {reason}")]
-    Superseded {
-        /// Their numbers.
-        partitions: Vec<i32>,
-        /// What was found.
-        reason: String,
-    },
+    Superseded { partitions: Vec<i32>, reason: String },
     /// Only a new process can go on.
     #[error("{0}")]
     Fatal(String),
@@ -240,7 +228,6 @@ impl CommitError {
 /// Rows read so far, of how many; whether to go on.
 pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 
-/// See the module.
 pub(crate) trait Store: Send + Sync {
     /// What processed records do before they are committed.
     fn folding(&self) -> Folding;

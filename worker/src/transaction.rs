@@ -8,7 +8,7 @@ mod depth;
 mod rfc_3339;
 mod wire;
 
-pub use bad_record::BadRecord;
+pub(crate) use bad_record::BadRecord;
 
 use std::borrow::Cow;
 
@@ -31,26 +31,19 @@ const MAX_AMOUNT: i64 = 1_000_000;
 
 /// The kinds of transaction, by the labs' numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum TransactionType {
-    /// 1
+pub(crate) enum TransactionType {
     Transfer,
-    /// 2
     Payment,
-    /// 3
     Deposit,
-    /// 4
     Withdrawal,
-    /// 5
     CardPayment,
-    /// 6
     InternationalTransfer,
-    /// 7
     BillPayment,
 }
 
 impl TransactionType {
     /// All of them; the number of each is its place, from 1.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Transfer,
         Self::Payment,
         Self::Deposit,
@@ -61,7 +54,7 @@ impl TransactionType {
     ];
 
     /// Its name in messages and settings.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Transfer => "Transfer",
             Self::Payment => "Payment",
@@ -73,32 +66,26 @@ impl TransactionType {
         }
     }
 
-    /// The type of that name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 }
 
 /// A transaction that passed every check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transaction<'a> {
-    /// Its own id.
-    pub transaction_id: Cow<'a, str>,
-    /// Whose balance it moves.
-    pub customer_id: Cow<'a, str>,
+pub(crate) struct Transaction<'a> {
+    pub(crate) transaction_id: Cow<'a, str>,
+    pub(crate) customer_id: Cow<'a, str>,
     /// Its amount in minor units, positive: the sign is the rules' business.
-    pub minor_units: i128,
-    /// The amount's currency.
-    pub currency: Currency,
-    /// What kind it is.
-    pub transaction_type: TransactionType,
-    /// When it happened.
-    pub timestamp: Timestamp,
+    pub(crate) minor_units: i128,
+    pub(crate) currency: Currency,
+    pub(crate) transaction_type: TransactionType,
+    pub(crate) timestamp: Timestamp,
 }
 
 impl<'a> Transaction<'a> {
     /// Reads a record's value; `None` is a record without one.
-    pub fn parse(value: Option<&'a [u8]>, exponents: &Exponents) -> Result<Self, BadRecord> {
+    pub(crate) fn parse(value: Option<&'a [u8]>, exponents: &Exponents) -> Result<Self, BadRecord> {
         let wire = Wire::parse(value.ok_or(BadRecord::Empty)?)?;
         if wire
             .description

@@ -24,8 +24,8 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use cell::{Cell, State};
-pub use facts::*;
-pub use snapshot::{CopyError, Snapshot};
+pub(crate) use facts::*;
+pub(crate) use snapshot::{CopyError, Snapshot};
 pub(crate) use visible::Visible;
 
 use crate::{
@@ -46,7 +46,7 @@ const COPY_TURN: Duration = Duration::from_secs(5);
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The consumer as others see it. Shared; every method may be called from any thread.
-pub struct View {
+pub(crate) struct View {
     identity: Identity,
     book: Arc<Rulebook>,
     session_timeout: Duration,
@@ -68,8 +68,7 @@ pub struct View {
 }
 
 impl View {
-    /// A worker that has not started to poll.
-    pub fn new(identity: Identity, rules: Rules, session_timeout: Duration) -> Self {
+    pub(crate) fn new(identity: Identity, rules: Rules, session_timeout: Duration) -> Self {
         Self {
             identity,
             book: Arc::new(Rulebook::new(rules)),
@@ -89,12 +88,10 @@ impl View {
         }
     }
 
-    /// Who this worker is.
-    pub fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// This worker's rules.
     pub(crate) fn book(&self) -> &Arc<Rulebook> {
         &self.book
     }
@@ -104,33 +101,31 @@ impl View {
         self.cells().iter().filter(|cell| cell.is_active()).filter_map(|cell| cell.rules()).collect()
     }
 
-    /// The state in the labs' words.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         *self.status.lock()
     }
 
-    /// Counts since the start.
-    pub fn counters(&self) -> Counts {
+    pub(crate) fn counters(&self) -> Counts {
         self.counters.read()
     }
 
     /// The assigned partitions, sorted.
-    pub fn partitions(&self) -> Vec<PartitionInfo> {
+    pub(crate) fn partitions(&self) -> Vec<PartitionInfo> {
         self.cells().iter().map(|cell| cell.info()).collect()
     }
 
     /// Rebalance events, newest first; the oldest are forgotten after some hundred.
-    pub fn history(&self) -> Vec<RebalanceEvent> {
+    pub(crate) fn history(&self) -> Vec<RebalanceEvent> {
         self.history.lock().newest_first()
     }
 
     /// The topic as last described by the brokers, `None` before that.
-    pub fn topic(&self) -> Option<TopicFacts> {
+    pub(crate) fn topic(&self) -> Option<TopicFacts> {
         self.topic.lock().clone()
     }
 
     /// Whether the topic is compacted; `None` while that is not known, or of no interest to this ledger.
-    pub fn is_input_compacted(&self) -> Option<bool> {
+    pub(crate) fn is_input_compacted(&self) -> Option<bool> {
         match &*self.input.lock() {
             Some(Input::Compacted { .. }) => Some(true),
             Some(Input::Whole) => Some(false),
@@ -142,7 +137,7 @@ impl View {
     ///
     /// A partition counts when it is active, and the worker is provably still a member: its poll thread turns, and a
     /// commit sent less than a session timeout ago was accepted.
-    pub fn answerable(&self) -> Vec<i32> {
+    pub(crate) fn answerable(&self) -> Vec<i32> {
         if !self.is_member() {
             return Vec::new();
         }
@@ -150,14 +145,14 @@ impl View {
     }
 
     /// One customer's balances in one partition; `None` unless the worker may answer for it.
-    pub fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
+    pub(crate) fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
         let balances = self.cell(partition)?.customer(id, &self.book.rules().exponents)?;
         // Asked afterwards: a worker that was frozen meanwhile no longer knows whether it may answer.
         self.is_member().then_some(balances)
     }
 
     /// How many customers a partition has, as far as is known at once: new ones of the last moments may be missing.
-    pub fn customers(&self, partition: i32) -> usize {
+    pub(crate) fn customers(&self, partition: i32) -> usize {
         self.cell(partition).map_or(0, |cell| cell.lock().ledger.len())
     }
 
@@ -165,7 +160,7 @@ impl View {
     ///
     /// Blocks while another partition is copied. Processing goes on meanwhile, but what changes has to be kept: `copy` is
     /// to take the rows as fast as it can, and not to wait for a network.
-    pub fn copy<T, E: From<CopyError>>(
+    pub(crate) fn copy<T, E: From<CopyError>>(
         &self,
         partition: i32,
         copy: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
@@ -179,8 +174,7 @@ impl View {
         Ok((self.is_member() && cell.is_active() && !cell.is_released()).then_some(copied))
     }
 
-    /// Whether the worker should get traffic.
-    pub fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         let partitions = self.partitions();
         let in_phase = |phase| partitions.iter().filter(|info| info.phase == phase).cloned().collect::<Vec<_>>();
         let failed = in_phase(Phase::Failed);
@@ -205,7 +199,7 @@ impl View {
     }
 
     /// False when the poll thread is stuck and only a restart helps.
-    pub fn liveness(&self) -> bool {
+    pub(crate) fn liveness(&self) -> bool {
         self.last_tick.lock().elapsed() < STUCK_AFTER
     }
 

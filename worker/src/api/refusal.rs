@@ -10,7 +10,6 @@ use super::customer_id::MAX_CHARACTERS;
 use super::fleet::{LIST_BYTES, MAX_LISTED, SumError};
 use crate::view::BalanceRow;
 
-/// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("Customer {0} not found")]

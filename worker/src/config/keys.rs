@@ -2,7 +2,6 @@
 //!
 //! Parsing, `--help` and `--print-config` all use this table.
 
-/// One setting.
 pub(crate) struct Key {
     /// Its path in the file, which is also its name in this program.
     pub(crate) path: &'static str,
@@ -10,20 +9,16 @@ pub(crate) struct Key {
     pub(crate) env: &'static [&'static str],
     /// Its flag, without dashes.
     pub(crate) flag: &'static str,
-    /// How it is written.
     pub(crate) form: Form,
     /// Its value when none is given.
     pub(crate) default: Option<&'static str>,
-    /// Text for `--help`.
     pub(crate) help: &'static str,
     /// Whether its value must never be shown.
     pub(crate) is_secret: bool,
 }
 
-/// How a setting is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// One value.
     Scalar,
     /// A list in the file, comma-separated elsewhere.
     List,

@@ -96,7 +96,6 @@ pub(crate) fn urls(text: &str) -> Result<SocketAddr, String> {
     address(&format!("{host}:{port}")).map_err(|_| wrong())
 }
 
-/// `true` or `false`.
 pub(crate) fn flag(text: &str) -> Result<bool, String> {
     choice(text, &[("true", true), ("false", false)])
 }

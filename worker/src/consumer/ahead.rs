@@ -8,7 +8,7 @@ use crate::{
     view::Visible,
 };
 
-/// See the module. The ledger below it, in the partition's cell, is what readers see.
+/// The ledger below it, in the partition's cell, is what readers see.
 pub(super) struct Ahead {
     pending: Changes,
     in_flight: Option<Arc<Changes>>,

@@ -10,7 +10,6 @@ use std::{
 
 use super::Assigned;
 
-/// See the module.
 pub(super) struct Beaten {
     heartbeat: Duration,
     waiting: Vec<Waiting>,

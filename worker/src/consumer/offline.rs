@@ -13,7 +13,7 @@ use crate::{
     view::Cell,
 };
 
-/// See the module. Whatever is asked of it stays without an answer.
+/// Whatever is asked of it stays without an answer.
 pub(crate) struct Offline {
     pub(crate) config: Config,
     pub(crate) admin: Admin,

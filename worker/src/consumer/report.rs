@@ -17,13 +17,9 @@ use crate::{
     view::TopicFacts,
 };
 
-/// One message to the poll thread.
 pub(crate) enum Report {
-    /// From the restore thread.
     Restored { assignment: Assignment, outcome: Result<Restored, Failure> },
-    /// From the commit thread.
     Committed(Committed),
-    /// From the inspector.
     Inspected(Result<Inspection, Error>),
 }
 
@@ -43,7 +39,6 @@ impl Reporter {
     }
 }
 
-/// A commit that came to an end.
 pub(crate) struct Committed {
     /// Each assignment with the offset below which everything was to be durable.
     pub(crate) progress: Vec<(Assignment, i64)>,

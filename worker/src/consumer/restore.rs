@@ -46,14 +46,12 @@ const SETTLE_AGAIN: Duration = Duration::from_millis(20);
 /// but at most this.
 const SETTLE_AT_LATEST: Duration = Duration::from_millis(320);
 
-/// A partition to restore.
 pub(crate) struct Assigned {
     pub(crate) assignment: Assignment,
     /// Gets the progress; also says when the partition has left and nobody waits any more.
     pub(crate) cell: Arc<Cell>,
 }
 
-/// What the thread needs.
 pub(crate) struct Restorer {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) rules: Arc<Rules>,
@@ -66,7 +64,6 @@ pub(crate) struct Restorer {
     pub(crate) reporter: Reporter,
 }
 
-/// Starts the thread.
 pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assigned>>> {
     let (requests, inbox) = mpsc::channel();
     let lane = |topic: &str| Lane::new(topic, restorer.reader_config.clone());

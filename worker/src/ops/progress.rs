@@ -13,7 +13,6 @@ const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len} records, {pe
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// See the module.
 pub(super) struct Progress {
     bar: ProgressBar,
     lines: bool,
@@ -30,7 +29,6 @@ impl Progress {
         Self { bar, lines: !stderr().is_terminal(), told: Instant::now() }
     }
 
-    /// What is being done now.
     pub(super) fn begin(&self, what: String) {
         self.bar.set_message(what);
     }

@@ -58,7 +58,6 @@ use topic::Topic;
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// See the module.
 pub(crate) struct Changelog {
     admin: Admin,
     offsets: Offsets,

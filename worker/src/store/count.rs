@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{config::StartFrom, failure::Failure, hindrance::Hindrance};
 
-/// See the module.
 pub(crate) struct Count {
     pub(crate) offsets: Offsets,
     /// Where a group without any progress begins.

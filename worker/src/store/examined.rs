@@ -6,7 +6,7 @@ use crate::{
     ledger_rules::LedgerRules,
 };
 
-/// See the module. By default nothing is stored. Why no worker would go on with it are questions of their own, since none of
+/// By default nothing is stored. Why no worker would go on with it are questions of their own, since none of
 /// them answers another: a store that other settings have made may be torn as well.
 #[derive(Default)]
 pub(crate) struct Examined {

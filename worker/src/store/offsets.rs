@@ -24,7 +24,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// One partition as the brokers know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// The committed offset and its metadata.
     pub(crate) committed: Option<Committed>,
     /// First offset still there.
     pub(crate) log_start: i64,
@@ -72,7 +71,6 @@ impl Position {
 /// Partitions, each with its position or why the brokers cannot tell it now.
 pub(crate) type Positions = Vec<(Assignment, Result<Position, Error>)>;
 
-/// A committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
     pub(crate) offset: i64,

@@ -44,12 +44,12 @@ use balancefleet_kafka::Admin;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-pub use error::DatabaseError;
+pub(crate) use error::DatabaseError;
 pub(crate) use examiner::{Examiner, has_progress};
 pub(crate) use read::ReadError;
-pub use read::Reader;
+pub(crate) use read::Reader;
 pub(crate) use replace::Replacer;
-pub use target::Target;
+pub(crate) use target::Target;
 
 use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store, Watch};
 use crate::{
@@ -118,7 +118,6 @@ impl Book {
     }
 }
 
-/// See the module.
 pub(crate) struct Postgres {
     admin: Admin,
     offsets: Offsets,

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{failure::Failure, hindrance::Hindrance};
 
-/// See the module.
 pub(crate) struct Replay(pub(crate) Offsets);
 
 impl Store for Replay {

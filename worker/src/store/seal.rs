@@ -5,11 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::changelog::RowWriter;
 use crate::ledger::Ledger;
 
-/// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Seal {
-    /// How many there are.
     pub(crate) customers: u64,
     /// The sum of their digests, in whatever order; 16 hex digits, since JSON's numbers are not exact.
     #[serde(with = "hex")]

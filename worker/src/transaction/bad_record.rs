@@ -5,45 +5,36 @@ use crate::{amount::AmountError, ledger::Overflow};
 
 /// The bounded reasons; none of them carries a part of the record, because records are personal data and this is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum BadRecord {
+pub(crate) enum BadRecord {
     /// A tombstone.
     #[error("the record has no value")]
     Empty,
-    /// Not one JSON object.
     #[error("the value is not a JSON object")]
     BrokenJson,
-    /// Arrays or objects in one another beyond all sense.
     #[error("the value is nested deeper than {MAX_DEPTH} levels")]
     NestedTooDeep,
-    /// A field is missing, twice there, of another type, or outside its range.
     #[error("a field is missing, repeated, of a wrong type or out of range")]
     WrongShape,
-    /// Not a number, too fine, or too large.
     #[error(transparent)]
     Amount(#[from] AmountError),
-    /// Outside what the contract allows.
     #[error("the amount is not between 0.01 and 1 000 000")]
     AmountOutOfRange,
-    /// Neither in ISO 4217 nor configured.
     #[error("the currency is unknown; BALANCE_MINOR_UNITS can add it for records to come")]
     UnknownCurrency,
-    /// Not RFC 3339.
     #[error("the timestamp is not an RFC 3339 time")]
     Timestamp,
-    /// Longer than 500 characters.
     #[error("the description is longer than 500 characters")]
     DescriptionTooLong,
     /// No customer, or an id that nobody could ask for.
     #[error("the customerId is empty, or it or the transactionId is longer than {MAX_ID_BYTES} bytes")]
     IdLength,
-    /// The ledger cannot hold the sum.
     #[error(transparent)]
     Overflow(#[from] Overflow),
 }
 
 impl BadRecord {
     /// A bounded name for logs and metrics.
-    pub const fn category(self) -> &'static str {
+    pub(crate) const fn category(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::BrokenJson => "BrokenJson",

@@ -152,7 +152,6 @@ impl<'de> Deserialize<'de> for RiskScore {
     }
 }
 
-/// Any object.
 struct Object;
 
 impl<'de> Deserialize<'de> for Object {

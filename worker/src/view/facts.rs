@@ -11,51 +11,42 @@ use crate::{money::Amount, rules::LedgerKind, store::StoreKind};
 
 /// Who this worker is; fixed at start.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// `balance-worker-<host>-<8 hex>`, also the client id.
-    pub consumer_id: String,
-    /// The consumer group.
-    pub group_id: String,
-    /// The input topic.
-    pub topic: String,
-    /// What is kept of the records.
-    pub ledger: LedgerKind,
-    /// Where progress is kept.
-    pub store: StoreKind,
-    /// When the process started.
-    pub started_at: Timestamp,
+    pub(crate) consumer_id: String,
+    pub(crate) group_id: String,
+    pub(crate) topic: String,
+    pub(crate) ledger: LedgerKind,
+    pub(crate) store: StoreKind,
+    pub(crate) started_at: Timestamp,
 }
 
 /// Counts since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Records processed, bad ones included, restored ones not.
-    pub messages_consumed: u64,
-    /// Records that were applied to the ledger.
-    pub balance_updates: u64,
-    /// Records that could not be applied.
-    pub processing_errors: u64,
+    pub(crate) messages_consumed: u64,
+    pub(crate) balance_updates: u64,
+    pub(crate) processing_errors: u64,
     /// Records that arrived again below the next offset and were skipped.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
     /// Jumps of the offset: transaction markers and the like.
-    pub gaps: u64,
+    pub(crate) gaps: u64,
     /// Assigned, Revoked and Lost events.
-    pub rebalances: u64,
+    pub(crate) rebalances: u64,
     /// Time of the last of them.
-    pub last_rebalance_at: Option<Timestamp>,
-    /// When the last record was processed.
-    pub last_message_at: Option<Timestamp>,
+    pub(crate) last_rebalance_at: Option<Timestamp>,
+    pub(crate) last_message_at: Option<Timestamp>,
     /// Microseconds the poll thread spent on records, simulated work included.
-    pub busy_micros: u64,
+    pub(crate) busy_micros: u64,
     /// Commits the group coordinator accepted.
-    pub commits: u64,
+    pub(crate) commits: u64,
     /// Commits that were refused or whose outcome is unknown.
-    pub commit_failures: u64,
+    pub(crate) commit_failures: u64,
 }
 
-/// Where an assigned partition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its ledger is being read again.
     Restoring,
     /// Records are applied and balances served.
@@ -68,15 +59,13 @@ pub enum Phase {
 
 /// How far a restore has come: offsets of the log that is read, or rows of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestoreProgress {
-    /// First offset to read.
-    pub start: i64,
-    /// Next offset to read.
-    pub current: i64,
+pub(crate) struct RestoreProgress {
+    pub(crate) start: i64,
+    pub(crate) current: i64,
     /// The restore is done here.
-    pub target: i64,
+    pub(crate) target: i64,
     /// Time left at the present pace, once that is known.
-    pub eta: Option<Duration>,
+    pub(crate) eta: Option<Duration>,
 }
 
 impl RestoreProgress {
@@ -90,35 +79,29 @@ impl RestoreProgress {
     }
 }
 
-/// One assigned partition.
 #[derive(Clone, Debug)]
-pub struct PartitionInfo {
-    /// Its number.
-    pub partition: i32,
-    /// Where it stands.
-    pub phase: Phase,
-    /// The group's generation at its assignment.
-    pub generation: i32,
+pub(crate) struct PartitionInfo {
+    pub(crate) partition: i32,
+    pub(crate) phase: Phase,
+    pub(crate) generation: i32,
     /// The next offset to process; `None` until it is known.
-    pub next_offset: Option<i64>,
+    pub(crate) next_offset: Option<i64>,
     /// The last offset processed since the assignment.
-    pub last_offset: Option<i64>,
+    pub(crate) last_offset: Option<i64>,
     /// The offset the group has committed, as far as this worker knows.
-    pub committed_offset: Option<i64>,
-    /// Customers in its ledger.
-    pub customers: usize,
+    pub(crate) committed_offset: Option<i64>,
+    pub(crate) customers: usize,
     /// While restoring, once the work is known.
-    pub restore: Option<RestoreProgress>,
+    pub(crate) restore: Option<RestoreProgress>,
     /// What keeps the restore from coming on, if anything does.
-    pub held_up: Option<String>,
+    pub(crate) held_up: Option<String>,
     /// Why it failed, in a sentence that says what to do.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// The kind of a rebalance event, in the labs' words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub enum EventType {
-    /// Partitions came.
+pub(crate) enum EventType {
     Assigned,
     /// Partitions were asked for and given.
     Revoked,
@@ -126,40 +109,33 @@ pub enum EventType {
     Lost,
 }
 
-/// One event of the rebalancing history.
 #[derive(Clone, Debug)]
-pub struct RebalanceEvent {
-    /// When it happened.
-    pub timestamp: Timestamp,
-    /// What happened.
-    pub event_type: EventType,
+pub(crate) struct RebalanceEvent {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) event_type: EventType,
     /// To which partitions, sorted.
-    pub partitions: Vec<i32>,
+    pub(crate) partitions: Vec<i32>,
     /// One sentence for people.
-    pub details: String,
+    pub(crate) details: String,
     /// The group's generation, -1 when it is not a member.
-    pub generation: i32,
+    pub(crate) generation: i32,
     /// Revoked: how long the commit before it took.
-    pub commit: Option<Duration>,
+    pub(crate) commit: Option<Duration>,
     /// Assigned: how long until the last of the partitions was active again.
-    pub restore: Option<Duration>,
+    pub(crate) restore: Option<Duration>,
     /// Assigned: how many records were read to restore them. Revoked: how many were processed since they came.
-    pub records: Option<u64>,
+    pub(crate) records: Option<u64>,
 }
 
-/// The input topic as the brokers describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicFacts {
+pub(crate) struct TopicFacts {
     /// Kafka's id of the topic: another one means another topic of the same name.
-    pub topic_id: String,
-    /// How many partitions it has.
-    pub partition_count: i32,
+    pub(crate) topic_id: String,
+    pub(crate) partition_count: i32,
 }
 
-/// Which customers to read.
 #[derive(Clone, Copy, Debug)]
-pub enum Selection<'a> {
-    /// Every customer.
+pub(crate) enum Selection<'a> {
     All,
     /// One customer, if there.
     Customer(&'a str),
@@ -167,15 +143,13 @@ pub enum Selection<'a> {
 
 /// Balances of one partition, true for the records below `next_offset`.
 #[derive(Clone, Debug)]
-pub struct PartitionBalances {
-    /// Its number.
-    pub partition: i32,
-    /// The group's generation at its assignment.
-    pub generation: i32,
+pub(crate) struct PartitionBalances {
+    pub(crate) partition: i32,
+    pub(crate) generation: i32,
     /// Records below this are in the balances.
-    pub next_offset: i64,
+    pub(crate) next_offset: i64,
     /// The customers, in no order.
-    pub rows: Vec<BalanceRow>,
+    pub(crate) rows: Vec<BalanceRow>,
 }
 
 /// What one partition knows of one customer.
@@ -183,34 +157,28 @@ pub struct PartitionBalances {
 /// As in the ledger, usual ids and a single currency lie in here: a list of rows is one piece of memory, which goes back to
 /// the system as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BalanceRow {
-    /// Customer id.
-    pub customer: CompactString,
+pub(crate) struct BalanceRow {
+    pub(crate) customer: CompactString,
     /// Balance per currency, ordered by code; never empty.
-    pub amounts: Amounts,
-    /// Transactions applied.
-    pub count: u64,
+    pub(crate) amounts: Amounts,
+    pub(crate) count: u64,
     /// Id of the partition's last transaction of this customer.
-    pub last_transaction_id: CompactString,
-    /// Time of that transaction.
-    pub last_updated: Timestamp,
-    /// Its offset.
-    pub last_offset: i64,
-    /// The partition itself.
-    pub partition: i32,
+    pub(crate) last_transaction_id: CompactString,
+    pub(crate) last_updated: Timestamp,
+    pub(crate) last_offset: i64,
+    pub(crate) partition: i32,
 }
 
-/// One per currency.
-pub type Amounts = SmallVec<[Amount; 1]>;
+pub(crate) type Amounts = SmallVec<[Amount; 1]>;
 
 impl BalanceRow {
     /// Bytes that a row takes at least.
-    pub const LEAST_BYTES: usize = size_of::<Self>();
+    pub(crate) const LEAST_BYTES: usize = size_of::<Self>();
     /// What the allocator keeps beside each piece of memory.
     const ALLOCATION: usize = 16;
 
     /// Bytes that it takes in memory.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let text = |text: &CompactString| if text.is_heap_allocated() { text.capacity() + Self::ALLOCATION } else { 0 };
         let spilled = self.amounts.spilled();
         let amounts = if spilled { self.amounts.capacity() * size_of::<Amount>() + Self::ALLOCATION } else { 0 };
@@ -220,13 +188,11 @@ impl BalanceRow {
 
 /// Whether the worker may get traffic, and what it is busy with.
 #[derive(Clone, Debug)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// True once the group was joined and the first assignment restored; false again only on stopping or a failed partition.
-    pub ready: bool,
+    pub(crate) ready: bool,
     /// Why it is not ready, or what it is doing meanwhile; for people.
-    pub reason: Option<String>,
-    /// Partitions that are being restored.
-    pub restoring: Vec<PartitionInfo>,
-    /// Partitions that failed.
-    pub failed: Vec<PartitionInfo>,
+    pub(crate) reason: Option<String>,
+    pub(crate) restoring: Vec<PartitionInfo>,
+    pub(crate) failed: Vec<PartitionInfo>,
 }

@@ -14,7 +14,7 @@ const MOST_DEFERRED: usize = 65_536;
 
 /// Why a partition was not copied; both pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CopyError {
+pub(crate) enum CopyError {
     /// Others were copied for too long.
     #[error("other partitions are being copied")]
     Turn,
@@ -24,7 +24,7 @@ pub enum CopyError {
 }
 
 /// Every customer of one partition at one moment. While it exists, what changes in the partition is kept beside its ledger.
-pub struct Snapshot<'a> {
+pub(crate) struct Snapshot<'a> {
     cell: &'a Cell,
     exponents: &'a Exponents,
     next_offset: i64,
@@ -38,27 +38,27 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The partition's number.
-    pub fn partition(&self) -> i32 {
+    pub(crate) fn partition(&self) -> i32 {
         self.cell.partition()
     }
 
     /// The group's generation at its assignment.
-    pub fn generation(&self) -> i32 {
+    pub(crate) fn generation(&self) -> i32 {
         self.cell.generation()
     }
 
     /// Exactly the records below this are in the balances.
-    pub fn next_offset(&self) -> i64 {
+    pub(crate) fn next_offset(&self) -> i64 {
         self.next_offset
     }
 
     /// As many customers at most.
-    pub fn at_most(&self) -> usize {
+    pub(crate) fn at_most(&self) -> usize {
         self.frozen.as_ref().map_or(0, Frozen::at_most)
     }
 
     /// The customers, in no order; an error ends them.
-    pub fn rows(&self) -> impl Iterator<Item = Result<BalanceRow, CopyError>> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<BalanceRow, CopyError>> {
         let customers = self.frozen.iter().flat_map(Frozen::customers);
         let partition = self.cell.partition();
         customers.enumerate().map(move |(number, (id, customer))| {

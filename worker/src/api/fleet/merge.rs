@@ -58,13 +58,11 @@ pub(crate) struct Cover {
 pub(crate) struct FleetBalances {
     /// Partition → the next offset: every record below it is in the sums, none from it on.
     pub(crate) as_of: BTreeMap<i32, i64>,
-    /// How many customers there are.
     pub(crate) count: usize,
     /// Ordered by partition, the rows of each by customer.
     partitions: Vec<Vec<BalanceRow>>,
 }
 
-/// Why partitions of one identity cannot be added.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SumError {
     #[error("{currency} of customer {customer_id} exceeds the range of an amount")]

@@ -53,12 +53,9 @@ const RETRY_FOR: Duration = Duration::from_secs(1);
 /// Between two rounds; partitions that move are away for longer than that.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
 
-/// Which customers a read is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Every customer.
     All,
-    /// One customer.
     Customer(String),
 }
 

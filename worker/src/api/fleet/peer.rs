@@ -41,7 +41,6 @@ pub(super) struct Question {
     pub(super) charge: Arc<Charge>,
 }
 
-/// Why a peer gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PeerError {
     #[error("no answer in time")]

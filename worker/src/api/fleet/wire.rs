@@ -71,7 +71,6 @@ struct Row<'a>(
 #[derive(Debug, Serialize, Deserialize)]
 struct WireAmount<'a>(#[serde(borrow)] Cow<'a, str>, u8, i128);
 
-/// Why an answer of a peer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
     #[error("a line is not what this version of the worker understands: {0}")]
@@ -117,7 +116,6 @@ impl Facts {
     }
 }
 
-/// Writes the beginning of a partition's line.
 pub(crate) fn begin_partition(
     mut line: impl Write,
     partition: i32,
@@ -135,12 +133,10 @@ pub(crate) fn write_row(mut line: impl Write, row: &BalanceRow, is_first: bool) 
     Ok(serde_json::to_writer(line, &Row::of(row))?)
 }
 
-/// Writes the end of a partition's line.
 pub(crate) fn end_partition(mut line: impl Write) -> std::io::Result<()> {
     line.write_all(b"]}\n")
 }
 
-/// Writes a partition's line.
 pub(crate) fn write_partition(mut line: impl Write, held: &PartitionBalances) -> std::io::Result<()> {
     begin_partition(&mut line, held.partition, held.generation, held.next_offset)?;
     for (number, row) in held.rows.iter().enumerate() {

@@ -24,7 +24,6 @@ pub(super) fn limit_of(settings: &Settings) -> Option<usize> {
     LIMITS.iter().filter_map(|name| settings.get(*name)?.parse().ok()).min()
 }
 
-/// See the module.
 pub(super) struct Batches {
     admin: Admin,
     /// Those that are written to, each with what it last said to take: the changelog, then that of the dead letters.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{failure::Failure, ledger::Ledger, store::Seal};
 
-/// See the module. The later record of a key stands.
+/// The later record of a key stands.
 #[derive(Default)]
 pub(crate) struct Loaded {
     ledger: Ledger,

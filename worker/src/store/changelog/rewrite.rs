@@ -40,7 +40,6 @@ pub(crate) struct Target {
     pub(crate) leader_epoch: Option<i32>,
 }
 
-/// See the module.
 pub(crate) struct Rewriter<'a> {
     config: &'a Config,
     topic_id: &'a str,

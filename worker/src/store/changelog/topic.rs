@@ -47,28 +47,14 @@ pub(crate) enum Unfit {
         "topic {topic} has cleanup.policy={policy}: a changelog needs compact and nothing else, or balances would be deleted; \
          change the topic (kafka-configs --alter --add-config cleanup.policy=compact) or name another one"
     )]
-    Policy {
-        /// The topic.
-        topic: String,
-        /// Its policy.
-        policy: String,
-    },
+    Policy { topic: String, policy: String },
     /// Nothing could ever be written to it.
     #[error(
         "topic {topic} takes no batch of more than {limit} bytes (max.message.bytes, segment.bytes), but {what} has {needed}: \
          nothing could ever be committed; let it take more (kafka-configs --alter --entity-type topics --entity-name {topic} \
          --add-config max.message.bytes=1048588)"
     )]
-    Limit {
-        /// The topic.
-        topic: String,
-        /// What it takes.
-        limit: usize,
-        /// The smallest thing that is written to it.
-        what: &'static str,
-        /// Its bytes.
-        needed: usize,
-    },
+    Limit { topic: String, limit: usize, what: &'static str, needed: usize },
     /// It may pass, or somebody has to allow it.
     #[error(transparent)]
     Kafka(#[from] Error),
@@ -90,7 +76,6 @@ fn is_unfinished(own: &Settings) -> bool {
     own.len() == SETTINGS.len() && SETTINGS.iter().all(|(name, value)| own.get(*name).is_some_and(|it| it == value))
 }
 
-/// See the module.
 pub(super) struct Topic {
     pub(super) name: String,
     replication: Option<i32>,

@@ -6,74 +6,37 @@ use tokio_postgres::error::SqlState;
 
 /// A failed call. `detail` has the driver's or the server's own words: never a password, and nothing of a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DatabaseError {
-    /// Nothing answers there.
+pub(crate) enum DatabaseError {
     #[error("PostgreSQL at {place} cannot be reached ({detail}): check host, port and network")]
     Unreachable {
         /// Host and port.
         place: String,
-        /// The last connection error.
         detail: String,
     },
-    /// The login, or the database's name.
     #[error("PostgreSQL at {place} refused the login ({detail}): check user, password and database in the URL")]
-    Login {
-        /// Host and port.
-        place: String,
-        /// The server's refusal.
-        detail: String,
-    },
+    Login { place: String, detail: String },
     /// The server's certificate, or a server without one.
     #[error(
         "the TLS handshake with PostgreSQL at {place} failed ({detail}): check the authority and the host's name; \
          sslmode=disable in the URL does without encryption"
     )]
-    Tls {
-        /// Host and port.
-        place: String,
-        /// The words of the TLS library.
-        detail: String,
-    },
-    /// Logged in, but not allowed to do this.
+    Tls { place: String, detail: String },
     #[error("PostgreSQL does not allow this user what the store needs ({detail}): grant it")]
-    Rights {
-        /// What is missing.
-        detail: String,
-    },
-    /// The connection broke.
+    Rights { detail: String },
     #[error("the connection to PostgreSQL was lost ({detail})")]
-    Lost {
-        /// The driver's words.
-        detail: String,
-    },
-    /// The server is there and says nothing.
+    Lost { detail: String },
     #[error("PostgreSQL did not answer within {0:?}")]
     Late(Duration),
-    /// The server refused a statement.
     #[error("PostgreSQL refused a statement (SQLSTATE {code}): {detail}")]
-    Refused {
-        /// SQLSTATE.
-        code: String,
-        /// The server's words.
-        detail: String,
-    },
+    Refused { code: String, detail: String },
     /// Ids could not be kept as they are.
     #[error("the database is encoded in {found}, the store needs UTF8: create another database")]
-    Encoding {
-        /// Its encoding.
-        found: String,
-    },
-    /// A newer release was here.
+    Encoding { found: String },
     #[error(
         "the schema balancefleet has version {found}, this release knows {known}: run the release that made it, or use \
          another database"
     )]
-    NewerSchema {
-        /// The version found.
-        found: i32,
-        /// The version known.
-        known: i32,
-    },
+    NewerSchema { found: i32, known: i32 },
 }
 
 impl DatabaseError {

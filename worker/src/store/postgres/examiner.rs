@@ -45,7 +45,6 @@ impl FoundRow {
     }
 }
 
-/// See the module.
 pub(crate) struct Examiner {
     runtime: Handle,
     book: Book,

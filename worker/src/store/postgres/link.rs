@@ -14,7 +14,6 @@ const SOONEST: Duration = Duration::from_millis(100);
 /// up to this.
 const LATEST: Duration = Duration::from_secs(2);
 
-/// See the module.
 pub(crate) struct Link {
     target: Target,
     /// SQL that every session begins with.

@@ -36,7 +36,6 @@ const LOAD_WITHIN: Duration = Duration::from_secs(610);
 const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
                     WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 AND torn <> $5";
 
-/// What was found.
 pub(super) enum Loaded {
     Ledger(Ledger),
     /// It cannot be what was written.
@@ -113,7 +112,6 @@ const ORPHANS: &str = "\
 SELECT count(DISTINCT customer) FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3
    AND NOT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
 
-/// How many there are.
 pub(super) async fn orphans(client: &Client, book: &Book, partition: i32) -> Result<usize, DatabaseError> {
     let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let count: i64 = within(ANSWER_WITHIN, client.query_typed_one(ORPHANS, &params)).await?.try_get(0)?;

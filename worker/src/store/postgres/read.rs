@@ -41,7 +41,7 @@ const READERS_OF_ONE: usize = 2;
 const READERS_OF_ALL: usize = 1;
 
 /// Reads the balances of one group. Shared; every method may be called by any task.
-pub struct Reader {
+pub(crate) struct Reader {
     group: String,
     topic: String,
     book: Rulebook,
@@ -64,7 +64,6 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error(transparent)]

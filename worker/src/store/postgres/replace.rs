@@ -50,7 +50,6 @@ INSERT INTO balancefleet.part (group_id, topic, partition, topic_id, base_offset
                                rule_details, owner, epoch, generation)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, 0) ON CONFLICT DO NOTHING";
 
-/// See the module.
 pub(crate) struct Replacer {
     runtime: Handle,
     book: Book,

@@ -14,7 +14,6 @@ use crate::{
     money::Currency,
 };
 
-/// One row to write.
 pub(super) struct BalanceRow<'a> {
     pub(super) partition: i32,
     pub(super) customer: Cow<'a, str>,
@@ -29,7 +28,6 @@ pub(super) struct BalanceRow<'a> {
     pub(super) last_offset: i64,
 }
 
-/// The rows of one customer.
 pub(super) fn rows_of<'a>(partition: i32, id: &'a str, customer: &'a Customer) -> impl Iterator<Item = BalanceRow<'a>> {
     (0..).zip(customer.balances()).map(move |(place, (currency, minor_units))| BalanceRow {
         partition,
@@ -59,7 +57,6 @@ pub(super) fn in_order<'a>(rows: impl Iterator<Item = BalanceRow<'a>>) -> Vec<Ba
 pub(super) const COLUMNS: &str = "b.customer, b.currency, b.minor_units::text, b.count, b.last_transaction_id, \
                                   b.updated_second, b.updated_nanosecond, b.last_offset";
 
-/// One row as it was read.
 pub(super) struct CustomerRow {
     pub(super) customer: String,
     pub(super) currency: Currency,

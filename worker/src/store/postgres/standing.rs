@@ -18,7 +18,6 @@ use crate::{
     store::{Assignment, Batch, Epoch, Obstacle, Plan, Progress, RowWriter, Seal, offsets::Position},
 };
 
-/// Of one assigned partition.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     epoch: Epoch,
@@ -90,7 +89,6 @@ impl Standing {
     }
 }
 
-/// Of all assigned partitions.
 #[derive(Default)]
 pub(super) struct Standings(Mutex<BTreeMap<i32, Standing>>);
 

@@ -17,9 +17,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A peer that does not acknowledge for so long is gone.
 const SILENT_FOR: Duration = Duration::from_secs(10);
 
-/// See the module. Its password never shows.
+/// Its password never shows.
 #[derive(Clone)]
-pub struct Target {
+pub(crate) struct Target {
     config: Config,
     tls: Option<MakeRustlsConnect>,
     place: String,

@@ -3,11 +3,9 @@
 //! The labs contradict each other on `Transfer`: their code adds it, one of their scenarios subtracts it. Both are right
 //! here, by one setting.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says no by panicking
-
 use std::collections::BTreeMap;
 
-use balance_worker::{
+use crate::{
     exponents::Exponents,
     ledger::Ledger,
     rules::{LedgerKind, Rules, Sign, Signs},
