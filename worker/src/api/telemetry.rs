@@ -1,17 +1,31 @@
-//! The consumer's own figures, read from the view at every scrape.
+//! Metrics for Prometheus, all with the prefix `balancefleet_`.
+//!
+//! What the consumer counts is read from the view at every scrape; what this API counts is kept here.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::http::{Method, StatusCode};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Unit;
+use prometheus_client::registry::{Registry, Unit};
 
+use super::refusal::Refusal;
 use crate::view::{Counts, PartitionInfo, Phase, View};
+
+/// Media type of the exposition.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds; from a read in memory to a whole list.
+const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 const PHASES: [(Phase, &str); 4] = [
     (Phase::Restoring, "restoring"),
@@ -20,15 +34,127 @@ const PHASES: [(Phase, &str); 4] = [
     (Phase::Failed, "failed"),
 ];
 
-/// Exposes a view.
-pub(super) struct WorkerCollector {
-    view: Arc<View>,
+/// Everything that is exposed at `/metrics`.
+pub(super) struct Telemetry {
+    registry: Registry,
+    pub(super) fleet: FleetMetrics,
+    pub(super) requests: RequestMetrics,
 }
 
-impl WorkerCollector {
+impl Telemetry {
     pub(super) fn new(view: Arc<View>) -> Self {
-        Self { view }
+        let mut registry = Registry::with_prefix("balancefleet");
+        let fleet = FleetMetrics::registered(&mut registry);
+        let requests = RequestMetrics::registered(&mut registry);
+        registry.register_collector(Box::new(WorkerCollector { view }));
+        Self { registry, fleet, requests }
     }
+
+    /// The exposition's text.
+    pub(super) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Reads and the answers of peers.
+#[derive(Clone, Debug)]
+pub(super) struct FleetMetrics {
+    reads: Family<Outcome, Counter>,
+    answers: Family<Outcome, Counter>,
+    duration: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+impl FleetMetrics {
+    fn registered(registry: &mut Registry) -> Self {
+        let metrics =
+            Self { reads: Family::default(), answers: Family::default(), duration: Histogram::new(DURATION_BUCKETS) };
+        registry.register("fleet_reads", "Balance reads over all workers", metrics.reads.clone());
+        registry.register("fleet_peer_answers", "What peers answered when asked", metrics.answers.clone());
+        registry.register_with_unit(
+            "fleet_read_duration",
+            "Time until every partition was read, or given up",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        metrics
+    }
+
+    /// A read has ended after `took`.
+    pub(super) fn read(&self, refusal: Option<&Refusal>, took: Duration) {
+        let outcome = match refusal {
+            None => "complete",
+            Some(Refusal::Incomplete { .. }) => "incomplete",
+            Some(Refusal::Busy) => "busy",
+            Some(Refusal::TooLarge) => "too_large",
+            Some(_) => "failed",
+        };
+        self.reads.get_or_create(&Outcome { outcome }).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A peer was asked; `outcome` is one of few names.
+    pub(super) fn peer(&self, outcome: &'static str) {
+        self.answers.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+/// Requests and their durations.
+#[derive(Clone, Debug)]
+pub(super) struct RequestMetrics {
+    requests: Family<Request, Counter>,
+    duration: Family<Path, Histogram>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    method: &'static str,
+    path: Arc<str>,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Path {
+    path: Arc<str>,
+}
+
+impl RequestMetrics {
+    fn registered(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        };
+        registry.register("http_requests", "HTTP requests answered", metrics.requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time until the head of the answer was ready",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        metrics
+    }
+
+    /// A request was answered. `path` is the documented one, so that callers cannot make new series.
+    pub(super) fn answered(&self, method: &Method, path: Arc<str>, status: StatusCode, took: Duration) {
+        let method = match *method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            _ => "other",
+        };
+        self.duration.get_or_create(&Path { path: path.clone() }).observe(took.as_secs_f64());
+        self.requests.get_or_create(&Request { method, path, status: status.as_u16() }).inc();
+    }
+}
+
+/// The consumer's own figures.
+struct WorkerCollector {
+    view: Arc<View>,
 }
 
 impl fmt::Debug for WorkerCollector {
@@ -139,8 +265,8 @@ where
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-fn labelled<L: prometheus_client::encoding::EncodeLabelSet>(
-    mut metric: prometheus_client::encoding::MetricEncoder<'_>,
+fn labelled<L: EncodeLabelSet>(
+    mut metric: MetricEncoder<'_>,
     values: impl IntoIterator<Item = (L, i64)>,
 ) -> fmt::Result {
     for (labels, value) in values {
