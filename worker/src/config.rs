@@ -6,7 +6,6 @@
 mod error;
 mod keys;
 mod layers;
-mod print;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -15,13 +14,19 @@ mod value;
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::Path, time::Duration};
 
 use balancefleet_kafka::Connection;
+use serde_yaml::{Mapping, Value};
 
 pub(crate) use error::ConfigError;
+
+use keys::{Form, KEYS, Key};
 
 use crate::{
     rules::{LedgerKind, Rules},
     store::{DatabaseTarget, StoreKind},
 };
+
+/// In the place of a secret.
+const HIDDEN: &str = "(hidden)";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -153,10 +158,55 @@ pub(crate) fn load(
     let config = resolve::resolve(&settings)?;
     let config = Box::new(config);
     Ok(match matches.subcommand() {
-        _ if matches.get_flag("print-config") => Command::Print(print::yaml(&settings)),
+        _ if matches.get_flag("print-config") => Command::Print(yaml(&settings)),
         _ if matches.get_flag("check") => Command::Check(config),
         Some(("audit", _)) => Command::Audit(config),
         Some(("rebuild", flags)) => Command::Rebuild { config, options: layers::rebuild_options(flags) },
         _ => Command::Run(config),
     })
+}
+
+/// The settings in effect as a YAML file that would give them again: every one that has a value, defaults included, in the order
+/// of the table. Most secrets are given as files, so their names are all there is to show; of the others it shows that there is
+/// one.
+fn yaml(settings: &layers::Settings) -> String {
+    let mut root = Mapping::new();
+    for key in KEYS {
+        let text = settings.get(key.path).map(|given| given.text.as_str()).or(key.default);
+        if let Some(text) = text {
+            insert_yaml(&mut root, key.path, yaml_value(key, text));
+        }
+    }
+    serde_yaml::to_string(&root).unwrap_or_default()
+}
+
+fn yaml_value(key: &Key, text: &str) -> Value {
+    if key.is_secret {
+        return Value::from(HIDDEN);
+    }
+    let lines = text.lines().filter(|line| !line.is_empty());
+    match key.form {
+        Form::Scalar => Value::from(text),
+        Form::List => Value::Sequence(lines.map(Value::from).collect()),
+        Form::Map => Value::Mapping(
+            lines
+                .filter_map(|line| line.split_once('='))
+                .map(|(name, value)| (Value::from(name.trim()), Value::from(value.trim())))
+                .collect(),
+        ),
+    }
+}
+
+fn insert_yaml(section: &mut Mapping, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            section.insert(Value::from(path), value);
+        }
+        Some((name, rest)) => {
+            let inner = section.entry(Value::from(name)).or_insert_with(|| Value::Mapping(Mapping::new()));
+            if let Value::Mapping(inner) = inner {
+                insert_yaml(inner, rest, value);
+            }
+        }
+    }
 }

@@ -12,7 +12,6 @@
 
 mod ahead;
 mod arrival;
-mod bad_records;
 mod batch;
 mod beaten;
 mod client;
@@ -50,10 +49,10 @@ use crate::{
     stop::Stop,
     store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
     throttle::Throttle,
+    transaction::BadRecord,
     view::View,
 };
 use arrival::Arrival;
-use bad_records::BadRecords;
 use beaten::Beaten;
 use client::Context;
 pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
@@ -76,6 +75,8 @@ const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Errors that come again and again are logged this often.
 const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
+/// A kind of records of one partition that cannot be applied is logged this often.
+const SAME_BAD_RECORD_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the worker cannot go on. The process ends with an error, and whoever runs it starts it again.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +117,7 @@ pub(crate) struct Consumer {
     partitions: BTreeMap<i32, Owned>,
     arrivals: Vec<Arrival>,
     next_epoch: u64,
-    bad_records: BadRecords,
+    bad_records: Throttle<(i32, BadRecord)>,
     commit_errors: Throttle<&'static str>,
     fetch_errors: Throttle<ErrorKind>,
 
@@ -193,7 +194,7 @@ impl Consumer {
             partitions: BTreeMap::new(),
             arrivals: Vec::new(),
             next_epoch: 0,
-            bad_records: BadRecords::default(),
+            bad_records: Throttle::new(SAME_BAD_RECORD_EVERY),
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
             fetch_errors: Throttle::new(SAME_ERROR_EVERY),
             commits: Commits::start(store.clone(), reporter.clone(), config.session_timeout, config.commit_interval)?,

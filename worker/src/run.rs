@@ -9,6 +9,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::IsTerminal,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -22,19 +23,19 @@ use tokio::{
     sync::oneshot,
 };
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     api::{self, ApiConfig, ApiError, ApiServer},
-    config::{self, Command, Config, ConfigError},
+    config::{self, Command, Config, ConfigError, LogFormat},
     consumer::{Consumer, Fatal},
     failure::Failure,
-    logging, ops,
+    ops,
     ops::OpsError,
     preflight::{self, Refusal},
     status::Status,
     stop::Stop,
     store::DatabaseReader,
-    truncation,
     view::{Identity, TopicFacts, View},
     vital_thread,
 };
@@ -49,6 +50,11 @@ const CHECK_WITHIN: Duration = Duration::from_secs(10);
 const CHECK_AGAIN: Duration = Duration::from_millis(500);
 /// For answers that are under way.
 const FINISH_ANSWERS: Duration = Duration::from_millis(100);
+
+/// The admin client's own lines: brokers that are away are reported once, by whoever waits for them.
+const QUIET: &str = "balancefleet_kafka::session=error";
+/// PostgreSQL's driver would write customers' rows into the log, whatever level is asked for.
+const NEVER: &str = "tokio_postgres=warn";
 
 /// Why a worker ended that nobody stopped.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +117,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// `--check`: says whether a worker with these settings would work.
 fn check(config: &Config) -> ExitCode {
-    logging::start_for_tools();
+    start_log_of_tools();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error, 1),
@@ -152,10 +158,7 @@ fn look(config: &Config, admin: &Admin, runtime: &Handle) -> Result<(TopicFacts,
     let deadline = Instant::now() + CHECK_WITHIN;
     loop {
         let looked = preflight::check(config, admin, runtime, false)?.map_err(OpsError::from).and_then(|facts| {
-            let mut failures = ops::failures(config, admin, runtime, facts.clone())?;
-            let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
-            let cut = truncation::look(config, admin)?;
-            failures.extend(cut.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
+            let failures = ops::failures(config, admin, runtime, facts.clone())?;
             Ok((facts, failures))
         });
         match looked {
@@ -170,7 +173,7 @@ fn tool(
     config: &Config,
     work: impl FnOnce(&Admin, &Handle, &mut std::io::Stdout) -> Result<ExitCode, OpsError>,
 ) -> ExitCode {
-    logging::start_for_tools();
+    start_log_of_tools();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error, 1),
@@ -185,7 +188,7 @@ fn connect(config: &Config) -> Result<Admin, Refusal> {
 }
 
 fn work(config: Config) -> ExitCode {
-    logging::start(&config);
+    start_log(&config);
     let outcome = runtime().map_err(Ended::from).and_then(|runtime| runtime.block_on(serve(config)));
     let code = match outcome {
         Ok(()) => 0,
@@ -260,4 +263,21 @@ fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: Stop) -> Re
     let Some(topic) = preflight::pass(config, &admin, &view, runtime, &stop)? else { return Ok(()) };
     view.set_topic(topic.clone());
     Ok(Consumer::new(config, &topic.topic_id, admin, view, runtime, stop)?.run()?)
+}
+
+/// Log lines go to standard output, as text for people or as one JSON object a line. The filter was checked with the configuration.
+fn start_log(config: &Config) {
+    let filter = EnvFilter::new(format!("{QUIET},{},{NEVER}", config.log_level));
+    let log = fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal());
+    // A second log in one process is a test's; the first one stays.
+    let _ = match config.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+}
+
+/// The same for a tool, whose output is a report: only what is wrong, on standard error.
+fn start_log_of_tools() {
+    let log = fmt().with_env_filter(EnvFilter::new(format!("{QUIET},warn"))).with_writer(std::io::stderr);
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }

@@ -12,9 +12,10 @@ use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::balances::checked_customer_id;
 use super::fleet::{self, ASKER, Fleet, Line, MAX_LISTED, Wanted};
 use super::refusal::{ErrorBody, Refusal};
-use super::{Api, chunks, customer_id};
+use super::{Api, chunks};
 
 /// Digits of a partition's number: as many as always fit an `i32`.
 const MAX_DIGITS: usize = 9;
@@ -96,7 +97,7 @@ fn lines(fleet: Arc<Fleet>, partitions: Vec<i32>) -> impl Stream<Item = io::Resu
 
 impl Filter {
     fn wanted(self) -> Result<Wanted, Refusal> {
-        self.customer.map_or(Ok(Wanted::All), |id| customer_id::checked(id).map(Wanted::Customer))
+        self.customer.map_or(Ok(Wanted::All), |id| checked_customer_id(id).map(Wanted::Customer))
     }
 
     fn only(&self) -> Result<Option<Vec<i32>>, Refusal> {

@@ -7,9 +7,7 @@ mod balances;
 mod chunks;
 mod connections;
 mod consumer;
-mod customer_id;
 mod fleet;
-mod guard;
 mod internal;
 mod monitoring;
 mod paths;
@@ -18,7 +16,6 @@ mod refusal;
 mod routes;
 mod server;
 mod stall;
-mod swagger;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -6,15 +6,15 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::customer_id::MAX_CHARACTERS;
 use super::fleet::{LIST_BYTES, MAX_LISTED, SumError};
+use crate::transaction::MAX_ID_BYTES;
 use crate::view::BalanceRow;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("Customer {0} not found")]
     CustomerNotFound(String),
-    #[error("A customer id has 1 to {MAX_CHARACTERS} characters")]
+    #[error("A customer id has 1 to {MAX_ID_BYTES} characters")]
     CustomerId,
     #[error("The filter is customer=<id> and partitions=<at most {MAX_LISTED} numbers, separated by commas>")]
     Filter,

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     ledger::{DeadLetter, Posting},
+    throttle::Throttle,
     transaction::BadRecord,
     view::{View, count},
 };
@@ -191,11 +192,19 @@ impl Consumer {
         drop(state);
         for (record, reason) in bad {
             count(&counters.processing_errors, 1);
-            self.bad_records.note(&self.topic, partition, record.offset, reason);
+            note(&mut self.bad_records, &self.topic, partition, record.offset, reason);
             if self.puts_aside {
                 active.put_aside(dead_letter(record, reason));
             }
         }
+    }
+}
+
+/// Offset and reason only: the record itself is personal data.
+fn note(noted: &mut Throttle<(i32, BadRecord)>, topic: &str, partition: i32, offset: i64, reason: BadRecord) {
+    if let Some(held_back) = noted.admit((partition, reason), Instant::now()) {
+        let category = reason.category();
+        tracing::warn!(topic, partition, offset, category, held_back, "a record was not applied: {reason}");
     }
 }
 

@@ -3,14 +3,17 @@
 //! It decides by the same rules as a worker does, from what the store and the group say of each partition; the customers are
 //! read only where nothing else says which currencies they hold. It writes nothing, so it may run beside the workers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use balancefleet_kafka::Admin;
+use balancefleet_kafka::{
+    self as kafka, Admin, At, CommittedOffset, Error, Isolation, UsageRecord, Validity, look_up_positions,
+};
 use tokio::runtime::Handle;
 
 use super::{OpsError, Stored, Tools};
 use crate::{
     config::Config,
+    consumer::restore_config,
     failure::Failure,
     ledger_rules::Rulebook,
     rules::LedgerKind,
@@ -22,6 +25,8 @@ use crate::{
 const FROM_THE_END: i64 = 1000;
 /// Beside working workers, progress and offset may be of two moments.
 const TRIES: u32 = 5;
+/// How long one question to the brokers about a log that may be cut off may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The partitions that would fail, each with the reason.
 pub(crate) fn failures(
@@ -44,13 +49,47 @@ pub(crate) fn failures(
     let book = Arc::new(Rulebook::new(config.rules.clone()));
     let stored = Stored::of(config, &book, admin, runtime)?;
     let tools = Tools { config, book, admin, topic, stored };
-    failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))
+    let mut failures = failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))?;
+    let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
+    failures.extend(cut_off(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
+    Ok(failures)
 }
 
 fn failed(
     found: impl Iterator<Item = Result<(i32, Option<Failure>), OpsError>>,
 ) -> Result<Vec<(i32, Failure)>, OpsError> {
     found.filter_map(|found| found.map(|(partition, failure)| Some((partition, failure?))).transpose()).collect()
+}
+
+/// The partitions, each with the reason, of whose balances a part is not in the log any more. Only what can be seen: an offset
+/// that a worker has committed with a leader epoch, and whose leader answers.
+fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, Failure)>, Error> {
+    let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
+    let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(kept_position).collect();
+    if positions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked: Vec<_> = positions.iter().map(|position| (config.topic.clone(), position.partition)).collect();
+    let found = look_up_positions(&restore_config(config), &config.topic, &positions, TIMEOUT)?;
+    // Asked afterwards: retention may pass a position meanwhile.
+    let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
+    let failures = positions.iter().zip(starts).zip(found).filter_map(|((position, start), (_, validity))| {
+        let kafka::Position { partition, offset, leader_epoch } = *position;
+        let failure = match (validity, start.offset) {
+            (Validity::InLog | Validity::Unanswered, _) | (_, Err(_)) => return None,
+            (Validity::NotInLog, Ok(start)) if offset < start => Failure::OffsetOutOfRange { offset },
+            (Validity::NotInLog, Ok(_)) => Failure::LogTruncated { offset, leader_epoch },
+        };
+        Some((partition, failure))
+    });
+    Ok(failures.collect())
+}
+
+/// What a worker has committed; another program may give another epoch than that of the record before the offset.
+fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
+    let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
+    let is_ours = committed.metadata.parse::<UsageRecord>().is_ok();
+    (is_ours && offset > 0).then_some(kafka::Position { partition: committed.partition, offset, leader_epoch })
 }
 
 fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, OpsError> {

@@ -5,7 +5,6 @@
 //! this happens, so answers carry generation and offset, and what is missing is asked for again for a while. With balances
 //! in a database, one statement there takes the place of all that.
 
-mod database;
 mod directory;
 mod local;
 mod memory;
@@ -25,13 +24,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::directory::{Directory, Freshness};
-use self::memory::Memory;
+use self::memory::{Exceeded, Memory};
 use self::merge::{Answer, Cover, Gathering};
 use self::peer::{PeerClient, PeerError, Question};
 use super::refusal::Refusal;
 use super::telemetry::FleetMetrics;
-use crate::store::DatabaseReader;
-use crate::view::View;
+use crate::store::{DatabaseReadError, DatabaseReader};
+use crate::view::{Selection, View};
 
 pub(super) use self::local::{Line, answerable, facts, fits, of_customer};
 pub(super) use self::memory::Charge;
@@ -171,7 +170,7 @@ impl Fleet {
         let charge = memory.charge(limits.bytes);
         let is_long = wanted == Wanted::All;
         let cover = match &self.database {
-            Some(database) => database::gather(&self.view, database, &wanted, &charge).await?,
+            Some(database) => gather_from_database(&self.view, database, &wanted, &charge).await?,
             None => self.gather(wanted, limits, &charge).await?,
         };
         let balances = if is_long {
@@ -270,5 +269,48 @@ impl Fleet {
         // Copying whole ledgers takes milliseconds that other requests must not wait for.
         let copy = tokio::task::spawn_blocking(move || local::answer(&view, &question));
         copy.await.map_err(|_| Refusal::Internal)?
+    }
+}
+
+/// Every partition's rows for `wanted`. A partition that no worker has begun yet is missing.
+async fn gather_from_database(
+    view: &View,
+    database: &DatabaseReader,
+    wanted: &Wanted,
+    charge: &Arc<Charge>,
+) -> Result<Cover, Refusal> {
+    let facts = local::facts(view).ok_or(Refusal::TopicUnknown)?;
+    let selection = match wanted {
+        Wanted::All => Selection::All,
+        Wanted::Customer(customer) => Selection::Customer(customer),
+    };
+    let mut exceeded = None;
+    let mut may_take = |bytes| match charge.take(bytes) {
+        Ok(()) => true,
+        Err(error) => {
+            exceeded = Some(error);
+            false
+        }
+    };
+    let read = database.read(&facts.topic_id, selection, &mut may_take).await;
+    let partitions = read.map_err(|error| refusal_of(error, exceeded))?;
+    let identity = facts.identity(view.book());
+    let mut gathering = Gathering::new(identity.clone(), view.book().clone(), facts.partition_count);
+    gathering.add(facts.answer(identity, partitions));
+    gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
+}
+
+/// What a client reads names no host and no user; the log does.
+fn refusal_of(error: DatabaseReadError, exceeded: Option<Exceeded>) -> Refusal {
+    match error {
+        DatabaseReadError::NoRoom => exceeded.unwrap_or(Exceeded::Together).into(),
+        DatabaseReadError::Database(error) => {
+            tracing::debug!(%error, "balances cannot be read from the database");
+            Refusal::Database { kind: error.kind() }
+        }
+        unreadable @ DatabaseReadError::Unreadable(_) => {
+            tracing::error!("{unreadable}");
+            Refusal::Internal
+        }
     }
 }
