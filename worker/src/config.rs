@@ -166,9 +166,9 @@ pub(crate) fn load(
     })
 }
 
-/// The settings in effect as a YAML file that would give them again: every one that has a value, defaults included, in the order
-/// of the table. Most secrets are given as files, so their names are all there is to show; of the others it shows that there is
-/// one.
+/// The settings in effect as a YAML file that would give them again: every one that has a value, defaults included, in the
+/// order of the table. Most secrets are given as files, whose names are all there is to show; of the others it shows that
+/// there is one.
 fn yaml(settings: &layers::Settings) -> String {
     let mut root = Mapping::new();
     for key in KEYS {

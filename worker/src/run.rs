@@ -265,7 +265,8 @@ fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: Stop) -> Re
     Ok(Consumer::new(config, &topic.topic_id, admin, view, runtime, stop)?.run()?)
 }
 
-/// Log lines go to standard output, as text for people or as one JSON object a line. The filter was checked with the configuration.
+/// Log lines go to standard output, as text for people or as one JSON object a line. The filter was checked with the
+/// configuration.
 fn start_log(config: &Config) {
     let filter = EnvFilter::new(format!("{QUIET},{},{NEVER}", config.log_level));
     let log = fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal());

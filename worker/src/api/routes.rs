@@ -1,5 +1,6 @@
-//! All routes, each with its entry in the OpenAPI document: what is not documented is not reachable. Around them a guard, which
-//! gives every request a time limit, headers for browsers, and a count; beside them Swagger UI.
+//! All routes, each with its entry in the OpenAPI document: what is not documented is not reachable.
+//!
+//! Around them a guard gives every request a time limit, headers for browsers, and a count; beside them is Swagger UI.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
