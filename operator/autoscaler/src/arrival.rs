@@ -13,7 +13,7 @@ use crate::tuning::{ARRIVAL_TIME_CONSTANT, JUMP_DEVIATIONS, JUMP_FRACTION, MIN_R
 pub(crate) struct Arrival {
     partitions: BTreeMap<i32, Partition>,
     polled_at: Option<Duration>,
-    suspicion: Option<Suspicion>,
+    change_point: Option<ChangePoint>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -21,13 +21,13 @@ struct Partition {
     end: i64,
     end_at: Duration,
     rate: Option<f64>,
-    /// End and rate when the present suspicion began.
+    /// End and rate before the present change point.
     base: Option<(i64, f64)>,
 }
 
-/// A first poll that looks like a jump.
+/// A candidate: a first poll that looks like a jump.
 #[derive(Debug, Clone, Copy)]
-struct Suspicion {
+struct ChangePoint {
     since: Duration,
     upward: bool,
 }
@@ -41,7 +41,7 @@ struct Sample {
 }
 
 impl Arrival {
-    /// Takes the ends of the log over that a poll at `now` saw. Partitions that are not among them keep their rate.
+    /// Records the ends of the log that a poll at `now` saw. Partitions that are not among them keep their rate.
     pub(crate) fn update(&mut self, ends: &[(i32, i64)], now: Duration) {
         let span = self.polled_at.map(|before| now.saturating_sub(before));
         if span.is_some_and(|span| span < MIN_RATE_INTERVAL) {
@@ -49,15 +49,15 @@ impl Arrival {
         }
         self.polled_at = Some(now);
         let samples = self.samples(ends, now);
-        let suspicion = self.suspicion.take();
+        let change_point = self.change_point.take();
         if let (Some(span), false) = (span, samples.is_empty()) {
-            let jumped = suspicion.is_some_and(|suspicion| self.jump(suspicion, ends, &samples, now));
+            let jumped = change_point.is_some_and(|change_point| self.jump(change_point, ends, &samples, now));
             if !jumped {
-                self.suspicion = suspect(&samples, span, now.saturating_sub(span));
+                self.change_point = detect_change_point(&samples, span, now.saturating_sub(span));
                 self.blend(&samples, now);
             }
         }
-        self.take_over(ends, now);
+        self.record_ends(ends, now);
     }
 
     /// Records per second of one partition; 0 until two polls have seen it.
@@ -65,7 +65,7 @@ impl Arrival {
         self.partitions.get(&partition).and_then(|partition| partition.rate).unwrap_or(0.0)
     }
 
-    /// Records per second of all partitions; `None` until two polls have been taken over.
+    /// Records per second of all partitions; `None` until two polls were recorded.
     pub(crate) fn total(&self) -> Option<f64> {
         let mut rates = self.partitions.values().filter_map(|partition| partition.rate).peekable();
         rates.peek()?;
@@ -73,8 +73,8 @@ impl Arrival {
     }
 
     /// Whether the last poll looked like a jump upwards that another poll should confirm.
-    pub(crate) fn suspects_more(&self) -> bool {
-        self.suspicion.is_some_and(|suspicion| suspicion.upward)
+    pub(crate) fn suspects_rise(&self) -> bool {
+        self.change_point.is_some_and(|change_point| change_point.upward)
     }
 
     fn samples(&self, ends: &[(i32, i64)], now: Duration) -> Vec<Sample> {
@@ -93,7 +93,7 @@ impl Arrival {
             let Some(partition) = self.partitions.get_mut(&sample.partition) else { continue };
             let span = now.saturating_sub(partition.end_at).as_secs_f64();
             let weight = 1.0 - (-span / ARRIVAL_TIME_CONSTANT.as_secs_f64()).exp();
-            if self.suspicion.is_some() {
+            if self.change_point.is_some() {
                 partition.base = Some((partition.end, sample.known));
             }
             partition.rate = Some(sample.known + weight * (sample.raw - sample.known));
@@ -101,8 +101,8 @@ impl Arrival {
     }
 
     /// Moves to the new rate if this poll agrees with the one before that something has changed.
-    fn jump(&mut self, suspicion: Suspicion, ends: &[(i32, i64)], samples: &[Sample], now: Duration) -> bool {
-        let since = now.saturating_sub(suspicion.since).as_secs_f64();
+    fn jump(&mut self, change_point: ChangePoint, ends: &[(i32, i64)], samples: &[Sample], now: Duration) -> bool {
+        let since = now.saturating_sub(change_point.since).as_secs_f64();
         let ends: BTreeMap<i32, i64> = ends.iter().copied().collect();
         let grown = |partition: i32, end: i64| ends.get(&partition).map_or(0.0, |now| now.saturating_sub(end) as f64);
         let last = self.span_of(samples, now);
@@ -115,7 +115,7 @@ impl Arrival {
         }
         let change = pooled_total - base_total;
         if !is_jump(base_total, pooled_total, since)
-            || (change > 0.0) != suspicion.upward
+            || (change > 0.0) != change_point.upward
             || (raw_total - base_total) / change < 0.5
         {
             return false;
@@ -147,13 +147,13 @@ impl Arrival {
         longest.map_or(1.0, |before| now.saturating_sub(before).as_secs_f64())
     }
 
-    fn take_over(&mut self, ends: &[(i32, i64)], now: Duration) {
-        let suspects = self.suspicion.is_some();
+    fn record_ends(&mut self, ends: &[(i32, i64)], now: Duration) {
+        let is_suspected = self.change_point.is_some();
         for (number, end) in ends {
             let new = Partition { end: *end, end_at: now, rate: None, base: None };
             let partition = self.partitions.entry(*number).or_insert(new);
             (partition.end, partition.end_at) = (*end, now);
-            if !suspects {
+            if !is_suspected {
                 partition.base = None;
             }
         }
@@ -167,10 +167,10 @@ fn is_jump(known: f64, seen: f64, span: f64) -> bool {
     distance > JUMP_DEVIATIONS * deviation && distance > JUMP_FRACTION * known
 }
 
-fn suspect(samples: &[Sample], span: Duration, since: Duration) -> Option<Suspicion> {
+fn detect_change_point(samples: &[Sample], span: Duration, since: Duration) -> Option<ChangePoint> {
     let known: f64 = samples.iter().map(|sample| sample.known).sum();
     let raw: f64 = samples.iter().map(|sample| sample.raw).sum();
-    is_jump(known, raw, span.as_secs_f64()).then_some(Suspicion { since, upward: raw > known })
+    is_jump(known, raw, span.as_secs_f64()).then_some(ChangePoint { since, upward: raw > known })
 }
 
 #[cfg(test)]
@@ -220,10 +220,10 @@ mod tests {
     fn a_jump_needs_two_polls_that_agree() {
         let mut stream = Stream::steady(100.0);
         stream.poll(5.0, [50.0; 6]);
-        assert!(stream.arrival.suspects_more());
+        assert!(stream.arrival.suspects_rise());
         assert!((150.0..170.0).contains(&stream.total()), "{}", stream.total());
         stream.poll(1.0, [50.0; 6]);
-        assert!(!stream.arrival.suspects_more());
+        assert!(!stream.arrival.suspects_rise());
         assert!((stream.total() - 300.0).abs() < 3.0, "{}", stream.total());
     }
 
@@ -260,7 +260,7 @@ mod tests {
     fn a_fall_is_seen_as_fast_as_a_rise_but_asks_for_no_extra_poll() {
         let mut stream = Stream::steady(600.0);
         stream.poll(5.0, [2.0; 6]);
-        assert!(!stream.arrival.suspects_more());
+        assert!(!stream.arrival.suspects_rise());
         stream.poll(5.0, [2.0; 6]);
         assert!(stream.total() < 15.0, "{}", stream.total());
     }

@@ -23,10 +23,10 @@ pub(crate) struct Assessment {
     pub(crate) rungs: Vec<Rung>,
     /// The smallest number that carries the load, within the limits.
     pub(crate) need: Option<i32>,
-    /// Whether even the busiest number within the limits falls short.
-    pub(crate) short: bool,
-    /// Whether the present number falls short clearly enough to act.
-    pub(crate) exceeded: Option<Shortfall>,
+    /// Whether no number within the limits carries the load.
+    pub(crate) infeasible: bool,
+    /// Whether the present replicas are too few, clearly enough to act.
+    pub(crate) exceeded: Option<UnderProvisioned>,
     /// The smallest number that would carry the load with margin to spare, if it is below the present one.
     pub(crate) lower: Option<i32>,
     pub(crate) limited_by: Option<Limit>,
@@ -37,9 +37,9 @@ pub(crate) struct Assessment {
     pub(crate) draining: bool,
 }
 
-/// In what way the present number of workers falls short.
+/// In what way the present replicas are too few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shortfall {
+pub(crate) enum UnderProvisioned {
     /// More arrives than they can process.
     Arrivals,
     /// They would not work the backlog off in time.
@@ -62,7 +62,7 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
         utilization: if only_bound { target.min(LOWER_BOUND_UTILIZATION) } else { target },
         rungs: Vec::new(),
         need: None,
-        short: false,
+        infeasible: false,
         exceeded: None,
         lower: None,
         limited_by: None,
@@ -77,12 +77,12 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
         let load = load(policy, memory, capacity.rate, current.desired);
         assessment.plan(&load, memory.partition_count);
         if !only_bound {
-            assessment.judge_present(&load, current.desired, (target * (1.0 + GROW_MARGIN)).min(1.0));
+            assessment.check_present(&load, current.desired, (target * (1.0 + GROW_MARGIN)).min(1.0));
         }
         assessment.plan_lower(&load, current.desired, target * (1.0 - SHRINK_MARGIN), only_bound);
     }
     if capacity.is_none() || only_bound {
-        assessment.follow_evidence(memory, policy, current.desired);
+        assessment.apply_lag_evidence(memory, policy, current.desired);
     }
     assessment
 }
@@ -90,36 +90,36 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
 impl Assessment {
     /// Evaluates the ladder and picks the need.
     fn plan(&mut self, load: &Load, partitions: i32) {
-        let weighed: Vec<(Rung, f64)> = ladder(partitions, self.floor, self.ceiling)
+        let evaluated: Vec<(Rung, f64)> = ladder(partitions, self.floor, self.ceiling)
             .into_iter()
-            .map(|replicas| load.weigh(replicas, self.utilization))
+            .map(|replicas| load.evaluate(replicas, self.utilization))
             .collect();
-        let allowed = || weighed.iter().filter(|(rung, _)| (self.floor..=self.ceiling).contains(&rung.replicas));
+        let allowed = || evaluated.iter().filter(|(rung, _)| (self.floor..=self.ceiling).contains(&rung.replicas));
         let feasible = allowed().find(|(rung, _)| rung.feasible);
-        // If nothing is enough: the smallest number that strains its busiest worker no more than any other would.
-        let least = allowed().map(|(_, strain)| *strain).fold(f64::INFINITY, f64::min);
-        let closest = || allowed().find(|(_, strain)| *strain <= least * 1.01);
+        // If nothing is enough: the smallest number that requires no higher rate of one worker than any other does.
+        let least = allowed().map(|(_, required_rate)| *required_rate).fold(f64::INFINITY, f64::min);
+        let closest = || allowed().find(|(_, required_rate)| *required_rate <= least * 1.01);
         self.need = feasible.or_else(closest).map(|(rung, _)| rung.replicas);
-        self.short = feasible.is_none();
-        self.limited_by = if self.short {
+        self.infeasible = feasible.is_none();
+        self.limited_by = if self.infeasible {
             Some(self.limit_above(partitions))
         } else {
-            let fewer = weighed.iter().any(|(rung, _)| rung.replicas < self.floor && rung.feasible);
+            let fewer = evaluated.iter().any(|(rung, _)| rung.replicas < self.floor && rung.feasible);
             fewer.then_some(Limit::MinReplicas)
         };
-        self.rungs = weighed.into_iter().map(|(rung, _)| rung).collect();
+        self.rungs = evaluated.into_iter().map(|(rung, _)| rung).collect();
     }
 
     const fn limit_above(&self, partitions: i32) -> Limit {
         if self.ceiling < partitions { Limit::MaxReplicas } else { Limit::Partitions }
     }
 
-    /// Growing starts a little above the target: a need that hovers around the target moves nothing.
-    fn judge_present(&mut self, load: &Load, desired: i32, utilization: f64) {
+    /// Growing starts a little above the target: a need that hovers around the target changes nothing.
+    fn check_present(&mut self, load: &Load, desired: i32, utilization: f64) {
         let present = load.rung(desired, utilization);
         if !present.feasible {
             let overrun = present.busiest_rate > utilization * load.capacity;
-            self.exceeded = Some(if overrun { Shortfall::Arrivals } else { Shortfall::Backlog });
+            self.exceeded = Some(if overrun { UnderProvisioned::Arrivals } else { UnderProvisioned::Backlog });
         }
     }
 
@@ -136,17 +136,17 @@ impl Assessment {
 
     /// Without a measured capacity only the lag itself says that workers are missing; then the next rung is tried, or
     /// what the most that was ever seen of a worker makes necessary.
-    fn follow_evidence(&mut self, memory: &Memory, policy: &Policy, desired: i32) {
+    fn apply_lag_evidence(&mut self, memory: &Memory, policy: &Policy, desired: i32) {
         if self.lag_is_evidence(memory, policy, desired) {
             let rungs = ladder(memory.partition_count, self.floor, self.ceiling);
             let next = rungs.into_iter().find(|replicas| *replicas > desired && *replicas <= self.ceiling);
             self.need = next.or(Some(self.ceiling)).max(self.need);
-            self.short = next.is_none();
-            self.limited_by = self.short.then_some(self.limit_above(memory.partition_count));
-            self.exceeded = Some(Shortfall::Lag);
+            self.infeasible = next.is_none();
+            self.limited_by = self.infeasible.then_some(self.limit_above(memory.partition_count));
+            self.exceeded = Some(UnderProvisioned::Lag);
         } else {
             self.need = self.need.map(|need| need.min(desired).clamp(self.floor, self.ceiling));
-            self.short = false;
+            self.infeasible = false;
             self.limited_by = self.limited_by.filter(|limit| *limit == Limit::MinReplicas);
         }
     }

@@ -1,5 +1,5 @@
-//! Predicts which partitions each worker will own after the number of workers changes: in go the present owners and the
-//! new number, out come the partitions per worker.
+//! Predicts which partitions each worker will own after the replicas change: in go the present owners and the new
+//! replicas, out come the partitions per worker.
 //!
 //! Counts are exact; which partition moves follows librdkafka's assignors. Which worker leaves is Kubernetes' choice, and
 //! the operator ranks those with the fewest partitions first.

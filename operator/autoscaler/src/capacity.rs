@@ -1,5 +1,5 @@
 //! What one worker can process, in records per second. The best source that has anything to say wins: reported busy
-//! time, then what workers with a standing backlog get through, then the policy's guess, then the most that was seen.
+//! time, then what workers with a standing backlog process, then the policy's figure, then the highest rate observed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -26,13 +26,13 @@ pub(crate) struct WorkerSample {
     pub(crate) arrival_rate: f64,
     /// The longest commit gap of its partitions.
     pub(crate) commit_gap: Duration,
-    /// Work reported since the last report, and over what time; `None` if it does not report.
-    pub(crate) work: Option<Work>,
+    /// What it reported since its last report, and over what time; `None` if it does not report.
+    pub(crate) usage: Option<UsageDelta>,
 }
 
-/// A worker's own report.
+/// What a worker reported since its last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Work {
+pub(crate) struct UsageDelta {
     pub(crate) records: u64,
     pub(crate) busy: Duration,
     pub(crate) over: Duration,
@@ -53,34 +53,34 @@ struct Span {
 pub(crate) struct CapacityEstimate {
     busy: VecDeque<(Duration, f64)>,
     saturated: VecDeque<f64>,
-    most_seen: Option<f64>,
+    max_observed_rate: Option<f64>,
     spans: BTreeMap<String, Span>,
 }
 
 impl CapacityEstimate {
-    /// Takes over what a poll at `now` saw of every live worker.
+    /// Records what a poll at `now` saw of every live worker.
     pub(crate) fn update(&mut self, workers: &[WorkerSample], now: Duration) {
         self.spans.retain(|id, _| workers.iter().any(|worker| worker.id == *id));
         for worker in workers {
-            if let Some(work) = worker.work {
-                self.take_work(work, now);
+            if let Some(usage) = worker.usage {
+                self.record_usage(usage, now);
             }
-            self.take_consumption(worker, now);
+            self.record_consumption(worker, now);
         }
     }
 
-    /// The best estimate; `expected` is the policy's guess.
+    /// The best estimate; `expected` is the policy's figure.
     pub(crate) fn estimate(&self, expected: Option<f64>) -> Option<Capacity> {
         let saturated = quantile(self.saturated.iter().copied(), 0.5);
         let busy = quantile(self.busy.iter().map(|(_, rate)| *rate), 0.25);
         let capacity = |rate, source| Some(Capacity { rate, source });
         match (busy, saturated) {
             (Some(busy), Some(saturated)) if busy > MAX_BUSY_OVER_SATURATED * saturated => {
-                capacity(saturated, CapacitySource::Saturated)
+                capacity(saturated, CapacitySource::Saturation)
             }
             (Some(busy), _) => capacity(busy, CapacitySource::BusyTime),
-            (None, Some(saturated)) => capacity(saturated, CapacitySource::Saturated),
-            (None, None) => match (expected, self.most_seen) {
+            (None, Some(saturated)) => capacity(saturated, CapacitySource::Saturation),
+            (None, None) => match (expected, self.max_observed_rate) {
                 (Some(expected), seen) => capacity(expected.max(seen.unwrap_or(0.0)), CapacitySource::Expected),
                 (None, Some(seen)) => capacity(seen, CapacitySource::LowerBound),
                 (None, None) => None,
@@ -88,15 +88,15 @@ impl CapacityEstimate {
         }
     }
 
-    fn take_work(&mut self, work: Work, now: Duration) {
-        let (busy, over) = (work.busy.as_secs_f64(), work.over.as_secs_f64());
-        if work.records < MIN_SAMPLE_RECORDS || busy <= 0.0 || over <= 0.0 {
+    fn record_usage(&mut self, usage: UsageDelta, now: Duration) {
+        let (busy, over) = (usage.busy.as_secs_f64(), usage.over.as_secs_f64());
+        if usage.records < MIN_SAMPLE_RECORDS || busy <= 0.0 || over <= 0.0 {
             return;
         }
-        let rate = work.records as f64 / busy;
+        let rate = usage.records as f64 / busy;
         if busy / over < MIN_BUSY_FRACTION {
-            // Hardly busy: it can do more than it does, but how much more is only believed up to a tenfold.
-            self.saw(rate.min(work.records as f64 / over / MIN_BUSY_FRACTION));
+            // Hardly busy: it can do more than it does, but no more than ten times as much is assumed.
+            self.record_rate(rate.min(usage.records as f64 / over / MIN_BUSY_FRACTION));
             return;
         }
         self.busy.push_back((now, rate));
@@ -106,7 +106,7 @@ impl CapacityEstimate {
         }
     }
 
-    fn take_consumption(&mut self, worker: &WorkerSample, now: Duration) {
+    fn record_consumption(&mut self, worker: &WorkerSample, now: Duration) {
         let Some(committed) = worker.committed else {
             self.spans.remove(&worker.id);
             return;
@@ -140,7 +140,7 @@ impl CapacityEstimate {
         let saturated = span.least_lag as f64 > in_flight;
         *span = begin;
         if rate > 0.0 {
-            self.saw(rate);
+            self.record_rate(rate);
         }
         if saturated && rate > 0.0 {
             self.saturated.push_back(rate);
@@ -148,8 +148,8 @@ impl CapacityEstimate {
         }
     }
 
-    fn saw(&mut self, rate: f64) {
-        self.most_seen = Some(self.most_seen.map_or(rate, |most| most.max(rate)));
+    fn record_rate(&mut self, rate: f64) {
+        self.max_observed_rate = Some(self.max_observed_rate.map_or(rate, |most| most.max(rate)));
     }
 }
 
@@ -165,7 +165,7 @@ fn quantile(values: impl Iterator<Item = f64>, part: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn worker(work: Option<Work>) -> WorkerSample {
+    fn worker(usage: Option<UsageDelta>) -> WorkerSample {
         WorkerSample {
             id: "m".into(),
             partitions: vec![0],
@@ -174,15 +174,15 @@ mod tests {
             lag: 0,
             arrival_rate: 0.0,
             commit_gap: Duration::from_secs(1),
-            work,
+            usage,
         }
     }
 
-    fn work(records: u64, busy_millis: u64, over_millis: u64) -> Option<Work> {
-        Some(Work { records, busy: Duration::from_millis(busy_millis), over: Duration::from_millis(over_millis) })
+    fn usage(records: u64, busy_millis: u64, over_millis: u64) -> Option<UsageDelta> {
+        Some(UsageDelta { records, busy: Duration::from_millis(busy_millis), over: Duration::from_millis(over_millis) })
     }
 
-    fn of(samples: &[Option<Work>]) -> CapacityEstimate {
+    fn of(samples: &[Option<UsageDelta>]) -> CapacityEstimate {
         let mut estimate = CapacityEstimate::default();
         for (poll, sample) in (0..).zip(samples) {
             estimate.update(&[worker(*sample)], Duration::from_secs(poll * 5));
@@ -190,7 +190,7 @@ mod tests {
         estimate
     }
 
-    /// A worker that gets through `rate` a second with `lag` unread, for a minute.
+    /// A worker that processes `rate` a second with `lag` unread, for a minute.
     fn consuming(estimate: &mut CapacityEstimate, rate: i64, lag: i64) {
         for poll in 0..13 {
             let sample = WorkerSample { committed: Some(poll * 5 * rate), lag, ..worker(None) };
@@ -200,27 +200,27 @@ mod tests {
 
     #[test]
     fn records_by_busy_time_are_what_a_worker_can_do() {
-        let estimate = of(&[work(70, 500, 5_000), work(140, 1_000, 5_000)]);
+        let estimate = of(&[usage(70, 500, 5_000), usage(140, 1_000, 5_000)]);
         assert_eq!(estimate.estimate(Some(10.0)), Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime }));
     }
 
     #[test]
     fn an_idle_worker_is_believed_up_to_a_tenfold_of_what_it_does() {
-        let estimate = of(&[work(50, 1, 5_000)]);
+        let estimate = of(&[usage(50, 1, 5_000)]);
         assert_eq!(estimate.estimate(None), Some(Capacity { rate: 100.0, source: CapacitySource::LowerBound }));
         assert_eq!(estimate.estimate(Some(70.0)).map(|it| it.source), Some(CapacitySource::Expected));
     }
 
     #[test]
     fn an_idle_night_forgets_nothing() {
-        let mut estimate = of(&[work(140, 1_000, 5_000)]);
-        estimate.update(&[worker(work(20, 1, 5_000))], Duration::from_secs(8 * 3_600));
+        let mut estimate = of(&[usage(140, 1_000, 5_000)]);
+        estimate.update(&[worker(usage(20, 1, 5_000))], Duration::from_secs(8 * 3_600));
         assert_eq!(estimate.estimate(None), Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime }));
     }
 
     #[test]
     fn a_handful_of_records_is_no_sample() {
-        assert_eq!(of(&[work(9, 500, 5_000), work(50, 0, 5_000), None]).estimate(None), None);
+        assert_eq!(of(&[usage(9, 500, 5_000), usage(50, 0, 5_000), None]).estimate(None), None);
     }
 
     #[test]
@@ -234,13 +234,13 @@ mod tests {
     fn consumption_under_a_standing_backlog_is_the_capacity() {
         let mut estimate = CapacityEstimate::default();
         consuming(&mut estimate, 80, 5_000);
-        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::Saturated }));
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::Saturation }));
     }
 
     #[test]
     fn busy_time_that_promises_more_than_saturated_workers_show_is_not_believed() {
-        let mut estimate = of(&[work(140, 1_000, 5_000)]);
+        let mut estimate = of(&[usage(140, 1_000, 5_000)]);
         consuming(&mut estimate, 80, 5_000);
-        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::Saturated }));
+        assert_eq!(estimate.estimate(None), Some(Capacity { rate: 80.0, source: CapacitySource::Saturation }));
     }
 }

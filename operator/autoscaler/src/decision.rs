@@ -25,7 +25,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Why the number of workers is what it is.
+    /// Why the replicas are what they are.
     Reason {
         /// Too little has been seen yet to say anything.
         Measuring,
@@ -39,7 +39,7 @@ words! {
         LagRising,
         /// Fewer workers, because the need stayed lower.
         DemandFell,
-        /// The number had to come within minimum, maximum or the number of partitions.
+        /// The replicas had to come within minimum, maximum or the number of partitions.
         OutOfBounds,
         /// Kept, because lag is unknown.
         LagUnknown,
@@ -55,7 +55,7 @@ words! {
 }
 
 impl Reason {
-    /// Whether it is a judgement about load, in contrast to one about what could not be known or done.
+    /// Whether it is about load, in contrast to what could not be known or done.
     pub(crate) const fn is_about_load(self) -> bool {
         matches!(
             self,
@@ -70,7 +70,7 @@ impl Reason {
 }
 
 words! {
-    /// What keeps the needed number from being asked for at this moment.
+    /// What keeps the needed replicas from being asked for at this moment.
     BlockedBy {
         /// One poll is not yet proof: another one follows at once.
         Confirmation,
@@ -98,7 +98,7 @@ words! {
 }
 
 words! {
-    /// The limit that keeps the number away from the need.
+    /// The limit that keeps the replicas away from the need.
     Limit {
         /// Fewer would do, but the minimum is higher.
         MinReplicas,
@@ -114,9 +114,9 @@ words! {
     CapacitySource {
         /// Records divided by the busy time that the workers report.
         BusyTime,
-        /// What workers with a standing backlog get through.
-        Saturated,
-        /// The policy's own guess.
+        /// What workers with a standing backlog process.
+        Saturation,
+        /// The policy's own figure.
         Expected,
         /// The most that a worker was seen doing: it can do at least this.
         LowerBound,
@@ -132,10 +132,10 @@ pub struct Capacity {
     pub source: CapacitySource,
 }
 
-/// One number of workers that was considered, and what it would mean.
+/// One number of replicas that was considered, and what it would mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rung {
-    /// The number of workers.
+    /// The replicas.
     pub replicas: i32,
     /// Records per second that the busiest worker would get.
     pub busiest_rate: f64,
@@ -147,10 +147,10 @@ pub struct Rung {
     pub feasible: bool,
 }
 
-/// How many workers there should be, and why.
+/// The desired replicas, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// The number to ask for.
+    /// The replicas to ask for.
     pub replicas: i32,
     /// Why; changes only when the decision does.
     pub reason: Reason,
@@ -173,16 +173,16 @@ pub struct Decision {
     pub arrival_rate: Option<f64>,
 }
 
-/// What a check settled.
+/// What a check chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Choice {
     pub(crate) replicas: i32,
     pub(crate) reason: Reason,
     pub(crate) blocked_by: Option<BlockedBy>,
     pub(crate) confirm: bool,
 }
 
-impl Verdict {
+impl Choice {
     pub(crate) const fn act(replicas: i32, reason: Reason) -> Self {
         Self { replicas, reason, blocked_by: None, confirm: false }
     }

@@ -1,35 +1,35 @@
-//! The sentence that says why: in go the verdict and the numbers it rests on, out comes one line of English.
+//! The sentence that says why: in go the choice and the numbers it rests on, out comes one line of English.
 
 use std::time::Duration;
 
 use crate::assess::Assessment;
-use crate::decision::{BlockedBy, CapacitySource, Reason, Verdict};
+use crate::decision::{BlockedBy, CapacitySource, Choice, Reason};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
 use crate::tuning::DOWN_WINDOW;
 
-/// Explains a verdict, e.g. "4 → 6: 512 records/s arrive, one worker does 90/s at 90 %, 6 is the first count that keeps
+/// Explains a choice, e.g. "4 → 6: 512 records/s arrive, one worker does 90/s at 90 %, 6 is the first count that keeps
 /// partition 3's owner below capacity and drains 6 400 records in 42 s".
 pub(crate) fn explain(
-    verdict: Verdict,
+    choice: Choice,
     need: &Assessment,
     reading: &LagReading,
     current: &Current,
     policy: &Policy,
 ) -> String {
-    let (from, to) = (current.desired, verdict.replicas);
+    let (from, to) = (current.desired, choice.replicas);
     let head = if from == to { format!("{to} kept") } else { format!("{from} → {to}") };
-    let body = match verdict.reason {
+    let body = match choice.reason {
         Reason::Measuring => measuring(need),
-        Reason::Sufficient => sufficient(verdict, need, to),
-        Reason::ArrivalRate | Reason::Backlog => format!("{}, {}", load(need), choice(need, to)),
+        Reason::Sufficient => sufficient(choice, need, to),
+        Reason::ArrivalRate | Reason::Backlog => format!("{}, {}", load(need), chosen_count(need, to)),
         Reason::LagRising => rising(need),
         Reason::DemandFell => {
             format!("{}, {to} has been enough for {}", load(need), duration(DOWN_WINDOW))
         }
         Reason::OutOfBounds => bounds(policy, need, to),
-        Reason::LagUnknown if from == to => String::from("lag is unknown, and what is unknown changes nothing"),
-        Reason::LagUnknown => String::from("lag is unknown, but the owner's limits hold all the same"),
+        Reason::LagUnknown if from == to => String::from("lag is unknown; replicas are held"),
+        Reason::LagUnknown => String::from("lag is unknown, but the limits of the object still hold"),
         Reason::LagPartial => partial(reading, need),
         Reason::Pinned => held("the number is pinned", need),
         Reason::Paused => held("the object is paused", need),
@@ -52,7 +52,7 @@ fn load(need: &Assessment) -> String {
             let percent = (need.utilization * 100.0).round();
             let rate = rate_text(capacity.rate * need.utilization);
             let does = match capacity.source {
-                CapacitySource::BusyTime | CapacitySource::Saturated => "does",
+                CapacitySource::BusyTime | CapacitySource::Saturation => "does",
                 CapacitySource::Expected => "is expected to do",
                 CapacitySource::LowerBound => "can do at least",
             };
@@ -62,14 +62,14 @@ fn load(need: &Assessment) -> String {
     }
 }
 
-fn choice(need: &Assessment, to: i32) -> String {
+fn chosen_count(need: &Assessment, to: i32) -> String {
     let Some(rung) = need.rungs.iter().find(|rung| rung.replicas == to) else {
         return format!("{to} is needed");
     };
     let whose = rung
         .busiest_partition
         .map_or_else(|| String::from("every worker"), |partition| format!("partition {partition}'s owner"));
-    if need.short {
+    if need.infeasible {
         return format!("no count carries that, {to} brings {whose} closest to its capacity");
     }
     match rung.drained_after {
@@ -82,14 +82,14 @@ fn choice(need: &Assessment, to: i32) -> String {
     }
 }
 
-fn sufficient(verdict: Verdict, need: &Assessment, to: i32) -> String {
+fn sufficient(choice: Choice, need: &Assessment, to: i32) -> String {
     let wanted = match need.need {
         Some(wanted) if wanted < to => format!("{wanted} would carry that too"),
-        Some(wanted) if wanted > to => match verdict.blocked_by {
+        Some(wanted) if wanted > to => match choice.blocked_by {
             Some(BlockedBy::Confirmation | BlockedBy::Settling) => format!("{wanted} may be needed"),
             _ => String::from("that is close to the limit but not over it"),
         },
-        _ if need.short => choice(need, to),
+        _ if need.infeasible => chosen_count(need, to),
         _ => format!("{to} is the first count that carries that"),
     };
     format!("{}, {wanted}", load(need))

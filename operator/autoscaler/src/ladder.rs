@@ -1,4 +1,4 @@
-//! Which numbers of workers are worth considering, and what each would mean: in go the estimates and the present owners,
+//! Which replica counts are worth considering, and what each would mean: in go the estimates and the present owners,
 //! out comes a [`Rung`] per number.
 //!
 //! With P partitions dealt out evenly the busiest of r workers has ⌈P/r⌉ of them, so all r between two values of ⌈P/k⌉
@@ -24,7 +24,7 @@ pub(crate) struct Load {
     /// Records per second of one worker.
     pub(crate) capacity: f64,
     pub(crate) drain_within: Duration,
-    /// The number of workers that was last asked for.
+    /// The replicas last asked for.
     pub(crate) desired: i32,
 }
 
@@ -38,18 +38,18 @@ pub(crate) fn ladder(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
 }
 
 impl Load {
-    /// What `replicas` workers would mean when no worker is to be busier than `utilization` of its capacity.
+    /// What `replicas` would mean when no worker is to be busier than `utilization` of its capacity.
     pub(crate) fn rung(&self, replicas: i32, utilization: f64) -> Rung {
-        self.weigh(replicas, utilization).0
+        self.evaluate(replicas, utilization).0
     }
 
     /// The rung, and the records per second that some worker would have to process to drain in time.
-    pub(crate) fn weigh(&self, replicas: i32, utilization: f64) -> (Rung, f64) {
+    pub(crate) fn evaluate(&self, replicas: i32, utilization: f64) -> (Rung, f64) {
         let count = i32::try_from(self.rates.len()).unwrap_or(i32::MAX);
         let prediction = predict(self.assignor, &self.owners, count, replicas);
         let backlogs = self.backlogs_after(&prediction, replicas);
         let drain_within = self.drain_within.as_secs_f64();
-        let mut most_strained: f64 = 0.0;
+        let mut max_required_rate: f64 = 0.0;
         let mut rung = Rung {
             replicas,
             busiest_rate: 0.0,
@@ -65,11 +65,11 @@ impl Load {
                 rung.busiest_partition = self.largest(owned);
             }
             rung.drained_after = rung.drained_after.and_then(|longest| Some(longest.max(self.drain(rate, backlog)?)));
-            let strain = rate + backlog / drain_within.max(1.0);
-            most_strained = most_strained.max(strain);
-            rung.feasible &= rate <= utilization * self.capacity && strain <= self.capacity;
+            let required_rate = rate + backlog / drain_within.max(1.0);
+            max_required_rate = max_required_rate.max(required_rate);
+            rung.feasible &= rate <= utilization * self.capacity && required_rate <= self.capacity;
         }
-        (rung, most_strained)
+        (rung, max_required_rate)
     }
 
     /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on as

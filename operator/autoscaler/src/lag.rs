@@ -110,9 +110,9 @@ pub(crate) struct Start {
     pub(crate) group_has_progress: bool,
 }
 
-/// One partition's unread span.
+/// One partition's unread records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unread {
+pub(crate) struct Backlog {
     /// The first unread offset that still exists.
     pub(crate) from: i64,
     pub(crate) records: i64,
@@ -120,8 +120,8 @@ pub(crate) struct Unread {
     pub(crate) ahead_of_log: bool,
 }
 
-/// The unread span of one partition; `None` if one of the three offsets is unknown.
-pub(crate) fn unread(reading: &PartitionReading, start: Start) -> Option<Unread> {
+/// The unread records of one partition; `None` if one of the three offsets is unknown.
+pub(crate) fn backlog(reading: &PartitionReading, start: Start) -> Option<Backlog> {
     let (earliest, latest) = (reading.earliest?, reading.latest?);
     let next = match reading.committed {
         Committed::Unknown => return None,
@@ -132,7 +132,7 @@ pub(crate) fn unread(reading: &PartitionReading, start: Start) -> Option<Unread>
         },
     };
     let from = next.max(earliest);
-    Some(Unread {
+    Some(Backlog {
         from,
         records: latest.saturating_sub(from).max(0),
         lost: earliest.saturating_sub(next).max(0),

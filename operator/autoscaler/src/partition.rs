@@ -1,4 +1,4 @@
-//! What is remembered of one partition from poll to poll.
+//! What is kept of one partition from poll to poll.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use crate::age::EndSamples;
 use crate::observation::{Committed, PartitionReading, Usage};
 use crate::tuning::{COMMIT_GAP_SAMPLES, MARKERS_AFTER, MAX_COMMIT_GAP, MAX_MARKERS, MIN_COMMIT_GAP};
 
-/// One partition's memory.
+/// One partition as the polls have shown it.
 #[derive(Debug, Clone)]
-pub(crate) struct Track {
+pub(crate) struct PartitionState {
     pub(crate) ends: EndSamples,
     /// The end of the log when the partition was first seen.
     pub(crate) first_end: i64,
@@ -19,7 +19,7 @@ pub(crate) struct Track {
     pub(crate) committed: Option<i64>,
     /// The poll that saw the last commit.
     pub(crate) committed_at: Option<Duration>,
-    /// The first look at the partition.
+    /// The first poll that knew the partition.
     first_at: Option<Duration>,
     /// Since when neither the end nor the commit has moved.
     still_since: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Track {
     pub(crate) lag: i64,
 }
 
-impl Track {
+impl PartitionState {
     pub(crate) fn new(now: Duration, end: i64) -> Self {
         Self {
             ends: EndSamples::default(),
@@ -46,8 +46,8 @@ impl Track {
         }
     }
 
-    /// Takes a reading over whose end and commit are known. The arrival estimate is brought up to date before, since it
-    /// compares with the end remembered here.
+    /// Records a reading whose end and commit are known. The arrival estimate has to be updated before, since it
+    /// compares with the end kept here.
     pub(crate) fn update(&mut self, reading: &PartitionReading, now: Duration) {
         let Some(latest) = reading.latest else { return };
         let had_work = self.committed.is_some_and(|committed| committed < self.end);
@@ -59,7 +59,7 @@ impl Track {
         {
             self.committed = Some(committed);
             self.still_since = now;
-            // What is there at the first look was committed at any time before it.
+            // What the first poll finds was committed at any time before it.
             if self.first_at.is_some() {
                 let before = self.committed_at.replace(now);
                 // A gap during which there was nothing to commit says nothing about how often the group commits.

@@ -1,4 +1,4 @@
-//! What the owner of a group wants and what the cluster runs now: the two inputs of a decision that do not come from
+//! What the user wants of a group and what the cluster runs now: the two inputs of a decision that do not come from
 //! Kafka. Plain numbers, already validated; counts are `i32` as in Kubernetes.
 
 use std::time::Duration;
@@ -77,17 +77,17 @@ impl Policy {
         self.min_replicas.max(1).min(self.ceiling(partitions))
     }
 
-    /// The number of workers within all limits: `min(maximum, partitions, max(minimum, number))`, never 0, which only a
-    /// person may ask for. Partitions not counted yet (`None`) are no limit.
+    /// Replicas within all limits: `min(maximum, partitions, max(minimum, number))`, never 0, which only a user may ask
+    /// for. Partitions not counted yet (`None`) are no limit.
     pub fn bounded(&self, number: i32, partitions: Option<i32>) -> i32 {
         let partitions = partitions.unwrap_or(i32::MAX);
         number.clamp(self.floor(partitions), self.ceiling(partitions))
     }
 
-    /// The number of workers while lag is unknown: a person's own limits hold whether it is known or not. The number of
-    /// partitions is a reading like any other: it takes no worker away, and lets the minimum ask for none that would
-    /// have nothing to read.
-    pub fn bounded_unread(&self, number: i32, partitions: Option<i32>) -> i32 {
+    /// Replicas while lag is unknown: the user's own limits hold whether it is known or not. The number of partitions
+    /// is a reading like any other: it takes no worker away, and lets the minimum ask for none that would have nothing
+    /// to read.
+    pub fn bounded_without_lag(&self, number: i32, partitions: Option<i32>) -> i32 {
         number.clamp(self.floor(partitions.unwrap_or(i32::MAX)), self.ceiling(i32::MAX))
     }
 
@@ -97,10 +97,10 @@ impl Policy {
     }
 }
 
-/// Why the number of workers must stay as it is although something else may be needed.
+/// Why the replicas must stay as they are although others may be needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hold {
-    /// A person or another controller has fixed the number.
+    /// A user or another controller has fixed them.
     Pinned,
     /// The object is paused.
     Paused,
@@ -111,7 +111,7 @@ pub enum Hold {
 /// What runs now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Current {
-    /// How many workers were last asked for (the Deployment's `spec.replicas`).
+    /// The replicas last decided: what the Deployment is to have.
     pub desired: i32,
     /// Set when nothing may be changed; the need is still computed and explained.
     pub hold: Option<Hold>,

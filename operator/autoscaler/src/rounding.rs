@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Two significant digits, rounded to the nearest: 6 437 → 6 400, 95 → 95, 996 → 1 000.
-pub fn step_lag(records: i64) -> i64 {
+pub fn round_lag(records: i64) -> i64 {
     let magnitude = (0..).map(|power| 10_i64.saturating_pow(power)).find(|scale| records.max(0) / scale < 100);
     let scale = magnitude.unwrap_or(1);
     let rounded = records.max(0).saturating_add(scale / 2) / scale;
@@ -11,7 +11,7 @@ pub fn step_lag(records: i64) -> i64 {
 }
 
 /// The largest of 0, 1, 2, 5, 10, 30 s, 1, 2, 5, 10, 30 min, 1, 2, 5, 10, 24 h that the age has reached; whole days beyond.
-pub fn step_age(age: Duration) -> Duration {
+pub fn round_age(age: Duration) -> Duration {
     const DAY: u64 = 24 * 3600;
     const STEPS: [u64; 16] = [0, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18_000, 36_000, DAY];
     let seconds = age.as_secs();
@@ -38,7 +38,7 @@ mod tests {
             (999_999, 1_000_000),
             (i64::MAX, 9_200_000_000_000_000_000),
         ] {
-            assert_eq!(step_lag(records), stepped, "{records}");
+            assert_eq!(round_lag(records), stepped, "{records}");
         }
     }
 
@@ -58,7 +58,7 @@ mod tests {
             (3 * 3_600_000, 7_200),
             (50 * 3_600_000, 172_800),
         ] {
-            assert_eq!(step_age(Duration::from_millis(millis)), Duration::from_secs(stepped), "{millis} ms");
+            assert_eq!(round_age(Duration::from_millis(millis)), Duration::from_secs(stepped), "{millis} ms");
         }
     }
 }

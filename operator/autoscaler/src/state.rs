@@ -1,4 +1,4 @@
-//! What is remembered of one group from poll to poll, and how a poll is taken over: in goes an [`Observation`], out
+//! What is kept of one group from poll to poll, and how a poll is recorded: in goes an [`Observation`], out
 //! comes the [`LagReading`], and the estimates of arrivals and capacity are brought up to date.
 
 use std::collections::BTreeMap;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::age::Age;
 use crate::arrival::Arrival;
-use crate::capacity::{CapacityEstimate, Work, WorkerSample};
+use crate::capacity::{CapacityEstimate, UsageDelta, WorkerSample};
 use crate::decision::Decision;
-use crate::lag::{Lag, LagReading, PartitionLag, Start, unread};
+use crate::lag::{Lag, LagReading, PartitionLag, Start, backlog};
 use crate::observation::{Committed, Member, Observation, PartitionReading, Usage};
-use crate::partition::Track;
+use crate::partition::PartitionState;
 use crate::policy::StartFrom;
 use crate::trend::Trend;
 
@@ -19,24 +19,24 @@ use crate::trend::Trend;
 pub struct Memory {
     topic_id: String,
     pub(crate) partition_count: i32,
-    pub(crate) tracks: BTreeMap<i32, Track>,
+    pub(crate) partitions: BTreeMap<i32, PartitionState>,
     pub(crate) arrival: Arrival,
     pub(crate) capacity: CapacityEstimate,
     pub(crate) trend: Trend,
     pub(crate) members: Option<Vec<Member>>,
     pub(crate) stable: bool,
-    pub(crate) course: Course,
+    pub(crate) decision_state: DecisionState,
 }
 
-/// Where the decisions stand.
+/// What the next decision has to know of those before.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Course {
+pub(crate) struct DecisionState {
     pub(crate) template: Option<String>,
-    /// The number of workers at the last decision, to notice that it was changed.
+    /// The desired replicas at the last decision, to detect a change of them.
     pub(crate) desired: Option<i32>,
-    /// When it was changed, until the change has taken effect.
+    /// When they were changed, until the change has taken effect.
     pub(crate) settling: Option<Duration>,
-    /// Polls in a row that found the present number too small.
+    /// Polls in a row that found the present replicas too few.
     pub(crate) exceeded: u32,
     /// Since when the need has been lower, and the highest it was in that time.
     pub(crate) lower: Option<(Duration, i32)>,
@@ -46,15 +46,15 @@ pub(crate) struct Course {
 }
 
 impl Memory {
-    /// Takes over what a poll at `now` saw. `now` counts from any epoch, the same for all calls, and never falls.
+    /// Records what a poll at `now` saw. `now` counts from any epoch, the same for all calls, and never falls.
     pub fn observe(&mut self, seen: &Observation, start_from: StartFrom, now: Duration) -> LagReading {
         if self.topic_id != seen.topic_id {
             // Another incarnation of the topic: offsets, ends and rates of the old one mean nothing for it.
-            let course = std::mem::take(&mut self.course);
+            let decision_state = std::mem::take(&mut self.decision_state);
             let capacity = std::mem::take(&mut self.capacity);
-            *self = Self { topic_id: seen.topic_id.clone(), course, capacity, ..Self::default() };
+            *self = Self { topic_id: seen.topic_id.clone(), decision_state, capacity, ..Self::default() };
         }
-        // Partitions cannot be taken away: a lower count is a broker's stale view, and the rest counts as unread.
+        // Partitions cannot be taken away: a lower count is a broker's stale view, and the rest counts as backlog.
         self.partition_count = self.partition_count.max(seen.partition_count);
         self.members.clone_from(&seen.members);
         self.stable = seen.stable;
@@ -66,7 +66,7 @@ impl Memory {
         let progress = seen.partitions.iter().any(|reading| matches!(reading.committed, Committed::At(_)));
         let partitions: Vec<PartitionLag> = (0..self.partition_count)
             .map(|number| match readings.get(&number) {
-                Some(reading) => self.take_over(reading, start_from, progress, now),
+                Some(reading) => self.record_partition(reading, start_from, progress, now),
                 None => unknown(number),
             })
             .collect();
@@ -76,7 +76,7 @@ impl Memory {
         reading
     }
 
-    fn take_over(
+    fn record_partition(
         &mut self,
         reading: &PartitionReading,
         from: StartFrom,
@@ -85,20 +85,20 @@ impl Memory {
     ) -> PartitionLag {
         let Some(latest) = reading.latest else { return unknown(reading.partition) };
         let live = self.members.as_ref().is_some_and(|members| !members.is_empty());
-        let track = self.tracks.entry(reading.partition).or_insert_with(|| Track::new(now, latest));
-        track.update(reading, now);
-        let start = Start { from, first_end: track.first_end, group_has_progress: progress };
-        let Some(unread) = unread(reading, start) else { return unknown(reading.partition) };
-        let markers = live && track.only_markers(unread.records, now);
-        let lag = if markers { 0 } else { unread.records };
-        track.lag = lag;
-        let age = if lag == 0 { Some(Age::Exactly(Duration::ZERO)) } else { track.ends.age_of(unread.from, now) };
+        let partition = self.partitions.entry(reading.partition).or_insert_with(|| PartitionState::new(now, latest));
+        partition.update(reading, now);
+        let start = Start { from, first_end: partition.first_end, group_has_progress: progress };
+        let Some(backlog) = backlog(reading, start) else { return unknown(reading.partition) };
+        let markers = live && partition.only_markers(backlog.records, now);
+        let lag = if markers { 0 } else { backlog.records };
+        partition.lag = lag;
+        let age = if lag == 0 { Some(Age::Exactly(Duration::ZERO)) } else { partition.ends.age_of(backlog.from, now) };
         PartitionLag {
             partition: reading.partition,
             lag: Some(lag),
             age,
-            lost: unread.lost,
-            ahead_of_log: unread.ahead_of_log,
+            lost: backlog.lost,
+            ahead_of_log: backlog.ahead_of_log,
         }
     }
 
@@ -123,12 +123,12 @@ impl Memory {
             lag: 0,
             arrival_rate: 0.0,
             commit_gap: Duration::ZERO,
-            work: None,
+            usage: None,
         };
         for number in &member.partitions {
             let reading = readings.get(number);
-            let track = self.tracks.get_mut(number).filter(|_| reading.is_some());
-            let (Some(track), Some(reading)) = (track, reading) else {
+            let partition = self.partitions.get_mut(number).filter(|_| reading.is_some());
+            let (Some(partition), Some(reading)) = (partition, reading) else {
                 sample.committed = None;
                 continue;
             };
@@ -136,33 +136,33 @@ impl Memory {
                 (Some(sum), Committed::At(committed)) => Some(sum.saturating_add(committed)),
                 _ => None,
             };
-            sample.moved |= track.committed_at == Some(now);
-            sample.lag = sample.lag.saturating_add(track.lag);
+            sample.moved |= partition.committed_at == Some(now);
+            sample.lag = sample.lag.saturating_add(partition.lag);
             sample.arrival_rate += self.arrival.rate_of(*number);
-            sample.commit_gap = sample.commit_gap.max(track.commit_gap());
-            sample.work = add(sample.work, work_of(track, reading.usage, now));
+            sample.commit_gap = sample.commit_gap.max(partition.commit_gap());
+            sample.usage = add(sample.usage, usage_delta(partition, reading.usage, now));
         }
         sample
     }
 
     /// The backlog of a partition that is not merely a commit on its way: a healthy consumer that commits every `g`
     /// seconds shows half of `g`'s arrivals on average.
-    pub(crate) fn backlog_of(&self, partition: i32) -> f64 {
-        let Some(track) = self.tracks.get(&partition) else { return 0.0 };
-        let allowance = self.arrival.rate_of(partition) * track.commit_gap().as_secs_f64() / 2.0;
-        (track.lag as f64 - allowance).max(0.0)
+    pub(crate) fn backlog_of(&self, number: i32) -> f64 {
+        let Some(partition) = self.partitions.get(&number) else { return 0.0 };
+        let allowance = self.arrival.rate_of(number) * partition.commit_gap().as_secs_f64() / 2.0;
+        (partition.lag as f64 - allowance).max(0.0)
     }
 
     /// Whether a partition has more unread than a healthy consumer shows just before it commits.
-    pub(crate) fn is_behind(&self, partition: i32) -> bool {
-        self.tracks.get(&partition).is_some_and(|track| {
-            track.lag as f64 > 1.0 + self.arrival.rate_of(partition) * track.commit_gap().as_secs_f64()
+    pub(crate) fn is_behind(&self, number: i32) -> bool {
+        self.partitions.get(&number).is_some_and(|partition| {
+            partition.lag as f64 > 1.0 + self.arrival.rate_of(number) * partition.commit_gap().as_secs_f64()
         })
     }
 
     /// The longest commit gap of any partition; `None` while no partition was seen to be committed twice.
     pub(crate) fn commit_gap(&self) -> Option<Duration> {
-        self.tracks.values().filter_map(Track::known_commit_gap).max()
+        self.partitions.values().filter_map(PartitionState::known_commit_gap).max()
     }
 }
 
@@ -181,27 +181,27 @@ fn classify(lag: Lag) -> LagReading {
     }
 }
 
-/// The work reported for one partition since its last report.
-fn work_of(track: &mut Track, usage: Option<Usage>, now: Duration) -> Option<Work> {
+/// The usage reported for one partition since its last report.
+fn usage_delta(partition: &mut PartitionState, usage: Option<Usage>, now: Duration) -> Option<UsageDelta> {
     let usage = usage?;
-    let before = track.usage;
+    let before = partition.usage;
     match before {
-        Some((_, known)) if known == usage && track.lag > 0 => return None,
-        _ => track.usage = Some((now, usage)),
+        Some((_, known)) if known == usage && partition.lag > 0 => return None,
+        _ => partition.usage = Some((now, usage)),
     }
     let (at, known) = before?;
     // Falling figures are a new assignment, which counts from zero.
     let records = usage.records.checked_sub(known.records).filter(|records| *records > 0)?;
     let busy = Duration::from_micros(usage.busy_micros.checked_sub(known.busy_micros)?);
-    Some(Work { records, busy, over: now.saturating_sub(at) })
+    Some(UsageDelta { records, busy, over: now.saturating_sub(at) })
 }
 
-fn add(sum: Option<Work>, work: Option<Work>) -> Option<Work> {
-    match (sum, work) {
-        (Some(sum), Some(work)) => Some(Work {
-            records: sum.records.saturating_add(work.records),
-            busy: sum.busy.saturating_add(work.busy),
-            over: sum.over.max(work.over),
+fn add(sum: Option<UsageDelta>, delta: Option<UsageDelta>) -> Option<UsageDelta> {
+    match (sum, delta) {
+        (Some(sum), Some(delta)) => Some(UsageDelta {
+            records: sum.records.saturating_add(delta.records),
+            busy: sum.busy.saturating_add(delta.busy),
+            over: sum.over.max(delta.over),
         }),
         (one, None) | (None, one) => one,
     }

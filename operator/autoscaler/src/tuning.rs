@@ -98,7 +98,7 @@ pub(crate) const SAWTOOTH_FACTOR: f64 = 1.5;
 /// Beyond that, lag that grows by less than this fraction of the arrivals is noise. Chosen.
 pub(crate) const MIN_GROWTH_FRACTION: f64 = 0.1;
 
-// What a number of workers would mean.
+// What a number of replicas would mean.
 
 /// Time from asking for a worker until it consumes. A constant until it is learned: scheduling, image start and the
 /// restore of its partitions took 5 to 15 s on a small cluster; too long only sees a little more backlog than will be.

@@ -67,7 +67,7 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Plan {
     match usable(inputs) {
         Usable::Decision(decision) => follow(inputs, last, decision),
         Usable::None { mode, reason, why } => {
-            let replicas = if inputs.dry_run { last } else { inputs.policy.bounded_unread(last, inputs.partitions) };
+            let replicas = if inputs.dry_run { last } else { inputs.policy.bounded_without_lag(last, inputs.partitions) };
             let mode = if inputs.dry_run { ScalingMode::DryRun } else { mode };
             kept(replicas, mode, reason, &format!("{why}: the number stays at {replicas}"))
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{CONFIRM_AFTER, LagReading, Memory, decide, step_age, step_lag};
+use balancefleet_autoscaler::{CONFIRM_AFTER, LagReading, Memory, decide, round_age, round_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
 use super::fetch::Seen;
@@ -135,7 +135,7 @@ const fn kind_of(kind: ErrorKind) -> ProblemKind {
 
 fn stepped(reading: &LagReading) -> Stepped {
     let age = reading.age().and_then(|age| age.exactly());
-    Stepped { lag: reading.records().map(step_lag), lag_age: age.map(step_age) }
+    Stepped { lag: reading.records().map(round_lag), lag_age: age.map(round_age) }
 }
 
 /// The members by client id, so that equal groups are equal lists.
@@ -164,8 +164,8 @@ fn says_the_same(before: &Snapshot, after: &Snapshot) -> bool {
         snapshot.members.iter().map(|m| (m.client_id.clone(), m.partitions.clone())).collect::<Vec<_>>()
     };
     let lag = |snapshot: &Snapshot| match &snapshot.lag {
-        LagReading::Known(lag) => (0, Vec::new(), step_lag(lag.lost_records()), lag.ahead_of_log()),
-        LagReading::Partial(lag) => (1, lag.missing(), step_lag(lag.lost_records()), lag.ahead_of_log()),
+        LagReading::Known(lag) => (0, Vec::new(), round_lag(lag.lost_records()), lag.ahead_of_log()),
+        LagReading::Partial(lag) => (1, lag.missing(), round_lag(lag.lost_records()), lag.ahead_of_log()),
         LagReading::Unknown => (2, Vec::new(), 0, Vec::new()),
     };
     (old.replicas, old.reason, &old.explanation, old.limited_by)

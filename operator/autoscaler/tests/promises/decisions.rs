@@ -57,7 +57,7 @@ fn a_limit_that_moves_is_followed_at_once() {
 }
 
 #[test]
-fn a_held_group_is_left_alone_but_its_need_is_told() {
+fn a_held_group_is_left_alone_but_its_need_is_computed() {
     for (hold, reason) in
         [(Hold::Pinned, Reason::Pinned), (Hold::Paused, Reason::Paused), (Hold::RollingUpdate, Reason::RollingUpdate)]
     {
@@ -158,7 +158,7 @@ fn partial_lag_may_bring_workers_but_never_takes_any() {
 }
 
 #[test]
-fn what_is_unknown_takes_no_worker_away_but_the_owners_maximum_does() {
+fn unknown_lag_takes_no_worker_away_but_the_users_maximum_does() {
     let (mut memory, mut policy) = (Memory::default(), Policy::default());
     memory.observe(&two_partitions(0, false), StartFrom::Earliest, secs(0));
     // Eight were asked for by a pin on two partitions; it goes while Kafka is away.

@@ -130,7 +130,7 @@ impl Group {
 }
 
 fn check(policy: &Policy, step: &Step, reading: &LagReading, current: &Current, decision: &Decision, partitions: i32) {
-    // Partitions take nobody away while nothing is known; the owner's maximum does.
+    // Partitions take no worker away while nothing is known; the user's maximum does.
     let most = policy.ceiling(if *reading == LagReading::Unknown { i32::MAX } else { partitions });
     let bounded = current.desired.clamp(policy.floor(partitions), most);
     if current.hold.is_some() {
@@ -144,7 +144,7 @@ fn check(policy: &Policy, step: &Step, reading: &LagReading, current: &Current, 
         assert!(decision.replicas >= bounded, "lowered without knowing or while rebalancing: {decision:#?}");
     }
     if *reading == LagReading::Unknown && current.hold.is_none() {
-        assert_eq!(decision.replicas, bounded, "what is unknown changes nothing");
+        assert_eq!(decision.replicas, bounded, "replicas are held while lag is unknown");
     }
     for partition in reading.lag().into_iter().flat_map(|lag| &lag.partitions) {
         assert!(partition.lag.is_none_or(|lag| lag >= 0) && partition.lost >= 0, "{partition:?}");

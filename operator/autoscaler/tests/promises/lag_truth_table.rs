@@ -193,7 +193,7 @@ fn the_age_of_the_group_is_that_of_its_oldest_unread_record() {
         let partitions = (0..2).map(|p| reading(p as i32, 0, ends[p], Committed::At(committed[p]))).collect::<Vec<_>>();
         memory.observe(&seen(partitions), StartFrom::Earliest, secs(seconds)).age()
     };
-    // Written before anybody looked: all that is known is that it is not younger than the first look.
+    // Written before the first poll: all that is known is that it is not younger than the first poll.
     assert_eq!(age_at(0, [100, 100], [50, 100]), Some(Age::AtLeast(secs(0))));
     assert_eq!(age_at(10, [200, 200], [150, 200]), Some(Age::Exactly(secs(5))));
     assert_eq!(age_at(20, [300, 300], [300, 210]), Some(Age::Exactly(secs(9))));

@@ -32,7 +32,7 @@ fn workers_with_a_standing_backlog_show_what_they_can_do() {
         let mut world = World::new(silent(seed), Policy { max_replicas: Some(1), ..Policy::default() });
         world.run(300.0, secs(300));
         let capacity = world.last.clone().expect("a decision").capacity.expect("a capacity");
-        assert_eq!(capacity.source, CapacitySource::Saturated);
+        assert_eq!(capacity.source, CapacitySource::Saturation);
         assert!((capacity.rate - 140.0).abs() < 14.0, "seed {seed}: {capacity:?}");
     }
 }
@@ -59,7 +59,7 @@ fn a_group_that_was_never_seen_working_keeps_its_workers() {
 }
 
 #[test]
-fn a_guess_of_the_owner_serves_until_something_is_measured() {
+fn a_rate_the_user_expects_serves_until_something_is_measured() {
     let policy = Policy { expected_rate_per_replica: Some(140), ..Policy::default() };
     let mut world = World::new(silent(6), policy);
     world.run(100.0, secs(60));

@@ -87,7 +87,7 @@ impl Default for Settings {
     }
 }
 
-/// A change of the number of workers.
+/// A change of the replicas.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) at: Duration,
@@ -170,7 +170,7 @@ impl World {
         self.current.desired
     }
 
-    /// How long after `since` the number of workers first changed.
+    /// How long after `since` the replicas first changed.
     pub(crate) fn first_change_after(&self, since: Duration) -> Option<(Duration, i32)> {
         self.changes.iter().find(|change| change.at > since).map(|change| (change.at - since, change.to))
     }

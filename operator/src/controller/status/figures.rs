@@ -43,7 +43,7 @@ pub(super) fn assignment(snapshot: &Snapshot) -> Vec<AssignmentRow> {
         .map(|member| AssignmentRow {
             pod: pod_of(&member.client_id).unwrap_or(&member.client_id).chars().take(253).collect(),
             partitions: ranges(&member.partitions),
-            lag: member.lag.map(autoscaler::step_lag),
+            lag: member.lag.map(autoscaler::round_lag),
         })
         .collect();
     rows.sort_by(|left, right| (&left.pod, &left.partitions).cmp(&(&right.pod, &right.partitions)));
@@ -79,10 +79,10 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
     let capacity = snapshot.decision.capacity?;
     Some(Learned {
         // A rate in records per second is far below what `f64` and `i64` share.
-        rate_per_replica: Some(autoscaler::step_lag(capacity.rate.round() as i64)),
+        rate_per_replica: Some(autoscaler::round_lag(capacity.rate.round() as i64)),
         source: Some(match capacity.source {
             autoscaler::CapacitySource::BusyTime => CapacitySource::BusyTime,
-            autoscaler::CapacitySource::Saturated => CapacitySource::Saturation,
+            autoscaler::CapacitySource::Saturation => CapacitySource::Saturation,
             autoscaler::CapacitySource::Expected => CapacitySource::Expected,
             autoscaler::CapacitySource::LowerBound => CapacitySource::LowerBound,
         }),
