@@ -1,4 +1,4 @@
-//! A panic is a fault of ours in the work for one object. Contained, it costs that object a try and nobody else anything.
+//! A panic is a bug in the work for one object. Caught, it costs that object an attempt and the others nothing.
 
 use std::{
     any::Any,
@@ -11,21 +11,21 @@ use futures::FutureExt;
 ///
 /// # Errors
 /// What a panic said. State that the work shares with others must not be left half-changed by it.
-pub(crate) async fn contained<T>(work: impl Future<Output = T>) -> Result<T, String> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| words(payload.as_ref()))
+pub(crate) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| message(payload.as_ref()))
 }
 
 /// The same for work that does not wait.
 ///
 /// # Errors
-/// As [`contained`].
-pub(crate) fn contained_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| words(payload.as_ref()))
+/// As [`catch_panic`].
+pub(crate) fn catch_panic_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(payload.as_ref()))
 }
 
-fn words(payload: &(dyn Any + Send)) -> String {
+fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 #[cfg(test)]
@@ -37,9 +37,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_comes_out_as_its_words() {
-        assert_eq!(contained_now(|| add(i32::MAX, 1)).unwrap_err(), "attempt to add with overflow");
-        assert_eq!(contained(async { add(i32::MAX, 1) }).await.unwrap_err(), "attempt to add with overflow");
-        assert_eq!(contained(async { add(1, 1) }).await, Ok(2));
+    async fn a_panic_becomes_its_message() {
+        assert_eq!(catch_panic_now(|| add(i32::MAX, 1)).unwrap_err(), "attempt to add with overflow");
+        assert_eq!(catch_panic(async { add(i32::MAX, 1) }).await.unwrap_err(), "attempt to add with overflow");
+        assert_eq!(catch_panic(async { add(1, 1) }).await, Ok(2));
     }
 }

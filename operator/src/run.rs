@@ -16,7 +16,7 @@ use crate::{
     http::{self, Facts},
     logging::{self, LogLevel, LoggingError},
     metrics::Metrics,
-    poller::LagBook,
+    poller::LagRegistry,
 };
 
 /// Passes that are still running when the process is told to stop get this long; the pod's grace period is longer.
@@ -69,7 +69,7 @@ async fn operate(args: &Args, log_level: LogLevel) -> Result<(), RunError> {
     end_on_signals(&stop)?;
     let (metrics, health) = (Metrics::default(), Health::default());
     let client = client::connect(args, &metrics).await?;
-    let (lag, woken) = LagBook::new();
+    let (lag, woken) = LagRegistry::new();
     let common = Common::new(client, lag, metrics.clone(), args.worker_image.clone(), args.pod_name.clone());
     metrics.add_collector(Box::new(LagMetrics::new(common.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker_image = args.worker_image, "starting");

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{managed_fields::FIELD_MANAGER, members::pod_of};
 use crate::{
     error::call,
-    poller::{GroupKey, Member},
+    poller::{GroupKey, MemberLag},
 };
 
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 8;
 
 /// Pods whose annotation has to change, with its new value. All pods of the group are ranked, those that are new too:
 /// a pod without the annotation counts as 0, which would be somebody's rank.
-fn rank<'a>(pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>, members: &[Member]) -> Vec<(String, String)> {
+fn rank<'a>(pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>, members: &[MemberLag]) -> Vec<(String, String)> {
     let mut pods: Vec<_> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
     pods.sort_by_key(|pod| {
         let name = pod.name_any();
@@ -40,7 +40,7 @@ pub(super) async fn write<'a>(
     client: &Client,
     key: &GroupKey,
     pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
-    members: &[Member],
+    members: &[MemberLag],
 ) {
     let api: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -68,8 +68,8 @@ mod tests {
         pod
     }
 
-    fn member(pod: &str, partitions: &[i32], lag: i64) -> Member {
-        Member { client_id: format!("balance-worker-{pod}-0123abcd"), partitions: partitions.to_vec(), lag: Some(lag) }
+    fn member(pod: &str, partitions: &[i32], lag: i64) -> MemberLag {
+        MemberLag { client_id: format!("balance-worker-{pod}-0123abcd"), partitions: partitions.to_vec(), lag: Some(lag) }
     }
 
     #[test]

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
-    panic::contained,
-    poller::{GroupKey, Watch},
+    panic::catch_panic,
+    poller::{GroupKey, PollTarget},
 };
 
 /// Longer than any sum of calls that each keep to their own limit should take.
@@ -58,7 +58,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
         return Ok(Action::await_change());
     }
     let mut memory = common.memories.recall(&key, &group.uid().unwrap_or_default());
-    let ended = tokio::time::timeout(PASS_TIMEOUT, contained(pass(&context, group, &mut memory))).await;
+    let ended = tokio::time::timeout(PASS_TIMEOUT, catch_panic(pass(&context, group, &mut memory))).await;
     let result = match ended {
         Ok(Ok(result)) => result,
         Ok(Err(detail)) => Err(Error::Panicked { detail }),
@@ -99,14 +99,14 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
             } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
                 // Kafka says when the wait is over, also to an operator that has just started.
                 let as_it_is = untouched(&valid, &observed);
-                common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, &as_it_is));
+                common.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, &as_it_is));
                 let message = status::left_over(group, pending);
                 Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, cure: Cure::Time })
             } else {
                 apply::apply(context, &valid, &observed, &plan, &choice, memory).await?
             };
             if let Ok(applied) = &outcome {
-                common.lag.register(observed.key.clone(), watch(&valid, &inputs, &plan, applied));
+                common.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, applied));
             }
             (Some(plan), outcome)
         }
@@ -209,8 +209,8 @@ fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
 }
 
 /// What the poller is to watch from now on.
-fn watch(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> Watch {
-    Watch {
+fn poll_target(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> PollTarget {
+    PollTarget {
         connection: valid.connection.clone(),
         topic: valid.topic.clone(),
         group: valid.group_id.clone(),

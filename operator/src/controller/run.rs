@@ -33,7 +33,7 @@ use super::{
 use crate::{
     error::{Error, call, status_code},
     health::Health,
-    poller::{GroupKey, Woken},
+    poller::{GroupKey, Triggers},
 };
 
 /// An object that cannot exist is sent through queue, scheduler and runner; when it comes out, the loop turns.
@@ -44,7 +44,7 @@ const SECRETS_EVERY: Duration = Duration::from_secs(60);
 
 /// Watches and reconciles these scopes until `stop` is cancelled and the passes that were running have ended. Cancels it
 /// when one of its parts ends by itself.
-pub async fn run(common: Arc<Common>, scopes: Vec<Scope>, woken: Woken, health: Health, stop: CancellationToken) {
+pub async fn run(common: Arc<Common>, scopes: Vec<Scope>, woken: Triggers, health: Health, stop: CancellationToken) {
     common.first_lists.expect(scopes.iter().map(Scope::to_string));
     let mut tasks = JoinSet::new();
     let mut routes = Vec::new();
@@ -193,7 +193,7 @@ fn wake(routes: &Routes, key: &GroupKey) {
 }
 
 /// Hands the poller's wake-ups to the scope they belong to.
-async fn forward(mut woken: Woken, routes: Routes, stop: CancellationToken) {
+async fn forward(mut woken: Triggers, routes: Routes, stop: CancellationToken) {
     loop {
         tokio::select! {
             key = woken.next() => match key {

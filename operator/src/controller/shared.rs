@@ -33,7 +33,7 @@ use super::{
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
     metrics::Metrics,
-    poller::{GroupKey, LagBook},
+    poller::{GroupKey, LagRegistry},
 };
 
 /// An object as watched: one that cannot be read is an error of that object and stalls no other.
@@ -47,7 +47,7 @@ pub struct Common {
     /// The API server.
     pub(super) client: Client,
     /// Kafka as the poller sees it.
-    pub(super) lag: LagBook,
+    pub(super) lag: LagRegistry,
     /// Counters.
     pub(super) metrics: Metrics,
     /// Secrets by name.
@@ -74,7 +74,7 @@ impl Common {
     /// The common part around a client; `pod` is the one that events name as their source.
     pub fn new(
         client: Client,
-        lag: LagBook,
+        lag: LagRegistry,
         metrics: Metrics,
         release_image: String,
         pod: Option<String>,
@@ -197,7 +197,7 @@ mod tests {
     async fn what_the_newest_list_lacks_is_forgotten_in_its_own_scope_only() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
-        let (lag, _woken) = LagBook::new();
+        let (lag, _woken) = LagRegistry::new();
         let common = Common::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into(), None);
         let key = |namespace: &str, name: &str| GroupKey { namespace: namespace.into(), name: name.into() };
         for kept in [key("bank", "gone"), key("bank", "there"), key("shop", "elsewhere")] {

@@ -11,16 +11,16 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::fetch::{Read, Seen, Wanted, read};
-use super::group::{Group, Moment, Next};
-use super::triggers::Waker;
-use super::{GroupKey, Snapshot, Watch};
-use crate::panic::{contained, contained_now};
+use super::fetch::{GroupReading, GroupRef, PollResult, fetch};
+use super::group::{Group, PollOutcome, PollTime};
+use super::triggers::Trigger;
+use super::{GroupKey, PollTarget, Snapshot};
+use crate::panic::{catch_panic, catch_panic_now};
 
 /// Groups due within this time of each other are polled together.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// After a refused login: an account is locked by many attempts, and only a person can cure it.
+/// After a refused login: many attempts lock an account, and only a user can unlock it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(15);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
@@ -29,21 +29,21 @@ const CLIENT_ID: &str = "balancefleet-operator";
 
 /// One Kafka cluster and its groups; its task ends when it is dropped.
 pub(super) struct Cluster {
-    desk: Arc<Desk>,
+    state: Arc<ClusterState>,
     _task: DropGuard,
 }
 
-/// What the book and the task share. The lock is held for look-ups only: nobody waits while a group decides.
-struct Desk {
+/// What the registry and the task share. The lock is held for look-ups only: nobody waits while a group decides.
+struct ClusterState {
     epoch: Instant,
     groups: Mutex<HashMap<GroupKey, Entry>>,
     arrived: Notify,
-    waker: Waker,
+    trigger: Trigger,
 }
 
 struct Entry {
-    watch: Watch,
-    /// Locked by the poller alone, while the group takes over a poll.
+    target: PollTarget,
+    /// Locked by the poller alone, while the group is updated from a poll.
     group: Arc<Mutex<Group>>,
     snapshot: Option<Arc<Snapshot>>,
     due: Instant,
@@ -51,34 +51,35 @@ struct Entry {
 
 impl Cluster {
     /// Starts the task; needs a tokio runtime.
-    pub(super) fn start(connection: Connection, waker: Waker) -> Self {
-        let desk = Arc::new(Desk { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), waker });
+    pub(super) fn start(connection: Connection, trigger: Trigger) -> Self {
+        let state =
+            Arc::new(ClusterState { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), trigger });
         let stop = CancellationToken::new();
-        tokio::spawn(run(connection, Arc::clone(&desk), stop.clone()));
-        Self { desk, _task: stop.drop_guard() }
+        tokio::spawn(run(connection, Arc::clone(&state), stop.clone()));
+        Self { state, _task: stop.drop_guard() }
     }
 
-    pub(super) fn put(&self, key: GroupKey, watch: Watch) {
-        let mut groups = self.desk.groups.lock();
+    pub(super) fn put(&self, key: GroupKey, target: PollTarget) {
+        let mut groups = self.state.groups.lock();
         match groups.get_mut(&key) {
-            Some(entry) if entry.watch.is_about_the_same(&watch) => entry.watch = watch,
+            Some(entry) if entry.target.is_about_the_same(&target) => entry.target = target,
             _ => {
-                let group = Arc::new(Mutex::new(Group::new(watch.clone())));
-                groups.insert(key, Entry { watch, group, snapshot: None, due: Instant::now() });
-                self.desk.arrived.notify_one();
+                let group = Arc::new(Mutex::new(Group::new(target.clone())));
+                groups.insert(key, Entry { target, group, snapshot: None, due: Instant::now() });
+                self.state.arrived.notify_one();
             }
         }
     }
 
-    /// Whether that was the last one.
-    pub(super) fn take(&self, key: &GroupKey) -> bool {
-        let mut groups = self.desk.groups.lock();
+    /// Whether that was the last group.
+    pub(super) fn remove(&self, key: &GroupKey) -> bool {
+        let mut groups = self.state.groups.lock();
         groups.remove(key);
         groups.is_empty()
     }
 
     pub(super) fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
-        self.desk.groups.lock().get(key)?.snapshot.clone()
+        self.state.groups.lock().get(key)?.snapshot.clone()
     }
 }
 
@@ -98,19 +99,19 @@ struct Refusal {
     until: Instant,
 }
 
-async fn run(connection: Connection, desk: Arc<Desk>, stop: CancellationToken) {
+async fn run(connection: Connection, state: Arc<ClusterState>, stop: CancellationToken) {
     let mut poller = Poller { connection, client: None, regular: Instant::now(), refused: None };
-    while stop.run_until_cancelled(desk.wait()).await.is_some() {
-        if let Err(detail) = contained(poller.poll(&desk)).await {
-            tracing::error!(detail, "a poll broke off: this is a fault of the operator");
-            poller.give_up(&desk, detail).await;
+    while stop.run_until_cancelled(state.wait()).await.is_some() {
+        if let Err(detail) = catch_panic(poller.poll(&state)).await {
+            tracing::error!(detail, "poll panicked: this is a bug of the operator");
+            poller.fail(&state, detail).await;
         }
     }
     // Ending a client waits for its threads, which must not be a thread of ours that others need.
     tokio::task::spawn_blocking(move || drop(poller.client));
 }
 
-impl Desk {
+impl ClusterState {
     /// Returns when a group is due.
     async fn wait(&self) {
         loop {
@@ -128,92 +129,104 @@ impl Desk {
         }
     }
 
-    fn due(&self, now: Instant) -> Vec<(GroupKey, Wanted)> {
+    fn due(&self, now: Instant) -> Vec<(GroupKey, GroupRef)> {
         let groups = self.groups.lock();
         let due = groups.iter().filter(|(_, entry)| entry.due <= now + TOGETHER);
-        due.map(|(key, entry)| (key.clone(), wanted(&entry.watch))).collect()
+        due.map(|(key, entry)| (key.clone(), group_ref(&entry.target))).collect()
     }
 
-    /// Gives every polled group its part of the answer.
-    fn hand_out(&self, polled: &[(GroupKey, Wanted)], outcome: &Result<Read, Error>, regular: Instant) {
-        let at = outcome.as_ref().map_or_else(|_| Instant::now(), |read| read.at);
-        let moment = Moment { instant: at, elapsed: at.saturating_duration_since(self.epoch) };
-        for (key, wanted) in polled {
+    /// Delivers to every polled group its part of the result.
+    fn deliver_all(&self, polled: &[(GroupKey, GroupRef)], outcome: &Result<PollResult, Error>, regular: Instant) {
+        let at = outcome.as_ref().map_or_else(|_| Instant::now(), |result| result.at);
+        let time = PollTime { instant: at, elapsed: at.saturating_duration_since(self.epoch) };
+        for (key, group_ref) in polled {
             let part = match outcome {
                 Err(error) => Err(error),
-                Ok(read) => match read.groups.get(wanted) {
-                    Some(seen) => seen.as_ref(),
+                Ok(result) => match result.groups.get(group_ref) {
+                    Some(reading) => reading.as_ref(),
                     None => continue,
                 },
             };
-            self.hand_to(key, wanted, part, moment, regular);
+            self.deliver(key, group_ref, part, time, regular);
         }
     }
 
-    /// A group that was forgotten or is about something else by now gets nothing.
-    fn hand_to(&self, key: &GroupKey, wanted: &Wanted, part: Result<&Seen, &Error>, moment: Moment, regular: Instant) {
-        let Some((group, watch)) = self.group_of(key, wanted) else { return };
-        let (Next { wake, again }, snapshot) = {
+    /// A group that was forgotten or has another target by now gets nothing.
+    fn deliver(
+        &self,
+        key: &GroupKey,
+        group_ref: &GroupRef,
+        part: Result<&GroupReading, &Error>,
+        time: PollTime,
+        regular: Instant,
+    ) {
+        let Some((group, target)) = self.group_of(key, group_ref) else { return };
+        let (PollOutcome { changed, repoll_after }, snapshot) = {
             let mut group = group.lock();
-            group.watch = watch;
-            (contain(&mut group, moment, |group| group.take(part, moment)), group.snapshot.clone())
+            group.target = target;
+            (update_or_reset(&mut group, time, |group| group.update(part, time)), group.snapshot.clone())
         };
         let mut groups = self.groups.lock();
         let Some(entry) = groups.get_mut(key).filter(|entry| Arc::ptr_eq(&entry.group, &group)) else { return };
         entry.snapshot = snapshot;
-        entry.due = again.map_or(regular, |again| regular.min(Instant::now() + again));
+        entry.due = repoll_after.map_or(regular, |wait| regular.min(Instant::now() + wait));
         drop(groups);
-        if wake {
-            self.waker.wake(key);
+        if changed {
+            self.trigger.fire(key);
         }
     }
 
-    /// So that nothing is due again at once.
+    /// Makes no group due before `until`.
     fn postpone(&self, until: Instant) {
         for entry in self.groups.lock().values_mut() {
             entry.due = entry.due.max(until);
         }
     }
 
-    fn group_of(&self, key: &GroupKey, asked: &Wanted) -> Option<(Arc<Mutex<Group>>, Watch)> {
+    fn group_of(&self, key: &GroupKey, polled: &GroupRef) -> Option<(Arc<Mutex<Group>>, PollTarget)> {
         let groups = self.groups.lock();
-        let entry = groups.get(key).filter(|entry| wanted(&entry.watch) == *asked)?;
-        Some((Arc::clone(&entry.group), entry.watch.clone()))
+        let entry = groups.get(key).filter(|entry| group_ref(&entry.target) == *polled)?;
+        Some((Arc::clone(&entry.group), entry.target.clone()))
     }
 }
 
 /// What to ask Kafka for.
-fn wanted(watch: &Watch) -> Wanted {
-    Wanted { topic: watch.topic.clone(), group: watch.group.clone() }
+fn group_ref(target: &PollTarget) -> GroupRef {
+    GroupRef { topic: target.topic.clone(), group: target.group.clone() }
 }
 
-/// A group whose figures make us panic starts anew and counts a failed poll; the others get their part.
-fn contain(group: &mut Group, moment: Moment, take: impl FnOnce(&mut Group) -> Next) -> Next {
-    contained_now(|| take(group)).unwrap_or_else(|detail| {
-        tracing::error!(topic = group.watch.topic, group = group.watch.group, detail, "a fault of the operator");
-        group.start_anew();
-        group.take(Err(&broke_off(&detail)), moment)
+/// A group whose figures make the update panic is reset and counts a failed poll; the others get their part.
+fn update_or_reset(group: &mut Group, time: PollTime, update: impl FnOnce(&mut Group) -> PollOutcome) -> PollOutcome {
+    catch_panic_now(|| update(group)).unwrap_or_else(|detail| {
+        tracing::error!(
+            topic = group.target.topic,
+            group = group.target.group,
+            detail,
+            "update after a poll panicked: this is a bug of the operator"
+        );
+        group.reset();
+        group.update(Err(&panicked(&detail)), time)
     })
 }
 
-fn broke_off(detail: &dyn std::fmt::Display) -> Error {
-    Error::Other { what: String::from("a poll"), detail: format!("it broke off: {detail}") }
+fn panicked(detail: &dyn std::fmt::Display) -> Error {
+    Error::Other { what: String::from("a poll"), detail: format!("it panicked: {detail}") }
 }
 
 impl Poller {
-    async fn poll(&mut self, desk: &Arc<Desk>) {
+    async fn poll(&mut self, state: &Arc<ClusterState>) {
         let now = Instant::now();
-        let polled = desk.due(now);
+        let polled = state.due(now);
         if let Some(refusal) = self.refused.as_ref().filter(|refusal| now < refusal.until) {
-            // A group that came meanwhile learns why nothing is read without another attempt.
-            hand_out(desk, polled, Err(refusal.error.clone()), refusal.until).await;
+            // A group that was added meanwhile gets the error without another attempt.
+            dispatch(state, polled, Err(refusal.error.clone()), refusal.until).await;
             return;
         }
         if now + TOGETHER >= self.regular {
             self.regular = now + POLL_INTERVAL.mul_f64(rand::random_range(0.9..1.1));
         }
-        let wanted: Vec<Wanted> = polled.iter().map(|(_, wanted)| wanted.clone()).collect();
-        let outcome = self.read(wanted).await;
+        let groups: Vec<GroupRef> = polled.iter().map(|(_, group)| group.clone()).collect();
+        let outcome = self.fetch(groups).await;
         match outcome.as_ref().err().filter(|error| is_refusal(error.kind())) {
             Some(error) => {
                 // The client would go on trying to log in by itself.
@@ -224,46 +237,51 @@ impl Poller {
                 let backoff = next.min(LONGEST_BACKOFF);
                 let until = Instant::now() + backoff.mul_f64(rand::random_range(0.9..1.1));
                 self.refused = Some(Refusal { error: error.clone(), backoff, until });
-                hand_out(desk, polled, outcome, until).await;
+                dispatch(state, polled, outcome, until).await;
             }
             None => {
                 self.refused = None;
-                hand_out(desk, polled, outcome, self.regular).await;
+                dispatch(state, polled, outcome, self.regular).await;
             }
         }
     }
 
-    /// After a fault: what was due is unknown and is polled again at the usual time.
-    async fn give_up(&mut self, desk: &Arc<Desk>, detail: String) {
+    /// After a panic: what was due is unknown and is polled again at the next regular poll.
+    async fn fail(&mut self, state: &Arc<ClusterState>, detail: String) {
         let now = Instant::now();
         self.regular = now + POLL_INTERVAL;
-        hand_out(desk, desk.due(now), Err(broke_off(&detail)), self.regular).await;
+        dispatch(state, state.due(now), Err(panicked(&detail)), self.regular).await;
     }
 
     /// Reads on a thread that may block; connects first if there is no client.
-    async fn read(&mut self, wanted: Vec<Wanted>) -> Result<Read, Error> {
+    async fn fetch(&mut self, groups: Vec<GroupRef>) -> Result<PollResult, Error> {
         let (connection, client) = (self.connection.clone(), self.client.clone());
-        let reading = tokio::task::spawn_blocking(move || {
+        let fetching = tokio::task::spawn_blocking(move || {
             let client = client.map_or_else(|| Admin::connect(&connection, CLIENT_ID), Ok)?;
-            Ok((read(&client, &wanted), client))
+            Ok((fetch(&client, &groups), client))
         });
-        let (outcome, client) = reading.await.unwrap_or_else(|error| Err(broke_off(&error)))?;
+        let (outcome, client) = fetching.await.unwrap_or_else(|error| Err(panicked(&error)))?;
         self.client = Some(client);
         outcome
     }
 }
 
 /// Decides on a thread that may block: a group with thousands of partitions takes its time.
-async fn hand_out(desk: &Arc<Desk>, polled: Vec<(GroupKey, Wanted)>, outcome: Result<Read, Error>, regular: Instant) {
-    let (desk, postponed) = (Arc::clone(desk), desk);
-    let handing = tokio::task::spawn_blocking(move || desk.hand_out(&polled, &outcome, regular));
-    if let Err(error) = handing.await {
+async fn dispatch(
+    state: &Arc<ClusterState>,
+    polled: Vec<(GroupKey, GroupRef)>,
+    outcome: Result<PollResult, Error>,
+    regular: Instant,
+) {
+    let (state, postponed) = (Arc::clone(state), state);
+    let delivering = tokio::task::spawn_blocking(move || state.deliver_all(&polled, &outcome, regular));
+    if let Err(error) = delivering.await {
         tracing::error!(%error, "the outcome of a poll was lost");
         postponed.postpone(regular);
     }
 }
 
-/// Errors that no retry cures soon and that repeated attempts may make worse.
+/// Errors that a retry does not end soon and repeated attempts may make worse.
 const fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Authentication | ErrorKind::Tls | ErrorKind::Invalid)
 }
@@ -274,8 +292,8 @@ mod tests {
 
     use super::*;
 
-    fn watch() -> Watch {
-        Watch {
+    fn target() -> PollTarget {
+        PollTarget {
             connection: Connection::plaintext("kafka:9092"),
             topic: "orders".into(),
             group: "shop".into(),
@@ -286,31 +304,32 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_one_groups_figures_makes_its_lag_unknown_and_ends_nothing() {
-        let (mut group, now) = (Group::new(watch()), Instant::now());
-        let moment = Moment { instant: now, elapsed: Duration::ZERO };
+    fn a_panic_over_one_groups_figures_makes_its_lag_unknown_and_ends_nothing() {
+        let (mut group, now) = (Group::new(target()), Instant::now());
+        let time = PollTime { instant: now, elapsed: Duration::ZERO };
         for _ in 0..2 {
-            contain(&mut group, moment, |_| panic!("attempt to add with overflow"));
+            update_or_reset(&mut group, time, |_| panic!("attempt to add with overflow"));
         }
         let snapshot = group.snapshot.clone().expect("a snapshot");
         assert_eq!((&snapshot.lag, snapshot.decision.replicas), (&LagReading::Unknown, 3));
         assert_eq!(snapshot.decision.reason, Reason::LagUnknown);
-        let said = snapshot.problem.as_ref().expect("a problem").message.clone();
-        assert!(said.contains("broke off: attempt to add"), "{said}");
+        let message = snapshot.problem.as_ref().expect("a problem").message.clone();
+        assert!(message.contains("panicked: attempt to add"), "{message}");
     }
 
     #[test]
     fn a_snapshot_can_be_read_while_its_group_decides() {
-        let (waker, _woken) = super::super::triggers::queue();
-        let desk = Arc::new(Desk { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), waker });
-        let cluster = Cluster { desk: Arc::clone(&desk), _task: CancellationToken::new().drop_guard() };
+        let (trigger, _triggers) = super::super::triggers::queue();
+        let state =
+            Arc::new(ClusterState { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), trigger });
+        let cluster = Cluster { state: Arc::clone(&state), _task: CancellationToken::new().drop_guard() };
         let key = GroupKey { namespace: "bank".into(), name: "shop".into() };
-        cluster.put(key.clone(), watch());
-        let (group, _) = desk.group_of(&key, &wanted(&watch())).expect("it is watched");
+        cluster.put(key.clone(), target());
+        let (group, _) = state.group_of(&key, &group_ref(&target())).expect("it is polled");
         let deciding = group.lock();
         assert!(cluster.snapshot(&key).is_none());
-        cluster.put(key.clone(), watch());
-        assert!(cluster.take(&key), "and forgotten, too");
+        cluster.put(key.clone(), target());
+        assert!(cluster.remove(&key), "and forgotten, too");
         drop(deciding);
     }
 }

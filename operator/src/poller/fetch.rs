@@ -1,5 +1,5 @@
-//! Reads many groups of one Kafka cluster in a fixed number of calls: in go topics and groups, out comes what each group
-//! looks like, in plain values. Blocks, with a time-out on every call.
+//! Reads many groups of one Kafka cluster in five kinds of calls: topics, ends of the logs (twice) and groups in a few
+//! requests, committed offsets in one request per group. Out come plain values. Blocks, with a time-out on every call.
 //!
 //! Offsets are read committed first, ends second, else lag could come out negative. `require_stable` stays off: with an
 //! open transaction it would make partitions unknown in half of all polls, and the last commit is what lag needs.
@@ -15,55 +15,55 @@ use balancefleet_kafka::{
 /// Time for each call. Less than a poll interval: a slow cluster must not pile up polls.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A larger topic is said and not followed: one group must not take the time of all others.
+/// A larger topic is refused: one group must not take the time of all others.
 const MOST_PARTITIONS: usize = 10_000;
 
 /// What the workers read with: an open transaction's records are no lag yet.
 const ISOLATION: Isolation = Isolation::ReadCommitted;
 
-/// One group to read.
+/// One group to fetch, and its topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Wanted {
+pub(super) struct GroupRef {
     pub(super) topic: String,
     pub(super) group: String,
 }
 
-/// One group as it was read.
+/// One group as a poll read it.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct GroupReading {
     pub(super) observation: Observation,
     /// `None` if the group could not be described.
     pub(super) state: Option<GroupState>,
-    /// What the members agreed on; `None` while there is no such thing.
+    /// The assignor that the members agreed on; `None` while there is none.
     pub(super) assignor: Option<String>,
     /// `client.id` by member id.
     pub(super) clients: BTreeMap<String, String>,
     /// Why a part of it could not be read.
-    pub(super) flaw: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
 /// What one poll read.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(super) struct PollResult {
     /// When the ends of the logs were read: the time that goes with them.
     pub(super) at: Instant,
-    pub(super) groups: HashMap<Wanted, Result<Seen, Error>>,
+    pub(super) groups: HashMap<GroupRef, Result<GroupReading, Error>>,
 }
 
 type Described<T> = HashMap<String, Result<T, Error>>;
 type Ends = HashMap<(String, i32), Result<i64, Error>>;
 
-/// Reads `wanted`. The outer error is that of the whole cluster.
-pub(super) fn read(admin: &Admin, wanted: &[Wanted]) -> Result<Read, Error> {
-    let topic_names = unique(wanted.iter().map(|wanted| wanted.topic.as_str()));
+/// Fetches `groups`. The outer error is that of the whole cluster.
+pub(super) fn fetch(admin: &Admin, groups: &[GroupRef]) -> Result<PollResult, Error> {
+    let topic_names = unique(groups.iter().map(|group| group.topic.as_str()));
     let described = admin.describe_topics(&topic_names, TIMEOUT)?;
-    let followed = |(name, topic): (String, Result<TopicDescription, Error>)| {
-        let topic = topic.and_then(|topic| of_bearable_size(&name, topic));
+    let bounded = |(name, topic): (String, Result<TopicDescription, Error>)| {
+        let topic = topic.and_then(|topic| check_size(&name, topic));
         (name, topic)
     };
-    let topics: Described<TopicDescription> = described.into_iter().map(followed).collect();
-    let exists = |wanted: &&Wanted| topics.get(&wanted.topic).is_some_and(Result::is_ok);
-    let group_names = unique(wanted.iter().filter(exists).map(|wanted| wanted.group.as_str()));
+    let topics: Described<TopicDescription> = described.into_iter().map(bounded).collect();
+    let exists = |group: &&GroupRef| topics.get(&group.topic).is_some_and(Result::is_ok);
+    let group_names = unique(groups.iter().filter(exists).map(|group| group.group.as_str()));
     let committed: Described<Vec<CommittedOffset>> =
         admin.committed_offsets_of_groups(&group_names, false, TIMEOUT).into_iter().collect();
     let partitions: Vec<(String, i32)> = topics
@@ -75,16 +75,16 @@ pub(super) fn read(admin: &Admin, wanted: &[Wanted]) -> Result<Read, Error> {
     let at = Instant::now();
     let earliest = ends(admin, &partitions, At::Earliest)?;
     let described: Described<GroupDescription> = admin.describe_groups(&group_names, TIMEOUT)?.into_iter().collect();
-    let seen = |wanted: &Wanted| -> Result<Seen, Error> {
-        let topic = answer(&topics, &wanted.topic)?;
-        let committed = answer(&committed, &wanted.group)?;
-        let described = answer(&described, &wanted.group);
-        Ok(assemble(wanted, topic, committed, described, &earliest, &latest))
+    let reading = |group: &GroupRef| -> Result<GroupReading, Error> {
+        let topic = answer(&topics, &group.topic)?;
+        let committed = answer(&committed, &group.group)?;
+        let described = answer(&described, &group.group);
+        Ok(assemble(group, topic, committed, described, &earliest, &latest))
     };
-    Ok(Read { at, groups: wanted.iter().map(|wanted| (wanted.clone(), seen(wanted))).collect() })
+    Ok(PollResult { at, groups: groups.iter().map(|group| (group.clone(), reading(group))).collect() })
 }
 
-fn of_bearable_size(name: &str, topic: TopicDescription) -> Result<TopicDescription, Error> {
+fn check_size(name: &str, topic: TopicDescription) -> Result<TopicDescription, Error> {
     let count = topic.partitions.len();
     if count <= MOST_PARTITIONS {
         return Ok(topic);
@@ -111,40 +111,40 @@ fn answer<'a, T>(answers: &'a Described<T>, name: &str) -> Result<&'a T, Error> 
 }
 
 fn assemble(
-    wanted: &Wanted,
+    group: &GroupRef,
     topic: &TopicDescription,
     committed: &[CommittedOffset],
     described: Result<&GroupDescription, Error>,
     earliest: &Ends,
     latest: &Ends,
-) -> Seen {
+) -> GroupReading {
     let commits: BTreeMap<i32, &CommittedOffset> = committed
         .iter()
-        .filter(|offset| offset.topic == wanted.topic)
+        .filter(|offset| offset.topic == group.topic)
         .map(|offset| (offset.partition, offset))
         .collect();
-    let mut flaw = None;
+    let mut first_error = None;
     let partitions = topic.partitions.iter().map(|partition| {
         let commit = commits.get(&partition.id).copied();
-        flaw = flaw.take().or_else(|| commit?.error.clone());
+        first_error = first_error.take().or_else(|| commit?.error.clone());
         PartitionReading {
             partition: partition.id,
-            earliest: end(earliest, &wanted.topic, partition.id, &mut flaw),
-            latest: end(latest, &wanted.topic, partition.id, &mut flaw),
+            earliest: end(earliest, &group.topic, partition.id, &mut first_error),
+            latest: end(latest, &group.topic, partition.id, &mut first_error),
             committed: commit.map_or(Committed::None, committed_of),
             usage: commit.and_then(usage_of),
         }
     });
     let partitions: Vec<PartitionReading> = partitions.collect();
     let (state, members) = match &described {
-        Ok(group) => (Some(group.state), Some(members_of(group, &wanted.topic))),
+        Ok(found) => (Some(found.state), Some(members_of(found, &group.topic))),
         Err(error) => {
-            flaw = flaw.or_else(|| Some(error.clone()));
+            first_error = first_error.or_else(|| Some(error.clone()));
             (None, None)
         }
     };
-    let assignor = described.as_ref().ok().map(|group| group.assignor.clone()).filter(|name| !name.is_empty());
-    let clients = described.into_iter().flat_map(|group| &group.members);
+    let assignor = described.as_ref().ok().map(|found| found.assignor.clone()).filter(|name| !name.is_empty());
+    let clients = described.into_iter().flat_map(|found| &found.members);
     let observation = Observation {
         topic_id: topic.id.to_string(),
         partition_count: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
@@ -152,20 +152,20 @@ fn assemble(
         members,
         stable: state == Some(GroupState::Stable),
     };
-    Seen {
+    GroupReading {
         observation,
         state,
         assignor,
         clients: clients.map(|member| (member.member_id.clone(), member.client_id.clone())).collect(),
-        flaw,
+        error: first_error,
     }
 }
 
-fn end(ends: &Ends, topic: &str, partition: i32, flaw: &mut Option<Error>) -> Option<i64> {
+fn end(ends: &Ends, topic: &str, partition: i32, first_error: &mut Option<Error>) -> Option<i64> {
     match ends.get(&(topic.to_owned(), partition))? {
         Ok(offset) => Some(*offset),
         Err(error) => {
-            flaw.get_or_insert_with(|| error.clone());
+            first_error.get_or_insert_with(|| error.clone());
             None
         }
     }

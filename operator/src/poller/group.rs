@@ -1,5 +1,5 @@
-//! One watched group: what was learned of it and what is published. In goes what a poll read, out comes a new snapshot,
-//! whether to wake the object, and whether to poll again soon. No I/O.
+//! One polled group: what was learned of it and what is published. In goes what a poll read, out comes a new snapshot,
+//! whether to trigger a reconcile, and whether to poll again soon. No I/O.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,32 +7,32 @@ use std::time::{Duration, Instant};
 use balancefleet_autoscaler::{CONFIRM_AFTER, LagReading, Memory, decide, round_age, round_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
-use super::fetch::Seen;
-use super::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped, Watch};
+use super::fetch::GroupReading;
+use super::{KafkaProblem, MemberLag, PollTarget, ProblemKind, Rounded, Snapshot};
 
 /// Failed polls in a row after which lag is unknown. A coordinator or leader on the move fails one, and the next poll
 /// follows at once.
 const FAILURES_UNTIL_UNKNOWN: u32 = 2;
 
-/// When something was read: the instant for readers, and the time since the poller's start for the autoscaler.
+/// When a poll read the group: the instant for readers, and the time since the poller's start for the autoscaler.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct PollTime {
     pub(super) instant: Instant,
     pub(super) elapsed: Duration,
 }
 
-/// What is to happen after a poll.
+/// What follows from a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Next {
-    /// Something changed that the object's controller acts on or writes down.
-    pub(super) wake: bool,
+pub(super) struct PollOutcome {
+    /// Something changed that the controller acts on or writes to the status.
+    pub(super) changed: bool,
     /// Poll this group again in so much time instead of at the next regular poll.
-    pub(super) again: Option<Duration>,
+    pub(super) repoll_after: Option<Duration>,
 }
 
-/// One group's memory and its newest snapshot.
+/// What was learned of one group, and its newest snapshot.
 pub(super) struct Group {
-    pub(super) watch: Watch,
+    pub(super) target: PollTarget,
     memory: Memory,
     pub(super) snapshot: Option<Arc<Snapshot>>,
     failures: u32,
@@ -40,68 +40,73 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(watch: Watch) -> Self {
-        Self { watch, memory: Memory::default(), snapshot: None, failures: 0, problem: None }
+    pub(super) fn new(target: PollTarget) -> Self {
+        Self { target, memory: Memory::default(), snapshot: None, failures: 0, problem: None }
     }
 
-    /// Forgets what was learned: it may be what a fault came from. That the poll failed is not forgotten.
-    pub(super) fn start_anew(&mut self) {
+    /// Forgets what was learned: it may be what caused a panic. That the poll failed is not forgotten.
+    pub(super) fn reset(&mut self) {
         self.memory = Memory::default();
     }
 
-    /// Takes over what a poll read.
-    pub(super) fn take(&mut self, read: Result<&Seen, &Error>, now: Moment) -> Next {
-        let flaw = read.map_or_else(Some, |seen| seen.flaw.as_ref());
-        self.note(flaw, now.instant);
-        if flaw.is_some_and(may_pass) && self.failures < FAILURES_UNTIL_UNKNOWN {
-            return Next { wake: false, again: Some(CONFIRM_AFTER) };
+    /// Decides from what a poll read, and makes the next snapshot.
+    pub(super) fn update(&mut self, polled: Result<&GroupReading, &Error>, now: PollTime) -> PollOutcome {
+        let error = polled.map_or_else(Some, |reading| reading.error.as_ref());
+        self.record_error(error, now.instant);
+        if error.is_some_and(is_retryable) && self.failures < FAILURES_UNTIL_UNKNOWN {
+            return PollOutcome { changed: false, repoll_after: Some(CONFIRM_AFTER) };
         }
-        let reading = match read {
-            Ok(seen) => self.memory.observe(&seen.observation, self.watch.start_from, now.elapsed),
+        let lag = match polled {
+            Ok(reading) => self.memory.observe(&reading.observation, self.target.start_from, now.elapsed),
             Err(_) => LagReading::Unknown,
         };
-        let decision = decide(&self.watch.policy, &mut self.memory, &reading, &self.watch.current, now.elapsed);
-        let again = decision.confirm.then_some(CONFIRM_AFTER);
+        let decision = decide(&self.target.policy, &mut self.memory, &lag, &self.target.current, now.elapsed);
+        let repoll_after = decision.confirm.then_some(CONFIRM_AFTER);
         let before = self.snapshot.take();
         if before.as_ref().is_none_or(|before| before.decision.explanation != decision.explanation) {
             // The status keeps the last sentence only; the log keeps them all.
             tracing::info!(
-                topic = self.watch.topic,
-                group = self.watch.group,
+                topic = self.target.topic,
+                group = self.target.group,
                 replicas = decision.replicas,
                 reason = ?decision.reason,
                 explanation = decision.explanation,
                 "decided"
             );
         }
-        let seen = read.ok();
-        let known = |value: fn(&Seen) -> Option<String>, last: fn(&Snapshot) -> Option<String>| {
-            seen.and_then(value).or_else(|| before.as_deref().and_then(last))
+        let reading = polled.ok();
+        let known = |value: fn(&GroupReading) -> Option<String>, last: fn(&Snapshot) -> Option<String>| {
+            reading.and_then(value).or_else(|| before.as_deref().and_then(last))
         };
-        let topic_id = known(|seen| Some(seen.observation.topic_id.clone()), |last| last.topic_id.clone());
-        let partitions = seen.map(|seen| seen.observation.partition_count);
+        let topic_id = known(|reading| Some(reading.observation.topic_id.clone()), |last| last.topic_id.clone());
+        let partitions = reading.map(|reading| reading.observation.partition_count);
         let snapshot = Arc::new(Snapshot {
-            stepped: stepped(&reading),
+            rounded: rounded(&lag),
             partitions: partitions.or_else(|| before.as_ref()?.partitions),
             topic_id,
-            group_state: seen.and_then(|seen| seen.state),
-            group_assignor: seen.and_then(|seen| seen.assignor.clone()),
-            members: seen.map_or_else(Vec::new, |seen| members(seen, &reading)),
-            lag: reading,
+            group_state: reading.and_then(|reading| reading.state),
+            group_assignor: reading.and_then(|reading| reading.assignor.clone()),
+            members: reading.map_or_else(Vec::new, |reading| members(reading, &lag)),
+            lag,
             decision,
             problem: self.problem.clone(),
             taken_at: now.instant,
         });
-        let wake = before.is_none_or(|before| !says_the_same(&before, &snapshot));
+        let changed = before.is_none_or(|before| !is_equivalent(&before, &snapshot));
         self.snapshot = Some(snapshot);
-        Next { wake, again }
+        PollOutcome { changed, repoll_after }
     }
 
     /// Counts failures and remembers since when there is what kind of problem.
-    fn note(&mut self, flaw: Option<&Error>, now: Instant) {
-        let Some(error) = flaw else {
+    fn record_error(&mut self, error: Option<&Error>, now: Instant) {
+        let Some(error) = error else {
             if let Some(problem) = self.problem.take() {
-                tracing::info!(topic = self.watch.topic, group = self.watch.group, was = ?problem.kind, "Kafka is read again");
+                tracing::info!(
+                    topic = self.target.topic,
+                    group = self.target.group,
+                    was = ?problem.kind,
+                    "Kafka reachable again"
+                );
             }
             self.failures = 0;
             return;
@@ -110,14 +115,14 @@ impl Group {
         let kind = kind_of(error.kind());
         let since = self.problem.as_ref().filter(|problem| problem.kind == kind).map(|problem| problem.since);
         if since.is_none() {
-            tracing::warn!(topic = self.watch.topic, group = self.watch.group, ?kind, %error, "Kafka cannot be read");
+            tracing::warn!(topic = self.target.topic, group = self.target.group, ?kind, %error, "Kafka cannot be read");
         }
         self.problem = Some(KafkaProblem { kind, message: error.to_string(), since: since.unwrap_or(now) });
     }
 }
 
-/// Whether the next poll may well succeed with nobody changing anything.
-fn may_pass(error: &Error) -> bool {
+/// Whether the next poll may succeed although nobody changes anything.
+fn is_retryable(error: &Error) -> bool {
     error.is_transient() || error.kind() == ErrorKind::Other
 }
 
@@ -133,31 +138,31 @@ const fn kind_of(kind: ErrorKind) -> ProblemKind {
     }
 }
 
-fn stepped(reading: &LagReading) -> Stepped {
-    let age = reading.age().and_then(|age| age.exactly());
-    Stepped { lag: reading.records().map(round_lag), lag_age: age.map(round_age) }
+fn rounded(lag: &LagReading) -> Rounded {
+    let age = lag.age().and_then(|age| age.exactly());
+    Rounded { lag: lag.records().map(round_lag), lag_age: age.map(round_age) }
 }
 
 /// The members by client id, so that equal groups are equal lists.
-fn members(seen: &Seen, reading: &LagReading) -> Vec<Member> {
-    let mut members: Vec<Member> = seen
+fn members(reading: &GroupReading, lag: &LagReading) -> Vec<MemberLag> {
+    let mut members: Vec<MemberLag> = reading
         .observation
         .members
         .iter()
         .flatten()
         .map(|member| {
-            let client_id = seen.clients.get(&member.id).cloned().unwrap_or_default();
-            let lag = reading.lag().and_then(|lag| lag.records_of(&member.partitions));
-            Member { client_id, partitions: member.partitions.clone(), lag }
+            let client_id = reading.clients.get(&member.id).cloned().unwrap_or_default();
+            let lag = lag.lag().and_then(|lag| lag.records_of(&member.partitions));
+            MemberLag { client_id, partitions: member.partitions.clone(), lag }
         })
         .collect();
     members.sort_by(|a, b| (&a.client_id, &a.partitions).cmp(&(&b.client_id, &b.partitions)));
     members
 }
 
-/// Whether nothing changed that a decision, a condition or the status says. Exact figures and what blocks a decision for
-/// the moment are not among that: they change with every poll.
-fn says_the_same(before: &Snapshot, after: &Snapshot) -> bool {
+/// Whether decision, conditions and status would be the same. Exact figures and what blocks a decision for
+/// the moment do not count: they change with every poll.
+fn is_equivalent(before: &Snapshot, after: &Snapshot) -> bool {
     let (old, new) = (&before.decision, &after.decision);
     let kinds = |snapshot: &Snapshot| snapshot.problem.as_ref().map(|problem| problem.kind);
     let members = |snapshot: &Snapshot| {
@@ -170,7 +175,7 @@ fn says_the_same(before: &Snapshot, after: &Snapshot) -> bool {
     };
     (old.replicas, old.reason, &old.explanation, old.limited_by)
         == (new.replicas, new.reason, &new.explanation, new.limited_by)
-        && before.stepped == after.stepped
+        && before.rounded == after.rounded
         && (before.partitions, &before.topic_id, before.group_state, &before.group_assignor)
             == (after.partitions, &after.topic_id, after.group_state, &after.group_assignor)
         && kinds(before) == kinds(after)

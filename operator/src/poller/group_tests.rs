@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
 
-use balancefleet_autoscaler::{
-    Committed, Current, Member as ReadMember, Observation, PartitionReading, Policy, Reason, StartFrom,
-};
+use balancefleet_autoscaler::{Committed, Current, Member, Observation, PartitionReading, Policy, Reason, StartFrom};
 use balancefleet_kafka::{Connection, GroupState};
 
 use super::*;
 
-fn watch() -> Watch {
-    Watch {
+fn target() -> PollTarget {
+    PollTarget {
         connection: Connection::plaintext("kafka:9092"),
         topic: "banking.transactions".into(),
         group: "balance-service".into(),
@@ -19,32 +17,32 @@ fn watch() -> Watch {
 }
 
 /// Two partitions with 100 records each, owned by one member.
-fn seen(committed: [i64; 2]) -> Seen {
-    let reading = |partition: i32, committed| PartitionReading {
+fn reading(committed: [i64; 2]) -> GroupReading {
+    let partition = |partition: i32, committed| PartitionReading {
         partition,
         earliest: Some(0),
         latest: Some(100),
         committed: Committed::At(committed),
         usage: None,
     };
-    Seen {
+    GroupReading {
         observation: Observation {
             topic_id: "AAAAAAAAAAAAAAAAAAAAAQ".into(),
             partition_count: 2,
-            partitions: vec![reading(0, committed[0]), reading(1, committed[1])],
-            members: Some(vec![ReadMember { id: "m-1".into(), partitions: vec![0, 1] }]),
+            partitions: vec![partition(0, committed[0]), partition(1, committed[1])],
+            members: Some(vec![Member { id: "m-1".into(), partitions: vec![0, 1] }]),
             stable: true,
         },
         state: Some(GroupState::Stable),
         assignor: Some("cooperative-sticky".into()),
         clients: BTreeMap::from([("m-1".into(), "balance-worker-a-00000000".into())]),
-        flaw: None,
+        error: None,
     }
 }
 
-fn at(start: Instant, seconds: u64) -> Moment {
+fn at(start: Instant, seconds: u64) -> PollTime {
     let elapsed = Duration::from_secs(seconds);
-    Moment { instant: start + elapsed, elapsed }
+    PollTime { instant: start + elapsed, elapsed }
 }
 
 fn published(group: &Group) -> Arc<Snapshot> {
@@ -53,10 +51,10 @@ fn published(group: &Group) -> Arc<Snapshot> {
 
 #[test]
 fn a_snapshot_has_lag_members_and_a_decision() {
-    let mut group = Group::new(watch());
-    assert!(group.take(Ok(&seen([40, 95])), at(Instant::now(), 0)).wake);
+    let mut group = Group::new(target());
+    assert!(group.update(Ok(&reading([40, 95])), at(Instant::now(), 0)).changed);
     let snapshot = published(&group);
-    assert_eq!((snapshot.lag.records(), snapshot.stepped.lag), (Some(65), Some(65)));
+    assert_eq!((snapshot.lag.records(), snapshot.rounded.lag), (Some(65), Some(65)));
     assert_eq!((snapshot.partitions, snapshot.group_state), (Some(2), Some(GroupState::Stable)));
     let member = &snapshot.members[0];
     assert_eq!((member.client_id.as_str(), member.partitions.as_slice()), ("balance-worker-a-00000000", &[0, 1][..]));
@@ -65,86 +63,91 @@ fn a_snapshot_has_lag_members_and_a_decision() {
 }
 
 #[test]
-fn an_object_is_woken_only_by_what_it_says_or_does() {
-    let (mut group, start) = (Group::new(watch()), Instant::now());
-    group.take(Ok(&seen([100, 100])), at(start, 0));
-    group.take(Ok(&seen([100, 100])), at(start, 5));
+fn an_object_is_triggered_only_by_what_changes_its_status_or_decision() {
+    let (mut group, start) = (Group::new(target()), Instant::now());
+    group.update(Ok(&reading([100, 100])), at(start, 0));
+    group.update(Ok(&reading([100, 100])), at(start, 5));
     for poll in 2..20 {
-        assert!(!group.take(Ok(&seen([100, 100])), at(start, poll * 5)).wake, "poll {poll}");
+        assert!(!group.update(Ok(&reading([100, 100])), at(start, poll * 5)).changed, "poll {poll}");
     }
-    let mut other_member = seen([100, 100]);
+    let mut other_member = reading([100, 100]);
     other_member.clients.insert("m-1".into(), "balance-worker-b-00000000".into());
-    assert!(group.take(Ok(&other_member), at(start, 100)).wake);
+    assert!(group.update(Ok(&other_member), at(start, 100)).changed);
     let mut rebalancing = other_member.clone();
     (rebalancing.state, rebalancing.observation.stable) = (Some(GroupState::PreparingRebalance), false);
-    assert!(group.take(Ok(&rebalancing), at(start, 105)).wake);
+    assert!(group.update(Ok(&rebalancing), at(start, 105)).changed);
 }
 
 #[test]
 fn one_failed_poll_is_repeated_at_once_and_changes_nothing() {
-    let (mut group, start) = (Group::new(watch()), Instant::now());
-    group.take(Ok(&seen([40, 95])), at(start, 0));
+    let (mut group, start) = (Group::new(target()), Instant::now());
+    group.update(Ok(&reading([40, 95])), at(start, 0));
     let moving = Error::Transient { what: "group".into(), detail: "not coordinator".into() };
-    assert_eq!(group.take(Err(&moving), at(start, 5)), Next { wake: false, again: Some(CONFIRM_AFTER) });
+    assert_eq!(
+        group.update(Err(&moving), at(start, 5)),
+        PollOutcome { changed: false, repoll_after: Some(CONFIRM_AFTER) }
+    );
     assert_eq!(published(&group).lag.records(), Some(65));
-    assert!(!group.take(Ok(&seen([40, 95])), at(start, 6)).wake || published(&group).problem.is_none());
+    assert!(!group.update(Ok(&reading([40, 95])), at(start, 6)).changed || published(&group).problem.is_none());
 }
 
 #[test]
-fn lag_is_unknown_after_two_failed_polls_and_the_workers_stay() {
-    let mut group = Group::new(Watch { current: Current { desired: 2, ..Current::default() }, ..watch() });
+fn lag_is_unknown_after_two_failed_polls_and_replicas_are_held() {
+    let mut group = Group::new(PollTarget { current: Current { desired: 2, ..Current::default() }, ..target() });
     let start = Instant::now();
-    group.take(Ok(&seen([40, 95])), at(start, 0));
+    group.update(Ok(&reading([40, 95])), at(start, 0));
     let gone = Error::Unreachable { detail: "connection refused".into() };
-    group.take(Err(&gone), at(start, 5));
-    assert!(group.take(Err(&gone), at(start, 6)).wake);
+    group.update(Err(&gone), at(start, 5));
+    assert!(group.update(Err(&gone), at(start, 6)).changed);
     let snapshot = published(&group);
-    assert_eq!((&snapshot.lag, snapshot.stepped.lag), (&LagReading::Unknown, None));
+    assert_eq!((&snapshot.lag, snapshot.rounded.lag), (&LagReading::Unknown, None));
     assert_eq!((snapshot.decision.replicas, snapshot.decision.reason), (2, Reason::LagUnknown));
     let problem = snapshot.problem.clone().expect("a problem");
     assert_eq!((problem.kind, problem.since), (ProblemKind::BrokerUnreachable, start + Duration::from_secs(5)));
     assert_eq!(snapshot.partitions, Some(2), "what was known of the topic stays");
-    assert!(!group.take(Err(&gone), at(start, 11)).wake, "the same problem is no news");
-    assert!(group.take(Ok(&seen([40, 95])), at(start, 16)).wake);
+    assert!(!group.update(Err(&gone), at(start, 11)).changed, "the same problem triggers nothing");
+    assert!(group.update(Ok(&reading([40, 95])), at(start, 16)).changed);
     assert_eq!(published(&group).problem, None);
 }
 
 #[test]
-fn what_only_a_person_can_cure_is_said_at_once() {
+fn an_error_that_needs_a_person_is_reported_at_once() {
     for (error, kind) in [
         (Error::UnknownTopic { what: "topic".into() }, ProblemKind::UnknownTopic),
         (Error::Authentication { detail: "refused".into() }, ProblemKind::AuthenticationFailed),
         (Error::Tls { detail: "expired".into() }, ProblemKind::TlsFailed),
         (
-            Error::Authorization { deed: "read group".into(), needs: "Read", detail: "denied".into() },
+            Error::Authorization { deed: "read group".into(), needs: "PollResult", detail: "denied".into() },
             ProblemKind::AuthorizationFailed,
         ),
         (Error::Invalid { detail: "no port".into() }, ProblemKind::InvalidConnection),
     ] {
-        let mut group = Group::new(watch());
-        assert!(group.take(Err(&error), at(Instant::now(), 0)).wake);
+        let mut group = Group::new(target());
+        assert!(group.update(Err(&error), at(Instant::now(), 0)).changed);
         assert_eq!(published(&group).problem.as_ref().map(|problem| problem.kind), Some(kind));
     }
 }
 
 #[test]
 fn a_partition_without_a_leader_makes_lag_partial_once_it_lasts() {
-    let (mut group, start) = (Group::new(watch()), Instant::now());
-    let mut blind = seen([40, 95]);
+    let (mut group, start) = (Group::new(target()), Instant::now());
+    let mut blind = reading([40, 95]);
     blind.observation.partitions[1].latest = None;
-    blind.flaw = Some(Error::Transient { what: "partition 1".into(), detail: "no leader".into() });
-    assert_eq!(group.take(Ok(&blind), at(start, 0)).again, Some(CONFIRM_AFTER));
-    assert!(group.take(Ok(&blind), at(start, 1)).wake);
+    blind.error = Some(Error::Transient { what: "partition 1".into(), detail: "no leader".into() });
+    assert_eq!(group.update(Ok(&blind), at(start, 0)).repoll_after, Some(CONFIRM_AFTER));
+    assert!(group.update(Ok(&blind), at(start, 1)).changed);
     let snapshot = published(&group);
     assert!(matches!(&snapshot.lag, LagReading::Partial(lag) if lag.missing() == [1]));
-    assert_eq!((snapshot.stepped, snapshot.members[0].lag), (Stepped::default(), None));
+    assert_eq!((snapshot.rounded, snapshot.members[0].lag), (Rounded::default(), None));
     assert_eq!(snapshot.problem.as_ref().map(|problem| problem.kind), Some(ProblemKind::ReadFailed));
 }
 
 #[test]
-fn another_topic_or_group_is_another_story() {
-    let known = watch();
-    assert!(known.is_about_the_same(&Watch { policy: Policy { min_replicas: 2, ..Policy::default() }, ..watch() }));
-    assert!(!known.is_about_the_same(&Watch { topic: "orders".into(), ..watch() }));
-    assert!(!known.is_about_the_same(&Watch { group: "other".into(), ..watch() }));
+fn another_topic_or_group_keeps_nothing_that_was_learned() {
+    let known = target();
+    assert!(
+        known.is_about_the_same(&PollTarget { policy: Policy { min_replicas: 2, ..Policy::default() }, ..target() })
+    );
+    assert!(!known.is_about_the_same(&PollTarget { topic: "orders".into(), ..target() }));
+    assert!(!known.is_about_the_same(&PollTarget { group: "other".into(), ..target() }));
 }

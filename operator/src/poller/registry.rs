@@ -1,4 +1,4 @@
-//! The register of watched groups and the newest snapshot of each.
+//! The polled groups and the newest snapshot of each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,66 +7,66 @@ use balancefleet_kafka::Connection;
 use parking_lot::Mutex;
 
 use super::cluster::Cluster;
-use super::triggers::{self, Waker};
-use super::{GroupKey, Snapshot, Watch, Woken};
+use super::triggers::{self, Trigger};
+use super::{GroupKey, PollTarget, Snapshot, Triggers};
 
-/// Which groups are watched, on which clusters, and what is known of them. Cheap to clone; all clones are one book.
+/// Which groups are polled, on which clusters, and what is known of them. Cheap to clone; clones share their content.
 #[derive(Clone)]
-pub struct LagBook {
-    shelf: Arc<Mutex<Shelf>>,
-    waker: Waker,
+pub struct LagRegistry {
+    inner: Arc<Mutex<Inner>>,
+    trigger: Trigger,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Inner {
     clusters: HashMap<Connection, Cluster>,
     connections: HashMap<GroupKey, Connection>,
 }
 
-impl LagBook {
-    /// An empty book and the stream of objects it wakes.
-    pub fn new() -> (Self, Woken) {
-        let (waker, woken) = triggers::queue();
-        (Self { shelf: Arc::default(), waker }, woken)
+impl LagRegistry {
+    /// An empty registry and the stream of objects that it triggers a reconcile of.
+    pub fn new() -> (Self, Triggers) {
+        let (trigger, triggers) = triggers::queue();
+        (Self { inner: Arc::default(), trigger }, triggers)
     }
 
-    /// Watches a group from now on, or takes over what changed of its watch; what was learned is kept unless cluster,
-    /// topic or group are others. Call it within a tokio runtime, at every look at the object: it is cheap.
-    pub fn register(&self, key: GroupKey, watch: Watch) {
-        let mut shelf = self.shelf.lock();
-        if shelf.connections.get(&key).is_some_and(|connection| *connection != watch.connection) {
-            shelf.remove(&key);
+    /// Polls a group from now on, or updates its target. What was learned is kept unless connection (with its login),
+    /// topic or group changed. Needs a tokio runtime; cheap enough for every reconcile.
+    pub fn register(&self, key: GroupKey, target: PollTarget) {
+        let mut inner = self.inner.lock();
+        if inner.connections.get(&key).is_some_and(|connection| *connection != target.connection) {
+            inner.remove(&key);
         }
-        shelf.connections.insert(key.clone(), watch.connection.clone());
-        shelf
+        inner.connections.insert(key.clone(), target.connection.clone());
+        inner
             .clusters
-            .entry(watch.connection.clone())
-            .or_insert_with(|| Cluster::start(watch.connection.clone(), self.waker.clone()))
-            .put(key, watch);
+            .entry(target.connection.clone())
+            .or_insert_with(|| Cluster::start(target.connection.clone(), self.trigger.clone()))
+            .put(key, target);
     }
 
-    /// Watches the group no longer; a cluster's client goes with its last group.
+    /// Stops polling the group; a cluster's client goes with its last group.
     pub fn forget(&self, key: &GroupKey) {
-        self.shelf.lock().remove(key);
+        self.inner.lock().remove(key);
     }
 
-    /// Every watched group.
+    /// Every polled group.
     pub fn keys(&self) -> Vec<GroupKey> {
-        self.shelf.lock().connections.keys().cloned().collect()
+        self.inner.lock().connections.keys().cloned().collect()
     }
 
     /// What the last poll saw; `None` until the first one after `register` has ended.
     pub fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
-        let shelf = self.shelf.lock();
-        shelf.clusters.get(shelf.connections.get(key)?)?.snapshot(key)
+        let inner = self.inner.lock();
+        inner.clusters.get(inner.connections.get(key)?)?.snapshot(key)
     }
 }
 
-impl Shelf {
+impl Inner {
     fn remove(&mut self, key: &GroupKey) {
         let Some(connection) = self.connections.remove(key) else { return };
         if let Some(cluster) = self.clusters.get(&connection)
-            && cluster.take(key)
+            && cluster.remove(key)
         {
             // Dropping it ends the cluster's task.
             self.clusters.remove(&connection);

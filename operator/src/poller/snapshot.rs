@@ -35,12 +35,12 @@ pub struct KafkaProblem {
     pub since: Instant,
 }
 
-/// A live member of the group.
+/// A live member of the group and its lag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct MemberLag {
     /// Its `client.id`, by which the operator finds the pod.
     pub client_id: String,
-    /// Its partitions of the watched topic, ascending.
+    /// Its partitions of the polled topic, ascending.
     pub partitions: Vec<i32>,
     /// Their unread records; `None` if unknown for one of them.
     pub lag: Option<i64>,
@@ -48,10 +48,10 @@ pub struct Member {
 
 /// The figures of the status, rounded so that they change rarely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stepped {
+pub struct Rounded {
     /// Unread records, two significant digits; `None` if unknown.
     pub lag: Option<i64>,
-    /// Age of the oldest unread record, as a step; `None` if unknown.
+    /// Age of the oldest unread record, rounded down to a step; `None` if unknown.
     pub lag_age: Option<Duration>,
 }
 
@@ -61,7 +61,7 @@ pub struct Snapshot {
     /// The exact lag, for metrics and conditions (lost records, offsets ahead of the log).
     pub lag: LagReading,
     /// The rounded figures, for the status.
-    pub stepped: Stepped,
+    pub rounded: Rounded,
     /// Partitions of the topic, as last known.
     pub partitions: Option<i32>,
     /// The topic's id in Kafka's own text form, as last known.
@@ -71,8 +71,8 @@ pub struct Snapshot {
     /// The assignor that the members agreed on, in Kafka's words; `None` while they have not, or if it could not be read.
     pub group_assignor: Option<String>,
     /// The live members, by client id; empty if they could not be read (see `group_state`).
-    pub members: Vec<Member>,
-    /// How many workers there should be, and why.
+    pub members: Vec<MemberLag>,
+    /// The desired replicas, and why.
     pub decision: Decision,
     /// Set while the group cannot be read, or only in part.
     pub problem: Option<KafkaProblem>,

@@ -1,4 +1,4 @@
-//! What the controller asks the poller to watch.
+//! What the controller asks the poller to poll.
 
 use balancefleet_autoscaler::{Current, Policy, StartFrom};
 use balancefleet_kafka::Connection;
@@ -20,7 +20,7 @@ impl std::fmt::Display for GroupKey {
 
 /// One consumer group on one Kafka cluster, with what a decision about it needs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Watch {
+pub struct PollTarget {
     /// The cluster, with TLS and login; groups of equal connections share one client.
     pub connection: Connection,
     /// The topic whose partitions count.
@@ -35,7 +35,7 @@ pub struct Watch {
     pub current: Current,
 }
 
-impl Watch {
+impl PollTarget {
     /// Whether both are about the same group of the same topic, so that what was learned still holds.
     pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
         self.topic == other.topic && self.group == other.group

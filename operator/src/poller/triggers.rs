@@ -1,5 +1,5 @@
-//! The queue of objects to look at again: each is in it at most once, however often it is woken before it is taken, so
-//! that a controller that falls behind costs no memory.
+//! The queue of reconcile triggers: an object is in it at most once, however often it is triggered before it is taken,
+//! so a controller that falls behind costs no memory.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -14,15 +14,15 @@ use super::GroupKey;
 
 type Pending = Arc<Mutex<HashSet<GroupKey>>>;
 
-/// The end that wakes.
+/// The sending end.
 #[derive(Debug, Clone)]
-pub(super) struct Waker {
+pub(super) struct Trigger {
     pending: Pending,
     sender: UnboundedSender<GroupKey>,
 }
 
-impl Waker {
-    pub(super) fn wake(&self, key: &GroupKey) {
+impl Trigger {
+    pub(super) fn fire(&self, key: &GroupKey) {
         if self.pending.lock().insert(key.clone()) {
             // Fails only when nobody listens any more, which is the end of the process.
             let _ = self.sender.send(key.clone());
@@ -30,30 +30,30 @@ impl Waker {
     }
 }
 
-/// The objects whose decision, conditions or status have to be looked at again, in the order they were woken.
+/// The objects to reconcile because decision, conditions or status may change, in the order they were triggered.
 #[derive(Debug)]
-pub struct Woken {
+pub struct Triggers {
     pending: Pending,
     receiver: UnboundedReceiver<GroupKey>,
 }
 
-impl Stream for Woken {
+impl Stream for Triggers {
     type Item = GroupKey;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<GroupKey>> {
         let key = ready!(self.receiver.poll_recv(context));
         if let Some(key) = &key {
-            // Before the object is looked at: a wake during that look must not be swallowed.
+            // Before the reconcile: a trigger that fires during it must not be swallowed.
             self.pending.lock().remove(key);
         }
         Poll::Ready(key)
     }
 }
 
-pub(super) fn queue() -> (Waker, Woken) {
+pub(super) fn queue() -> (Trigger, Triggers) {
     let (sender, receiver) = unbounded_channel();
     let pending = Pending::default();
-    (Waker { pending: pending.clone(), sender }, Woken { pending, receiver })
+    (Trigger { pending: pending.clone(), sender }, Triggers { pending, receiver })
 }
 
 #[cfg(test)]
@@ -67,22 +67,22 @@ mod tests {
     }
 
     #[test]
-    fn an_object_waits_in_the_queue_once_however_often_it_is_woken() {
-        let (waker, mut woken) = queue();
+    fn an_object_is_queued_once_however_often_it_is_triggered() {
+        let (trigger, mut triggers) = queue();
         for name in ["a", "b", "a", "a"] {
-            waker.wake(&key(name));
+            trigger.fire(&key(name));
         }
-        assert_eq!(woken.next().now_or_never(), Some(Some(key("a"))));
-        assert_eq!(woken.next().now_or_never(), Some(Some(key("b"))));
-        assert_eq!(woken.next().now_or_never(), None);
+        assert_eq!(triggers.next().now_or_never(), Some(Some(key("a"))));
+        assert_eq!(triggers.next().now_or_never(), Some(Some(key("b"))));
+        assert_eq!(triggers.next().now_or_never(), None);
     }
 
     #[test]
-    fn an_object_woken_after_it_was_taken_comes_again() {
-        let (waker, mut woken) = queue();
-        waker.wake(&key("a"));
-        assert_eq!(woken.next().now_or_never(), Some(Some(key("a"))));
-        waker.wake(&key("a"));
-        assert_eq!(woken.next().now_or_never(), Some(Some(key("a"))));
+    fn an_object_triggered_after_it_was_taken_is_queued_again() {
+        let (trigger, mut triggers) = queue();
+        trigger.fire(&key("a"));
+        assert_eq!(triggers.next().now_or_never(), Some(Some(key("a"))));
+        trigger.fire(&key("a"));
+        assert_eq!(triggers.next().now_or_never(), Some(Some(key("a"))));
     }
 }

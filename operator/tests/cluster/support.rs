@@ -8,7 +8,7 @@ use balancefleet_operator::{
     controller::{self, Common, Scope},
     health::Health,
     metrics::Metrics,
-    poller::LagBook,
+    poller::LagRegistry,
 };
 use k8s_openapi::{
     api::{
@@ -56,7 +56,7 @@ impl Operator {
 
     /// The same for several namespaces.
     pub(crate) fn start_in(client: Client, metrics: Metrics, namespaces: &[&str], image: &str) -> Self {
-        let (lag, woken) = LagBook::new();
+        let (lag, woken) = LagRegistry::new();
         let common = Common::new(client, lag, metrics.clone(), image.to_owned(), None);
         let (stop, health) = (CancellationToken::new(), Health::default());
         let scopes = namespaces.iter().map(|name| Scope::Namespace((*name).to_owned())).collect();

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{CapacitySource, LagReading, POLL_INTERVAL, Policy, Reason};
 use balancefleet_kafka::{Connection, GroupState, Sasl, SaslMechanism};
-use balancefleet_operator::poller::{LagBook, ProblemKind, Snapshot, Watch};
+use balancefleet_operator::poller::{LagRegistry, PollTarget, ProblemKind, Snapshot};
 use futures::StreamExt;
-use support::{Worker, add_partitions, address, create_topic, key, produce, producer, snapshot, unique, watch};
+use support::{Worker, add_partitions, address, create_topic, key, produce, producer, snapshot, target, unique};
 
 fn is_known(snapshot: &Snapshot) -> bool {
     matches!(snapshot.lag, LagReading::Known(_))
@@ -24,12 +24,12 @@ async fn lag_is_what_was_produced_less_what_was_committed() {
     let (topic, group) = (unique("transactions"), unique("group"));
     create_topic(&topic, 3).await;
     produce(&producer(), &topic, 3, 100);
-    let (book, mut woken) = LagBook::new();
-    book.register(key(&group), watch(&topic, &group));
-    let fresh = snapshot(&book, &key(&group), is_known).await;
+    let (registry, mut triggers) = LagRegistry::new();
+    registry.register(key(&group), target(&topic, &group));
+    let fresh = snapshot(&registry, &key(&group), is_known).await;
     assert_eq!((fresh.lag.records(), fresh.partitions), (Some(300), Some(3)));
     assert_eq!((fresh.group_state, fresh.members.len()), (Some(GroupState::Dead), 0));
-    assert_eq!(woken.next().await, Some(key(&group)));
+    assert_eq!(triggers.next().await, Some(key(&group)));
 
     let worker = Worker::join(&group, &topic, "balance-worker-one-00000000");
     let worker = tokio::task::spawn_blocking(move || {
@@ -40,11 +40,11 @@ async fn lag_is_what_was_produced_less_what_was_committed() {
         worker
     });
     let worker = worker.await.expect("a worker");
-    let read = snapshot(&book, &key(&group), |snapshot| snapshot.lag.records() == Some(85)).await;
+    let read = snapshot(&registry, &key(&group), |snapshot| snapshot.lag.records() == Some(85)).await;
     let member = &read.members[0];
     assert_eq!((member.client_id.as_str(), member.lag), ("balance-worker-one-00000000", Some(85)));
     assert_eq!(member.partitions, [0, 1, 2]);
-    assert_eq!((read.group_state, read.stepped.lag), (Some(GroupState::Stable), Some(85)));
+    assert_eq!((read.group_state, read.rounded.lag), (Some(GroupState::Stable), Some(85)));
     assert_eq!(read.topic_id.as_ref().map(String::len), Some(22));
 
     // Two reports, and it is known what a worker can do.
@@ -57,7 +57,7 @@ async fn lag_is_what_was_produced_less_what_was_committed() {
     })
     .await
     .expect("a worker");
-    let busy = snapshot(&book, &key(&group), |snapshot| snapshot.lag.records() == Some(0)).await;
+    let busy = snapshot(&registry, &key(&group), |snapshot| snapshot.lag.records() == Some(0)).await;
     let capacity = busy.decision.capacity.expect("a capacity");
     assert_eq!(capacity.source, CapacitySource::BusyTime);
     assert!((capacity.rate - 1_000.0 / 7.0).abs() < 1.0, "{capacity:?}");
@@ -67,10 +67,10 @@ async fn lag_is_what_was_produced_less_what_was_committed() {
 async fn a_burst_is_answered_within_seven_seconds() {
     let (topic, group) = (unique("transactions"), unique("group"));
     create_topic(&topic, 6).await;
-    let (book, _woken) = LagBook::new();
+    let (registry, _triggers) = LagRegistry::new();
     let policy = Policy { expected_rate_per_replica: Some(140), ..Policy::default() };
-    book.register(key(&group), Watch { policy, ..watch(&topic, &group) });
-    snapshot(&book, &key(&group), |snapshot| snapshot.decision.reason == Reason::Sufficient).await;
+    registry.register(key(&group), PollTarget { policy, ..target(&topic, &group) });
+    snapshot(&registry, &key(&group), |snapshot| snapshot.decision.reason == Reason::Sufficient).await;
     let burst = Instant::now();
     let traffic = tokio::task::spawn_blocking(move || {
         let (producer, mut sent) = (producer(), 0);
@@ -82,7 +82,7 @@ async fn a_burst_is_answered_within_seven_seconds() {
             std::thread::sleep(Duration::from_millis(50));
         }
     });
-    let answer = snapshot(&book, &key(&group), |snapshot| snapshot.decision.replicas > 1).await;
+    let answer = snapshot(&registry, &key(&group), |snapshot| snapshot.decision.replicas > 1).await;
     let after = burst.elapsed();
     let decision = &answer.decision;
     assert_eq!((decision.replicas, decision.reason), (6, Reason::ArrivalRate), "{}", decision.explanation);
@@ -93,73 +93,76 @@ async fn a_burst_is_answered_within_seven_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_topic_is_named_and_noticed_once_it_exists() {
     let (topic, group) = (unique("later"), unique("group"));
-    let (book, _woken) = LagBook::new();
-    book.register(key(&group), watch(&topic, &group));
-    let missing = snapshot(&book, &key(&group), has_problem(ProblemKind::UnknownTopic)).await;
+    let (registry, _triggers) = LagRegistry::new();
+    registry.register(key(&group), target(&topic, &group));
+    let missing = snapshot(&registry, &key(&group), has_problem(ProblemKind::UnknownTopic)).await;
     assert_eq!((&missing.lag, missing.decision.replicas), (&LagReading::Unknown, 1));
     assert!(missing.problem.as_ref().is_some_and(|problem| problem.message.contains(&topic)), "{missing:?}");
     create_topic(&topic, 2).await;
-    let found = snapshot(&book, &key(&group), is_known).await;
+    let found = snapshot(&registry, &key(&group), is_known).await;
     assert_eq!((found.partitions, &found.problem), (Some(2), &None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_added_while_running_are_watched_too() {
+async fn partitions_added_while_running_are_polled_too() {
     let (topic, group) = (unique("growing"), unique("group"));
     create_topic(&topic, 1).await;
-    let (book, _woken) = LagBook::new();
-    book.register(key(&group), watch(&topic, &group));
-    snapshot(&book, &key(&group), |snapshot| snapshot.partitions == Some(1)).await;
+    let (registry, _triggers) = LagRegistry::new();
+    registry.register(key(&group), target(&topic, &group));
+    snapshot(&registry, &key(&group), |snapshot| snapshot.partitions == Some(1)).await;
     add_partitions(&topic, 4).await;
-    snapshot(&book, &key(&group), |snapshot| is_known(snapshot) && snapshot.partitions == Some(4)).await;
+    snapshot(&registry, &key(&group), |snapshot| is_known(snapshot) && snapshot.partitions == Some(4)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_cannot_be_reached_stops_nobody_else() {
     let (topic, group) = (unique("transactions"), unique("group"));
     create_topic(&topic, 1).await;
-    let (book, _woken) = LagBook::new();
-    let dead = Watch { connection: Connection::plaintext("127.0.0.1:1"), ..watch(&topic, "dead") };
-    book.register(key("dead"), dead);
-    book.register(key(&group), watch(&topic, &group));
-    let dead = snapshot(&book, &key("dead"), has_problem(ProblemKind::BrokerUnreachable)).await;
-    let alive = snapshot(&book, &key(&group), is_known).await;
+    let (registry, _triggers) = LagRegistry::new();
+    let dead = PollTarget { connection: Connection::plaintext("127.0.0.1:1"), ..target(&topic, "dead") };
+    registry.register(key("dead"), dead);
+    registry.register(key(&group), target(&topic, &group));
+    let dead = snapshot(&registry, &key("dead"), has_problem(ProblemKind::BrokerUnreachable)).await;
+    let alive = snapshot(&registry, &key(&group), is_known).await;
     // Reading the dead cluster took seconds, again and again; meanwhile the other one was read on time.
     assert!(alive.taken_at.elapsed() < POLL_INTERVAL * 2, "{:?}", alive.taken_at.elapsed());
     assert_eq!((&dead.lag, dead.decision.replicas), (&LagReading::Unknown, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_login_is_told_and_another_one_is_tried_at_once() {
+async fn a_refused_login_is_reported_and_another_one_is_tried_at_once() {
     let (topic, group) = (unique("transactions"), unique("group"));
     create_topic(&topic, 1).await;
     let login = |password: &str| {
         let sasl =
             Sasl { mechanism: SaslMechanism::ScramSha256, username: "balance".into(), password: password.into() };
         let bootstrap_servers = address("BALANCEFLEET_TEST_KAFKA_SASL");
-        Watch { connection: Connection { bootstrap_servers, tls: None, sasl: Some(sasl) }, ..watch(&topic, &group) }
+        PollTarget {
+            connection: Connection { bootstrap_servers, tls: None, sasl: Some(sasl) },
+            ..target(&topic, &group)
+        }
     };
-    let (book, _woken) = LagBook::new();
-    book.register(key(&group), login("wrong"));
-    let refused = snapshot(&book, &key(&group), has_problem(ProblemKind::AuthenticationFailed)).await;
+    let (registry, _triggers) = LagRegistry::new();
+    registry.register(key(&group), login("wrong"));
+    let refused = snapshot(&registry, &key(&group), has_problem(ProblemKind::AuthenticationFailed)).await;
     assert!(refused.problem.as_ref().is_some_and(|problem| !problem.message.contains("wrong")), "{refused:?}");
     // A group that comes while the cluster is left alone learns why without another attempt.
-    book.register(key("second"), login("wrong"));
+    registry.register(key("second"), login("wrong"));
     let begin = Instant::now();
-    snapshot(&book, &key("second"), has_problem(ProblemKind::AuthenticationFailed)).await;
+    snapshot(&registry, &key("second"), has_problem(ProblemKind::AuthenticationFailed)).await;
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
-    book.register(key(&group), login("balance-secret"));
-    snapshot(&book, &key(&group), is_known).await;
+    registry.register(key(&group), login("balance-secret"));
+    snapshot(&registry, &key(&group), is_known).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_group_has_no_snapshot() {
     let (topic, group) = (unique("transactions"), unique("group"));
     create_topic(&topic, 1).await;
-    let (book, _woken) = LagBook::new();
-    book.register(key(&group), watch(&topic, &group));
-    snapshot(&book, &key(&group), is_known).await;
-    book.forget(&key(&group));
-    assert!(book.snapshot(&key(&group)).is_none());
-    book.forget(&key(&group));
+    let (registry, _triggers) = LagRegistry::new();
+    registry.register(key(&group), target(&topic, &group));
+    snapshot(&registry, &key(&group), is_known).await;
+    registry.forget(&key(&group));
+    assert!(registry.snapshot(&key(&group)).is_none());
+    registry.forget(&key(&group));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{Current, Policy, StartFrom};
 use balancefleet_kafka::{Connection, UsageRecord};
-use balancefleet_operator::poller::{GroupKey, LagBook, Snapshot, Watch};
+use balancefleet_operator::poller::{GroupKey, LagRegistry, PollTarget, Snapshot};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -33,8 +33,8 @@ pub(crate) fn key(name: &str) -> GroupKey {
     GroupKey { namespace: "bank".into(), name: name.into() }
 }
 
-pub(crate) fn watch(topic: &str, group: &str) -> Watch {
-    Watch {
+pub(crate) fn target(topic: &str, group: &str) -> PollTarget {
+    PollTarget {
         connection: broker(),
         topic: topic.into(),
         group: group.into(),
@@ -75,7 +75,7 @@ pub(crate) fn produce(producer: &BaseProducer, topic: &str, partitions: i32, cou
     producer.flush(PATIENCE).expect("accepted records");
 }
 
-/// A member of a group that does what it is told to, as a worker would: polls, commits, and says how busy it was.
+/// A member of a group, driven by the test: it polls, commits, and says how busy it was, as a worker would.
 pub(crate) struct Worker {
     consumer: BaseConsumer,
     topic: String,
@@ -130,10 +130,14 @@ impl Worker {
 }
 
 /// Waits for a snapshot that satisfies `wanted`.
-pub(crate) async fn snapshot(book: &LagBook, key: &GroupKey, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+pub(crate) async fn snapshot(
+    registry: &LagRegistry,
+    key: &GroupKey,
+    wanted: impl Fn(&Snapshot) -> bool,
+) -> Arc<Snapshot> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let last = book.snapshot(key);
+        let last = registry.snapshot(key);
         if let Some(found) = last.as_ref().filter(|found| wanted(found)) {
             return Arc::clone(found);
         }

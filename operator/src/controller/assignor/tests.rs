@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     controller::build::fixtures::minimal,
-    poller::{Member, Stepped},
+    poller::{MemberLag, Rounded},
 };
 use Assignor::{CooperativeSticky as Sticky, Range};
 
@@ -38,10 +38,10 @@ pub(super) fn deployment(replicas: i32, decided: i32, stopped: bool, assignor: A
 
 /// A group as it was read then.
 pub(super) fn seen(at: Instant, state: Option<GroupState>, assignor: Option<Assignor>, clients: &[&str]) -> Snapshot {
-    let member = |client: &&str| Member { client_id: (*client).to_owned(), partitions: Vec::new(), lag: None };
+    let member = |client: &&str| MemberLag { client_id: (*client).to_owned(), partitions: Vec::new(), lag: None };
     Snapshot {
         lag: LagReading::Unknown,
-        stepped: Stepped::default(),
+        rounded: Rounded::default(),
         partitions: Some(6),
         topic_id: None,
         group_state: state,

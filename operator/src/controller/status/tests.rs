@@ -21,19 +21,19 @@ use crate::{
         desired_replicas::Plan,
         validate::{Cure, Problem},
     },
-    poller::{KafkaProblem, Member, ProblemKind, Snapshot, Stepped},
+    poller::{KafkaProblem, MemberLag, ProblemKind, Snapshot, Rounded},
 };
 
 fn snapshot() -> Snapshot {
     let partition = |partition| PartitionLag { partition, lag: Some(700), age: None, lost: 0, ahead_of_log: false };
-    let member = |pod: &str, partitions: &[i32]| Member {
+    let member = |pod: &str, partitions: &[i32]| MemberLag {
         client_id: format!("balance-worker-shop-5d4f-{pod}-0123abcd"),
         partitions: partitions.to_vec(),
         lag: Some(2_149),
     };
     Snapshot {
         lag: LagReading::Known(Lag { partitions: (0..6).map(partition).collect() }),
-        stepped: Stepped { lag: Some(4_200), lag_age: Some(Duration::from_secs(10)) },
+        rounded: Rounded { lag: Some(4_200), lag_age: Some(Duration::from_secs(10)) },
         partitions: Some(6),
         topic_id: None,
         group_state: Some(GroupState::Stable),
@@ -191,7 +191,7 @@ fn a_status_round_trips_through_the_api_server() {
 fn unknown_lag_is_absent_and_said() {
     let mut gone = snapshot();
     gone.lag = LagReading::Unknown;
-    gone.stepped = Stepped::default();
+    gone.rounded = Rounded::default();
     let problem = |kind, ago| KafkaProblem {
         kind,
         message: "do this".into(),
@@ -286,7 +286,7 @@ fn progress_is_told_apart_by_what_moves() {
 fn no_stranger_and_no_topic_makes_a_status_that_the_server_refuses() {
     let mut seen = snapshot();
     let names = ["x".repeat(32_000), "y".repeat(32_000)];
-    seen.members.extend(names.map(|client_id| Member { client_id, ..snapshot().members[0].clone() }));
+    seen.members.extend(names.map(|client_id| MemberLag { client_id, ..snapshot().members[0].clone() }));
     let partition = |partition| PartitionLag { partition, lag: None, age: None, lost: 1, ahead_of_log: true };
     let partitions = (0..10_000).filter(|number| number % 2 == 0).map(partition).collect();
     seen.lag = LagReading::Partial(Lag { partitions });
@@ -340,7 +340,7 @@ fn a_pin_names_its_value_and_who_set_it() {
 fn conditions_that_are_there_only_while_true() {
     let mut seen = snapshot();
     for extra in 0..6 {
-        seen.members.push(Member { partitions: Vec::new(), ..seen.members[0].clone() });
+        seen.members.push(MemberLag { partitions: Vec::new(), ..seen.members[0].clone() });
         seen.members[extra + 2].client_id = format!("balance-worker-shop-5d4f-idle{extra}-0123abcd");
     }
     let idle = Case { snapshot: Some(seen.clone()), ..Case::default() };
