@@ -1,12 +1,12 @@
 //! What can go wrong while an object is reconciled: a sentence for people, a bounded category for
-//! metrics, and whether waiting alone can cure it.
+//! metrics, and whether a retry may succeed.
 
 use std::time::Duration;
 
-/// Every call to the API server has to answer within this; a half-open socket must not hold a pass.
+/// Every call to the API server has to answer within this; a half-open socket must not hold a reconcile.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A failed step of a pass.
+/// A failed step of a reconcile.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server answered with an error, or not in a way that can be read.
@@ -26,11 +26,11 @@ pub enum Error {
     /// The watches have not delivered their first list yet, so nothing is known about children.
     #[error("the watch caches are not filled yet")]
     CacheNotReady,
-    /// A whole pass took longer than any sum of its calls should.
-    #[error("the pass was given up after {} s", .0.as_secs())]
-    PassTimeout(Duration),
-    /// A pass ended in a panic, which is a fault of the operator and concerns this object alone.
-    #[error("the pass broke off ({detail}): this is a fault of the operator, please report it with the log")]
+    /// A whole reconcile took longer than any sum of its calls should.
+    #[error("the reconcile timed out after {} s", .0.as_secs())]
+    ReconcileTimeout(Duration),
+    /// A reconcile panicked, which is a bug of the operator and concerns this object alone.
+    #[error("the reconcile panicked ({detail}): this is a bug of the operator, please report it with the log")]
     Panicked {
         /// What the panic said.
         detail: String,
@@ -54,7 +54,7 @@ impl Error {
         match self {
             Self::Timeout { .. } => "timeout",
             Self::CacheNotReady => "cache_not_ready",
-            Self::PassTimeout(_) => "pass_timeout",
+            Self::ReconcileTimeout(_) => "pass_timeout",
             Self::Panicked { .. } => "panicked",
             Self::Serialize { .. } => "serialize",
             Self::Api { source, .. } => match status_code(source) {
@@ -72,10 +72,10 @@ impl Error {
     }
 
     /// True when the same request may succeed later without anybody changing anything.
-    /// A refusal (400, 403, 422 …) belongs into a condition, since a person has to act.
+    /// A refusal (400, 403, 422 …) belongs into a condition, since a user has to act.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::CacheNotReady | Self::PassTimeout(_) => true,
+            Self::Timeout { .. } | Self::CacheNotReady | Self::ReconcileTimeout(_) => true,
             Self::Serialize { .. } | Self::Panicked { .. } => false,
             Self::Api { source, .. } => {
                 matches!(status_code(source), None | Some(401 | 404 | 408 | 409 | 410 | 429 | 500..))

@@ -1,4 +1,4 @@
-//! Whether the operator is alive (its loop turns) and ready (its caches are filled).
+//! Whether the operator is alive (its liveness canary comes through) and ready (its caches are filled).
 //! Both are facts of this process alone: an API server that is away must not restart the operator.
 
 use std::{
@@ -9,8 +9,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A loop that has not turned for this long is stuck. It beats every ten seconds, but a beat has to wait while every
-/// slot is taken by a pass that runs into its time limit of a minute.
+/// A loop without a beat for this long is stuck. It beats every ten seconds, but a beat has to wait while every slot is
+/// taken by a reconcile that runs into its time limit of a minute.
 pub const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 /// Shared between the loop that beats and the HTTP server that answers probes.
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Health {
-    /// The named loop has just turned.
+    /// The named loop is alive now.
     pub fn beat(&self, name: &str, now: Instant) {
         self.state.lock().beats.insert(name.to_owned(), now);
     }
@@ -38,7 +38,7 @@ impl Health {
         self.state.lock().beats.remove(name);
     }
 
-    /// The named loop's caches are filled: its passes run.
+    /// The named loop's caches are filled: its reconciles run.
     pub fn set_ready(&self, name: &str) {
         self.state.lock().waits.insert(name.to_owned(), None);
     }
@@ -49,7 +49,7 @@ impl Health {
     }
 
     /// # Errors
-    /// The name of a loop that has not turned for [`STUCK_AFTER`].
+    /// The name of a loop without a beat for [`STUCK_AFTER`].
     pub fn live(&self, now: Instant) -> Result<(), String> {
         let state = self.state.lock();
         match state.beats.iter().find(|(_, beat)| now.saturating_duration_since(**beat) > STUCK_AFTER) {

@@ -17,7 +17,7 @@ use crate::{health::Health, logging::LogLevel, metrics::Metrics};
 
 /// What the handlers answer from.
 #[derive(Clone)]
-pub struct Facts {
+pub struct AppState {
     /// Liveness and readiness.
     pub health: Health,
     /// Everything that is counted.
@@ -30,28 +30,28 @@ pub struct Facts {
 ///
 /// # Errors
 /// When the address cannot be bound or the listener breaks.
-pub async fn serve(address: SocketAddr, facts: Facts, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(address: SocketAddr, state: AppState, stop: CancellationToken) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving probes and metrics");
-    let service = router(facts).into_make_service_with_connect_info::<SocketAddr>();
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-fn router(facts: Facts) -> Router {
+fn router(state: AppState) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/log-level", put(log_level))
-        .with_state(facts)
+        .with_state(state)
 }
 
-async fn livez(State(facts): State<Facts>) -> Response {
-    probe(facts.health.live(Instant::now()))
+async fn livez(State(state): State<AppState>) -> Response {
+    probe(state.health.live(Instant::now()))
 }
 
-async fn readyz(State(facts): State<Facts>) -> Response {
-    probe(facts.health.ready())
+async fn readyz(State(state): State<AppState>) -> Response {
+    probe(state.health.ready())
 }
 
 fn probe(answer: Result<(), String>) -> Response {
@@ -61,9 +61,9 @@ fn probe(answer: Result<(), String>) -> Response {
     }
 }
 
-async fn metrics(State(facts): State<Facts>) -> Response {
+async fn metrics(State(state): State<AppState>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match facts.metrics.text() {
+    match state.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -72,14 +72,14 @@ async fn metrics(State(facts): State<Facts>) -> Response {
 /// The body is the new filter. Only who may `kubectl port-forward` or `exec` comes from the pod's own address; the port
 /// itself is open to whoever scrapes metrics.
 async fn log_level(
-    State(facts): State<Facts>,
+    State(state): State<AppState>,
     ConnectInfo(caller): ConnectInfo<SocketAddr>,
     directive: String,
 ) -> Response {
     if !caller.ip().is_loopback() {
         return (StatusCode::FORBIDDEN, "only from the pod itself: use kubectl port-forward\n").into_response();
     }
-    match facts.log_level.map(|level| level.set(directive.trim())) {
+    match state.log_level.map(|level| level.set(directive.trim())) {
         Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Some(Err(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -94,30 +94,30 @@ mod tests {
     use std::time::Duration;
     use tower::ServiceExt;
 
-    async fn status_of(facts: &Facts, path: &str) -> StatusCode {
+    async fn status_of(state: &AppState, path: &str) -> StatusCode {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        router(facts.clone()).oneshot(request).await.unwrap().status()
+        router(state.clone()).oneshot(request).await.unwrap().status()
     }
 
     #[tokio::test]
     async fn a_stuck_loop_fails_liveness_only() {
-        let facts = Facts { health: Health::default(), metrics: Metrics::default(), log_level: None };
-        facts.health.set_ready("all namespaces");
+        let state = AppState { health: Health::default(), metrics: Metrics::default(), log_level: None };
+        state.health.set_ready("all namespaces");
         let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).unwrap();
-        facts.health.beat("all namespaces", long_ago);
-        assert_eq!(status_of(&facts, "/livez").await, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(status_of(&facts, "/readyz").await, StatusCode::OK);
-        assert_eq!(status_of(&facts, "/metrics").await, StatusCode::OK);
+        state.health.beat("all namespaces", long_ago);
+        assert_eq!(status_of(&state, "/livez").await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(status_of(&state, "/readyz").await, StatusCode::OK);
+        assert_eq!(status_of(&state, "/metrics").await, StatusCode::OK);
     }
 
     #[tokio::test]
     async fn the_log_level_is_changed_from_the_pod_alone() {
-        let facts = Facts { health: Health::default(), metrics: Metrics::default(), log_level: None };
+        let state = AppState { health: Health::default(), metrics: Metrics::default(), log_level: None };
         for (caller, status) in [("10.0.0.1:5", StatusCode::FORBIDDEN), ("127.0.0.1:5", StatusCode::NOT_FOUND)] {
             let caller: SocketAddr = caller.parse().unwrap();
             let mut request = Request::put("/log-level").body(Body::from("debug")).unwrap();
             request.extensions_mut().insert(ConnectInfo(caller));
-            assert_eq!(router(facts.clone()).oneshot(request).await.unwrap().status(), status);
+            assert_eq!(router(state.clone()).oneshot(request).await.unwrap().status(), status);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The operator: keeps one fleet of workers per `BalanceConsumerGroup`, at the size its lag asks for.
+//! The operator: keeps one fleet of workers per `BalanceConsumerGroup`, with the replicas its lag asks for.
 //!
 //! In: the objects of the kind [`balancefleet_crds::BalanceConsumerGroup`] and their children, by watches; Secrets they
 //! name, read by name; the lag, members and partitions of their groups, from [`poller`]. Out: a Deployment, two
 //! Services, a ServiceAccount and a PodDisruptionBudget per object, its status, and events.
 //!
 //! [`controller`] goes over one object at a time: observe → validate → decide → build → apply → status → events.
-//! Kafka is polled apart from it, so no pass ever waits for a broker.
+//! Kafka is polled apart from it, so no reconcile ever waits for a broker.
 //!
 //! One replica of the operator is meant to run, replaced by recreation: there is no leader election yet.
 

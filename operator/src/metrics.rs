@@ -16,13 +16,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Passes by how they ended.
+/// Reconciles by outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// Failed passes by [`crate::error::Error::category`].
+/// Failed reconciles by [`crate::error::Error::category`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CategoryLabels {
     category: &'static str,
@@ -72,12 +72,16 @@ impl Metrics {
     fn register(&self) {
         let mut root = self.registry.lock();
         let registry = root.sub_registry_with_prefix("balancefleet_operator");
-        registry.register("reconciles", "Passes over one object by outcome", self.reconciles.clone());
-        registry.register("reconcile_errors", "Failed passes by category", self.errors.clone());
-        registry.register("reconcile_duration_seconds", "Duration of one pass", self.duration.clone());
+        registry.register("reconciles", "Reconciles of one object by outcome", self.reconciles.clone());
+        registry.register("reconcile_errors", "Failed reconciles by category", self.errors.clone());
+        registry.register("reconcile_duration_seconds", "Duration of one reconcile", self.duration.clone());
         registry.register("api_writes", "Requests that write, by verb and resource", self.writes.clone());
         registry.register("watch_errors", "Watches that broke and were started again", self.watch_errors.clone());
-        registry.register("objects_in_backoff", "Objects whose last pass failed or waits", self.in_backoff.clone());
+        registry.register(
+            "objects_in_backoff",
+            "Objects whose last reconcile failed or waits",
+            self.in_backoff.clone(),
+        );
         registry.register("groups", "Objects of this kind that are watched", self.groups.clone());
     }
 
@@ -86,9 +90,9 @@ impl Metrics {
         self.registry.lock().register_collector(collector);
     }
 
-    /// Starts to measure a pass; what is returned records it when it ends, also when it is dropped.
-    pub fn pass(&self) -> PassTimer {
-        PassTimer { metrics: self.clone(), started: Instant::now(), outcome: "cancelled" }
+    /// Starts to measure a reconcile; what is returned records it when it ends, also when it is dropped.
+    pub fn start_reconcile(&self) -> ReconcileTimer {
+        ReconcileTimer { metrics: self.clone(), started: Instant::now(), outcome: "cancelled" }
     }
 
     /// One request that changes something was sent.
@@ -102,12 +106,12 @@ impl Metrics {
         self.total_writes.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// A watch broke and will be started again.
+    /// A watch failed and will be restarted.
     pub fn watch_error(&self) {
         self.watch_errors.inc();
     }
 
-    /// How many objects wait because their last pass failed.
+    /// How many objects wait because their last reconcile failed.
     pub fn set_in_backoff(&self, objects: usize) {
         self.in_backoff.set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
@@ -128,27 +132,27 @@ impl Metrics {
     }
 }
 
-/// Records one pass on every way out of it.
-pub struct PassTimer {
+/// Records one reconcile, however it ends.
+pub struct ReconcileTimer {
     metrics: Metrics,
     started: Instant,
     outcome: &'static str,
 }
 
-impl PassTimer {
-    /// The pass ended without an error.
+impl ReconcileTimer {
+    /// The reconcile ended without an error.
     pub fn succeeded(&mut self) {
         self.outcome = "success";
     }
 
-    /// The pass ended with an error of this category.
+    /// The reconcile ended with an error of this category.
     pub fn failed(&mut self, category: &'static str) {
         self.outcome = "error";
         self.metrics.errors.get_or_create(&CategoryLabels { category }).inc();
     }
 }
 
-impl Drop for PassTimer {
+impl Drop for ReconcileTimer {
     fn drop(&mut self) {
         self.metrics.duration.observe(self.started.elapsed().as_secs_f64());
         self.metrics.reconciles.get_or_create(&OutcomeLabels { outcome: self.outcome }).inc();
@@ -160,11 +164,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pass_is_counted_on_every_way_out() {
+    fn a_reconcile_is_counted_however_it_ends() {
         let metrics = Metrics::default();
-        drop(metrics.pass());
-        metrics.pass().succeeded();
-        metrics.pass().failed("timeout");
+        drop(metrics.start_reconcile());
+        metrics.start_reconcile().succeeded();
+        metrics.start_reconcile().failed("timeout");
         let text = metrics.text().unwrap();
         for line in [
             r#"balancefleet_operator_reconciles_total{outcome="cancelled"} 1"#,

@@ -1,4 +1,4 @@
-//! From arguments to a running operator and back: starts its parts, ends all of them when one ends.
+//! From arguments to a running operator and back: starts its components, stops all of them when one exits.
 
 use std::{io, time::Duration};
 
@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     client::{self, ClientError},
-    controller::{self, Common, LagMetrics, Scope},
+    controller::{self, GroupMetrics, Scope, Shared},
     health::Health,
-    http::{self, Facts},
+    http::{self, AppState},
     logging::{self, LogLevel, LoggingError},
     metrics::Metrics,
     poller::LagRegistry,
 };
 
-/// Passes that are still running when the process is told to stop get this long; the pod's grace period is longer.
+/// Reconciles that are still running when the process is to stop get this long; the pod's grace period is longer.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Why the operator could not start, or had to stop.
@@ -39,15 +39,15 @@ pub enum RunError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A part that runs as long as the process has ended by itself; the log says which.
-    #[error("a part of the operator has ended by itself: the process ends so that it is started anew")]
-    PartEnded,
+    /// A component that runs as long as the process exited by itself; the log says which.
+    #[error("a component of the operator exited by itself: the process exits so that it is restarted")]
+    ComponentExited,
 }
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When the operator cannot start, or one of its parts ends by itself.
+/// When the operator cannot start, or one of its components exits by itself.
 pub fn run(args: &Args) -> Result<(), RunError> {
     // Before anything may open a TLS connection: with two providers in the build rustls refuses to choose.
     // Fails only if one is installed already, which is as good.
@@ -69,23 +69,23 @@ async fn operate(args: &Args, log_level: LogLevel) -> Result<(), RunError> {
     end_on_signals(&stop)?;
     let (metrics, health) = (Metrics::default(), Health::default());
     let client = client::connect(args, &metrics).await?;
-    let (lag, woken) = LagRegistry::new();
-    let common = Common::new(client, lag, metrics.clone(), args.worker_image.clone(), args.pod_name.clone());
-    metrics.add_collector(Box::new(LagMetrics::new(common.clone())));
+    let (lag, triggers) = LagRegistry::new();
+    let shared = Shared::new(client, lag, metrics.clone(), args.worker_image.clone(), args.pod_name.clone());
+    metrics.add_collector(Box::new(GroupMetrics::new(shared.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker_image = args.worker_image, "starting");
 
-    let facts = Facts { health: health.clone(), metrics, log_level: Some(log_level) };
+    let state = AppState { health: health.clone(), metrics, log_level: Some(log_level) };
     let (address, stop_server) = (args.http_address, stop.clone());
     let server = tokio::spawn(async move {
-        let served = http::serve(address, facts, stop_server).await;
+        let served = http::serve(address, state, stop_server).await;
         served.map_err(|source| RunError::Io { what: format!("cannot serve {address}"), source })
     });
-    // A token of its own: a controller that ends by itself ends all its parts, and that is no order to stop.
-    let controller = tokio::spawn(controller::run(common, scopes(args), woken, health, stop.child_token()));
+    // A token of its own: a controller that exits by itself cancels all its tasks, and that is no order to stop.
+    let controller = tokio::spawn(controller::run(shared, scopes(args), triggers, health, stop.child_token()));
     until_stopped(&stop, server, controller).await
 }
 
-/// Waits for the order to stop, and then for the passes that are running.
+/// Waits for the order to stop, and then for the reconciles that are running.
 async fn until_stopped(
     stop: &CancellationToken,
     mut server: JoinHandle<Result<(), RunError>>,
@@ -96,17 +96,17 @@ async fn until_stopped(
         () = stop.cancelled() => None,
         served = &mut server => Some(match served {
             Ok(Err(error)) => error,
-            _ => RunError::PartEnded,
+            _ => RunError::ComponentExited,
         }),
-        _ = &mut controller => Some(RunError::PartEnded),
+        _ = &mut controller => Some(RunError::ComponentExited),
     };
-    // The order may come while a part that follows it has ended already.
+    // The order may come while a component that follows it has exited already.
     if let Some(error) = ended.filter(|_| !stop.is_cancelled()) {
         return Err(error);
     }
     tracing::info!("stopping");
     if !controller.is_finished() && tokio::time::timeout(DRAIN, controller).await.is_err() {
-        tracing::warn!("passes were still running when time was up");
+        tracing::warn!("reconciles were still running at the end of the drain time");
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ fn end_on_signals(stop: &CancellationToken) -> Result<(), RunError> {
 mod tests {
     use super::*;
 
-    /// The HTTP server, which ends when it is told to.
+    /// The HTTP server, which ends when it is stopped.
     fn server(stop: &CancellationToken) -> JoinHandle<Result<(), RunError>> {
         let stop = stop.clone();
         tokio::spawn(async move {
@@ -150,13 +150,13 @@ mod tests {
         let stop = CancellationToken::new();
         let own = stop.child_token();
         let ends = tokio::spawn(async move { own.cancel() });
-        assert!(matches!(until_stopped(&stop, server(&stop), ends).await, Err(RunError::PartEnded)));
+        assert!(matches!(until_stopped(&stop, server(&stop), ends).await, Err(RunError::ComponentExited)));
         let panics = tokio::spawn(async { panic!("a fault") });
-        assert!(matches!(until_stopped(&stop, server(&stop), panics).await, Err(RunError::PartEnded)));
+        assert!(matches!(until_stopped(&stop, server(&stop), panics).await, Err(RunError::ComponentExited)));
     }
 
     #[tokio::test]
-    async fn a_controller_that_ends_when_told_is_none() {
+    async fn a_controller_that_ends_when_stopped_is_no_failure() {
         let stop = CancellationToken::new();
         let own = stop.child_token();
         let controller = tokio::spawn(async move { own.cancelled().await });

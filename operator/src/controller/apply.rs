@@ -1,4 +1,4 @@
-//! Writes the children: server-side apply of the full intent, one field manager, only what differs.
+//! Writes the children: server-side apply of the full desired object, one field manager, only what differs.
 
 use std::{
     fmt::Debug,
@@ -17,18 +17,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    assignor::Choice,
+    assignor::AssignorChoice,
     build::{self, Children},
     cache::Cache,
     contention, deletion_cost,
     desired_replicas::Plan,
-    drift::{INTENT_ANNOTATION, Intent, controlled_by},
+    drift::{APPLIED_HASH_ANNOTATION, DesiredObject, controlled_by},
     managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
-    object_state::Memory,
+    object_state::ObjectState,
     observe::{Live, Observed},
-    replica_change::next_step,
+    replica_change::next_change,
     shared::Context,
-    validate::{Cure, Problem, ValidatedGroup},
+    validate::{Problem, Remedy, ValidatedGroup},
     workload,
 };
 use crate::error::{Error, Result, call};
@@ -38,17 +38,17 @@ use crate::error::{Error, Result, call};
 pub(super) struct Applied {
     /// The Deployment as it is now.
     pub deployment: Option<Arc<Deployment>>,
-    /// The number of workers before and after, if it was changed.
+    /// The replicas before and after, if they were changed.
     pub scaled: Option<(i32, i32)>,
     /// The assignor that the workers had before, if it was changed.
     pub replaced: Option<Assignor>,
-    /// When a step is due that was put off.
-    pub next_look: Option<Duration>,
+    /// When a deferred replica change is due.
+    pub requeue_after: Option<Duration>,
     /// Identifies the pod template.
     pub template: String,
 }
 
-/// Brings all children to what is wanted.
+/// Brings all children to their desired state.
 ///
 /// # Errors
 /// The outer one when a call failed and may succeed later; the inner one when somebody has to act.
@@ -57,25 +57,25 @@ pub(super) async fn apply(
     group: &ValidatedGroup,
     observed: &Observed,
     plan: &Plan,
-    choice: &Choice,
-    memory: &mut Memory,
+    choice: &AssignorChoice,
+    state: &mut ObjectState,
 ) -> Result<Result<Applied, Problem>> {
     if let Some(taken) = taken(group, &observed.live) {
         return Ok(Err(taken));
     }
     let wanted = choice.replicas(plan.replicas);
-    let step = next_step(observed.live.deployment.as_deref(), wanted, memory, Instant::now());
-    let before = observed.live.deployment.as_deref().map(workload::decided_replicas);
-    if step.forget_ranks {
-        memory.ranked = None;
+    let change = next_change(observed.live.deployment.as_deref(), wanted, state, Instant::now());
+    let before = observed.live.deployment.as_deref().map(workload::recorded_replicas);
+    if change.forget_ranks {
+        state.ranked = None;
     }
-    if step.rank {
+    if change.rank {
         let members = observed.snapshot.as_ref().map(|snapshot| snapshot.members.as_slice()).unwrap_or_default();
-        deletion_cost::write(&context.common.client, &group.key, observed.pods.iter().map(AsRef::as_ref), members)
+        deletion_cost::write(&context.shared.client, &group.key, observed.pods.iter().map(AsRef::as_ref), members)
             .await;
-        memory.ranked = Some((plan.replicas, Instant::now()));
+        state.ranked = Some((plan.replicas, Instant::now()));
     }
-    let mut children = build::children(group, step.replicas);
+    let mut children = build::children(group, change.replicas);
     if choice.replaces.is_some() {
         // No worker is left of the Deployment that was read. Of another version that is not known.
         let read = observed.live.deployment.as_deref();
@@ -84,24 +84,31 @@ pub(super) async fn apply(
     let template = build::template_id(&children.deployment);
     match write(context, group, &observed.live, &children).await {
         Ok(deployment) => {
-            if step.restores {
-                contention::restored(&mut memory.restores, Instant::now());
+            if change.restores {
+                contention::restored(&mut state.restores, Instant::now());
             }
-            let scaled = before.map(|before| (before, step.replicas.decided)).filter(|(before, after)| before != after);
+            let scaled =
+                before.map(|before| (before, change.replicas.recorded)).filter(|(before, after)| before != after);
             if scaled.is_some() {
-                memory.ranked = None;
+                state.ranked = None;
             }
-            Ok(Ok(Applied { deployment, scaled, replaced: choice.replaces, next_look: step.next_look, template }))
+            Ok(Ok(Applied {
+                deployment,
+                scaled,
+                replaced: choice.replaces,
+                requeue_after: change.requeue_after,
+                template,
+            }))
         }
         Err(error) if !error.is_transient() => Ok(Err(refused(&error))),
         Err(error) => Err(error),
     }
 }
 
-/// In an order with a reason: what a pod needs to be admitted (its account) and to find its peers (the headless
-/// Service) before the pods; the budget before there is anything to disrupt; the workload last, so that a pass that
-/// ends half-way restarts no pod twice. What is no longer wanted goes after the template has stopped to name it; pods
-/// that still run have no token of it that they could miss.
+/// The order matters. Pods need their ServiceAccount to be admitted and the headless Service to find their peers. The
+/// budget comes before there is anything to disrupt. The Deployment comes last, so a reconcile that fails half-way
+/// restarts no pod twice. An orphaned ServiceAccount goes after the template has stopped to name it; running pods have
+/// no token of it that they could miss.
 async fn write(
     context: &Context,
     group: &ValidatedGroup,
@@ -128,28 +135,28 @@ async fn write(
 async fn ensure_deployment(
     context: &Context,
     live: Option<&Deployment>,
-    intent: &Deployment,
+    desired: &Deployment,
 ) -> Result<Option<Deployment>> {
     let foreign = |live: &Deployment| template_has_foreign_fields(live.managed_fields());
     if live.is_some_and(foreign) {
-        adopt(context, intent).await?;
+        adopt(context, desired).await?;
     }
     // After an adoption the cached state is older than the object, and still shows the foreign fields.
     let live = live.filter(|live| !foreign(live));
-    ensure(context, &context.caches.deployments, live, intent).await
+    ensure(context, &context.caches.deployments, live, desired).await
 }
 
-/// Takes over the template's fields that others added, and the mark of the last intent with it: if the operator dies
-/// before the apply that removes them, the next one still sees that there is something to do.
-async fn adopt(context: &Context, intent: &Deployment) -> Result<()> {
-    let (namespace, name) = (intent.namespace().unwrap_or_default(), intent.name_any());
-    let api: Api<Deployment> = Api::namespaced(context.common.client.clone(), &namespace);
+/// Takes ownership of the template's fields that others added, and drops the applied hash: if the operator dies before
+/// the apply that removes them, the next one still sees that there is something to do.
+async fn adopt(context: &Context, desired: &Deployment) -> Result<()> {
+    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let api: Api<Deployment> = Api::namespaced(context.shared.client.clone(), &namespace);
     let live = call(format!("read Deployment {name}"), api.get(&name)).await?;
     let entries = adopt_template_fields(live.managed_fields());
     let patch = json!({"metadata": {
         "resourceVersion": live.resource_version(),
         "managedFields": entries,
-        "annotations": {INTENT_ANNOTATION: Value::Null},
+        "annotations": {APPLIED_HASH_ANNOTATION: Value::Null},
     }});
     tracing::info!(deployment = name, "removing fields of the pod template that somebody else added");
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -157,8 +164,8 @@ async fn adopt(context: &Context, intent: &Deployment) -> Result<()> {
     Ok(())
 }
 
-/// Applies a child if it differs from its intent; gives it as it is after that.
-async fn ensure<K>(context: &Context, cache: &Cache<K>, live: Option<&K>, intent: &K) -> Result<Option<K>>
+/// Applies a child if it differs from its desired state; gives it as it is after that.
+async fn ensure<K>(context: &Context, cache: &Cache<K>, live: Option<&K>, desired: &K) -> Result<Option<K>>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -167,19 +174,19 @@ where
         + DeserializeOwned
         + 'static,
 {
-    let (kind, name) = (K::kind(&()), intent.name_any());
+    let (kind, name) = (K::kind(&()), desired.name_any());
     let action = format!("apply {kind} {name}");
     let value =
         |object: &K| serde_json::to_value(object).map_err(|source| Error::Serialize { action: action.clone(), source });
-    let intended = Intent::new(value(intent)?);
+    let stamped = DesiredObject::new(value(desired)?);
     if let Some(live) = live
-        && !intended.differs(&value(live)?)
+        && !stamped.differs(&value(live)?)
     {
         return Ok(None);
     }
-    let api: Api<K> = Api::namespaced(context.common.client.clone(), &intent.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(context.shared.client.clone(), &desired.namespace().unwrap_or_default());
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = call(action, api.patch(&name, &params, &Patch::Apply(&intended.object))).await?;
+    let applied = call(action, api.patch(&name, &params, &Patch::Apply(&stamped.object))).await?;
     tracing::info!(%kind, name, "applied");
     cache.wrote(applied.clone());
     Ok(Some(applied))
@@ -187,7 +194,7 @@ where
 
 async fn remove(context: &Context, orphan: &ServiceAccount) -> Result<()> {
     let (namespace, name) = (orphan.namespace().unwrap_or_default(), orphan.name_any());
-    let api: Api<ServiceAccount> = Api::namespaced(context.common.client.clone(), &namespace);
+    let api: Api<ServiceAccount> = Api::namespaced(context.shared.client.clone(), &namespace);
     let params = DeleteParams {
         // Never one that somebody has made under the same name since.
         preconditions: Some(Preconditions { uid: orphan.uid(), resource_version: None }),
@@ -208,25 +215,25 @@ fn is_ours(child: &impl Resource, group: &ValidatedGroup) -> bool {
 
 /// A child's name that something else has: never touched, nothing else is written either.
 fn taken(group: &ValidatedGroup, live: &Live) -> Option<Problem> {
-    fn stranger<K: Resource<DynamicType = ()>>(child: Option<&Arc<K>>, group: &ValidatedGroup) -> Option<String> {
+    fn foreign<K: Resource<DynamicType = ()>>(child: Option<&Arc<K>>, group: &ValidatedGroup) -> Option<String> {
         let child = child.filter(|child| !is_ours(child.as_ref(), group))?;
         Some(format!("{} `{}`", K::kind(&()), child.name_any()))
     }
     let account = live.service_account.as_ref().filter(|_| group.worker.service_account_name.is_none());
-    let what = stranger(live.deployment.as_ref(), group)
-        .or_else(|| stranger(live.service.as_ref(), group))
-        .or_else(|| stranger(live.peers_service.as_ref(), group))
-        .or_else(|| stranger(account, group))
-        .or_else(|| stranger(live.pod_disruption_budget.as_ref(), group))?;
+    let what = foreign(live.deployment.as_ref(), group)
+        .or_else(|| foreign(live.service.as_ref(), group))
+        .or_else(|| foreign(live.peers_service.as_ref(), group))
+        .or_else(|| foreign(account, group))
+        .or_else(|| foreign(live.pod_disruption_budget.as_ref(), group))?;
     Some(Problem {
         reason: reasons::NAME_TAKEN,
         message: format!(
             "{what} exists and does not belong to this object: delete it, or give this object another name"
         ),
-        cure: Cure::Time,
+        remedy: Remedy::Retry,
     })
 }
 
 fn refused(error: &Error) -> Problem {
-    Problem { reason: reasons::APPLY_FAILED, message: error.to_string(), cure: Cure::Time }
+    Problem { reason: reasons::APPLY_FAILED, message: error.to_string(), remedy: Remedy::Retry }
 }

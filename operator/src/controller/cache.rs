@@ -1,4 +1,4 @@
-//! A watch cache that also knows our own writes: between a write and its echo on the watch a pass would otherwise
+//! A watch cache that also knows our own writes: between a write and its echo on the watch a reconcile would otherwise
 //! decide from the state before the write, and write again or, worse, take the decision back.
 
 use std::{
@@ -51,7 +51,7 @@ impl<K> Cache<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
 {
-    /// Puts the memory of our writes before a watch's store.
+    /// Puts our own writes before a watch's store.
     pub(super) fn new(store: Store<K>) -> Self {
         Self { store, written: Arc::default() }
     }
@@ -80,7 +80,7 @@ where
             .insert(ObjectRef::from_obj(&object), Written { object: Arc::new(object), at: Instant::now() });
     }
 
-    /// To be told of every event of the watch, so that nothing is remembered for longer than it is of use.
+    /// Must be called with every event of the watch, so that no write is kept for longer than it is of use.
     pub(super) fn echoed(&self, event: &Event<K>) {
         let mut written = self.written.lock();
         match event {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_seen_at_once_and_until_the_watch_has_passed_it() {
+    fn a_write_is_seen_at_once_and_until_the_watch_has_overtaken_it() {
         let (store, mut writer) = reflector::store::<Service>();
         let cache = Cache::new(store);
         event(&cache, &mut writer, &Event::Apply(service("7")));

@@ -1,5 +1,5 @@
-//! Pure. Somebody else writes the Deployment's number of workers: it is restored, but not for ever, since two writers
-//! that never give in would restart a war every second.
+//! Pure. Another writer changes the Deployment's replicas: they are restored, but at a limited rate, since two writers
+//! that both insist would start and stop workers every second.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ const WINDOW: Duration = Duration::from_secs(600);
 const AT_MOST: usize = 3;
 const AFTER_THAT_EVERY: Duration = Duration::from_secs(300);
 
-/// Whether the number may be restored now; else how long it takes until it may.
+/// Whether the replicas may be restored now; else how long it takes until they may.
 ///
 /// # Errors
 /// The time to wait.
@@ -22,7 +22,7 @@ pub(super) fn may_restore(restores: &[Instant], now: Instant) -> Result<(), Dura
     }
 }
 
-/// Whether the number was restored so often lately that somebody has to be told.
+/// Whether the replicas were restored so often lately that the status has to report it.
 pub(super) fn is_contended(restores: &[Instant], now: Instant) -> bool {
     recent(restores, now).count() >= AT_MOST
 }
@@ -34,8 +34,8 @@ pub(super) fn restored(restores: &mut Vec<Instant>, now: Instant) {
     *restores = kept;
 }
 
-/// When the oldest of the restores that make a contention stops to count.
-pub(super) fn over_in(restores: &[Instant], now: Instant) -> Option<Duration> {
+/// How long until the oldest of the restores that make a contention stops to count.
+pub(super) fn ends_in(restores: &[Instant], now: Instant) -> Option<Duration> {
     is_contended(restores, now).then(|| {
         let oldest = recent(restores, now).min().unwrap_or(now);
         WINDOW.saturating_sub(now.saturating_duration_since(oldest))
@@ -73,6 +73,6 @@ mod tests {
         let now = Instant::now();
         let mut restores = Vec::new();
         restored(&mut restores, now);
-        assert!(!is_contended(&restores, now) && over_in(&restores, now).is_none());
+        assert!(!is_contended(&restores, now) && ends_in(&restores, now).is_none());
     }
 }

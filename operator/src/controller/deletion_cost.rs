@@ -21,7 +21,10 @@ const AT_ONCE: usize = 8;
 
 /// Pods whose annotation has to change, with its new value. All pods of the group are ranked, those that are new too:
 /// a pod without the annotation counts as 0, which would be somebody's rank.
-fn rank<'a>(pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>, members: &[MemberLag]) -> Vec<(String, String)> {
+fn rank<'a>(
+    pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
+    members: &[MemberLag],
+) -> Vec<(String, String)> {
     let mut pods: Vec<_> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
     pods.sort_by_key(|pod| {
         let name = pod.name_any();
@@ -69,7 +72,11 @@ mod tests {
     }
 
     fn member(pod: &str, partitions: &[i32], lag: i64) -> MemberLag {
-        MemberLag { client_id: format!("balance-worker-{pod}-0123abcd"), partitions: partitions.to_vec(), lag: Some(lag) }
+        MemberLag {
+            client_id: format!("balance-worker-{pod}-0123abcd"),
+            partitions: partitions.to_vec(),
+            lag: Some(lag),
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Pure. How many workers the Deployment gets, by what goes before what: paused > pin > limits around the poller's
-//! decision. Unknown lag, a rollout and a dry run keep the last decision.
+//! Pure. The desired replicas, by precedence: paused > pin > the poller's decision within the limits. Unknown lag, a
+//! rollout and a dry run keep the last decision.
 
 use balancefleet_autoscaler::{Decision, Hold, Limit, Policy, Reason};
 use balancefleet_crds::{ScalingMode, reasons};
 
-/// What the number follows from.
+/// What the replicas follow from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs<'a> {
     /// `spec.paused`.
@@ -25,12 +25,12 @@ pub(super) struct Inputs<'a> {
     pub partitions: Option<i32>,
 }
 
-/// The number and who decided it.
+/// The replicas and who decided them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
     /// What the Deployment gets.
     pub replicas: i32,
-    /// What is wanted: differs from `replicas` under a dry run only.
+    /// What is desired: differs from `replicas` under a dry run only.
     pub desired: i32,
     /// Who decides.
     pub mode: ScalingMode,
@@ -38,12 +38,12 @@ pub(super) struct Plan {
     pub reason: String,
     /// One sentence.
     pub explanation: String,
-    /// Which limit keeps the number from what the load asks for.
+    /// Which limit keeps the replicas from what the load asks for.
     pub limited_by: Option<Limit>,
 }
 
 impl Inputs<'_> {
-    /// Why the poller must not ask for another number; it still explains what it would do.
+    /// Why the poller must not change the replicas; it still explains what it would do.
     pub(super) fn hold(&self) -> Option<Hold> {
         match (self.paused, self.pin, self.rolling) {
             (true, ..) => Some(Hold::Paused),
@@ -65,16 +65,17 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Plan {
         return kept(pin, ScalingMode::Pinned, reasons::PINNED, &format!("spec.replicas fixes the number at {pin}"));
     }
     match usable(inputs) {
-        Usable::Decision(decision) => follow(inputs, last, decision),
+        Usable::Decision(decision) => decided(inputs, last, decision),
         Usable::None { mode, reason, why } => {
-            let replicas = if inputs.dry_run { last } else { inputs.policy.bounded_without_lag(last, inputs.partitions) };
+            let replicas =
+                if inputs.dry_run { last } else { inputs.policy.bounded_without_lag(last, inputs.partitions) };
             let mode = if inputs.dry_run { ScalingMode::DryRun } else { mode };
             kept(replicas, mode, reason, &format!("{why}: the number stays at {replicas}"))
         }
     }
 }
 
-/// A decision to follow, or why there is none.
+/// A decision that holds now, or why there is none.
 enum Usable<'a> {
     Decision(&'a Decision),
     None { mode: ScalingMode, reason: &'static str, why: &'static str },
@@ -90,7 +91,7 @@ fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
         _ if inputs.rolling => {
             none(ScalingMode::Auto, Reason::RollingUpdate.as_str(), "a new pod template is being rolled out")
         }
-        // Made while the number was held: it says what was, not what is needed. The next poll decides.
+        // Made under a hold: it says what was, not what is needed. The next poll decides.
         Reason::Pinned | Reason::Paused | Reason::RollingUpdate => {
             none(ScalingMode::Auto, Reason::Measuring.as_str(), "the next poll decides")
         }
@@ -98,7 +99,7 @@ fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
     }
 }
 
-fn follow(inputs: &Inputs<'_>, last: i32, decision: &Decision) -> Plan {
+fn decided(inputs: &Inputs<'_>, last: i32, decision: &Decision) -> Plan {
     // Limits and partitions may be newer than the decision.
     let desired = inputs.policy.bounded(decision.replicas, inputs.partitions);
     let dry = inputs.dry_run;
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_before_what() {
+    fn paused_goes_before_a_pin_and_a_pin_before_the_decision() {
         use Reason::{ArrivalRate as Up, DemandFell as Down, LagPartial, LagUnknown, Pinned};
         let auto = (1, None, false);
         #[rustfmt::skip]
@@ -163,7 +164,7 @@ mod tests {
             // Paused goes before all; the number that is there stays.
             ((true,  Some(4), auto, Some(2), false, Some((6, Up)), Some(6)), (2, 2, "Paused")),
             ((true,  None, (3, None, false), None, false, None, None), (3, 3, "Paused")),
-            // A pin is obeyed as it is: beyond every limit, and down to 0.
+            // A pin holds as it is: beyond every limit, and down to 0.
             ((false, Some(8), (1, Some(4), false), Some(2), false, Some((6, Up)), Some(6)), (8, 8, "Pinned")),
             ((false, Some(0), (3, None, true), Some(2), true, None, None), (0, 0, "Pinned")),
             // The decision, within maximum, partitions and minimum.
@@ -175,7 +176,7 @@ mod tests {
             ((false, None, (8, None, false), Some(8), false, Some((1, Down)), Some(6)), (6, 6, "Auto")),
             // Partly unknown lag may raise.
             ((false, None, auto, Some(2), false, Some((4, LagPartial)), Some(6)), (4, 4, "Auto")),
-            // Unknown lag keeps the last decision, within the person's own limits only.
+            // Unknown lag keeps the last decision, within the user's own limits only.
             ((false, None, auto, Some(5), false, Some((1, LagUnknown)), Some(3)), (5, 5, "Holding")),
             ((false, None, (1, Some(4), false), Some(5), false, None, None), (4, 4, "Holding")),
             ((false, None, (7, None, false), Some(5), false, None, None), (7, 7, "Holding")),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_poller_is_told_why_it_must_not_change_the_number() {
+    fn the_poller_gets_the_reason_why_the_replicas_must_not_change() {
         let policy = Policy::default();
         let base = Inputs {
             paused: false,

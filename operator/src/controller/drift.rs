@@ -1,6 +1,6 @@
-//! Pure. Whether a child is as intended. Three signs, none of which needs a memory, so that a restart applies nothing:
-//! the hash of the last applied intent (finds what we no longer want), whether the live object contains the intent
-//! (finds what others changed or removed), and fields of the pod template owned by others (finds what they added).
+//! Pure. Whether a child is as desired. Three signs, all found in the live object, so that a restart applies nothing:
+//! the hash of what was last applied (finds what is no longer desired), whether the live object contains the desired
+//! one (finds what others changed or removed), and fields of the pod template owned by others (finds what they added).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
@@ -8,20 +8,20 @@ use serde_json::Value;
 use super::{build::REPLICAS_ANNOTATION, hash::short_hash, quantity::is_same};
 
 /// Holds the hash of what was last applied.
-pub(super) const INTENT_ANNOTATION: &str = "balancefleet.io/intent";
+pub(super) const APPLIED_HASH_ANNOTATION: &str = "balancefleet.io/intent";
 
-/// An intent with its hash written into it.
+/// An object to apply, with its hash written into it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Intent {
+pub(super) struct DesiredObject {
     /// The full object to apply.
     pub object: Value,
     hash: String,
 }
 
-impl Intent {
-    /// Stamps an object. The number of workers and our record of it are left out of the hash, though they are compared
-    /// like any other field: while somebody else fights over the number, the object is applied with theirs, and that
-    /// alone must not look like a new intent.
+impl DesiredObject {
+    /// Stamps an object. The replicas and our record of them are left out of the hash, though they are compared like
+    /// any other field: while they are contended, the object is applied with those of the other writer, and that alone
+    /// must not look like another desired object.
     pub(super) fn new(mut object: Value) -> Self {
         let mut hashed = object.clone();
         if let Some(spec) = hashed.get_mut("spec").and_then(Value::as_object_mut) {
@@ -30,18 +30,18 @@ impl Intent {
         if let Some(annotations) = hashed.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.remove(REPLICAS_ANNOTATION);
         }
-        // A precondition, and no part of what is wanted.
+        // A precondition, and no part of what is desired.
         if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("resourceVersion");
         }
         let hash = short_hash(hashed.to_string().as_bytes());
-        object["metadata"]["annotations"][INTENT_ANNOTATION] = Value::String(hash.clone());
+        object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION] = Value::String(hash.clone());
         Self { object, hash }
     }
 
-    /// Whether a live object needs this intent applied.
+    /// Whether a live object needs this one applied.
     pub(super) fn differs(&self, live: &Value) -> bool {
-        let applied = live.pointer("/metadata/annotations").and_then(|all| all.get(INTENT_ANNOTATION));
+        let applied = live.pointer("/metadata/annotations").and_then(|all| all.get(APPLIED_HASH_ANNOTATION));
         applied.and_then(Value::as_str) != Some(&self.hash) || !contains(live, &self.object)
     }
 }
@@ -51,20 +51,20 @@ pub(super) fn controlled_by(references: Option<&[OwnerReference]>, uid: &str) ->
     references.unwrap_or_default().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// Whether all that is intended is there; what else is there is not looked at.
-fn contains(live: &Value, intent: &Value) -> bool {
-    match (live, intent) {
+/// Whether all that is desired is there; what else is there does not matter.
+fn contains(live: &Value, desired: &Value) -> bool {
+    match (live, desired) {
         // The server leaves out what is empty.
         (_, Value::Null) => true,
-        (Value::Null, intent) => is_empty(intent),
-        (Value::Object(live), Value::Object(intent)) => {
-            intent.iter().all(|(key, value)| contains(live.get(key).unwrap_or(&Value::Null), value))
+        (Value::Null, desired) => is_empty(desired),
+        (Value::Object(live), Value::Object(desired)) => {
+            desired.iter().all(|(key, value)| contains(live.get(key).unwrap_or(&Value::Null), value))
         }
-        (Value::Array(live), Value::Array(intent)) => {
-            intent.iter().all(|element| live.iter().any(|candidate| contains(candidate, element)))
+        (Value::Array(live), Value::Array(desired)) => {
+            desired.iter().all(|element| live.iter().any(|candidate| contains(candidate, element)))
         }
-        (Value::String(live), Value::String(intent)) => live == intent || is_same(live, intent),
-        (live, intent) => live == intent,
+        (Value::String(live), Value::String(desired)) => live == desired || is_same(live, desired),
+        (live, desired) => live == desired,
     }
 }
 
@@ -84,8 +84,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn intent() -> Intent {
-        Intent::new(json!({
+    fn desired() -> DesiredObject {
+        DesiredObject::new(json!({
             "metadata": {"name": "x", "labels": {"a": "1"}},
             "spec": {"replicas": 3,
                 "containers": [{"name": "worker", "env": [{"name": "A", "value": ""}, {"name": "B", "value": "2"}]}],
@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn live() -> Value {
-        let mut live = intent().object;
+        let mut live = desired().object;
         live["spec"]["limits"] = json!({"cpu": "500m", "memory": "1Gi"});
         live["spec"]["containers"][0]["env"][0] = json!({"name": "A"});
         live["spec"]["defaulted"] = json!(true);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_the_server_defaults_and_rewrites_is_no_drift() {
-        assert!(!intent().differs(&live()));
+        assert!(!desired().differs(&live()));
     }
 
     #[test]
@@ -119,25 +119,25 @@ mod tests {
         ] {
             let mut live = live();
             *live.pointer_mut(pointer).unwrap() = value;
-            assert!(intent().differs(&live), "{pointer}");
+            assert!(desired().differs(&live), "{pointer}");
         }
     }
 
     #[test]
     fn what_is_no_longer_wanted_is_drift_though_the_rest_is_there() {
-        let mut smaller = intent().object;
+        let mut smaller = desired().object;
         smaller["spec"].as_object_mut().unwrap().remove("limits");
-        assert!(Intent::new(smaller).differs(&live()));
+        assert!(DesiredObject::new(smaller).differs(&live()));
     }
 
     #[test]
-    fn the_number_of_workers_is_no_part_of_the_hash() {
-        let mut other = intent().object;
+    fn the_replicas_are_no_part_of_the_hash() {
+        let mut other = desired().object;
         other["spec"]["replicas"] = json!(4);
         other["metadata"]["annotations"] = json!({});
-        let hash = |intent: &Intent| intent.object["metadata"]["annotations"][INTENT_ANNOTATION].clone();
-        let mut plain = intent().object;
+        let hash = |desired: &DesiredObject| desired.object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].clone();
+        let mut plain = desired().object;
         plain["metadata"]["annotations"] = json!({});
-        assert_eq!(hash(&Intent::new(other)), hash(&Intent::new(plain)));
+        assert_eq!(hash(&DesiredObject::new(other)), hash(&DesiredObject::new(plain)));
     }
 }

@@ -1,6 +1,6 @@
-//! Events: one per transition, none per pass. What is told is computed from the old and the new status (pure). An event
+//! Events: one per transition, none per reconcile. They are computed from the old and the new status (pure). An event
 //! that equals one of the last minutes in type, reason and action is counted onto it, note and all; so a change of the
-//! number of workers has its numbers in the action, else the second one would be told with those of the first.
+//! replicas has its numbers in the action, else the second one would be published with those of the first.
 
 use balancefleet_crds::{Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, conditions, reasons};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,8 +12,8 @@ use kube::{
 use super::desired_replicas::Plan;
 use crate::error::CALL_TIMEOUT;
 
-/// `Ready=False` reasons that are the ordinary course of things, or that a condition of their own tells.
-const NO_NEWS: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
+/// `Ready=False` reasons that are normal, or that have a condition of their own.
+const NO_EVENT: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
 
 /// The action of everything that is found on the way.
 pub(super) const RECONCILE: &str = "Reconcile";
@@ -21,17 +21,17 @@ pub(super) const RECONCILE: &str = "Reconcile";
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Draft {
-    /// Whether a person should look at it.
+    /// Whether a user should look at it.
     pub warning: bool,
     /// What happened, in one word.
     pub reason: String,
-    /// What was done; tells events of one reason apart.
+    /// What was done; distinguishes events of one reason.
     pub action: String,
     /// What happened, in one sentence.
     pub note: String,
 }
 
-/// A new number of workers: the one before and the one after.
+/// A change of the replicas, from and to.
 pub(super) fn scaled((before, after): (i32, i32), plan: &Plan) -> Draft {
     let reason = if after > before { reasons::SCALED_UP } else { reasons::SCALED_DOWN };
     Draft {
@@ -42,7 +42,7 @@ pub(super) fn scaled((before, after): (i32, i32), plan: &Plan) -> Draft {
     }
 }
 
-/// Another assignor: the one before and the one after.
+/// A change of the assignor, from and to.
 pub(super) fn assignor_changed(before: Assignor, after: Assignor) -> Draft {
     Draft {
         warning: false,
@@ -67,7 +67,7 @@ pub(super) fn transitions(old: &Status, new: &Status) -> Vec<Draft> {
 /// Whether a condition has just begun to say that something is wrong.
 fn is_news(old: &Status, condition: &Condition) -> bool {
     let bad = match condition.type_.as_str() {
-        conditions::READY => condition.status == "False" && !NO_NEWS.contains(&condition.reason.as_str()),
+        conditions::READY => condition.status == "False" && !NO_EVENT.contains(&condition.reason.as_str()),
         conditions::PROGRESSING => condition.reason == reasons::ROLLOUT_STUCK,
         other => !conditions::ALWAYS_PRESENT.contains(&other),
     };
@@ -75,7 +75,7 @@ fn is_news(old: &Status, condition: &Condition) -> bool {
     bad && before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason))
 }
 
-/// Publishes; an event that cannot be written is no reason to repeat a pass.
+/// Publishes; an event that cannot be written is no reason to repeat a reconcile.
 pub(super) async fn publish(recorder: &Recorder, object: &BalanceConsumerGroup, drafts: Vec<Draft>) {
     for draft in drafts {
         let event = Event {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_told_once() {
+    fn a_problem_is_published_once() {
         let (well, ill) =
             (status(&[("Ready", "True", "WorkersReady")]), status(&[("Ready", "False", "SecretNotFound")]));
         assert_eq!(reasons_of(&well, &ill), ["SecretNotFound"]);
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_only_while_true_is_told_when_it_appears() {
+    fn a_condition_that_is_there_only_while_true_is_published_when_it_appears() {
         let loss = status(&[("DataLoss", "True", "DataLoss")]);
         assert_eq!(reasons_of(&Status::default(), &loss), ["DataLoss"]);
         assert!(reasons_of(&loss, &loss).is_empty());
     }
 
     #[test]
-    fn a_new_number_of_workers_is_told_with_its_reason_and_no_other_number() {
+    fn a_change_of_the_replicas_is_published_with_its_reason_and_its_own_numbers() {
         let plan = Plan {
             replicas: 6,
             desired: 6,
@@ -149,9 +149,12 @@ mod tests {
             explanation: "512 records/s arrive".into(),
             limited_by: None,
         };
-        let told = scaled((4, 6), &plan);
-        assert_eq!((told.warning, told.reason.as_str(), told.note.as_str()), (false, "ScaledUp", "4 → 6: ArrivalRate"));
+        let event = scaled((4, 6), &plan);
+        assert_eq!(
+            (event.warning, event.reason.as_str(), event.note.as_str()),
+            (false, "ScaledUp", "4 → 6: ArrivalRate")
+        );
         assert_eq!(scaled((6, 2), &plan).reason, "ScaledDown");
-        assert_ne!(scaled((2, 6), &plan).action, told.action, "else it would be counted onto the first with its note");
+        assert_ne!(scaled((2, 6), &plan).action, event.action, "else it would be counted onto the first with its note");
     }
 }

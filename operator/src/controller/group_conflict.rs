@@ -1,5 +1,5 @@
-//! Pure. Two objects with one consumer group on one Kafka would give each other's workers their partitions: the older
-//! one is served, the younger one is told.
+//! Pure. Two objects with one consumer group on one Kafka would share its partitions between their workers: the older
+//! one is served, the younger one reports the conflict.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use kube::ResourceExt;
 use super::validate::{key_of, qualify};
 use crate::poller::GroupKey;
 
-/// The oldest other object with the same group on the same Kafka, if it is older than this one. `has_workers` tells of an
-/// object whether it has got its Deployment already.
-pub(super) fn older_twin<'a>(
+/// The oldest other object with the same group on the same Kafka, if it is older than this one. `has_workers` says
+/// whether an object has its Deployment already.
+pub(super) fn conflicting_group<'a>(
     group: &BalanceConsumerGroup,
     others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
     has_workers: impl Fn(&BalanceConsumerGroup) -> bool,
@@ -28,8 +28,8 @@ pub(super) fn older_twin<'a>(
         .map(key_of)
 }
 
-/// Orders by creation, which is known to the second. Of objects of one second the one that has its workers is the older
-/// one, so that a second one never gets workers beside it; before either has, the name decides, so that both agree.
+/// Order of precedence. Creation times have a resolution of a second. Among objects of the same second the one that has
+/// workers comes first, so that no other gets workers beside it; before any has, the name decides, so that all agree.
 fn age(group: &BalanceConsumerGroup, has_workers: bool) -> (Option<jiff::Timestamp>, bool, GroupKey) {
     (group.creation_timestamp().map(|time| time.0), !has_workers, key_of(group))
 }
@@ -55,22 +55,22 @@ mod tests {
         .unwrap()
     }
 
-    fn older_twin<'a>(
+    fn conflicting_group<'a>(
         group: &BalanceConsumerGroup,
         others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
     ) -> Option<GroupKey> {
-        super::older_twin(group, others, |_| false)
+        super::conflicting_group(group, others, |_| false)
     }
 
     const FIRST: &str = "2026-01-01T00:00:00Z";
     const SECOND: &str = "2026-01-02T00:00:00Z";
 
     #[test]
-    fn the_younger_of_two_is_told_of_the_older_one() {
+    fn the_younger_of_two_conflicts_with_the_older_one() {
         let old = group("a", "old", FIRST, "kafka.infra:9092", "g");
         let young = group("b", "young", SECOND, "other:9092, KAFKA.infra.svc.cluster.local:9092", "g");
-        assert_eq!(older_twin(&young, [&old, &young]).unwrap().to_string(), "a/old");
-        assert_eq!(older_twin(&old, [&old, &young]), None);
+        assert_eq!(conflicting_group(&young, [&old, &young]).unwrap().to_string(), "a/old");
+        assert_eq!(conflicting_group(&old, [&old, &young]), None);
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         let (a, b) = (group("n", "a", FIRST, "k.x:1", "g"), group("n", "b", FIRST, "k.x:1", "g"));
         let with = |workers: &'static [&'static str]| {
             let has_workers = move |group: &BalanceConsumerGroup| workers.contains(&group.name_any().as_str());
-            (super::older_twin(&a, [&a, &b], has_workers), super::older_twin(&b, [&a, &b], has_workers))
+            (super::conflicting_group(&a, [&a, &b], has_workers), super::conflicting_group(&b, [&a, &b], has_workers))
         };
         assert_eq!(with(&["b"]), (Some(key_of(&b)), None), "`b` was there first");
         assert_eq!(with(&["a"]), (None, Some(key_of(&a))));
@@ -88,20 +88,20 @@ mod tests {
     #[test]
     fn objects_of_the_same_second_agree_on_the_older_one() {
         let (a, b) = (group("n", "a", FIRST, "k.x:1", "g"), group("n", "b", FIRST, "k.x:1", "g"));
-        assert_eq!((older_twin(&a, [&a, &b]), older_twin(&b, [&a, &b])), (None, Some(key_of(&a))));
+        assert_eq!((conflicting_group(&a, [&a, &b]), conflicting_group(&b, [&a, &b])), (None, Some(key_of(&a))));
     }
 
     #[test]
     fn a_short_name_means_another_kafka_in_another_namespace() {
         let (a, b) = (group("a", "x", FIRST, "kafka:9092", "g"), group("b", "y", SECOND, "kafka:9092", "g"));
-        assert_eq!(older_twin(&b, [&a, &b]), None);
+        assert_eq!(conflicting_group(&b, [&a, &b]), None);
     }
 
     #[test]
-    fn another_group_or_an_object_on_its_way_out_is_no_twin() {
+    fn another_group_or_an_object_being_deleted_is_no_conflict() {
         let mut old = group("a", "old", FIRST, "k.x:1", "g");
-        assert_eq!(older_twin(&group("a", "z", SECOND, "k.x:1", "h"), [&old]), None);
+        assert_eq!(conflicting_group(&group("a", "z", SECOND, "k.x:1", "h"), [&old]), None);
         old.metadata.deletion_timestamp = old.metadata.creation_timestamp.clone();
-        assert_eq!(older_twin(&group("a", "z", SECOND, "k.x:1", "g"), [&old]), None);
+        assert_eq!(conflicting_group(&group("a", "z", SECOND, "k.x:1", "g"), [&old]), None);
     }
 }

@@ -9,36 +9,36 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
 };
 
-use super::{shared::Common, validate::key_of};
+use super::{shared::Shared, validate::key_of};
 use crate::poller::Snapshot;
 
 /// Gauges per group.
-pub struct LagMetrics {
-    common: Arc<Common>,
+pub struct GroupMetrics {
+    shared: Arc<Shared>,
 }
 
-impl LagMetrics {
-    /// Reads from the books of this controller.
-    pub fn new(common: Arc<Common>) -> Self {
-        Self { common }
+impl GroupMetrics {
+    /// Reads the snapshots of this controller's poller.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 }
 
-impl fmt::Debug for LagMetrics {
+impl fmt::Debug for GroupMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LagMetrics")
+        f.write_str("GroupMetrics")
     }
 }
 
 type Labels = [(&'static str, String); 2];
 
-impl Collector for LagMetrics {
+impl Collector for GroupMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let objects = self.common.all_groups();
+        let objects = self.shared.all_groups();
         let keys = objects.iter().filter_map(|object| object.0.as_ref().ok()).map(key_of);
         let groups: Vec<(Labels, Arc<Snapshot>)> = keys
             .filter_map(|key| {
-                let snapshot = self.common.lag.snapshot(&key)?;
+                let snapshot = self.shared.lag.snapshot(&key)?;
                 Some(([("namespace", key.namespace), ("name", key.name)], snapshot))
             })
             .collect();

@@ -1,5 +1,5 @@
-//! Which watched namespaces have told all their objects once. Whether an object shares its consumer group with an older
-//! one is known only after that.
+//! The initial cache sync of all watched namespaces. Whether an object shares its consumer group with an older one is
+//! known only after it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,48 +7,48 @@ use tokio::sync::watch;
 
 use crate::error::{CALL_TIMEOUT, Error, Result};
 
-/// A namespace that can be listed in part only must not stop the passes of all others.
+/// A namespace that can be listed in part only must not stop the reconciles of all others.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The namespaces that are still expected to tell.
-pub(super) struct FirstLists {
+/// The scopes whose first lists are not complete yet.
+pub(super) struct InitialSync {
     expected: watch::Sender<BTreeSet<String>>,
     patience: Duration,
 }
 
-impl Default for FirstLists {
+impl Default for InitialSync {
     fn default() -> Self {
         Self { expected: watch::Sender::default(), patience: PATIENCE }
     }
 }
 
-impl FirstLists {
-    /// Before anything is listed.
-    pub(super) fn expect(&self, scopes: impl IntoIterator<Item = String>) {
+impl InitialSync {
+    /// Adds scopes to wait for; called before anything is listed.
+    pub(super) fn expect_scopes(&self, scopes: impl IntoIterator<Item = String>) {
         self.expected.send_modify(|expected| expected.extend(scopes));
     }
 
-    /// It has told everything, or it is known that it will not for now.
-    pub(super) fn heard(&self, scope: &str) {
+    /// The scope is synced, or is known not to be for now.
+    pub(super) fn mark_synced(&self, scope: &str) {
         self.expected.send_modify(|expected| drop(expected.take(scope)));
     }
 
-    /// Waits for the first list of a namespace. The others wait with it, but not for ever.
-    pub(super) async fn hear<T>(&self, scope: &str, list: impl Future<Output = T>) -> T {
+    /// Waits for the first lists of a scope. The other scopes wait with it, but for a limited time.
+    pub(super) async fn wait_for_scope<T>(&self, scope: &str, list: impl Future<Output = T>) -> T {
         tokio::pin!(list);
         let early = tokio::time::timeout(self.patience, &mut list).await;
-        self.heard(scope);
+        self.mark_synced(scope);
         match early {
             Ok(listed) => listed,
             Err(_) => list.await,
         }
     }
 
-    /// Waits until nothing is expected any more.
+    /// Waits until every scope is synced.
     ///
     /// # Errors
-    /// When that takes too long for a pass; it is tried again.
-    pub(super) async fn all(&self) -> Result<()> {
+    /// When that takes too long for a reconcile; it is retried.
+    pub(super) async fn wait_all(&self) -> Result<()> {
         let mut expected = self.expected.subscribe();
         let all = expected.wait_for(BTreeSet::is_empty);
         match tokio::time::timeout(CALL_TIMEOUT, all).await {
@@ -64,23 +64,23 @@ mod tests {
     use futures::FutureExt;
 
     #[tokio::test]
-    async fn a_pass_waits_for_the_first_list_of_every_namespace() {
-        let lists = FirstLists::default();
-        lists.expect(["a".to_owned(), "b".to_owned()]);
-        lists.hear("a", async {}).await;
-        assert!(lists.all().now_or_never().is_none());
-        lists.hear("b", async {}).await;
-        assert!(lists.all().await.is_ok());
+    async fn a_reconcile_waits_for_the_first_list_of_every_namespace() {
+        let sync = InitialSync::default();
+        sync.expect_scopes(["a".to_owned(), "b".to_owned()]);
+        sync.wait_for_scope("a", async {}).await;
+        assert!(sync.wait_all().now_or_never().is_none());
+        sync.wait_for_scope("b", async {}).await;
+        assert!(sync.wait_all().await.is_ok());
     }
 
     #[tokio::test]
-    async fn a_namespace_that_never_tells_stops_the_others_for_a_while_only() {
-        let lists = FirstLists { patience: Duration::from_millis(1), ..FirstLists::default() };
-        lists.expect(["a".to_owned()]);
-        let never = lists.hear("a", std::future::pending::<()>());
+    async fn a_namespace_that_never_syncs_stops_the_others_for_a_while_only() {
+        let sync = InitialSync { patience: Duration::from_millis(1), ..InitialSync::default() };
+        sync.expect_scopes(["a".to_owned()]);
+        let never = sync.wait_for_scope("a", std::future::pending::<()>());
         tokio::select! {
-            () = never => unreachable!("it never tells"),
-            heard = lists.all() => assert!(heard.is_ok()),
+            () = never => unreachable!("it never syncs"),
+            synced = sync.wait_all() => assert!(synced.is_ok()),
         }
     }
 }

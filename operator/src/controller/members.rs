@@ -9,7 +9,7 @@ pub(super) fn pod_of(client_id: &str) -> Option<&str> {
 }
 
 /// Whether a member is a pod of this group's Deployment, living or just gone: a killed worker stays a member until its
-/// session times out, and is no stranger for that.
+/// session times out, and is not foreign for that.
 pub(super) fn is_ours(client_id: &str, group: &str) -> bool {
     pod_of(client_id).and_then(|pod| pod.strip_prefix(group)).is_some_and(|rest| rest.starts_with('-'))
 }
@@ -27,7 +27,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_started_by_hand_is_a_stranger() {
+    fn a_worker_started_by_hand_is_foreign() {
         assert!(is_ours("balance-worker-shop-7c9f-x2x4z-0a1b2c3d", "shop"));
         assert!(!is_ours("balance-worker-laptop-0a1b2c3d", "shop"));
         assert!(!is_ours("balance-worker-shopping-1-0a1b2c3d", "shop"));

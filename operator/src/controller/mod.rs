@@ -1,7 +1,8 @@
 //! One object after the other: observe → validate → decide → build → apply → status → events.
 //!
-//! `observe`, `apply`, `status` and `events` do I/O; what lies between is pure. A pass starts from what is there, never
-//! from what the last pass did, so a missed event, a crash between two writes or an edit by hand all end the same way.
+//! `observe`, `apply`, `status` and `events` do I/O; what lies between is pure. A reconcile starts from what is there,
+//! never from what the last one did, so a missed event, a crash between two writes or an edit by hand all end the same
+//! way.
 
 mod apply;
 mod assignor;
@@ -33,7 +34,7 @@ mod validate;
 mod watches;
 mod workload;
 
-pub use group_metrics::LagMetrics;
+pub use group_metrics::GroupMetrics;
 pub use run::run;
 pub use scope::Scope;
-pub use shared::Common;
+pub use shared::Shared;

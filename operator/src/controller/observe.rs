@@ -20,7 +20,7 @@ use super::{
     build::{peers_service_name, selector_labels},
     cache::Cache,
     drift::controlled_by,
-    group_conflict::older_twin,
+    group_conflict::conflicting_group,
     secrets::SecretReading,
     shared::Context,
     validate::{Surroundings, key_of, referenced_secrets},
@@ -31,20 +31,20 @@ use crate::{
     poller::{GroupKey, Snapshot},
 };
 
-/// All that a pass knows of an object's surroundings.
+/// All that a reconcile knows of an object's surroundings.
 pub(super) struct Observed {
     /// Namespace and name.
     pub key: GroupKey,
     /// The children as they are.
     pub live: Live,
-    /// The live Deployment, if it is this object's: a stranger's says nothing about our workers.
+    /// The live Deployment, if it belongs to this object: a foreign one says nothing about our workers.
     pub workers: Option<Arc<Deployment>>,
     /// The pods that match the group's selector.
     pub pods: Vec<Arc<PartialObjectMeta<Pod>>>,
     /// The Secrets the object names.
     pub secrets: BTreeMap<String, SecretReading>,
     /// An older object with the same group on the same Kafka.
-    pub older_twin: Option<GroupKey>,
+    pub conflicting_group: Option<GroupKey>,
     /// What is left of the workers, where another assignor may have to wait for the last of them.
     pub remains: Option<Remains>,
     /// What the poller last saw of the group.
@@ -66,14 +66,14 @@ pub(super) struct Live {
     pub pod_disruption_budget: Option<Arc<PodDisruptionBudget>>,
 }
 
-/// Gathers what a pass needs.
+/// Gathers what a reconcile needs.
 ///
 /// # Errors
 /// When the caches are not filled yet or the API server does not answer.
 pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> Result<Observed> {
-    let (common, caches) = (&context.common, &context.caches);
+    let (shared, caches) = (&context.shared, &context.caches);
     caches.filled().await?;
-    common.first_lists.all().await?;
+    shared.initial_sync.wait_all().await?;
     let key = key_of(group);
     let peers = peers_service_name(&key.name);
     let mut live = Live {
@@ -81,7 +81,7 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
         service: find(context, &caches.services, &key, &key.name).await?,
         peers_service: find(context, &caches.services, &key, &peers).await?,
         service_account: match group.spec.worker.service_account_name {
-            // One that we do not want is looked for only where it can be ours.
+            // One that is not desired matters only where it can be ours.
             Some(_) => caches.service_accounts.get(&ObjectRef::new(&key.name).within(&key.namespace)),
             None => find(context, &caches.service_accounts, &key, &key.name).await?,
         },
@@ -89,14 +89,14 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     };
     let mut secrets = BTreeMap::new();
     for name in referenced_secrets(group) {
-        let reading = common.secrets.get(&(key.namespace.clone(), name.clone())).await?;
+        let reading = shared.secrets.get(&(key.namespace.clone(), name.clone())).await?;
         secrets.insert(name, reading);
     }
-    let others = common.all_groups();
+    let others = shared.all_groups();
     let uid = group.uid().unwrap_or_default();
     let is_ours = |found: &Arc<Deployment>| controlled_by(Some(found.owner_references()), &uid);
     let pods = pods(context, &key);
-    let snapshot = common.lag.snapshot(&key);
+    let snapshot = shared.lag.snapshot(&key);
     let workers = live.deployment.clone().filter(is_ours);
     let taken = live.deployment.is_some() && workers.is_none();
     let asks = asks_for_remains(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
@@ -115,8 +115,8 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
         pods,
         remains,
         secrets,
-        older_twin: older_twin(group, others.iter().filter_map(|other| other.0.as_ref().ok()), |group| {
-            common.deployment_of(group).is_some()
+        conflicting_group: conflicting_group(group, others.iter().filter_map(|other| other.0.as_ref().ok()), |group| {
+            shared.deployment_of(group).is_some()
         }),
         snapshot,
         key,
@@ -131,7 +131,7 @@ impl Observed {
             secrets: self.secrets.clone(),
             running_image: self.workers.as_deref().and_then(workload::image),
             release_image,
-            older_twin: self.older_twin.clone(),
+            conflicting_group: self.conflicting_group.clone(),
         }
     }
 }
@@ -153,16 +153,16 @@ async fn read<K>(context: &Context, key: &GroupKey, name: &str) -> Result<Option
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let api: Api<K> = Api::namespaced(context.common.client.clone(), &key.namespace);
+    let api: Api<K> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     call(format!("read {} {name}", K::kind(&())), api.get_opt(name)).await
 }
 
 /// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
-/// kept to be looked at, makes the difference.
+/// kept for its log, makes the difference.
 async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
     let labels: Vec<String> =
         selector_labels(&key.name).iter().map(|(label, value)| format!("{label}={value}")).collect();
-    let api: Api<Pod> = Api::namespaced(context.common.client.clone(), &key.namespace);
+    let api: Api<Pod> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     let params = ListParams::default().labels(&labels.join(","));
     let pods = call(format!("list the pods of {key}"), api.list(&params)).await?;
     let runs = |pod: &Pod| {

@@ -9,11 +9,11 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The time of the next free slot.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     next: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// Gives a slot to whoever asks, at `now` or later, and to nobody else: all who wait for one common time would come
     /// back together, and all but one in vain.
     pub(super) fn reserve(&self, now: Instant) -> Instant {
@@ -30,11 +30,11 @@ mod tests {
 
     #[test]
     fn ten_writes_a_second_and_no_two_wait_for_one_slot() {
-        let (pace, start) = (Pace::default(), Instant::now());
-        let slots: Vec<Instant> = (0..50).map(|_| pace.reserve(start)).collect();
+        let (rate_limiter, start) = (RateLimiter::default(), Instant::now());
+        let slots: Vec<Instant> = (0..50).map(|_| rate_limiter.reserve(start)).collect();
         assert_eq!(slots[0], start);
         assert!(slots.windows(2).all(|two| two[1] - two[0] == INTERVAL));
         let later = start + Duration::from_secs(60);
-        assert_eq!(pace.reserve(later), later, "nobody saves slots up");
+        assert_eq!(rate_limiter.reserve(later), later, "nobody saves slots up");
     }
 }

@@ -1,4 +1,4 @@
-//! One pass over one object: the steps in their order, how long each may take, and when to look again.
+//! The reconcile of one object: the steps in their order, how long each may take, and when to requeue.
 
 use std::{
     sync::Arc,
@@ -12,15 +12,15 @@ use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::events::
 
 use super::{
     apply::{self, Applied},
-    assignor::{self, Choice},
+    assignor::{self, AssignorChoice},
     build, contention,
     desired_replicas::{self, Inputs, Plan},
     events,
-    object_state::Memory,
+    object_state::ObjectState,
     observe::{self, Observed},
-    shared::{Context, Guarded, guarded_key, reference},
+    shared::{Context, MaybeInvalid, object_key, reference},
     status,
-    validate::{self, Cure, Problem, ValidatedGroup},
+    validate::{self, Problem, Remedy, ValidatedGroup},
     workload,
 };
 use crate::{
@@ -30,26 +30,26 @@ use crate::{
 };
 
 /// Longer than any sum of calls that each keep to their own limit should take.
-const PASS_TIMEOUT: Duration = Duration::from_secs(60);
-/// Every object is looked at now and then even if nothing seems to happen: a watch may have missed something.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Every object is reconciled now and then even if nothing seems to happen: a watch may have missed something.
 const RESYNC: Duration = Duration::from_secs(600);
 
-/// One pass over one object, measured, limited in number and in time.
-pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action> {
-    let common = &context.common;
-    let Ok(_slot) = common.slots.acquire().await else { return Err(Error::CacheNotReady) };
-    let mut timer = common.metrics.pass();
-    let key = guarded_key(&object);
+/// Reconciles one object, measured, limited in number and in time.
+pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) -> Result<Action> {
+    let shared = &context.shared;
+    let Ok(_slot) = shared.slots.acquire().await else { return Err(Error::CacheNotReady) };
+    let mut timer = shared.metrics.start_reconcile();
+    let key = object_key(&object);
     // The applier hands out what the watch shows; our own last status may be newer.
     let object = context.caches.groups.get(&reference(&key)).unwrap_or(object);
     let group = match &object.0 {
         Ok(group) => group,
         Err(invalid) => {
             timer.failed("unreadable_object");
-            tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is passed over");
-            // Its poll would wake it again and again, each time with an event.
-            common.lag.forget(&key);
-            tell_unreadable(&context, &object, &invalid.error).await;
+            tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is skipped");
+            // Its polls would trigger it again and again, each time with an event.
+            shared.lag.forget(&key);
+            publish_unreadable(&context, &object, &invalid.error).await;
             return Ok(Action::await_change());
         }
     };
@@ -57,38 +57,39 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
         // Its children go with it by their owner references; writing them now would only fight the collector.
         return Ok(Action::await_change());
     }
-    let mut memory = common.memories.recall(&key, &group.uid().unwrap_or_default());
-    let ended = tokio::time::timeout(PASS_TIMEOUT, catch_panic(pass(&context, group, &mut memory))).await;
+    let mut state = shared.object_states.load(&key, &group.uid().unwrap_or_default());
+    let ended =
+        tokio::time::timeout(RECONCILE_TIMEOUT, catch_panic(reconcile_group(&context, group, &mut state))).await;
     let result = match ended {
         Ok(Ok(result)) => result,
         Ok(Err(detail)) => Err(Error::Panicked { detail }),
-        Err(_) => Err(Error::PassTimeout(PASS_TIMEOUT)),
+        Err(_) => Err(Error::ReconcileTimeout(RECONCILE_TIMEOUT)),
     };
     match &result {
         Ok(_) => {
-            memory.failures = 0;
+            state.failures = 0;
             timer.succeeded();
         }
         Err(error) => timer.failed(error.category()),
     }
-    common.memories.keep(&key, memory);
+    shared.object_states.store(&key, state);
     forget_if_gone(&context, &key);
     result.map(Action::requeue)
 }
 
-/// A pass that runs while its object goes writes into the books again what the end of the object has struck out.
+/// A reconcile that was running when its object was deleted has stored state and a poll target again: drops both.
 pub(super) fn forget_if_gone(context: &Context, key: &GroupKey) {
     if context.caches.groups.store().get(&reference(key)).is_none() {
-        context.common.forget(key);
+        context.shared.forget(key);
     }
 }
 
-/// The steps; gives the time after which to look again although nothing has happened.
-async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memory) -> Result<Duration> {
-    let common = &context.common;
+/// The steps; gives the time after which to requeue although nothing has happened.
+async fn reconcile_group(context: &Context, group: &BalanceConsumerGroup, state: &mut ObjectState) -> Result<Duration> {
+    let shared = &context.shared;
     let observed = observe::observe(context, group).await?;
-    let choice = choose_assignor(group, &observed, memory);
-    let around = observed.surroundings(choice.assignor, &common.release_image);
+    let choice = choose_assignor(group, &observed, state);
+    let around = observed.surroundings(choice.assignor, &shared.release_image);
     let (plan, outcome) = match validate::validate(group, &around) {
         Ok(valid) => {
             let policy = policy(&valid);
@@ -99,14 +100,14 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
             } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
                 // Kafka says when the wait is over, also to an operator that has just started.
                 let as_it_is = untouched(&valid, &observed);
-                common.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, &as_it_is));
+                shared.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, &as_it_is));
                 let message = status::left_over(group, pending);
-                Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, cure: Cure::Time })
+                Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, remedy: Remedy::Retry })
             } else {
-                apply::apply(context, &valid, &observed, &plan, &choice, memory).await?
+                apply::apply(context, &valid, &observed, &plan, &choice, state).await?
             };
             if let Ok(applied) = &outcome {
-                common.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, applied));
+                shared.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, applied));
             }
             (Some(plan), outcome)
         }
@@ -117,53 +118,53 @@ async fn pass(context: &Context, group: &BalanceConsumerGroup, memory: &mut Memo
         Err(problem) => (Applied { deployment: observed.workers.clone(), ..Applied::default() }, Some(problem)),
     };
     if problem.as_ref().is_some_and(|problem| problem.reason == reasons::GROUP_SHARED) {
-        common.lag.forget(&observed.key);
+        shared.lag.forget(&observed.key);
     }
-    // At once: a status that cannot be written must not cost the event, which no later pass would know of.
+    // At once: if the status cannot be written the event must not be lost, since no later reconcile would know of it.
     let scaled = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan));
     let replaced = applied.replaced.map(|before| events::assignor_changed(before, choice.assignor));
-    events::publish(&common.recorder, group, scaled.into_iter().chain(replaced).collect()).await;
+    events::publish(&shared.recorder, group, scaled.into_iter().chain(replaced).collect()).await;
     let now = Instant::now();
-    let facts = status::Facts {
+    let input = status::StatusInput {
         group,
         deployment: applied.deployment.as_deref(),
         snapshot: observed.snapshot.as_deref(),
         plan: plan.as_ref().filter(|_| problem.is_none()),
         problem: problem.as_ref(),
         pending: choice.pending.as_ref(),
-        contended: contention::is_contended(&memory.restores, now),
-        release_image: &common.release_image,
+        contended: contention::is_contended(&state.restores, now),
+        release_image: &shared.release_image,
         now: Timestamp::now(),
         instant: now,
-        learned_due: memory.learned_written.is_none_or(|at| now.saturating_duration_since(at) >= LEARNED_EVERY),
+        learned_due: state.learned_written.is_none_or(|at| now.saturating_duration_since(at) >= LEARNED_EVERY),
     };
     let old = status::recorded(group);
-    let new = status::next(&old, &facts);
-    let put_off = status::write(context, group, &new, memory).await?;
-    if put_off.is_none() {
-        events::publish(&common.recorder, group, events::transitions(&old, &new)).await;
+    let new = status::next(&old, &input);
+    let deferred = status::write(context, group, &new, state).await?;
+    if deferred.is_none() {
+        events::publish(&shared.recorder, group, events::transitions(&old, &new)).await;
     }
-    // Where something else is in the way, or Kafka cannot be read, that has a pace of its own.
-    let waits = facts.problem.is_none_or(|problem| problem.reason == conditions::ASSIGNOR_CHANGE_PENDING)
-        && !matches!(status::kafka_problem(facts.snapshot, facts.instant), Ok(Some(_)));
-    let for_assignor = choice.next_look().filter(|_| waits).unwrap_or(Duration::MAX);
-    Ok(next_look(&facts, &applied, put_off, memory).min(for_assignor))
+    // Another problem, or a Kafka that cannot be read, has a backoff of its own.
+    let waits = input.problem.is_none_or(|problem| problem.reason == conditions::ASSIGNOR_CHANGE_PENDING)
+        && !matches!(status::kafka_problem(input.snapshot, input.instant), Ok(Some(_)));
+    let for_assignor = choice.requeue_after().filter(|_| waits).unwrap_or(Duration::MAX);
+    Ok(requeue_after(&input, &applied, deferred, state).min(for_assignor))
 }
 
 /// Figures that were learned are written this often at most, unless a decision takes them along.
 const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
-fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, memory: &mut Memory) -> Choice {
+fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, state: &mut ObjectState) -> AssignorChoice {
     let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
     let pods: Vec<_> = observed.pods.iter().map(|pod| pod.name_any()).collect();
-    assignor::look(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut memory.no_pod)
+    assignor::evaluate(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut state.no_pod)
 }
 
 fn inputs<'a>(
     group: &'a BalanceConsumerGroup,
     policy: &'a autoscaler::Policy,
     observed: &'a Observed,
-    choice: &Choice,
+    choice: &AssignorChoice,
 ) -> Inputs<'a> {
     let live = observed.workers.as_deref();
     let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
@@ -172,7 +173,7 @@ fn inputs<'a>(
         pin: group.spec.replicas,
         dry_run: group.spec.scaling.dry_run,
         policy,
-        last: live.map(workload::decided_replicas),
+        last: live.map(workload::recorded_replicas),
         rolling: live.is_some_and(|live| workload::holds_decisions(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
@@ -200,7 +201,7 @@ fn policy(valid: &ValidatedGroup) -> autoscaler::Policy {
 
 /// What a paused object has: its children as they are.
 fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
-    let children = build::children(valid, build::Replicas::agreed(0));
+    let children = build::children(valid, build::Replicas::both(0));
     Applied {
         deployment: observed.workers.clone(),
         template: build::template_id(&children.deployment),
@@ -208,7 +209,7 @@ fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
     }
 }
 
-/// What the poller is to watch from now on.
+/// What the poller is to poll from now on.
 fn poll_target(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> PollTarget {
     PollTarget {
         connection: valid.connection.clone(),
@@ -220,40 +221,45 @@ fn poll_target(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied
         },
         policy: inputs.policy.clone(),
         current: autoscaler::Current {
-            // Not what somebody else made of it: while that is let stand, it would look like a decision of ours.
-            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::decided_replicas),
+            // Not what another writer made of it: while that is tolerated, it would look like a decision of ours.
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::recorded_replicas),
             hold: inputs.hold(),
             template: applied.template.clone(),
         },
     }
 }
 
-/// The soonest of everything that time alone brings.
-fn next_look(facts: &status::Facts<'_>, applied: &Applied, put_off: Option<Duration>, memory: &mut Memory) -> Duration {
+/// The soonest of everything that comes by time alone.
+fn requeue_after(
+    input: &status::StatusInput<'_>,
+    applied: &Applied,
+    deferred: Option<Duration>,
+    state: &mut ObjectState,
+) -> Duration {
     let random = rand::random::<f64>();
-    let cure = match facts.problem {
-        Some(Problem { reason, cure: Cure::Time, .. }) => Some(memory.met(reason, random)),
+    let retry = match input.problem {
+        Some(Problem { reason, remedy: Remedy::Retry, .. }) => Some(state.problem_backoff(reason, random)),
         _ => {
-            memory.problem = None;
+            state.problem = None;
             None
         }
     };
-    let told = status::kafka_problem(facts.snapshot, facts.instant).err();
-    let quiet = contention::over_in(&memory.restores, facts.instant);
-    let soonest = [cure, told, quiet, put_off, applied.next_look].into_iter().flatten().min();
+    let grace_left = status::kafka_problem(input.snapshot, input.instant).err();
+    let contention_ends_in = contention::ends_in(&state.restores, input.instant);
+    let soonest = [retry, grace_left, contention_ends_in, deferred, applied.requeue_after].into_iter().flatten().min();
     let resync = RESYNC.mul_f64(0.8 + 0.4 * random);
     soonest.map_or(resync, |soonest| soonest.min(resync))
 }
 
-/// A failed pass is repeated after a pause that grows with every failure of this object, and of no other.
-pub(super) fn error_policy(object: &Guarded, error: &Error, context: &Context) -> Action {
-    let key = guarded_key(object);
-    let pause = context.common.memories.failed(&key, rand::random::<f64>());
-    tracing::warn!(object = %key, %error, category = error.category(), retry_in = ?pause, "a pass failed");
+/// A failed reconcile is retried after a pause that grows with every failure of this object, and of no other.
+pub(super) fn error_policy(object: &MaybeInvalid, error: &Error, context: &Context) -> Action {
+    let key = object_key(object);
+    let pause = context.shared.object_states.failure_backoff(&key, rand::random::<f64>());
+    tracing::warn!(object = %key, %error, category = error.category(), retry_in = ?pause, "reconcile failed");
     Action::requeue(pause)
 }
 
-async fn tell_unreadable(context: &Context, object: &Guarded, error: &str) {
+async fn publish_unreadable(context: &Context, object: &MaybeInvalid, error: &str) {
     let event = Event {
         type_: EventType::Warning,
         reason: reasons::INVALID_SPEC.to_owned(),
@@ -262,7 +268,7 @@ async fn tell_unreadable(context: &Context, object: &Guarded, error: &str) {
         secondary: None,
     };
     let about = object.object_ref(&());
-    let published = context.common.recorder.publish(&event, &about);
+    let published = context.shared.recorder.publish(&event, &about);
     if !matches!(tokio::time::timeout(CALL_TIMEOUT, published).await, Ok(Ok(()))) {
         tracing::warn!("cannot write an event");
     }

@@ -35,7 +35,7 @@ impl Scope {
     }
 }
 
-/// The objects of a scope among keys that anybody woke.
+/// Whether the object of this key is in the scope.
 pub(super) fn in_scope(scope: &Scope, key: &GroupKey) -> bool {
     match scope {
         Scope::All => true,

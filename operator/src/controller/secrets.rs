@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result, call, status_code};
 
-/// A Secret that is absent is looked for again after this: shorter than the shortest retry of an object that waits.
+/// A Secret that is absent is read again after this: shorter than the shortest retry of an object that waits.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
-/// Reads in flight during a sweep.
+/// Reads in flight during a refresh.
 const AT_ONCE: usize = 4;
 
 /// What reading a Secret gave. `Debug` shows no values.
@@ -50,18 +50,18 @@ pub(super) type SecretName = (String, String);
 
 /// The readings of all referenced Secrets. Cloning shares.
 #[derive(Clone)]
-pub(super) struct SecretBook {
+pub(super) struct SecretCache {
     client: Client,
     readings: Arc<Mutex<HashMap<SecretName, (Instant, SecretReading)>>>,
 }
 
-impl SecretBook {
-    /// An empty book.
+impl SecretCache {
+    /// An empty cache.
     pub(super) fn new(client: Client) -> Self {
         Self { client, readings: Arc::default() }
     }
 
-    /// The Secret as of the last sweep; read now if it is not known or was absent.
+    /// The Secret as of the last refresh; read now if it is not known or was absent.
     ///
     /// # Errors
     /// When the API server gives no answer that says whether the Secret exists.
@@ -76,7 +76,7 @@ impl SecretBook {
     }
 
     /// Reads every wanted Secret again, forgets the others, and gives those that changed.
-    pub(super) async fn sweep(&self, wanted: &BTreeSet<SecretName>) -> Vec<SecretName> {
+    pub(super) async fn refresh(&self, wanted: &BTreeSet<SecretName>) -> Vec<SecretName> {
         self.readings.lock().retain(|name, _| wanted.contains(name));
         stream::iter(wanted.clone())
             .map(|name| async move {

@@ -1,4 +1,4 @@
-//! What all passes share: clients, caches, books. Built once per watched namespace around one common part.
+//! What all reconciles share: clients, caches, the poller's registry. One [`Context`] per scope around one [`Shared`].
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ use tokio::sync::Semaphore;
 use super::{
     cache::Cache,
     drift::controlled_by,
-    initial_sync::FirstLists,
+    initial_sync::InitialSync,
     managed_fields::FIELD_MANAGER,
-    object_state::Memories,
-    rate_limiter::Pace,
+    object_state::ObjectStates,
+    rate_limiter::RateLimiter,
     scope::{Scope, in_scope},
-    secrets::SecretBook,
+    secrets::SecretCache,
     validate::key_of,
 };
 use crate::{
@@ -37,13 +37,13 @@ use crate::{
 };
 
 /// An object as watched: one that cannot be read is an error of that object and stalls no other.
-pub(super) type Guarded = DeserializeGuard<BalanceConsumerGroup>;
+pub(super) type MaybeInvalid = DeserializeGuard<BalanceConsumerGroup>;
 
-/// Passes that run at the same time, over all watched namespaces.
+/// Reconciles that run at the same time, over all watched namespaces.
 pub(super) const CONCURRENCY: u16 = 16;
 
 /// Shared by all watched namespaces.
-pub struct Common {
+pub struct Shared {
     /// The API server.
     pub(super) client: Client,
     /// Kafka as the poller sees it.
@@ -51,27 +51,27 @@ pub struct Common {
     /// Counters.
     pub(super) metrics: Metrics,
     /// Secrets by name.
-    pub(super) secrets: SecretBook,
-    /// What passes remember.
-    pub(super) memories: Memories,
+    pub(super) secrets: SecretCache,
+    /// What is kept of objects between reconciles.
+    pub(super) object_states: ObjectStates,
     /// Publishes events.
     pub(super) recorder: Recorder,
     /// Limits the status writes that only follow the lag.
-    pub(super) pace: Pace,
-    /// Limits the passes that run at once.
+    pub(super) rate_limiter: RateLimiter,
+    /// Limits the reconciles that run at once.
     pub(super) slots: Semaphore,
     /// The image of this release's workers.
     pub(super) release_image: String,
     /// All watched objects, of every watched namespace.
-    pub(super) groups: RwLock<Vec<Store<Guarded>>>,
+    pub(super) groups: RwLock<Vec<Store<MaybeInvalid>>>,
     /// Their workers.
     pub(super) deployments: RwLock<Vec<Cache<Deployment>>>,
-    /// Which of the namespaces have been listed.
-    pub(super) first_lists: FirstLists,
+    /// Which scopes are synced.
+    pub(super) initial_sync: InitialSync,
 }
 
-impl Common {
-    /// The common part around a client; `pod` is the one that events name as their source.
+impl Shared {
+    /// Around a client; `pod` is the one that events name as their source.
     pub fn new(
         client: Client,
         lag: LagRegistry,
@@ -81,23 +81,23 @@ impl Common {
     ) -> Arc<Self> {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: pod };
         Arc::new(Self {
-            secrets: SecretBook::new(client.clone()),
+            secrets: SecretCache::new(client.clone()),
             recorder: Recorder::new(client.clone(), reporter),
             client,
             lag,
             metrics,
-            memories: Memories::default(),
-            pace: Pace::default(),
+            object_states: ObjectStates::default(),
+            rate_limiter: RateLimiter::default(),
             slots: Semaphore::new(usize::from(CONCURRENCY)),
             release_image,
             groups: RwLock::default(),
             deployments: RwLock::default(),
-            first_lists: FirstLists::default(),
+            initial_sync: InitialSync::default(),
         })
     }
 
     /// Every watched object that can be read.
-    pub(super) fn all_groups(&self) -> Vec<Arc<Guarded>> {
+    pub(super) fn all_groups(&self) -> Vec<Arc<MaybeInvalid>> {
         self.groups.read().iter().flat_map(Store::state).filter(|object| object.0.is_ok()).collect()
     }
 
@@ -112,12 +112,12 @@ impl Common {
     /// Drops all that is kept of an object that is gone.
     pub(super) fn forget(&self, key: &GroupKey) {
         self.lag.forget(key);
-        self.memories.forget(key);
+        self.object_states.forget(key);
     }
 
     /// Drops all that is kept of objects of a scope that its newest list does not have.
-    pub(super) fn forget_absent(&self, scope: &Scope, store: &Store<Guarded>) {
-        let kept = self.lag.keys().into_iter().chain(self.memories.keys());
+    pub(super) fn forget_absent(&self, scope: &Scope, store: &Store<MaybeInvalid>) {
+        let kept = self.lag.keys().into_iter().chain(self.object_states.keys());
         for key in kept.filter(|key| in_scope(scope, key) && store.get(&reference(key)).is_none()) {
             self.forget(&key);
         }
@@ -127,7 +127,7 @@ impl Common {
 /// The caches of one watched namespace, or of all together.
 pub(super) struct Caches {
     /// The objects.
-    pub groups: Cache<Guarded>,
+    pub groups: Cache<MaybeInvalid>,
     /// Their workers.
     pub deployments: Cache<Deployment>,
     /// Both Services of each.
@@ -154,7 +154,7 @@ impl Caches {
         self.pods.wait_until_ready().await
     }
 
-    /// The same for a pass: before that an absent child means nothing.
+    /// The same for a reconcile: before that an absent child means nothing.
     ///
     /// # Errors
     /// When that takes too long, or the watches have ended.
@@ -166,21 +166,21 @@ impl Caches {
     }
 }
 
-/// What a pass gets.
+/// What a reconcile gets.
 pub(super) struct Context {
     /// Shared by all namespaces.
-    pub common: Arc<Common>,
+    pub shared: Arc<Shared>,
     /// Of this namespace.
     pub caches: Caches,
 }
 
 /// The object of that key, for queues and caches.
-pub(super) fn reference(key: &GroupKey) -> ObjectRef<Guarded> {
+pub(super) fn reference(key: &GroupKey) -> ObjectRef<MaybeInvalid> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
 /// The key of an object, readable or not.
-pub(super) fn guarded_key(object: &Guarded) -> GroupKey {
+pub(super) fn object_key(object: &MaybeInvalid) -> GroupKey {
     match &object.0 {
         Ok(group) => key_of(group),
         Err(_) => GroupKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
@@ -190,27 +190,27 @@ pub(super) fn guarded_key(object: &Guarded) -> GroupKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::object_state::Memory;
+    use crate::controller::object_state::ObjectState;
     use kube::runtime::{reflector::store::Writer, watcher::Event};
 
     #[tokio::test]
     async fn what_the_newest_list_lacks_is_forgotten_in_its_own_scope_only() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
-        let (lag, _woken) = LagRegistry::new();
-        let common = Common::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into(), None);
+        let (lag, _triggers) = LagRegistry::new();
+        let shared = Shared::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into(), None);
         let key = |namespace: &str, name: &str| GroupKey { namespace: namespace.into(), name: name.into() };
         for kept in [key("bank", "gone"), key("bank", "there"), key("shop", "elsewhere")] {
-            common.memories.keep(&kept, Memory::default());
+            shared.object_states.store(&kept, ObjectState::default());
         }
         let mut there = super::super::build::fixtures::minimal();
         there.metadata.name = Some("there".into());
-        let mut writer = Writer::<Guarded>::default();
+        let mut writer = Writer::<MaybeInvalid>::default();
         for event in [Event::Init, Event::InitApply(DeserializeGuard(Ok(there))), Event::InitDone] {
             writer.apply_watcher_event(&event);
         }
-        common.forget_absent(&Scope::Namespace("bank".into()), &writer.as_reader());
-        let mut left: Vec<String> = common.memories.keys().iter().map(ToString::to_string).collect();
+        shared.forget_absent(&Scope::Namespace("bank".into()), &writer.as_reader());
+        let mut left: Vec<String> = shared.object_states.keys().iter().map(ToString::to_string).collect();
         left.sort();
         assert_eq!(left, ["bank/there", "shop/elsewhere"]);
     }

@@ -29,23 +29,23 @@ pub(super) fn assignor_of(pod: &PodSpec) -> Option<Assignor> {
     Assignor::from_protocol_name(variable.value.as_deref()?)
 }
 
-/// Whether we keep the number at 0 for another assignor.
+/// Whether we keep the replicas at 0 for another assignor.
 pub(super) fn is_stopped(deployment: &Deployment) -> bool {
     deployment.annotations().contains_key(STOPPED_ANNOTATION)
 }
 
-/// The number that we last asked the cluster for, whoever changed it since.
-pub(super) fn last_asked_for(deployment: &Deployment) -> i32 {
-    if is_stopped(deployment) { 0 } else { decided_replicas(deployment) }
+/// The `spec.replicas` that we last wrote, whoever changed it since.
+pub(super) fn last_spec_replicas(deployment: &Deployment) -> i32 {
+    if is_stopped(deployment) { 0 } else { recorded_replicas(deployment) }
 }
 
-/// The number of workers last decided: what we recorded, whoever changed `spec.replicas` since.
-pub(super) fn decided_replicas(deployment: &Deployment) -> i32 {
+/// The replicas last decided: what we recorded, whoever changed `spec.replicas` since.
+pub(super) fn recorded_replicas(deployment: &Deployment) -> i32 {
     let recorded = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
     recorded.unwrap_or_else(|| spec_replicas(deployment))
 }
 
-/// The number of workers that the cluster is asked for now.
+/// The replicas that the cluster is asked for now.
 pub(super) fn spec_replicas(deployment: &Deployment) -> i32 {
     // The API server's own default.
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)

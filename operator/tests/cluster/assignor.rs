@@ -25,7 +25,7 @@ use crate::{
 };
 
 const PENDING: &str = conditions::ASSIGNOR_CHANGE_PENDING;
-/// Longer than the operator waits between two looks, or two polls.
+/// Longer than the operator waits between two reconciles, or two polls.
 const WATCHED_FOR: Duration = Duration::from_secs(8);
 
 fn assignor_of(containers: &[k8s_openapi::api::core::v1::Container]) -> String {
@@ -69,7 +69,7 @@ async fn settled(site: &Site) {
     .await;
 }
 
-/// Watches for pods with another assignor than the first ones until it is told that they may come.
+/// Watches for pods with another assignor than the first ones until `allow`.
 struct Guard {
     allowed: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
@@ -211,7 +211,7 @@ async fn recreate_waits_for_the_last_pod_and_the_last_member_also_through_a_cras
     })
     .await;
     settled(&site).await;
-    eventually("it is told", || async {
+    eventually("an event says so", || async {
         let events = site.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.items.iter().any(|event| event.reason.as_deref() == Some(reasons::ASSIGNOR_CHANGED)).then_some(())
     })
@@ -225,12 +225,12 @@ async fn recreate_waits_for_the_last_pod_and_the_last_member_also_through_a_cras
 }
 
 #[tokio::test]
-async fn workers_are_not_stopped_beside_a_stranger_and_come_back_when_the_object_is_changed_back() {
-    let site = Site::new("stranger").await;
+async fn workers_are_not_stopped_beside_a_foreign_member_and_come_back_when_the_object_is_changed_back() {
+    let site = Site::new("foreign").await;
     let operator = Operator::start(&site.namespace).await;
     let (topic, group, member) = fleet(&site).await;
     let guard = Guard::over(&site);
-    let stranger = Member::join(&topic, &group, "somebody").await;
+    let foreign = Member::join(&topic, &group, "somebody").await;
     site.until_condition("shop", conditions::FOREIGN_MEMBERS, "True", conditions::FOREIGN_MEMBERS).await;
     let change = consumer(&json!({"assignor": "Range", "assignorChange": "Recreate"}));
     site.edit::<BalanceConsumerGroup>("shop", change).await;
@@ -238,7 +238,7 @@ async fn workers_are_not_stopped_beside_a_stranger_and_come_back_when_the_object
     tokio::time::sleep(WATCHED_FOR).await;
     assert_eq!(replicas(&site.get::<Deployment>("shop").await.unwrap()), Some(2), "they go on");
 
-    stranger.leave().await;
+    foreign.leave().await;
     site.until_replicas("shop", 0).await;
     message(&site, "of this object's there are still").await;
     site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "CooperativeSticky"}))).await;

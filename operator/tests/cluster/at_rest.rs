@@ -1,4 +1,4 @@
-//! After convergence nothing is written: not by passes, not after a restart, not for objects with odd values.
+//! After convergence nothing is written: not by reconciles, not after a restart, not for objects with odd values.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn nothing_is_written_at_rest_nor_after_a_restart() {
         site.until_condition(name, conditions::READY, "False", reasons::KAFKA_UNREACHABLE).await;
     }
     let settled = operator.settled(Duration::from_secs(10)).await;
-    // Passes without an edit of the object, and with one that means nothing.
+    // Reconciles without an edit of the object, and with one that means nothing.
     for round in 0..5 {
         let note = json!({"metadata": {"annotations": {"note": round.to_string()}}});
         site.edit::<BalanceConsumerGroup>("plain", note.clone()).await;

@@ -82,15 +82,15 @@ async fn a_child_edited_by_hand_is_restored() {
     // Labels by which the operator watches, an owner reference, a port.
     let edit = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}, "ownerReferences": null}});
     site.edit::<Service>("shop-peers", edit).await;
-    let service: Service = eventually("the headless Service is ours again or told of", || async {
+    let service: Service = eventually("the headless Service is ours again or reported", || async {
         let service = site.get::<Service>("shop-peers").await?;
         let group = site.get::<BalanceConsumerGroup>("shop").await?;
-        let told = crate::support::find_condition(&group, conditions::READY)
+        let reported = crate::support::find_condition(&group, conditions::READY)
             .is_some_and(|found| found.1 == reasons::NAME_TAKEN);
-        (service.labels().contains_key("app.kubernetes.io/managed-by") || told).then_some(service)
+        (service.labels().contains_key("app.kubernetes.io/managed-by") || reported).then_some(service)
     })
     .await;
-    assert!(service.owner_references().is_empty(), "a child that was disowned by hand is a stranger");
+    assert!(service.owner_references().is_empty(), "a child that was disowned by hand is foreign");
     site.api::<Service>().delete("shop-peers", &DeleteParams::default()).await.unwrap();
     site.until("shop-peers", "comes again", |child: &Service| !child.owner_references().is_empty()).await;
 
@@ -104,11 +104,11 @@ async fn a_child_edited_by_hand_is_restored() {
 }
 
 #[tokio::test]
-async fn a_stranger_of_that_name_is_never_touched() {
+async fn a_foreign_child_of_that_name_is_never_touched() {
     let site = Site::new("taken").await;
-    let stranger = json!({"metadata": {"name": "shop"}, "spec": {"ports": [{"port": 1}]}});
-    let stranger: Service = serde_json::from_value(stranger).unwrap();
-    let before = site.api::<Service>().create(&Default::default(), &stranger).await.unwrap();
+    let foreign = json!({"metadata": {"name": "shop"}, "spec": {"ports": [{"port": 1}]}});
+    let foreign: Service = serde_json::from_value(foreign).unwrap();
+    let before = site.api::<Service>().create(&Default::default(), &foreign).await.unwrap();
     let operator = Operator::start(&site.namespace).await;
     site.create("shop", json!({})).await;
     let group = site.until_condition("shop", conditions::READY, "False", reasons::NAME_TAKEN).await;

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{Operator, Site};
 
 #[tokio::test]
-async fn a_foreign_number_is_restored_three_times_and_then_told() {
+async fn foreign_replicas_are_restored_three_times_and_then_reported() {
     let site = Site::new("contended").await;
     let operator = Operator::start(&site.namespace).await;
     site.create("shop", json!({"replicas": 2})).await;

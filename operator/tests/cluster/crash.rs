@@ -59,7 +59,7 @@ async fn a_crash_between_any_two_writes_converges() {
     let site = Site::new("crash").await;
     let operator = Operator::start(&site.namespace).await;
     site.create("model", json!({"replicas": 2})).await;
-    site.until("model", "told", seen).await;
+    site.until("model", "the status follows", seen).await;
     let to_create = operator.settled(Duration::from_secs(5)).await;
     let created = children(&site, "model").await.unwrap();
     site.edit::<BalanceConsumerGroup>("model", change()).await;

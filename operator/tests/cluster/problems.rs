@@ -20,7 +20,7 @@ async fn events(site: &Site, reason: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_told_once_and_found_when_it_comes() {
+async fn a_missing_secret_is_reported_once_and_found_when_it_comes() {
     let site = Site::new("secret").await;
     let operator = Operator::start(&site.namespace).await;
     let sasl = json!({"kafka": {"sasl": {"mechanism": "Plain", "credentialsSecretRef": {"name": "login"}}}});
@@ -30,7 +30,7 @@ async fn a_missing_secret_is_told_once_and_found_when_it_comes() {
     assert!(message.contains("Secret `login`") && message.contains("create it"), "{message}");
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(site.get::<Deployment>("shop").await.is_none(), "a pod would hang without it");
-    assert_eq!(events(&site, reasons::SECRET_NOT_FOUND).await, 1, "told once, though retried");
+    assert_eq!(events(&site, reasons::SECRET_NOT_FOUND).await, 1, "published once, though retried");
 
     site.api::<Secret>().create(&Default::default(), &login("one")).await.unwrap();
     let first = site.until("shop", "comes with the Secret", |_: &Deployment| true).await;
@@ -56,7 +56,7 @@ async fn a_missing_secret_is_told_once_and_found_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_kafka_that_is_away_is_told_and_the_workers_are_there() {
+async fn a_kafka_that_is_away_is_reported_and_the_workers_are_there() {
     let site = Site::new("kafka").await;
     let operator = Operator::start(&site.namespace).await;
     site.create("shop", json!({"scaling": {"minReplicas": 2}})).await;
@@ -72,7 +72,7 @@ async fn a_kafka_that_is_away_is_told_and_the_workers_are_there() {
 
 #[tokio::test]
 async fn the_younger_of_two_objects_with_one_group_gets_no_workers() {
-    let site = Site::new("twins").await;
+    let site = Site::new("conflict").await;
     let operator = Operator::start(&site.namespace).await;
     site.create("a-first", json!({"kafka": {"groupId": "shared"}})).await;
     site.until_replicas("a-first", 1).await;
@@ -88,7 +88,7 @@ async fn the_younger_of_two_objects_with_one_group_gets_no_workers() {
 }
 
 #[tokio::test]
-async fn a_child_that_the_server_refuses_is_told_in_its_words() {
+async fn a_child_that_the_server_refuses_is_reported_in_its_words() {
     let site = Site::new("refused").await;
     let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/poddisruptionbudgets.policy": "0"}}});
     let quota: k8s_openapi::api::core::v1::ResourceQuota = serde_json::from_value(quota).unwrap();

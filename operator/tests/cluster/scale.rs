@@ -61,7 +61,7 @@ async fn unknown_lag_keeps_the_number_also_through_a_restart() {
     site.until_condition("shop", conditions::SCALING_ACTIVE, "False", reasons::HOLDING).await;
     operator.stop().await;
     let operator = Operator::start(&site.namespace).await;
-    // The edit is a sign that the new operator has been through a pass.
+    // The edit shows that the new operator has reconciled.
     site.edit::<BalanceConsumerGroup>("shop", json!({"spec": {"scaling": {"maxReplicas": 6}}})).await;
     site.until("shop", "seen", |group: &BalanceConsumerGroup| {
         group.status.as_ref().and_then(|status| status.observed_generation) == group.metadata.generation

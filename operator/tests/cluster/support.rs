@@ -5,7 +5,7 @@ use std::{fmt::Debug, future::Future, sync::OnceLock, time::Duration};
 use balancefleet_crds::{BalanceConsumerGroup, definition::definition};
 use balancefleet_operator::{
     client::counting,
-    controller::{self, Common, Scope},
+    controller::{self, Scope, Shared},
     health::Health,
     metrics::Metrics,
     poller::LagRegistry,
@@ -56,11 +56,11 @@ impl Operator {
 
     /// The same for several namespaces.
     pub(crate) fn start_in(client: Client, metrics: Metrics, namespaces: &[&str], image: &str) -> Self {
-        let (lag, woken) = LagRegistry::new();
-        let common = Common::new(client, lag, metrics.clone(), image.to_owned(), None);
+        let (lag, triggers) = LagRegistry::new();
+        let shared = Shared::new(client, lag, metrics.clone(), image.to_owned(), None);
         let (stop, health) = (CancellationToken::new(), Health::default());
         let scopes = namespaces.iter().map(|name| Scope::Namespace((*name).to_owned())).collect();
-        let task = tokio::spawn(controller::run(common, scopes, woken, health.clone(), stop.clone()));
+        let task = tokio::spawn(controller::run(shared, scopes, triggers, health.clone(), stop.clone()));
         Self { metrics, health, stop, task }
     }
 

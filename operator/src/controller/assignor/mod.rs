@@ -17,8 +17,8 @@ use kube::ResourceExt;
 use super::{build::Replicas, members, workload};
 use crate::poller::Snapshot;
 
-/// While all workers are away nothing is processed: it is looked soon whether they can come again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// While all workers are stopped nothing is processed: they start again as soon as they can.
+const REQUEUE_AFTER: Duration = Duration::from_secs(1);
 
 /// What the choice follows from.
 #[derive(Clone, Copy)]
@@ -48,12 +48,12 @@ pub(super) struct Remains {
 
 /// What the workers get, and what stands in the way of what they should get.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct AssignorChoice {
     /// The assignor of the pod template.
     pub assignor: Assignor,
     /// A change that has to wait.
     pub pending: Option<Pending>,
-    /// The assignor that this pass replaces.
+    /// The assignor that this reconcile replaces.
     pub replaces: Option<Assignor>,
 }
 
@@ -88,7 +88,7 @@ pub(super) enum Obstacle {
 /// Who brings the change about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
-    /// A person, if at all.
+    /// A user, if at all.
     ByHand,
     /// The operator would, but does not begin: of what it stops it is not certain that it can start again.
     NotYet(Obstacle),
@@ -96,12 +96,12 @@ pub(super) enum Way {
     Recreate,
 }
 
-impl Choice {
-    /// The numbers that go with a decided number of workers.
-    pub(super) fn replicas(&self, decided: i32) -> Replicas {
+impl AssignorChoice {
+    /// What the Deployment gets for the desired replicas.
+    pub(super) fn replicas(&self, desired: i32) -> Replicas {
         match &self.pending {
-            Some(Pending { way: Way::Recreate, to, .. }) => Replicas::stopped(decided, *to),
-            _ => Replicas::agreed(decided),
+            Some(Pending { way: Way::Recreate, to, .. }) => Replicas::stopped(desired, *to),
+            _ => Replicas::both(desired),
         }
     }
 
@@ -110,37 +110,37 @@ impl Choice {
         self.pending.as_ref().is_some_and(|pending| pending.way == Way::Recreate)
     }
 
-    /// When to look again although nothing has happened: pods that end wake nobody, nor does a reading that says the same
-    /// as one before the last pod had ended. Members that leave do.
-    pub(super) fn next_look(&self) -> Option<Duration> {
+    /// When to reconcile again although nothing has happened: pods that end trigger nothing, nor does a poll that
+    /// equals one before the last pod had ended. Members that leave do.
+    pub(super) fn requeue_after(&self) -> Option<Duration> {
         let Pending { obstacle, way, .. } = self.pending.as_ref()?;
         match obstacle {
             Obstacle::Running | Obstacle::Paused | Obstacle::Members(_) => None,
-            Obstacle::Pods(_) => Some(LOOK_AGAIN),
-            Obstacle::GroupNotRead if *way == Way::Recreate => Some(LOOK_AGAIN),
+            Obstacle::Pods(_) => Some(REQUEUE_AFTER),
+            Obstacle::GroupNotRead if *way == Way::Recreate => Some(REQUEUE_AFTER),
             Obstacle::GroupNotRead => Some(POLL_INTERVAL),
         }
     }
 }
 
-/// What a look keeps for the next one: since when no pod is left, and the generation of the Deployment that was looked at.
+/// Kept between reconciles: since when no pod is left, and the generation of the Deployment for which that was seen.
 pub(super) type NoPod = Option<(Option<i64>, Instant)>;
 
-/// One look: chooses, and takes down since when no pod is left.
-pub(super) fn look(
+/// Chooses, and records since when no pod is left.
+pub(super) fn evaluate(
     group: &BalanceConsumerGroup,
     workers: Option<&Deployment>,
     pods: &[String],
     remains: Option<&Remains>,
     snapshot: Option<&Snapshot>,
-    memory: &mut NoPod,
-) -> Choice {
-    *memory = no_pod(workers, remains, *memory);
-    let no_pod_since = memory.map(|(_, since)| since);
+    kept: &mut NoPod,
+) -> AssignorChoice {
+    *kept = no_pod(workers, remains, *kept);
+    let no_pod_since = kept.map(|(_, since)| since);
     let choice = choose(&Inputs { group, workers, pods, remains, no_pod_since, snapshot });
     if workers.is_none() && choice.pending.is_none() {
-        // Pods may start from now on, and no generation tells them from those before.
-        *memory = None;
+        // Pods may start from now on, and no generation distinguishes them from those before.
+        *kept = None;
     }
     choice
 }
@@ -161,13 +161,13 @@ pub(super) fn asks_for_remains(
 }
 
 /// Chooses.
-fn choose(inputs: &Inputs<'_>) -> Choice {
+fn choose(inputs: &Inputs<'_>) -> AssignorChoice {
     let wanted = inputs.group.spec.kafka.consumer.assignor;
-    let settled = Choice { assignor: wanted, pending: None, replaces: None };
+    let settled = AssignorChoice { assignor: wanted, pending: None, replaces: None };
     let Some(running) = running(inputs).filter(|running| *running != wanted) else { return settled };
-    let Some(obstacle) = obstacle(inputs) else { return Choice { replaces: Some(running), ..settled } };
+    let Some(obstacle) = obstacle(inputs) else { return AssignorChoice { replaces: Some(running), ..settled } };
     let pending = Pending { from: running, to: wanted, obstacle, way: way(inputs) };
-    Choice { assignor: running, pending: Some(pending), replaces: None }
+    AssignorChoice { assignor: running, pending: Some(pending), replaces: None }
 }
 
 /// What our members agreed on is what runs, whatever a template says: it may be one that could never be rolled out.
@@ -183,7 +183,7 @@ fn running(inputs: &Inputs<'_>) -> Option<Assignor> {
     pods.chain(agreed(&|_| true)).chain(recorded(inputs.group)).find(|found| *found != wanted)
 }
 
-/// What the group's members agreed on, if some of them are workers of ours in such pods: strangers say nothing about them.
+/// What the group's members agreed on, if some are our workers in such pods: foreign members say nothing about them.
 fn agreed(
     group: &BalanceConsumerGroup,
     snapshot: Option<&Snapshot>,
@@ -201,8 +201,8 @@ fn recorded(group: &BalanceConsumerGroup) -> Option<Assignor> {
     Assignor::ALL.into_iter().find(|assignor| assignor.as_str() == word)
 }
 
-/// What has to happen before the first worker with another assignor may start. Pods go before members: a member that is
-/// looked for before the last pod has ended may still come.
+/// What has to happen before the first worker with another assignor may start. Pods are checked before members: while a
+/// pod has not ended, its worker may still join.
 fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
     if inputs.group.spec.paused {
         return Some(Obstacle::Paused);
@@ -248,9 +248,9 @@ fn way(inputs: &Inputs<'_>) -> Way {
         return Way::NotYet(Obstacle::GroupNotRead);
     };
     let name = inputs.group.name_any();
-    let strangers = seen.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
-    let strangers: Vec<String> = strangers.map(|member| member.client_id.clone()).collect();
-    if strangers.is_empty() { Way::Recreate } else { Way::NotYet(Obstacle::Members(strangers)) }
+    let foreign = seen.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
+    let foreign: Vec<String> = foreign.map(|member| member.client_id.clone()).collect();
+    if foreign.is_empty() { Way::Recreate } else { Way::NotYet(Obstacle::Members(foreign)) }
 }
 
 /// Since when no pod is left of a Deployment that asks for none, or that is gone.
@@ -261,7 +261,7 @@ fn no_pod(workers: Option<&Deployment>, remains: Option<&Remains>, before: NoPod
     });
     // Whoever asked for workers in between has made another generation.
     let generation = workers.and_then(|workers| workers.metadata.generation);
-    let known = before.filter(|(looked_at, _)| *looked_at == generation);
+    let known = before.filter(|(seen_at, _)| *seen_at == generation);
     (over && remains.pods.is_empty()).then(|| known.unwrap_or((generation, remains.at)))
 }
 

@@ -1,8 +1,8 @@
 //! A fleet in random order: people who change their minds, pods that take their time to end, killed workers that stay
 //! members, also longer than their Deployment and all pods, reads that are old, operators that die between a read and a
-//! write. However it goes, no pod starts while a pod
-//! or a worker's membership with another assignor is left; and when everybody has become quiet the fleet has what the
-//! object asks for. The choice, the step and the memory are the real ones; cluster and group are a few lines.
+//! write. However it goes, no pod starts while a pod or a worker's membership with another assignor is left; and when
+//! everybody has become quiet the fleet has what the object asks for. The choice, the replica change and the object's
+//! state are the real ones; cluster and group are a few lines.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::controller::{
     contention,
-    object_state::Memory,
-    replica_change::{Step, next_step},
+    object_state::ObjectState,
+    replica_change::{ReplicaChange, next_change},
 };
 
 struct Pod {
@@ -31,7 +31,7 @@ struct Member {
 
 /// A write that was decided and has not arrived yet.
 struct Write {
-    step: Step,
+    change: ReplicaChange,
     assignor: Assignor,
     only_if: Option<u64>,
 }
@@ -51,10 +51,10 @@ struct World {
     /// Whether the operator reads the group.
     watches: bool,
     snapshot: Option<Snapshot>,
-    memory: Memory,
+    state: ObjectState,
     write: Option<Write>,
     changes: u64,
-    /// Looks at a group whose members have outlived Deployment and pods, and keep another assignor waiting.
+    /// Reconciles that found members that outlived Deployment and pods and keep another assignor waiting.
     outlived: u64,
 }
 
@@ -75,7 +75,7 @@ impl World {
             members: Vec::new(),
             watches: false,
             snapshot: None,
-            memory: Memory::default(),
+            state: ObjectState::default(),
             write: None,
             changes: 0,
             outlived: 0,
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// The operator reads and decides.
-    fn pass(&mut self) {
+    fn reconcile(&mut self) {
         let now = self.now();
         // Where the watch shows none the API server is asked.
         let mut read = self.watched.clone().or_else(|| self.live.clone());
@@ -105,7 +105,7 @@ impl World {
         });
         let snapshot = self.snapshot.as_ref();
         let pods: Vec<_> = self.pods.iter().map(|pod| pod.name.clone()).collect();
-        let choice = look(&self.group, read.as_ref(), &pods, remains.as_ref(), snapshot, &mut self.memory.no_pod);
+        let choice = evaluate(&self.group, read.as_ref(), &pods, remains.as_ref(), snapshot, &mut self.state.no_pod);
         if self.group.spec.paused {
             self.record(choice.pending.map(|pending| pending.from));
             return;
@@ -116,17 +116,17 @@ impl World {
             self.record(Some(pending.from));
             return;
         }
-        let last = read.as_ref().map_or(0, workload::decided_replicas);
-        let decided = self.group.spec.replicas.unwrap_or(last.max(1));
-        let step = next_step(read.as_ref(), choice.replicas(decided), &self.memory, now);
-        if step.forget_ranks {
-            self.memory.ranked = None;
+        let last = read.as_ref().map_or(0, workload::recorded_replicas);
+        let desired = self.group.spec.replicas.unwrap_or(last.max(1));
+        let change = next_change(read.as_ref(), choice.replicas(desired), &self.state, now);
+        if change.forget_ranks {
+            self.state.ranked = None;
         }
-        if step.rank {
-            self.memory.ranked = Some((step.replicas.asked_for.min(decided), now));
+        if change.rank {
+            self.state.ranked = Some((change.replicas.spec.min(desired), now));
         }
         let only_if = (choice.replaces.is_some() && read.is_some()).then_some(self.version);
-        self.write = Some(Write { step, assignor: choice.assignor, only_if });
+        self.write = Some(Write { change, assignor: choice.assignor, only_if });
     }
 
     /// What the status says of the workers.
@@ -137,20 +137,20 @@ impl World {
 
     /// The write arrives, unless it was meant for another version.
     fn arrive(&mut self) {
-        let Some(Write { step, assignor, only_if }) = self.write.take() else { return };
+        let Some(Write { change, assignor, only_if }) = self.write.take() else { return };
         if only_if.is_some_and(|version| version != self.version) {
             return;
         }
-        if step.restores {
+        if change.restores {
             let now = self.now();
-            contention::restored(&mut self.memory.restores, now);
+            contention::restored(&mut self.state.restores, now);
         }
         let before = self.live.take();
         if before.as_ref().and_then(workload::assignor) != Some(assignor) {
             self.changes += 1;
         }
-        let Replicas { asked_for, decided, stopped_for } = step.replicas;
-        let mut next = deployment(asked_for, decided, stopped_for.is_some(), assignor);
+        let Replicas { spec, recorded, stopped_for } = change.replicas;
+        let mut next = deployment(spec, recorded, stopped_for.is_some(), assignor);
         next.status = None;
         if let Some(before) = before {
             let differs = workload::spec_replicas(&next) != workload::spec_replicas(&before)
@@ -206,7 +206,7 @@ impl World {
             let client = format!("balance-worker-{}-0123abcd", self.pods[place].name);
             let joined = self.members.iter().any(|member| member.client == client && member.until.is_none());
             let assignor = self.pods[place].assignor;
-            // One that is told to end may have asked to join before.
+            // One that is being terminated may have asked to join before.
             let fits = self.members.iter().all(|member| member.assignor == assignor);
             if !joined && fits && self.one_in(2) {
                 self.members.push(Member { client: client.clone(), assignor, until: None });
@@ -276,7 +276,7 @@ impl World {
                 if self.chance.random() {
                     self.arrive();
                 }
-                (self.memory, self.snapshot, self.write, self.watches) = (Memory::default(), None, None, false);
+                (self.state, self.snapshot, self.write, self.watches) = (ObjectState::default(), None, None, false);
                 self.watched = self.live.clone();
             }
             8 => self.remove_deployment(),
@@ -307,7 +307,7 @@ impl World {
         self.second += 1;
         for _ in 0..4 {
             match self.chance.random_range(0..6) {
-                0 => self.pass(),
+                0 => self.reconcile(),
                 1 => self.arrive(),
                 2 => self.follow(),
                 3 => self.live_on(),
@@ -324,11 +324,11 @@ impl World {
     fn is_as_asked_for(&self) -> bool {
         let wanted = self.group.spec.kafka.consumer.assignor;
         let Some(live) = &self.live else { return false };
-        let decided = usize::try_from(workload::decided_replicas(live)).unwrap();
+        let recorded = usize::try_from(workload::recorded_replicas(live)).unwrap();
         workload::assignor(live) == Some(wanted)
             && !workload::is_stopped(live)
-            && self.pods.len() == decided
-            && self.members.len() == decided
+            && self.pods.len() == recorded
+            && self.members.len() == recorded
             && self.pods.iter().all(|pod| pod.assignor == wanted && !pod.ends)
     }
 }
@@ -358,5 +358,5 @@ fn no_pod_ever_starts_beside_another_assignor_and_every_change_comes_to_an_end()
         outlived += world.outlived;
     }
     assert!(changes > schedules, "only {changes} changes in {schedules} schedules show nothing");
-    assert!(outlived > schedules / 10, "members outlived Deployment and pods in only {outlived} looks");
+    assert!(outlived > schedules / 10, "members outlived Deployment and pods in only {outlived} reconciles");
 }

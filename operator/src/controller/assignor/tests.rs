@@ -90,7 +90,7 @@ impl Case {
         Self { group, workers, watched: Vec::new(), pods: Some(Vec::new()), no_pod_since: Some(now), snapshot }
     }
 
-    fn choice(&self) -> Choice {
+    fn choice(&self) -> AssignorChoice {
         let remains = self.pods.as_ref().map(|pods| Remains {
             pods: pods.iter().map(|(name, assignor)| ((*name).to_owned(), *assignor)).collect(),
             at: Instant::now(),
@@ -130,10 +130,10 @@ const EMPTY: Option<GroupState> = Some(GroupState::Empty);
 fn running_workers_keep_the_assignor_they_have() {
     let case = Case::running(None);
     assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::ByHand));
-    assert_eq!(case.choice().replicas(3), Replicas::agreed(3), "and their number");
-    assert_eq!(case.choice().next_look(), None, "nothing happens until somebody acts");
+    assert_eq!(case.choice().replicas(3), Replicas::both(3), "and their number");
+    assert_eq!(case.choice().requeue_after(), None, "nothing happens until somebody acts");
     let back = Case { group: object(Sticky, None), ..Case::running(None) };
-    assert_eq!(back.choice(), Choice { assignor: Sticky, pending: None, replaces: None });
+    assert_eq!(back.choice(), AssignorChoice { assignor: Sticky, pending: None, replaces: None });
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn recreate_does_not_stop_what_could_not_start_again() {
     for snapshot in [None, Some(unread)] {
         let case = Case { snapshot, ..Case::running(RECREATE) };
         assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::NotYet(Obstacle::GroupNotRead)));
-        assert_eq!(case.choice().replicas(3), Replicas::agreed(3));
+        assert_eq!(case.choice().replicas(3), Replicas::both(3));
     }
-    let stranger = seen(now, STABLE, Some(Sticky), &[OURS, "somebody"]);
-    let case = Case { snapshot: Some(stranger), ..Case::running(RECREATE) };
+    let foreign = seen(now, STABLE, Some(Sticky), &[OURS, "somebody"]);
+    let case = Case { snapshot: Some(foreign), ..Case::running(RECREATE) };
     assert_eq!(case.pending().2, Way::NotYet(Obstacle::Members(vec!["somebody".into()])));
 }
 
@@ -166,8 +166,8 @@ fn what_is_left_of_stopped_workers_is_waited_for() {
     let stays = |case: &Case, obstacle: Obstacle| {
         assert_eq!(case.pending(), (Sticky, obstacle, Way::Recreate));
         assert_eq!(case.choice().replicas(3), Replicas::stopped(3, Range));
-        let wakes_by_itself = matches!(case.pending().1, Obstacle::Members(_));
-        assert_eq!(case.choice().next_look(), (!wakes_by_itself).then_some(LOOK_AGAIN));
+        let triggers_by_itself = matches!(case.pending().1, Obstacle::Members(_));
+        assert_eq!(case.choice().requeue_after(), (!triggers_by_itself).then_some(REQUEUE_AFTER));
     };
     let ends = vec![("shop-5d4f-aaaaa", Some(Sticky))];
     stays(&Case { pods: Some(ends), ..Case::stopped(now, None) }, Obstacle::Pods(vec!["shop-5d4f-aaaaa".into()]));
@@ -187,9 +187,9 @@ fn an_empty_group_without_pods_gets_the_new_assignor_and_the_former_number() {
     for state in [GroupState::Empty, GroupState::Dead] {
         let case = Case::stopped(now, Some(seen(now, Some(state), None, &[])));
         let choice = case.choice();
-        assert_eq!(choice, Choice { assignor: Range, pending: None, replaces: Some(Sticky) });
-        assert_eq!(choice.replicas(3), Replicas::agreed(3));
-        // The same for a fleet that a person has taken to 0.
+        assert_eq!(choice, AssignorChoice { assignor: Range, pending: None, replaces: Some(Sticky) });
+        assert_eq!(choice.replicas(3), Replicas::both(3));
+        // The same for a fleet that a user has taken to 0.
         let by_hand = Case { workers: Some(deployment(0, 0, false, Sticky)), group: object(Range, None), ..case };
         assert_eq!(by_hand.choice(), choice);
     }
@@ -198,10 +198,10 @@ fn an_empty_group_without_pods_gets_the_new_assignor_and_the_former_number() {
 #[test]
 fn whoever_changes_the_object_back_gets_the_former_workers_back() {
     let case = Case { group: object(Sticky, RECREATE), ..Case::stopped(Instant::now(), None) };
-    assert_eq!(case.choice(), Choice { assignor: Sticky, pending: None, replaces: None });
-    assert_eq!(case.choice().replicas(3), Replicas::agreed(3));
+    assert_eq!(case.choice(), AssignorChoice { assignor: Sticky, pending: None, replaces: None });
+    assert_eq!(case.choice().replicas(3), Replicas::both(3));
     let held = Case { group: object(Range, None), ..Case::stopped(Instant::now(), None) };
-    assert_eq!(held.choice().replicas(3), Replicas::agreed(3), "so does whoever takes the order to recreate back");
+    assert_eq!(held.choice().replicas(3), Replicas::both(3), "so does whoever takes the order to recreate back");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn what_the_members_agreed_on_goes_before_what_a_template_says() {
     case.watched = vec!["shop-9c1e-bbbbb".into()];
     assert_eq!(case.choice().pending, None, "nor do killed workers, which an earlier object of that name may have had");
     case.snapshot = Some(seen(Instant::now(), STABLE, Some(Sticky), &["somebody"]));
-    assert_eq!(case.choice().pending, None, "strangers say nothing about our workers");
+    assert_eq!(case.choice().pending, None, "foreign members say nothing about our workers");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn members_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assi
         assert_eq!(case.pending(), (Sticky, obstacle, Way::Recreate), "had {had:?}");
     }
     let left = Case::gone(now, Some(Sticky), Some(seen(now, EMPTY, None, &[])));
-    assert_eq!(left.choice(), Choice { assignor: Range, pending: None, replaces: Some(Sticky) });
+    assert_eq!(left.choice(), AssignorChoice { assignor: Range, pending: None, replaces: Some(Sticky) });
     let joinable = Case::gone(now, Some(Sticky), Some(seen(now, STABLE, Some(Range), &["somebody"])));
     assert_eq!(joinable.choice(), left.choice(), "others alone keep nobody out who has their assignor");
     let unchanged = Case::gone(now, Some(Range), Some(seen(now, STABLE, Some(Range), &[OURS])));
@@ -302,17 +302,17 @@ fn who_changes_it_by_hand_is_looked_after_soon_only_while_pods_end() {
     };
     let member = |client| Some(seen(now, STABLE, Some(Sticky), &[client]));
     for (case, way, soon) in [
-        (by_hand(vec![("shop-5d4f-aaaaa", Some(Sticky))], None), Way::ByHand, Some(LOOK_AGAIN)),
-        // The next poll tells of these.
+        (by_hand(vec![("shop-5d4f-aaaaa", Some(Sticky))], None), Way::ByHand, Some(REQUEUE_AFTER)),
+        // The next poll triggers these.
         (by_hand(Vec::new(), member(OURS)), Way::ByHand, None),
         (by_hand(Vec::new(), member("somebody")), Way::ByHand, None),
-        // A next poll that says the same as the last one wakes nobody.
+        // A poll that equals the last one triggers nothing.
         (by_hand(Vec::new(), None), Way::ByHand, Some(POLL_INTERVAL)),
         (Case::stopped(now, member(OURS)), Way::Recreate, None),
-        (Case::stopped(now, None), Way::Recreate, Some(LOOK_AGAIN)),
+        (Case::stopped(now, None), Way::Recreate, Some(REQUEUE_AFTER)),
     ] {
         let (_, obstacle, found) = case.pending();
-        assert_eq!((found, case.choice().next_look()), (way, soon), "{obstacle:?}");
+        assert_eq!((found, case.choice().requeue_after()), (way, soon), "{obstacle:?}");
     }
 }
 
@@ -328,9 +328,9 @@ fn that_no_pod_is_left_is_known_of_one_generation_of_a_deployment_that_asks_for_
     assert_eq!(no_pod(Some(&zero), Some(&none), Some((Some(3), earlier))), Some((Some(4), now)), "scaled meanwhile");
     assert_eq!(no_pod(Some(&zero), Some(&some), Some((Some(4), earlier))), None);
     assert_eq!(no_pod(Some(&zero), None, Some((Some(4), earlier))), None);
-    let mut unheard = zero.clone();
-    unheard.status.as_mut().unwrap().observed_generation = Some(3);
-    assert_eq!(no_pod(Some(&unheard), Some(&none), None), None, "the cluster does not know of the 0 yet");
+    let mut unobserved = zero.clone();
+    unobserved.status.as_mut().unwrap().observed_generation = Some(3);
+    assert_eq!(no_pod(Some(&unobserved), Some(&none), None), None, "the cluster does not know of the 0 yet");
     let mut left = zero;
     left.status.as_mut().unwrap().replicas = Some(1);
     assert_eq!(no_pod(Some(&left), Some(&none), None), None);
@@ -345,11 +345,11 @@ fn that_no_pod_is_left_is_known_of_one_generation_of_a_deployment_that_asks_for_
 fn before_workers_start_it_is_forgotten_that_no_pod_was_left() {
     let now = Instant::now();
     let none = Remains { pods: Vec::new(), at: now };
-    let mut memory = None;
+    let mut kept = None;
     let group = Case::gone(now, Some(Sticky), None).group;
-    assert!(look(&group, None, &[], Some(&none), None, &mut memory).pending.is_some());
-    assert_eq!(memory, Some((None, now)));
+    assert!(evaluate(&group, None, &[], Some(&none), None, &mut kept).pending.is_some());
+    assert_eq!(kept, Some((None, now)));
     let empty = seen(now, EMPTY, None, &[]);
-    assert_eq!(look(&group, None, &[], Some(&none), Some(&empty), &mut memory).pending, None);
-    assert_eq!(memory, None, "the write may arrive, and the Deployment be gone again, before the next look");
+    assert_eq!(evaluate(&group, None, &[], Some(&none), Some(&empty), &mut kept).pending, None);
+    assert_eq!(kept, None, "the write may arrive, and the Deployment be gone again, before the next reconcile");
 }

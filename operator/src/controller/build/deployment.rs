@@ -18,27 +18,27 @@ use crate::controller::{hash::short_hash, validate::ValidatedGroup};
 const PROGRESS_DEADLINE_SECONDS: i32 = 900;
 const REVISION_HISTORY_LIMIT: i32 = 3;
 
-/// The number of workers in a Deployment: what it asks the cluster for, and what it records as our last decision. They
-/// differ only while somebody else's number is let stand, and while all workers are stopped for another assignor.
+/// The replicas of a Deployment: what it asks the cluster for, and what it records as our last decision. They differ
+/// only while replicas that somebody else wrote are tolerated, and while all workers are stopped for another assignor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::controller) struct Replicas {
     /// `spec.replicas`.
-    pub asked_for: i32,
+    pub spec: i32,
     /// The annotation.
-    pub decided: i32,
+    pub recorded: i32,
     /// All workers are stopped so that they can start again with this one.
     pub stopped_for: Option<Assignor>,
 }
 
 impl Replicas {
     /// One number for both.
-    pub(in crate::controller) fn agreed(number: i32) -> Self {
-        Self { asked_for: number, decided: number, stopped_for: None }
+    pub(in crate::controller) fn both(number: i32) -> Self {
+        Self { spec: number, recorded: number, stopped_for: None }
     }
 
     /// None now, and as many as were decided when the workers can have another assignor.
-    pub(in crate::controller) fn stopped(decided: i32, stopped_for: Assignor) -> Self {
-        Self { asked_for: 0, decided, stopped_for: Some(stopped_for) }
+    pub(in crate::controller) fn stopped(recorded: i32, stopped_for: Assignor) -> Self {
+        Self { spec: 0, recorded, stopped_for: Some(stopped_for) }
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployme
     let mut metadata = metadata(group, &group.key.name);
     let mut annotations = BTreeMap::from([
         (IMAGE_ANNOTATION.to_owned(), group.image.clone()),
-        (REPLICAS_ANNOTATION.to_owned(), replicas.decided.to_string()),
+        (REPLICAS_ANNOTATION.to_owned(), replicas.recorded.to_string()),
         (ASSIGNOR_ANNOTATION.to_owned(), group.consumer.assignor.protocol_name().to_owned()),
     ]);
     if let Some(assignor) = replicas.stopped_for {
@@ -64,7 +64,7 @@ pub(super) fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployme
         metadata,
         spec: Some(DeploymentSpec {
             // Always said: a field that an apply leaves out falls back to its default, which is one worker.
-            replicas: Some(replicas.asked_for),
+            replicas: Some(replicas.spec),
             selector: selector(group),
             strategy: Some(one_more_before_one_less()),
             // A rollout that somebody paused by hand would never end, and look like workers that start; `spec.paused` of

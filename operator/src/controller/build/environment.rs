@@ -15,7 +15,7 @@ pub(super) const LOGIN_DIRECTORY: &str = "/etc/balancefleet/kafka-login";
 pub(crate) const ASSIGNOR_VARIABLE: &str = "KAFKA_ASSIGNOR";
 pub(super) const DATABASE_DIRECTORY: &str = "/etc/balancefleet/database";
 
-/// Ours in a fixed order, then the person's own in theirs.
+/// Ours in a fixed order, then the user's own in theirs.
 pub(super) fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
     let mut variables = vec![field("POD_NAME", "metadata.name"), field("POD_UID", "metadata.uid")];
     variables.extend(kafka(group));

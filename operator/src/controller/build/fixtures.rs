@@ -99,7 +99,7 @@ pub(crate) fn surroundings() -> Surroundings<'static> {
         assignor: None,
         running_image: None,
         release_image: RELEASE_IMAGE,
-        older_twin: None,
+        conflicting_group: None,
     }
 }
 

@@ -14,14 +14,14 @@ pub(super) const HTTP_PORT_NAME: &str = "http";
 
 /// Value of `app.kubernetes.io/managed-by` on every child; the watches select by it.
 pub(in crate::controller) const MANAGED_BY: &str = "balancefleet-operator";
-/// The Deployment's last decided number of workers: what is restored when somebody else writes `spec.replicas`.
+/// The Deployment's replicas as last decided: what is restored when somebody else writes `spec.replicas`.
 pub(in crate::controller) const REPLICAS_ANNOTATION: &str = "balancefleet.io/replicas";
 /// The image the Deployment was last given: what is restored when somebody else writes it.
 pub(in crate::controller) const IMAGE_ANNOTATION: &str = "balancefleet.io/worker-image";
 
 /// The assignor that the Deployment's workers were last given, by its protocol name.
 pub(in crate::controller) const ASSIGNOR_ANNOTATION: &str = "balancefleet.io/assignor";
-/// There while we keep the number of workers at 0 for another assignor, whose protocol name it has.
+/// There while we keep the replicas at 0 for another assignor, whose protocol name it has.
 pub(in crate::controller) const STOPPED_ANNOTATION: &str = "balancefleet.io/stopped-for-assignor";
 
 /// Name of the headless Service through which workers find each other.

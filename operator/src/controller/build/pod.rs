@@ -28,7 +28,7 @@ const SECRETS_ANNOTATION: &str = "balancefleet.io/secret-versions";
 pub(super) fn template(group: &ValidatedGroup) -> PodTemplateSpec {
     let worker = &group.worker;
     let mut labels_of_pod = worker.pod_labels.clone();
-    // Ours last: the selector must match whatever a person writes.
+    // Ours last: the selector must match whatever a user writes.
     labels_of_pod.extend(labels(group));
     let mut annotations = worker.pod_annotations.clone();
     if !group.secret_versions.is_empty() {
@@ -116,8 +116,8 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
 /// heartbeats late and loses its partitions.
 fn resources(chosen: Option<&Resources>) -> ResourceRequirements {
     let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
-    let asked_for = || BTreeMap::from([quantity("cpu", "100m"), quantity("memory", "128Mi")]);
-    let requests = chosen.map_or_else(asked_for, |chosen| chosen.requests.clone());
+    let default_requests = || BTreeMap::from([quantity("cpu", "100m"), quantity("memory", "128Mi")]);
+    let requests = chosen.map_or_else(default_requests, |chosen| chosen.requests.clone());
     let limits = match chosen {
         Some(chosen) if !chosen.limits.is_empty() => chosen.limits.clone(),
         // Without a bound one worker could take a node's memory from all others.

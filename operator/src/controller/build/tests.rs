@@ -19,7 +19,7 @@ macro_rules! snapshots {
                 for (name, group) in [("minimal", bare()), ("full", with_secrets(&full()))] {
                     insta::assert_yaml_snapshot!(
                         format!("{}-{name}", stringify!($child)),
-                        children(&group, Replicas::agreed(3)).$child
+                        children(&group, Replicas::both(3)).$child
                     );
                 }
             }
@@ -50,8 +50,7 @@ fn bytes(object: &impl Serialize) -> String {
 
 #[test]
 fn equal_input_gives_equal_bytes() {
-    let (first, second) =
-        (children(&valid(&full()), Replicas::agreed(3)), children(&valid(&full()), Replicas::agreed(3)));
+    let (first, second) = (children(&valid(&full()), Replicas::both(3)), children(&valid(&full()), Replicas::both(3)));
     assert_eq!(bytes(&first.deployment), bytes(&second.deployment));
     assert_eq!(bytes(&first.service), bytes(&second.service));
 }
@@ -59,7 +58,7 @@ fn equal_input_gives_equal_bytes() {
 #[test]
 fn nothing_that_is_sent_is_null() {
     for group in [bare(), valid(&full())] {
-        let all = children(&group, Replicas::agreed(3));
+        let all = children(&group, Replicas::both(3));
         for text in [bytes(&all.deployment), bytes(&all.service), bytes(&all.peers_service)] {
             assert!(!text.contains("null"), "{text}");
         }
@@ -67,15 +66,15 @@ fn nothing_that_is_sent_is_null() {
 }
 
 #[test]
-fn the_number_of_workers_is_always_said() {
-    let zero = children(&bare(), Replicas::agreed(0)).deployment;
+fn the_replicas_are_always_set() {
+    let zero = children(&bare(), Replicas::both(0)).deployment;
     assert_eq!(zero.spec.unwrap().replicas, Some(0));
 }
 
 #[test]
-fn a_rotated_secret_makes_a_new_template_and_a_new_number_of_workers_does_not() {
+fn a_rotated_secret_makes_a_new_template_and_other_replicas_do_not() {
     let template = |around: &Surroundings<'_>, replicas| {
-        template_id(&children(&validate(&full(), around).unwrap(), Replicas::agreed(replicas)).deployment)
+        template_id(&children(&validate(&full(), around).unwrap(), Replicas::both(replicas)).deployment)
     };
     let before = template(&surroundings(), 3);
     assert_eq!(before, template(&surroundings(), 6));
@@ -87,12 +86,12 @@ fn a_rotated_secret_makes_a_new_template_and_a_new_number_of_workers_does_not() 
 
 #[test]
 fn no_secret_is_written_into_a_child() {
-    let all = children(&valid(&full()), Replicas::agreed(3));
+    let all = children(&valid(&full()), Replicas::both(3));
     assert!(!bytes(&all.deployment).contains("geheim"));
 }
 
 #[test]
-fn a_worker_is_told_its_own_store_alone() {
+fn a_worker_gets_the_settings_of_its_own_store_alone() {
     let mut replay = minimal();
     replay.spec.balances = Some(Balances { store: Some(Store::Replay(Replay {})), ..Balances::default() });
     let mut count = minimal();
@@ -117,7 +116,7 @@ fn the_databases_url_stays_in_its_secret_and_a_changed_one_makes_a_new_template(
     let deployment = |version: &str, keys: &[(&str, &str)]| {
         let mut around = surroundings();
         around.secrets = [("database".to_owned(), super::fixtures::secret(version, keys))].into();
-        children(&validate(&on_postgres(), &around).unwrap(), Replicas::agreed(3)).deployment
+        children(&validate(&on_postgres(), &around).unwrap(), Replicas::both(3)).deployment
     };
     let plain = deployment("5", &[url]);
     let text = bytes(&plain);
@@ -136,7 +135,7 @@ fn the_databases_url_stays_in_its_secret_and_a_changed_one_makes_a_new_template(
 
 /// `NAME=value` of the settings that are about balances.
 fn balance_variables(group: &BalanceConsumerGroup) -> Vec<String> {
-    let pod = children(&valid(group), Replicas::agreed(1)).deployment.spec.unwrap().template.spec.unwrap();
+    let pod = children(&valid(group), Replicas::both(1)).deployment.spec.unwrap().template.spec.unwrap();
     let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap());
     let ours = variables.filter(|variable| variable.name.starts_with("BALANCE_"));
     ours.map(|variable| format!("{}={}", variable.name, variable.value.unwrap())).collect()
@@ -146,7 +145,7 @@ fn balance_variables(group: &BalanceConsumerGroup) -> Vec<String> {
 fn a_grace_period_is_rounded_up_to_whole_seconds() {
     let mut group = minimal();
     group.spec.worker.termination_grace_period = Duration::from_millis(1_500);
-    let pod = children(&valid(&group), Replicas::agreed(1)).deployment.spec.unwrap().template.spec.unwrap();
+    let pod = children(&valid(&group), Replicas::both(1)).deployment.spec.unwrap().template.spec.unwrap();
     assert_eq!(pod.termination_grace_period_seconds, Some(2));
 }
 

@@ -1,9 +1,9 @@
-//! Pure. Between the start of the operator and its first look at Kafka nothing new is known of the lag, and nothing that
-//! was known has become wrong: what was said stays, so that a restart writes nothing.
+//! Pure. Between the start of the operator and its first poll nothing new is known of the lag, and nothing that was
+//! known has become wrong: that part of the status is carried over, so that a restart writes nothing.
 
 use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions as types, reasons};
 
-use super::{conditions, input::Facts, kafka};
+use super::{conditions, input::StatusInput, kafka};
 
 /// What is known from Kafka alone.
 const FROM_KAFKA: [&str; 6] = [
@@ -17,22 +17,22 @@ const FROM_KAFKA: [&str; 6] = [
 /// What follows from a decision.
 const FROM_DECISION: [&str; 2] = [types::SCALING_ACTIVE, types::SCALING_LIMITED];
 
-/// Whether the old status still says all that is known. Not while something keeps the group from being watched at all:
-/// then no first look will come.
-pub(super) fn applies(old: &Status, facts: &Facts<'_>) -> bool {
-    let is_watched = facts.problem.is_none_or(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
-    facts.snapshot.is_none() && is_watched && !old.conditions.is_empty()
+/// Whether the old status still says all that is known. Not while something keeps the group from being polled at all:
+/// then no first poll will come.
+pub(super) fn before_first_poll(old: &Status, input: &StatusInput<'_>) -> bool {
+    let is_polled = input.problem.is_none_or(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
+    input.snapshot.is_none() && is_polled && !old.conditions.is_empty()
 }
 
-/// Carries over what a look at Kafka will soon renew.
-pub(super) fn keep(old: &Status, new: &mut Status, facts: &Facts<'_>) {
+/// Carries over what the first poll will soon renew.
+pub(super) fn apply(old: &Status, new: &mut Status, input: &StatusInput<'_>) {
     new.lag = old.lag;
     new.lag_age.clone_from(&old.lag_age);
     new.members = old.members;
     new.group_state.clone_from(&old.group_state);
     new.assignment.clone_from(&old.assignment);
     let mut kept = FROM_KAFKA.to_vec();
-    let undecided = facts.plan.is_some_and(|plan| plan.reason == reasons::LAG_NOT_READ_YET);
+    let undecided = input.plan.is_some_and(|plan| plan.reason == reasons::LAG_NOT_READ_YET);
     let desired = |status: &Status| status.scaling.as_ref().and_then(|scaling| scaling.desired);
     if undecided && desired(old) == desired(new) {
         new.scaling.clone_from(&old.scaling);
@@ -43,7 +43,7 @@ pub(super) fn keep(old: &Status, new: &mut Status, facts: &Facts<'_>) {
         kept.push(types::READY);
     }
     new.conditions.retain(|condition| !kept.contains(&condition.type_.as_str()));
-    let generation = facts.group.metadata.generation;
+    let generation = input.group.metadata.generation;
     for mut condition in kept.into_iter().filter_map(was).cloned() {
         condition.observed_generation = generation;
         new.conditions.push(condition);

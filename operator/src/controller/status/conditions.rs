@@ -1,4 +1,4 @@
-//! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a person.
+//! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a user.
 
 use balancefleet_autoscaler::{LagReading, Limit};
 use balancefleet_crds::{
@@ -8,7 +8,7 @@ use balancefleet_kafka::GroupState;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::ResourceExt;
 
-use super::{assignor, figures::ranges, input::Facts, kafka};
+use super::{assignor, figures::ranges, input::StatusInput, kafka};
 use crate::controller::{
     assignor::{Obstacle, Pending, Way},
     members,
@@ -33,44 +33,44 @@ fn fact(status: &'static str, reason: impl Into<String>, message: impl Into<Stri
 }
 
 /// All conditions; those that are there only while true are left out otherwise.
-pub(super) fn conditions(old: &Status, new: &Status, facts: &Facts<'_>) -> Vec<Condition> {
+pub(super) fn conditions(old: &Status, new: &Status, input: &StatusInput<'_>) -> Vec<Condition> {
     let always = [
-        (types::READY, Some(ready(old, new, facts))),
-        (types::PROGRESSING, Some(progressing(facts))),
-        (types::LAG_KNOWN, Some(lag_known(facts))),
-        (types::SCALING_ACTIVE, Some(scaling_active(facts))),
-        (types::SCALING_LIMITED, Some(scaling_limited(facts))),
+        (types::READY, Some(ready(old, new, input))),
+        (types::PROGRESSING, Some(progressing(input))),
+        (types::LAG_KNOWN, Some(lag_known(input))),
+        (types::SCALING_ACTIVE, Some(scaling_active(input))),
+        (types::SCALING_LIMITED, Some(scaling_limited(input))),
     ];
     let while_true = [
-        (types::HOT_PARTITION, hot_partition(facts)),
-        (types::DATA_LOSS, data_loss(facts)),
-        (types::OFFSET_AHEAD_OF_LOG, offset_ahead_of_log(facts)),
-        (types::OVER_CAPACITY, over_capacity(old, facts)),
-        (types::REPLICAS_CONTENDED, replicas_contended(facts)),
-        (types::FOREIGN_MEMBERS, foreign_members(facts)),
-        (types::ASSIGNOR_CHANGE_PENDING, assignor_change_pending(facts)),
-        (types::WORKER_IMAGE_OUTDATED, worker_image_outdated(facts)),
+        (types::HOT_PARTITION, hot_partition(input)),
+        (types::DATA_LOSS, data_loss(input)),
+        (types::OFFSET_AHEAD_OF_LOG, offset_ahead_of_log(input)),
+        (types::OVER_CAPACITY, over_capacity(old, input)),
+        (types::REPLICAS_CONTENDED, replicas_contended(input)),
+        (types::FOREIGN_MEMBERS, foreign_members(input)),
+        (types::ASSIGNOR_CHANGE_PENDING, assignor_change_pending(input)),
+        (types::WORKER_IMAGE_OUTDATED, worker_image_outdated(input)),
     ];
     let all = always.into_iter().chain(while_true);
-    all.filter_map(|(name, fact)| Some(dated(name, fact?, old, facts))).collect()
+    all.filter_map(|(name, fact)| Some(dated(name, fact?, old, input))).collect()
 }
 
 /// Keeps the transition time unless the status flipped.
-fn dated(name: &str, fact: Fact, old: &Status, facts: &Facts<'_>) -> Condition {
+fn dated(name: &str, fact: Fact, old: &Status, input: &StatusInput<'_>) -> Condition {
     let before = find(old, name).filter(|before| before.status == fact.status);
     let same_problem = before.filter(|before| {
         // After an edit of the object the old words may be about something that is no longer in it.
         before.reason == fact.reason
             && kafka::is_reason(&fact.reason)
-            && before.observed_generation == facts.group.metadata.generation
+            && before.observed_generation == input.group.metadata.generation
     });
     Condition {
         type_: name.to_owned(),
         status: fact.status.to_owned(),
         reason: fact.reason,
         message: same_problem.map_or_else(|| shortened(fact.message), |before| before.message.clone()),
-        observed_generation: facts.group.metadata.generation,
-        last_transition_time: before.map_or_else(|| facts.time(), |before| before.last_transition_time.clone()),
+        observed_generation: input.group.metadata.generation,
+        last_transition_time: before.map_or_else(|| input.time(), |before| before.last_transition_time.clone()),
     }
 }
 
@@ -95,42 +95,42 @@ fn find<'a>(status: &'a Status, name: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == name)
 }
 
-fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
-    // Whoever waits for what Kafka says of the group has to hear first why it says nothing.
-    let does_not_wait = facts.problem.filter(|problem| problem.reason != types::ASSIGNOR_CHANGE_PENDING);
+fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> Fact {
+    // A change that waits for Kafka's answer about the group needs to show first why there is none.
+    let does_not_wait = input.problem.filter(|problem| problem.reason != types::ASSIGNOR_CHANGE_PENDING);
     if let Some(problem) = does_not_wait {
         return fact("False", problem.reason, &problem.message);
     }
-    match kafka::problem(facts.snapshot, facts.instant) {
-        Ok(Some((reason, message))) => return where_to_look(reason, message, facts),
+    match kafka::problem(input.snapshot, input.instant) {
+        Ok(Some((reason, message))) => return where_to_look(reason, message, input),
         Ok(None) => {}
-        // Too young to be told, and no proof of health either: what was said before stays.
+        // Too young to be reported, and no proof of health either: what was reported before stays.
         Err(_) => {
             if let Some(before) = find(old, types::READY).filter(|before| kafka::is_reason(&before.reason)) {
                 return fact("False", &before.reason, &before.message);
             }
         }
     }
-    if let Some(problem) = facts.problem {
+    if let Some(problem) = input.problem {
         return fact("False", problem.reason, &problem.message);
     }
-    if let Some(pending) = facts.pending {
+    if let Some(pending) = input.pending {
         return fact("False", types::ASSIGNOR_CHANGE_PENDING, assignor::in_short(pending));
     }
     let ready = new.ready_replicas.unwrap_or(0);
-    // While we keep the number at 0 for a change, as many are wanted as were decided.
+    // While all workers are stopped for a change, the recorded replicas are desired.
     let wanted = |workers: &Deployment| {
         if workload::is_stopped(workers) {
-            workload::decided_replicas(workers)
+            workload::recorded_replicas(workers)
         } else {
             workload::spec_replicas(workers)
         }
     };
-    match facts.deployment.map(wanted) {
+    match input.deployment.map(wanted) {
         Some(0) => fact("True", reasons::SUSPENDED, "no worker is wanted"),
         Some(wanted) if ready >= wanted => fact("True", reasons::WORKERS_READY, "all workers are ready"),
         Some(wanted) => fact("False", reasons::WORKERS_NOT_READY, format!("{ready} of {wanted} workers are ready")),
-        None if facts.group.spec.paused => {
+        None if input.group.spec.paused => {
             fact("False", reasons::PAUSED, "there are no workers and spec.paused is true")
         }
         None => fact("False", reasons::WORKERS_NOT_READY, "the workers have not been created yet"),
@@ -138,16 +138,16 @@ fn ready(old: &Status, new: &Status, facts: &Facts<'_>) -> Fact {
 }
 
 /// Kafka's own words do not know which Secret a login or a certificate comes from.
-fn where_to_look(reason: &'static str, message: &str, facts: &Facts<'_>) -> Fact {
-    let kafka = &facts.group.spec.kafka;
-    let all = kafka_secrets(facts.group);
+fn where_to_look(reason: &'static str, message: &str, input: &StatusInput<'_>) -> Fact {
+    let kafka = &input.group.spec.kafka;
+    let all = kafka_secrets(input.group);
     let login: Vec<String> = kafka.sasl.iter().map(|sasl| sasl.credentials_secret_ref.name.clone()).collect();
     let mut certificates: Vec<String> = kafka.tls.iter().flat_map(secrets_of).collect();
     certificates.dedup();
     match reason {
         reasons::AUTHENTICATION_FAILED => fact("False", reason, with_secrets(message, &login)),
         reasons::TLS_FAILED => fact("False", reason, with_secrets(message, &certificates)),
-        // Validation has looked at the rest of the connection: what librdkafka cannot use is in a Secret.
+        // Validation has checked the rest of the connection: what librdkafka cannot use is in a Secret.
         reasons::INVALID_SPEC if !all.is_empty() => {
             fact("False", reasons::SECRET_INCOMPLETE, with_secrets(message, &all))
         }
@@ -160,14 +160,14 @@ fn secrets_of(tls: &Tls) -> impl Iterator<Item = String> {
     both.into_iter().flatten().map(|secret| secret.name.clone())
 }
 
-fn progressing(facts: &Facts<'_>) -> Fact {
-    let Some(deployment) = facts.deployment else {
+fn progressing(input: &StatusInput<'_>) -> Fact {
+    let Some(deployment) = input.deployment else {
         return fact("False", reasons::SETTLED, "there are no workers");
     };
     let (wanted, there) = (workload::spec_replicas(deployment), workload::existing(deployment));
     let rolling = fact("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
     let recreates = |pending: &Pending| pending.way == Way::Recreate && pending.obstacle != Obstacle::Paused;
-    if facts.pending.is_some_and(recreates) {
+    if input.pending.is_some_and(recreates) {
         return fact("True", reasons::ROLLING_OUT, "all workers are replaced at once, by some with another assignor");
     }
     match workload::rollout(deployment) {
@@ -186,8 +186,8 @@ fn progressing(facts: &Facts<'_>) -> Fact {
     }
 }
 
-fn lag_known(facts: &Facts<'_>) -> Fact {
-    let Some(snapshot) = facts.snapshot else {
+fn lag_known(input: &StatusInput<'_>) -> Fact {
+    let Some(snapshot) = input.snapshot else {
         return fact("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet");
     };
     let problem = snapshot.problem.as_ref();
@@ -202,12 +202,12 @@ fn lag_known(facts: &Facts<'_>) -> Fact {
     }
 }
 
-fn scaling_active(facts: &Facts<'_>) -> Fact {
-    if let Some(problem) = facts.problem {
+fn scaling_active(input: &StatusInput<'_>) -> Fact {
+    if let Some(problem) = input.problem {
         return fact("False", problem.reason, "the object has a problem: see Ready");
     }
-    match facts.plan.map(|plan| (plan.mode, plan.explanation.as_str())) {
-        Some((ScalingMode::Pinned, _)) => fact("False", reasons::PINNED, pinned(facts)),
+    match input.plan.map(|plan| (plan.mode, plan.explanation.as_str())) {
+        Some((ScalingMode::Pinned, _)) => fact("False", reasons::PINNED, pinned(input)),
         Some((ScalingMode::Paused, why)) => fact("False", reasons::PAUSED, why),
         Some((ScalingMode::Holding, why)) => fact("False", reasons::HOLDING, why),
         Some((ScalingMode::DryRun, _)) => {
@@ -218,11 +218,11 @@ fn scaling_active(facts: &Facts<'_>) -> Fact {
     }
 }
 
-/// Names the value and, where it is known, who set it: a pin that somebody forgot is looked for by its writer.
-fn pinned(facts: &Facts<'_>) -> String {
-    let value = facts.group.spec.replicas.unwrap_or_default();
+/// Names the value and, where it is known, who set it: so whoever forgot a pin finds it.
+fn pinned(input: &StatusInput<'_>) -> String {
+    let value = input.group.spec.replicas.unwrap_or_default();
     let setter =
-        facts.group.managed_fields().iter().rev().find(|entry| {
+        input.group.managed_fields().iter().rev().find(|entry| {
             entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
         });
     let by =
@@ -230,12 +230,12 @@ fn pinned(facts: &Facts<'_>) -> String {
     format!(
         "spec.replicas is {value}{by}; back to automatic: kubectl patch bcg {} --type=merge -p \
          '{{\"spec\":{{\"replicas\":null}}}}'",
-        facts.group.name_any()
+        input.group.name_any()
     )
 }
 
-fn scaling_limited(facts: &Facts<'_>) -> Fact {
-    match facts.plan.and_then(|plan| plan.limited_by) {
+fn scaling_limited(input: &StatusInput<'_>) -> Fact {
+    match input.plan.and_then(|plan| plan.limited_by) {
         Some(Limit::MinReplicas) => {
             fact("True", reasons::AT_MIN_REPLICAS, "fewer workers would do; spec.scaling.minReplicas keeps them")
         }
@@ -245,13 +245,13 @@ fn scaling_limited(facts: &Facts<'_>) -> Fact {
         Some(Limit::Partitions) => {
             fact("True", reasons::AT_PARTITIONS, "the load asks for more workers than there are partitions: add some")
         }
-        None => fact("False", reasons::WITHIN_LIMITS, "no limit stands against the need"),
+        None => fact("False", reasons::WITHIN_LIMITS, "replicas are within the limits"),
     }
 }
 
 /// Even one worker per partition would not carry the busiest partition.
-fn hot_partition(facts: &Facts<'_>) -> Option<Fact> {
-    let snapshot = facts.snapshot?;
+fn hot_partition(input: &StatusInput<'_>) -> Option<Fact> {
+    let snapshot = input.snapshot?;
     let top = snapshot.decision.rungs.last().filter(|top| Some(top.replicas) >= snapshot.partitions)?;
     let partition = top
         .busiest_partition
@@ -267,24 +267,24 @@ fn hot_partition(facts: &Facts<'_>) -> Option<Fact> {
 }
 
 fn partitions_where(
-    facts: &Facts<'_>,
+    input: &StatusInput<'_>,
     which: impl Fn(&balancefleet_autoscaler::PartitionLag) -> bool,
 ) -> Option<String> {
-    let (LagReading::Known(lag) | LagReading::Partial(lag)) = &facts.snapshot?.lag else { return None };
+    let (LagReading::Known(lag) | LagReading::Partial(lag)) = &input.snapshot?.lag else { return None };
     let named: Vec<i32> =
         lag.partitions.iter().filter(|partition| which(partition)).map(|found| found.partition).collect();
     (!named.is_empty()).then(|| ranges(&named))
 }
 
-fn data_loss(facts: &Facts<'_>) -> Option<Fact> {
-    let named = partitions_where(facts, |partition| partition.lost > 0)?;
+fn data_loss(input: &StatusInput<'_>) -> Option<Fact> {
+    let named = partitions_where(input, |partition| partition.lost > 0)?;
     let message =
         format!("retention deleted records of partition {named} before they were read: lengthen the topic's retention");
     Some(fact("True", types::DATA_LOSS, message))
 }
 
-fn offset_ahead_of_log(facts: &Facts<'_>) -> Option<Fact> {
-    let named = partitions_where(facts, |partition| partition.ahead_of_log)?;
+fn offset_ahead_of_log(input: &StatusInput<'_>) -> Option<Fact> {
+    let named = partitions_where(input, |partition| partition.ahead_of_log)?;
     let message = format!(
         "the committed offset of partition {named} lies beyond the end of its log: the log was truncated or the topic \
          created anew"
@@ -292,9 +292,9 @@ fn offset_ahead_of_log(facts: &Facts<'_>) -> Option<Fact> {
     Some(fact("True", types::OFFSET_AHEAD_OF_LOG, message))
 }
 
-fn over_capacity(old: &Status, facts: &Facts<'_>) -> Option<Fact> {
-    let snapshot = facts.snapshot?;
-    if facts.deployment.is_some_and(workload::is_rolling) {
+fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<Fact> {
+    let snapshot = input.snapshot?;
+    if input.deployment.is_some_and(workload::is_rolling) {
         return None;
     }
     if snapshot.group_state != Some(GroupState::Stable) {
@@ -302,7 +302,7 @@ fn over_capacity(old: &Status, facts: &Facts<'_>) -> Option<Fact> {
         let before = find(old, types::OVER_CAPACITY).filter(|_| snapshot.group_state.is_some())?;
         return Some(fact("True", &before.reason, &before.message));
     }
-    let ours = snapshot.members.iter().filter(|member| members::is_ours(&member.client_id, &facts.group.name_any()));
+    let ours = snapshot.members.iter().filter(|member| members::is_ours(&member.client_id, &input.group.name_any()));
     let (mut all, mut idle) = (0, 0);
     for member in ours {
         all += 1;
@@ -315,24 +315,24 @@ fn over_capacity(old: &Status, facts: &Facts<'_>) -> Option<Fact> {
     })
 }
 
-fn replicas_contended(facts: &Facts<'_>) -> Option<Fact> {
-    facts.contended.then(|| {
+fn replicas_contended(input: &StatusInput<'_>) -> Option<Fact> {
+    input.contended.then(|| {
         let message = "somebody else keeps changing the Deployment's replicas: point autoscalers at this object, whose \
                        scale subresource is made for them";
         fact("True", types::REPLICAS_CONTENDED, message)
     })
 }
 
-fn foreign_members(facts: &Facts<'_>) -> Option<Fact> {
-    let name = facts.group.name_any();
-    let strangers = facts.snapshot?.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
-    let mut names: Vec<&str> = strangers.map(|member| member.client_id.as_str()).collect();
+fn foreign_members(input: &StatusInput<'_>) -> Option<Fact> {
+    let name = input.group.name_any();
+    let foreign = input.snapshot?.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
+    let mut names: Vec<&str> = foreign.map(|member| member.client_id.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_NAME).collect()).collect();
     let shown = shown.join(", ");
-    let agreed = facts.snapshot.and_then(|seen| seen.group_assignor.as_deref());
-    let ours = facts.deployment.and_then(workload::assignor).map(Assignor::protocol_name);
+    let agreed = input.snapshot.and_then(|seen| seen.group_assignor.as_deref());
+    let ours = input.deployment.and_then(workload::assignor).map(Assignor::protocol_name);
     let kept_out = agreed.zip(ours).filter(|(agreed, ours)| agreed != ours);
     (!names.is_empty()).then(|| {
         let message = match kept_out {
@@ -347,21 +347,21 @@ fn foreign_members(facts: &Facts<'_>) -> Option<Fact> {
 }
 
 /// Members of one group have to have one assignor, so another one has to wait.
-fn assignor_change_pending(facts: &Facts<'_>) -> Option<Fact> {
-    let pending = facts.pending?;
+fn assignor_change_pending(input: &StatusInput<'_>) -> Option<Fact> {
+    let pending = input.pending?;
     // Of a Deployment that is gone the problem says it, in the same words.
-    let left_over = facts.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
-    let message = left_over.map_or_else(|| assignor::message(facts.group, pending), |problem| problem.message.clone());
+    let left_over = input.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
+    let message = left_over.map_or_else(|| assignor::message(input.group, pending), |problem| problem.message.clone());
     Some(fact("True", types::ASSIGNOR_CHANGE_PENDING, message))
 }
 
-fn worker_image_outdated(facts: &Facts<'_>) -> Option<Fact> {
-    let running = facts.deployment.and_then(workload::image)?;
-    let chosen = facts.group.spec.worker.image.is_some();
-    (!chosen && running != facts.release_image).then(|| {
+fn worker_image_outdated(input: &StatusInput<'_>) -> Option<Fact> {
+    let running = input.deployment.and_then(workload::image)?;
+    let chosen = input.group.spec.worker.image.is_some();
+    (!chosen && running != input.release_image).then(|| {
         let message = format!(
             "the workers run {running}, this release brings {}: set spec.worker.image to it to roll them",
-            facts.release_image
+            input.release_image
         );
         fact("True", types::WORKER_IMAGE_OUTDATED, message)
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use balancefleet_autoscaler as autoscaler;
 use balancefleet_crds::{AssignmentRow, CapacitySource, Learned};
 
-use super::input::Facts;
+use super::input::StatusInput;
 use crate::{
     controller::{members::pod_of, workload},
     poller::Snapshot,
@@ -29,9 +29,9 @@ pub(super) fn members(snapshot: &Snapshot) -> Option<i32> {
 }
 
 /// What the workers have: what runs goes before what a template says.
-pub(super) fn assignor(facts: &Facts<'_>) -> Option<String> {
-    let running = facts.pending.map(|pending| pending.from);
-    let running = running.or_else(|| facts.deployment.and_then(workload::assignor));
+pub(super) fn assignor(input: &StatusInput<'_>) -> Option<String> {
+    let running = input.pending.map(|pending| pending.from);
+    let running = running.or_else(|| input.deployment.and_then(workload::assignor));
     running.map(|assignor| assignor.as_str().to_owned())
 }
 

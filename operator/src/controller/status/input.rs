@@ -13,20 +13,20 @@ use crate::{
 
 /// What a status is made of.
 #[derive(Clone, Copy)]
-pub(in crate::controller) struct Facts<'a> {
+pub(in crate::controller) struct StatusInput<'a> {
     /// The object.
     pub group: &'a BalanceConsumerGroup,
-    /// The workers, as they are after this pass.
+    /// The workers, as they are after this reconcile.
     pub deployment: Option<&'a Deployment>,
     /// What the poller last saw.
     pub snapshot: Option<&'a Snapshot>,
-    /// The number of workers; none when the object could not be validated.
+    /// The desired replicas; none when the object could not be validated.
     pub plan: Option<&'a Plan>,
     /// What stands in the way; Kafka's own problems are in the snapshot.
     pub problem: Option<&'a Problem>,
     /// Another assignor, which waits.
     pub pending: Option<&'a Pending>,
-    /// Somebody else keeps writing the number of workers.
+    /// Another writer keeps changing the replicas.
     pub contended: bool,
     /// The image of this release's workers.
     pub release_image: &'a str,
@@ -38,7 +38,7 @@ pub(in crate::controller) struct Facts<'a> {
     pub learned_due: bool,
 }
 
-impl Facts<'_> {
+impl StatusInput<'_> {
     /// Now. The API server keeps times in seconds: anything finer would differ from what comes back.
     pub(super) fn time(&self) -> Time {
         Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now))

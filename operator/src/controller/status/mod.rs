@@ -1,4 +1,4 @@
-//! The status of an object: computed from facts (pure), written if it changed and the time has come.
+//! The status of an object: computed from its input (pure), written if it changed and is due.
 
 mod assignor;
 mod carry_over;
@@ -21,7 +21,7 @@ use serde_json::json;
 use super::{
     build::{selector_text, store_name},
     managed_fields::FIELD_MANAGER,
-    object_state::Memory,
+    object_state::ObjectState,
     shared::Context,
     validate::key_of,
     workload,
@@ -29,18 +29,18 @@ use super::{
 use crate::error::{Result, call};
 
 pub(super) use assignor::left_over;
-pub(super) use input::Facts;
+pub(super) use input::StatusInput;
 pub(super) use kafka::problem as kafka_problem;
 pub(super) use write_policy::{Due, due};
 
-/// The status that these facts give; what did not change keeps its times.
-pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
-    let group = facts.group;
-    let snapshot = facts.snapshot;
+/// The status that this input gives; what did not change keeps its times.
+pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
+    let group = input.group;
+    let snapshot = input.snapshot;
     let mut status = Status {
         observed_generation: group.metadata.generation,
-        replicas: Some(facts.deployment.map_or(0, workload::existing)),
-        ready_replicas: Some(facts.deployment.map_or(0, workload::ready)),
+        replicas: Some(input.deployment.map_or(0, workload::existing)),
+        ready_replicas: Some(input.deployment.map_or(0, workload::ready)),
         selector: Some(selector_text(group)),
         group_id: Some(group.effective_group_id()),
         partitions: snapshot.and_then(|snapshot| snapshot.partitions).or(old.partitions),
@@ -48,16 +48,16 @@ pub(super) fn next(old: &Status, facts: &Facts<'_>) -> Status {
         lag_age: snapshot.and_then(|snapshot| snapshot.rounded.lag_age).map(figures::age_text),
         members: snapshot.and_then(figures::members),
         group_state: snapshot.and_then(|snapshot| snapshot.group_state).map(|state| state.as_str().to_owned()),
-        assignor: figures::assignor(facts).or_else(|| old.assignor.clone()),
+        assignor: figures::assignor(input).or_else(|| old.assignor.clone()),
         store: group.effective_store().as_ref().map(|store| store_name(store).to_owned()),
         assignment: snapshot.map(figures::assignment).unwrap_or_default(),
-        scaling: scaling(old.scaling.as_ref(), facts),
+        scaling: scaling(old.scaling.as_ref(), input),
         conditions: Vec::new(),
     };
-    status.conditions = conditions::conditions(old, &status, facts);
+    status.conditions = conditions::conditions(old, &status, input);
     conditions::order(&mut status.conditions);
-    if carry_over::applies(old, facts) {
-        carry_over::keep(old, &mut status, facts);
+    if carry_over::before_first_poll(old, input) {
+        carry_over::apply(old, &mut status, input);
     }
     status
 }
@@ -70,24 +70,24 @@ pub(super) fn recorded(group: &BalanceConsumerGroup) -> Status {
 }
 
 /// The decision; its time and its learned figures move only with it.
-fn scaling(old: Option<&ScalingStatus>, facts: &Facts<'_>) -> Option<ScalingStatus> {
-    // Nothing was decided in this pass: what was decided last still runs.
-    let Some(plan) = facts.plan else { return old.cloned() };
+fn scaling(old: Option<&ScalingStatus>, input: &StatusInput<'_>) -> Option<ScalingStatus> {
+    // Nothing was decided in this reconcile: what was decided last still holds.
+    let Some(plan) = input.plan else { return old.cloned() };
     let mut scaling = ScalingStatus {
         mode: plan.mode,
         desired: Some(plan.desired),
         reason: plan.reason.clone(),
         explanation: plan.explanation.clone(),
         since: None,
-        learned: facts.snapshot.and_then(figures::learned),
+        learned: input.snapshot.and_then(figures::learned),
     };
     let decided_before = old.filter(|old| {
         (old.mode, old.desired, &old.reason, &old.explanation)
             == (scaling.mode, scaling.desired, &scaling.reason, &scaling.explanation)
     });
-    scaling.since = decided_before.map_or(Some(facts.time()), |old| old.since.clone());
+    scaling.since = decided_before.map_or(Some(input.time()), |old| old.since.clone());
     if let Some(old) = decided_before
-        && !facts.learned_due
+        && !input.learned_due
         && known_as_well(old.learned.as_ref(), scaling.learned.as_ref())
     {
         scaling.learned = old.learned.clone();
@@ -99,7 +99,7 @@ fn known_as_well(old: Option<&Learned>, new: Option<&Learned>) -> bool {
     old.map(|learned| learned.source) == new.map(|learned| learned.source)
 }
 
-/// Writes the status if it is due. Gives the time after which to look again if it was put off.
+/// Writes the status if it is due. Gives the time after which to requeue if it was deferred.
 ///
 /// # Errors
 /// When the API server does not take it.
@@ -107,23 +107,23 @@ pub(super) async fn write(
     context: &Context,
     group: &BalanceConsumerGroup,
     next: &Status,
-    memory: &mut Memory,
+    state: &mut ObjectState,
 ) -> Result<Option<Duration>> {
     let old = recorded(group);
     let slo = group.spec.scaling.lag_slo.get();
     let now = Instant::now();
-    match due(&old, next, slo, memory.status_written.map(|at| now.saturating_duration_since(at))) {
+    match due(&old, next, slo, state.status_written.map(|at| now.saturating_duration_since(at))) {
         Due::Unchanged => return Ok(None),
         Due::After(wait) => return Ok(Some(wait)),
-        Due::AtLeisure => {
-            let slot = *memory.status_slot.get_or_insert_with(|| context.common.pace.reserve(now));
+        Due::RateLimited => {
+            let slot = *state.status_slot.get_or_insert_with(|| context.shared.rate_limiter.reserve(now));
             if slot > now {
                 return Ok(Some(slot - now));
             }
         }
         Due::Now => {}
     }
-    memory.status_slot = None;
+    state.status_slot = None;
     let key = key_of(group);
     let object = json!({
         "apiVersion": BalanceConsumerGroup::api_version(&()),
@@ -132,14 +132,14 @@ pub(super) async fn write(
         "metadata": {"name": key.name, "namespace": key.namespace, "uid": group.uid()},
         "status": next,
     });
-    let api: Api<BalanceConsumerGroup> = Api::namespaced(context.common.client.clone(), &key.namespace);
+    let api: Api<BalanceConsumerGroup> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written =
         call(format!("write status of {key}"), api.patch_status(&key.name, &params, &Patch::Apply(&object))).await?;
-    memory.status_written = Some(now);
+    state.status_written = Some(now);
     let learned = |status: &Status| status.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
     if learned(&old) != learned(next) {
-        memory.learned_written = Some(now);
+        state.learned_written = Some(now);
     }
     context.caches.groups.wrote(DeserializeGuard(Ok(written)));
     Ok(None)

@@ -1,4 +1,4 @@
-//! Promises of the status, from facts to conditions.
+//! Promises of the status, from its input to conditions.
 
 mod assignor;
 
@@ -13,15 +13,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
-use super::{Facts, next};
+use super::{StatusInput, next};
 use crate::{
     controller::{
         assignor::{Obstacle, Pending, Way},
         build::fixtures::{RELEASE_IMAGE, full, minimal},
         desired_replicas::Plan,
-        validate::{Cure, Problem},
+        validate::{Problem, Remedy},
     },
-    poller::{KafkaProblem, MemberLag, ProblemKind, Snapshot, Rounded},
+    poller::{KafkaProblem, MemberLag, ProblemKind, Rounded, Snapshot},
 };
 
 fn snapshot() -> Snapshot {
@@ -106,7 +106,7 @@ impl Default for Case {
 
 impl Case {
     fn after(&self, old: &Status) -> Status {
-        let facts = Facts {
+        let input = StatusInput {
             group: &self.group,
             deployment: self.deployment.as_ref(),
             snapshot: self.snapshot.as_ref(),
@@ -119,7 +119,7 @@ impl Case {
             instant: Instant::now(),
             learned_due: false,
         };
-        next(old, &facts)
+        next(old, &input)
     }
 
     fn condition(&self, name: &str) -> Option<(String, String)> {
@@ -127,7 +127,7 @@ impl Case {
     }
 
     /// Status and reason, and the message.
-    fn told(&self, name: &str) -> Option<(String, String)> {
+    fn reported(&self, name: &str) -> Option<(String, String)> {
         let status = self.after(&Status::default());
         let found = status.conditions.into_iter().find(|condition| condition.type_ == name)?;
         Some((format!("{}/{}", found.status, found.reason), found.message))
@@ -172,7 +172,7 @@ fn a_transition_time_moves_only_when_the_status_flips() {
     assert_ne!(time(&worse, conditions::READY), time(&first, conditions::READY));
     assert_eq!(time(&worse, conditions::LAG_KNOWN), time(&first, conditions::LAG_KNOWN));
     let other_reason = Case {
-        problem: Some(Problem { reason: reasons::NAME_TAKEN, message: "x".into(), cure: Cure::Time }),
+        problem: Some(Problem { reason: reasons::NAME_TAKEN, message: "x".into(), remedy: Remedy::Retry }),
         now: 3_000_000,
         ..Case::default()
     };
@@ -215,7 +215,7 @@ fn unknown_lag_is_absent_and_said() {
 
     gone.problem = Some(problem(ProblemKind::UnknownTopic, 0));
     let wrong = Case { snapshot: Some(gone), ..Case::default() };
-    assert_eq!(wrong.condition(conditions::READY), pair("False", reasons::TOPIC_NOT_FOUND), "time does not cure it");
+    assert_eq!(wrong.condition(conditions::READY), pair("False", reasons::TOPIC_NOT_FOUND), "time does not end it");
 }
 
 #[test]
@@ -249,23 +249,23 @@ fn a_restart_of_the_operator_takes_nothing_back() {
     };
     let restarted = Case { snapshot: None, plan: Some(holding), now: 2_000_000, ..Case::default() };
     assert_eq!(restarted.after(&before), before);
-    let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), cure: Cure::Time };
+    let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), remedy: Remedy::Retry };
     let blocked = Case { problem: Some(problem), plan: None, ..restarted };
     assert_eq!(blocked.condition_after(&before, conditions::LAG_KNOWN), pair("Unknown", reasons::LAG_NOT_READ_YET));
-    assert_eq!(blocked.after(&before).lag, None, "nobody looks, so nothing is known");
+    assert_eq!(blocked.after(&before).lag, None, "nobody polls, so nothing is known");
 }
 
 #[test]
 fn a_problem_keeps_the_last_decision_in_sight() {
     let first = Case::default().after(&Status::default());
-    let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), cure: Cure::Time };
+    let problem = Problem { reason: reasons::SECRET_NOT_FOUND, message: "create it".into(), remedy: Remedy::Retry };
     let case = Case { problem: Some(problem), plan: None, ..Case::default() };
     assert_eq!(case.condition_after(&first, conditions::READY), pair("False", reasons::SECRET_NOT_FOUND));
     assert_eq!(case.after(&first).scaling, first.scaling);
 }
 
 #[test]
-fn progress_is_told_apart_by_what_moves() {
+fn progress_is_distinguished_by_what_changes() {
     let with = |deployment| Case { deployment: Some(deployment), ..Case::default() }.condition(conditions::PROGRESSING);
     assert_eq!(with(deployment(2, 2, 2, 2)), pair("False", reasons::SETTLED));
     assert_eq!(with(deployment(6, 2, 2, 2)), pair("True", reasons::SCALING));
@@ -279,11 +279,11 @@ fn progress_is_told_apart_by_what_moves() {
         deployment
     };
     assert_eq!(with(edited(deployment(2, 2, 2, 2))), pair("True", reasons::ROLLING_OUT), "not taken up yet");
-    assert_eq!(with(edited(stuck)), pair("True", reasons::ROLLING_OUT), "the edit may be the cure");
+    assert_eq!(with(edited(stuck)), pair("True", reasons::ROLLING_OUT), "the edit may end it");
 }
 
 #[test]
-fn no_stranger_and_no_topic_makes_a_status_that_the_server_refuses() {
+fn no_foreign_member_and_no_topic_makes_a_status_that_the_server_refuses() {
     let mut seen = snapshot();
     let names = ["x".repeat(32_000), "y".repeat(32_000)];
     seen.members.extend(names.map(|client_id| MemberLag { client_id, ..snapshot().members[0].clone() }));
@@ -312,13 +312,13 @@ fn a_problem_with_a_secret_names_it() {
         let found = status.conditions.into_iter().find(|found| found.type_ == conditions::READY).unwrap();
         (found.reason, found.message)
     };
-    let told = |reason: &str, message: &str| (reason.to_owned(), message.to_owned());
+    let reported = |reason: &str, message: &str| (reason.to_owned(), message.to_owned());
     let (login, tls) = ("it failed; look at Secret `kafka-login`", "it failed; look at Secret `kafka-tls`");
-    assert_eq!(ready(full(), ProblemKind::AuthenticationFailed), told(reasons::AUTHENTICATION_FAILED, login));
-    assert_eq!(ready(full(), ProblemKind::TlsFailed), told(reasons::TLS_FAILED, tls));
+    assert_eq!(ready(full(), ProblemKind::AuthenticationFailed), reported(reasons::AUTHENTICATION_FAILED, login));
+    assert_eq!(ready(full(), ProblemKind::TlsFailed), reported(reasons::TLS_FAILED, tls));
     let both = "it failed; look at the Secrets `kafka-login`, `kafka-tls`";
-    assert_eq!(ready(full(), ProblemKind::InvalidConnection), told(reasons::SECRET_INCOMPLETE, both));
-    assert_eq!(ready(minimal(), ProblemKind::InvalidConnection), told(reasons::INVALID_SPEC, "it failed"));
+    assert_eq!(ready(full(), ProblemKind::InvalidConnection), reported(reasons::SECRET_INCOMPLETE, both));
+    assert_eq!(ready(minimal(), ProblemKind::InvalidConnection), reported(reasons::INVALID_SPEC, "it failed"));
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn a_partition_that_no_single_worker_carries_is_hot() {
 }
 
 #[test]
-fn a_newer_release_is_told_and_changes_nothing() {
+fn a_newer_release_is_reported_and_changes_nothing() {
     let mut case = Case::default();
     let annotations = case.deployment.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
     annotations.insert("balancefleet.io/worker-image".into(), "registry.example/balance-worker:1.0.0".into());

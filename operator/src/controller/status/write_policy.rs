@@ -16,7 +16,7 @@ pub(crate) enum Due {
     /// At once.
     Now,
     /// As soon as the common limit of such writes allows.
-    AtLeisure,
+    RateLimited,
     /// Not before that time has passed.
     After(Duration),
 }
@@ -37,7 +37,7 @@ pub(crate) fn due(old: &Status, new: &Status, slo: Duration, written_ago: Option
     let interval = if is_busy(new, slo) { BUSY_INTERVAL } else { QUIET_INTERVAL };
     match written_ago.and_then(|ago| interval.checked_sub(ago)).filter(|wait| !wait.is_zero()) {
         Some(wait) => Due::After(wait),
-        None => Due::AtLeisure,
+        None => Due::RateLimited,
     }
 }
 
@@ -104,10 +104,10 @@ mod tests {
     fn a_lag_that_moves_is_written_every_minute_at_rest_and_every_ten_seconds_when_it_matters() {
         let old = status(100, "1s", 3);
         assert_eq!(after(10, &old, &status(200, "2s", 3)), Due::After(Duration::from_secs(50)));
-        assert_eq!(after(60, &old, &status(200, "2s", 3)), Due::AtLeisure);
+        assert_eq!(after(60, &old, &status(200, "2s", 3)), Due::RateLimited);
         assert_eq!(after(4, &old, &status(200, "1m", 3)), Due::After(Duration::from_secs(6)), "over its objective");
         let starting = |lag| Status { ready_replicas: Some(2), ..status(lag, "1s", 6) };
-        assert_eq!(after(10, &starting(100), &starting(200)), Due::AtLeisure, "while workers start");
+        assert_eq!(after(10, &starting(100), &starting(200)), Due::RateLimited, "while workers start");
     }
 
     #[test]

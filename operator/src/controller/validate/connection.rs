@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use balancefleet_crds::{BalanceConsumerGroup, Store, reasons};
 use balancefleet_kafka as kafka;
 
-use super::{Cure, DatabaseSecret, Problem, SecretFiles, SecretReading};
+use super::{DatabaseSecret, Problem, Remedy, SecretFiles, SecretReading};
 
 pub(super) fn files(group: &BalanceConsumerGroup) -> SecretFiles {
     let kafka = &group.spec.kafka;
@@ -72,7 +72,7 @@ pub(super) fn database(group: &BalanceConsumerGroup, secrets: &Secrets) -> Resul
             message: format!(
                 "key `url` of Secret `{name}` does not begin with postgres://: write postgres://user:password@host:port/database"
             ),
-            cure: Cure::Time,
+            remedy: Remedy::Retry,
         });
     }
     let has_authority =
@@ -81,7 +81,7 @@ pub(super) fn database(group: &BalanceConsumerGroup, secrets: &Secrets) -> Resul
 }
 
 fn value(secrets: &Secrets, name: &str, key: &str) -> Result<String, Problem> {
-    let problem = |reason, message| Err(Problem { reason, message, cure: Cure::Time });
+    let problem = |reason, message| Err(Problem { reason, message, remedy: Remedy::Retry });
     match secrets.get(name) {
         Some(SecretReading::Found { data, .. }) => match data.get(key).map(|bytes| std::str::from_utf8(bytes)) {
             Some(Ok(text)) => Ok(text.to_owned()),

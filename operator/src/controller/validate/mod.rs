@@ -23,17 +23,17 @@ pub(super) struct Problem {
     pub reason: &'static str,
     /// What happened and what to do next.
     pub message: String,
-    /// Whether time may cure it or only an edit of the object does.
-    pub cure: Cure,
+    /// Whether a retry may end it or only a change of the spec does.
+    pub remedy: Remedy,
 }
 
 /// What ends a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cure {
-    /// Something outside the object: nothing announces it, so it is tried again.
-    Time,
-    /// An edit of the object, which wakes it.
-    Edit,
+pub(super) enum Remedy {
+    /// Something outside the object: nothing announces it, so it is retried.
+    Retry,
+    /// A change of the object, which triggers a reconcile.
+    SpecChange,
 }
 
 /// The object with every default and reference resolved.
@@ -113,7 +113,7 @@ pub(super) struct Surroundings<'a> {
     /// The image of the operator's release.
     pub release_image: &'a str,
     /// An older object with the same group on the same Kafka.
-    pub older_twin: Option<GroupKey>,
+    pub conflicting_group: Option<GroupKey>,
 }
 
 /// The Secrets an object refers to, in its own namespace.
@@ -145,15 +145,15 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
     // `kubectl delete --cascade=foreground` then waits until the workers are gone.
     owner.block_owner_deletion = Some(true);
     let spec = &group.spec;
-    if let Some(twin) = &around.older_twin {
+    if let Some(older) = &around.conflicting_group {
         return Err(Problem {
             reason: reasons::GROUP_SHARED,
             message: format!(
-                "{twin} is older and consumes with the same group `{}` on the same Kafka: give this object another \
+                "{older} is older and consumes with the same group `{}` on the same Kafka: give this object another \
                  spec.kafka.groupId, or delete one of them",
                 group.effective_group_id()
             ),
-            cure: Cure::Time,
+            remedy: Remedy::Retry,
         });
     }
     for (setting, value) in &spec.kafka.extra_config {
@@ -190,7 +190,7 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
     })
 }
 
-/// What can be found wrong without a network, told by where it is written: in the object or in a Secret.
+/// What can be found wrong without a network, reported for where it is written: in the object or in a Secret.
 fn connection(
     group: &BalanceConsumerGroup,
     files: &SecretFiles,
@@ -203,7 +203,7 @@ fn connection(
     connection.check().map_err(|error| Problem {
         reason: reasons::SECRET_INCOMPLETE,
         message: with_secrets(&error.to_string(), &kafka_secrets(group)),
-        cure: Cure::Time,
+        remedy: Remedy::Retry,
     })?;
     Ok(connection)
 }
@@ -224,7 +224,7 @@ pub(super) fn key_of(group: &BalanceConsumerGroup) -> GroupKey {
 }
 
 fn invalid(message: impl Into<String>) -> Problem {
-    Problem { reason: reasons::INVALID_SPEC, message: message.into(), cure: Cure::Edit }
+    Problem { reason: reasons::INVALID_SPEC, message: message.into(), remedy: Remedy::SpecChange }
 }
 
 #[cfg(test)]

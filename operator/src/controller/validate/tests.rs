@@ -1,10 +1,10 @@
-//! Promises of validation: what is resolved, and what a bad object is told.
+//! Promises of validation: what is resolved, and what is reported of a bad object.
 
 use std::collections::BTreeMap;
 
 use balancefleet_crds::{Balances, Postgres, SecretRef, Store, reasons};
 
-use super::{Cure, Surroundings, qualify, referenced_secrets, validate};
+use super::{Remedy, Surroundings, qualify, referenced_secrets, validate};
 use crate::{
     controller::{
         build::fixtures::{RELEASE_IMAGE, full, minimal, secret, surroundings},
@@ -20,7 +20,7 @@ fn problem_with(name: &str, reading: Option<SecretReading>) -> (&'static str, St
         None => drop(around.secrets.remove(name)),
     }
     let problem = validate(&full(), &around).unwrap_err();
-    assert_eq!(problem.cure, Cure::Time, "nothing announces a new Secret");
+    assert_eq!(problem.remedy, Remedy::Retry, "nothing announces a new Secret");
     (problem.reason, problem.message)
 }
 
@@ -45,7 +45,7 @@ fn a_missing_secret_or_key_is_named_with_the_next_step() {
 }
 
 #[test]
-fn a_secret_that_cannot_work_is_told_before_any_worker_starts() {
+fn a_secret_that_cannot_work_is_reported_before_any_worker_starts() {
     let (reason, message) =
         problem_with("kafka-tls", Some(secret("1", &[("ca.crt", "x"), ("tls.crt", "x"), ("tls.key", "x")])));
     assert_eq!(reason, reasons::SECRET_INCOMPLETE);
@@ -63,7 +63,7 @@ fn a_database_is_used_only_with_a_secret_that_names_it() {
     let problem = |reading: Option<SecretReading>| {
         let secrets = reading.into_iter().map(|reading| ("database".to_owned(), reading)).collect();
         let problem = validate(&group, &Surroundings { secrets, ..Surroundings::default() }).unwrap_err();
-        assert_eq!(problem.cure, Cure::Time);
+        assert_eq!(problem.remedy, Remedy::Retry);
         (problem.reason, problem.message)
     };
     assert_eq!(problem(None).0, reasons::SECRET_NOT_FOUND);
@@ -84,11 +84,11 @@ fn no_problem_and_no_debug_output_shows_a_secret() {
 }
 
 #[test]
-fn what_only_an_edit_cures_waits_for_one() {
+fn a_problem_that_only_an_edit_ends_waits_for_one() {
     let mut group = minimal();
     group.spec.kafka.bootstrap_servers = "kafka".into();
     let problem = validate(&group, &Surroundings::default()).unwrap_err();
-    assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+    assert_eq!((problem.reason, problem.remedy), (reasons::INVALID_SPEC, Remedy::SpecChange));
 }
 
 #[test]
@@ -96,25 +96,25 @@ fn a_wrong_port_is_no_secrets_fault() {
     let mut group = full();
     group.spec.kafka.bootstrap_servers = "kafka:99999".into();
     let problem = validate(&group, &surroundings()).unwrap_err();
-    assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+    assert_eq!((problem.reason, problem.remedy), (reasons::INVALID_SPEC, Remedy::SpecChange));
     assert!(problem.message.contains("host:port"), "{}", problem.message);
 }
 
 #[test]
-fn a_client_setting_that_would_stop_the_workers_is_told_before_any_starts() {
+fn a_client_setting_that_would_stop_the_workers_is_reported_before_any_starts() {
     for (setting, value) in [("no.such.key", "x"), ("fetch.min.bytes", "many"), ("group.id", "other")] {
         let mut group = minimal();
         group.spec.kafka.extra_config = BTreeMap::from([(setting.to_owned(), value.to_owned())]);
         let problem = validate(&group, &Surroundings::default()).unwrap_err();
-        assert_eq!((problem.reason, problem.cure), (reasons::INVALID_SPEC, Cure::Edit));
+        assert_eq!((problem.reason, problem.remedy), (reasons::INVALID_SPEC, Remedy::SpecChange));
         assert!(problem.message.contains(setting) && problem.message.contains("extraConfig"), "{}", problem.message);
     }
 }
 
 #[test]
 fn the_younger_of_two_objects_with_one_group_is_refused() {
-    let twin = GroupKey { namespace: "bank".into(), name: "older".into() };
-    let around = Surroundings { older_twin: Some(twin), ..Surroundings::default() };
+    let older = GroupKey { namespace: "bank".into(), name: "older".into() };
+    let around = Surroundings { conflicting_group: Some(older), ..Surroundings::default() };
     let problem = validate(&minimal(), &around).unwrap_err();
     assert_eq!(problem.reason, reasons::GROUP_SHARED);
     assert!(problem.message.contains("bank/older") && problem.message.contains("groupId"), "{}", problem.message);

@@ -7,7 +7,7 @@ fn waiting(obstacle: Obstacle, way: Way) -> Option<Pending> {
 }
 
 fn pending_message(case: &Case) -> String {
-    let (status, message) = case.told(conditions::ASSIGNOR_CHANGE_PENDING).expect("the condition");
+    let (status, message) = case.reported(conditions::ASSIGNOR_CHANGE_PENDING).expect("the condition");
     assert_eq!(status, format!("True/{}", conditions::ASSIGNOR_CHANGE_PENDING));
     message
 }
@@ -16,7 +16,7 @@ fn pending_message(case: &Case) -> String {
 fn a_held_assignor_says_the_commands_of_every_way_on() {
     let mut case = Case { pending: waiting(Obstacle::Running, Way::ByHand), ..Case::default() };
     insta::assert_snapshot!("a_held_assignor_of_an_automatic_fleet", pending_message(&case));
-    let (ready, message) = case.told(conditions::READY).unwrap();
+    let (ready, message) = case.reported(conditions::READY).unwrap();
     assert_eq!(ready, format!("False/{}", conditions::ASSIGNOR_CHANGE_PENDING));
     assert_eq!(
         message,
@@ -31,14 +31,14 @@ fn a_held_assignor_says_the_commands_of_every_way_on() {
 }
 
 #[test]
-fn whoever_waits_for_another_assignor_is_told_for_what() {
-    let stranger = || vec!["somebody".to_owned()];
+fn a_change_of_the_assignor_says_what_it_waits_for() {
+    let foreign = || vec!["somebody".to_owned()];
     let worker = || vec!["balance-worker-shop-5d4f-aaaaa-0123abcd".to_owned()];
     let pods = || vec!["a".to_owned(), "b".to_owned(), "c".to_owned(), "d".to_owned()];
     for (obstacle, way, says) in [
         (
             Obstacle::Running,
-            Way::NotYet(Obstacle::Members(stranger())),
+            Way::NotYet(Obstacle::Members(foreign())),
             "somebody has to stop them: somebody; to stay with",
         ),
         (Obstacle::Running, Way::NotYet(Obstacle::GroupNotRead), "Kafka has not said yet who is a member"),
@@ -53,7 +53,7 @@ fn whoever_waits_for_another_assignor_is_told_for_what() {
             Way::Recreate,
             "there are still (a killed one for 10s): balance-worker-shop-5d4f",
         ),
-        (Obstacle::Members(stranger()), Way::Recreate, "there are others, which somebody has to stop: somebody"),
+        (Obstacle::Members(foreign()), Way::Recreate, "there are others, which somebody has to stop: somebody"),
         (
             Obstacle::GroupNotRead,
             Way::ByHand,
@@ -67,7 +67,7 @@ fn whoever_waits_for_another_assignor_is_told_for_what() {
 }
 
 #[test]
-fn whoever_waits_for_what_is_left_of_a_deployment_that_is_gone_is_told_so() {
+fn a_change_that_waits_for_the_rest_of_a_deleted_deployment_says_so() {
     let case = Case::default();
     for (obstacle, says) in [
         (
@@ -111,16 +111,16 @@ fn workers_that_are_away_for_another_assignor_are_no_settled_fleet() {
     annotations.insert("balancefleet.io/replicas".into(), "2".into());
     let mut case =
         Case { deployment: Some(away), pending: waiting(Obstacle::GroupNotRead, Way::Recreate), ..Case::default() };
-    assert_eq!(case.told(conditions::PROGRESSING).unwrap().0, "True/RollingOut");
+    assert_eq!(case.reported(conditions::PROGRESSING).unwrap().0, "True/RollingOut");
     // Changed back, and paused before they are back.
     case.pending = None;
     case.group.spec.paused = true;
-    let (ready, message) = case.told(conditions::READY).unwrap();
+    let (ready, message) = case.reported(conditions::READY).unwrap();
     assert_eq!((ready.as_str(), message.as_str()), ("False/WorkersNotReady", "0 of 2 workers are ready"));
 }
 
 #[test]
-fn strangers_with_another_assignor_are_said_to_keep_the_workers_out() {
+fn foreign_members_with_another_assignor_are_said_to_keep_the_workers_out() {
     let mut case = Case::default();
     let mut workers = deployment(2, 2, 2, 0);
     workers
@@ -134,6 +134,6 @@ fn strangers_with_another_assignor_are_said_to_keep_the_workers_out() {
     seen.members.truncate(1);
     seen.members[0].client_id = "somebody".into();
     seen.group_assignor = Some("range".into());
-    let (_, message) = case.told(conditions::FOREIGN_MEMBERS).unwrap();
+    let (_, message) = case.reported(conditions::FOREIGN_MEMBERS).unwrap();
     assert!(message.contains("range") && message.contains("cannot join them"), "{message}");
 }
