@@ -22,7 +22,6 @@ mod members;
 mod object_state;
 mod observe;
 mod quantity;
-mod rate_limiter;
 mod reconcile;
 mod replica_change;
 mod run;

@@ -32,7 +32,7 @@ pub(super) struct ObjectState {
     pub(super) restores: Vec<Instant>,
     /// When the status was last written.
     pub(super) status_written: Option<Instant>,
-    /// The slot that a status write waits for, see [`super::rate_limiter`].
+    /// The slot that a status write waits for, see [`super::status::RateLimiter`].
     pub(super) status_slot: Option<Instant>,
     /// When the learned figures of the status last changed.
     pub(super) learned_written: Option<Instant>,

@@ -25,9 +25,9 @@ use super::{
     initial_sync::InitialSync,
     managed_fields::FIELD_MANAGER,
     object_state::ObjectStates,
-    rate_limiter::RateLimiter,
     scope::{Scope, in_scope},
     secrets::SecretCache,
+    status::RateLimiter,
     validate::key_of,
 };
 use crate::{

@@ -31,7 +31,7 @@ use crate::error::{Result, call};
 pub(super) use assignor::left_over;
 pub(super) use input::StatusInput;
 pub(super) use kafka::problem as kafka_problem;
-pub(super) use write_policy::{Due, due};
+pub(super) use write_policy::{Due, RateLimiter, due};
 
 /// The status that this input gives; what did not change keeps its times.
 pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {

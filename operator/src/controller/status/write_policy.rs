@@ -1,10 +1,12 @@
-//! Pure. When a changed status is written: a decision or a condition at once, a lag that merely moved now and then.
+//! When a changed status is written: a decision or a condition at once, a lag that merely moved now and then, and of
+//! such writes a limited number per second over all objects.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions};
+use parking_lot::Mutex;
 
-/// While something is being done about the lag, somebody is watching.
+/// While something is being done about the lag, a user is likely to watch.
 const BUSY_INTERVAL: Duration = Duration::from_secs(10);
 const QUIET_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -66,6 +68,26 @@ fn is_busy(status: &Status, slo: Duration) -> bool {
     changing || behind.is_some_and(|age| age.get() >= slo)
 }
 
+/// Ten per second, over all objects.
+const SLOT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Limits how many statuses are written per second only because a lag moved: has the time of the next free slot.
+#[derive(Default)]
+pub(in crate::controller) struct RateLimiter {
+    next: Mutex<Option<Instant>>,
+}
+
+impl RateLimiter {
+    /// A slot of one's own, at `now` or later: if all waited for one common time, all would come back together and all
+    /// but one would have to wait again.
+    pub(in crate::controller) fn reserve(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock();
+        let slot = next.map_or(now, |free| free.max(now));
+        *next = Some(slot + SLOT_INTERVAL);
+        slot
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +141,15 @@ mod tests {
     fn a_lag_that_becomes_unknown_is_written_at_once() {
         let unknown = Status { lag: None, lag_age: None, ..status(0, "0s", 3) };
         assert_eq!(after(0, &status(100, "1s", 3), &unknown), Due::Now);
+    }
+
+    #[test]
+    fn ten_writes_a_second_and_no_two_wait_for_one_slot() {
+        let (rate_limiter, start) = (RateLimiter::default(), Instant::now());
+        let slots: Vec<Instant> = (0..50).map(|_| rate_limiter.reserve(start)).collect();
+        assert_eq!(slots[0], start);
+        assert!(slots.windows(2).all(|two| two[1] - two[0] == SLOT_INTERVAL));
+        let later = start + Duration::from_secs(60);
+        assert_eq!(rate_limiter.reserve(later), later, "nobody saves slots up");
     }
 }
