@@ -166,7 +166,7 @@ pub(crate) fn read_answer(
     Ok(facts.answer(identity, partitions))
 }
 
-/// The same of an answer that is in memory already, and bounded: over a slice the parser is several times as fast.
+/// The same of an answer that is in memory already, and bounded: a slice is parsed without a call for each byte.
 pub(crate) fn read_short_answer(
     answer: &[u8],
     asker: &LedgerIdentity,
