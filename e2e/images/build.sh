@@ -16,9 +16,7 @@ docker info >/dev/null 2>&1 || fail "no Docker Engine answers" "e2e/cluster/up.s
 binaries=()
 collect() { binaries+=("$CARGO_TARGET_DIR/release/$3"); }
 each_image collect
-# The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
-claim_target
-quietly "building the binaries" cargo build --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace --all-features --bins
+"$here/binaries.sh"
 
 root=$("$here/runtime-root.sh" "${binaries[@]}")
 context=$(mktemp -d "$cache/images.XXXXXX")

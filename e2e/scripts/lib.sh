@@ -11,6 +11,16 @@ e2e=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export e2e
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 
+# How Cargo compiles the crates of this workspace (see the script). Outside the clone, named by its content: Cargo tells
+# builds apart by this path.
+RUSTC_WORKSPACE_WRAPPER=$cache/bin/rustc-$(cksum <"$e2e/scripts/rustc.sh" | cut -d ' ' -f 1)
+export RUSTC_WORKSPACE_WRAPPER
+if [[ ! -x $RUSTC_WORKSPACE_WRAPPER ]]; then
+  mkdir -p "$cache/bin"
+  cp "$e2e/scripts/rustc.sh" "$RUSTC_WORKSPACE_WRAPPER.$BASHPID"
+  mv "$RUSTC_WORKSPACE_WRAPPER.$BASHPID" "$RUSTC_WORKSPACE_WRAPPER"
+fi
+
 # claim_target: call this before a build. All clones share one target folder, and Cargo detects stale files by time
 # stamp, so it could mistake another clone's build of these crates for this clone's. If another clone built last, this
 # function makes Cargo forget the crates of the workspace; dependencies stay. Cargo's own lock makes it wait until no

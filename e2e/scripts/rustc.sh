@@ -1,0 +1,8 @@
+#!/bin/sh
+# Cargo calls this as `rustc.sh RUSTC ARGUMENT…` for the crates of this workspace (RUSTC_WORKSPACE_WRAPPER). Test harnesses
+# are run a few times after each compilation, so that time spent on optimising them is lost: they get less of it.
+# Libraries and programs are compiled as Cargo says.
+for argument; do
+  [ "$argument" != --test ] || exec "$@" -C opt-level=1
+done
+exec "$@"
