@@ -14,7 +14,6 @@ mod ahead;
 mod arrival;
 mod batch;
 mod beaten;
-mod client;
 mod close;
 mod commits;
 mod doubts;
@@ -44,22 +43,19 @@ use crate::{
     config::Config,
     failure::Failure,
     input::Watch,
+    kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
     rules::{LedgerKind, Rules},
     status::Status,
     stop::Stop,
     store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
-    throttle::Throttle,
+    throttle::{SAME_ERROR_EVERY, Throttle},
     transaction::BadRecord,
     view::View,
 };
 use arrival::Arrival;
 use beaten::Beaten;
-use client::Context;
-pub(crate) use client::{GroupConsumer, group_consumer, restore_config, transaction_config, try_settings};
-pub(crate) use close::leave;
 use commits::Commits;
 use doubts::Doubts;
-pub(crate) use inspector::describe;
 use nudges::Nudges;
 use partition::Owned;
 use report::{Report, Reporter};
@@ -73,8 +69,6 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Between two tries to get the store ready.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// Errors that come again and again are logged this often.
-const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
 /// A kind of records of one partition that cannot be applied is logged this often.
 const SAME_BAD_RECORD_EVERY: Duration = Duration::from_secs(60);
 

@@ -23,14 +23,13 @@ pub(crate) use rebuild::rebuild;
 
 use crate::{
     config::Config,
-    consumer::describe,
     hindrance::Hindrance,
     input::{self, Input},
     ledger_rules::Rulebook,
     preflight::{self, Refusal},
     rules::LedgerKind,
     store::{DatabaseError, DatabaseTarget, Examined, Examiner, StoreKind},
-    view::TopicFacts,
+    topic_facts::{TopicFacts, describe},
 };
 
 /// How long one question to the brokers may take.

@@ -10,13 +10,13 @@ use tokio::runtime::Handle;
 use crate::{
     cluster::{Cluster, Settings},
     config::Config,
-    consumer::describe,
     hindrance::Hindrance,
     input::{self, Input},
     rules::LedgerKind,
     stop::Stop,
     store::{DatabaseError, StoreKind, Unfit, database_has_progress, prepare_changelog, prepare_postgres},
-    view::{TopicFacts, View},
+    topic_facts::{TopicFacts, describe},
+    view::View,
 };
 
 /// Short enough that a stop is not held up.

@@ -36,7 +36,8 @@ use crate::{
     status::Status,
     stop::Stop,
     store::DatabaseReader,
-    view::{Identity, TopicFacts, View},
+    topic_facts::TopicFacts,
+    view::{Identity, View},
     vital_thread,
 };
 

@@ -6,6 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Errors that come again and again are logged this often.
+pub(crate) const SAME_ERROR_EVERY: Duration = Duration::from_secs(30);
+
 /// Lets each key through once per interval and counts what it held back.
 pub(crate) struct Throttle<K> {
     interval: Duration,

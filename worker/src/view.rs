@@ -34,6 +34,7 @@ use crate::{
     ledger_rules::{LedgerRules, Rulebook},
     rules::Rules,
     status::Status,
+    topic_facts::TopicFacts,
 };
 pub(crate) use counters::{Counters, count};
 use history::History;

@@ -12,8 +12,9 @@ use super::{
     value,
 };
 use crate::{
-    api, consumer,
+    api,
     exponents::Exponents,
+    kafka_clients::try_settings,
     rules::{LedgerKind, Rules, Signs},
     store::{DatabaseTarget, StoreKind, default_changelog_topic},
 };
@@ -68,7 +69,7 @@ pub(super) fn resolve(settings: &Settings) -> Result<Config, ConfigError> {
     let config = Config { database: config.database.map(|target| target.named(&config.consumer_id)), ..config };
     check_timeouts(&config)?;
     check_start(&config)?;
-    consumer::try_settings(&config).map_err(ConfigError::Client)?;
+    try_settings(&config).map_err(ConfigError::Client)?;
     Ok(config)
 }
 

@@ -1,37 +1,16 @@
-//! Leaving the group: at once, with everything committed, and within the time that is left.
-//!
-//! Closing a consumer does not always leave its group: librdkafka 2.12 sends no LeaveGroup for a cooperative member without
-//! partitions, nor while a join is under way, and the consumer counts as closed all the same. Then the others wait for a
-//! session timeout. Unsubscribing sends it, at once or when the running rebalance ends; so that comes first.
+//! The end of the poll thread: everything is committed and the group left, within the time that is left.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use balancefleet_kafka::{Admin, Error, GroupMetadata};
-use rdkafka::{
-    TopicPartitionList,
-    consumer::{Consumer as _, RebalanceProtocol},
-    error::KafkaResult,
-};
+use balancefleet_kafka::GroupMetadata;
 
-use super::{
-    Consumer, GroupConsumer,
-    client::{Rebalance, RebalanceKind},
-};
-use crate::status::Status;
+use super::Consumer;
+use crate::{leave_group::leave, status::Status};
 
 /// For the last commit, from the order to stop.
 pub(super) const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// For leaving after it, at least; whoever started the worker has its own deadline above both.
 const LEAVE: Duration = Duration::from_millis(700);
-/// A member that is about to get its id would be left behind as a pending one, for which the others wait.
-const ID_WITHIN: Duration = Duration::from_millis(200);
-/// How long the client is polled at a time.
-const POLL: Duration = Duration::from_millis(5);
-/// Between two looks whether the group still has the member.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Consumer {
     /// Commits, leaves, and gives up on whatever takes too long: a session timeout then does the rest.
@@ -59,126 +38,5 @@ impl Consumer {
             self.view.remove_partition(*partition);
         }
         leave(&self.consumer, &self.admin, &self.view.identity().group_id, deadline);
-    }
-}
-
-/// What became of leaving a group.
-enum Left {
-    /// The group does not have this member any more.
-    Gone,
-    /// There was nothing to leave.
-    WasNoMember,
-    /// It was not, or not seen to be, done in time.
-    Unknown(Unknown),
-}
-
-/// Why it is not known that a member has left.
-enum Unknown {
-    Rebalancing,
-    Remains,
-    Unanswered(Error),
-}
-
-impl fmt::Display for Unknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rebalancing => f.write_str("a rebalance is still under way"),
-            Self::Remains => f.write_str("the group still has this member"),
-            Self::Unanswered(error) => write!(f, "{error}"),
-        }
-    }
-}
-
-/// Leaves the group by `deadline`, and says so only when the group's coordinator does. Whatever the client still has of its
-/// partitions is let go.
-pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, deadline: Instant) {
-    match try_to_leave(consumer, admin, group, deadline) {
-        Left::Gone => tracing::info!("left the group"),
-        Left::WasNoMember => tracing::debug!("there was no membership to give up"),
-        Left::Unknown(why) => {
-            tracing::warn!("leaving the group takes too long ({why}); its session timeout does the rest");
-        }
-    }
-}
-
-fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, deadline: Instant) -> Left {
-    if consumer.subscription().is_ok_and(|topics| topics.count() == 0) {
-        return Left::WasNoMember;
-    }
-    let id_by = deadline.min(Instant::now() + ID_WITHIN);
-    poll_until(consumer, id_by, || member_id(consumer).is_some());
-    let mut last_id = member_id(consumer);
-    consumer.unsubscribe();
-    // Empty as soon as LeaveGroup is sent, or the membership is lost.
-    let is_out = poll_until(consumer, deadline, || match member_id(consumer) {
-        Some(id) => {
-            last_id = Some(id);
-            false
-        }
-        None => true,
-    });
-    let Some(id) = last_id else { return Left::WasNoMember };
-    if !is_out {
-        return Left::Unknown(Unknown::Rebalancing);
-    }
-    // The client is closed once LeaveGroup was answered, with whatever.
-    match consumer.close_queue() {
-        Ok(()) => drop(poll_until(consumer, deadline, || consumer.closed())),
-        Err(error) => tracing::debug!(%error, "the client refuses to be closed"),
-    }
-    await_absence(admin, group, &id, deadline)
-}
-
-fn member_id(consumer: &GroupConsumer) -> Option<String> {
-    let membership = GroupMetadata::capture(consumer)?;
-    Some(membership.member_id()).filter(|id| !id.is_empty()).map(str::to_owned)
-}
-
-/// Polls, and lets everything go that a rebalance brings or takes, until `is_done`; false at the deadline.
-fn poll_until(consumer: &GroupConsumer, deadline: Instant, mut is_done: impl FnMut() -> bool) -> bool {
-    loop {
-        if is_done() {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        drop(consumer.poll(POLL));
-        while let Some(rebalance) = consumer.context().next_rebalance() {
-            tracing::debug!(?rebalance, "answered by letting everything go");
-            if let Err(error) = answer(consumer, &rebalance) {
-                tracing::debug!(%error, "the client refuses an assignment while leaving");
-            }
-        }
-    }
-}
-
-/// The client waits for an answer in kind. Nothing is taken up any more, and all that was taken up is given back.
-fn answer(consumer: &GroupConsumer, rebalance: &Rebalance) -> KafkaResult<()> {
-    let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-    match (rebalance.kind, is_cooperative) {
-        (RebalanceKind::Assign, true) => consumer.incremental_assign(&TopicPartitionList::new()),
-        (RebalanceKind::Assign, false) => consumer.assign(&TopicPartitionList::new()),
-        (_, true) => consumer.incremental_unassign(&consumer.assignment()?),
-        (_, false) => consumer.unassign(),
-    }
-}
-
-/// That LeaveGroup was sent proves nothing: it may have met no coordinator.
-fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant) -> Left {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let described = admin.describe_groups(&[group], left).map(|mut all| all.pop());
-        let why = match described {
-            Ok(Some((_, Ok(group)))) if group.members.iter().any(|member| member.member_id == member_id) => {
-                Unknown::Remains
-            }
-            Ok(Some((_, Ok(_))) | None) => return Left::Gone,
-            Ok(Some((_, Err(error)))) | Err(error) => Unknown::Unanswered(error),
-        };
-        if Instant::now() + LOOK_AGAIN >= deadline {
-            return Left::Unknown(why);
-        }
-        std::thread::sleep(LOOK_AGAIN);
     }
 }

@@ -18,7 +18,7 @@ use super::{
     doubts::{Doubts, Log, Overdue},
     report::{Inspection, Report, Reporter},
 };
-use crate::{view::TopicFacts, vital_thread};
+use crate::{topic_facts::describe, vital_thread};
 
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,15 +77,4 @@ fn look_up(config: &ClientConfig, topic: &str, overdue: Vec<Overdue>) -> Result<
     let positions: Vec<_> = overdue.iter().map(|overdue| overdue.position).collect();
     let found = look_up_positions(config, topic, &positions, LOOK_UP_WITHIN)?;
     Ok(overdue.into_iter().zip(found).map(|(overdue, (_, validity))| (overdue, validity)).collect())
-}
-
-/// Id and size of the topic.
-pub(crate) fn describe(admin: &Admin, topic: &str, timeout: Duration) -> Result<TopicFacts, Error> {
-    let mut described = admin.describe_topics(&[topic], timeout)?;
-    let Some((_, description)) = described.pop() else {
-        return Err(Error::UnknownTopic { what: format!("topic {topic}") });
-    };
-    let description = description?;
-    let partition_count = i32::try_from(description.partitions.len()).unwrap_or(i32::MAX);
-    Ok(TopicFacts { topic_id: description.id.to_string(), partition_count })
 }

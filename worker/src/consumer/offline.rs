@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use balancefleet_kafka::{Admin, GroupMetadata, UsageRecord};
 use tokio::runtime::Runtime;
 
-use super::{GroupConsumer, group_consumer};
 use crate::{
     config::{self, Command, Config},
+    kafka_clients::{GroupConsumer, group_consumer},
     ledger::Changes,
     store::{Assignment, Batch, Epoch, Progress},
     view::Cell,

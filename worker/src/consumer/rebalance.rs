@@ -21,12 +21,9 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{
-    Arrival, Assigned, Consumer, Fatal, Owned,
-    client::{Rebalance, RebalanceKind},
-    close::LAST_COMMIT,
-};
+use super::{Arrival, Assigned, Consumer, Fatal, Owned, close::LAST_COMMIT};
 use crate::{
+    kafka_clients::{Rebalance, RebalanceKind},
     status::Status,
     store::Epoch,
     view::{EventType, Phase, RebalanceEvent},

@@ -7,14 +7,12 @@ use std::{
 
 use balancefleet_kafka::{Error, RecordQueue, Validity};
 
-use super::{
-    client::Context,
-    doubts::{Log, Overdue},
-};
+use super::doubts::{Log, Overdue};
 use crate::{
     failure::Failure,
+    kafka_clients::Context,
     store::{Assignment, CommitError, Restored},
-    view::TopicFacts,
+    topic_facts::TopicFacts,
 };
 
 pub(crate) enum Report {

@@ -19,17 +19,14 @@ use std::{
 
 use rdkafka::ClientConfig;
 
-use super::{
-    SAME_ERROR_EVERY,
-    report::{Report, Reporter},
-};
+use super::report::{Report, Reporter};
 use crate::{
     failure::Failure,
     hindrance::Hindrance,
     input::{Input, Watch},
     rules::Rules,
     store::{Assignment, Loaded, Obstacle, Plan, Restored, Store, Unsettled},
-    throttle::Throttle,
+    throttle::{SAME_ERROR_EVERY, Throttle},
     view::{Cell, RestoreProgress},
     vital_thread,
 };

@@ -13,12 +13,12 @@ use tokio::runtime::Handle;
 use super::{OpsError, Stored, Tools};
 use crate::{
     config::Config,
-    consumer::restore_config,
     failure::Failure,
+    kafka_clients::restore_config,
     ledger_rules::Rulebook,
     rules::LedgerKind,
     store::{Assignment, Epoch, NewestProgress, Position, StoreKind, positions, replay_plan},
-    view::TopicFacts,
+    topic_facts::TopicFacts,
 };
 
 /// So many offsets from the end of a changelog are read first, then ten times as many: each commit ends with its progress.

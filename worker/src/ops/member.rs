@@ -15,7 +15,8 @@ use rdkafka::{
 use super::OpsError;
 use crate::{
     config::Config,
-    consumer::{GroupConsumer, group_consumer, leave},
+    kafka_clients::{GroupConsumer, group_consumer},
+    leave_group::leave,
 };
 
 /// A group without members answers within seconds.

@@ -9,10 +9,11 @@ use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 
 use super::{OpsError, TIMEOUT, Tools, progress::Progress};
 use crate::{
-    consumer::{describe, restore_config},
+    kafka_clients::restore_config,
     ledger::{Ledger, Posting},
     ledger_rules::LedgerRules,
     store::{Examined, Loaded, examine},
+    topic_facts::describe,
     transaction::BadRecord,
 };
 

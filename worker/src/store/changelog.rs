@@ -43,10 +43,11 @@ use super::{
 };
 use crate::{
     config::{Config, StartFrom},
-    consumer::{GroupConsumer, describe, transaction_config},
     failure::Failure,
     hindrance::Hindrance,
+    kafka_clients::{GroupConsumer, transaction_config},
     ledger_rules::{LedgerRules, Rulebook},
+    topic_facts::describe,
 };
 use batches::Batches;
 use loaded::Content;

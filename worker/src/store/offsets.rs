@@ -12,11 +12,7 @@ use rdkafka::{
 };
 
 use super::{Assignment, Batch, CommitError, Plan, Progress, Restored, beginning::Beginning};
-use crate::{
-    config::StartFrom,
-    consumer::{GroupConsumer, describe},
-    failure::Failure,
-};
+use crate::{config::StartFrom, failure::Failure, kafka_clients::GroupConsumer, topic_facts::describe};
 
 /// How long one question to the brokers may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);

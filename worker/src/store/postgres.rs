@@ -53,13 +53,8 @@ pub(crate) use target::Target;
 
 use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store, Watch};
 use crate::{
-    config::Config,
-    consumer::{GroupConsumer, describe},
-    failure::Failure,
-    hindrance::Hindrance,
-    ledger_rules::Rulebook,
-    throttle::Throttle,
-    view::Cell,
+    config::Config, failure::Failure, hindrance::Hindrance, kafka_clients::GroupConsumer, ledger_rules::Rulebook,
+    throttle::Throttle, topic_facts::describe, view::Cell,
 };
 use claim::{Claim, claim};
 use link::Link;

@@ -127,13 +127,6 @@ pub(crate) struct RebalanceEvent {
     pub(crate) records: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TopicFacts {
-    /// Kafka's id of the topic: another one means another topic of the same name.
-    pub(crate) topic_id: String,
-    pub(crate) partition_count: i32,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Selection<'a> {
     All,

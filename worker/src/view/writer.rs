@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
-use super::{Cell, Counters, RebalanceEvent, TopicFacts, View};
-use crate::{hindrance::Hindrance, input::Input, status::Status};
+use super::{Cell, Counters, RebalanceEvent, View};
+use crate::{hindrance::Hindrance, input::Input, status::Status, topic_facts::TopicFacts};
 
 impl View {
     /// A worker that stops does nothing else any more, whatever its threads still have in hand.

@@ -23,8 +23,9 @@ use crate::money::Currency;
 use crate::rules::{LedgerKind, Rules, Sign, Signs};
 use crate::status::Status;
 use crate::store::StoreKind;
+use crate::topic_facts::TopicFacts;
 use crate::transaction::TransactionType;
-use crate::view::{Cell, Identity, Phase, TopicFacts, View};
+use crate::view::{Cell, Identity, Phase, View};
 
 /// Customer, currency, minor units, transaction id, second of its timestamp.
 type Transaction<'a> = (&'a str, &'a str, i128, &'a str, i64);

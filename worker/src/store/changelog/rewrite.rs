@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    consumer::transaction_config,
+    kafka_clients::transaction_config,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
     store::Seal,

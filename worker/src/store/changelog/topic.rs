@@ -10,7 +10,7 @@ use super::batches::limit_of;
 use crate::{
     cluster::{Cluster, Replicas, Settings, TopicSettings},
     config::Config,
-    consumer::describe,
+    topic_facts::describe,
 };
 
 /// How long one request may take.

@@ -15,8 +15,10 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::SAME_ERROR_EVERY;
-use crate::{config::Config, throttle::Throttle};
+use crate::{
+    config::Config,
+    throttle::{SAME_ERROR_EVERY, Throttle},
+};
 
 /// The consumer that is a member of the group.
 pub(crate) type GroupConsumer = BaseConsumer<Context>;
