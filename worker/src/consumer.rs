@@ -40,14 +40,14 @@ use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaError};
 use tokio::runtime::Handle;
 
 use crate::{
-    config::Config,
+    config::{Config, StoreKind},
     failure::Failure,
     input::Watch,
     kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
     rules::{LedgerKind, Rules},
     status::Status,
     stop::Stop,
-    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store, StoreKind},
+    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store},
     throttle::{SAME_ERROR_EVERY, Throttle},
     transaction::BadRecord,
     view::View,

@@ -2,7 +2,7 @@
 
 use balancefleet_kafka::Error;
 
-use crate::store::DatabaseError;
+use crate::postgres_error::DatabaseError;
 
 /// Something that does not answer, or does not let this worker go on yet; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,6 +18,8 @@ mod ledger;
 mod ledger_rules;
 mod money;
 mod ops;
+mod postgres_error;
+mod postgres_target;
 mod preflight;
 mod rules;
 pub mod run;

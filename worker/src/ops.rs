@@ -22,13 +22,15 @@ pub(crate) use check::failures;
 pub(crate) use rebuild::rebuild;
 
 use crate::{
-    config::Config,
+    config::{Config, StoreKind},
     hindrance::Hindrance,
     input::{self, Input},
     ledger_rules::Rulebook,
+    postgres_error::DatabaseError,
+    postgres_target::DatabaseTarget,
     preflight::{self, Refusal},
     rules::LedgerKind,
-    store::{DatabaseError, DatabaseTarget, Examined, Examiner, StoreKind},
+    store::{Examined, Examiner},
     topic_facts::{TopicFacts, describe},
 };
 

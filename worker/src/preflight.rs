@@ -9,12 +9,13 @@ use tokio::runtime::Handle;
 
 use crate::{
     cluster::{Cluster, Settings},
-    config::Config,
+    config::{Config, StoreKind},
     hindrance::Hindrance,
     input::{self, Input},
+    postgres_error::DatabaseError,
     rules::LedgerKind,
     stop::Stop,
-    store::{DatabaseError, StoreKind, Unfit, database_has_progress, prepare_changelog, prepare_postgres},
+    store::{Unfit, database_has_progress, prepare_changelog, prepare_postgres},
     topic_facts::{TopicFacts, describe},
     view::View,
 };

@@ -16,22 +16,19 @@ mod replay;
 mod schedules;
 mod seal;
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use balancefleet_kafka::{GroupMetadata, UsageRecord};
-use serde::Serialize;
 
 pub(crate) use changelog::{
-    Changelog, Loaded, NewestProgress, Rewriter, RowWriter, Target, Unfit, default_topic as default_changelog_topic,
-    examine, prepare as prepare_changelog,
+    Changelog, Loaded, NewestProgress, Rewriter, RowWriter, Target, Unfit, examine, prepare as prepare_changelog,
 };
 pub(crate) use count::Count;
 pub(crate) use examined::{Examined, ToldStanding};
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
-pub(crate) use postgres::{DatabaseError, Reader as DatabaseReader, Target as DatabaseTarget};
 pub(crate) use postgres::{
-    Examiner, Postgres, ReadError as DatabaseReadError, Replacer, has_progress as database_has_progress,
-    prepare as prepare_postgres,
+    Examiner, Postgres, ReadError as DatabaseReadError, Reader as DatabaseReader, Replacer,
+    has_progress as database_has_progress, prepare as prepare_postgres,
 };
 pub(crate) use replay::{Replay, plan as replay_plan};
 pub(crate) use seal::Seal;
@@ -42,27 +39,6 @@ use crate::{
     ledger::{Changes, Ledger},
     view::Cell,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum StoreKind {
-    /// Keeps offsets only and folds the topic again at every assignment.
-    Replay,
-    /// Keeps balances in a compacted topic, written in one Kafka transaction with the offsets.
-    Changelog,
-    /// Keeps balances in PostgreSQL, written in one SQL transaction with the progress.
-    Postgres,
-}
-
-impl fmt::Display for StoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Replay => "replay",
-            Self::Changelog => "changelog",
-            Self::Postgres => "postgres",
-        })
-    }
-}
 
 /// How to bring one partition to where the group has committed.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::is_host_and_port;
 use crate::store::DatabaseReader;
 use crate::view::View;
 
@@ -98,8 +99,4 @@ fn router(peers: Vec<String>, database: Option<Arc<DatabaseReader>>, view: Arc<V
     let telemetry = Arc::new(telemetry::Telemetry::new(view.clone()));
     let fleet = Arc::new(fleet::Fleet::new(view.clone(), peers, database, telemetry.fleet.clone())?);
     Ok(routes::router(Api { view, fleet, telemetry })?)
-}
-
-pub(crate) fn is_host_and_port(peer: &str) -> bool {
-    peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

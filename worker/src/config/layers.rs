@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use serde_yaml::Value;
 
 use super::{
-    RebuildOptions,
+    effective::RebuildOptions,
     error::ConfigError,
     keys::{EXTRA_CONFIG, EXTRA_CONFIG_ENV, Form, KEYS, Key, NOT_AVAILABLE},
 };

@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use balancefleet_kafka::{ClientCertificate, Connection, Error, Sasl, Tls, reserved_keys};
 
 use super::{
-    Assignor, Config, LogFormat, StartFrom,
+    effective::{Assignor, Config, LogFormat, StartFrom, StoreKind},
     error::ConfigError,
     keys::{EXTRA_CONFIG, KEYS},
     layers::{Given, Settings},
+    topic_names::{default_changelog_topic, topic_name},
     value,
 };
 use crate::{
-    api,
     exponents::Exponents,
     kafka_clients::try_settings,
+    postgres_target::DatabaseTarget,
     rules::{LedgerKind, Rules, Signs},
-    store::{DatabaseTarget, StoreKind, default_changelog_topic},
 };
 
 /// Longer pauses would outlast the time a worker has to stop.
@@ -137,7 +137,7 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 fn peer(text: &str) -> Result<String, String> {
-    if api::is_host_and_port(text) { Ok(text.to_owned()) } else { Err("write host:port for each".to_owned()) }
+    if value::is_host_and_port(text) { Ok(text.to_owned()) } else { Err("write host:port for each".to_owned()) }
 }
 
 fn assignor(text: &str) -> Result<Assignor, String> {
@@ -150,16 +150,6 @@ fn store(text: &str) -> Result<StoreKind, String> {
         text,
         &[("changelog", StoreKind::Changelog), ("postgres", StoreKind::Postgres), ("replay", StoreKind::Replay)],
     )
-}
-
-fn topic_name(text: &str) -> Result<String, String> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let is_name = !matches!(text, "" | "." | "..") && text.len() <= 249 && text.chars().all(is_legal);
-    if is_name {
-        Ok(text.to_owned())
-    } else {
-        Err("a topic's name has up to 249 letters, digits, dots, underscores and hyphens".to_owned())
-    }
 }
 
 fn replication(text: &str) -> Result<i32, String> {

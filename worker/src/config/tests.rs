@@ -1,8 +1,8 @@
 //! Layers, names and refusals.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
-use super::*;
+use super::{effective::Assignor, *};
 use crate::rules::{LedgerKind, Sign};
 use crate::transaction::TransactionType;
 

@@ -79,6 +79,11 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write address:port, like 0.0.0.0:8080".to_owned())
 }
 
+/// Whether it is `host:port`.
+pub(crate) fn is_host_and_port(peer: &str) -> bool {
+    peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 /// .NET's `http://+:8080;…`: the first plain one.
 pub(crate) fn urls(text: &str) -> Result<SocketAddr, String> {
     let wrong = || "write http://host:port, like http://+:8080; TLS is not served".to_owned();

@@ -12,12 +12,12 @@ use tokio::runtime::Handle;
 
 use super::{OpsError, Stored, Tools};
 use crate::{
-    config::Config,
+    config::{Config, StoreKind},
     failure::Failure,
     kafka_clients::restore_config,
     ledger_rules::Rulebook,
     rules::LedgerKind,
-    store::{Assignment, Epoch, NewestProgress, Position, StoreKind, positions, replay_plan},
+    store::{Assignment, Epoch, NewestProgress, Position, positions, replay_plan},
     topic_facts::TopicFacts,
 };
 

@@ -29,11 +29,9 @@ use crate::{
     failure::Failure,
     ledger::Ledger,
     ledger_rules::LedgerRules,
+    postgres_target::DatabaseTarget,
     preflight::Refusal,
-    store::{
-        Committed, DatabaseTarget, Examined, Examiner, Replacer, Rewriter, Target, Unfit, prepare_changelog,
-        prepare_postgres,
-    },
+    store::{Committed, Examined, Examiner, Replacer, Rewriter, Target, Unfit, prepare_changelog, prepare_postgres},
 };
 use another::OtherTopic;
 use target::{Aim, Known, aim};

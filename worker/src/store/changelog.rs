@@ -35,7 +35,7 @@ pub(crate) use examine::{NewestProgress, examine};
 pub(crate) use loaded::Loaded;
 pub(crate) use rewrite::{Rewriter, Target};
 pub(crate) use rows::RowWriter;
-pub(crate) use topic::{Unfit, default_topic};
+pub(crate) use topic::Unfit;
 
 use super::{
     Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Seal, Settled, Store, Unsettled,

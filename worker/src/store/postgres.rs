@@ -21,7 +21,6 @@
 
 mod claim;
 mod copy;
-mod error;
 mod examiner;
 mod link;
 mod load;
@@ -32,7 +31,6 @@ mod rows;
 mod schedules;
 mod schema;
 mod standing;
-mod target;
 mod write;
 
 use std::{
@@ -44,17 +42,16 @@ use balancefleet_kafka::Admin;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-pub(crate) use error::DatabaseError;
 pub(crate) use examiner::{Examiner, has_progress};
 pub(crate) use read::ReadError;
 pub(crate) use read::Reader;
 pub(crate) use replace::Replacer;
-pub(crate) use target::Target;
 
 use super::{Assignment, Batch, CommitError, Folding, Obstacle, Offsets, Plan, Plans, Restored, Store, Watch};
 use crate::{
     config::Config, failure::Failure, hindrance::Hindrance, kafka_clients::GroupConsumer, ledger_rules::Rulebook,
-    throttle::Throttle, topic_facts::describe, view::Cell,
+    postgres_error::DatabaseError, postgres_target::DatabaseTarget, throttle::Throttle, topic_facts::describe,
+    view::Cell,
 };
 use claim::{Claim, claim};
 use link::Link;
@@ -88,7 +85,7 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 const WITHDRAW_AGAIN: Duration = Duration::from_secs(2);
 
 /// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
-pub(crate) fn prepare(target: &Target, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
+pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
     // Whoever waits for it tells so.
     let prepared = async {
         let session = target.connect().await?;
@@ -117,7 +114,7 @@ pub(crate) struct Postgres {
     admin: Admin,
     offsets: Offsets,
     book: Arc<Book>,
-    target: Target,
+    target: DatabaseTarget,
     topic_id: String,
     runtime: Handle,
     session_timeout: Duration,
@@ -133,7 +130,7 @@ impl Postgres {
     pub(crate) fn new(
         config: &Config,
         topic_id: &str,
-        target: &Target,
+        target: &DatabaseTarget,
         admin: Admin,
         consumer: Arc<GroupConsumer>,
         runtime: &Handle,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::{money::Amount, rules::LedgerKind, store::StoreKind};
+use crate::{config::StoreKind, money::Amount, rules::LedgerKind};
 
 /// Who this worker is; fixed at start.
 #[derive(Clone, Debug)]

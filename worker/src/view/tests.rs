@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{ledger::Posting, money::Currency, rules::LedgerKind, store::StoreKind};
+use crate::{config::StoreKind, ledger::Posting, money::Currency, rules::LedgerKind};
 
 pub(super) fn view(session_timeout: Duration) -> View {
     let identity = Identity {

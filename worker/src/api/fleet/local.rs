@@ -10,8 +10,8 @@ use super::peer::Question;
 use super::wire::{self, Facts, RuleFacts};
 use super::{LIST_BYTES, Wanted};
 use crate::api::refusal::Refusal;
+use crate::config::StoreKind;
 use crate::rules::LedgerKind;
-use crate::store::StoreKind;
 use crate::view::{BalanceRow, CopyError, PartitionBalances, Snapshot, View};
 
 /// A line for a peer is sent in pieces of this size.

@@ -17,12 +17,12 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::config::StoreKind;
 use crate::exponents::Exponents;
 use crate::ledger::Posting;
 use crate::money::Currency;
 use crate::rules::{LedgerKind, Rules, Sign, Signs};
 use crate::status::Status;
-use crate::store::StoreKind;
 use crate::topic_facts::TopicFacts;
 use crate::transaction::TransactionType;
 use crate::view::{Cell, Identity, Phase, View};

@@ -1,9 +1,8 @@
-//! The compacted topic: its name, its settings, and how it grows with the input.
+//! The compacted topic: its settings, and how it grows with the input.
 
 use std::time::Duration;
 
 use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
-use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use super::batches::limit_of;
@@ -15,8 +14,6 @@ use crate::{
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Kafka takes no longer names.
-const MAX_NAME: usize = 249;
 /// From so many replicas on, a write has to reach two.
 const SAFE_REPLICAS: usize = 3;
 /// How many of them have to have a write then.
@@ -58,16 +55,6 @@ pub(crate) enum Unfit {
     /// It may pass, or somebody has to allow it.
     #[error(transparent)]
     Kafka(#[from] Error),
-}
-
-/// The name of a group's changelog unless it is configured: no two pairs of group and topic share one.
-pub(crate) fn default_topic(group: &str, topic: &str) -> String {
-    let digest = Sha256::digest(format!("{group}\0{topic}"));
-    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
-    let end = format!("-changelog-{digits}");
-    let name: String = format!("{group}-{topic}").chars().map(legal).take(MAX_NAME - end.len()).collect();
-    name + &end
 }
 
 /// Whether a topic with these settings of its own is as a worker makes it that ended before it had set `min.insync.replicas`.
@@ -219,17 +206,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_group_and_topic_has_a_changelog_of_its_own() {
-        let name = default_topic("balance-service", "banking.transactions");
-        assert!(name.starts_with("balance-service-banking.transactions-changelog-") && name.len() == 55, "{name}");
-        let names =
-            [("a", "b-c"), ("a-b", "c"), ("a", "b_c"), ("a", "b c")].map(|(group, topic)| default_topic(group, topic));
-        for (place, name) in names.iter().enumerate() {
-            assert!(names[place + 1..].iter().all(|other| other != name), "{name}");
-        }
-    }
-
-    #[test]
     fn only_what_a_worker_left_behind_is_unfinished() {
         let settings = |more: &[(&str, &str)]| -> Settings {
             SETTINGS.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -239,14 +215,6 @@ mod tests {
         let by_hand = Settings::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
         for own in [finished, settings(&[("segment.bytes", "1048576")]), by_hand] {
             assert!(!is_unfinished(&own), "{own:?}");
-        }
-    }
-
-    #[test]
-    fn the_name_is_legal_whatever_the_groups_is() {
-        for name in [default_topic("géant / ü", "t"), default_topic(&"g".repeat(300), &"t".repeat(300))] {
-            let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            assert!(name.len() <= MAX_NAME && name.chars().all(legal), "{name}");
         }
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row, types::Type};
 
-use super::{Book, error::DatabaseError, link::within};
+use super::{Book, link::within};
 use crate::{
     failure::Failure,
     ledger_rules::{LedgerRules, RuleDetails, ToldRules},
+    postgres_error::DatabaseError,
     store::{Assignment, Seal, offsets::Position},
 };
 

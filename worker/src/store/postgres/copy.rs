@@ -12,7 +12,8 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{Book, claim::ANSWER_WITHIN, error::DatabaseError, link::within, rows::BalanceRow, write::Share};
+use super::{Book, claim::ANSWER_WITHIN, link::within, rows::BalanceRow, write::Share};
+use crate::postgres_error::DatabaseError;
 
 /// From so many rows on COPY is faster.
 const MANY: usize = 2000;

@@ -12,13 +12,14 @@ use super::{
     load,
     schema::has_tables,
     standing::settle,
-    target::{Session, Target},
 };
 use crate::{
     config::Config,
     failure::Failure,
     ledger_rules::Rulebook,
-    store::{Assignment, DatabaseError, Epoch, Examined, Obstacle, Position},
+    postgres_error::DatabaseError,
+    postgres_target::{DatabaseTarget, Session},
+    store::{Assignment, Epoch, Examined, Obstacle, Position},
 };
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
@@ -56,7 +57,7 @@ impl Examiner {
     pub(crate) fn connect(
         config: &Config,
         rules: Arc<Rulebook>,
-        target: &Target,
+        target: &DatabaseTarget,
         runtime: &Handle,
     ) -> Result<Self, DatabaseError> {
         let session = runtime.block_on(async {
@@ -100,7 +101,7 @@ impl Examiner {
 }
 
 /// Whether the database has a row of any partition of the group's topic.
-pub(crate) fn has_progress(config: &Config, target: &Target, runtime: &Handle) -> Result<bool, DatabaseError> {
+pub(crate) fn has_progress(config: &Config, target: &DatabaseTarget, runtime: &Handle) -> Result<bool, DatabaseError> {
     let Examiner { session, book, .. } =
         Examiner::connect(config, Arc::new(Rulebook::new(config.rules.clone())), target, runtime)?;
     let Some(session) = session else { return Ok(false) };

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use super::{
-    error::DatabaseError,
-    target::{Session, Target},
+use crate::{
+    postgres_error::DatabaseError,
+    postgres_target::{DatabaseTarget, Session},
 };
 
 /// The pause after the first try that failed; each further one doubles it,
@@ -15,7 +15,7 @@ const SOONEST: Duration = Duration::from_millis(100);
 const LATEST: Duration = Duration::from_secs(2);
 
 pub(crate) struct Link {
-    target: Target,
+    target: DatabaseTarget,
     /// SQL that every session begins with.
     settings: &'static [&'static str],
     client: Option<Session>,
@@ -25,7 +25,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(target: Target, settings: &'static [&'static str]) -> Self {
+    pub(super) fn new(target: DatabaseTarget, settings: &'static [&'static str]) -> Self {
         Self { target, settings, client: None, failures: 0, next_try: None, last_failure: None }
     }
 

@@ -15,7 +15,6 @@ use tokio_postgres::{
 use super::{
     Book,
     claim::{ANSWER_WITHIN, Part},
-    error::DatabaseError,
     link::within,
     rows::{COLUMNS, CustomerRow, Gathered},
 };
@@ -23,6 +22,7 @@ use crate::{
     failure::Failure,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
+    postgres_error::DatabaseError,
     store::{Examined, Seal, ToldStanding, Watch},
 };
 

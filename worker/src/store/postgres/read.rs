@@ -17,16 +17,16 @@ use tokio_postgres::{
 
 use super::{
     claim::{LedgerMark, RuleColumn},
-    error::DatabaseError,
     link::Link,
     rows::{COLUMNS, CustomerRow, escape},
-    target::Target,
 };
 use crate::{
     config::Config,
     exponents::MinorUnits,
     ledger_rules::{LedgerRules, Rulebook, ToldRules},
     money::{Amount, Currency},
+    postgres_error::DatabaseError,
+    postgres_target::DatabaseTarget,
     view::{BalanceRow, PartitionBalances, Selection},
 };
 
@@ -76,7 +76,7 @@ pub(crate) enum ReadError {
 
 impl Reader {
     /// No connection is made yet.
-    pub(crate) fn new(config: &Config, target: &Target) -> Self {
+    pub(crate) fn new(config: &Config, target: &DatabaseTarget) -> Self {
         Self {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
@@ -279,7 +279,7 @@ fn add(partition: i32, rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u
 
 /// A few connections, each used by one read at a time.
 struct Pool {
-    target: Target,
+    target: DatabaseTarget,
     settings: &'static [&'static str],
     idle: Mutex<Vec<Link>>,
     turns: Semaphore,
@@ -293,7 +293,7 @@ struct Turn<'a> {
 }
 
 impl Pool {
-    fn new(target: &Target, settings: &'static [&'static str], size: usize) -> Self {
+    fn new(target: &DatabaseTarget, settings: &'static [&'static str], size: usize) -> Self {
         let idle = (0..size).map(|_| Link::new(target.clone(), settings)).collect();
         Self { target: target.clone(), settings, idle: Mutex::new(idle), turns: Semaphore::new(size) }
     }

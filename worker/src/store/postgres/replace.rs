@@ -13,16 +13,16 @@ use super::{
     Book, SESSION,
     claim::{ANSWER_WITHIN, LedgerMark, Part, rule_columns},
     copy::{stage_balances, write_balances},
-    error::DatabaseError,
     link::{Link, within},
     rows::{in_order, rows_of},
     schema::{add_column, may_delete},
-    target,
 };
 use crate::{
     config::Config,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
+    postgres_error::DatabaseError,
+    postgres_target::DatabaseTarget,
     store::{Seal, Target},
 };
 
@@ -62,7 +62,7 @@ impl Replacer {
     pub(crate) fn connect(
         config: &Config,
         rules: &Arc<Rulebook>,
-        database: &target::Target,
+        database: &DatabaseTarget,
         topic_id: &str,
         runtime: &Handle,
     ) -> Result<Self, DatabaseError> {

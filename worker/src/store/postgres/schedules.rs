@@ -17,12 +17,12 @@ use super::{
     replace::replace,
     schema::prepare,
     standing::{Standing, settle},
-    target::{Session, Target as Place},
     write::{Ended, Outcome, Share, tell, write},
 };
 use crate::{
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook, tests::book},
+    postgres_target::{DatabaseTarget, Session},
     store::{
         Assignment, Folding, Plan, Progress, Restored, RowWriter, Target,
         offsets::Position,
@@ -45,7 +45,7 @@ impl Database {
     fn new() -> Self {
         let url =
             std::env::var("BALANCEFLEET_TEST_POSTGRES").expect("make integration sets BALANCEFLEET_TEST_POSTGRES");
-        let target = Place::parse(&format!("{url}?sslmode=disable"), None).unwrap();
+        let target = DatabaseTarget::parse(&format!("{url}?sslmode=disable"), None).unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let sessions = [(); 3].map(|()| {
             let session = runtime.block_on(target.connect()).unwrap();

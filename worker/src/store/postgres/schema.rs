@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::error::DatabaseError;
+use crate::postgres_error::DatabaseError;
 
 /// The version of `schema.sql`.
 const VERSION: i32 = 1;

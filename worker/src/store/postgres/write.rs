@@ -19,13 +19,13 @@ use super::{
     Book,
     claim::{ANSWER_WITHIN, LedgerMark, Part, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
-    error::DatabaseError,
     link::within,
     rows::{BalanceRow, in_order, rows_of},
     standing::Standing,
 };
 use crate::{
     ledger_rules::LedgerRules,
+    postgres_error::DatabaseError,
     store::{Progress, Seal},
 };
 

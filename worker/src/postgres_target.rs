@@ -10,7 +10,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::DatabaseError;
+use crate::postgres_error::DatabaseError;
 
 /// Between knocking and the first answer of the session.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -19,19 +19,22 @@ const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// Its password never shows.
 #[derive(Clone)]
-pub(crate) struct Target {
+pub(crate) struct DatabaseTarget {
     config: Config,
     tls: Option<MakeRustlsConnect>,
     place: String,
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for DatabaseTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target").field("place", &self.place).field("tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("DatabaseTarget")
+            .field("place", &self.place)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 
-impl Target {
+impl DatabaseTarget {
     /// Reads `postgres://user:password@host:port/database?sslmode=…`; `authorities` are PEM, without them those of the
     /// system are trusted.
     ///
@@ -71,7 +74,7 @@ impl Target {
     }
 
     /// Opens a connection, which the runtime it is called in drives.
-    pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {
+    pub(crate) async fn connect(&self) -> Result<Session, DatabaseError> {
         match tokio::time::timeout(CONNECT_WITHIN, self.open()).await {
             Ok(opened) => opened.map_err(|error| DatabaseError::of_connecting(&error, &self.place)),
             Err(_) => {
@@ -98,7 +101,7 @@ impl Target {
 }
 
 /// An open connection. Dropped, it is closed at once: a dropped client alone would let what is under way go on.
-pub(super) struct Session {
+pub(crate) struct Session {
     client: Client,
     connection: AbortHandle,
 }
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> String {
-        Target::parse(url, None).unwrap_err()
+        DatabaseTarget::parse(url, None).unwrap_err()
     }
 
     #[test]
@@ -222,9 +225,9 @@ mod tests {
         for url in
             ["postgres://u:p@db/b", "postgresql://u:p@db/b?sslmode=require", "postgres://u@db?sslmode=verify-full"]
         {
-            assert_eq!(Target::parse(url, None).unwrap().config.get_ssl_mode(), SslMode::Require, "{url}");
+            assert_eq!(DatabaseTarget::parse(url, None).unwrap().config.get_ssl_mode(), SslMode::Require, "{url}");
         }
-        let plain = Target::parse("postgres://u:p@db/b?sslmode=disable&connect_timeout=3", None).unwrap();
+        let plain = DatabaseTarget::parse("postgres://u:p@db/b?sslmode=disable&connect_timeout=3", None).unwrap();
         assert!(plain.tls.is_none() && plain.config.get_ssl_mode() == SslMode::Disable);
     }
 
@@ -246,7 +249,7 @@ mod tests {
         ] {
             assert!(!refused(url).contains("s3cr3t"), "{}", refused(url));
         }
-        let target = Target::parse("postgres://u:s3cr3t@one:1,two:2/b?sslmode=disable", None).unwrap();
+        let target = DatabaseTarget::parse("postgres://u:s3cr3t@one:1,two:2/b?sslmode=disable", None).unwrap();
         assert_eq!(target.place(), "one:1,two:2");
         assert!(!format!("{target:?}").contains("s3cr3t"));
     }

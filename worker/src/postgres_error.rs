@@ -66,12 +66,12 @@ impl DatabaseError {
     }
 
     /// Whether nothing more can be asked on the same connection.
-    pub(super) const fn ends_session(&self) -> bool {
+    pub(crate) const fn ends_session(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Late(_))
     }
 
     /// Why no connection came about with `place`.
-    pub(super) fn of_connecting(error: &tokio_postgres::Error, place: &str) -> Self {
+    pub(crate) fn of_connecting(error: &tokio_postgres::Error, place: &str) -> Self {
         let (place, detail) = (place.to_owned(), words(error));
         match error.as_db_error().map(tokio_postgres::error::DbError::code) {
             Some(code) if [SqlState::INVALID_CATALOG_NAME, SqlState::INSUFFICIENT_PRIVILEGE].contains(code) => {
