@@ -5,9 +5,11 @@
 //! partition 0 fixes them all with its first commit, and the others wait until the group has progress. Nobody else makes
 //! the first commit of a group, and this one is refused unless the partition is still that owner's.
 
+use std::time::Duration;
+
 use balancefleet_kafka::{Admin, At, Error, Isolation};
 
-use super::{Restored, offsets::TIMEOUT};
+use super::Restored;
 
 /// The partition whose owner says where the group begins.
 pub(super) const FIRST: i32 = 0;
@@ -19,9 +21,14 @@ pub(super) struct Beginning(Vec<(i32, i64)>);
 impl Beginning {
     /// # Errors
     /// The brokers cannot tell the end of every partition now.
-    pub(super) fn at_the_ends(admin: &Admin, topic: &str, partition_count: i32) -> Result<Self, Error> {
+    pub(super) fn at_the_ends(
+        admin: &Admin,
+        topic: &str,
+        partition_count: i32,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
         let asked: Vec<_> = (0..partition_count).map(|partition| (topic.to_owned(), partition)).collect();
-        let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
+        let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, timeout)?;
         let ends = (0..).zip(ends).map(|(partition, end)| Ok((partition, end.offset?)));
         ends.collect::<Result<_, Error>>().map(Self)
     }

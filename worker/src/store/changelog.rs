@@ -196,7 +196,7 @@ impl Store for Changelog {
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
             let positions = self.offsets.positions(&assigned)?;
-            let begin = || Beginning::at_the_ends(&self.admin, &self.topic, topic.partition_count);
+            let begin = || Beginning::at_the_ends(&self.admin, &self.topic, topic.partition_count, TIMEOUT);
             Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
         });
         let (found, positions, beginning) = match known {

@@ -15,7 +15,7 @@ use super::{Assignment, Batch, CommitError, Plan, Progress, Restored, beginning:
 use crate::{config::StartFrom, failure::Failure, kafka_clients::GroupConsumer, topic_facts::describe};
 
 /// How long one question to the brokers may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One partition as the brokers know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +145,8 @@ impl Offsets {
 
     /// Where a group begins that begins now, at the end of its logs.
     pub(super) fn beginning(&self) -> Result<Beginning, Error> {
-        Beginning::at_the_ends(&self.admin, &self.topic, describe(&self.admin, &self.topic, TIMEOUT)?.partition_count)
+        let partition_count = describe(&self.admin, &self.topic, TIMEOUT)?.partition_count;
+        Beginning::at_the_ends(&self.admin, &self.topic, partition_count, TIMEOUT)
     }
 
     /// Commits and waits for the coordinator's answer.

@@ -30,6 +30,7 @@ mod rows;
 #[cfg(test)]
 mod schedules;
 mod schema;
+mod session;
 mod standing;
 mod write;
 
@@ -56,25 +57,15 @@ use crate::{
 use claim::{Claim, claim};
 use link::Link;
 use load::{Loaded, load};
-use standing::{Standings, settle};
-use write::{Ended, Outcome, Share, tell, write};
+use session::{Book, CLAIMING, SESSION};
+use standing::{Share, Standings, settle};
+use write::{Ended, Outcome, tell, write};
 
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For looking at the tables, or making them.
 const PREPARE_WITHIN: Duration = Duration::from_secs(15);
-
-/// Of every session that writes. A worker that freezes between two statements of a transaction holds its rows for 5 s at
-/// most; inside a statement that waits for its client no limit applies, hence none such comes after the rows are locked.
-/// A worker whose host is gone answers no keepalive, and its session ends after 11 s.
-const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
-                       SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
-                       SET lock_timeout = '10s'; SET client_min_messages = warning; \
-                       SET default_transaction_isolation = 'read committed'";
-
-/// Of the one that claims: a partition whose row somebody else holds is asked for again, and meanwhile the others wait.
-const CLAIMING: &str = "SET lock_timeout = '2s'";
 
 /// Between two tries to find out what became of a batch; the partitions' next owner may be waiting meanwhile.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -93,21 +84,6 @@ pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, make: bool) -> 
     };
     let within = async { tokio::time::timeout(PREPARE_WITHIN, prepared).await };
     runtime.block_on(within).unwrap_or(Err(DatabaseError::Late(PREPARE_WITHIN)))
-}
-
-/// Whose rows.
-struct Book {
-    group: String,
-    topic: String,
-    rules: Arc<Rulebook>,
-    /// This worker.
-    owner: String,
-}
-
-impl Book {
-    fn of(config: &Config, rules: Arc<Rulebook>) -> Self {
-        Self { group: config.group_id.clone(), topic: config.topic.clone(), rules, owner: config.consumer_id.clone() }
-    }
 }
 
 pub(crate) struct Postgres {

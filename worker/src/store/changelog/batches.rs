@@ -4,13 +4,15 @@
 //! that nothing more of this producer in that partition. So batches are cut to what the topics say that they take. Where
 //! they do not say it, or it was changed meanwhile, each refusal halves them, until the largest record travels alone.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use balancefleet_kafka::Admin;
 use rdkafka::ClientConfig;
 
-use super::TIMEOUT;
 use crate::cluster::Settings;
+
+/// How long one question to the brokers may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// librdkafka's own size, below what a topic takes by default.
 const USUAL: usize = 1_000_000;

@@ -9,16 +9,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row, types::Type};
 
-use super::{Book, link::within};
+use super::{
+    link::within,
+    session::{ANSWER_WITHIN, Book},
+};
 use crate::{
     failure::Failure,
     ledger_rules::{LedgerRules, RuleDetails, ToldRules},
     postgres_error::DatabaseError,
     store::{Assignment, Seal, offsets::Position},
 };
-
-/// Longer than the session's own limits: the server answers first.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
 /// Followed by the columns.
 const ACQUIRE: &str = "\

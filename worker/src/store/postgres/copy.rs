@@ -12,7 +12,12 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{Book, claim::ANSWER_WITHIN, link::within, rows::BalanceRow, write::Share};
+use super::{
+    link::within,
+    rows::BalanceRow,
+    session::{ANSWER_WITHIN, Book},
+    standing::Share,
+};
 use crate::postgres_error::DatabaseError;
 
 /// From so many rows on COPY is faster.

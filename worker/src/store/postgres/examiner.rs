@@ -6,11 +6,11 @@ use tokio::runtime::Handle;
 use tokio_postgres::types::Type;
 
 use super::{
-    Book, SESSION,
-    claim::{ANSWER_WITHIN, Claim, look},
+    claim::{Claim, look},
     link::within,
     load,
     schema::has_tables,
+    session::{ANSWER_WITHIN, Book, SESSION},
     standing::settle,
 };
 use crate::{

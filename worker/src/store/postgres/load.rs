@@ -13,10 +13,10 @@ use tokio_postgres::{
 };
 
 use super::{
-    Book,
-    claim::{ANSWER_WITHIN, Part},
+    claim::Part,
     link::within,
     rows::{COLUMNS, CustomerRow, Gathered},
+    session::{ANSWER_WITHIN, Book},
 };
 use crate::{
     failure::Failure,

@@ -10,12 +10,12 @@ use tokio_postgres::{
 };
 
 use super::{
-    Book, SESSION,
-    claim::{ANSWER_WITHIN, LedgerMark, Part, rule_columns},
+    claim::{LedgerMark, Part, rule_columns},
     copy::{stage_balances, write_balances},
     link::{Link, within},
     rows::{in_order, rows_of},
     schema::{add_column, may_delete},
+    session::{ANSWER_WITHIN, Book, SESSION},
 };
 use crate::{
     config::Config,

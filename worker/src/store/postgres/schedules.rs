@@ -11,13 +11,13 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    Book,
     claim::claim,
     load::{Loaded, load},
     replace::replace,
     schema::prepare,
-    standing::{Standing, settle},
-    write::{Ended, Outcome, Share, tell, write},
+    session::Book,
+    standing::{Share, Standing, settle},
+    write::{Ended, Outcome, tell, write},
 };
 use crate::{
     ledger::Ledger,

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    Book,
     claim::{Claim, may_go_on},
-    write::Share,
+    session::Book,
 };
 use crate::{
     config::StartFrom,
@@ -35,6 +34,21 @@ pub(super) struct Standing {
 pub(super) struct Row {
     pub(super) epoch: i64,
     pub(super) next_offset: i64,
+}
+
+/// One partition's share of a batch.
+pub(super) struct Share<'a> {
+    pub(super) progress: &'a Progress,
+    pub(super) standing: Standing,
+    /// Of its ledger with its changes.
+    pub(super) seal: Seal,
+    pub(super) rules: Arc<LedgerRules>,
+}
+
+impl Share<'_> {
+    pub(super) fn partition(&self) -> i32 {
+        self.progress.assignment.partition
+    }
 }
 
 /// What follows from a claim, and with it how the partition goes on.

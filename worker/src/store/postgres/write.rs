@@ -7,8 +7,6 @@
 //! | an error before COMMIT was sent | the server rolls back; the same changes go with the next batch |
 //! | anything else | on a new connection the rows are locked, which waits for the old one's transaction to end, and tell |
 
-use std::sync::Arc;
-
 use futures::future::try_join_all;
 use tokio_postgres::{
     Client,
@@ -16,18 +14,14 @@ use tokio_postgres::{
 };
 
 use super::{
-    Book,
-    claim::{ANSWER_WITHIN, LedgerMark, Part, rule_columns},
+    claim::{LedgerMark, Part, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     link::within,
     rows::{BalanceRow, in_order, rows_of},
-    standing::Standing,
+    session::{ANSWER_WITHIN, Book},
+    standing::Share,
 };
-use crate::{
-    ledger_rules::LedgerRules,
-    postgres_error::DatabaseError,
-    store::{Progress, Seal},
-};
+use crate::postgres_error::DatabaseError;
 
 /// A partition's first row. Of two workers that write one, one waits for the other, and writes none.
 const FIRST: &str = "\
@@ -47,21 +41,6 @@ UPDATE balancefleet.part
 const TELL: &str = "\
 SELECT partition, epoch, next_offset, owner FROM balancefleet.part
  WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
-
-/// One partition's share of a batch.
-pub(super) struct Share<'a> {
-    pub(super) progress: &'a Progress,
-    pub(super) standing: Standing,
-    /// Of its ledger with its changes.
-    pub(super) seal: Seal,
-    pub(super) rules: Arc<LedgerRules>,
-}
-
-impl Share<'_> {
-    fn partition(&self) -> i32 {
-        self.progress.assignment.partition
-    }
-}
 
 /// How a batch ended that was not committed.
 pub(super) enum Ended {

@@ -1,0 +1,230 @@
+//! What a store is asked and what it answers.
+
+use std::{ops::Range, sync::Arc};
+
+use balancefleet_kafka::{GroupMetadata, UsageRecord};
+
+use super::changelog::Loaded;
+use crate::{
+    failure::Failure,
+    hindrance::Hindrance,
+    ledger::{Changes, Ledger},
+    view::Cell,
+};
+
+/// How to bring one partition to where the group has committed.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// There is nothing more to read.
+    Ready(Restored),
+    /// Records of the input to fold again; processing goes on at their end.
+    Fold {
+        /// First offset that belongs to the ledger.
+        base: i64,
+        records: Range<i64>,
+    },
+    /// Records of the same partition of the store's own log; what follows is said by [`Store::settle`].
+    Load(Range<i64>),
+    /// Rows that only the store can read: [`Store::fetch`] gives the partition.
+    Fetch,
+}
+
+/// A partition as it goes on.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) ledger: Ledger,
+    /// What belongs to it as well but is not durable yet.
+    pub(crate) changes: Changes,
+    /// What the group had committed.
+    pub(crate) committed: Option<i64>,
+    /// First offset that belongs to the ledger.
+    pub(crate) base: i64,
+    pub(crate) next_offset: i64,
+    /// Of the log at the record before, if known.
+    pub(crate) leader_epoch: Option<i32>,
+    /// Where the group's other partitions begin: fixed by this one's first commit.
+    pub(crate) others: Vec<(i32, i64)>,
+    pub(crate) records: u64,
+}
+
+impl Restored {
+    /// A partition of which nothing was processed yet.
+    pub(crate) fn empty_at(start: i64) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            changes: Changes::default(),
+            committed: None,
+            base: start,
+            next_offset: start,
+            leader_epoch: None,
+            others: Vec::new(),
+            records: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) partition: i32,
+    pub(crate) epoch: Epoch,
+    /// The group's, in which it was made.
+    pub(crate) generation: i32,
+}
+
+/// A plan for each assignment, or what stands in its way.
+pub(crate) type Plans = Vec<(Assignment, Result<Plan, Obstacle>)>;
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Obstacle {
+    /// It cannot be told now: ask again.
+    #[error(transparent)]
+    Passing(#[from] Hindrance),
+    #[error(transparent)]
+    Final(#[from] Failure),
+}
+
+/// What becomes of partitions whose log was read.
+pub(crate) type Settled = Vec<(Assignment, Result<Plan, Unsettled>)>;
+
+/// Why a partition whose log was read cannot go on.
+pub(crate) enum Unsettled {
+    /// The brokers cannot tell now: ask again with the same.
+    Later(Box<Loaded>, balancefleet_kafka::Error),
+    Never(Failure),
+}
+
+/// What processed records do before they are committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Folding {
+    /// They change the ledger at once, and what is not committed is folded again by the next owner.
+    InPlace,
+    /// They are gathered as changes over the ledger, which holds what is committed.
+    Layered,
+}
+
+/// How far one partition has come.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    /// Of which of this worker's assignments.
+    pub(crate) assignment: Assignment,
+    /// Says when that assignment is over.
+    pub(crate) cell: Arc<Cell>,
+    /// What the group had committed before, `None` if nothing.
+    pub(crate) from: Option<i64>,
+    /// Every record below this was processed.
+    pub(crate) next_offset: i64,
+    /// Of the last record below, if known.
+    pub(crate) leader_epoch: Option<i32>,
+    /// What the records between the two have changed.
+    pub(crate) changes: Arc<Changes>,
+    /// Whether more of a ledger that the store does not have yet follows with later commits.
+    pub(crate) is_partial: bool,
+    /// Goes along as the commit's metadata.
+    pub(crate) usage: UsageRecord,
+    /// Other partitions, on which nobody works yet, and where they begin.
+    pub(crate) others: Vec<(i32, i64)>,
+}
+
+pub(crate) struct Batch {
+    /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
+    pub(crate) membership: GroupMetadata,
+    pub(crate) parts: Vec<Progress>,
+}
+
+/// Numbers the assignments of this process: what carries an old one is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Epoch(pub(crate) u64);
+
+/// Why a commit was not accepted, or is not known to be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// The coordinator no longer knows the worker in this generation.
+    #[error("the group has gone on without this worker: {0}")]
+    NotAMember(String),
+    /// The group is between two generations; the same commit will do later.
+    #[error("the group is rebalancing")]
+    Rebalancing,
+    /// No answer, or an error that may pass. With a store that keeps balances, nothing of it is durable then.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A record that is to be written is larger than its topic takes: the words say which, and what to do.
+    #[error("{0}")]
+    TooLarge(String),
+    /// What is durable is neither where this commit began nor where it ended: others have gone on with these partitions.
+    /// Of the batch's other ones nothing is durable.
+    #[error("another worker has gone on with partitions {partitions:?}: {reason}")]
+    Superseded { partitions: Vec<i32>, reason: String },
+    /// Only a new process can go on.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+impl CommitError {
+    /// A bounded name for logs and metrics.
+    pub(crate) const fn category(&self) -> &'static str {
+        match self {
+            Self::NotAMember(_) => "NotAMember",
+            Self::Rebalancing => "Rebalancing",
+            Self::Unavailable(_) => "Unavailable",
+            Self::TooLarge(_) => "TooLarge",
+            Self::Superseded { .. } => "Superseded",
+            Self::Fatal(_) => "Fatal",
+        }
+    }
+}
+
+/// Rows read so far, of how many; whether to go on.
+pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+
+pub(crate) trait Store: Send + Sync {
+    /// What processed records do before they are committed.
+    fn folding(&self) -> Folding;
+
+    /// Of a ledger that the store does not have yet, so many customers go into one commit.
+    fn ledger_at_once(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Whether a commit without progress says something of each partition, and not of the membership alone.
+    fn proves_each_partition(&self) -> bool {
+        false
+    }
+
+    /// Gets ready to commit. Asked before the group is joined, until it succeeds.
+    ///
+    /// # Errors
+    /// Why it cannot yet, or never.
+    fn open(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    /// Plans the restore of newly assigned partitions, each by itself.
+    ///
+    /// # Errors
+    /// Nothing can be told now: ask again.
+    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance>;
+
+    /// Reads a partition whose plan is [`Plan::Fetch`]. `watch` is told how many rows were read of how many there should be,
+    /// and says whether it is still wanted.
+    ///
+    /// # Errors
+    /// What stands in its way; after a passing one it is planned again.
+    fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, Obstacle> {
+        Err(Failure::CustomersWithoutProgress.into())
+    }
+
+    /// Says what follows from the partitions' logs, for a store whose plans are [`Plan::Load`].
+    fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
+        loaded
+            .into_iter()
+            .map(|(assignment, _)| (assignment, Err(Unsettled::Never(Failure::CustomersWithoutProgress))))
+            .collect()
+    }
+
+    /// What is stored of a partition is not what its log says: readers of the store are no longer to be answered with it.
+    /// Waits for nothing; given up when the partition has left. Of a store that only workers read there is nothing to do.
+    fn withdraw(&self, _assignment: Assignment, _cell: &Arc<Cell>) {}
+
+    /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+}
