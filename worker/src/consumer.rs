@@ -18,11 +18,13 @@ mod close;
 mod commits;
 mod doubts;
 mod hold;
+mod input_watch;
 mod inspector;
 mod nudges;
 #[cfg(test)]
 pub(crate) mod offline;
 pub(crate) mod partition;
+mod pending_validation;
 mod rebalance;
 mod report;
 mod reports;
@@ -42,7 +44,6 @@ use tokio::runtime::Handle;
 use crate::{
     config::{Config, StoreKind},
     failure::Failure,
-    input::Watch,
     kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
     rules::{LedgerKind, Rules},
     status::Status,
@@ -56,6 +57,7 @@ use arrival::Arrival;
 use beaten::Beaten;
 use commits::Commits;
 use doubts::Doubts;
+use input_watch::Watch;
 use nudges::Nudges;
 use partition::Owned;
 use report::{Report, Reporter};

@@ -9,7 +9,7 @@ use super::{
     Consumer, Fatal, Owned,
     doubts::Doubt,
     partition::{Place, Stage},
-    validation::Validation,
+    pending_validation::Validation,
 };
 use crate::{
     ledger::{DeadLetter, Posting},

@@ -7,7 +7,7 @@ use std::{
 
 use balancefleet_kafka::UsageRecord;
 
-use super::{ahead::Ahead, validation::Validation};
+use super::{ahead::Ahead, pending_validation::Validation};
 use crate::{
     failure::Failure,
     ledger::{DeadLetter, Overflow, Posting},

@@ -19,17 +19,21 @@ use std::{
 
 use rdkafka::ClientConfig;
 
-use super::report::{Report, Reporter};
+use super::{
+    input_watch::Watch,
+    report::{Report, Reporter},
+};
 use crate::{
     failure::Failure,
     hindrance::Hindrance,
-    input::{Input, Watch},
+    input::Input,
     rules::Rules,
-    store::{Assignment, Loaded, Obstacle, Plan, Restored, Store, Unsettled},
+    store::{Loaded, Obstacle, Plan, Restored, Store, Unsettled},
     throttle::{SAME_ERROR_EVERY, Throttle},
-    view::{Cell, RestoreProgress},
+    view::RestoreProgress,
     vital_thread,
 };
+pub(crate) use job::Assigned;
 use job::{Job, Outcome};
 use lane::Lane;
 
@@ -42,12 +46,6 @@ const PLAN_AGAIN: Duration = Duration::from_millis(500);
 const SETTLE_AGAIN: Duration = Duration::from_millis(20);
 /// but at most this.
 const SETTLE_AT_LATEST: Duration = Duration::from_millis(320);
-
-pub(crate) struct Assigned {
-    pub(crate) assignment: Assignment,
-    /// Gets the progress; also says when the partition has left and nobody waits any more.
-    pub(crate) cell: Arc<Cell>,
-}
 
 pub(crate) struct Restorer {
     pub(crate) store: Arc<dyn Store>,

@@ -15,6 +15,7 @@ use super::{
     Consumer, Fatal, Owned,
     doubts::{Doubt, Log, Overdue},
     partition::{Active, Stage},
+    pending_validation::Validation,
 };
 use crate::failure::Failure;
 
@@ -26,35 +27,6 @@ const BEGIN_AGAIN: Duration = Duration::from_millis(5);
 const LOOK_UP_AFTER: Duration = Duration::from_secs(3);
 /// and after this it shows that there is none.
 const OVERDUE: Duration = Duration::from_secs(5);
-
-/// A position that is not known to be in the log. It belongs to a partition at work, which stands still meanwhile.
-#[derive(Debug)]
-pub(crate) struct Validation {
-    since: Instant,
-    /// When it was last looked up by another client; at first, when it began.
-    looked_up_at: Instant,
-    /// Since when the leader is being asked; `None` until the client has begun with it.
-    asked_at: Option<Instant>,
-    /// Whether the position was refused before. One refusal may be left from what was fetched earlier.
-    was_refused: bool,
-}
-
-impl Validation {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, looked_up_at: now, asked_at: None, was_refused: false }
-    }
-
-    /// Whether what the client gives now comes after the leader's answer.
-    pub(super) fn is_asked(&self) -> bool {
-        self.asked_at.is_some()
-    }
-
-    /// The client has to be given the partition once more.
-    pub(super) fn begin_again(&mut self, was_refused: bool) {
-        self.asked_at = None;
-        self.was_refused |= was_refused;
-    }
-}
 
 impl Consumer {
     /// How soon a position has to be sought, if any is waiting for that.

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 
 use super::{
     facts::{Amounts, BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress},
-    snapshot::Snapshot,
     visible::{Frozen, Visible},
 };
 use crate::{
@@ -123,14 +122,6 @@ impl Cell {
     /// Those last shown.
     pub(super) fn rules(&self) -> Option<Arc<LedgerRules>> {
         self.lock().rules.clone()
-    }
-
-    /// Freezes what readers see; `None` unless the partition is active. The caller lets one copy run at a time.
-    pub(super) fn snapshot<'a>(&'a self, exponents: &'a Exponents) -> Option<Snapshot<'a>> {
-        let mut state = self.lock();
-        let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
-        let frozen = state.ledger.freeze()?;
-        Some(Snapshot::new(self, exponents, next_offset, frozen))
     }
 
     /// Lets the ledger change again, and puts into it what has changed since it was frozen.

@@ -2,7 +2,7 @@
 
 use super::{
     cell::{Cell, row},
-    facts::BalanceRow,
+    facts::{BalanceRow, Phase},
     visible::Frozen,
 };
 use crate::exponents::Exponents;
@@ -32,8 +32,18 @@ pub(crate) struct Snapshot<'a> {
     frozen: Option<Frozen>,
 }
 
+impl Cell {
+    /// Freezes what readers see; `None` unless the partition is active. The caller lets one copy run at a time.
+    pub(super) fn snapshot<'a>(&'a self, exponents: &'a Exponents) -> Option<Snapshot<'a>> {
+        let mut state = self.lock();
+        let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
+        let frozen = state.ledger.freeze()?;
+        Some(Snapshot::new(self, exponents, next_offset, frozen))
+    }
+}
+
 impl<'a> Snapshot<'a> {
-    pub(super) fn new(cell: &'a Cell, exponents: &'a Exponents, next_offset: i64, frozen: Frozen) -> Self {
+    fn new(cell: &'a Cell, exponents: &'a Exponents, next_offset: i64, frozen: Frozen) -> Self {
         Self { cell, exponents, next_offset, frozen: Some(frozen) }
     }
 

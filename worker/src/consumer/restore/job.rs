@@ -1,16 +1,25 @@
 //! One partition under restore.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use balancefleet_kafka::ReadRecord;
 
-use super::Assigned;
 use crate::{
     ledger::{Changes, Ledger},
     rules::Rules,
-    store::{Folding, Loaded, Restored},
-    view::RestoreProgress,
+    store::{Assignment, Folding, Loaded, Restored},
+    view::{Cell, RestoreProgress},
 };
+
+/// A partition to restore.
+pub(crate) struct Assigned {
+    pub(crate) assignment: Assignment,
+    /// Gets the progress; also says when the partition has left and nobody waits any more.
+    pub(crate) cell: Arc<Cell>,
+}
 
 /// Reads the records of a plan, one way or the other.
 pub(super) struct Job {
@@ -147,14 +156,13 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::{
         exponents::Exponents,
         rules::{LedgerKind, Signs},
-        store::{Assignment, Epoch},
-        view::Cell,
+        store::Epoch,
     };
 
     fn job(fold: std::ops::Range<i64>) -> Job {

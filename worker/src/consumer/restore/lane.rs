@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use balancefleet_kafka::BatchReader;
 use rdkafka::ClientConfig;
 
-use super::{Assigned, job::Job};
+use super::job::{Assigned, Job};
 use crate::rules::Rules;
 
 /// How long records are waited for before looking at the inbox again.
