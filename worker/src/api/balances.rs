@@ -9,9 +9,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::balance_shapes::{Balance, BalanceList, list_text};
+use super::chunks;
 use super::fleet::{Read, Wanted};
 use super::refusal::{ErrorBody, Refusal};
-use super::{Api, chunks};
+use super::state::Api;
 use crate::rules::LedgerKind;
 use crate::transaction::MAX_ID_BYTES;
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::state::Api;
 use crate::status::Status;
 use crate::view::{RebalanceEvent, View};
 

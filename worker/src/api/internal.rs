@@ -13,9 +13,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::balances::checked_customer_id;
-use super::fleet::{self, ASKER, Fleet, Line, MAX_LISTED, Wanted};
+use super::chunks;
+use super::fleet::{self, ASKER, Fleet, Line, Wanted};
+use super::limits::MAX_LISTED;
 use super::refusal::{ErrorBody, Refusal};
-use super::{Api, chunks};
+use super::state::Api;
 
 /// Digits of a partition's number: as many as always fit an `i32`.
 const MAX_DIGITS: usize = 9;

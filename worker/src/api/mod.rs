@@ -9,6 +9,7 @@ mod connections;
 mod consumer;
 mod fleet;
 mod internal;
+mod limits;
 mod monitoring;
 mod paths;
 mod probes;
@@ -16,6 +17,7 @@ mod refusal;
 mod routes;
 mod server;
 mod stall;
+mod state;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::state::Api;
 use crate::config::is_host_and_port;
 use crate::store::DatabaseReader;
 use crate::view::View;
@@ -57,13 +60,6 @@ pub(crate) enum ApiError {
 /// The OpenAPI 3.1 document of the REST API as JSON text, as `/swagger/v1/swagger.json` serves it.
 pub(crate) fn openapi() -> Result<String, serde_json::Error> {
     routes::documented().1.to_pretty_json()
-}
-
-#[derive(Clone)]
-struct Api {
-    view: Arc<View>,
-    fleet: Arc<fleet::Fleet>,
-    telemetry: Arc<telemetry::Telemetry>,
 }
 
 /// A bound API that does not answer yet: a wrong address shows before the consumer joins its group.

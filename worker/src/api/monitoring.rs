@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::state::Api;
 use crate::view::View;
 
 /// Whether the process answers.

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
 use super::refusal::{ErrorBody, Refusal};
+use super::state::Api;
 use super::telemetry;
 use crate::view::PartitionInfo;
 

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::fleet::{LIST_BYTES, MAX_LISTED, SumError};
+use super::fleet::SumError;
+use super::limits::{LIST_BYTES, MAX_LISTED};
 use crate::transaction::MAX_ID_BYTES;
 use crate::view::BalanceRow;
 

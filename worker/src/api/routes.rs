@@ -21,7 +21,8 @@ use utoipa_swagger_ui::Config;
 use super::paths::{MatchedPath, Paths, SWAGGER};
 use super::refusal::Refusal;
 use super::server::Overload;
-use super::{Api, balances, consumer, internal, monitoring, probes};
+use super::state::Api;
+use super::{balances, consumer, internal, monitoring, probes};
 
 /// Longer than the longest read of the whole list waits for its turn and its peers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);

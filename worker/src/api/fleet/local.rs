@@ -6,9 +6,9 @@ use axum::body::Bytes;
 
 use super::memory::{self, Charge, Exceeded, Share};
 use super::merge::Answer;
-use super::peer::Question;
+use super::peer::{Question, Wanted};
 use super::wire::{self, Facts, RuleFacts};
-use super::{LIST_BYTES, Wanted};
+use crate::api::limits::LIST_BYTES;
 use crate::api::refusal::Refusal;
 use crate::config::StoreKind;
 use crate::rules::LedgerKind;

@@ -27,6 +27,7 @@ use self::directory::{Directory, Freshness};
 use self::memory::{Exceeded, Memory};
 use self::merge::{Answer, Cover, Gathering};
 use self::peer::{PeerClient, PeerError, Question};
+use super::limits::LIST_BYTES;
 use super::refusal::Refusal;
 use super::telemetry::FleetMetrics;
 use crate::store::{DatabaseReadError, DatabaseReader};
@@ -35,15 +36,8 @@ use crate::view::{Selection, View};
 pub(super) use self::local::{Line, answerable, facts, fits, of_customer};
 pub(super) use self::memory::Charge;
 pub(super) use self::merge::{FleetBalances, SumError};
-pub(super) use self::wire::{CONTENT_TYPE, TOO_LARGE, write_partition};
-
-/// Where a worker answers for its own partitions.
-pub(super) const INTERNAL_PATH: &str = "/internal/v1/partitions";
-/// Header with the asking worker's consumer id: the peers' DNS name lists the asker too.
-pub(super) const ASKER: &str = "x-balancefleet-asker";
-
-/// Partitions named in one request to a peer.
-pub(super) const MAX_LISTED: usize = 500;
+pub(super) use self::peer::Wanted;
+pub(super) use self::wire::{ASKER, CONTENT_TYPE, TOO_LARGE, write_partition};
 
 /// Every peer begins to answer within this, or the round goes on without it.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
@@ -51,12 +45,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 const RETRY_FOR: Duration = Duration::from_secs(1);
 /// Between two rounds; partitions that move are away for longer than that.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    All,
-    Customer(String),
-}
 
 /// What one kind of read may take.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +65,6 @@ const ONE_CUSTOMER: Limits =
 const WHOLE_LIST: Limits =
     Limits { concurrent: 1, answer: Duration::from_secs(8), turn: Duration::from_secs(5), bytes: LIST_BYTES };
 
-/// Memory of one list's rows: those of some 700 000 customers with usual ids.
-pub(super) const LIST_BYTES: usize = 96 << 20;
 /// The line of one partition, for a peer.
 const LINE_BYTES: usize = 64 << 20;
 /// All lists and lines together, those that are being read by slow clients included.

@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::memory::{Charge, Exceeded};
 use super::merge::{Answer, LedgerIdentity};
-use super::wire::{self, WireError};
-use super::{MAX_LISTED, Wanted};
+use super::wire::{self, ASKER, INTERNAL_PATH, WireError};
+use crate::api::limits::MAX_LISTED;
 use crate::ledger_rules::Rulebook;
 
 /// What peers send for one customer, in one answer.
@@ -23,6 +23,12 @@ const CHUNKS_AHEAD: usize = 2;
 /// Much shorter than the time a server keeps an idle connection, also one of an earlier release (15 s): a reused one is
 /// seldom just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    All,
+    Customer(String),
+}
 
 /// What is asked of every peer in one round.
 pub(super) struct Question {
@@ -104,7 +110,7 @@ impl PeerClient {
     pub(super) fn new(asker: &str) -> Result<Self, reqwest::Error> {
         let mut headers = reqwest::header::HeaderMap::new();
         if let Ok(asker) = reqwest::header::HeaderValue::from_str(asker) {
-            headers.insert(super::ASKER, asker);
+            headers.insert(ASKER, asker);
         }
         let http = reqwest::Client::builder()
             .default_headers(headers)
@@ -119,7 +125,7 @@ impl PeerClient {
 
     /// One answer within the question's deadlines.
     pub(super) async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
-        let mut request = self.http.get(format!("http://{peer}{}", super::INTERNAL_PATH));
+        let mut request = self.http.get(format!("http://{peer}{}", INTERNAL_PATH));
         if let Wanted::Customer(customer) = &question.wanted {
             request = request.query(&[("customer", customer)]);
         }

@@ -21,6 +21,10 @@ use crate::ledger_rules::Rulebook;
 use crate::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
+/// Where a worker answers for its own partitions.
+pub(crate) const INTERNAL_PATH: &str = "/internal/v1/partitions";
+/// Header with the asking worker's consumer id: the peers' DNS name lists the asker too.
+pub(crate) const ASKER: &str = "x-balancefleet-asker";
 /// Media type of the answer.
 pub(crate) const CONTENT_TYPE: &str = "application/x-ndjson";
 /// The last line of an answer that was begun and cannot be finished, since a partition is larger than one answer may be.

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{get, joined, own, turns};
-use crate::api::fleet::LIST_BYTES;
+use crate::api::limits::LIST_BYTES;
 use crate::api::server;
 use crate::view::{BalanceRow, View};
 
