@@ -8,7 +8,11 @@ use balancefleet_kafka::Admin;
 use tokio::runtime::Handle;
 
 use super::{
-    OpsError, Tools, completeness::Missing, differences::differences, grouped, progress::Progress, reading::Folded, say,
+    completeness::Missing,
+    differences::differences,
+    progress::Progress,
+    reading::Folded,
+    tools::{OpsError, Tools, grouped, say},
 };
 use crate::config::Config;
 

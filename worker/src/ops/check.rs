@@ -10,7 +10,7 @@ use balancefleet_kafka::{
 };
 use tokio::runtime::Handle;
 
-use super::{OpsError, Stored, Tools};
+use super::tools::{OpsError, Stored, Tools};
 use crate::{
     config::{Config, StoreKind},
     failure::Failure,

@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, fmt, ops::Range};
 
 use balancefleet_kafka::ReadRecord;
 
-use super::{OpsError, Tools, grouped, progress::Progress};
+use super::{
+    progress::Progress,
+    tools::{OpsError, Tools, grouped},
+};
 use crate::{
     amount::AmountError,
     failure::{Failure, SettingsChange},

@@ -12,7 +12,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::OpsError;
+use super::tools::OpsError;
 use crate::{
     config::Config,
     kafka_clients::{GroupConsumer, group_consumer},

@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::grouped;
+use super::tools::grouped;
 
 const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len} records, {per_sec}, {eta} left";
 /// Between two lines where there is no terminal.

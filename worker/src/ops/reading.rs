@@ -7,7 +7,10 @@ use std::{
 
 use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 
-use super::{OpsError, TIMEOUT, Tools, progress::Progress};
+use super::{
+    progress::Progress,
+    tools::{OpsError, TIMEOUT, Tools},
+};
 use crate::{
     kafka_clients::restore_config,
     ledger::{Ledger, Posting},

@@ -16,13 +16,11 @@ use balancefleet_kafka::{Admin, GroupMetadata};
 use tokio::runtime::Handle;
 
 use super::{
-    OpsError, Stored, TIMEOUT, Tools,
     completeness::{Missing, cannot, transactions_of},
-    grouped,
     member::as_only_member,
     progress::Progress,
     reading::Folded,
-    say,
+    tools::{OpsError, Stored, TIMEOUT, Tools, grouped, say},
 };
 use crate::{
     config::{Config, RebuildOptions},

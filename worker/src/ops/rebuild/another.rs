@@ -3,7 +3,7 @@
 
 use crate::{
     config::RebuildOptions,
-    ops::{completeness::Missing, grouped},
+    ops::{completeness::Missing, tools::grouped},
 };
 
 /// One partition's part of the comparison.

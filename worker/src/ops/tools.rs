@@ -1,0 +1,163 @@
+//! What the tools work with, and why they may not come to their end.
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use balancefleet_kafka::{Admin, Error, ErrorKind, TransactionError};
+use tokio::runtime::Handle;
+
+use crate::{
+    config::{Config, StoreKind},
+    hindrance::Hindrance,
+    input::{self, Input},
+    ledger_rules::Rulebook,
+    postgres_error::DatabaseError,
+    postgres_target::DatabaseTarget,
+    preflight::{self, Refusal},
+    rules::LedgerKind,
+    store::{Examined, Examiner},
+    topic_facts::{TopicFacts, describe},
+};
+
+/// How long one question to the brokers may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a tool did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpsError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Kafka(#[from] Error),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Hindered(#[from] Hindrance),
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// Some partitions are marked already.
+    #[error(
+        "{0}; workers refuse incomplete partitions (Rebuilding): run balance-worker rebuild again, with the --lose \
+         that it then names, if any"
+    )]
+    Interrupted(Box<OpsError>),
+    /// Some partitions are through.
+    #[error(
+        "{0}; every partition is either rebuilt or unchanged: run balance-worker rebuild again, with the --lose \
+         that it then names, if any"
+    )]
+    Halfway(Box<OpsError>),
+    /// With what to do.
+    #[error("{0}")]
+    Impossible(String),
+    #[error("cannot talk to the terminal: {0}")]
+    Terminal(#[from] std::io::Error),
+}
+
+impl OpsError {
+    /// Whether the same is likely to succeed a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            // Of brokers that nobody can reach, the address is wrong as a rule.
+            Self::Kafka(error) | Self::Hindered(Hindrance::Kafka(error)) => {
+                error.is_transient() && error.kind() != ErrorKind::Unreachable
+            }
+            Self::Database(error) | Self::Hindered(Hindrance::Database(error)) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// What both tools work with.
+pub(super) struct Tools<'a> {
+    pub(super) config: &'a Config,
+    pub(super) book: Arc<Rulebook>,
+    pub(super) admin: &'a Admin,
+    pub(super) topic: TopicFacts,
+    pub(super) stored: Stored<'a>,
+}
+
+/// Where the balances are.
+pub(super) enum Stored<'a> {
+    /// In a changelog of so many partitions, 0 if there is none.
+    Changelog(i32),
+    Postgres(&'a DatabaseTarget, Box<Examiner>),
+}
+
+impl<'a> Stored<'a> {
+    pub(super) fn of(
+        config: &'a Config,
+        book: &Arc<Rulebook>,
+        admin: &Admin,
+        runtime: &Handle,
+    ) -> Result<Self, OpsError> {
+        if let Some(database) = config.database_in_use() {
+            return Ok(Self::Postgres(database, Box::new(Examiner::connect(config, book.clone(), database, runtime)?)));
+        }
+        match describe(admin, &config.changelog_topic, TIMEOUT) {
+            Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
+            Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl<'a> Tools<'a> {
+    /// Looks whether everything is there; nothing is made.
+    pub(super) fn take_up(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
+        if config.rules.ledger == LedgerKind::Count {
+            return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
+        }
+        if config.store == StoreKind::Replay {
+            let why = "store replay keeps nothing: its workers re-read the topic at every start; restart them instead";
+            return Err(OpsError::Impossible(why.to_owned()));
+        }
+        let topic = preflight::check(config, admin, runtime, false)??;
+        if let Input::Compacted { topic, policy } = input::ask(admin, &config.topic)? {
+            return Err(OpsError::Impossible(format!(
+                "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: \
+                 balances recomputed from it would differ from the stored ones without showing which are right; \
+                 nothing was changed"
+            )));
+        }
+        let book = Arc::new(Rulebook::new(config.rules.clone()));
+        let stored = Stored::of(config, &book, admin, runtime)?;
+        Ok(Self { config, book, admin, topic, stored })
+    }
+
+    /// What is stored of a partition now.
+    pub(super) fn examine(&self, partition: i32) -> Result<Examined, OpsError> {
+        match &self.stored {
+            Stored::Changelog(partitions) => self.changelog(*partitions, partition, |_, _| {}),
+            Stored::Postgres(_, examiner) => Ok(examiner.examine(partition, &self.topic.topic_id)?),
+        }
+    }
+}
+
+/// Writes one line of a report, at once.
+pub(super) fn say(out: &mut impl Write, line: &str) -> Result<(), OpsError> {
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// A count as people read it: `1,234,567`.
+pub(super) fn grouped(count: impl TryInto<u64>) -> String {
+    let digits = count.try_into().unwrap_or(u64::MAX).to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!([0_u64, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
