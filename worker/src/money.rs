@@ -63,6 +63,11 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
+/// The balance would not fit into an `i128`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the balance would overflow")]
+pub(crate) struct Overflow;
+
 /// An exact sum of one currency. `Display` gives its decimal text with all decimals: `3800.00`, `-0.05`, `120` (JPY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Amount {

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     exponents::Exponents,
-    ledger::{Overflow, Posting},
+    ledger::Posting,
+    money::Overflow,
     transaction::{BadRecord, Transaction, TransactionType},
 };
 

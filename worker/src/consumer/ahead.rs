@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ledger::{Changes, Customer, DeadLetter, Overflow, Posting},
+    ledger::{Changes, Customer, DeadLetter, Posting},
+    money::Overflow,
     store::RowWriter,
     view::Visible,
 };

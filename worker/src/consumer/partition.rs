@@ -10,7 +10,8 @@ use balancefleet_kafka::UsageRecord;
 use super::{ahead::Ahead, pending_validation::Validation};
 use crate::{
     failure::Failure,
-    ledger::{DeadLetter, Overflow, Posting},
+    ledger::{DeadLetter, Posting},
+    money::Overflow,
     store::{Assignment, Epoch, Folding, Progress, Restored},
     view::{Cell, Phase, State, Visible},
 };

@@ -7,8 +7,8 @@ use compact_str::CompactString;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
-use super::{Customer, Ledger, Overflow, Posting};
-use crate::transaction::BadRecord;
+use super::{Customer, Ledger, Posting};
+use crate::{money::Overflow, transaction::BadRecord};
 
 /// For so many customers at most there is room in advance: what is taken may be a whole ledger.
 const MOST_ROOM: usize = 16_384;

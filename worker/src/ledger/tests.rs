@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::money::{Currency, Overflow};
 
 fn currency(code: &str) -> Currency {
     Currency::parse(code).unwrap()

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::ledger::{Changes, Customer, Ledger, Overflow, Posting};
+use crate::{
+    ledger::{Changes, Customer, Ledger, Posting},
+    money::Overflow,
+};
 
 /// The state of a partition's customers for all records below one offset.
 pub(crate) struct Visible {

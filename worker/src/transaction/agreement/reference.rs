@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 
 use super::*;
