@@ -10,7 +10,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::error::BenchError;
 
-/// The settings under which the worker fetches (worker/src/consumer/client.rs).
+/// The settings under which the worker fetches (worker/src/kafka_clients.rs).
 const SETTINGS: [(&str, &str); 9] = [
     ("group.id", "balancefleet-bench-bare"),
     ("enable.auto.commit", "false"),
