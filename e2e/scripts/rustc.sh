@@ -1,7 +1,7 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Cargo calls this as `rustc.sh RUSTC ARGUMENT…` for the crates of this workspace (RUSTC_WORKSPACE_WRAPPER). Test harnesses
 # are run a few times after each compilation, so that time spent on optimising them is lost: they get less of it.
-# Libraries and programs are compiled as Cargo says.
+# Libraries and programs are compiled as Cargo says. (bash: sh drops variables such as CARGO_BIN_EXE_balance-worker.)
 for argument; do
   [ "$argument" != --test ] || exec "$@" -C opt-level=1
 done
