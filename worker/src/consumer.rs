@@ -16,7 +16,6 @@ mod batch;
 mod beaten;
 mod close;
 mod commits;
-mod doubts;
 mod hold;
 mod input_watch;
 mod inspector;
@@ -29,6 +28,7 @@ mod rebalance;
 mod report;
 mod reports;
 mod restore;
+mod truncation;
 mod validation;
 
 use std::{
@@ -56,12 +56,12 @@ use crate::{
 use arrival::Arrival;
 use beaten::Beaten;
 use commits::Commits;
-use doubts::Doubts;
 use input_watch::Watch;
 use nudges::Nudges;
 use partition::Owned;
 use report::{Report, Reporter};
 use restore::{Assigned, Restorer};
+use truncation::Doubts;
 
 /// How long is waited for records; also how late a stop may be noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);

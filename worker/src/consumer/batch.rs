@@ -7,9 +7,9 @@ use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal, Owned,
-    doubts::Doubt,
     partition::{Place, Stage},
     pending_validation::Validation,
+    truncation::Doubt,
 };
 use crate::{
     ledger::{DeadLetter, Posting},

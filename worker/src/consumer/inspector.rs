@@ -15,8 +15,8 @@ use balancefleet_kafka::{Admin, At, Error, Isolation, Validity, look_up_position
 use rdkafka::ClientConfig;
 
 use super::{
-    doubts::{Doubts, Log, Overdue},
     report::{Inspection, Report, Reporter},
+    truncation::{Doubts, Log, Overdue},
 };
 use crate::{topic_facts::describe, vital_thread};
 

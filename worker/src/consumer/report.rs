@@ -7,7 +7,7 @@ use std::{
 
 use balancefleet_kafka::{Error, RecordQueue, Validity};
 
-use super::doubts::{Log, Overdue};
+use super::truncation::{Log, Overdue};
 use crate::{
     failure::Failure,
     kafka_clients::Context,

@@ -6,9 +6,9 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal,
-    doubts::{Doubt, Log, Standing, Verdict},
     partition::{Owned, Stage},
     report::{Committed, Inspection, Report},
+    truncation::{Doubt, Log, Standing, Verdict},
 };
 use crate::{
     failure::Failure,

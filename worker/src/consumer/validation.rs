@@ -13,9 +13,9 @@ use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal, Owned,
-    doubts::{Doubt, Log, Overdue},
     partition::{Active, Stage},
     pending_validation::Validation,
+    truncation::{Doubt, Log, Overdue},
 };
 use crate::failure::Failure;
 

@@ -21,6 +21,7 @@
 
 mod claim;
 mod copy;
+mod durable_state;
 mod examiner;
 mod link;
 mod load;
@@ -31,7 +32,6 @@ mod rows;
 mod schedules;
 mod schema;
 mod session;
-mod standing;
 mod write;
 
 use std::{
@@ -55,10 +55,10 @@ use crate::{
     view::Cell,
 };
 use claim::{Claim, claim};
+use durable_state::{Share, Standings, settle};
 use link::Link;
 use load::{Loaded, load};
 use session::{Book, CLAIMING, SESSION};
-use standing::{Share, Standings, settle};
 use write::{Ended, Outcome, tell, write};
 
 /// How long one question to the brokers may take.

@@ -13,10 +13,10 @@ use tokio_postgres::{
 };
 
 use super::{
+    durable_state::Share,
     link::within,
     rows::BalanceRow,
     session::{ANSWER_WITHIN, Book},
-    standing::Share,
 };
 use crate::postgres_error::DatabaseError;
 

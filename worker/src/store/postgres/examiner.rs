@@ -7,11 +7,11 @@ use tokio_postgres::types::Type;
 
 use super::{
     claim::{Claim, look},
+    durable_state::settle,
     link::within,
     load,
     schema::has_tables,
     session::{ANSWER_WITHIN, Book, SESSION},
-    standing::settle,
 };
 use crate::{
     config::Config,

@@ -12,11 +12,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{
     claim::claim,
+    durable_state::{Share, Standing, settle},
     load::{Loaded, load},
     replace::replace,
     schema::prepare,
     session::Book,
-    standing::{Share, Standing, settle},
     write::{Ended, Outcome, tell, write},
 };
 use crate::{

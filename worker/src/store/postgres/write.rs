@@ -16,10 +16,10 @@ use tokio_postgres::{
 use super::{
     claim::{LedgerMark, Part, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
+    durable_state::Share,
     link::within,
     rows::{BalanceRow, in_order, rows_of},
     session::{ANSWER_WITHIN, Book},
-    standing::Share,
 };
 use crate::postgres_error::DatabaseError;
 
