@@ -76,10 +76,10 @@ pub enum Error {
         detail: String,
     },
     /// See [`ErrorKind::Authorization`].
-    #[error("Kafka does not allow this user to {deed} ({detail}): grant {needs}")]
+    #[error("Kafka does not allow this user to {operation} ({detail}): grant {needs}")]
     Authorization {
         /// What was refused, with its object: "read topic payments".
-        deed: String,
+        operation: String,
         /// The rights that allow it.
         needs: &'static str,
         /// Kafka's words.
@@ -93,7 +93,7 @@ pub enum Error {
     },
     /// See [`ErrorKind::OutOfRange`].
     #[error(
-        "partition {partition} of topic {topic} cannot be read from offset {offset} ({detail}): its records were deleted by retention, or the log was cut off or made anew"
+        "partition {partition} of topic {topic} cannot be read from offset {offset} ({detail}): its records were deleted by retention, or the log was cut off or recreated"
     )]
     OutOfRange {
         /// The topic.

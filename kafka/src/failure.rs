@@ -64,7 +64,7 @@ impl Circumstances {
             Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
             | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
             | Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED => {
-                Error::Authorization { deed: format!("read {what}"), needs: "Describe and Read on it", detail }
+                Error::Authorization { operation: format!("read {what}"), needs: "Describe and Read on it", detail }
             }
             Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
             | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID

@@ -122,7 +122,7 @@ pub fn look_up_positions(
         if !unasked.is_empty() {
             asked.extend(validate(&consumer, topic, &unasked, SLICE)?);
         }
-        records.nudge(&partitions().collect::<Vec<_>>())?;
+        records.wake_fetchers(&partitions().collect::<Vec<_>>())?;
         drop(consumer.poll(Duration::ZERO));
         for fetched in records.take(SLICE, AT_ONCE).iter() {
             let (partition, validity) = match fetched {

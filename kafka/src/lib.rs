@@ -12,7 +12,7 @@
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
 //! | [`RecordQueue`] | working: a member's records, many at a time |
 //! | [`set_leader_epoch`], [`validate`], [`look_up_positions`] | noticing that a log was cut off |
-//! | [`TopicWatch`] | noticing that a topic was made again |
+//! | [`TopicWatch`] | noticing that a topic was recreated |
 //! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
 //!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
@@ -53,5 +53,5 @@ pub use record::{OffsetToCommit, ReadRecord, Record};
 pub use record_queue::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
-pub use transactions::{Refusal, Rows, TransactionError, TransactionalProducer};
+pub use transactions::{AbortReason, Rows, TransactionError, TransactionalProducer};
 pub use usage::UsageRecord;

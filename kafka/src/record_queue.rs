@@ -98,8 +98,8 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
-    pub fn nudge(&self, partitions: &[i32]) -> Result<(), Error> {
-        self.native.nudge(&self.consumer, &self.topic, partitions)
+    pub fn wake_fetchers(&self, partitions: &[i32]) -> Result<(), Error> {
+        self.native.wake_fetchers(&self.consumer, &self.topic, partitions)
     }
 
     /// Lets whoever waits in [`take`](Self::take), or comes to wait next, go on.

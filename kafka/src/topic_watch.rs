@@ -1,6 +1,6 @@
 //! Under which id of its topic a client fetches.
 //!
-//! A topic that is deleted and made again within seconds goes unnoticed by a consumer: librdkafka takes over the new id with
+//! A topic that is deleted and recreated within seconds goes unnoticed by a consumer: librdkafka takes over the new id with
 //! its metadata and fetches on at the offset where it stood, without an error ("FIXME: an offset reset must be triggered",
 //! `rdkafka_topic.c`). But it fetches under an id, which the broker checks (KIP-516, Fetch 13 and later), and it says in its
 //! log when it takes another one, before it fetches under it. The safe crate hands out log lines with the consumer's events.

@@ -6,8 +6,8 @@
 //! request of one transaction can act on the next. So no outcome is taken for known while a request may still be under
 //! way: see [`TransactionalProducer::was_disturbed`].
 
+mod delivery_reports;
 mod error;
-mod reports;
 mod rows;
 
 use std::cell::{Cell, RefCell};
@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-pub use error::{Refusal, TransactionError};
+pub use error::{AbortReason, TransactionError};
 pub use rows::Rows;
 
 use crate::failure::Failure;
 use crate::native::{CallFailure, Producer};
 use crate::{Error, GroupMetadata, OffsetToCommit, Record};
-use reports::Reports;
+use delivery_reports::DeliveryReports;
 
 /// Between two tries of a call that librdkafka wants to be tried again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// or its time-out is over.
 pub struct TransactionalProducer {
     native: Producer,
-    reports: RefCell<Reports>,
+    reports: RefCell<DeliveryReports>,
     /// Between a begin and the end of that transaction.
     is_open: Cell<bool>,
 }
@@ -140,7 +140,7 @@ impl TransactionalProducer {
     /// # Errors
     /// The first record that was not delivered, as soon as that is known, or [`Unknown`](TransactionError::Unknown) at
     /// `deadline`.
-    pub fn settle(&self, deadline: Instant) -> Result<(), TransactionError> {
+    pub fn flush(&self, deadline: Instant) -> Result<(), TransactionError> {
         self.serve(Duration::ZERO);
         loop {
             let undelivered = self.reports.borrow().undelivered();
@@ -169,7 +169,7 @@ impl TransactionalProducer {
         // A broker takes the offsets of no member in particular unchecked, from whomever.
         if !membership.is_member() {
             let detail = String::from("the consumer was no member of its group when its membership was captured");
-            return Err(TransactionError::Refused { why: Refusal::StaleMembership, detail });
+            return Err(TransactionError::Refused { why: AbortReason::StaleMembership, detail });
         }
         self.until(Instant::now() + timeout, |left| self.native.send_offsets(offsets, membership, left))
     }
@@ -181,7 +181,7 @@ impl TransactionalProducer {
     pub fn commit(&self, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
         // librdkafka would wait for the reports, which nobody but us takes.
-        self.settle(deadline)?;
+        self.flush(deadline)?;
         self.until(deadline, |left| self.native.commit(left))?;
         self.is_open.set(false);
         Ok(())

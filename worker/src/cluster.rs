@@ -1,6 +1,6 @@
 //! What a worker asks of the cluster beyond reading: making topics, adding partitions, looking at settings.
 //!
-//! Blocking, for threads that may wait. Every refusal names the deed and the right that allows it.
+//! Blocking, for threads that may wait. Every refusal names the operation and the right that allows it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -44,7 +44,7 @@ pub(crate) struct Cluster {
 
 /// What is about to be done, for errors.
 #[derive(Clone, Copy)]
-struct Deed<'a> {
+struct AdminOperation<'a> {
     verb: &'a str,
     object: &'a str,
     needs: &'static str,
@@ -71,11 +71,12 @@ impl Cluster {
         let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
         let topics = [new];
         let outcome = self.runtime.block_on(self.client.create_topics(&topics, &options()));
-        let deed = Deed { verb: "create", object: &topic(name), needs: "Create on that topic or on the cluster" };
+        let operation =
+            AdminOperation { verb: "create", object: &topic(name), needs: "Create on that topic or on the cluster" };
         match only(outcome) {
             Ok(_) => Ok(true),
             Err(KafkaError::AdminOp(Code::TopicAlreadyExists)) => Ok(false),
-            Err(error) => Err(deed.error(&error)),
+            Err(error) => Err(operation.error(&error)),
         }
     }
 
@@ -83,10 +84,11 @@ impl Cluster {
     pub(crate) fn grow_topic(&self, name: &str, partitions: i32) -> Result<(), Error> {
         let more = [NewPartitions::new(name, usize::try_from(partitions).unwrap_or_default())];
         let outcome = self.runtime.block_on(self.client.create_partitions(&more, &options()));
-        let deed = Deed { verb: "add partitions to", object: &topic(name), needs: "Alter on that topic" };
+        let operation =
+            AdminOperation { verb: "add partitions to", object: &topic(name), needs: "Alter on that topic" };
         match only(outcome) {
             Ok(_) | Err(KafkaError::AdminOp(Code::InvalidPartitions)) => Ok(()),
-            Err(error) => Err(deed.error(&error)),
+            Err(error) => Err(operation.error(&error)),
         }
     }
 
@@ -95,33 +97,39 @@ impl Cluster {
         let all = AlterConfig::new(ResourceSpecifier::Topic(name));
         let all = [settings.iter().fold(all, |all, (key, value)| all.set(key, value))];
         let outcome = self.runtime.block_on(self.client.alter_configs(&all, &options()));
-        let deed = Deed { verb: "configure", object: &topic(name), needs: "AlterConfigs on that topic" };
-        only(outcome).map(drop).map_err(|error| deed.error(&error))
+        let operation = AdminOperation { verb: "configure", object: &topic(name), needs: "AlterConfigs on that topic" };
+        only(outcome).map(drop).map_err(|error| operation.error(&error))
     }
 
     pub(crate) fn topic_settings(&self, name: &str) -> Result<TopicSettings, Error> {
-        let deed =
-            Deed { verb: "look at the settings of", object: &topic(name), needs: "DescribeConfigs on that topic" };
-        let entries = self.entries(&ResourceSpecifier::Topic(name), deed)?;
+        let operation = AdminOperation {
+            verb: "look at the settings of",
+            object: &topic(name),
+            needs: "DescribeConfigs on that topic",
+        };
+        let entries = self.entries(&ResourceSpecifier::Topic(name), operation)?;
         let own = entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
         Ok(TopicSettings { own: with_values(own), in_effect: with_values(&entries) })
     }
 
     /// The settings of any one broker.
     pub(crate) fn broker_settings(&self) -> Result<Settings, Error> {
-        let deed =
-            Deed { verb: "look at the settings of", object: "the brokers", needs: "DescribeConfigs on the cluster" };
-        let known = self.client.inner().fetch_metadata(None, TIMEOUT).map_err(|error| deed.error(&error))?;
+        let operation = AdminOperation {
+            verb: "look at the settings of",
+            object: "the brokers",
+            needs: "DescribeConfigs on the cluster",
+        };
+        let known = self.client.inner().fetch_metadata(None, TIMEOUT).map_err(|error| operation.error(&error))?;
         let Some(broker) = known.brokers().first() else {
             return Err(Error::Transient { what: "its brokers".to_owned(), detail: "none is known".to_owned() });
         };
-        self.entries(&ResourceSpecifier::Broker(broker.id()), deed).map(|entries| with_values(&entries))
+        self.entries(&ResourceSpecifier::Broker(broker.id()), operation).map(|entries| with_values(&entries))
     }
 
     /// What a topic's partitions have at least; `None` while the brokers do not all know it yet.
     pub(crate) fn replicas(&self, name: &str) -> Result<Option<Replicas>, Error> {
-        let deed = Deed { verb: "describe", object: &topic(name), needs: "Describe on that topic" };
-        let known = self.client.inner().fetch_metadata(Some(name), TIMEOUT).map_err(|error| deed.error(&error))?;
+        let operation = AdminOperation { verb: "describe", object: &topic(name), needs: "Describe on that topic" };
+        let known = self.client.inner().fetch_metadata(Some(name), TIMEOUT).map_err(|error| operation.error(&error))?;
         let partitions = known.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
         let least = |count: fn(&MetadataPartition) -> usize| partitions.iter().map(count).min();
         let all = least(|partition| partition.replicas().len());
@@ -129,24 +137,28 @@ impl Cluster {
         Ok(all.zip(in_sync).map(|(all, least_in_sync)| Replicas { all, least_in_sync }))
     }
 
-    fn entries(&self, resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Result<Vec<ConfigEntry>, Error> {
+    fn entries(
+        &self,
+        resource: &ResourceSpecifier<'_>,
+        operation: AdminOperation<'_>,
+    ) -> Result<Vec<ConfigEntry>, Error> {
         let outcome = self.runtime.block_on(self.client.describe_configs([resource], &options()));
-        let described = outcome.map_err(|error| deed.error(&error))?;
-        told(resource, described, deed)
+        let described = outcome.map_err(|error| operation.error(&error))?;
+        parse_configs(resource, described, operation)
     }
 }
 
-fn told(
+fn parse_configs(
     resource: &ResourceSpecifier<'_>,
     mut described: Vec<ConfigResourceResult>,
-    deed: Deed<'_>,
+    operation: AdminOperation<'_>,
 ) -> Result<Vec<ConfigEntry>, Error> {
     match described.pop() {
         // The client keeps the reason to itself. Every broker and every topic has settings.
-        Some(Ok(found)) if found.entries.is_empty() => Err(untold(resource, deed)),
+        Some(Ok(found)) if found.entries.is_empty() => Err(no_configs(resource, operation)),
         Some(Ok(found)) => Ok(found.entries),
-        Some(Err(code)) => Err(deed.error(&KafkaError::AdminOp(code))),
-        None => Err(deed.error(&KafkaError::AdminOp(Code::Unknown))),
+        Some(Err(code)) => Err(operation.error(&KafkaError::AdminOp(code))),
+        None => Err(operation.error(&KafkaError::AdminOp(Code::Unknown))),
     }
 }
 
@@ -155,12 +167,14 @@ fn with_values<'a>(entries: impl IntoIterator<Item = &'a ConfigEntry>) -> Settin
 }
 
 /// Nobody told any settings: a broker that has yet to hear of a new topic, or may not tell.
-fn untold(resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Error {
-    let Deed { verb, object, needs } = deed;
+fn no_configs(resource: &ResourceSpecifier<'_>, operation: AdminOperation<'_>) -> Error {
+    let AdminOperation { verb, object, needs } = operation;
     match resource {
-        ResourceSpecifier::Broker(_) => {
-            Error::Authorization { deed: format!("{verb} {object}"), needs, detail: "no settings were told".to_owned() }
-        }
+        ResourceSpecifier::Broker(_) => Error::Authorization {
+            operation: format!("{verb} {object}"),
+            needs,
+            detail: "no settings were told".to_owned(),
+        },
         _ => Error::Transient {
             what: object.to_owned(),
             detail: format!("no settings were told: too new for the broker that was asked, or {needs} is missing"),
@@ -168,7 +182,7 @@ fn untold(resource: &ResourceSpecifier<'_>, deed: Deed<'_>) -> Error {
     }
 }
 
-impl Deed<'_> {
+impl AdminOperation<'_> {
     fn error(self, error: &KafkaError) -> Error {
         let Self { verb, object, needs } = self;
         let code = match error {
@@ -176,10 +190,10 @@ impl Deed<'_> {
             other => other.rdkafka_error_code(),
         };
         let detail = code.map_or_else(|| error.to_string(), |code| code.to_string());
-        let deed = format!("{verb} {object}");
+        let operation = format!("{verb} {object}");
         match code {
             Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-                Error::Authorization { deed, needs, detail }
+                Error::Authorization { operation, needs, detail }
             }
             Some(Code::OperationTimedOut | Code::RequestTimedOut) => {
                 Error::Timeout { what: object.to_owned(), detail, timeout: TIMEOUT }
@@ -192,7 +206,7 @@ impl Deed<'_> {
                 | Code::InvalidReplicaAssignment
                 | Code::InvalidRequest
                 | Code::UnsupportedVersion,
-            ) => Error::Other { what: format!("the request to {deed}"), detail },
+            ) => Error::Other { what: format!("the request to {operation}"), detail },
             _ => Error::Transient { what: object.to_owned(), detail },
         }
     }
@@ -223,8 +237,11 @@ mod tests {
     use super::*;
 
     fn nothing_about(resource: &ResourceSpecifier<'_>, specifier: OwnedResourceSpecifier) -> ErrorKind {
-        let deed = Deed { verb: "look at the settings of", object: "it", needs: "DescribeConfigs on it" };
-        told(resource, vec![Ok(ConfigResource { specifier, entries: Vec::new() })], deed).unwrap_err().kind()
+        let operation =
+            AdminOperation { verb: "look at the settings of", object: "it", needs: "DescribeConfigs on it" };
+        parse_configs(resource, vec![Ok(ConfigResource { specifier, entries: Vec::new() })], operation)
+            .unwrap_err()
+            .kind()
     }
 
     #[test]

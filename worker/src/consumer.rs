@@ -8,28 +8,28 @@
 //! |---|---|---|
 //! | restore | brings new partitions to where the group has committed | `Restored` |
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |
-//! | inspector | looks whether the topic is still the same one | `Inspected` |
+//! | topic monitor | looks whether the topic is still the same one | `Inspected` |
 
 mod ahead;
-mod arrival;
+mod backpressure;
 mod batch;
-mod beaten;
 mod close;
 mod commits;
-mod hold;
 mod input_watch;
-mod inspector;
-mod nudges;
-#[cfg(test)]
-pub(crate) mod offline;
+mod messages;
 pub(crate) mod partition;
+mod pending_assignment;
 mod pending_validation;
+mod reacquire;
 mod rebalance;
-mod report;
 mod reports;
 mod restore;
+#[cfg(test)]
+pub(crate) mod test_support;
+mod topic_monitor;
 mod truncation;
 mod validation;
+mod wakeups;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -43,25 +43,25 @@ use tokio::runtime::Handle;
 
 use crate::{
     config::{Config, StoreKind},
-    failure::Failure,
     kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
+    partition_failure::PartitionFailure,
     rules::{LedgerKind, Rules},
     status::Status,
     stop::Stop,
-    store::{Batch, Changelog, CommitError, Count, Folding, Offsets, Postgres, Replay, Store},
+    store::{ApplyMode, Batch, Changelog, CommitError, Count, Offsets, Postgres, Replay, Store},
     throttle::{SAME_ERROR_EVERY, Throttle},
     transaction::BadRecord,
     view::View,
 };
-use arrival::Arrival;
-use beaten::Beaten;
 use commits::Commits;
 use input_watch::Watch;
-use nudges::Nudges;
+use messages::{Report, Reporter};
 use partition::Owned;
-use report::{Report, Reporter};
+use pending_assignment::PendingAssignment;
+use reacquire::ReacquireQueue;
 use restore::{Assigned, Restorer};
-use truncation::Doubts;
+use truncation::TruncationWatch;
+use wakeups::FetchWakeups;
 
 /// How long is waited for records; also how late a stop may be noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -106,12 +106,12 @@ pub(crate) struct Consumer {
     simulated_work: Duration,
     session_timeout: Duration,
 
-    folding: Folding,
+    apply_mode: ApplyMode,
     /// Whether records that cannot be applied are kept for the store.
-    puts_aside: bool,
+    dead_letters_enabled: bool,
 
     partitions: BTreeMap<i32, Owned>,
-    arrivals: Vec<Arrival>,
+    pending_assignments: Vec<PendingAssignment>,
     next_epoch: u64,
     bad_records: Throttle<(i32, BadRecord)>,
     commit_errors: Throttle<&'static str>,
@@ -123,12 +123,12 @@ pub(crate) struct Consumer {
     store: Arc<dyn Store>,
     commits: Commits,
     restorer: mpsc::Sender<Vec<Assigned>>,
-    beaten: Beaten,
-    inspector: mpsc::Sender<()>,
+    reacquire_queue: ReacquireQueue,
+    topic_monitor: mpsc::Sender<()>,
     /// Whether the client was told to stop fetching.
-    is_held: bool,
-    doubts: Arc<Doubts>,
-    nudges: Nudges,
+    is_paused: bool,
+    truncation_watch: Arc<TruncationWatch>,
+    fetch_wakeups: FetchWakeups,
     /// Whether it was said that positions cannot be validated.
     has_said_unvalidated: bool,
     /// When the client last had nothing to deliver.
@@ -166,7 +166,7 @@ impl Consumer {
         let records = Arc::new(RecordQueue::new(consumer.clone(), &config.topic)?);
         let (sender, reports) = mpsc::channel();
         let reporter = Reporter { reports: sender, records: records.clone() };
-        let doubts = Arc::new(Doubts::default());
+        let truncation_watch = Arc::new(TruncationWatch::default());
         let restorer = restore::start(Restorer {
             store: store.clone(),
             rules: rules.clone(),
@@ -185,10 +185,10 @@ impl Consumer {
             topic: config.topic.clone(),
             simulated_work: config.simulated_work,
             session_timeout: config.session_timeout,
-            folding: store.folding(),
-            puts_aside: config.dead_letter_topic.is_some() || config.database_in_use().is_some(),
+            apply_mode: store.apply_mode(),
+            dead_letters_enabled: config.dead_letter_topic.is_some() || config.database_in_use().is_some(),
             partitions: BTreeMap::new(),
-            arrivals: Vec::new(),
+            pending_assignments: Vec::new(),
             next_epoch: 0,
             bad_records: Throttle::new(SAME_BAD_RECORD_EVERY),
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
@@ -196,13 +196,19 @@ impl Consumer {
             commits: Commits::start(store.clone(), reporter.clone(), config.session_timeout, config.commit_interval)?,
             store,
             restorer,
-            beaten: Beaten::new(config.heartbeat_interval),
-            inspector: inspector::start(admin, config.topic.clone(), restore_config(config), doubts.clone(), reporter)?,
+            reacquire_queue: ReacquireQueue::new(config.heartbeat_interval),
+            topic_monitor: topic_monitor::start(
+                admin,
+                config.topic.clone(),
+                restore_config(config),
+                truncation_watch.clone(),
+                reporter,
+            )?,
             reports,
             backlog: VecDeque::new(),
-            is_held: false,
-            doubts,
-            nudges: Nudges::default(),
+            is_paused: false,
+            truncation_watch,
+            fetch_wakeups: FetchWakeups::default(),
             has_said_unvalidated: false,
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
@@ -239,13 +245,13 @@ impl Consumer {
         tracing::info!(topic = self.topic, group = self.view.identity().group_id, "Subscribed to topic {}", self.topic);
         self.view.set_status(Status::Running);
         while !self.stop.is_ordered() {
-            self.turn()?;
+            self.poll_once()?;
         }
         Ok(())
     }
 
     /// One round: reports, a commit if it is time, records, rebalances.
-    fn turn(&mut self) -> Result<(), Fatal> {
+    fn poll_once(&mut self) -> Result<(), Fatal> {
         self.view.tick();
         while let Some(report) = self.next_report() {
             self.take(report)?;
@@ -254,8 +260,8 @@ impl Consumer {
         self.activate_ready()?;
         self.validate()?;
         self.commit_if_due();
-        self.hold_back()?;
-        self.nudge_if_due()?;
+        self.apply_backpressure()?;
+        self.wake_fetchers_if_due()?;
         self.batch(self.wait())
     }
 
@@ -266,7 +272,7 @@ impl Consumer {
             // Also when there is nothing: a client that is not polled leaves its group.
             match consumer.poll(Duration::ZERO) {
                 None => {}
-                Some(Err(error)) => self.complained(&error)?,
+                Some(Err(error)) => self.handle_client_error(&error)?,
                 Some(Ok(record)) => return Err(Fatal::Stray(record.partition(), record.offset())),
             }
             while let Some(rebalance) = consumer.context().next_rebalance() {
@@ -278,21 +284,21 @@ impl Consumer {
         }
     }
 
-    /// How long to wait for records. Whatever else comes ends it; only commits and nudges have a time of their own.
+    /// How long to wait for records. Whatever else comes ends it; only commits and fetch wake-ups have a time of their own.
     fn wait(&self) -> Duration {
         let (now, is_dirty) = (Instant::now(), self.partitions.values().any(Owned::is_dirty));
         let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
-        let due_in = [commit, self.nudges.due_in(now), self.validation_due_in()].into_iter().flatten().min();
+        let due_in = [commit, self.fetch_wakeups.due_in(now), self.validation_due_in()].into_iter().flatten().min();
         due_in.unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
     }
 
-    fn nudge_if_due(&mut self) -> Result<(), Fatal> {
-        if !self.nudges.is_due(Instant::now()) {
+    fn wake_fetchers_if_due(&mut self) -> Result<(), Fatal> {
+        if !self.fetch_wakeups.is_due(Instant::now()) {
             return Ok(());
         }
         let fetched: Vec<_> =
             self.partitions.values().filter(|owned| owned.is_fetched).map(|owned| owned.partition).collect();
-        if fetched.is_empty() { Ok(()) } else { Ok(self.records.nudge(&fetched)?) }
+        if fetched.is_empty() { Ok(()) } else { Ok(self.records.wake_fetchers(&fetched)?) }
     }
 
     /// Records that wait for a rebalance to be carried out are none that the client does not have.
@@ -317,11 +323,11 @@ impl Consumer {
     fn refuse_another_topic(&mut self) -> Result<(), Fatal> {
         let Some(found) = self.other_topic() else { return Ok(()) };
         let all: Vec<_> = self.partitions.keys().copied().collect();
-        self.fail(&all, &Failure::TopicRecreated { expected: self.topic_id.clone(), found })
+        self.fail(&all, &PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
 
     /// After an error the topic may be another one.
-    fn complained(&mut self, error: &KafkaError) -> Result<(), Fatal> {
+    fn handle_client_error(&mut self, error: &KafkaError) -> Result<(), Fatal> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
             let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
             return Err(Fatal::Consumer(detail.unwrap_or_else(|| code.to_string())));
@@ -333,7 +339,7 @@ impl Consumer {
     /// Has the topic looked at, now.
     fn inspect(&mut self) {
         // The thread ends only with the process.
-        let _ = self.inspector.send(());
+        let _ = self.topic_monitor.send(());
     }
 
     /// Commits progress in its turn, and without progress often enough to prove the membership.

@@ -29,7 +29,7 @@ pub(crate) fn group_consumer(config: &Config) -> KafkaResult<GroupConsumer> {
     let watch = TopicWatch::new(&mut client, &config.topic);
     client.create_with_context(Context {
         rebalances: Mutex::default(),
-        complaints: Complaints::of("Kafka client"),
+        error_log: ClientErrorLog::of("Kafka client"),
         watch,
     })
 }
@@ -136,7 +136,7 @@ pub(crate) enum RebalanceKind {
 /// librdkafka has paused every partition by then, and waits for the assignment to change.
 pub(crate) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
-    complaints: Complaints,
+    error_log: ClientErrorLog,
     watch: TopicWatch,
 }
 
@@ -176,18 +176,18 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.note(&error, reason);
+        self.error_log.note(&error, reason);
     }
 }
 
 /// Logs the errors that a client reports, each kind once in a while.
-pub(crate) struct Complaints {
+pub(crate) struct ClientErrorLog {
     who: &'static str,
     /// By the number of the error's code.
     seen: Mutex<Throttle<i32>>,
 }
 
-impl Complaints {
+impl ClientErrorLog {
     pub(crate) fn of(who: &'static str) -> Self {
         Self { who, seen: Mutex::new(Throttle::new(SAME_ERROR_EVERY)) }
     }
@@ -197,8 +197,8 @@ impl Complaints {
         if code == RDKafkaErrorCode::PartitionEOF {
             return; // asked for, and no trouble
         }
-        if let Some(held_back) = self.seen.lock().admit(code as i32, Instant::now()) {
-            tracing::warn!(%code, reason, held_back, "the {} reports a problem and goes on trying", self.who);
+        if let Some(suppressed) = self.seen.lock().admit(code as i32, Instant::now()) {
+            tracing::warn!(%code, reason, suppressed, "the {} reports a problem and goes on trying", self.who);
         }
     }
 }

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     exponents::{Exponents, MinorUnits, later_codes},
-    failure::SettingsChange,
     ledger::{Customer, Ledger},
     money::Currency,
+    partition_failure::SettingsChange,
     rules::Rules,
 };
 

@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use crate::{
     cluster::{Cluster, Settings},
     config::{Config, StoreKind},
-    hindrance::Hindrance,
     input::{self, Input},
+    not_ready::NotReady,
     postgres_error::DatabaseError,
     rules::LedgerKind,
     stop::Stop,
@@ -31,8 +31,8 @@ const VERIFICATION: &str = "transaction.partition.verification.enable";
 
 /// Why this worker can never work with this topic.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// A topic that was made again would pass for the old one.
+pub(crate) enum PreflightError {
+    /// A topic that was recreated would pass for the old one.
     #[error(
         "the brokers give topic {0} no id, so it could not be told from one of the same name that is made after it: Kafka \
          3.1 or later is needed, and its inter.broker.protocol.version, where it is set, must be 2.8 or later"
@@ -76,7 +76,7 @@ pub(crate) fn pass(
     view: &View,
     runtime: &Handle,
     stop: &Stop,
-) -> Result<Option<TopicFacts>, Refusal> {
+) -> Result<Option<TopicFacts>, PreflightError> {
     while !stop.is_ordered() {
         view.tick();
         match check(config, admin, runtime, true)? {
@@ -98,12 +98,12 @@ pub(crate) fn check(
     admin: &Admin,
     runtime: &Handle,
     make: bool,
-) -> Result<Result<TopicFacts, Hindrance>, Refusal> {
+) -> Result<Result<TopicFacts, NotReady>, PreflightError> {
     // The group is read only to learn whether that is allowed.
     let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
     let facts = match describe(admin, &config.topic, TIMEOUT).and_then(group) {
         Ok(facts) => facts,
-        Err(error) if error.kind() == ErrorKind::Invalid => return Err(Refusal::Connection(error)),
+        Err(error) if error.kind() == ErrorKind::Invalid => return Err(PreflightError::Connection(error)),
         Err(error) => return Ok(Err(error.into())),
     };
     identified(&config.topic, &facts)?;
@@ -121,9 +121,9 @@ pub(crate) fn check(
     }
     match config.store {
         StoreKind::Changelog => {
-            let cluster = Cluster::connect(&config.connection, runtime.clone()).map_err(Refusal::Connection)?;
+            let cluster = Cluster::connect(&config.connection, runtime.clone()).map_err(PreflightError::Connection)?;
             match cluster.broker_settings() {
-                Ok(settings) => verifies(&settings).map_err(Refusal::Brokers)?,
+                Ok(settings) => verifies(&settings).map_err(PreflightError::Brokers)?,
                 Err(error) if error.kind() == ErrorKind::Authorization => tracing::warn!(
                     %error,
                     "make sure yourself that all brokers run Kafka 3.6 or later with {VERIFICATION}=true"
@@ -133,14 +133,14 @@ pub(crate) fn check(
             match prepare_changelog(config, admin, runtime, facts.partition_count, make) {
                 Ok(()) => Ok(Ok(facts)),
                 Err(Unfit::Kafka(error)) => Ok(Err(error.into())),
-                Err(unfit) => Err(Refusal::Changelog(unfit)),
+                Err(unfit) => Err(PreflightError::Changelog(unfit)),
             }
         }
         StoreKind::Postgres => {
             let prepared = config.database_in_use().map_or(Ok(()), |target| prepare_postgres(target, runtime, make));
             match prepared {
                 Ok(()) => Ok(Ok(facts)),
-                Err(error) if error.is_final() => Err(Refusal::Database(error)),
+                Err(error) if error.is_final() => Err(PreflightError::Database(error)),
                 Err(error) => Ok(Err(error.into())),
             }
         }
@@ -149,7 +149,12 @@ pub(crate) fn check(
 }
 
 /// Whether a group may work with such an input: with one that is compacted only from what its store has already.
-fn may_fold(config: &Config, admin: &Admin, runtime: &Handle, input: &Input) -> Result<Result<(), Hindrance>, Refusal> {
+fn may_fold(
+    config: &Config,
+    admin: &Admin,
+    runtime: &Handle,
+    input: &Input,
+) -> Result<Result<(), NotReady>, PreflightError> {
     let Input::Compacted { topic, policy } = input else {
         if *input == Input::Unknown {
             tracing::warn!("{}", Input::unknown(&config.topic));
@@ -158,11 +163,11 @@ fn may_fold(config: &Config, admin: &Admin, runtime: &Handle, input: &Input) -> 
     };
     let (topic, policy) = (topic.clone(), policy.clone());
     if config.store == StoreKind::Replay {
-        return Err(Refusal::CompactedReplay { topic, policy });
+        return Err(PreflightError::CompactedReplay { topic, policy });
     }
-    let has_progress: Result<bool, Hindrance> = match config.database_in_use() {
-        Some(target) => database_has_progress(config, target, runtime).map_err(Hindrance::from),
-        None => changelog_has_records(config, admin).map_err(Hindrance::from),
+    let has_progress: Result<bool, NotReady> = match config.database_in_use() {
+        Some(target) => database_has_progress(config, target, runtime).map_err(NotReady::from),
+        None => changelog_has_records(config, admin).map_err(NotReady::from),
     };
     match has_progress {
         Ok(true) => {
@@ -171,7 +176,7 @@ fn may_fold(config: &Config, admin: &Admin, runtime: &Handle, input: &Input) -> 
             }
             Ok(Ok(()))
         }
-        Ok(false) => Err(Refusal::Compacted { topic, policy }),
+        Ok(false) => Err(PreflightError::Compacted { topic, policy }),
         Err(error) => Ok(Err(error)),
     }
 }
@@ -192,9 +197,9 @@ fn changelog_has_records(config: &Config, admin: &Admin) -> Result<bool, Error> 
     Ok(false)
 }
 
-fn identified(topic: &str, facts: &TopicFacts) -> Result<(), Refusal> {
+fn identified(topic: &str, facts: &TopicFacts) -> Result<(), PreflightError> {
     let has_id = facts.topic_id != TopicId::NONE.to_string();
-    if has_id { Ok(()) } else { Err(Refusal::NoTopicId(topic.to_owned())) }
+    if has_id { Ok(()) } else { Err(PreflightError::NoTopicId(topic.to_owned())) }
 }
 
 /// Whether the brokers keep a late request of a transaction that has ended out of the next one.

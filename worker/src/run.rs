@@ -26,19 +26,18 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
-    api::{self, ApiConfig, ApiError, ApiServer},
+    api::{self, ApiConfig, ApiServer, ApiServerError},
     config::{self, Command, Config, ConfigError, LogFormat},
     consumer::{Consumer, Fatal},
-    failure::Failure,
-    ops,
+    critical_thread, ops,
     ops::OpsError,
-    preflight::{self, Refusal},
+    partition_failure::PartitionFailure,
+    preflight::{self, PreflightError},
     status::Status,
     stop::Stop,
     store::DatabaseReader,
     topic_facts::TopicFacts,
     view::{Identity, View},
-    vital_thread,
 };
 
 /// After a signal the process ends within this, left group or not: what counts is committed by then.
@@ -59,13 +58,13 @@ const NEVER: &str = "tokio_postgres=warn";
 
 /// Why a worker ended that nobody stopped.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+enum ExitError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] PreflightError),
     #[error(transparent)]
     Failed(#[from] Fatal),
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(#[from] ApiServerError),
     #[error("{0}")]
     System(#[from] std::io::Error),
     #[error("the poll thread has ended without a word")]
@@ -141,7 +140,7 @@ fn check(config: &Config) -> ExitCode {
 }
 
 /// Partitions with the same failure share a sentence.
-fn say_failures(failures: &[(i32, Failure)]) {
+fn say_failures(failures: &[(i32, PartitionFailure)]) {
     let mut partitions: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
     for (partition, failure) in failures {
         let key = (failure.category(), failure.to_string());
@@ -155,7 +154,11 @@ fn say_failures(failures: &[(i32, Failure)]) {
 }
 
 /// Looks again while what stands in the way is about to pass.
-fn look(config: &Config, admin: &Admin, runtime: &Handle) -> Result<(TopicFacts, Vec<(i32, Failure)>), OpsError> {
+fn look(
+    config: &Config,
+    admin: &Admin,
+    runtime: &Handle,
+) -> Result<(TopicFacts, Vec<(i32, PartitionFailure)>), OpsError> {
     let deadline = Instant::now() + CHECK_WITHIN;
     loop {
         let looked = preflight::check(config, admin, runtime, false)?.map_err(OpsError::from).and_then(|facts| {
@@ -184,18 +187,18 @@ fn tool(
     worked.unwrap_or_else(|error| complain(&error, 1))
 }
 
-fn connect(config: &Config) -> Result<Admin, Refusal> {
-    Admin::connect(&config.connection, &format!("{}-admin", config.consumer_id)).map_err(Refusal::Connection)
+fn connect(config: &Config) -> Result<Admin, PreflightError> {
+    Admin::connect(&config.connection, &format!("{}-admin", config.consumer_id)).map_err(PreflightError::Connection)
 }
 
 fn work(config: Config) -> ExitCode {
     start_log(&config);
-    let outcome = runtime().map_err(Ended::from).and_then(|runtime| runtime.block_on(serve(config)));
+    let outcome = runtime().map_err(ExitError::from).and_then(|runtime| runtime.block_on(serve(config)));
     let code = match outcome {
         Ok(()) => 0,
         Err(error) => {
-            tracing::error!("the worker ends: {error}");
-            if matches!(error, Ended::Refused(_)) { 2 } else { 1 }
+            tracing::error!("fatal error, exiting: {error}");
+            if matches!(error, ExitError::Refused(_)) { 2 } else { 1 }
         }
     };
     // Not by returning: threads that wait for brokers would hold the process up.
@@ -215,7 +218,7 @@ pub(crate) fn view(config: &Config) -> View {
 }
 
 /// Runs the API and the poll thread until a signal comes or one of them ends.
-async fn serve(config: Config) -> Result<(), Ended> {
+async fn serve(config: Config) -> Result<(), ExitError> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let view = Arc::new(view(&config));
     let database = config.database_in_use().map(|target| DatabaseReader::new(&config, target));
@@ -226,7 +229,7 @@ async fn serve(config: Config) -> Result<(), Ended> {
     let api = tokio::spawn(server.run(stop_api.clone()));
     let mut consumer = start_consumer(config, view.clone(), stop.clone())?;
     let outcome = tokio::select! {
-        ended = &mut consumer => return ended.unwrap_or(Err(Ended::Silent)),
+        ended = &mut consumer => return ended.unwrap_or(Err(ExitError::Silent)),
         _ = term.recv() => wind_down(&view, &stop, consumer).await,
         _ = interrupt.recv() => wind_down(&view, &stop, consumer).await,
     };
@@ -236,30 +239,38 @@ async fn serve(config: Config) -> Result<(), Ended> {
     outcome
 }
 
-async fn wind_down(view: &View, stop: &Stop, consumer: oneshot::Receiver<Result<(), Ended>>) -> Result<(), Ended> {
+async fn wind_down(
+    view: &View,
+    stop: &Stop,
+    consumer: oneshot::Receiver<Result<(), ExitError>>,
+) -> Result<(), ExitError> {
     tracing::info!("stopping");
     // First of all: whoever sends requests has to hear of it while they are still answered.
     view.set_status(Status::Stopped);
     stop.order();
     if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, consumer).await {
-        return ended.unwrap_or(Err(Ended::Silent));
+        return ended.unwrap_or(Err(ExitError::Silent));
     }
     tracing::warn!("leaving the group takes too long: ending without it");
     Ok(())
 }
 
 /// Starts the poll thread; how it ended arrives by the channel.
-fn start_consumer(config: Config, view: Arc<View>, stop: Stop) -> Result<oneshot::Receiver<Result<(), Ended>>, Ended> {
+fn start_consumer(
+    config: Config,
+    view: Arc<View>,
+    stop: Stop,
+) -> Result<oneshot::Receiver<Result<(), ExitError>>, ExitError> {
     let (ending, ended) = oneshot::channel();
     let runtime = Handle::current();
-    vital_thread::start("poll", move || {
+    critical_thread::start("poll", move || {
         // Nobody waits for it when the process is already ending.
         let _ = ending.send(consume(&config, view, &runtime, stop));
     })?;
     Ok(ended)
 }
 
-fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: Stop) -> Result<(), Ended> {
+fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: Stop) -> Result<(), ExitError> {
     let admin = connect(config)?;
     let Some(topic) = preflight::pass(config, &admin, &view, runtime, &stop)? else { return Ok(()) };
     view.set_topic(topic.clone());

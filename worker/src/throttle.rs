@@ -23,16 +23,16 @@ impl<K: Hash + Eq> Throttle<K> {
 
     /// `Some(held back since the last one)` when `key` may be logged at `now`.
     pub(crate) fn admit(&mut self, key: K, now: Instant) -> Option<u64> {
-        let Some((last, held_back)) = self.seen.get_mut(&key) else {
+        let Some((last, suppressed)) = self.seen.get_mut(&key) else {
             self.seen.insert(key, (now, 0));
             return Some(0);
         };
         if now.saturating_duration_since(*last) < self.interval {
-            *held_back += 1;
+            *suppressed += 1;
             return None;
         }
         *last = now;
-        Some(std::mem::take(held_back))
+        Some(std::mem::take(suppressed))
     }
 }
 

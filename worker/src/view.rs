@@ -29,9 +29,9 @@ pub(crate) use snapshot::{CopyError, Snapshot};
 pub(crate) use visible::Visible;
 
 use crate::{
-    hindrance::Hindrance,
     input::Input,
     ledger_rules::{LedgerRules, Rulebook},
+    not_ready::NotReady,
     rules::Rules,
     status::Status,
     topic_facts::TopicFacts,
@@ -58,7 +58,7 @@ pub(crate) struct View {
     topic: Mutex<Option<TopicFacts>>,
     /// Whether the topic keeps every record, once that was looked at.
     input: Mutex<Option<Input>>,
-    waiting_for: Mutex<Option<Hindrance>>,
+    waiting_for: Mutex<Option<NotReady>>,
     /// Why the last commit was not accepted.
     uncommitted: Mutex<Option<String>>,
     ready: Mutex<bool>,
@@ -180,10 +180,10 @@ impl View {
         let in_phase = |phase| partitions.iter().filter(|info| info.phase == phase).cloned().collect::<Vec<_>>();
         let failed = in_phase(Phase::Failed);
         // One whose position is not validated yet gives its balances, but does not come on either.
-        let is_held_up = |info: &&PartitionInfo| info.phase == Phase::Active && info.held_up.is_some();
-        let is_restoring = |info: &&PartitionInfo| info.phase == Phase::Restoring || is_held_up(info);
+        let is_blocked = |info: &&PartitionInfo| info.phase == Phase::Active && info.blocked_by.is_some();
+        let is_restoring = |info: &&PartitionInfo| info.phase == Phase::Restoring || is_blocked(info);
         let restoring: Vec<_> = partitions.iter().filter(is_restoring).cloned().collect();
-        let held_up = partitions.iter().find(is_held_up).and_then(|info| info.held_up.clone());
+        let blocked_by = partitions.iter().find(is_blocked).and_then(|info| info.blocked_by.clone());
         let status = self.status();
         let stopping = matches!(status, Status::Stopped | Status::FatalError);
         let ready = *self.ready.lock() && !stopping && failed.is_empty();
@@ -194,7 +194,7 @@ impl View {
         } else {
             let waiting_for = self.waiting_for.lock().as_ref().map(ToString::to_string);
             let compacted = || self.input.lock().as_ref().and_then(Input::warning);
-            waiting_for.or_else(|| self.uncommitted.lock().clone()).or(held_up).or_else(compacted)
+            waiting_for.or_else(|| self.uncommitted.lock().clone()).or(blocked_by).or_else(compacted)
         };
         Readiness { ready, reason, restoring, failed }
     }

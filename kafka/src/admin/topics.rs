@@ -59,8 +59,8 @@ impl Admin {
             self.ask_once(timeout, |queue, limits| queue.ask_settings(topic, limits), Answer::settings)?;
         let what = format!("the settings of topic {topic}");
         answer.map_err(|failure| match circumstances.error(&what, failure) {
-            Error::Authorization { deed, detail, .. } => {
-                Error::Authorization { deed, needs: "DescribeConfigs on that topic", detail }
+            Error::Authorization { operation, detail, .. } => {
+                Error::Authorization { operation, needs: "DescribeConfigs on that topic", detail }
             }
             Error::UnknownTopic { .. } => Error::UnknownTopic { what: format!("topic {topic}") },
             error => error,

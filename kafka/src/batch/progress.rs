@@ -19,19 +19,19 @@ impl Progress {
 
     /// A record was handed out.
     pub(super) fn record(&mut self, offset: i64) {
-        self.reached(offset + 1);
+        self.set_position(offset + 1);
     }
 
     /// The partition ended at `offset`.
     pub(super) fn end(&mut self, offset: i64) {
-        self.reached(offset);
+        self.set_position(offset);
         self.miscounted = Some(offset + 1);
     }
 
     /// librdkafka has `position`. It is right as soon as something beyond the end was counted.
     pub(super) fn clients(&mut self, position: i64) {
         if self.miscounted != Some(position) {
-            self.reached(position);
+            self.set_position(position);
         }
     }
 
@@ -39,7 +39,7 @@ impl Progress {
         self.position
     }
 
-    fn reached(&mut self, position: i64) {
+    fn set_position(&mut self, position: i64) {
         self.position = self.position.max(position);
     }
 }

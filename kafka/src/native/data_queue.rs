@@ -63,7 +63,7 @@ impl DataQueue {
     }
 
     /// Asks the leaders of partitions for the ends of their logs, and drops the answers.
-    pub(crate) fn nudge<C: ConsumerContext>(
+    pub(crate) fn wake_fetchers<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
         topic: &str,

@@ -15,7 +15,7 @@ pub enum TransactionError {
     #[error("Kafka refused the transaction, {why}: {detail}")]
     Refused {
         /// What was refused.
-        why: Refusal,
+        why: AbortReason,
         /// Kafka's words.
         detail: String,
     },
@@ -50,7 +50,7 @@ pub enum TransactionError {
 
 /// What was refused, when it is certain that it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Refusal {
+pub enum AbortReason {
     /// The group has moved on since the membership was captured: another generation, or without this member.
     StaleMembership,
     /// A record, or a batch of them, is larger than the topic takes, or a record larger than the client may send. A broker
@@ -66,7 +66,7 @@ pub enum Refusal {
     InvalidRecord,
 }
 
-impl Refusal {
+impl AbortReason {
     /// The refusal as a word, for metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AbortReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::StaleMembership => "since the group has a new generation or no longer this member",
@@ -115,7 +115,7 @@ impl TransactionError {
             Ok(_) if is_retriable => Self::Unknown { detail },
             Ok(code) if is_fenced(code) => Self::Fenced { detail },
             Ok(code) if is_for_a_person(code) => Self::Fatal { detail },
-            Ok(code) if !is_fatal => match refusal(code) {
+            Ok(code) if !is_fatal => match abort_reason(code) {
                 Some(why) => Self::Refused { why, detail },
                 None => Self::Unknown { detail },
             },
@@ -169,31 +169,31 @@ const fn is_for_a_person(code: Code) -> bool {
 
 /// The plain answers of a broker, and the client's own refusals of what it has not sent. A request that has such an
 /// answer is over, and an abort undoes what it left.
-const fn refusal(code: Code) -> Option<Refusal> {
+const fn abort_reason(code: Code) -> Option<AbortReason> {
     match code {
         Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION
         | Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID
         | Code::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
         | Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS
         | Code::RD_KAFKA_RESP_ERR_FENCED_MEMBER_EPOCH
-        | Code::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH => Some(Refusal::StaleMembership),
+        | Code::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH => Some(AbortReason::StaleMembership),
         Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE | Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE => {
-            Some(Refusal::TooLarge)
+            Some(AbortReason::TooLarge)
         }
         Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE | Code::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE => {
-            Some(Refusal::MetadataTooLarge)
+            Some(AbortReason::MetadataTooLarge)
         }
         Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED => {
-            Some(Refusal::Authorization)
+            Some(AbortReason::Authorization)
         }
         Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
         | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
         | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-        | Code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION => Some(Refusal::UnknownPartition),
+        | Code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION => Some(AbortReason::UnknownPartition),
         Code::RD_KAFKA_RESP_ERR_INVALID_RECORD
         | Code::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP
         | Code::RD_KAFKA_RESP_ERR_POLICY_VIOLATION
-        | Code::RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE => Some(Refusal::InvalidRecord),
+        | Code::RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE => Some(AbortReason::InvalidRecord),
         _ => None,
     }
 }
@@ -214,16 +214,16 @@ mod tests {
     #[test]
     fn a_brokers_plain_no_is_refused_for_its_reason() {
         for (code, why) in [
-            (Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, Refusal::StaleMembership),
-            (Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, Refusal::StaleMembership),
-            (Code::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, Refusal::StaleMembership),
-            (Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, Refusal::StaleMembership),
-            (Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Refusal::TooLarge),
-            (Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, Refusal::TooLarge),
-            (Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, Refusal::MetadataTooLarge),
-            (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Refusal::Authorization),
-            (Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, Refusal::UnknownPartition),
-            (Code::RD_KAFKA_RESP_ERR_INVALID_RECORD, Refusal::InvalidRecord),
+            (Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, AbortReason::StaleMembership),
+            (Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, AbortReason::StaleMembership),
+            (Code::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, AbortReason::StaleMembership),
+            (Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, AbortReason::StaleMembership),
+            (Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, AbortReason::TooLarge),
+            (Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, AbortReason::TooLarge),
+            (Code::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, AbortReason::MetadataTooLarge),
+            (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, AbortReason::Authorization),
+            (Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, AbortReason::UnknownPartition),
+            (Code::RD_KAFKA_RESP_ERR_INVALID_RECORD, AbortReason::InvalidRecord),
         ] {
             let error = TransactionError::of(failed(code as i32));
             assert_eq!(error, TransactionError::Refused { why, detail: "words".into() }, "{code:?}");

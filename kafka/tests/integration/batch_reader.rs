@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use crate::forwarder::{Forwarder, Mode};
 use crate::producer::{deadline, registered, value};
 use crate::support::{
-    TIMEOUT, broker, configured_topic, delete_records, new_topic, produce, settle, settled_end, unique,
+    TIMEOUT, broker, configured_topic, delete_records, new_topic, produce, settled_end, unique, wait_until,
 };
 
 const SLICE: Duration = Duration::from_millis(50);
@@ -34,7 +34,7 @@ fn open(topic: &str, starts: &[(i32, i64)]) -> BatchReader {
 /// Reads until each partition has reached its target, as a restore does.
 fn read_to(reader: &mut BatchReader, targets: &[(i32, i64)]) -> Offsets {
     let mut offsets = Offsets::new();
-    settle("every target is reached", || {
+    wait_until("every target is reached", || {
         let read = reader.read(SLICE, |record| offsets.entry(record.partition).or_default().push(record.offset));
         read.expect("nothing is wrong");
         reader.positions().iter().zip(targets).all(|(at, target)| at.0 == target.0 && at.1 >= target.1)
@@ -44,7 +44,7 @@ fn read_to(reader: &mut BatchReader, targets: &[(i32, i64)]) -> Offsets {
 
 fn error_of(reader: &mut BatchReader) -> Error {
     let mut error = None;
-    settle("it is told", || {
+    wait_until("it is told", || {
         error = reader.read(SLICE, |_| {}).err();
         error.is_some()
     });
@@ -55,7 +55,7 @@ fn error_of(reader: &mut BatchReader) -> Error {
 fn transaction(producer: &TransactionalProducer, topic: &str, partition: i32, records: usize, commits: bool) {
     producer.begin().expect("it begins");
     (0..records).for_each(|_| producer.send(&value(topic, partition, "x"), deadline()).expect("there is room"));
-    producer.settle(deadline()).expect("they are acknowledged");
+    producer.flush(deadline()).expect("they are acknowledged");
     if commits {
         producer.commit(TIMEOUT).expect("it commits");
     } else {
@@ -120,16 +120,16 @@ fn a_lone_marker_where_the_end_was_is_passed_too() {
     produce(&topic, 0, 3);
     let mut reader = open(&topic, &[(0, 0)]);
     read_to(&mut reader, &[(0, 3)]);
-    settle("the end is seen", || reader.read(SLICE, |_| {}) == Ok(0));
+    wait_until("the end is seen", || reader.read(SLICE, |_| {}) == Ok(0));
 
     // The partition takes part in the transaction before its record is refused.
     let (producer, large) = (registered(&broker(), &unique("id")), "x".repeat(10_000));
     producer.begin().expect("it begins");
     producer.send(&value(&topic, 0, &large), deadline()).expect("there is room");
-    assert!(producer.settle(deadline()).is_err());
+    assert!(producer.flush(deadline()).is_err());
     producer.abort(TIMEOUT).expect("it aborts");
 
-    settle("the marker is written", || settled_end(&topic, 0) == 4);
+    wait_until("the marker is written", || settled_end(&topic, 0) == 4);
     assert_eq!(read_to(&mut reader, &[(0, 4)]), Offsets::new());
     assert_eq!(reader.positions(), [(0, 4)]);
 }
@@ -141,7 +141,7 @@ fn an_open_transaction_holds_the_position_back_until_it_ends() {
     produce(&topic, 0, 2);
     producer.begin().expect("it begins");
     producer.send(&value(&topic, 0, "x"), deadline()).expect("there is room");
-    producer.settle(deadline()).expect("it is acknowledged");
+    producer.flush(deadline()).expect("it is acknowledged");
     let mut reader = open(&topic, &[(0, 0)]);
     assert_eq!(read_to(&mut reader, &[(0, 2)])[&0], [0, 1]);
     for _ in 0..5 {
@@ -164,7 +164,7 @@ fn what_is_read_is_what_was_written() {
     producer.flush(TIMEOUT).expect("the records are accepted");
     let mut reader = open(&topic, &[(0, 0)]);
     let mut records = Vec::new();
-    settle("all are read", || {
+    wait_until("all are read", || {
         let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         reader
             .read(SLICE, |it| records.push((it.partition, it.offset, it.leader_epoch, own(it.key), own(it.value))))
@@ -186,7 +186,7 @@ fn reading_begins_where_it_is_told_and_waits_no_longer_than_allowed() {
     let mut reader = open(&topic, &[(0, 6), (1, 0)]);
     assert_eq!(reader.positions(), [(0, 6), (1, 0)]);
     assert_eq!(read_to(&mut reader, &[(0, 10), (1, 0)]), Offsets::from([(0, vec![6, 7, 8, 9])]));
-    settle("both ends are seen", || {
+    wait_until("both ends are seen", || {
         let begun = Instant::now();
         let read = reader.read(SLICE, |_| {});
         assert!(begun.elapsed() < SLICE + Duration::from_secs(1));
@@ -245,7 +245,7 @@ fn paused_partitions_are_read_no_further_and_the_others_are() {
     produce(&topic, 1, 5);
 
     let mut offsets = Offsets::new();
-    settle("the other goes on", || {
+    wait_until("the other goes on", || {
         let read = reader.read(SLICE, |record| offsets.entry(record.partition).or_default().push(record.offset));
         read.expect("nothing is wrong");
         reader.positions()[1] == (1, 7)

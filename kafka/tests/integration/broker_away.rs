@@ -8,7 +8,7 @@ use balancefleet_kafka::{Connection, GroupMetadata, TransactionError, Transactio
 use crate::forwarder::{Forwarder, Mode, api};
 use crate::producer::{deadline, offset, registered, value};
 use crate::support::{
-    Running, TIMEOUT, admin, broker, new_topic, partition, producer_config, read, settle, settled_end, unique,
+    Running, TIMEOUT, admin, broker, new_topic, partition, producer_config, read, settled_end, unique, wait_until,
 };
 
 /// What a worker gives its commit.
@@ -31,12 +31,12 @@ impl Scene {
     fn new(name: &str) -> Self {
         let (topic, group, id) = (new_topic(name, 1), unique(name), unique("id"));
         let member = Running::start(&group, "worker", &topic);
-        settle("it has its partitions", || !member.assignment().is_empty());
+        wait_until("it has its partitions", || !member.assignment().is_empty());
         let forwarder = Arc::new(Forwarder::start(&broker()));
         let producer = registered(&forwarder.connection(), &id);
         producer.begin().expect("it begins");
         producer.send(&value(&topic, 0, "x"), deadline()).expect("there is room");
-        producer.settle(deadline()).expect("it is acknowledged");
+        producer.flush(deadline()).expect("it is acknowledged");
         assert!(!producer.was_disturbed());
         Self { forwarder, producer, membership: member.membership(), topic, group, id, _member: member }
     }
@@ -115,7 +115,7 @@ fn offsets_whose_coordinator_is_away_are_unknown_in_time_and_their_client_ends_l
         assert_eq!(scene.recovered(), None);
         assert_ne!(forwarder.in_use(), 0, "the call goes on by itself");
         forwarder.set(Mode::Open);
-        settle("the client that was given up has ended", || forwarder.in_use() == 0);
+        wait_until("the client that was given up has ended", || forwarder.in_use() == 0);
     }
 }
 
@@ -125,7 +125,7 @@ fn records_without_an_acknowledgement_are_unknown() {
         let scene = Scene::new(name);
         scene.forwarder.set(mode);
         scene.producer.send(&value(&scene.topic, 0, "y"), deadline()).expect("there is room");
-        scene.is_unknown_in_time(|scene| scene.producer.settle(Instant::now() + SHORT));
+        scene.is_unknown_in_time(|scene| scene.producer.flush(Instant::now() + SHORT));
         assert_eq!(scene.recovered(), None);
     }
 }
@@ -168,13 +168,13 @@ fn every_lost_connection_is_a_disturbance_and_nothing_else_is() {
     // librdkafka keeps the same complaint to itself when it comes too often.
     for _ in 0..6 {
         forwarder.cut();
-        settle("it is noticed", || producer.was_disturbed());
+        wait_until("it is noticed", || producer.was_disturbed());
         // Connections are up again after this, and nothing is left to notice.
         producer.send(&value(&topic, 0, "y"), deadline()).expect("there is room");
-        producer.settle(deadline()).expect("it is acknowledged");
+        producer.flush(deadline()).expect("it is acknowledged");
         producer.abort(TIMEOUT).expect("it aborts");
         producer.begin().expect("it begins");
-        settle("it is quiet", || !producer.was_disturbed());
+        wait_until("it is quiet", || !producer.was_disturbed());
         producer.send(&value(&topic, 0, "z"), deadline()).expect("there is room");
         producer.commit(TIMEOUT).expect("it commits");
         assert!(!producer.was_disturbed());

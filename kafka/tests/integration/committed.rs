@@ -1,6 +1,6 @@
 use balancefleet_kafka::{CommittedOffset, UsageRecord};
 
-use crate::support::{TIMEOUT, admin, commit, new_topic, partition, settle, unique};
+use crate::support::{TIMEOUT, admin, commit, new_topic, partition, unique, wait_until};
 
 fn committed(topic: &str, partition: i32, offset: Option<i64>, metadata: &str) -> CommittedOffset {
     CommittedOffset {
@@ -43,7 +43,7 @@ fn a_partition_without_a_commit_has_no_offset_and_keeps_its_place() {
 fn a_group_nobody_ever_used_has_no_commits() {
     let (admin, group) = (admin(), unique("nobody"));
     // A broker that has never seen a group first has to make the topic that groups live in.
-    settle("the coordinator is up", || match admin.committed_offsets(&group, None, false, TIMEOUT) {
+    wait_until("the coordinator is up", || match admin.committed_offsets(&group, None, false, TIMEOUT) {
         Ok(all) => all.is_empty(),
         Err(error) => !error.is_transient(),
     });

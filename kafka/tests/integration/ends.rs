@@ -1,7 +1,7 @@
 use balancefleet_kafka::{At, ErrorKind, Isolation, ListedOffset};
 
 use crate::support::{
-    TIMEOUT, add_partitions, admin, create_topic, delete_records, new_topic, partition, produce, settle, unique,
+    TIMEOUT, add_partitions, admin, create_topic, delete_records, new_topic, partition, produce, unique, wait_until,
 };
 
 fn offsets(listed: &[ListedOffset]) -> Vec<Result<i64, ErrorKind>> {
@@ -32,7 +32,7 @@ fn deleted_records_move_the_log_start_and_not_the_end() {
     delete_records(&topic, 0, 4);
     let (admin, asked) = (admin(), [partition(&topic, 0)]);
 
-    settle("the log start moves", || {
+    wait_until("the log start moves", || {
         let start = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT);
         offsets(&start.expect("the broker answers")) == [Ok(4)]
     });
@@ -68,7 +68,7 @@ fn a_topic_created_after_it_was_asked_for_is_found_by_the_same_client() {
 
     create_topic(&topic, 1);
 
-    settle("the topic is found", || list() == [Ok(0)]);
+    wait_until("the topic is found", || list() == [Ok(0)]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn partitions_added_while_running_are_found_by_the_same_client() {
     add_partitions(&topic, 3);
 
     let all = [partition(&topic, 0), partition(&topic, 1), partition(&topic, 2)];
-    settle("the new partitions are found", || list(&all) == [Ok(0), Ok(0), Ok(0)]);
+    wait_until("the new partitions are found", || list(&all) == [Ok(0), Ok(0), Ok(0)]);
 }
 
 #[test]

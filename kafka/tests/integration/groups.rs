@@ -2,18 +2,18 @@ use std::collections::HashSet;
 
 use balancefleet_kafka::{GroupMetadata, GroupState};
 
-use crate::support::{Running, TIMEOUT, admin, commit, consumer, new_topic, settle, unique};
+use crate::support::{Running, TIMEOUT, admin, commit, consumer, new_topic, unique, wait_until};
 
 #[test]
 fn members_are_listed_with_their_client_ids_and_partitions() {
     let (topic, group) = (new_topic("members", 6), unique("members"));
     let first = Running::start(&group, "balance-worker-a", &topic);
     let second = Running::start(&group, "balance-worker-b", &topic);
-    settle("both have partitions", || first.assignment().len() == 3 && second.assignment().len() == 3);
+    wait_until("both have partitions", || first.assignment().len() == 3 && second.assignment().len() == 3);
     let admin = admin();
     let describe =
         || admin.describe_groups(&[&group], TIMEOUT).expect("the broker answers").remove(0).1.expect("known");
-    settle("the group is stable", || describe().state == GroupState::Stable);
+    wait_until("the group is stable", || describe().state == GroupState::Stable);
 
     let described = describe();
 
@@ -48,11 +48,11 @@ fn a_captured_membership_stays_as_it_was_while_the_group_moves_on() {
     assert!(!before.is_member(), "{before:?}");
 
     let first = Running::start(&group, "first", &topic);
-    settle("it is alone", || first.assignment().len() == 2);
+    wait_until("it is alone", || first.assignment().len() == 2);
     let alone = first.membership();
     assert!(alone.is_member());
     let second = Running::start(&group, "second", &topic);
-    settle("they share", || first.assignment().len() == 1 && second.assignment().len() == 1);
+    wait_until("they share", || first.assignment().len() == 1 && second.assignment().len() == 1);
 
     let shared = first.membership();
     assert_eq!(shared.member_id(), alone.member_id());

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::support::{TIMEOUT, broker, new_topic, produce, settle, unique};
+use crate::support::{TIMEOUT, broker, new_topic, produce, unique, wait_until};
 
 fn reader() -> BaseConsumer {
     let mut config = broker().client_config();
@@ -60,7 +60,7 @@ fn seeking_under_an_epoch_the_log_does_not_have_is_told_before_anything_is_read(
     consumer.assign(&place(&topic, 0, 0)).expect("the list is fine");
     assert_eq!(next(&consumer), Ok(0));
     let seek = |offset, epoch| {
-        settle("the partition can be sought", || {
+        wait_until("the partition can be sought", || {
             consumer
                 .seek_partitions(place(&topic, offset, epoch), Duration::from_secs(5))
                 .is_ok_and(|list| list.elements().iter().all(|element| element.error().is_ok()))
@@ -97,7 +97,7 @@ fn first_after(topic: &str, offset: i64, epoch: i32) -> Result<Option<i64>, Erro
     drop(consumer.assignment().expect("it has one"));
     records.route([0]).expect("the name is fine");
     let begun = Instant::now();
-    settle("the position is sought", || {
+    wait_until("the position is sought", || {
         validate(&consumer, topic, &[position(0, offset, epoch)], Duration::from_millis(100)).expect("it is fine")
             == [0]
     });

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use balancefleet_kafka::{
-    At, Connection, GroupMetadata, Isolation, OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer,
+    AbortReason, At, Connection, GroupMetadata, Isolation, OffsetToCommit, Record, TransactionError,
+    TransactionalProducer,
 };
 use rdkafka::Message;
 use rdkafka::message::Headers;
 
 use crate::support::{
-    Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read, settle,
-    settled_end, unique,
+    Running, TIMEOUT, admin, broker, configured_topic, consumer, new_topic, partition, producer_config, read,
+    settled_end, unique, wait_until,
 };
 
 pub(crate) fn deadline() -> Instant {
@@ -40,7 +41,7 @@ pub(crate) fn offset<'a>(topic: &'a str, offset: i64, metadata: &'a str) -> Offs
     OffsetToCommit { topic, partition: 0, offset, leader_epoch: Some(0), metadata }
 }
 
-pub(crate) fn why(outcome: Result<(), TransactionError>) -> Refusal {
+pub(crate) fn why(outcome: Result<(), TransactionError>) -> AbortReason {
     match outcome {
         Err(TransactionError::Refused { why, .. }) => why,
         other => panic!("{other:?} is no refusal"),
@@ -50,7 +51,7 @@ pub(crate) fn why(outcome: Result<(), TransactionError>) -> Refusal {
 /// A group of one: what a worker has when it commits.
 fn member(group: &str, topic: &str) -> (Running, GroupMetadata) {
     let running = Running::start(group, "worker", topic);
-    settle("it has its partitions", || !running.assignment().is_empty());
+    wait_until("it has its partitions", || !running.assignment().is_empty());
     let membership = running.membership();
     (running, membership)
 }
@@ -62,7 +63,7 @@ fn readers_of_committed_records_see_a_committed_transaction_and_never_an_aborted
     for (text, is_committed) in [("first", true), ("second", false), ("third", true)] {
         producer.begin().expect("it begins");
         producer.send(&value(&topic, 0, text), deadline()).expect("there is room");
-        producer.settle(deadline()).expect("it is acknowledged");
+        producer.flush(deadline()).expect("it is acknowledged");
         if is_committed {
             producer.commit(TIMEOUT).expect("it commits");
         } else {
@@ -112,14 +113,14 @@ fn offsets_land_in_the_group_with_the_transaction_and_not_before() {
     let begun = |at, text: &str| {
         producer.begin().expect("it begins");
         producer.send(&value(&topic, 0, text), deadline()).expect("there is room");
-        producer.settle(deadline()).expect("it is acknowledged");
+        producer.flush(deadline()).expect("it is acknowledged");
         producer.send_offsets(&[offset(&topic, at, text)], &membership, TIMEOUT).expect("a member may");
     };
 
     begun(7, "base=3");
     assert_eq!(committed().offset, None);
     producer.commit(TIMEOUT).expect("it commits");
-    settle("the offset is there", || committed().offset == Some(7));
+    wait_until("the offset is there", || committed().offset == Some(7));
     assert_eq!((committed().metadata.as_str(), committed().leader_epoch), ("base=3", Some(0)));
 
     begun(9, "never");
@@ -132,20 +133,20 @@ fn a_membership_from_before_another_member_joined_is_refused_and_the_next_transa
     let (topic, group) = (new_topic("stale", 2), unique("stale"));
     let (first, stale) = member(&group, &topic);
     let second = Running::start(&group, "second", &topic);
-    settle("they share", || first.assignment().len() == 1 && second.assignment().len() == 1);
+    wait_until("they share", || first.assignment().len() == 1 && second.assignment().len() == 1);
     let producer = registered(&broker(), &unique("id"));
     let commit_as = |membership: &GroupMetadata| {
         producer.begin().expect("it begins");
         producer.send(&value(&topic, 0, "x"), deadline()).expect("there is room");
-        producer.settle(deadline()).expect("it is acknowledged");
+        producer.flush(deadline()).expect("it is acknowledged");
         producer.send_offsets(&[offset(&topic, 1, "")], membership, TIMEOUT)?;
         producer.commit(TIMEOUT)
     };
 
-    assert_eq!(why(commit_as(&stale)), Refusal::StaleMembership);
+    assert_eq!(why(commit_as(&stale)), AbortReason::StaleMembership);
     assert!(!producer.was_disturbed(), "it was a plain answer");
     let more = producer.send(&value(&topic, 0, "y"), deadline());
-    assert_eq!(why(more), Refusal::StaleMembership, "librdkafka says no more than that it is too late");
+    assert_eq!(why(more), AbortReason::StaleMembership, "librdkafka says no more than that it is too late");
     producer.abort(TIMEOUT).expect("it aborts");
 
     assert_eq!(commit_as(&first.membership()), Ok(()));
@@ -161,7 +162,7 @@ fn a_member_that_has_left_is_refused() {
     let producer = registered(&broker(), &unique("id"));
     producer.begin().expect("it begins");
     let outcome = producer.send_offsets(&[offset(&topic, 1, "")], &membership, TIMEOUT);
-    assert_eq!(why(outcome), Refusal::StaleMembership);
+    assert_eq!(why(outcome), AbortReason::StaleMembership);
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn offsets_of_a_consumer_that_is_no_member_are_refused_although_a_broker_would_t
     let producer = registered(&broker(), &unique("id"));
     producer.begin().expect("it begins");
     let outcome = producer.send_offsets(&[offset(&topic, 1, "")], &outsider, TIMEOUT);
-    assert_eq!(why(outcome), Refusal::StaleMembership);
+    assert_eq!(why(outcome), AbortReason::StaleMembership);
     producer.abort(TIMEOUT).expect("it aborts");
 }
 
@@ -181,11 +182,11 @@ fn a_second_producer_with_the_same_id_ends_the_transaction_of_the_first_and_fenc
     let commits: Step = |producer, _| producer.commit(TIMEOUT);
     let sends_on: Step = |producer, topic| {
         producer.send(&value(topic, 0, "zombie"), deadline())?;
-        producer.settle(deadline())
+        producer.flush(deadline())
     };
     let sends_elsewhere: Step = |producer, topic| {
         producer.send(&value(topic, 1, "zombie"), deadline())?;
-        producer.settle(deadline())
+        producer.flush(deadline())
     };
     let aborts: Step = |producer, _| producer.abort(TIMEOUT);
     for step in [commits, sends_on, sends_elsewhere, aborts] {
@@ -193,7 +194,7 @@ fn a_second_producer_with_the_same_id_ends_the_transaction_of_the_first_and_fenc
         let first = registered(&broker(), &id);
         first.begin().expect("it begins");
         first.send(&value(&topic, 0, "first"), deadline()).expect("there is room");
-        first.settle(deadline()).expect("it is acknowledged");
+        first.flush(deadline()).expect("it is acknowledged");
 
         let second = registered(&broker(), &id);
 
@@ -217,11 +218,11 @@ fn a_transaction_that_outlives_its_time_out_is_fenced() {
     producer.init(TIMEOUT).expect("the coordinator answers");
     producer.begin().expect("it begins");
     producer.send(&value(&topic, 0, "late"), deadline()).expect("there is room");
-    producer.settle(deadline()).expect("it is acknowledged");
+    producer.flush(deadline()).expect("it is acknowledged");
 
     let asked = [partition(&topic, 0)];
     let stable_end = || admin().list_offsets(&asked, At::Latest, Isolation::ReadCommitted, TIMEOUT);
-    settle("the coordinator has ended it", || {
+    wait_until("the coordinator has ended it", || {
         stable_end().is_ok_and(|mut ends| ends.remove(0).offset.is_ok_and(|end| end == 2))
     });
 
@@ -237,13 +238,13 @@ fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
     let large = "x".repeat(10_000);
     producer.begin().expect("it begins");
     producer.send(&value(&topic, 0, "fits"), deadline()).expect("there is room");
-    producer.settle(deadline()).expect("it is acknowledged");
+    producer.flush(deadline()).expect("it is acknowledged");
     producer.send(&value(&topic, 0, &large), deadline()).expect("the client does not know the topic's limit");
-    let refused = producer.settle(deadline());
+    let refused = producer.flush(deadline());
     let text = refused.as_ref().expect_err("it is refused").to_string();
-    assert_eq!(why(refused), Refusal::TooLarge);
+    assert_eq!(why(refused), AbortReason::TooLarge);
     assert!(text.contains(&format!("partition 0 of topic {topic}")), "{text}");
-    assert_eq!(why(producer.commit(TIMEOUT)), Refusal::TooLarge, "there is no way but back");
+    assert_eq!(why(producer.commit(TIMEOUT)), AbortReason::TooLarge, "there is no way but back");
     producer.abort(TIMEOUT).expect("it aborts");
     assert!(producer.was_disturbed(), "the broker waits for a record with the number of the refused one");
 
@@ -266,7 +267,7 @@ fn after_an_abort_for_size_the_next_transaction_on_that_partition_fails_too() {
         producer.commit(TIMEOUT)
     };
     assert_eq!(transaction(0, "fits"), Ok(()));
-    assert_eq!(why(transaction(0, &"x".repeat(10_000))), Refusal::TooLarge);
+    assert_eq!(why(transaction(0, &"x".repeat(10_000))), AbortReason::TooLarge);
     producer.abort(TIMEOUT).expect("it aborts");
     assert!(producer.was_disturbed());
     assert_eq!(transaction(1, "fits"), Ok(()), "other partitions are not hurt");
@@ -287,7 +288,7 @@ fn a_batch_too_large_for_the_topic_is_refused_although_its_records_are_not_and_c
         }
         producer.commit(TIMEOUT)
     };
-    assert_eq!(why(outcome("1000000")), Refusal::TooLarge);
+    assert_eq!(why(outcome("1000000")), AbortReason::TooLarge);
     assert_eq!(outcome("20000"), Ok(()));
     assert_eq!(read(&topic, "read_committed").len(), 1000);
 }
@@ -298,7 +299,7 @@ fn a_record_too_large_for_the_client_is_refused_alone() {
     let producer = registered_with("message.max.bytes", "2000");
     producer.begin().expect("it begins");
     let large = "x".repeat(10_000);
-    assert_eq!(why(producer.send(&value(&topic, 0, &large), deadline())), Refusal::TooLarge);
+    assert_eq!(why(producer.send(&value(&topic, 0, &large), deadline())), AbortReason::TooLarge);
     producer.send(&value(&topic, 0, &large[..1000]), deadline()).expect("there is room");
     producer.commit(TIMEOUT).expect("the transaction was not harmed");
     assert_eq!(read(&topic, "read_committed").len(), 1);
@@ -310,8 +311,8 @@ fn a_partition_that_is_not_there_is_refused() {
     let producer = registered(&broker(), &unique("id"));
     producer.begin().expect("it begins");
     // At first the client does not know how many there are, and finds out later.
-    let outcome = producer.send(&value(&topic, 7, "nowhere"), deadline()).and_then(|()| producer.settle(deadline()));
-    assert_eq!(why(outcome), Refusal::UnknownPartition);
+    let outcome = producer.send(&value(&topic, 7, "nowhere"), deadline()).and_then(|()| producer.flush(deadline()));
+    assert_eq!(why(outcome), AbortReason::UnknownPartition);
     producer.abort(TIMEOUT).expect("it aborts");
 }
 
@@ -323,7 +324,7 @@ fn metadata_too_large_for_an_offset_is_refused() {
     producer.begin().expect("it begins");
     let metadata = "x".repeat(5000);
     let outcome = producer.send_offsets(&[offset(&topic, 1, &metadata)], &membership, TIMEOUT);
-    assert_eq!(why(outcome), Refusal::MetadataTooLarge);
+    assert_eq!(why(outcome), AbortReason::MetadataTooLarge);
     producer.abort(TIMEOUT).expect("it aborts");
 }
 
@@ -349,7 +350,7 @@ fn a_transaction_without_records_may_carry_offsets_or_nothing() {
     producer.begin().expect("it begins");
     producer.send_offsets(&[offset(&topic, 4, "")], &membership, TIMEOUT).expect("a member may");
     producer.commit(TIMEOUT).expect("it commits");
-    settle("the offset is there", || {
+    wait_until("the offset is there", || {
         let all = admin().committed_offsets(&group, None, true, TIMEOUT).expect("an answer");
         all.first().is_some_and(|committed| committed.offset == Some(4))
     });
@@ -393,7 +394,7 @@ fn a_commit_does_not_wait_for_a_look_every_100_ms() {
                 producer.send(&value(&topic, partition, "x"), deadline()).expect("there is room");
             }
             let begun = Instant::now();
-            producer.settle(deadline()).expect("they are acknowledged");
+            producer.flush(deadline()).expect("they are acknowledged");
             producer.send_offsets(&[offset(&topic, round, "")], &membership, TIMEOUT).expect("a member may");
             producer.commit(TIMEOUT).expect("it commits");
             begun.elapsed()

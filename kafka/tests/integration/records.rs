@@ -10,7 +10,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::support::{TIMEOUT, broker, new_topic, produce, settle, unique};
+use crate::support::{TIMEOUT, broker, new_topic, produce, unique, wait_until};
 
 const SLICE: Duration = Duration::from_millis(50);
 const BATCH: usize = 256;
@@ -71,7 +71,7 @@ fn every_record_comes_once_and_in_order_however_often_its_partition_comes_and_go
     };
     assign(&consumer, &records, &topic, &starts(&next, 0));
     let mut round = 0;
-    settle("all of them have come", || {
+    wait_until("all of them have come", || {
         for (partition, offset) in take(&consumer, &records, SLICE) {
             let next = next.get_mut(&partition).expect("it was asked for");
             assert_eq!(offset, *next, "of partition {partition} in round {round}");
@@ -93,7 +93,7 @@ fn what_was_not_asked_for_waits_for_the_next_call() {
     let (consumer, records) = open(&topic);
     assign(&consumer, &records, &topic, &[(0, 0)]);
     let mut seen = Vec::new();
-    settle("all of them have come", || {
+    wait_until("all of them have come", || {
         let batch = records.take(SLICE, 7);
         assert!(batch.len() <= 7);
         seen.extend(batch.iter().map(|fetched| match fetched {
@@ -138,7 +138,7 @@ fn every_record_comes_once_when_all_partitions_are_assigned_again_and_again() {
     let (consumer, records) = open(&topic);
     let mut next = [(0, 0), (1, 0), (2, 0)];
     let mut round = 0;
-    settle("all of them have come", || {
+    wait_until("all of them have come", || {
         // As an eager group does it: now with, now without the last one.
         let assigned = &next[..2 + round % 2];
         let partitions = || assigned.iter().map(|(partition, _)| *partition);
@@ -163,7 +163,7 @@ fn an_offset_that_the_log_does_not_have_is_told_with_its_partition() {
     let (consumer, records) = open(&topic);
     assign(&consumer, &records, &topic, &[(0, 3), (1, 7)]);
     let (mut read, mut failed) = (0, Vec::new());
-    settle("both have given something", || {
+    wait_until("both have given something", || {
         for fetched in records.take(SLICE, BATCH).iter() {
             match fetched {
                 Fetched::Record(record) => read += i32::from(record.partition == 0),
@@ -179,7 +179,7 @@ fn an_offset_that_the_log_does_not_have_is_told_with_its_partition() {
     consumer.incremental_unassign(&list(&topic, &[(1, 0)])).expect("it is assigned");
     assign(&consumer, &records, &topic, &[(1, 7)]);
     let mut offsets = Vec::new();
-    settle("the rest has come", || {
+    wait_until("the rest has come", || {
         offsets.extend(take(&consumer, &records, SLICE));
         offsets.len() == 13
     });
@@ -192,7 +192,7 @@ fn a_partition_whose_offset_was_not_there_loses_no_record_to_a_pause() {
     let (consumer, records) = open(&topic);
     assign(&consumer, &records, &topic, &[(0, 3)]);
     let mut failed = false;
-    settle("it is told", || {
+    wait_until("it is told", || {
         failed |= records.take(SLICE, BATCH).iter().any(|fetched| matches!(fetched, Fetched::Failed { .. }));
         failed
     });
@@ -227,7 +227,7 @@ fn every_header_is_read_whatever_its_name() {
     let (consumer, records) = open(&topic);
     assign(&consumer, &records, &topic, &[(0, 0)]);
     let mut headers = Vec::new();
-    settle("it comes", || {
+    wait_until("it comes", || {
         let batch = records.take(SLICE, 1);
         let Some(Fetched::Record(record)) = batch.iter().next() else { return false };
         assert_eq!((record.value, record.key), (Some(b"v".as_slice()), None));

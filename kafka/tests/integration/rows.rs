@@ -1,6 +1,6 @@
 //! Rows that are written together, on a broker that is well.
 
-use balancefleet_kafka::{Refusal, Rows};
+use balancefleet_kafka::{AbortReason, Rows};
 use rdkafka::Message;
 
 use crate::producer::{deadline, registered_with, why};
@@ -40,15 +40,15 @@ fn refused_rows_are_told_and_the_rest_goes_with_an_abort() {
     let send = |partition, mut rows| {
         producer.begin().expect("it begins");
         let sent = producer.send_rows(&topic, partition, &mut rows, deadline());
-        let outcome = sent.and_then(|()| producer.settle(deadline()));
+        let outcome = sent.and_then(|()| producer.flush(deadline()));
         producer.abort(TIMEOUT).expect("it aborts");
         why(outcome)
     };
     let mut with_a_large_one = rows(0..3, 8);
     with_a_large_one.push(b"k", &[b'x'; 10_000]);
     with_a_large_one.push(b"k", b"after it");
-    assert_eq!(send(0, with_a_large_one), Refusal::TooLarge);
-    assert_eq!(send(7, rows(0..3, 8)), Refusal::UnknownPartition);
+    assert_eq!(send(0, with_a_large_one), AbortReason::TooLarge);
+    assert_eq!(send(7, rows(0..3, 8)), AbortReason::UnknownPartition);
     assert!(read(&topic, "read_committed").is_empty());
     let outside = producer.send_rows(&topic, 0, &mut rows(0..1, 8), deadline());
     assert!(outside.is_err(), "rows outside a transaction");

@@ -67,7 +67,7 @@ fn create_configured_topic(name: &str, partitions: i32, settings: &[(&str, &str)
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
     let results = block_on(topic_admin().create_topics([&topic], &options)).expect("the broker answers");
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    settle("the topic has leaders", || {
+    wait_until("the topic has leaders", || {
         let known = admin().describe_topics(&[name], TIMEOUT).expect("the broker answers").remove(0).1;
         known.is_ok_and(|topic| topic.partitions.iter().filter(|it| it.leader.is_some()).count() == partitions as usize)
     });
@@ -89,7 +89,7 @@ pub(crate) fn configured_topic(name: &str, partitions: i32, settings: &[(&str, &
 pub(crate) fn delete_topic(name: &str) {
     let results = block_on(topic_admin().delete_topics(&[name], &AdminOptions::new())).expect("the broker answers");
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    settle("the topic is gone", || {
+    wait_until("the topic is gone", || {
         admin().describe_topics(&[name], TIMEOUT).expect("the broker answers").remove(0).1.is_err()
     });
 }
@@ -158,7 +158,7 @@ pub(crate) fn settled_end(topic: &str, partition: i32) -> i64 {
         let ends = admin.list_offsets(&asked, At::Latest, isolation, TIMEOUT).expect("the broker answers");
         ends[0].offset.clone().expect("the partition is there")
     };
-    settle("no transaction is open", || end(Isolation::ReadCommitted) == end(Isolation::ReadUncommitted));
+    wait_until("no transaction is open", || end(Isolation::ReadCommitted) == end(Isolation::ReadUncommitted));
     end(Isolation::ReadUncommitted)
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn commit(group: &str, topic: &str, partition: i32, offset: i64, meta
     element.set_offset(Offset::Offset(offset)).expect("the offset is fine");
     element.set_metadata(metadata);
     let consumer = consumer(group, "committer");
-    settle("the commit is accepted", || consumer.commit(&list, CommitMode::Sync).is_ok());
+    wait_until("the commit is accepted", || consumer.commit(&list, CommitMode::Sync).is_ok());
 }
 
 /// A member of a group that polls on a thread of its own until it is dropped.
@@ -222,7 +222,7 @@ impl Drop for Running {
 }
 
 /// Waits until `condition` holds; what is waited for has no event to wait on.
-pub(crate) fn settle(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn flush(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < deadline, "{what}: not within {TIMEOUT:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use balancefleet_kafka::{Admin, ClientCertificate, Connection, ErrorKind, Tls};
 
-use crate::support::settle;
+use crate::support::wait_until;
 
 struct Server {
     process: Child,
@@ -33,7 +33,7 @@ impl Server {
             .args(arguments)
             .spawn()
             .expect("openssl serves");
-        settle("the server listens", || std::net::TcpStream::connect(free).is_ok());
+        wait_until("the server listens", || std::net::TcpStream::connect(free).is_ok());
         let read = |name| std::fs::read_to_string(folder.path().join(name)).expect("openssl wrote it");
         let (certificate, key) = (read("cert.pem"), read("key.pem"));
         Self { process, address: free.to_string(), certificate, key, folder }

@@ -1,4 +1,4 @@
-//! Noticing that a topic was made again: before the first of its records.
+//! Noticing that a topic was recreated: before the first of its records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use crate::support::{TIMEOUT, admin, broker, create_topic, delete_topic, new_topic, produce, settle, unique};
+use crate::support::{TIMEOUT, admin, broker, create_topic, delete_topic, new_topic, produce, unique, wait_until};
 
 struct Watching(TopicWatch);
 
@@ -44,7 +44,7 @@ fn records_of_a_topic_that_was_made_again_come_only_after_its_id() {
     // The next offset with the id that is known when there are no more events.
     let next = || {
         let mut offset = None;
-        settle("a record comes", || {
+        wait_until("a record comes", || {
             let batch = records.take(Duration::from_millis(50), 1);
             while records.has_events() {
                 drop(consumer.poll(Duration::ZERO));
@@ -62,7 +62,7 @@ fn records_of_a_topic_that_was_made_again_come_only_after_its_id() {
     }
 
     delete_topic(&topic);
-    settle("the topic is gone", || id_of(&topic).is_none());
+    wait_until("the topic is gone", || id_of(&topic).is_none());
     create_topic(&topic, 1);
     produce(&topic, 0, 100);
     let new = id_of(&topic);

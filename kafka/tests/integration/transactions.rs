@@ -3,7 +3,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::support::{TIMEOUT, admin, broker, commit, consumer, new_topic, partition, produce, send, settle, unique};
+use crate::support::{
+    TIMEOUT, admin, broker, commit, consumer, new_topic, partition, produce, send, unique, wait_until,
+};
 
 #[test]
 fn an_open_transaction_hides_its_records_and_offsets_only_from_those_who_ask_for_stable_ones() {
@@ -38,6 +40,6 @@ fn an_open_transaction_hides_its_records_and_offsets_only_from_those_who_ask_for
     assert_eq!(unstable.error.map(|error| error.kind()), Some(ErrorKind::Transient));
 
     producer.commit_transaction(TIMEOUT).expect("it commits");
-    settle("the end is past both records and the marker", || end(Isolation::ReadCommitted) == Ok(6));
-    settle("the offset is stable", || read(true).offset == Some(3));
+    wait_until("the end is past both records and the marker", || end(Isolation::ReadCommitted) == Ok(6));
+    wait_until("the offset is stable", || read(true).offset == Some(3));
 }

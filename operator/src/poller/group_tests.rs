@@ -117,7 +117,7 @@ fn an_error_that_needs_a_person_is_reported_at_once() {
         (Error::Authentication { detail: "refused".into() }, ProblemKind::AuthenticationFailed),
         (Error::Tls { detail: "expired".into() }, ProblemKind::TlsFailed),
         (
-            Error::Authorization { deed: "read group".into(), needs: "PollResult", detail: "denied".into() },
+            Error::Authorization { operation: "read group".into(), needs: "PollResult", detail: "denied".into() },
             ProblemKind::AuthorizationFailed,
         ),
         (Error::Invalid { detail: "no port".into() }, ProblemKind::InvalidConnection),

@@ -16,8 +16,8 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::chunks::PIECE_BYTES;
-use super::fleet::{Charge, Read, SumError};
+use super::fleet::{BalanceRead, Charge, SumError};
+use super::streaming_body::PIECE_BYTES;
 use crate::money::Amount;
 use crate::view::BalanceRow;
 
@@ -105,9 +105,9 @@ pub(super) struct ListText<C> {
 
 /// See [`ListText`].
 pub(super) fn list_text(
-    read: Read,
+    read: BalanceRead,
 ) -> Result<ListText<impl Iterator<Item = Result<BalanceRow, SumError>>>, serde_json::Error> {
-    let Read { balances, charge } = read;
+    let BalanceRead { balances, charge } = read;
     let head = BalanceList { count: balances.count, ..BalanceList::empty(&balances.as_of) };
     let mut piece = serde_json::to_vec(&head)?;
     piece.truncate(piece.len() - LIST_END.len());

@@ -9,10 +9,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::balance_shapes::{Balance, BalanceList, list_text};
-use super::chunks;
-use super::fleet::{Read, Wanted};
-use super::refusal::{ErrorBody, Refusal};
+use super::errors::{ApiError, ErrorBody};
+use super::fleet::{BalanceQuery, BalanceRead};
 use super::state::Api;
+use super::streaming_body;
 use crate::rules::LedgerKind;
 use crate::transaction::MAX_ID_BYTES;
 
@@ -25,12 +25,12 @@ use crate::transaction::MAX_ID_BYTES;
         (status = 500, description = "A sum leaves the range of numbers", body = ErrorBody)
     )
 )]
-pub(super) async fn list(State(api): State<Api>) -> Result<Response, Refusal> {
+pub(super) async fn list(State(api): State<Api>) -> Result<Response, ApiError> {
     if api.view.identity().ledger == LedgerKind::Count {
         return Ok(Json(BalanceList::empty(&BTreeMap::new())).into_response());
     }
-    let text = list_text(api.fleet.read(Wanted::All).await?).map_err(|_| Refusal::Internal)?;
-    let body = chunks::written(text);
+    let text = list_text(api.fleet.read(BalanceQuery::All).await?).map_err(|_| ApiError::Internal)?;
+    let body = streaming_body::written(text);
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
@@ -48,23 +48,24 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Response, Refusal> {
 pub(super) async fn one(
     State(api): State<Api>,
     customer_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Refusal> {
-    let Path(id) = customer_id.map_err(|_| Refusal::CustomerId)?;
+) -> Result<Response, ApiError> {
+    let Path(id) = customer_id.map_err(|_| ApiError::CustomerId)?;
     let customer_id = checked_customer_id(id)?;
     if api.view.identity().ledger == LedgerKind::Count {
-        return Err(Refusal::CustomerNotFound(customer_id));
+        return Err(ApiError::CustomerNotFound(customer_id));
     }
-    let Read { balances, charge: _until_answered } = api.fleet.read(Wanted::Customer(customer_id.clone())).await?;
+    let BalanceRead { balances, charge: _until_answered } =
+        api.fleet.read(BalanceQuery::Customer(customer_id.clone())).await?;
     let as_of = balances.as_of.clone();
     match balances.into_customers().next().transpose()? {
         Some(customer) => Ok(Json(Balance::of(&customer, Some(&as_of))).into_response()),
-        None => Err(Refusal::CustomerNotFound(customer_id)),
+        None => Err(ApiError::CustomerNotFound(customer_id)),
     }
 }
 
 /// The id, if it has 1 to 128 characters. The OpenAPI document can limit characters only, not bytes. No record's id has more
 /// characters than that, so every customer can be asked for.
-pub(super) fn checked_customer_id(id: String) -> Result<String, Refusal> {
+pub(super) fn checked_customer_id(id: String) -> Result<String, ApiError> {
     let is_short = id.chars().nth(MAX_ID_BYTES).is_none();
-    if !id.is_empty() && is_short { Ok(id) } else { Err(Refusal::CustomerId) }
+    if !id.is_empty() && is_short { Ok(id) } else { Err(ApiError::CustomerId) }
 }

@@ -82,11 +82,11 @@ impl Connections {
             let (id, connection) = self.longest_waiting(&open)?;
             connection.closed.cancel();
             open.remove(&id);
-            if let Some(held_back) = self.log.lock().admit((), Instant::now()) {
+            if let Some(suppressed) = self.log.lock().admit((), Instant::now()) {
                 let bound = self.bounds.open;
                 tracing::warn!(
                     bound,
-                    held_back,
+                    suppressed,
                     "all connections are taken: the longest idle one is closed for a new one"
                 );
             }

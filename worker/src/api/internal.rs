@@ -13,11 +13,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::balances::checked_customer_id;
-use super::chunks;
-use super::fleet::{self, ASKER, Fleet, Line, Wanted};
+use super::errors::{ApiError, ErrorBody};
+use super::fleet::{self, ASKER, BalanceQuery, Fleet, Line};
 use super::limits::MAX_LISTED;
-use super::refusal::{ErrorBody, Refusal};
 use super::state::Api;
+use super::streaming_body;
 
 /// Digits of a partition's number: as many as always fit an `i32`.
 const MAX_DIGITS: usize = 9;
@@ -50,25 +50,25 @@ pub(super) async fn partitions(
     State(api): State<Api>,
     headers: HeaderMap,
     filter: Result<Query<Filter>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    let Query(filter) = filter.map_err(|_| Refusal::Filter)?;
+) -> Result<Response, ApiError> {
+    let Query(filter) = filter.map_err(|_| ApiError::Filter)?;
     let only = filter.only()?;
-    let wanted = filter.wanted()?;
-    let facts = fleet::facts(&api.view).ok_or(Refusal::TopicUnknown)?;
-    let asks_itself = headers.get(ASKER).is_some_and(|asker| asker.as_bytes() == facts.consumer_id.as_bytes());
+    let query = filter.query()?;
+    let ledger_info = fleet::ledger_info(&api.view).ok_or(ApiError::TopicUnknown)?;
+    let asks_itself = headers.get(ASKER).is_some_and(|asker| asker.as_bytes() == ledger_info.consumer_id.as_bytes());
     let partitions = if asks_itself { Vec::new() } else { fleet::answerable(&api.view, only.as_deref()) };
-    let mut text = serde_json::to_vec(&facts).map_err(|_| Refusal::Internal)?;
+    let mut text = serde_json::to_vec(&ledger_info).map_err(|_| ApiError::Internal)?;
     text.push(b'\n');
-    let body = match wanted {
-        Wanted::Customer(customer) => {
-            let write = |held| fleet::write_partition(&mut text, &held).map_err(|_| Refusal::Internal);
+    let body = match query {
+        BalanceQuery::Customer(customer) => {
+            let write = |held| fleet::write_partition(&mut text, &held).map_err(|_| ApiError::Internal);
             fleet::of_customer(&api.view, partitions, &customer).try_for_each(write)?;
             text.into()
         }
-        Wanted::All => {
+        BalanceQuery::All => {
             // Before the answer is begun: then it can still be said in the way that everybody understands.
             fleet::fits(&api.view, &partitions)?;
-            chunks::body(stream::once(async { Ok(text.into()) }).chain(lines(api.fleet, partitions)))
+            streaming_body::body(stream::once(async { Ok(text.into()) }).chain(lines(api.fleet, partitions)))
         }
     };
     Ok(([(header::CONTENT_TYPE, fleet::CONTENT_TYPE)], body).into_response())
@@ -87,32 +87,32 @@ fn lines(fleet: Arc<Fleet>, partitions: Vec<i32>) -> impl Stream<Item = io::Resu
             let Some(partition) = partitions.next() else { return Ok(None) };
             line = match fleet.line(partition).await {
                 Ok(line) => line,
-                Err(Refusal::TooLarge) => {
+                Err(ApiError::TooLarge) => {
                     let refused = Bytes::from_static(fleet::TOO_LARGE);
                     return Ok(Some((refused, (fleet, Vec::new().into_iter(), None))));
                 }
-                Err(refusal) => return Err(io::Error::other(refusal)),
+                Err(error) => return Err(io::Error::other(error)),
             };
         }
     })
 }
 
 impl Filter {
-    fn wanted(self) -> Result<Wanted, Refusal> {
-        self.customer.map_or(Ok(Wanted::All), |id| checked_customer_id(id).map(Wanted::Customer))
+    fn query(self) -> Result<BalanceQuery, ApiError> {
+        self.customer.map_or(Ok(BalanceQuery::All), |id| checked_customer_id(id).map(BalanceQuery::Customer))
     }
 
-    fn only(&self) -> Result<Option<Vec<i32>>, Refusal> {
+    fn only(&self) -> Result<Option<Vec<i32>>, ApiError> {
         self.partitions.as_deref().map(partition_numbers).transpose()
     }
 }
 
 /// As the OpenAPI document says: nothing but digits and commas. `i32` alone would read signs too.
-fn partition_numbers(list: &str) -> Result<Vec<i32>, Refusal> {
+fn partition_numbers(list: &str) -> Result<Vec<i32>, ApiError> {
     let number = |text: &str| {
         let is_plain = text.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_plain.then(|| text.parse().ok()).flatten().ok_or(Refusal::Filter)
+        is_plain.then(|| text.parse().ok()).flatten().ok_or(ApiError::Filter)
     };
     let numbers = list.split(',').take(MAX_LISTED + 1).map(number).collect::<Result<Vec<_>, _>>()?;
-    if numbers.len() <= MAX_LISTED { Ok(numbers) } else { Err(Refusal::Filter) }
+    if numbers.len() <= MAX_LISTED { Ok(numbers) } else { Err(ApiError::Filter) }
 }

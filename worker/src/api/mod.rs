@@ -4,20 +4,20 @@
 
 mod balance_shapes;
 mod balances;
-mod chunks;
 mod connections;
 mod consumer;
+mod errors;
 mod fleet;
 mod internal;
+mod io_timeout;
 mod limits;
 mod monitoring;
 mod paths;
 mod probes;
-mod refusal;
 mod routes;
 mod server;
-mod stall;
 mod state;
+mod streaming_body;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,7 @@ pub(crate) struct ApiConfig {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ApiError {
+pub(crate) enum ApiServerError {
     #[error("cannot listen on {address}: {source}; choose another HTTP_ADDRESS or stop what listens there")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("{0:?} in WORKER_PEERS is not host:port")]
@@ -70,10 +70,10 @@ pub(crate) struct ApiServer {
 
 impl ApiServer {
     /// Checks the configuration and takes the port.
-    pub(crate) async fn bind(config: ApiConfig, view: Arc<View>) -> Result<Self, ApiError> {
+    pub(crate) async fn bind(config: ApiConfig, view: Arc<View>) -> Result<Self, ApiServerError> {
         let address = config.address;
         let router = router(config.peers, config.database, view)?;
-        let listener = TcpListener::bind(address).await.map_err(|source| ApiError::Listen { address, source })?;
+        let listener = TcpListener::bind(address).await.map_err(|source| ApiServerError::Listen { address, source })?;
         Ok(Self { listener, router })
     }
 
@@ -88,9 +88,13 @@ impl ApiServer {
     }
 }
 
-fn router(peers: Vec<String>, database: Option<Arc<DatabaseReader>>, view: Arc<View>) -> Result<Router, ApiError> {
+fn router(
+    peers: Vec<String>,
+    database: Option<Arc<DatabaseReader>>,
+    view: Arc<View>,
+) -> Result<Router, ApiServerError> {
     if let Some(wrong) = peers.iter().find(|peer| !is_host_and_port(peer)) {
-        return Err(ApiError::Peer(wrong.clone()));
+        return Err(ApiServerError::Peer(wrong.clone()));
     }
     let telemetry = Arc::new(telemetry::Telemetry::new(view.clone()));
     let fleet = Arc::new(fleet::Fleet::new(view.clone(), peers, database, telemetry.fleet.clone())?);

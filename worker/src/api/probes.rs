@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::refusal::{ErrorBody, Refusal};
+use super::errors::{ApiError, ErrorBody};
 use super::state::Api;
 use super::telemetry;
 use crate::view::PartitionInfo;
@@ -48,7 +48,8 @@ pub(super) struct Restoring {
     eta_millis: Option<u64>,
     /// What keeps it from coming on: for example OpenTransaction, a transaction that was left open, or ValidatingPosition, a
     /// leader that has not said yet whether its log is still the one that was read (balances are given meanwhile).
-    held_up_by: Option<String>,
+    #[serde(rename = "heldUpBy")]
+    blocked_by: Option<String>,
 }
 
 /// A partition that stands still until a person or a new assignment helps.
@@ -102,12 +103,12 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readines
         (status = 500, description = "See the worker's log", body = ErrorBody)
     )
 )]
-pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
+pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
     match api.telemetry.text() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response()),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be rendered");
-            Err(Refusal::Internal)
+            Err(ApiError::Internal)
         }
     }
 }
@@ -122,7 +123,7 @@ impl Restoring {
             current_offset: progress.map(|progress| progress.current),
             target_offset: progress.map(|progress| progress.target),
             eta_millis: eta.map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
-            held_up_by: info.held_up.clone(),
+            blocked_by: info.blocked_by.clone(),
         }
     }
 }

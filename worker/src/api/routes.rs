@@ -18,8 +18,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::Config;
 
+use super::errors::ApiError;
 use super::paths::{MatchedPath, Paths, SWAGGER};
-use super::refusal::Refusal;
 use super::server::Overload;
 use super::state::Api;
 use super::{balances, consumer, internal, monitoring, probes};
@@ -74,8 +74,8 @@ pub(super) fn router(api: Api) -> Result<Router, serde_json::Error> {
     let paths = Paths::new(document.paths.paths.keys().map(String::as_str));
     let answering = documented
         .merge(swagger(&document)?)
-        .fallback(|| async { Refusal::NoSuchPath })
-        .method_not_allowed_fallback(|| async { Refusal::Method })
+        .fallback(|| async { ApiError::NoSuchPath })
+        .method_not_allowed_fallback(|| async { ApiError::Method })
         .layer(from_fn_with_state(api.clone(), guard))
         .with_state(api);
     // Around the whole router: a layer inside it would see the path only after the route was chosen.
@@ -94,7 +94,7 @@ async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response
     let mut response = if request.extensions().get::<Overload>().is_some() {
         // The connection is given up too: others wait for its place.
         let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
-        (close, Refusal::Overloaded).into_response()
+        (close, ApiError::Overloaded).into_response()
     } else {
         within_limit(request, next).await
     };
@@ -112,7 +112,7 @@ async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response
 async fn within_limit(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Refusal::TooSlow.into_response(),
+        Err(_) => ApiError::TooSlow.into_response(),
     }
 }
 
@@ -134,13 +134,13 @@ fn swagger<S: Clone + Send + Sync + 'static>(
         .route("/swagger/{*file}", get(move |Path(path): Path<String>| async move { swagger_file(&path, config) })))
 }
 
-fn swagger_file(path: &str, config: Arc<Config<'static>>) -> Result<Response, Refusal> {
+fn swagger_file(path: &str, config: Arc<Config<'static>>) -> Result<Response, ApiError> {
     match utoipa_swagger_ui::serve(path, config) {
         Ok(Some(file)) => Ok(([(header::CONTENT_TYPE, file.content_type)], file.bytes).into_response()),
-        Ok(None) => Err(Refusal::NoSuchPath),
+        Ok(None) => Err(ApiError::NoSuchPath),
         Err(error) => {
             tracing::error!(%error, path, "a file of the Swagger UI cannot be rendered");
-            Err(Refusal::Internal)
+            Err(ApiError::Internal)
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::connections::{Bounds, Connections, Place, Working};
-use super::stall::{Impatient, Patience};
+use super::io_timeout::{IoTimeouts, TimeoutStream};
 
 /// With what Kafka and the database need, far below the 1024 file descriptors that a process has as a rule.
 const BOUNDS: Bounds = Bounds { open: 640, reserved: 128, working: 512 };
@@ -30,7 +30,7 @@ const MAX_HEADERS: usize = 64;
 /// A connection without a request is kept so long: longer than load balancers keep theirs (60 s), who would else send a
 /// request on one that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-const PATIENCE: Patience = Patience { head: Duration::from_secs(15), write: Duration::from_secs(10) };
+const IO_TIMEOUTS: IoTimeouts = IoTimeouts { head: Duration::from_secs(15), write: Duration::from_secs(10) };
 /// Requests under way at shutdown have this long to finish: the worker as a whole leaves in under 3 s.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a failed accept (no file descriptors left), so that the loop does not spin.
@@ -105,7 +105,7 @@ async fn connection(stream: TcpStream, router: Router, watcher: Watcher, place: 
         .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
-    let stream = TokioIo::new(Impatient::new(stream, PATIENCE, place.connection.clone()));
+    let stream = TokioIo::new(TimeoutStream::new(stream, IO_TIMEOUTS, place.connection.clone()));
     let service = service_fn(|request| answer(&router, &place, request));
     let served = watcher.watch(builder.serve_connection(stream, service));
     tokio::select! {

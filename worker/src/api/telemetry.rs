@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::refusal::Refusal;
+use super::errors::ApiError;
 use crate::view::{Counts, PartitionInfo, Phase, View};
 
 /// Media type of the exposition.
@@ -61,13 +61,13 @@ impl Telemetry {
 /// Reads and the answers of peers.
 #[derive(Clone, Debug)]
 pub(super) struct FleetMetrics {
-    reads: Family<Outcome, Counter>,
-    answers: Family<Outcome, Counter>,
+    reads: Family<OutcomeLabel, Counter>,
+    answers: Family<OutcomeLabel, Counter>,
     duration: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
@@ -87,21 +87,21 @@ impl FleetMetrics {
     }
 
     /// A read has ended after `took`.
-    pub(super) fn read(&self, refusal: Option<&Refusal>, took: Duration) {
-        let outcome = match refusal {
+    pub(super) fn read(&self, error: Option<&ApiError>, took: Duration) {
+        let outcome = match error {
             None => "complete",
-            Some(Refusal::Incomplete { .. }) => "incomplete",
-            Some(Refusal::Busy) => "busy",
-            Some(Refusal::TooLarge) => "too_large",
+            Some(ApiError::Incomplete { .. }) => "incomplete",
+            Some(ApiError::Busy) => "busy",
+            Some(ApiError::TooLarge) => "too_large",
             Some(_) => "failed",
         };
-        self.reads.get_or_create(&Outcome { outcome }).inc();
+        self.reads.get_or_create(&OutcomeLabel { outcome }).inc();
         self.duration.observe(took.as_secs_f64());
     }
 
     /// A peer was asked; `outcome` is one of few names.
     pub(super) fn peer(&self, outcome: &'static str) {
-        self.answers.get_or_create(&Outcome { outcome }).inc();
+        self.answers.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 }
 
@@ -192,7 +192,7 @@ fn counters(encoder: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result
         ("messages_consumed", "Records processed, bad ones included, restored ones not", counts.messages_consumed),
         ("balance_updates", "Records applied to a balance", counts.balance_updates),
         ("processing_errors", "Records that could not be applied", counts.processing_errors),
-        ("messages_skipped", "Records that arrived again and were skipped", counts.skipped),
+        ("duplicate_records", "Records that arrived again and were skipped", counts.duplicates),
         ("offset_gaps", "Jumps of the offset between two records", counts.gaps),
         ("rebalance_events", "Assigned, revoked and lost events", counts.rebalances),
         ("commits", "Offset commits the group coordinator accepted", counts.commits),

@@ -7,9 +7,9 @@ use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal, Owned,
-    partition::{Place, Stage},
+    partition::{OffsetCheck, Stage},
     pending_validation::Validation,
-    truncation::Doubt,
+    truncation::Suspect,
 };
 use crate::{
     ledger::{DeadLetter, Posting},
@@ -35,7 +35,7 @@ struct Done {
 }
 
 /// A record and what it does.
-type Read<'a> = (FetchedRecord<'a>, Result<Option<Posting<'a>>, BadRecord>);
+type Parsed<'a> = (FetchedRecord<'a>, Result<Option<Posting<'a>>, BadRecord>);
 
 impl Consumer {
     /// Deals with what is there, or comes within `wait`, and with what follows without waiting.
@@ -54,7 +54,7 @@ impl Consumer {
                 break;
             }
             let begun = *begun.get_or_insert_with(Instant::now);
-            processed += self.deal_with(&batch)?;
+            processed += self.process_batch(&batch)?;
             if begun.elapsed() >= BATCH || self.is_full() {
                 break;
             }
@@ -67,36 +67,36 @@ impl Consumer {
     }
 
     /// How many records were processed.
-    fn deal_with(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
-        let (mut processed, mut cut, mut read) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
+    fn process_batch(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
+        let (mut processed, mut cut, mut parsed) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
         for fetched in batch.iter() {
             match fetched {
                 Fetched::Record(record) if cut.contains(&record.partition) => {}
                 Fetched::Record(record) => {
-                    read.push((record, self.rules.read(record.value)));
-                    if read.len() == READ_AHEAD {
-                        processed += self.process(&mut read);
+                    parsed.push((record, self.rules.read(record.value)));
+                    if parsed.len() == READ_AHEAD {
+                        processed += self.apply_parsed(&mut parsed);
                     }
                 }
                 // Never asked for.
                 Fetched::End { .. } => {}
                 Fetched::Failed { partition, error } => {
-                    processed += self.process(&mut read);
+                    processed += self.apply_parsed(&mut parsed);
                     cut.push(partition);
-                    self.not_fetched(partition, &error)?;
+                    self.fetch_failed(partition, &error)?;
                 }
             }
         }
-        Ok(processed + self.process(&mut read))
+        Ok(processed + self.apply_parsed(&mut parsed))
     }
 
     /// Applies records that were read, and returns how many of them: those whose turn it is.
-    fn process(&mut self, read: &mut Vec<Read<'_>>) -> u64 {
+    fn apply_parsed(&mut self, parsed: &mut Vec<Parsed<'_>>) -> u64 {
         let mut done = Done::default();
-        for of_one in read.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
+        for of_one in parsed.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
             self.apply(of_one[0].0.partition, of_one, &mut done);
         }
-        read.clear();
+        parsed.clear();
         // Counted together: between threads, each count waits for all that was written before.
         let counters = self.view.counting();
         count(&counters.balance_updates, done.balance_updates);
@@ -106,16 +106,16 @@ impl Consumer {
 
     /// The client gives no more of a partition, or not now, or not all: what follows may begin after a gap. So it is fetched
     /// again from the next offset; but one that its log does not have is looked into.
-    fn not_fetched(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
-        if let Some(held_back) = self.fetch_errors.admit(error.kind(), Instant::now()) {
-            tracing::warn!(%error, held_back, "a partition is not fetched");
+    fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
+        if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
+            tracing::warn!(%error, suppressed, "a partition is not fetched");
         }
         self.inspect();
         let active = self.partitions.get_mut(&partition).and_then(|owned| Some((owned.epoch, owned.active()?)));
         let Some((epoch, active)) = active else { return Ok(()) };
         let next_offset = active.next_offset();
         if error.kind() == ErrorKind::OutOfRange {
-            self.doubts.raise([Doubt { partition, epoch, next_offset }]);
+            self.truncation_watch.raise([Suspect { partition, epoch, next_offset }]);
             return Ok(());
         }
         if active.position(partition).is_some() {
@@ -147,7 +147,7 @@ impl Consumer {
     }
 
     /// Applies what records of one partition do, as far as it is the turn of their offsets.
-    fn apply(&mut self, partition: i32, records: &[Read<'_>], done: &mut Done) {
+    fn apply(&mut self, partition: i32, records: &[Parsed<'_>], done: &mut Done) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         // What was fetched before the log was known to be the same one comes again.
         if !owned.is_validated() {
@@ -155,7 +155,7 @@ impl Consumer {
         }
         let Owned { cell, stage: Stage::Active(active), .. } = owned else { return };
         // Here no reader waits for it. If there is work to simulate, there is one record at a time.
-        if records.iter().any(|(record, _)| active.place(record.offset) != Place::Behind) {
+        if records.iter().any(|(record, _)| active.check_offset(record.offset) != OffsetCheck::Duplicate) {
             simulate_work(self.simulated_work, &self.view);
         }
         let counters = self.view.counting();
@@ -165,11 +165,11 @@ impl Consumer {
         active.prefetch(customers, &state.ledger);
         for (record, does) in records {
             let offset = record.offset;
-            match active.place(offset) {
-                Place::Next => {}
-                Place::AfterGap => count(&counters.gaps, 1),
-                Place::Behind => {
-                    count(&counters.skipped, 1);
+            match active.check_offset(offset) {
+                OffsetCheck::Expected => {}
+                OffsetCheck::Gap => count(&counters.gaps, 1),
+                OffsetCheck::Duplicate => {
+                    count(&counters.duplicates, 1);
                     continue;
                 }
             }
@@ -181,20 +181,20 @@ impl Consumer {
             if applied == Ok(true) {
                 done.balance_updates += 1;
             } else {
-                active.passed_over(offset, &mut state);
+                active.skip(offset, &mut state);
             }
             if let Err(reason) = applied {
                 bad.push((record, reason));
             }
-            active.passed(offset, record.leader_epoch);
+            active.advance(offset, record.leader_epoch);
             done.processed += 1;
         }
         drop(state);
         for (record, reason) in bad {
             count(&counters.processing_errors, 1);
             note(&mut self.bad_records, &self.topic, partition, record.offset, reason);
-            if self.puts_aside {
-                active.put_aside(dead_letter(record, reason));
+            if self.dead_letters_enabled {
+                active.add_dead_letter(dead_letter(record, reason));
             }
         }
     }
@@ -202,9 +202,9 @@ impl Consumer {
 
 /// Offset and reason only: the record itself is personal data.
 fn note(noted: &mut Throttle<(i32, BadRecord)>, topic: &str, partition: i32, offset: i64, reason: BadRecord) {
-    if let Some(held_back) = noted.admit((partition, reason), Instant::now()) {
+    if let Some(suppressed) = noted.admit((partition, reason), Instant::now()) {
         let category = reason.category();
-        tracing::warn!(topic, partition, offset, category, held_back, "a record was not applied: {reason}");
+        tracing::warn!(topic, partition, offset, category, suppressed, "a record was not applied: {reason}");
     }
 }
 

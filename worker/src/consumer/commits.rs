@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::report::{Committed, Report, Reporter};
+use super::messages::{Committed, Report, Reporter};
 use crate::{
-    store::{Batch, Folding, Store},
-    vital_thread,
+    critical_thread,
+    store::{ApplyMode, Batch, Store},
 };
 
 /// While offsets are all there is to commit, they (and with them the lag everybody sees) are at most this old.
@@ -45,17 +45,17 @@ pub(crate) struct Commits {
 
 /// How often to commit.
 struct Cadence {
-    folding: Folding,
+    apply_mode: ApplyMode,
     latest: Duration,
     last_took: Duration,
 }
 
 impl Cadence {
     fn interval(&self, is_near_head: bool) -> Duration {
-        match self.folding {
-            Folding::InPlace => INTERVAL.min(self.latest),
-            Folding::Layered if is_near_head => SOONEST.max(self.last_took * PAUSE_PER_COMMIT).min(self.latest),
-            Folding::Layered => self.latest,
+        match self.apply_mode {
+            ApplyMode::Direct => INTERVAL.min(self.latest),
+            ApplyMode::Buffered if is_near_head => SOONEST.max(self.last_took * PAUSE_PER_COMMIT).min(self.latest),
+            ApplyMode::Buffered => self.latest,
         }
     }
 }
@@ -87,10 +87,10 @@ impl Commits {
         ceiling: Option<Duration>,
     ) -> std::io::Result<Self> {
         let cadence =
-            Cadence { folding: store.folding(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
+            Cadence { apply_mode: store.apply_mode(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
         let proves_each = store.proves_each_partition();
         let (requests, inbox) = mpsc::channel::<(Batch, Instant)>();
-        vital_thread::start("commit", move || {
+        critical_thread::start("commit", move || {
             for (batch, sent) in inbox {
                 let outcome = store.commit(&batch);
                 let progress = batch.parts.into_iter().map(|part| (part.assignment, part.next_offset)).collect();
@@ -184,13 +184,13 @@ mod tests {
     #[test]
     fn balances_are_committed_soon_near_the_head_and_seldom_behind_it() {
         let millis = Duration::from_millis;
-        let mut cadence = Cadence { folding: Folding::Layered, latest: millis(1000), last_took: millis(5) };
+        let mut cadence = Cadence { apply_mode: ApplyMode::Buffered, latest: millis(1000), last_took: millis(5) };
         assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(25), millis(1000)]);
         cadence.last_took = millis(20);
         assert_eq!(cadence.interval(true), millis(60));
         cadence.latest = millis(40);
         assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(40); 2]);
-        cadence.folding = Folding::InPlace;
+        cadence.apply_mode = ApplyMode::Direct;
         assert_eq!(cadence.interval(true), millis(40));
     }
 

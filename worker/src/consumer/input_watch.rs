@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 
 use crate::{
     config::Config,
+    critical_thread,
     input::{Input, ask},
     rules::LedgerKind,
     view::View,
-    vital_thread,
 };
 
 /// Between two looks.
@@ -31,7 +31,7 @@ impl Watch {
         }
         let watch = Arc::new(Self { topic: config.topic.clone(), admin, found: Mutex::default(), view });
         let looking = watch.clone();
-        vital_thread::start("input", move || {
+        critical_thread::start("input", move || {
             loop {
                 looking.look();
                 std::thread::sleep(EVERY);

@@ -9,10 +9,10 @@ use balancefleet_kafka::UsageRecord;
 
 use super::{ahead::Ahead, pending_validation::Validation};
 use crate::{
-    failure::Failure,
     ledger::{DeadLetter, Posting},
     money::Overflow,
-    store::{Assignment, Epoch, Folding, Progress, Restored},
+    partition_failure::PartitionFailure,
+    store::{ApplyMode, Assignment, Epoch, Progress, Restored},
     view::{Cell, Phase, State, Visible},
 };
 
@@ -59,7 +59,7 @@ pub(crate) struct Active {
     /// Whether a commit of this assignment was accepted.
     is_claimed: bool,
     /// Where the group's other partitions begin: said with the first commit.
-    others: Vec<(i32, i64)>,
+    initial_offsets: Vec<(i32, i64)>,
     /// Changes over the ledger; `None` when records change the ledger itself.
     ahead: Option<Ahead>,
     records: u64,
@@ -68,14 +68,14 @@ pub(crate) struct Active {
     in_batch: u64,
 }
 
-/// What the offset of a record says about its place.
+/// What the offset of a record says, compared with the one that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Next,
+pub(crate) enum OffsetCheck {
+    Expected,
     /// Seen before: the client delivered it twice.
-    Behind,
+    Duplicate,
     /// Offsets are missing in between: transaction markers take some.
-    AfterGap,
+    Gap,
 }
 
 impl Owned {
@@ -102,8 +102,9 @@ impl Owned {
     }
 
     /// What the restore thread found is taken over.
-    pub(crate) fn restored(&mut self, restored: Restored, folding: Folding) {
-        let Restored { ledger, changes, committed, base, next_offset, leader_epoch, others, records } = restored;
+    pub(crate) fn restored(&mut self, restored: Restored, apply_mode: ApplyMode) {
+        let Restored { ledger, changes, committed, base, next_offset, leader_epoch, initial_offsets, records } =
+            restored;
         self.restored_records = records;
         let mut state = self.cell.lock();
         state.ledger = ledger.into();
@@ -118,15 +119,15 @@ impl Owned {
             validation: None,
             committed,
             is_claimed: false,
-            others,
-            ahead: (folding == Folding::Layered).then(|| Ahead::new(changes)),
+            initial_offsets,
+            ahead: (apply_mode == ApplyMode::Buffered).then(|| Ahead::new(changes)),
             records: 0,
             busy: Duration::ZERO,
             in_batch: 0,
         };
-        self.stage = match folding {
-            Folding::Layered => Stage::Claiming(active),
-            Folding::InPlace => Stage::Ready(active),
+        self.stage = match apply_mode {
+            ApplyMode::Buffered => Stage::Claiming(active),
+            ApplyMode::Direct => Stage::Ready(active),
         };
     }
 
@@ -140,7 +141,7 @@ impl Owned {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::Ready(active) => {
                 let mut state = self.cell.lock();
-                (state.restore, state.held_up) = (None, None);
+                (state.restore, state.blocked_by) = (None, None);
                 state.phase = Phase::Active;
                 Stage::Active(active)
             }
@@ -164,7 +165,7 @@ impl Owned {
     }
 
     /// Stops for good; readers get the reason instead of balances.
-    pub(crate) fn fail(&mut self, failure: Failure) {
+    pub(crate) fn fail(&mut self, failure: PartitionFailure) {
         tracing::error!(
             partition = self.partition,
             category = failure.category(),
@@ -174,7 +175,7 @@ impl Owned {
         let mut state = self.cell.lock();
         state.phase = Phase::Failed;
         state.ledger = Visible::default();
-        (state.restore, state.held_up) = (None, None);
+        (state.restore, state.blocked_by) = (None, None);
         state.failure = Some(failure);
         self.stage = Stage::Failed;
     }
@@ -206,7 +207,7 @@ impl Owned {
     }
 
     /// Whether records were processed that are not durable.
-    pub(crate) fn owes(&self) -> bool {
+    pub(crate) fn has_uncommitted(&self) -> bool {
         matches!(&self.stage, Stage::Active(active) if active.is_dirty())
     }
 
@@ -230,7 +231,7 @@ impl Owned {
             changes,
             is_partial: active.pending().0 > 0,
             usage: active.usage(),
-            others: active.others.clone(),
+            initial_offsets: active.initial_offsets.clone(),
         })
     }
 
@@ -239,7 +240,7 @@ impl Owned {
         let landed = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
             active.is_claimed = true;
-            active.others.clear();
+            active.initial_offsets.clear();
             active.ahead.as_mut().and_then(Ahead::landed)
         });
         if let Some(changes) = landed {
@@ -262,11 +263,11 @@ impl Owned {
 
 impl Active {
     /// Where `offset` stands to what was processed.
-    pub(crate) fn place(&self, offset: i64) -> Place {
+    pub(crate) fn check_offset(&self, offset: i64) -> OffsetCheck {
         match offset.cmp(&self.next_offset) {
-            std::cmp::Ordering::Equal => Place::Next,
-            std::cmp::Ordering::Less => Place::Behind,
-            std::cmp::Ordering::Greater => Place::AfterGap,
+            std::cmp::Ordering::Equal => OffsetCheck::Expected,
+            std::cmp::Ordering::Less => OffsetCheck::Duplicate,
+            std::cmp::Ordering::Greater => OffsetCheck::Gap,
         }
     }
 
@@ -285,38 +286,38 @@ impl Active {
             Some(ahead) => ahead.apply(posting, offset, &state.ledger),
             None => {
                 // Ledger and offset change under the same lock, so no reader sees one alone.
-                state.passed(offset);
+                state.advance(offset);
                 state.ledger.apply(posting, offset)
             }
         }
     }
 
     /// The record at `offset` changed nothing.
-    pub(crate) fn passed_over(&self, offset: i64, state: &mut State) {
+    pub(crate) fn skip(&self, offset: i64, state: &mut State) {
         if self.ahead.is_none() {
-            state.passed(offset);
+            state.advance(offset);
         }
     }
 
     /// Keeps a record that could not be applied for the next commit.
-    pub(crate) fn put_aside(&mut self, letter: DeadLetter) {
+    pub(crate) fn add_dead_letter(&mut self, dead_letter: DeadLetter) {
         if let Some(ahead) = &mut self.ahead {
-            ahead.put_aside(letter);
+            ahead.put_aside(dead_letter);
         }
     }
 
-    /// How much a next commit would write: customers, and bytes of records put aside.
+    /// How much a next commit would write: customers, and bytes of dead letters.
     pub(crate) fn pending(&self) -> (usize, usize) {
         self.ahead.as_ref().map_or((0, 0), |ahead| (ahead.changed(), ahead.dead_bytes()))
     }
 
     /// The same with what is in a commit under way.
-    pub(crate) fn not_durable(&self) -> (usize, usize) {
+    pub(crate) fn uncommitted(&self) -> (usize, usize) {
         self.ahead.as_ref().map_or((0, 0), Ahead::not_durable)
     }
 
     /// The record at `offset` is dealt with, applied or not.
-    pub(crate) fn passed(&mut self, offset: i64, leader_epoch: Option<i32>) {
+    pub(crate) fn advance(&mut self, offset: i64, leader_epoch: Option<i32>) {
         self.next_offset = offset + 1;
         // An offset without the epoch of the record before it cannot be asked about.
         self.leader_epoch = leader_epoch;
@@ -345,7 +346,7 @@ impl Active {
     /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
     pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, cell: &Cell) {
         if self.ahead.is_some() && self.in_batch > 0 {
-            cell.lock().reached(self.next_offset);
+            cell.lock().set_position(self.next_offset);
         }
         let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
         self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
@@ -361,14 +362,14 @@ impl Active {
 mod tests {
     use super::*;
 
-    fn restored(next_offset: i64, folding: Folding) -> Owned {
+    fn restored(next_offset: i64, apply_mode: ApplyMode) -> Owned {
         let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
-        owned.restored(Restored::empty_at(next_offset), folding);
+        owned.restored(Restored::empty_at(next_offset), apply_mode);
         owned
     }
 
     fn active(next_offset: i64) -> Active {
-        let mut owned = restored(next_offset, Folding::InPlace);
+        let mut owned = restored(next_offset, ApplyMode::Direct);
         owned.activate();
         let Stage::Active(active) = owned.stage else { panic!("it is not active") };
         active
@@ -377,7 +378,10 @@ mod tests {
     #[test]
     fn an_offset_is_next_behind_or_after_a_gap() {
         let active = active(5);
-        assert_eq!([4, 5, 6].map(|offset| active.place(offset)), [Place::Behind, Place::Next, Place::AfterGap]);
+        assert_eq!(
+            [4, 5, 6].map(|offset| active.check_offset(offset)),
+            [OffsetCheck::Duplicate, OffsetCheck::Expected, OffsetCheck::Gap]
+        );
     }
 
     #[test]
@@ -387,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_partition_whose_balances_are_kept_elsewhere_works_only_after_its_first_commit() {
-        let mut owned = restored(7, Folding::Layered);
+        let mut owned = restored(7, ApplyMode::Buffered);
         owned.activate();
         assert!(matches!(owned.stage, Stage::Claiming(_)) && owned.fetch_from().is_none());
         assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
@@ -404,7 +408,7 @@ mod tests {
     fn a_batchs_time_is_shared_by_records() {
         let mut active = active(0);
         let cell = Cell::new(0, 1);
-        (0..3).for_each(|offset| active.passed(offset, None));
+        (0..3).for_each(|offset| active.advance(offset, None));
         active.end_batch(Duration::from_micros(40), 4, &cell);
         active.end_batch(Duration::from_micros(100), 4, &cell);
         assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
@@ -412,12 +416,12 @@ mod tests {
 
     #[test]
     fn only_what_the_coordinator_accepted_is_clean() {
-        let mut owned = restored(7, Folding::InPlace);
+        let mut owned = restored(7, ApplyMode::Direct);
         owned.activate();
         assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
         owned.committed(7);
         assert!(owned.progress(false, usize::MAX).is_none() && owned.progress(true, usize::MAX).is_some());
-        owned.active().unwrap().passed(7, None);
+        owned.active().unwrap().advance(7, None);
         assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(8));
     }
 }

@@ -21,7 +21,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{Arrival, Assigned, Consumer, Fatal, Owned, close::LAST_COMMIT};
+use super::{Assigned, Consumer, Fatal, Owned, PendingAssignment, close::LAST_COMMIT};
 use crate::{
     kafka_clients::{Rebalance, RebalanceKind},
     status::Status,
@@ -37,7 +37,7 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// Whether all that leaving partitions have done is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settled {
+enum RevokeOutcome {
     Committed,
     /// Refused, or not known in time: the next owner processes some records again.
     Uncommitted,
@@ -77,8 +77,8 @@ impl Consumer {
         let assigned: Vec<_> =
             partitions.iter().map(|partition| self.add(*partition, generation, member_id.clone())).collect();
         let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
-        self.arrivals.push(Arrival::new(event, waiting));
-        self.note_arrivals();
+        self.pending_assignments.push(PendingAssignment::new(event, waiting));
+        self.update_pending_assignments();
         if generation < 0 || member_id.is_empty() {
             // Already out of the group again, which is about to be heard: nothing may be claimed in nobody's name.
             tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
@@ -97,7 +97,7 @@ impl Consumer {
         } else {
             self.consumer.assign(&nothing)
         }?;
-        self.nudges.begin(Instant::now());
+        self.fetch_wakeups.begin(Instant::now());
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Consumer {
         if !self.partitions.values().any(Owned::is_to_be_fetched) || self.consumer.assignment_lost() {
             return Ok(());
         }
-        if self.is_held {
+        if self.is_paused {
             self.pause(false)?;
         }
         let is_cooperative = self.is_cooperative();
@@ -124,7 +124,11 @@ impl Consumer {
                 // With it the client notices when the log is cut and grows again while the partition is fetched.
                 let known = leader_epoch.map(|epoch| set_leader_epoch(&mut list, &self.topic, owned.partition, epoch));
                 if let Some(Err(error)) = known {
-                    tracing::warn!(%error, partition = owned.partition, "a cut log may go unnoticed");
+                    tracing::warn!(
+                        %error,
+                        partition = owned.partition,
+                        "leader epoch not set: log truncation may go undetected (KIP-320)"
+                    );
                 }
             }
         }
@@ -136,8 +140,8 @@ impl Consumer {
         // Waits until the client has begun with it.
         drop(self.consumer.assignment().map_err(Fatal::Rebalance)?);
         self.records.route(partitions)?;
-        self.nudges.begin(Instant::now());
-        // A pause outlives the assignment it was made in: what failed or was held back before is fetched again only so.
+        self.fetch_wakeups.begin(Instant::now());
+        // A pause outlives the assignment it was made in: what failed or was paused before is fetched again only so.
         self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
         for element in list.elements() {
             if let Some(owned) = self.partitions.get_mut(&element.partition()) {
@@ -148,7 +152,7 @@ impl Consumer {
         // After everything that moves a position.
         self.validate()?;
         self.commits.hurry();
-        self.note_arrivals();
+        self.update_pending_assignments();
         Ok(())
     }
 
@@ -186,9 +190,9 @@ impl Consumer {
     pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, deadline: Instant) -> Result<(), Fatal> {
         tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         let begun = Instant::now();
-        let committed = self.settle(partitions, generation, deadline)?;
+        let committed = self.commit_before_revocation(partitions, generation, deadline)?;
         let took = begun.elapsed();
-        let details = if committed == Settled::Committed {
+        let details = if committed == RevokeOutcome::Committed {
             tracing::info!(?partitions, ?took, "Offsets committed before revocation");
             format!("committed before revocation in {} ms", took.as_millis())
         } else {
@@ -226,13 +230,18 @@ impl Consumer {
                 }
             }
         }
-        self.note_arrivals();
-        self.nudges.begin(Instant::now());
+        self.update_pending_assignments();
+        self.fetch_wakeups.begin(Instant::now());
         if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
     }
 
     /// Brings what `leaving` has done into a commit by `deadline`.
-    fn settle(&mut self, leaving: &[i32], generation: i32, deadline: Instant) -> Result<Settled, Fatal> {
+    fn commit_before_revocation(
+        &mut self,
+        leaving: &[i32],
+        generation: i32,
+        deadline: Instant,
+    ) -> Result<RevokeOutcome, Fatal> {
         for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
             let mut state = owned.cell.lock();
             if state.phase == Phase::Active {
@@ -243,21 +252,21 @@ impl Consumer {
         loop {
             let now = Instant::now();
             let deadline = self.stop.ordered_at().map_or(deadline, |at| deadline.min(at + LAST_COMMIT));
-            let owes = |partition| self.partitions.get(partition).is_some_and(Owned::owes);
+            let has_uncommitted = |partition| self.partitions.get(partition).is_some_and(Owned::has_uncommitted);
             if !self.commits.is_running() {
-                if !leaving.iter().any(owes) {
-                    return Ok(Settled::Committed);
+                if !leaving.iter().any(has_uncommitted) {
+                    return Ok(RevokeOutcome::Committed);
                 }
                 let leaves = |owned: &Owned| leaving.contains(&owned.partition);
                 // In a later generation they may be somebody else's already.
                 if has_asked || now >= deadline || !self.commit(leaves, false, Some(generation)) {
-                    return Ok(Settled::Uncommitted);
+                    return Ok(RevokeOutcome::Uncommitted);
                 }
                 has_asked = true;
             }
             // In slices: a stop may be ordered meanwhile.
             if !self.await_report(deadline.min(now + SLICE))? && now >= deadline {
-                return Ok(Settled::Uncommitted);
+                return Ok(RevokeOutcome::Uncommitted);
             }
         }
     }
@@ -274,13 +283,13 @@ impl Consumer {
                 fetched.add_partition(&self.topic, *partition);
             }
             let assigned = self.add(*partition, owned.generation, owned.member_id.clone());
-            self.beaten.add(assigned, owned.member_id, now);
+            self.reacquire_queue.add(assigned, owned.member_id, now);
             is_any = true;
         }
         if !is_any {
             return Ok(());
         }
-        tracing::warn!(?partitions, "restoring partitions again");
+        tracing::warn!(?partitions, "partitions fenced, reacquiring");
         if self.is_cooperative() {
             self.consumer.incremental_unassign(&fetched).map_err(Fatal::Rebalance)?;
         } else {
@@ -298,7 +307,7 @@ impl Consumer {
             let membership = GroupMetadata::capture(&*consumer).filter(GroupMetadata::is_member)?;
             Some(membership.member_id().to_owned())
         };
-        let assigned = self.beaten.due(Instant::now(), ask);
+        let assigned = self.reacquire_queue.due(Instant::now(), ask);
         if !assigned.is_empty() {
             // The thread ends only with the process.
             let _ = self.restorer.send(assigned);

@@ -6,12 +6,12 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
 use super::{
     Consumer, Fatal,
+    messages::{Committed, Inspection, Report},
     partition::{Owned, Stage},
-    report::{Committed, Inspection, Report},
-    truncation::{Doubt, Log, Standing, Verdict},
+    truncation::{Diagnosis, FetchState, Log, Suspect},
 };
 use crate::{
-    failure::Failure,
+    partition_failure::PartitionFailure,
     store::{Assignment, CommitError, Epoch},
     view::count,
 };
@@ -25,16 +25,16 @@ impl Consumer {
     pub(super) fn take(&mut self, report: Report) -> Result<(), Fatal> {
         match report {
             Report::Restored { assignment, outcome } => {
-                let folding = self.folding;
+                let apply_mode = self.apply_mode;
                 let restoring = |owned: &&mut Owned| matches!(owned.stage, Stage::Restoring);
                 if let Some(owned) = self.current(assignment).filter(restoring) {
                     match outcome {
-                        Ok(restored) => owned.restored(restored, folding),
+                        Ok(restored) => owned.restored(restored, apply_mode),
                         Err(failure) => owned.fail(failure),
                     }
                     self.commits.hurry();
                 }
-                self.note_arrivals();
+                self.update_pending_assignments();
             }
             Report::Committed(committed) => self.committed(committed)?,
             Report::Inspected(Ok(inspection)) => self.inspected(inspection)?,
@@ -86,8 +86,8 @@ impl Consumer {
             Err(error) => {
                 count(&counters.commit_failures, 1);
                 self.view.set_uncommitted(Some(format!("nothing is committed: {error}")));
-                if let Some(held_back) = self.commit_errors.admit(error.category(), Instant::now()) {
-                    tracing::warn!(%error, held_back, "a commit was not accepted");
+                if let Some(suppressed) = self.commit_errors.admit(error.category(), Instant::now()) {
+                    tracing::warn!(%error, suppressed, "commit failed, will retry");
                 }
                 self.not_committed(&committed.progress, error)
             }
@@ -95,9 +95,9 @@ impl Consumer {
     }
 
     fn not_committed(&mut self, progress: &[(Assignment, i64)], error: CommitError) -> Result<(), Fatal> {
-        let superseded = match error {
+        let fenced = match error {
             CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
-            CommitError::Superseded { partitions, .. } => partitions,
+            CommitError::Fenced { partitions, .. } => partitions,
             CommitError::Rebalancing | CommitError::TooLarge(_) => Vec::new(),
             CommitError::NotAMember(_) => {
                 self.view.lost_membership();
@@ -113,7 +113,7 @@ impl Consumer {
         for (assignment, _) in progress {
             let Some(owned) = self.current(*assignment) else { continue };
             owned.refused();
-            if superseded.contains(&assignment.partition) {
+            if fenced.contains(&assignment.partition) {
                 again.push(assignment.partition);
             }
         }
@@ -124,7 +124,7 @@ impl Consumer {
         self.view.set_waiting_for(None);
         let (expected, found) = (&self.topic_id, &inspection.topic.topic_id);
         if expected != found {
-            let failure = Failure::TopicRecreated { expected: expected.clone(), found: found.clone() };
+            let failure = PartitionFailure::TopicRecreated { expected: expected.clone(), found: found.clone() };
             let all: Vec<_> = self.partitions.keys().copied().collect();
             // What a database still has of the former topic is no answer for this one.
             self.view.set_topic(inspection.topic);
@@ -135,22 +135,22 @@ impl Consumer {
         inspection.looked_up.into_iter().try_for_each(|(overdue, validity)| self.looked_up(overdue, validity))
     }
 
-    /// The log of a partition in doubt was measured.
+    /// The log of a suspect was measured.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
-        let Doubt { partition, epoch, next_offset: offset } = log.doubt;
+        let Suspect { partition, epoch, next_offset: offset } = log.suspect;
         let active = self.current_at(partition, epoch).and_then(Owned::active);
-        let standing = active.map(|active| (active.next_offset(), active.leader_epoch()));
-        if let Some((next_offset, Some(leader_epoch))) = standing
+        let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
+        if let Some((next_offset, Some(leader_epoch))) = fetch_state
             && next_offset == offset
         {
             return self.refused(log, leader_epoch);
         }
-        let next_offset = standing.map(|(next_offset, _)| next_offset);
-        let standing = Standing { next_offset, read_to: self.read_to(partition, offset), idle_at: self.idle_at };
-        match self.doubts.judge(log, standing, Instant::now()) {
-            Verdict::MovedOn | Verdict::Open => Ok(()),
-            Verdict::OutOfRange => self.fail(&[partition], &Failure::OffsetOutOfRange { offset }),
-            Verdict::NotFetched => self.fail(&[partition], &Failure::NotFetched { offset }),
+        let next_offset = fetch_state.map(|(next_offset, _)| next_offset);
+        let fetch_state = FetchState { next_offset, read_to: self.read_to(partition, offset), idle_at: self.idle_at };
+        match self.truncation_watch.diagnose(log, fetch_state, Instant::now()) {
+            Diagnosis::MovedOn | Diagnosis::Open => Ok(()),
+            Diagnosis::OutOfRange => self.fail(&[partition], &PartitionFailure::OffsetOutOfRange { offset }),
+            Diagnosis::FetchPositionLost => self.fail(&[partition], &PartitionFailure::FetchPositionLost { offset }),
         }
     }
 
@@ -164,7 +164,7 @@ impl Consumer {
     }
 
     /// Lets partitions stand still, each with the reason; the others go on.
-    pub(super) fn fail(&mut self, partitions: &[i32], failure: &Failure) -> Result<(), Fatal> {
+    pub(super) fn fail(&mut self, partitions: &[i32], failure: &PartitionFailure) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             let Some(owned) = self.partitions.get_mut(partition) else { continue };
@@ -179,19 +179,19 @@ impl Consumer {
                 list.add_partition(&self.topic, owned.partition);
             }
         }
-        self.note_arrivals();
+        self.update_pending_assignments();
         if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Fatal::Rebalance) }
     }
 
-    /// Ends the arrivals whose partitions all work, failed or left; the first one with a partition that did not leave,
+    /// Ends the pending assignments whose partitions all work, failed or left; the first one with a partition that did not leave,
     /// or without any to wait for, makes the worker ready.
-    pub(super) fn note_arrivals(&mut self) {
+    pub(super) fn update_pending_assignments(&mut self) {
         let partitions = &self.partitions;
-        self.arrivals.iter_mut().for_each(|arrival| arrival.update(partitions));
-        for arrival in self.arrivals.extract_if(.., |arrival| arrival.is_over()) {
+        self.pending_assignments.iter_mut().for_each(|pending| pending.update(partitions));
+        for pending in self.pending_assignments.extract_if(.., |pending| pending.is_over()) {
             // One that was called off half-way says nothing about this worker.
-            if arrival.came_about() {
-                self.view.restored(arrival.event, arrival.since, arrival.records);
+            if pending.succeeded() {
+                self.view.restored(pending.event, pending.since, pending.records);
                 self.view.set_ready();
             }
         }

@@ -15,9 +15,9 @@ use super::{
     Consumer, Fatal, Owned,
     partition::{Active, Stage},
     pending_validation::Validation,
-    truncation::{Doubt, Log, Overdue},
+    truncation::{Log, Overdue, Suspect},
 };
-use crate::failure::Failure;
+use crate::partition_failure::PartitionFailure;
 
 /// The poll thread waits at most this long for the client to begin.
 const BEGIN_WITHIN: Duration = Duration::from_millis(100);
@@ -53,14 +53,14 @@ impl Consumer {
             }
         }
         // The answer lets the client fetch, but nobody wakes it.
-        self.nudges.begin(now);
+        self.fetch_wakeups.begin(now);
         Ok(())
     }
 
     fn look_after_overdue(&mut self, now: Instant) {
         let overdue: Vec<_> = self.partitions.values_mut().filter_map(|owned| owned.overdue(now)).collect();
         if !overdue.is_empty() {
-            self.doubts.add_overdue(overdue);
+            self.truncation_watch.add_overdue(overdue);
             self.inspect();
         }
     }
@@ -77,7 +77,7 @@ impl Consumer {
             (Validity::InLog, Some(_)) => owned.validated(),
             (Validity::NotInLog, _) => {
                 validation.was_refused = true;
-                self.doubts.raise([Doubt { partition, epoch, next_offset: position.offset }]);
+                self.truncation_watch.raise([Suspect { partition, epoch, next_offset: position.offset }]);
                 self.inspect();
             }
             (Validity::InLog | Validity::Unanswered, asked_at) => {
@@ -112,17 +112,17 @@ impl Consumer {
     /// A partition whose position has a leader epoch was refused by its leader, and its log was measured. Retention and a cut
     /// log have the same error: they differ in where the log begins.
     pub(super) fn refused(&mut self, log: &Log, leader_epoch: i32) -> Result<(), Fatal> {
-        let (partition, offset) = (log.doubt.partition, log.doubt.next_offset);
+        let (partition, offset) = (log.suspect.partition, log.suspect.next_offset);
         // Measured twice, one refusal would count as two.
-        if !self.doubts.end(&log.doubt) {
+        if !self.truncation_watch.end(&log.suspect) {
             return Ok(());
         }
         if offset < log.start {
-            return self.fail(&[partition], &Failure::OffsetOutOfRange { offset });
+            return self.fail(&[partition], &PartitionFailure::OffsetOutOfRange { offset });
         }
         let was_refused = self.partitions.get(&partition).and_then(Owned::validation).is_some_and(|it| it.was_refused);
         if was_refused || offset > log.end {
-            return self.fail(&[partition], &Failure::LogTruncated { offset, leader_epoch });
+            return self.fail(&[partition], &PartitionFailure::LogTruncated { offset, leader_epoch });
         }
         tracing::warn!(partition, offset, leader_epoch, "the leader refuses the position: asking once more");
         self.validate_again(partition, true)
@@ -165,7 +165,7 @@ impl Owned {
     fn show_validation(&mut self) {
         let Some(Position { offset, leader_epoch, .. }) = self.position() else { return };
         let mut state = self.cell.lock();
-        if state.held_up.is_some() {
+        if state.blocked_by.is_some() {
             return;
         }
         tracing::warn!(
@@ -174,7 +174,7 @@ impl Owned {
             leader_epoch,
             "waiting for the leader to validate a position"
         );
-        state.held_up = Some(format!(
+        state.blocked_by = Some(format!(
             "ValidatingPosition: no leader has answered yet whether the log still holds offset {offset} under leader epoch \
              {leader_epoch}; no record is applied before: look at the partition's leader"
         ));
@@ -195,7 +195,7 @@ impl Owned {
         if let Some(validation) = self.active().and_then(|active| active.validation.take()) {
             let took = validation.since.elapsed();
             tracing::debug!(partition = self.partition, ?took, "the position is in the log");
-            self.cell.lock().held_up = None;
+            self.cell.lock().blocked_by = None;
         }
     }
 }
@@ -218,10 +218,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        consumer::offline::{Offline, offline},
+        consumer::test_support::{Offline, offline},
         run,
         stop::Stop,
-        store::{Epoch, Folding, Restored},
+        store::{ApplyMode, Epoch, Restored},
     };
 
     const OFFSET: i64 = 50;
@@ -229,7 +229,7 @@ mod tests {
 
     fn at_work(offset: i64, leader_epoch: Option<i32>) -> Owned {
         let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
-        owned.restored(Restored { leader_epoch, ..Restored::empty_at(offset) }, Folding::InPlace);
+        owned.restored(Restored { leader_epoch, ..Restored::empty_at(offset) }, ApplyMode::Direct);
         owned.activate();
         owned
     }
@@ -249,14 +249,14 @@ mod tests {
     impl Consumer {
         /// The leader refuses the position, and the log is measured.
         fn hear_refused(&mut self, start: i64, end: i64) -> Log {
-            let doubt = Doubt { partition: 0, epoch: Epoch(1), next_offset: OFFSET };
-            self.doubts.raise([doubt]);
-            let log = Log { doubt, start, end, stable_end: end };
+            let suspect = Suspect { partition: 0, epoch: Epoch(1), next_offset: OFFSET };
+            self.truncation_watch.raise([suspect]);
+            let log = Log { suspect, start, end, stable_end: end };
             self.measured(&log).unwrap();
             log
         }
 
-        fn failure(&self) -> Option<Failure> {
+        fn failure(&self) -> Option<PartitionFailure> {
             self.partitions[&0].cell.lock().failure.clone()
         }
 
@@ -303,14 +303,14 @@ mod tests {
         assert_eq!(consumer.failure(), None, "it was refused once, and measured twice");
         consumer.give_again();
         consumer.hear_refused(0, 90);
-        assert_eq!(consumer.failure(), Some(Failure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }));
+        assert_eq!(consumer.failure(), Some(PartitionFailure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }));
     }
 
     #[test]
     fn retention_and_a_log_that_ends_before_the_position_are_told_apart_at_once() {
         for (start, end, expected) in [
-            (51, 90, Failure::OffsetOutOfRange { offset: OFFSET }),
-            (0, 49, Failure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }),
+            (51, 90, PartitionFailure::OffsetOutOfRange { offset: OFFSET }),
+            (0, 49, PartitionFailure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }),
         ] {
             let (mut consumer, _runtime) = consumer();
             consumer.hear_refused(start, end);
@@ -360,6 +360,6 @@ mod tests {
         consumer.looked_up(overdue(), Validity::NotInLog).unwrap();
         assert_eq!(consumer.failure(), None, "where the log begins is not known yet");
         consumer.hear_refused(0, 90);
-        assert_eq!(consumer.failure(), Some(Failure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }));
+        assert_eq!(consumer.failure(), Some(PartitionFailure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }));
     }
 }

@@ -57,24 +57,25 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
 impl Tools<'_> {
     fn compare(&self, partition: i32, progress: &mut Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
         progress.begin(format!("partition {partition}"));
-        let found = self.examine(partition)?;
+        let found = self.inspect(partition)?;
         let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));
         let is_flawed = found.flaws().next().is_some();
         for flaw in found.flaws() {
             tell(progress, format!("partition {partition}: NOT SOUND: {flaw}"))?;
         }
-        let Some(standing) = found.standing else {
+        let Some(stored_progress) = found.stored_progress else {
             if !is_flawed {
                 tell(progress, format!("partition {partition}: nothing is stored yet"))?;
                 return Ok(Finding::Equal(0, 0));
             }
             return Ok(Finding::NotComparable);
         };
-        if !standing.is_comparable {
+        if !stored_progress.is_comparable {
             tell(progress, format!("partition {partition}: not compared: its balances are not complete"))?;
             return Ok(Finding::NotComparable);
         }
-        let (log, wanted) = (self.bounds(&self.config.topic, partition)?, standing.base..standing.next_offset);
+        let (log, wanted) =
+            (self.bounds(&self.config.topic, partition)?, stored_progress.base..stored_progress.next_offset);
         if wanted.start < log.start && !wanted.is_empty() {
             let gone = log.start;
             tell(
@@ -88,7 +89,7 @@ impl Tools<'_> {
             return Ok(Finding::NotComparable);
         }
         let Folded { ledger: folded, refused, .. } =
-            self.fold(partition, wanted.clone(), standing.rules.as_ref(), progress)?;
+            self.fold(partition, wanted.clone(), stored_progress.rules.as_ref(), progress)?;
         let different = differences(&found.ledger, &folded);
         let records = wanted.end - wanted.start;
         if let Some(missing) = Missing::between(&found.ledger, &folded) {

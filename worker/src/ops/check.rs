@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 use super::tools::{OpsError, Stored, Tools};
 use crate::{
     config::{Config, StoreKind},
-    failure::Failure,
     kafka_clients::restore_config,
     ledger_rules::Rulebook,
+    partition_failure::PartitionFailure,
     rules::LedgerKind,
     store::{Assignment, Epoch, NewestProgress, Position, positions, replay_plan},
     topic_facts::TopicFacts,
@@ -34,7 +34,7 @@ pub(crate) fn failures(
     admin: &Admin,
     runtime: &Handle,
     topic: TopicFacts,
-) -> Result<Vec<(i32, Failure)>, OpsError> {
+) -> Result<Vec<(i32, PartitionFailure)>, OpsError> {
     if config.rules.ledger == LedgerKind::Count {
         return Ok(Vec::new());
     }
@@ -56,14 +56,14 @@ pub(crate) fn failures(
 }
 
 fn failed(
-    found: impl Iterator<Item = Result<(i32, Option<Failure>), OpsError>>,
-) -> Result<Vec<(i32, Failure)>, OpsError> {
+    found: impl Iterator<Item = Result<(i32, Option<PartitionFailure>), OpsError>>,
+) -> Result<Vec<(i32, PartitionFailure)>, OpsError> {
     found.filter_map(|found| found.map(|(partition, failure)| Some((partition, failure?))).transpose()).collect()
 }
 
 /// The partitions, each with the reason, of whose balances a part is not in the log any more. Only what can be seen: an offset
 /// that a worker has committed with a leader epoch, and whose leader answers.
-fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, Failure)>, Error> {
+fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
     let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
     let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(kept_position).collect();
     if positions.is_empty() {
@@ -77,8 +77,8 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, Failure)>, Error>
         let kafka::Position { partition, offset, leader_epoch } = *position;
         let failure = match (validity, start.offset) {
             (Validity::InLog | Validity::Unanswered, _) | (_, Err(_)) => return None,
-            (Validity::NotInLog, Ok(start)) if offset < start => Failure::OffsetOutOfRange { offset },
-            (Validity::NotInLog, Ok(_)) => Failure::LogTruncated { offset, leader_epoch },
+            (Validity::NotInLog, Ok(start)) if offset < start => PartitionFailure::OffsetOutOfRange { offset },
+            (Validity::NotInLog, Ok(_)) => PartitionFailure::LogTruncated { offset, leader_epoch },
         };
         Some((partition, failure))
     });
@@ -100,7 +100,7 @@ fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, 
 }
 
 impl Tools<'_> {
-    fn check(&self, partition: i32) -> Result<Option<Failure>, OpsError> {
+    fn check(&self, partition: i32) -> Result<Option<PartitionFailure>, OpsError> {
         let topic_id = &self.topic.topic_id;
         match &self.stored {
             Stored::Changelog(partitions) => {
@@ -111,7 +111,9 @@ impl Tools<'_> {
                         Ok(is_certain) => return self.look_closer(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
-                    let Some(Failure::OffsetsMoved { .. } | Failure::CommitWithoutProgress { .. }) = found else {
+                    let Some(PartitionFailure::OffsetsMoved { .. } | PartitionFailure::CommitWithoutProgress { .. }) =
+                        found
+                    else {
                         return Ok(found);
                     };
                     let before = std::mem::replace(&mut progress, self.newest_progress(*partitions, partition)?);
@@ -122,16 +124,16 @@ impl Tools<'_> {
                 // Somebody is at work on it.
                 Ok(None)
             }
-            Stored::Postgres(_, examiner) => {
+            Stored::Postgres(_, inspector) => {
                 // The row first, as a worker does: what it says was processed is below the log's end then.
                 let look = || -> Result<_, OpsError> {
-                    let row = examiner.row(partition)?;
+                    let row = inspector.row(partition)?;
                     let position = position(self.config, self.admin, partition)?;
                     Ok(row.check(self.config, &self.book, topic_id, &position))
                 };
                 let found = match look()? {
                     // A first worker may have begun in between.
-                    Err(Failure::CommitWithoutProgress { .. }) => look()?,
+                    Err(PartitionFailure::CommitWithoutProgress { .. }) => look()?,
                     found => found,
                 };
                 match found {
@@ -143,24 +145,26 @@ impl Tools<'_> {
     }
 
     /// The customers tell, where nothing else does, which currencies they hold, and whether they add up.
-    fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<Failure>, OpsError> {
+    fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<PartitionFailure>, OpsError> {
         if is_certain {
             return Ok(None);
         }
-        let is_told = |flaw: &Failure| {
+        let is_told = |flaw: &PartitionFailure| {
             matches!(
                 flaw,
-                Failure::LedgerSettingsChanged(_) | Failure::Torn { .. } | Failure::UnreadableProgress { .. }
+                PartitionFailure::LedgerSettingsChanged(_)
+                    | PartitionFailure::Torn { .. }
+                    | PartitionFailure::UnreadableProgress { .. }
             )
         };
         let is_one_look = matches!(self.stored, Stored::Postgres(..));
         let mut before = None;
         for _ in 0..TRIES {
-            let found = self.examine(partition)?;
+            let found = self.inspect(partition)?;
             let flaw = found.flaws().find(is_told);
-            let stands_at = found.standing.map(|standing| standing.next_offset);
+            let stands_at = found.stored_progress.map(|stored_progress| stored_progress.next_offset);
             // A changelog that is written meanwhile may be read up to the middle of a commit.
-            if is_one_look || !matches!(flaw, Some(Failure::Torn { .. })) || before == stands_at {
+            if is_one_look || !matches!(flaw, Some(PartitionFailure::Torn { .. })) || before == stands_at {
                 return Ok(flaw);
             }
             before = stands_at;

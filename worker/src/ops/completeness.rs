@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     amount::AmountError,
-    failure::{Failure, SettingsChange},
     ledger::Ledger,
     ledger_rules::LedgerRules,
     money::Currency,
+    partition_failure::{PartitionFailure, SettingsChange},
     rules::Rules,
-    store::{Examined, ToldStanding},
+    store::{StoredPartition, StoredProgress},
     transaction::BadRecord,
 };
 
@@ -134,13 +134,17 @@ impl Tally {
 
 impl Tools<'_> {
     /// Balances of a currency that is not known would be gone, and with them the only trace of it.
-    pub(super) fn check_currencies(&self, partition: i32, found: &Examined) -> Result<(), OpsError> {
+    pub(super) fn check_currencies(&self, partition: i32, found: &StoredPartition) -> Result<(), OpsError> {
         if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
             return Err(cannot(partition, forgotten));
         }
         let exponents = &self.book.rules().exponents;
         // Of balances that cannot be read, only the progress says it.
-        let told = found.standing.iter().filter_map(|standing| standing.rules.as_ref()).flat_map(LedgerRules::held);
+        let told = found
+            .stored_progress
+            .iter()
+            .filter_map(|stored_progress| stored_progress.rules.as_ref())
+            .flat_map(LedgerRules::held);
         let mut held = told.map(|(currency, _)| currency).chain(found.ledger.currencies());
         match held.find(|currency| exponents.of(*currency).is_none()) {
             None => Ok(()),
@@ -153,8 +157,8 @@ impl Tools<'_> {
 
     /// What a rebuild would not count any more of the records of a partition's ledger: those that are gone, as far as its own
     /// count can tell, and those that the settings of now refuse.
-    pub(super) fn missing(&self, partition: i32, found: &Examined) -> Result<Option<Missing>, OpsError> {
-        let Some(ToldStanding { topic_id, base, next_offset, rules, .. }) = &found.standing else {
+    pub(super) fn missing(&self, partition: i32, found: &StoredPartition) -> Result<Option<Missing>, OpsError> {
+        let Some(StoredProgress { topic_id, base, next_offset, rules, .. }) = &found.stored_progress else {
             return Ok(None);
         };
         let (log, counted) = (self.bounds(&self.config.topic, partition)?, found.ledger.transactions());
@@ -222,9 +226,9 @@ pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
 }
 
 /// How many transactions the balances of a partition are made of, where no log is left that could tell.
-pub(super) fn transactions_of(partition: i32, found: &Examined) -> Result<u64, OpsError> {
+pub(super) fn transactions_of(partition: i32, found: &StoredPartition) -> Result<u64, OpsError> {
     match &found.unsound {
-        Some(unreadable @ Failure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
+        Some(unreadable @ PartitionFailure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
             "partition {partition} cannot be rebuilt: its balances may be made of another topic and cannot be read, so nobody \
              can say what would be lost ({unreadable}); nothing was changed: use the release that wrote them, or give this topic a \
              group of its own"

@@ -15,7 +15,7 @@ use crate::{
     kafka_clients::restore_config,
     ledger::{Ledger, Posting},
     ledger_rules::LedgerRules,
-    store::{Examined, Loaded, examine},
+    store::{ChangelogImage, StoredPartition, inspect},
     topic_facts::describe,
     transaction::BadRecord,
 };
@@ -83,7 +83,7 @@ impl Tools<'_> {
             },
             |records| progress.add(records),
         )?;
-        // Asked after the last record came: a client reads on in a topic that was made again without a word.
+        // Asked after the last record came: a client reads on in a topic that was recreated without a word.
         let (topic, known) = (&self.config.topic, &self.topic.topic_id);
         let mut tries = TRIES;
         let found = loop {
@@ -94,7 +94,7 @@ impl Tools<'_> {
             }
         };
         if found.topic_id != *known {
-            return Err(OpsError::Impossible(format!("topic {topic} was deleted and made again meanwhile")));
+            return Err(OpsError::Impossible(format!("topic {topic} was deleted and recreated meanwhile")));
         }
         Ok(Folded { ledger, first_bad, refused })
     }
@@ -105,18 +105,18 @@ impl Tools<'_> {
         partitions: i32,
         partition: i32,
         mut each_key: impl FnMut(&[u8], bool),
-    ) -> Result<Examined, OpsError> {
+    ) -> Result<StoredPartition, OpsError> {
         if partition >= partitions {
-            return Ok(examine(Loaded::default(), self.config, &self.book, &self.topic.topic_id));
+            return Ok(inspect(ChangelogImage::default(), self.config, &self.book, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;
-        let (mut loaded, records) = (Loaded::default(), self.bounds(topic, partition)?);
+        let (mut image, records) = (ChangelogImage::default(), self.bounds(topic, partition)?);
         let take = |record: &ReadRecord<'_>| {
-            loaded.take(record.key, record.value);
+            image.take(record.key, record.value);
             each_key(record.key.unwrap_or_default(), record.value.is_some());
         };
         self.read(topic, partition, records, take, |_| {})?;
-        Ok(examine(loaded, self.config, &self.book, &self.topic.topic_id))
+        Ok(inspect(image, self.config, &self.book, &self.topic.topic_id))
     }
 
     /// Gives `each` committed record of one partition of `topic`, and `moved_on` how many offsets that were.

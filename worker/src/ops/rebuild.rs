@@ -24,18 +24,21 @@ use super::{
 };
 use crate::{
     config::{Config, RebuildOptions},
-    failure::Failure,
     ledger::Ledger,
     ledger_rules::LedgerRules,
+    partition_failure::PartitionFailure,
     postgres_target::DatabaseTarget,
-    preflight::Refusal,
-    store::{Committed, Examined, Examiner, Replacer, Rewriter, Target, Unfit, prepare_changelog, prepare_postgres},
+    preflight::PreflightError,
+    store::{
+        Committed, Replacer, Rewriter, StoreInspector, StoredPartition, Target, Unfit, prepare_changelog,
+        prepare_postgres,
+    },
 };
 use another::OtherTopic;
 use target::{Aim, Known, aim};
 
 /// One partition to rebuild.
-struct Plan<F> {
+struct RebuildPlan<F> {
     target: Target,
     customers: usize,
     /// By which the ledger was made.
@@ -71,7 +74,7 @@ pub(crate) fn rebuild(
     let rebuild = Rebuild { tools: Tools::take_up(config, admin, runtime)?, runtime, options };
     rebuild.check_that_nobody_works()?;
     match &rebuild.tools.stored {
-        Stored::Postgres(database, examiner) => rebuild.database(database, examiner, out),
+        Stored::Postgres(database, inspector) => rebuild.database(database, inspector, out),
         Stored::Changelog(partitions) => rebuild.changelog(*partitions, out),
     }
 }
@@ -112,21 +115,26 @@ impl Rebuild<'_> {
             prepare_changelog(config, admin, self.runtime, topic.partition_count, true).map_err(
                 |unfit| match unfit {
                     Unfit::Kafka(error) => OpsError::from(error),
-                    unfit => Refusal::Changelog(unfit).into(),
+                    unfit => PreflightError::Changelog(unfit).into(),
                 },
             )?;
             self.replace_in_changelog(membership, plans, progress)
         })
     }
 
-    fn database(&self, database: &DatabaseTarget, examiner: &Examiner, out: &mut impl Write) -> Result<(), OpsError> {
+    fn database(
+        &self,
+        database: &DatabaseTarget,
+        inspector: &StoreInspector,
+        out: &mut impl Write,
+    ) -> Result<(), OpsError> {
         let connect = || {
             let Tools { config, book, topic, .. } = &self.tools;
             Replacer::connect(config, book, database, &topic.topic_id, self.runtime)
         };
         // First of all it is known whether this user may.
-        let replacer = examiner.has_tables().then(connect).transpose()?;
-        let plans = self.plan_of_database(examiner)?;
+        let replacer = inspector.has_tables().then(connect).transpose()?;
+        let plans = self.plan_of_database(inspector)?;
         self.carry_out(&format!("PostgreSQL at {}", database.place()), plans, out, |_, plans, progress| {
             let mut replacer = match replacer {
                 Some(replacer) => replacer,
@@ -143,9 +151,9 @@ impl Rebuild<'_> {
     fn carry_out<F>(
         &self,
         place: &str,
-        plans: Vec<Plan<F>>,
+        plans: Vec<RebuildPlan<F>>,
         out: &mut impl Write,
-        work: impl FnOnce(&GroupMetadata, Vec<Plan<F>>, &mut Progress) -> Result<usize, OpsError>,
+        work: impl FnOnce(&GroupMetadata, Vec<RebuildPlan<F>>, &mut Progress) -> Result<usize, OpsError>,
     ) -> Result<(), OpsError> {
         let Config { group_id: group, topic, .. } = self.tools.config;
         let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
@@ -176,7 +184,7 @@ impl Rebuild<'_> {
     }
 
     /// Reads every changelog; one partition that cannot be rebuilt stops it all.
-    fn plan_of_changelog(&self, stored: i32) -> Result<Vec<Plan<Keys>>, OpsError> {
+    fn plan_of_changelog(&self, stored: i32) -> Result<Vec<RebuildPlan<Keys>>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
             let mut keys = Keys::new();
@@ -187,7 +195,7 @@ impl Rebuild<'_> {
                     keys.remove(key);
                 }
             })?;
-            if let Some(foreign @ Failure::ForeignChangelog { .. }) = &found.not_ours {
+            if let Some(foreign @ PartitionFailure::ForeignChangelog { .. }) = &found.not_ours {
                 return Err(cannot(partition, foreign));
             }
             let committed = self.committed(partition)?;
@@ -212,14 +220,14 @@ impl Rebuild<'_> {
     fn replace_in_changelog(
         &self,
         membership: &GroupMetadata,
-        plans: Vec<Plan<Keys>>,
+        plans: Vec<RebuildPlan<Keys>>,
         progress: &mut Progress,
     ) -> Result<usize, OpsError> {
         let Tools { config, admin, book, topic, .. } = &self.tools;
         let mut rewriter = Rewriter::start(config, &topic.topic_id, book, membership, admin)?;
         rewriter.mark(plans.iter().map(|plan| (&plan.target, &plan.rules)))?;
         let mut customers = 0;
-        for Plan { target, rules: former_rules, former, .. } in plans {
+        for RebuildPlan { target, rules: former_rules, former, .. } in plans {
             let replaced = self.fold_anew(&target, &former_rules, progress).and_then(|(ledger, rules)| {
                 rewriter.replace(&target, former, &former_rules, &ledger, &rules)?;
                 Ok(ledger.len())
@@ -231,22 +239,22 @@ impl Rebuild<'_> {
 
     /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all is left to
     /// its first worker.
-    fn plan_of_database(&self, examiner: &Examiner) -> Result<Vec<Plan<Row>>, OpsError> {
+    fn plan_of_database(&self, inspector: &StoreInspector) -> Result<Vec<RebuildPlan<Row>>, OpsError> {
         let mut plans = Vec::new();
         for partition in 0..self.tools.topic.partition_count {
-            let found = self.tools.examine(partition)?;
-            let Some(standing) = &found.standing else {
-                let (customers, committed) = (examiner.orphans(partition)?, self.committed(partition)?);
+            let found = self.tools.inspect(partition)?;
+            let Some(stored_progress) = &found.stored_progress else {
+                let (customers, committed) = (inspector.orphans(partition)?, self.committed(partition)?);
                 if customers > 0 || committed.is_some() {
                     plans.push(self.plan(partition, found, customers, committed.as_ref(), None)?);
                 }
                 continue;
             };
-            let (customers, former) = (found.ledger.len(), Some(standing.next_offset));
+            let (customers, former) = (found.ledger.len(), Some(stored_progress.next_offset));
             // The group's offset follows the row, and decides nothing.
             plans.push(self.plan(partition, found, customers, None, former)?);
         }
-        let place = if examiner.has_tables() { "the tables have nothing of it" } else { "there are no tables" };
+        let place = if inspector.has_tables() { "the tables have nothing of it" } else { "there are no tables" };
         if plans.is_empty() { Err(self.nothing(place)) } else { Ok(plans) }
     }
 
@@ -254,10 +262,10 @@ impl Rebuild<'_> {
     fn replace_in_database(
         &self,
         replacer: &mut Replacer,
-        plans: Vec<Plan<Row>>,
+        plans: Vec<RebuildPlan<Row>>,
         progress: &mut Progress,
     ) -> Result<usize, OpsError> {
-        let mut replace = |Plan { target, rules, former, .. }: Plan<Row>| -> Result<usize, OpsError> {
+        let mut replace = |RebuildPlan { target, rules, former, .. }: RebuildPlan<Row>| -> Result<usize, OpsError> {
             let (ledger, rules) = self.fold_anew(&target, &rules, progress)?;
             if replacer.replace(&target, former, &ledger, &rules)? {
                 return Ok(ledger.len());
@@ -310,20 +318,20 @@ impl Rebuild<'_> {
     fn plan<F>(
         &self,
         partition: i32,
-        found: Examined,
+        found: StoredPartition,
         customers: usize,
         committed: Option<&Committed>,
         former: F,
-    ) -> Result<Plan<F>, OpsError> {
+    ) -> Result<RebuildPlan<F>, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
-        let (stored, standing) = (transactions_of(partition, &found), found.standing);
+        let (stored, stored_progress) = (transactions_of(partition, &found), found.stored_progress);
         // Where nothing says which topic they are made of, it may be another one.
-        let stored = if standing.is_none() && committed.is_none() { Ok(stored?) } else { stored };
+        let stored = if stored_progress.is_none() && committed.is_none() { Ok(stored?) } else { stored };
         drop(found.ledger);
         let known = Known {
-            standing: standing.as_ref(),
+            stored_progress: stored_progress.as_ref(),
             committed,
             has_customers: customers > 0,
             log: self.tools.bounds(&config.topic, partition)?,
@@ -335,8 +343,10 @@ impl Rebuild<'_> {
         let anew = |base| LedgerRules::begin(&self.tools.book, base);
         match aim(&known).map_err(|why| cannot(partition, &why))? {
             Aim::Records(records) => {
-                let rules = standing.and_then(|standing| standing.rules).unwrap_or_else(|| anew(records.start));
-                Ok(Plan {
+                let rules = stored_progress
+                    .and_then(|stored_progress| stored_progress.rules)
+                    .unwrap_or_else(|| anew(records.start));
+                Ok(RebuildPlan {
                     target: target(records.start, records.end),
                     customers,
                     rules,
@@ -351,15 +361,15 @@ impl Rebuild<'_> {
                 let folded = self.tools.fold(partition, known.log.clone(), None, &mut progress)?;
                 progress.end();
                 let given = folded.ledger.transactions();
-                let other_topic = standing.as_ref().map(|standing| {
-                    let topic_id = standing.topic_id.clone();
+                let other_topic = stored_progress.as_ref().map(|stored_progress| {
+                    let topic_id = stored_progress.topic_id.clone();
                     stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
                 let other_topic = other_topic.transpose()?;
-                // A record that cannot be applied was never put aside, as far as is known: a worker begins there, and does.
+                // A record that cannot be applied was never dead-lettered, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
                 let rules = anew(known.log.start);
-                Ok(Plan { target: target(known.log.start, end), customers, rules, former, missing, other_topic })
+                Ok(RebuildPlan { target: target(known.log.start, end), customers, rules, former, missing, other_topic })
             }
         }
     }
@@ -371,12 +381,12 @@ impl Rebuild<'_> {
         }
         let stored = match &self.tools.stored {
             Stored::Changelog(partitions) => *partitions,
-            Stored::Postgres(_, examiner) => examiner.partitions()?,
+            Stored::Postgres(_, inspector) => inspector.partitions()?,
         };
         let mut beyond = Vec::new();
         for partition in self.tools.topic.partition_count..stored {
-            let found = self.tools.examine(partition)?;
-            let topic_id = found.standing.as_ref().map(|standing| standing.topic_id.clone());
+            let found = self.tools.inspect(partition)?;
+            let topic_id = found.stored_progress.as_ref().map(|stored_progress| stored_progress.topic_id.clone());
             if let Some(topic_id) = topic_id.filter(|id| others.iter().any(|other| other.topic_id == *id)) {
                 beyond.push(OtherTopic { partition, topic_id, stored: transactions_of(partition, &found)?, given: 0 });
             }

@@ -7,14 +7,14 @@ use tokio::runtime::Handle;
 
 use crate::{
     config::{Config, StoreKind},
-    hindrance::Hindrance,
     input::{self, Input},
     ledger_rules::Rulebook,
+    not_ready::NotReady,
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
-    preflight::{self, Refusal},
+    preflight::{self, PreflightError},
     rules::LedgerKind,
-    store::{Examined, Examiner},
+    store::{StoreInspector, StoredPartition},
     topic_facts::{TopicFacts, describe},
 };
 
@@ -25,13 +25,13 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpsError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] PreflightError),
     #[error(transparent)]
     Kafka(#[from] Error),
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
-    Hindered(#[from] Hindrance),
+    NotReady(#[from] NotReady),
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// Some partitions are marked already.
@@ -58,10 +58,10 @@ impl OpsError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             // Of brokers that nobody can reach, the address is wrong as a rule.
-            Self::Kafka(error) | Self::Hindered(Hindrance::Kafka(error)) => {
+            Self::Kafka(error) | Self::NotReady(NotReady::Kafka(error)) => {
                 error.is_transient() && error.kind() != ErrorKind::Unreachable
             }
-            Self::Database(error) | Self::Hindered(Hindrance::Database(error)) => error.is_transient(),
+            Self::Database(error) | Self::NotReady(NotReady::Database(error)) => error.is_transient(),
             _ => false,
         }
     }
@@ -80,7 +80,7 @@ pub(super) struct Tools<'a> {
 pub(super) enum Stored<'a> {
     /// In a changelog of so many partitions, 0 if there is none.
     Changelog(i32),
-    Postgres(&'a DatabaseTarget, Box<Examiner>),
+    Postgres(&'a DatabaseTarget, Box<StoreInspector>),
 }
 
 impl<'a> Stored<'a> {
@@ -91,7 +91,10 @@ impl<'a> Stored<'a> {
         runtime: &Handle,
     ) -> Result<Self, OpsError> {
         if let Some(database) = config.database_in_use() {
-            return Ok(Self::Postgres(database, Box::new(Examiner::connect(config, book.clone(), database, runtime)?)));
+            return Ok(Self::Postgres(
+                database,
+                Box::new(StoreInspector::connect(config, book.clone(), database, runtime)?),
+            ));
         }
         match describe(admin, &config.changelog_topic, TIMEOUT) {
             Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
@@ -125,10 +128,10 @@ impl<'a> Tools<'a> {
     }
 
     /// What is stored of a partition now.
-    pub(super) fn examine(&self, partition: i32) -> Result<Examined, OpsError> {
+    pub(super) fn inspect(&self, partition: i32) -> Result<StoredPartition, OpsError> {
         match &self.stored {
             Stored::Changelog(partitions) => self.changelog(*partitions, partition, |_, _| {}),
-            Stored::Postgres(_, examiner) => Ok(examiner.examine(partition, &self.topic.topic_id)?),
+            Stored::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
         }
     }
 }

@@ -12,16 +12,16 @@
 
 mod batches;
 mod commit;
-mod examine;
-mod found;
-mod loaded;
+mod commit_fate;
+mod image;
+mod inspect;
 mod producer;
 mod progress;
+mod restore_plan;
 mod rewrite;
 mod rows;
 #[cfg(test)]
 mod schedules;
-mod settle;
 mod topic;
 mod writer;
 
@@ -31,29 +31,30 @@ use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-pub(crate) use examine::{NewestProgress, examine};
-pub(crate) use loaded::Loaded;
+pub(crate) use image::ChangelogImage;
+pub(crate) use inspect::{NewestProgress, inspect};
 pub(crate) use rewrite::{Rewriter, Target};
 pub(crate) use rows::RowWriter;
 pub(crate) use topic::Unfit;
 
 use super::{
-    Assignment, Batch, CommitError, Epoch, Folding, Obstacle, Offsets, Plan, Plans, Seal, Settled, Store, Unsettled,
-    beginning::{Beginning, FIRST, not_begun},
+    ApplyMode, Assignment, Batch, CommitError, Epoch, LedgerChecksum, NoRestorePlan, Offsets, RestoreDecisions,
+    RestoreError, RestorePlan, RestorePlans, Store,
+    initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
 };
 use crate::{
     config::{Config, StartFrom},
-    failure::Failure,
-    hindrance::Hindrance,
     kafka_clients::{GroupConsumer, transaction_config},
     ledger_rules::{LedgerRules, Rulebook},
+    not_ready::NotReady,
+    partition_failure::PartitionFailure,
     topic_facts::describe,
 };
 use batches::Batches;
-use loaded::Content;
+use image::Content;
 use producer::Producer;
-use progress::Ledger as Identity;
-use settle::{Known, rules_of, settle};
+use progress::ChangelogIdentity;
+use restore_plan::{Known, restore_plan, rules_of};
 use topic::Topic;
 
 /// How long one question to the brokers may take.
@@ -71,7 +72,7 @@ pub(crate) struct Changelog {
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
     producer: Mutex<Producer>,
-    standings: Mutex<BTreeMap<i32, Standing>>,
+    durable_states: Mutex<BTreeMap<i32, DurableState>>,
 }
 
 /// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
@@ -84,39 +85,39 @@ pub(crate) fn prepare(
 ) -> Result<(), Unfit> {
     let log = Topic::new(config, runtime.clone());
     log.prepare(admin, partitions, make)?;
-    let Some(letters) = &config.dead_letter_topic else { return Ok(()) };
+    let Some(dead_letter_topic) = &config.dead_letter_topic else { return Ok(()) };
     if make {
-        log.make_beside(admin, letters, partitions)?;
+        log.make_beside(admin, dead_letter_topic, partitions)?;
     }
-    log.prepare_letters(admin, letters)
+    log.prepare_dead_letter_topic(admin, dead_letter_topic)
 }
 
 /// What is durable of an assigned partition, besides its offset.
 #[derive(Clone, Debug)]
-struct Standing {
+struct DurableState {
     epoch: Epoch,
     base: i64,
-    seal: Seal,
+    checksum: LedgerChecksum,
     rules: Arc<LedgerRules>,
 }
 
-impl Standing {
+impl DurableState {
     /// Of a partition whose changelog was read to its end, with how it goes on.
-    fn after(content: Content, epoch: Epoch, known: &Known<'_>) -> Result<(Plan, Self), Failure> {
+    fn after(content: Content, epoch: Epoch, known: &Known<'_>) -> Result<(RestorePlan, Self), PartitionFailure> {
         let book = known.identity.book;
-        let durable = content.progress.as_ref().map_or_else(Seal::default, |progress| progress.seal);
+        let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
         let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, book));
-        let plan = settle(content, known)?;
+        let plan = restore_plan(content, known)?;
         let rules = rules.transpose()?;
-        let (base, seal, rules) = match &plan {
-            Plan::Ready(restored) => (restored.base, durable, rules),
+        let (base, checksum, rules) = match &plan {
+            RestorePlan::Done(restored) => (restored.base, durable, rules),
             // Its customers are all written anew.
-            Plan::Fold { base, .. } => (*base, Seal::default(), None),
+            RestorePlan::ReplayInput { base, .. } => (*base, LedgerChecksum::default(), None),
             // Only what was not loaded yet asks for either.
-            Plan::Load(_) | Plan::Fetch => (0, durable, rules),
+            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
         };
         let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
-        Ok((plan, Self { epoch, base, seal, rules }))
+        Ok((plan, Self { epoch, base, checksum, rules }))
     }
 }
 
@@ -143,25 +144,30 @@ impl Changelog {
                 config.session_timeout,
                 Batches::for_topics(&admin, [&config.changelog_topic].into_iter().chain(&config.dead_letter_topic)),
             )),
-            standings: Mutex::default(),
+            durable_states: Mutex::default(),
             admin,
         }
     }
 
-    fn identity(&self) -> Identity<'_> {
-        Identity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, book: &self.book }
+    fn identity(&self) -> ChangelogIdentity<'_> {
+        ChangelogIdentity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, book: &self.book }
     }
 
-    fn settle_one(&self, assignment: Assignment, loaded: Loaded, known: &Known<'_>) -> Result<Plan, Failure> {
-        let (plan, standing) = Standing::after(loaded.finish()?, assignment.epoch, known)?;
-        self.standings.lock().insert(assignment.partition, standing);
+    fn decide_one(
+        &self,
+        assignment: Assignment,
+        image: ChangelogImage,
+        known: &Known<'_>,
+    ) -> Result<RestorePlan, PartitionFailure> {
+        let (plan, durable_state) = DurableState::after(image.finish()?, assignment.epoch, known)?;
+        self.durable_states.lock().insert(assignment.partition, durable_state);
         Ok(plan)
     }
 }
 
 impl Store for Changelog {
-    fn folding(&self) -> Folding {
-        Folding::Layered
+    fn apply_mode(&self) -> ApplyMode {
+        ApplyMode::Buffered
     }
 
     /// A transaction has to end well within the session.
@@ -174,64 +180,65 @@ impl Store for Changelog {
         self.producer.lock().ready().map(drop)
     }
 
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
+    fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
         let input = describe(&self.admin, &self.topic, TIMEOUT)?;
         self.log.grow_to(&self.admin, input.partition_count)?;
         let asked: Vec<_> = assigned.iter().map(|it| (self.log.name.clone(), it.partition)).collect();
         let ask = |at| self.admin.list_offsets(&asked, at, Isolation::ReadUncommitted, TIMEOUT);
         // The end is that of everything written so far, open transactions included, and it is read after the assignment.
         let (starts, ends) = (ask(At::Earliest)?, ask(At::Latest)?);
-        let plan = |start: ListedOffset, end: ListedOffset| -> Result<Plan, Obstacle> {
-            Ok(Plan::Load(start.offset.map_err(Hindrance::from)?..end.offset.map_err(Hindrance::from)?))
+        let plan = |start: ListedOffset, end: ListedOffset| -> Result<RestorePlan, RestoreError> {
+            Ok(RestorePlan::ReadChangelog(start.offset.map_err(NotReady::from)?..end.offset.map_err(NotReady::from)?))
         };
         let plans = assigned.iter().zip(starts.into_iter().zip(ends));
         Ok(plans.map(|(assignment, (start, end))| (*assignment, plan(start, end))).collect())
     }
 
-    fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
-        let assigned: Vec<_> = loaded.iter().map(|(assignment, _)| *assignment).collect();
+    fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
+        let assigned: Vec<_> = images.iter().map(|(assignment, _)| *assignment).collect();
         let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
             // Asked first: if the group has begun by then, the offsets of its beginning are seen below.
             let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
             let positions = self.offsets.positions(&assigned)?;
-            let begin = || Beginning::at_the_ends(&self.admin, &self.topic, topic.partition_count, TIMEOUT);
+            let begin = || InitialOffsets::at_the_ends(&self.admin, &self.topic, topic.partition_count, TIMEOUT);
             Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
         });
-        let (found, positions, beginning) = match known {
+        let (found, positions, initial_offsets) = match known {
             Ok(known) => known,
             Err(error) => {
-                let later = |(assignment, loaded)| (assignment, Err(Unsettled::Later(Box::new(loaded), error.clone())));
-                return loaded.into_iter().map(later).collect();
+                let later =
+                    |(assignment, image)| (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone())));
+                return images.into_iter().map(later).collect();
             }
         };
         if found != self.topic_id {
-            let failure = Failure::TopicRecreated { expected: self.topic_id.clone(), found };
-            let never = |(assignment, _)| (assignment, Err(Unsettled::Never(failure.clone())));
-            return loaded.into_iter().map(never).collect();
+            let failure = PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found };
+            let never = |(assignment, _)| (assignment, Err(NoRestorePlan::Failed(failure.clone())));
+            return images.into_iter().map(never).collect();
         }
         let identity = self.identity();
-        let settled = loaded.into_iter().zip(positions).map(|((assignment, loaded), (_, position))| {
+        let decided = images.into_iter().zip(positions).map(|((assignment, image), (_, position))| {
             let plan = match position {
                 Ok(position)
-                    if beginning.is_some()
+                    if initial_offsets.is_some()
                         && position.committed.is_none()
-                        && loaded.is_empty()
-                        && assignment.partition != FIRST =>
+                        && image.is_empty()
+                        && assignment.partition != INITIATING_PARTITION =>
                 {
-                    Err(Unsettled::Later(Box::new(loaded), not_begun()))
+                    Err(NoRestorePlan::RetryLater(Box::new(image), not_begun()))
                 }
                 Ok(position) => {
-                    let (start_from, beginning) = (self.start_from, beginning.as_ref());
-                    let known = Known { identity: &identity, position: &position, start_from, beginning };
-                    self.settle_one(assignment, loaded, &known).map_err(Unsettled::Never)
+                    let (start_from, initial_offsets) = (self.start_from, initial_offsets.as_ref());
+                    let known = Known { identity: &identity, position: &position, start_from, initial_offsets };
+                    self.decide_one(assignment, image, &known).map_err(NoRestorePlan::Failed)
                 }
-                Err(error) => Err(Unsettled::Later(Box::new(loaded), error)),
+                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error)),
             };
             (assignment, plan)
         });
-        settled.collect()
+        decided.collect()
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {

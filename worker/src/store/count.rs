@@ -3,11 +3,11 @@
 use balancefleet_kafka::Error;
 
 use super::{
-    Assignment, Batch, CommitError, Folding, Plan, Plans, Restored, Store,
-    beginning::{Beginning, FIRST, not_begun},
+    ApplyMode, Assignment, Batch, CommitError, RestorePlan, RestorePlans, Restored, Store,
+    initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
     offsets::{Offsets, Position},
 };
-use crate::{config::StartFrom, failure::Failure, hindrance::Hindrance};
+use crate::{config::StartFrom, not_ready::NotReady, partition_failure::PartitionFailure};
 
 pub(crate) struct Count {
     pub(crate) offsets: Offsets,
@@ -16,25 +16,26 @@ pub(crate) struct Count {
 }
 
 impl Store for Count {
-    fn folding(&self) -> Folding {
-        Folding::InPlace
+    fn apply_mode(&self) -> ApplyMode {
+        ApplyMode::Direct
     }
 
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
+    fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
         // A partition added to a group that is under way begins at its first record, or that would be lost. Asked first: if
         // the group has begun by then, the offsets of its beginning are seen below.
         let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
         let positions = self.offsets.positions(assigned)?;
-        let beginning = begins.then(|| self.offsets.beginning()).transpose()?;
-        let planned = |assignment: Assignment, position: Result<Position, Error>| -> Result<Plan, super::Obstacle> {
-            let position = position.map_err(Hindrance::from)?;
-            match &beginning {
-                Some(_) if position.committed.is_none() && assignment.partition != FIRST => {
-                    Err(Hindrance::from(not_begun()).into())
+        let initial_offsets = begins.then(|| self.offsets.initial_offsets()).transpose()?;
+        let planned =
+            |assignment: Assignment, position: Result<Position, Error>| -> Result<RestorePlan, super::RestoreError> {
+                let position = position.map_err(NotReady::from)?;
+                match &initial_offsets {
+                    Some(_) if position.committed.is_none() && assignment.partition != INITIATING_PARTITION => {
+                        Err(NotReady::from(not_begun()).into())
+                    }
+                    initial_offsets => Ok(plan(&position, initial_offsets.as_ref())?),
                 }
-                beginning => Ok(plan(&position, beginning.as_ref())?),
-            }
-        };
+            };
         Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(assignment, position))).collect())
     }
 
@@ -43,13 +44,15 @@ impl Store for Count {
     }
 }
 
-fn plan(position: &Position, beginning: Option<&Beginning>) -> Result<Plan, Failure> {
+fn plan(position: &Position, initial_offsets: Option<&InitialOffsets>) -> Result<RestorePlan, PartitionFailure> {
     let Position { committed, log_start, log_end } = position;
     let Some(committed) = committed else {
-        return Ok(Plan::Ready(beginning.map_or_else(|| Restored::empty_at(*log_start), Beginning::restored)));
+        return Ok(RestorePlan::Done(
+            initial_offsets.map_or_else(|| Restored::empty_at(*log_start), InitialOffsets::restored),
+        ));
     };
     if committed.offset > *log_end {
-        return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
+        return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
     }
     let start = committed.offset.max(*log_start);
     if start > committed.offset {
@@ -60,7 +63,7 @@ fn plan(position: &Position, beginning: Option<&Beginning>) -> Result<Plan, Fail
         );
     }
     let base = committed.base()?.min(start);
-    Ok(Plan::Ready(Restored { base, committed: Some(committed.offset), ..Restored::empty_at(start) }))
+    Ok(RestorePlan::Done(Restored { base, committed: Some(committed.offset), ..Restored::empty_at(start) }))
 }
 
 #[cfg(test)]
@@ -68,11 +71,11 @@ mod tests {
     use super::*;
     use crate::store::offsets::Committed;
 
-    fn start(committed: Option<i64>, log: std::ops::Range<i64>) -> Result<i64, Failure> {
+    fn start(committed: Option<i64>, log: std::ops::Range<i64>) -> Result<i64, PartitionFailure> {
         let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
         plan(&position, None).map(|plan| match plan {
-            Plan::Ready(restored) => restored.next_offset,
+            RestorePlan::Done(restored) => restored.next_offset,
             _ => panic!("there is nothing to read"),
         })
     }
@@ -94,6 +97,6 @@ mod tests {
 
     #[test]
     fn a_commit_beyond_the_log_fails() {
-        assert_eq!(start(Some(91), 5..90), Err(Failure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
+        assert_eq!(start(Some(91), 5..90), Err(PartitionFailure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
     }
 }

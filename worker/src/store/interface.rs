@@ -4,29 +4,29 @@ use std::{ops::Range, sync::Arc};
 
 use balancefleet_kafka::{GroupMetadata, UsageRecord};
 
-use super::changelog::Loaded;
+use super::changelog::ChangelogImage;
 use crate::{
-    failure::Failure,
-    hindrance::Hindrance,
     ledger::{Changes, Ledger},
+    not_ready::NotReady,
+    partition_failure::PartitionFailure,
     view::Cell,
 };
 
 /// How to bring one partition to where the group has committed.
 #[derive(Debug)]
-pub(crate) enum Plan {
+pub(crate) enum RestorePlan {
     /// There is nothing more to read.
-    Ready(Restored),
+    Done(Restored),
     /// Records of the input to fold again; processing goes on at their end.
-    Fold {
+    ReplayInput {
         /// First offset that belongs to the ledger.
         base: i64,
         records: Range<i64>,
     },
-    /// Records of the same partition of the store's own log; what follows is said by [`Store::settle`].
-    Load(Range<i64>),
+    /// Records of the same partition of the store's own log; what follows is said by [`Store::decide`].
+    ReadChangelog(Range<i64>),
     /// Rows that only the store can read: [`Store::fetch`] gives the partition.
-    Fetch,
+    QueryDatabase,
 }
 
 /// A partition as it goes on.
@@ -43,7 +43,7 @@ pub(crate) struct Restored {
     /// Of the log at the record before, if known.
     pub(crate) leader_epoch: Option<i32>,
     /// Where the group's other partitions begin: fixed by this one's first commit.
-    pub(crate) others: Vec<(i32, i64)>,
+    pub(crate) initial_offsets: Vec<(i32, i64)>,
     pub(crate) records: u64,
 }
 
@@ -57,7 +57,7 @@ impl Restored {
             base: start,
             next_offset: start,
             leader_epoch: None,
-            others: Vec::new(),
+            initial_offsets: Vec::new(),
             records: 0,
         }
     }
@@ -72,34 +72,34 @@ pub(crate) struct Assignment {
 }
 
 /// A plan for each assignment, or what stands in its way.
-pub(crate) type Plans = Vec<(Assignment, Result<Plan, Obstacle>)>;
+pub(crate) type RestorePlans = Vec<(Assignment, Result<RestorePlan, RestoreError>)>;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Obstacle {
+pub(crate) enum RestoreError {
     /// It cannot be told now: ask again.
     #[error(transparent)]
-    Passing(#[from] Hindrance),
+    Passing(#[from] NotReady),
     #[error(transparent)]
-    Final(#[from] Failure),
+    Final(#[from] PartitionFailure),
 }
 
 /// What becomes of partitions whose log was read.
-pub(crate) type Settled = Vec<(Assignment, Result<Plan, Unsettled>)>;
+pub(crate) type RestoreDecisions = Vec<(Assignment, Result<RestorePlan, NoRestorePlan>)>;
 
 /// Why a partition whose log was read cannot go on.
-pub(crate) enum Unsettled {
+pub(crate) enum NoRestorePlan {
     /// The brokers cannot tell now: ask again with the same.
-    Later(Box<Loaded>, balancefleet_kafka::Error),
-    Never(Failure),
+    RetryLater(Box<ChangelogImage>, balancefleet_kafka::Error),
+    Failed(PartitionFailure),
 }
 
 /// What processed records do before they are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Folding {
+pub(crate) enum ApplyMode {
     /// They change the ledger at once, and what is not committed is folded again by the next owner.
-    InPlace,
+    Direct,
     /// They are gathered as changes over the ledger, which holds what is committed.
-    Layered,
+    Buffered,
 }
 
 /// How far one partition has come.
@@ -122,7 +122,7 @@ pub(crate) struct Progress {
     /// Goes along as the commit's metadata.
     pub(crate) usage: UsageRecord,
     /// Other partitions, on which nobody works yet, and where they begin.
-    pub(crate) others: Vec<(i32, i64)>,
+    pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
 
 pub(crate) struct Batch {
@@ -153,7 +153,7 @@ pub(crate) enum CommitError {
     /// What is durable is neither where this commit began nor where it ended: others have gone on with these partitions.
     /// Of the batch's other ones nothing is durable.
     #[error("another worker has gone on with partitions {partitions:?}: {reason}")]
-    Superseded { partitions: Vec<i32>, reason: String },
+    Fenced { partitions: Vec<i32>, reason: String },
     /// Only a new process can go on.
     #[error("{0}")]
     Fatal(String),
@@ -167,7 +167,7 @@ impl CommitError {
             Self::Rebalancing => "Rebalancing",
             Self::Unavailable(_) => "Unavailable",
             Self::TooLarge(_) => "TooLarge",
-            Self::Superseded { .. } => "Superseded",
+            Self::Fenced { .. } => "Fenced",
             Self::Fatal(_) => "Fatal",
         }
     }
@@ -178,7 +178,7 @@ pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 
 pub(crate) trait Store: Send + Sync {
     /// What processed records do before they are committed.
-    fn folding(&self) -> Folding;
+    fn apply_mode(&self) -> ApplyMode;
 
     /// Of a ledger that the store does not have yet, so many customers go into one commit.
     fn ledger_at_once(&self) -> usize {
@@ -202,22 +202,22 @@ pub(crate) trait Store: Send + Sync {
     ///
     /// # Errors
     /// Nothing can be told now: ask again.
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance>;
+    fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady>;
 
-    /// Reads a partition whose plan is [`Plan::Fetch`]. `watch` is told how many rows were read of how many there should be,
-    /// and says whether it is still wanted.
+    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `watch` is told how many rows were read of how many
+    /// there should be, and says whether it is still wanted.
     ///
     /// # Errors
     /// What stands in its way; after a passing one it is planned again.
-    fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, Obstacle> {
-        Err(Failure::CustomersWithoutProgress.into())
+    fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
+        Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 
-    /// Says what follows from the partitions' logs, for a store whose plans are [`Plan::Load`].
-    fn settle(&self, loaded: Vec<(Assignment, Loaded)>) -> Settled {
-        loaded
+    /// Says what follows from the partitions' logs, for a store whose plans are [`RestorePlan::ReadChangelog`].
+    fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
+        images
             .into_iter()
-            .map(|(assignment, _)| (assignment, Err(Unsettled::Never(Failure::CustomersWithoutProgress))))
+            .map(|(assignment, _)| (assignment, Err(NoRestorePlan::Failed(PartitionFailure::CustomersWithoutProgress))))
             .collect()
     }
 

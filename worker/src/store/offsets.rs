@@ -11,8 +11,10 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 
-use super::{Assignment, Batch, CommitError, Plan, Progress, Restored, beginning::Beginning};
-use crate::{config::StartFrom, failure::Failure, kafka_clients::GroupConsumer, topic_facts::describe};
+use super::{Assignment, Batch, CommitError, Progress, RestorePlan, Restored, initial_offsets::InitialOffsets};
+use crate::{
+    config::StartFrom, kafka_clients::GroupConsumer, partition_failure::PartitionFailure, topic_facts::describe,
+};
 
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,38 +31,42 @@ pub(crate) struct Position {
 
 impl Position {
     /// How a partition begins of which a store that keeps balances has nothing: with its first record, where nothing is
-    /// committed, or with a `beginning` there. An offset alone is no permission to go on, and none to fold what is below it:
+    /// committed, or with `initial_offsets` there. An offset alone is no permission to go on, and none to fold what is below it:
     /// it may be another log's.
-    pub(super) fn begin(&self, start_from: StartFrom, beginning: Option<&Beginning>) -> Result<Plan, Failure> {
+    pub(super) fn begin(
+        &self,
+        start_from: StartFrom,
+        initial_offsets: Option<&InitialOffsets>,
+    ) -> Result<RestorePlan, PartitionFailure> {
         let Some(committed) = &self.committed else {
             let start = || Restored::empty_at(self.log_start);
-            return Ok(Plan::Ready(beginning.map_or_else(start, Beginning::restored)));
+            return Ok(RestorePlan::Done(initial_offsets.map_or_else(start, InitialOffsets::restored)));
         };
         let offset = committed.offset;
         if !committed.is_beginning(self.log_start, start_from) {
-            return Err(Failure::CommitWithoutProgress { committed: offset });
+            return Err(PartitionFailure::CommitWithoutProgress { committed: offset });
         }
         self.check_reach(offset)?;
-        Ok(Plan::Ready(Restored { committed: Some(offset), ..Restored::empty_at(offset) }))
+        Ok(RestorePlan::Done(Restored { committed: Some(offset), ..Restored::empty_at(offset) }))
     }
 
     /// Whether processing can go on at `offset`.
-    pub(super) fn check_reach(&self, offset: i64) -> Result<(), Failure> {
+    pub(super) fn check_reach(&self, offset: i64) -> Result<(), PartitionFailure> {
         if offset > self.log_end {
-            return Err(Failure::CommittedBeyondEnd { committed: offset, log_end: self.log_end });
+            return Err(PartitionFailure::CommittedBeyondEnd { committed: offset, log_end: self.log_end });
         }
-        if offset < self.log_start { Err(Failure::OffsetOutOfRange { offset }) } else { Ok(()) }
+        if offset < self.log_start { Err(PartitionFailure::OffsetOutOfRange { offset }) } else { Ok(()) }
     }
 
     /// The records of a ledger, if they are there.
-    pub(super) fn fold(&self, base: i64, target: i64) -> Result<Plan, Failure> {
+    pub(super) fn fold(&self, base: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
         if self.log_start > base {
-            return Err(Failure::RetentionPassedBase { base, log_start: self.log_start });
+            return Err(PartitionFailure::RetentionPassedBase { base, log_start: self.log_start });
         }
         if target > self.log_end {
-            return Err(Failure::CommittedBeyondEnd { committed: target, log_end: self.log_end });
+            return Err(PartitionFailure::CommittedBeyondEnd { committed: target, log_end: self.log_end });
         }
-        Ok(Plan::Fold { base, records: base..target })
+        Ok(RestorePlan::ReplayInput { base, records: base..target })
     }
 }
 
@@ -84,11 +90,11 @@ impl Committed {
     }
 
     /// Where the ledger begins that this commit stands for: 0 when somebody else committed.
-    pub(crate) fn base(&self) -> Result<i64, Failure> {
+    pub(crate) fn base(&self) -> Result<i64, PartitionFailure> {
         match self.metadata.parse::<UsageRecord>() {
             Ok(usage) => Ok(usage.base_offset),
             Err(UsageError::Foreign) => Ok(0),
-            Err(error) => Err(Failure::UnreadableProgress { reason: error.to_string() }),
+            Err(error) => Err(PartitionFailure::UnreadableProgress { reason: error.to_string() }),
         }
     }
 
@@ -144,9 +150,9 @@ impl Offsets {
     }
 
     /// Where a group begins that begins now, at the end of its logs.
-    pub(super) fn beginning(&self) -> Result<Beginning, Error> {
+    pub(super) fn initial_offsets(&self) -> Result<InitialOffsets, Error> {
         let partition_count = describe(&self.admin, &self.topic, TIMEOUT)?.partition_count;
-        Beginning::at_the_ends(&self.admin, &self.topic, partition_count, TIMEOUT)
+        InitialOffsets::at_the_ends(&self.admin, &self.topic, partition_count, TIMEOUT)
     }
 
     /// Commits and waits for the coordinator's answer.
@@ -171,7 +177,7 @@ impl Offsets {
 
     fn list<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, leader_epoch, usage, others, .. } in parts {
+        for Progress { assignment, next_offset, leader_epoch, usage, initial_offsets, .. } in parts {
             let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry.set_offset(Offset::Offset(*next_offset))?;
             entry.set_metadata(usage.to_string());
@@ -180,7 +186,7 @@ impl Offsets {
             {
                 tracing::debug!(%error, partition = assignment.partition, "an offset is committed without its leader epoch");
             }
-            for (partition, offset) in others {
+            for (partition, offset) in initial_offsets {
                 let mut entry = list.add_partition(&self.topic, *partition);
                 entry.set_offset(Offset::Offset(*offset))?;
                 entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
@@ -217,11 +223,15 @@ mod tests {
     use super::*;
 
     /// Where a partition begins of which the store has nothing.
-    fn begun(committed: (i64, &str), log: std::ops::Range<i64>, start_from: StartFrom) -> Result<i64, Failure> {
+    fn begun(
+        committed: (i64, &str),
+        log: std::ops::Range<i64>,
+        start_from: StartFrom,
+    ) -> Result<i64, PartitionFailure> {
         let committed = Some(Committed { offset: committed.0, metadata: committed.1.to_owned() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
         position.begin(start_from, None).map(|plan| match plan {
-            Plan::Ready(restored) => {
+            RestorePlan::Done(restored) => {
                 assert_eq!((restored.base, restored.committed), (restored.next_offset, Some(restored.next_offset)));
                 restored.next_offset
             }
@@ -238,7 +248,7 @@ mod tests {
                 ["", "bf1 base=1300 records=527 busy_micros=9", "bf1 base=0 records=1 busy_micros=1", "bf2 x"]
             {
                 let found = begun((1400, metadata), 0..1500, start_from);
-                assert_eq!(found, Err(Failure::CommitWithoutProgress { committed: 1400 }), "{metadata}");
+                assert_eq!(found, Err(PartitionFailure::CommitWithoutProgress { committed: 1400 }), "{metadata}");
             }
         }
     }
@@ -258,7 +268,7 @@ mod tests {
     fn a_ledger_whose_records_are_all_gone_is_no_beginning() {
         for metadata in ["bf1 base=5 records=2 busy_micros=0", "bf2 x"] {
             let found = begun((7, metadata), 7..90, StartFrom::Earliest);
-            assert_eq!(found, Err(Failure::CommitWithoutProgress { committed: 7 }), "{metadata}");
+            assert_eq!(found, Err(PartitionFailure::CommitWithoutProgress { committed: 7 }), "{metadata}");
         }
     }
 
@@ -266,7 +276,7 @@ mod tests {
     fn a_group_that_begins_at_the_end_knows_where_by_the_text_of_its_first_owner_alone() {
         let fixed = "bf1 base=60 records=0 busy_micros=0";
         assert_eq!(begun((60, fixed), 5..90, StartFrom::Latest), Ok(60));
-        let refused = Err(Failure::CommitWithoutProgress { committed: 60 });
+        let refused = Err(PartitionFailure::CommitWithoutProgress { committed: 60 });
         assert_eq!(begun((60, fixed), 5..90, StartFrom::Earliest), refused);
         for other in [
             "",
@@ -282,8 +292,8 @@ mod tests {
     fn a_beginning_has_to_be_in_the_log() {
         let fixed = "bf1 base=60 records=0 busy_micros=0";
         let gone = begun((60, fixed), 61..90, StartFrom::Latest);
-        assert_eq!(gone, Err(Failure::OffsetOutOfRange { offset: 60 }));
+        assert_eq!(gone, Err(PartitionFailure::OffsetOutOfRange { offset: 60 }));
         let cut = begun((60, fixed), 5..59, StartFrom::Latest);
-        assert_eq!(cut, Err(Failure::CommittedBeyondEnd { committed: 60, log_end: 59 }));
+        assert_eq!(cut, Err(PartitionFailure::CommittedBeyondEnd { committed: 60, log_end: 59 }));
     }
 }

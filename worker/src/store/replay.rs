@@ -11,20 +11,20 @@ mod schedules;
 use balancefleet_kafka::Error;
 
 use super::{
-    Assignment, Batch, CommitError, Folding, Plan, Plans, Restored, Store,
+    ApplyMode, Assignment, Batch, CommitError, RestorePlan, RestorePlans, Restored, Store,
     offsets::{Offsets, Position},
 };
-use crate::{failure::Failure, hindrance::Hindrance};
+use crate::{not_ready::NotReady, partition_failure::PartitionFailure};
 
 pub(crate) struct Replay(pub(crate) Offsets);
 
 impl Store for Replay {
-    fn folding(&self) -> Folding {
-        Folding::InPlace
+    fn apply_mode(&self) -> ApplyMode {
+        ApplyMode::Direct
     }
 
-    fn plan(&self, assigned: &[Assignment]) -> Result<Plans, Hindrance> {
-        let planned = |position: Result<Position, Error>| Ok(plan(&position.map_err(Hindrance::from)?)?);
+    fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
+        let planned = |position: Result<Position, Error>| Ok(plan(&position.map_err(NotReady::from)?)?);
         let positions = self.0.positions(assigned)?;
         Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
     }
@@ -35,21 +35,21 @@ impl Store for Replay {
 }
 
 /// What is to be folded of a partition.
-pub(crate) fn plan(position: &Position) -> Result<Plan, Failure> {
+pub(crate) fn plan(position: &Position) -> Result<RestorePlan, PartitionFailure> {
     let Position { committed, log_start, log_end } = position;
-    let Some(committed) = committed else { return Ok(Plan::Ready(Restored::empty_at(*log_start))) };
+    let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(*log_start))) };
     let base = committed.base()?;
     // The base was a log's start once, and a log's start never goes back.
     if *log_start < base || base > committed.offset {
-        return Err(Failure::BaseOfAnotherLog { base, log_start: *log_start, committed: committed.offset });
+        return Err(PartitionFailure::BaseOfAnotherLog { base, log_start: *log_start, committed: committed.offset });
     }
     if committed.offset > *log_end {
-        return Err(Failure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
+        return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
     }
     if *log_start > base {
-        return Err(Failure::RetentionPassedBase { base, log_start: *log_start });
+        return Err(PartitionFailure::RetentionPassedBase { base, log_start: *log_start });
     }
-    Ok(Plan::Fold { base, records: base..committed.offset })
+    Ok(RestorePlan::ReplayInput { base, records: base..committed.offset })
 }
 
 #[cfg(test)]
@@ -61,12 +61,12 @@ mod tests {
     fn planned(
         committed: Option<(i64, &str)>,
         log: std::ops::Range<i64>,
-    ) -> Result<(i64, std::ops::Range<i64>), Failure> {
+    ) -> Result<(i64, std::ops::Range<i64>), PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
         match plan(&Position { committed, log_start: log.start, log_end: log.end })? {
-            Plan::Ready(restored) => Ok((restored.base, restored.next_offset..restored.next_offset)),
-            Plan::Fold { base, records } => Ok((base, records)),
-            Plan::Load(_) | Plan::Fetch => panic!("replay has no log of its own"),
+            RestorePlan::Done(restored) => Ok((restored.base, restored.next_offset..restored.next_offset)),
+            RestorePlan::ReplayInput { base, records } => Ok((base, records)),
+            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("replay has no log of its own"),
         }
     }
 
@@ -85,29 +85,38 @@ mod tests {
     #[test]
     fn the_commit_of_another_program_stands_for_everything_before_it() {
         assert_eq!(planned(Some((60, "")), 0..90), Ok((0, 0..60)));
-        assert_eq!(planned(Some((60, "")), 1..90), Err(Failure::RetentionPassedBase { base: 0, log_start: 1 }));
+        assert_eq!(
+            planned(Some((60, "")), 1..90),
+            Err(PartitionFailure::RetentionPassedBase { base: 0, log_start: 1 })
+        );
     }
 
     #[test]
     fn a_partition_whose_first_records_are_gone_fails() {
         let metadata = "bf1 base=5 records=10 busy_micros=70";
-        assert_eq!(planned(Some((60, metadata)), 6..90), Err(Failure::RetentionPassedBase { base: 5, log_start: 6 }));
+        assert_eq!(
+            planned(Some((60, metadata)), 6..90),
+            Err(PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 })
+        );
     }
 
     #[test]
     fn a_commit_beyond_the_log_fails() {
-        assert_eq!(planned(Some((91, "")), 0..90), Err(Failure::CommittedBeyondEnd { committed: 91, log_end: 90 }));
+        assert_eq!(
+            planned(Some((91, "")), 0..90),
+            Err(PartitionFailure::CommittedBeyondEnd { committed: 91, log_end: 90 })
+        );
     }
 
     #[test]
     fn progress_of_a_later_release_is_not_guessed() {
-        assert!(matches!(planned(Some((6, "bf2 x")), 0..9), Err(Failure::UnreadableProgress { .. })));
+        assert!(matches!(planned(Some((6, "bf2 x")), 0..9), Err(PartitionFailure::UnreadableProgress { .. })));
     }
 
     #[test]
     fn the_commit_of_another_log_is_not_followed() {
         let metadata = "bf1 base=1300 records=527 busy_micros=9";
-        let other = |committed, log_start| Failure::BaseOfAnotherLog { base: 1300, log_start, committed };
+        let other = |committed, log_start| PartitionFailure::BaseOfAnotherLog { base: 1300, log_start, committed };
         assert_eq!(planned(Some((1400, metadata)), 0..1500), Err(other(1400, 0)));
         // Also where the log is too short for it.
         assert_eq!(planned(Some((1400, metadata)), 0..100), Err(other(1400, 0)));

@@ -1,6 +1,6 @@
 //! Random schedules of what may happen to a partition: the real ledger, decisions and store, with a group coordinator that
 //! is a few lines. After every step, what is stored must be the fold of the records below its offset, each bad one of them
-//! put aside once, and what readers see the fold of those below theirs.
+//! dead-lettered once, and what readers see the fold of those below theirs.
 //!
 //! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`Medium`].
 
@@ -14,7 +14,7 @@ use proptest::{
 };
 
 use super::{
-    Assignment, Epoch, Folding, Plan, Progress, Restored,
+    ApplyMode, Assignment, Epoch, Progress, RestorePlan, Restored,
     offsets::{Committed, Position},
 };
 use crate::{
@@ -44,10 +44,10 @@ pub(super) enum Verdict {
 
 /// A partition's durable side, with the code of one store around it.
 pub(super) trait Medium {
-    const FOLDING: Folding;
+    const APPLY_MODE: ApplyMode;
     const LEDGER_AT_ONCE: usize = usize::MAX;
     /// What a worker knows of it during an assignment.
-    type Standing;
+    type DurableState;
     /// What goes with a commit's progress.
     type Sent;
 
@@ -55,24 +55,29 @@ pub(super) trait Medium {
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64);
 
     /// What a restore finds: a partition that is ready, or one to fold.
-    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Self::Standing);
+    fn plan(
+        &mut self,
+        worker: Worker,
+        assignment: Assignment,
+        position: &Position,
+    ) -> (RestorePlan, Self::DurableState);
 
-    fn send(&mut self, standing: &Self::Standing, progress: &Progress) -> Self::Sent;
+    fn send(&mut self, durable_state: &Self::DurableState, progress: &Progress) -> Self::Sent;
 
     /// A commit arrives, of a member of the group's present generation or not.
     fn land(&mut self, flight: &Flight<Self::Sent>, group: &mut Group) -> Verdict;
 
     /// A worker that heard nothing asks.
-    fn find_out(&mut self, flight: &Flight<Self::Sent>, group: &Group) -> Verdict;
+    fn resolve_outcome(&mut self, flight: &Flight<Self::Sent>, group: &Group) -> Verdict;
 
     /// The worker knows that it was written.
-    fn accept(&mut self, standing: &mut Self::Standing, flight: &Flight<Self::Sent>, group: &mut Group);
+    fn accept(&mut self, durable_state: &mut Self::DurableState, flight: &Flight<Self::Sent>, group: &mut Group);
 
     /// How far the partition is durable, and what is stored then; of a ledger that is not all there, nothing.
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)>;
 
-    /// Offsets of the records put aside, in their order; `None` of a store that has no place for them.
-    fn put_aside(&mut self) -> Option<Vec<i64>>;
+    /// Offsets of the dead letters, in their order; `None` of a store that has no place for them.
+    fn dead_letters(&mut self) -> Option<Vec<i64>>;
 
     /// Whether the group's offsets may expire without taking the only word about a ledger with them.
     fn may_forget_offsets(&self) -> bool;
@@ -100,7 +105,7 @@ enum Step {
     /// What was done since the last commit sets out.
     Send,
     /// A commit that is under way arrives, or not, and the worker hears of it, or not.
-    Land(Worker, Outcome),
+    Land(Worker, CommitOutcome),
     /// The partition goes to the other worker, which does not wait for what is under way.
     Move,
     /// The owner dies, and with it what it has under way; it comes back.
@@ -110,7 +115,7 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Outcome {
+enum CommitOutcome {
     Accepted,
     /// For another reason than the membership.
     Refused,
@@ -120,8 +125,8 @@ enum Outcome {
     LostUnheard,
 }
 
-struct Member<M: Medium> {
-    owned: Option<(Owned, M::Standing)>,
+struct SimulatedMember<M: Medium> {
+    owned: Option<(Owned, M::DurableState)>,
     flight: Option<Flight<M::Sent>>,
 }
 
@@ -131,7 +136,7 @@ struct World<M: Medium> {
     /// What came before was another store's.
     begin: i64,
     owner: Worker,
-    members: [Member<M>; 2],
+    members: [SimulatedMember<M>; 2],
     epochs: u64,
 }
 
@@ -145,7 +150,7 @@ fn posting(customer: &str, amount: i32) -> Posting<'_> {
     Posting { customer, currency, minor_units: amount.into(), transaction_id, timestamp: Timestamp::UNIX_EPOCH }
 }
 
-fn letter(offset: i64) -> DeadLetter {
+fn dead_letter(offset: i64) -> DeadLetter {
     DeadLetter { offset, key: None, value: None, headers: Vec::new(), reason: BadRecord::Empty }
 }
 
@@ -195,7 +200,7 @@ impl<M: Medium> World<M> {
         if let Some(Committed { offset, .. }) = group.committed {
             medium.rebuilt(&group.folded(offset), offset);
         }
-        let members = [(); 2].map(|()| Member { owned: None, flight: None });
+        let members = [(); 2].map(|()| SimulatedMember { owned: None, flight: None });
         Self { medium, group, begin, owner: 0, members, epochs: 0 }
     }
 
@@ -204,22 +209,22 @@ impl<M: Medium> World<M> {
         self.epochs += 1;
         let assignment = Assignment { partition: 0, epoch: Epoch(self.epochs), generation: self.group.generation };
         let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
-        let (plan, standing) = self.medium.plan(self.owner, assignment, &position);
+        let (plan, durable_state) = self.medium.plan(self.owner, assignment, &position);
         let restored = match plan {
-            Plan::Ready(restored) => restored,
-            Plan::Fold { base, records } => {
+            RestorePlan::Done(restored) => restored,
+            RestorePlan::ReplayInput { base, records } => {
                 let ledger = self.group.folded(records.end);
-                let (ledger, changes) = match M::FOLDING {
-                    Folding::InPlace => (ledger, Changes::default()),
-                    Folding::Layered => (Ledger::default(), Changes::all_of(ledger)),
+                let (ledger, changes) = match M::APPLY_MODE {
+                    ApplyMode::Direct => (ledger, Changes::default()),
+                    ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
                 };
                 Restored { ledger, changes, base, committed: Some(records.end), ..Restored::empty_at(records.end) }
             }
-            Plan::Load(_) | Plan::Fetch => panic!("it was loaded"),
+            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("it was loaded"),
         };
         let mut owned = Owned::new(0, assignment.epoch, assignment.generation, "m".into());
-        owned.restored(restored, M::FOLDING);
-        self.members[self.owner].owned = Some((owned, standing));
+        owned.restored(restored, M::APPLY_MODE);
+        self.members[self.owner].owned = Some((owned, durable_state));
     }
 
     fn step(&mut self, step: Step) {
@@ -264,11 +269,11 @@ impl<M: Medium> World<M> {
             match amount {
                 Some(amount) => active.apply(&posting(&customer(*number), *amount), offset, &mut cell.lock()).unwrap(),
                 None => {
-                    active.passed_over(offset, &mut cell.lock());
-                    active.put_aside(letter(offset));
+                    active.skip(offset, &mut cell.lock());
+                    active.add_dead_letter(dead_letter(offset));
                 }
             }
-            active.passed(offset, None);
+            active.advance(offset, None);
         }
     }
 
@@ -277,29 +282,31 @@ impl<M: Medium> World<M> {
             self.restore();
         }
         let member = &mut self.members[self.owner];
-        let Some((owned, standing)) = member.owned.as_mut().filter(|_| member.flight.is_none()) else { return };
+        let Some((owned, durable_state)) = member.owned.as_mut().filter(|_| member.flight.is_none()) else { return };
         let Some(progress) = owned.progress(false, M::LEDGER_AT_ONCE) else { return };
-        let sent = self.medium.send(standing, &progress);
+        let sent = self.medium.send(durable_state, &progress);
         member.flight = Some(Flight { worker: self.owner, progress, sent, generation: self.group.generation });
     }
 
-    fn land(&mut self, worker: Worker, outcome: Outcome) {
+    fn land(&mut self, worker: Worker, outcome: CommitOutcome) {
         let Some(flight) = self.members[worker].flight.take() else { return };
         let told = match outcome {
-            Outcome::Accepted | Outcome::WrittenUnheard => self.medium.land(&flight, &mut self.group),
-            Outcome::Refused | Outcome::LostUnheard => Verdict::Untouched,
+            CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.medium.land(&flight, &mut self.group),
+            CommitOutcome::Refused | CommitOutcome::LostUnheard => Verdict::Untouched,
         };
         if flight.progress.cell.is_released() {
             return;
         }
         let verdict = match outcome {
-            Outcome::Accepted | Outcome::Refused => told,
-            Outcome::WrittenUnheard | Outcome::LostUnheard => self.medium.find_out(&flight, &self.group),
+            CommitOutcome::Accepted | CommitOutcome::Refused => told,
+            CommitOutcome::WrittenUnheard | CommitOutcome::LostUnheard => {
+                self.medium.resolve_outcome(&flight, &self.group)
+            }
         };
-        let Some((owned, standing)) = &mut self.members[worker].owned else { return };
+        let Some((owned, durable_state)) = &mut self.members[worker].owned else { return };
         match verdict {
             Verdict::Written => {
-                self.medium.accept(standing, &flight, &mut self.group);
+                self.medium.accept(durable_state, &flight, &mut self.group);
                 let next_offset = flight.progress.next_offset;
                 drop(flight);
                 owned.committed(next_offset);
@@ -321,7 +328,7 @@ impl<M: Medium> World<M> {
             return;
         }
         self.leave();
-        self.members = [(); 2].map(|()| Member { owned: None, flight: None });
+        self.members = [(); 2].map(|()| SimulatedMember { owned: None, flight: None });
         self.group.committed = None;
     }
 
@@ -341,9 +348,9 @@ impl<M: Medium> World<M> {
 
     fn check_store(&mut self) -> TestCaseResult {
         let durable = self.medium.durable(&self.group);
-        if let Some(letters) = self.medium.put_aside() {
+        if let Some(dead_letters) = self.medium.dead_letters() {
             let next_offset = durable.as_ref().map_or(0, |(next_offset, _)| *next_offset);
-            prop_assert_eq!(letters, self.group.bad(self.begin..next_offset), "put aside");
+            prop_assert_eq!(dead_letters, self.group.bad(self.begin..next_offset), "dead letters");
         }
         if let Some((next_offset, Some(ledger))) = durable {
             prop_assert_eq!(sums(ledger.customers()), sums(self.group.folded(next_offset).customers()), "stored");
@@ -372,7 +379,7 @@ impl<M: Medium> World<M> {
             if self.members[self.owner].flight.is_none() {
                 break;
             }
-            self.step(Step::Land(self.owner, Outcome::Accepted));
+            self.step(Step::Land(self.owner, CommitOutcome::Accepted));
         }
         self.check_readers()?;
         self.check_store()?;
@@ -390,10 +397,10 @@ impl<M: Medium> World<M> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![
-        5 => Just(Outcome::Accepted),
-        2 => Just(Outcome::Refused),
-        2 => Just(Outcome::WrittenUnheard),
-        2 => Just(Outcome::LostUnheard),
+        5 => Just(CommitOutcome::Accepted),
+        2 => Just(CommitOutcome::Refused),
+        2 => Just(CommitOutcome::WrittenUnheard),
+        2 => Just(CommitOutcome::LostUnheard),
     ];
     let step = prop_oneof![
         6 => (1..8_usize).prop_map(Step::Process),

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     exponents::Exponents,
-    failure::Failure,
     ledger::{Changes, Customer},
     ledger_rules::LedgerRules,
     money::{Amount, Currency},
+    partition_failure::PartitionFailure,
 };
 
 /// The shared part of an assigned partition. A new assignment makes a new one, so nothing of an old one can leak in.
@@ -40,22 +40,22 @@ pub(crate) struct State {
     pub(crate) last_offset: Option<i64>,
     pub(crate) committed_offset: Option<i64>,
     pub(crate) restore: Option<RestoreProgress>,
-    /// What keeps the restore from coming on.
-    pub(crate) held_up: Option<String>,
-    pub(crate) failure: Option<Failure>,
+    /// What blocks the restore.
+    pub(crate) blocked_by: Option<String>,
+    pub(crate) failure: Option<PartitionFailure>,
     /// By which its ledger is made, of a store that keeps them.
     rules: Option<Arc<LedgerRules>>,
 }
 
 impl State {
     /// The record at `offset` is dealt with, and what it did is in the ledger.
-    pub(crate) fn passed(&mut self, offset: i64) {
-        self.reached(offset + 1);
+    pub(crate) fn advance(&mut self, offset: i64) {
+        self.set_position(offset + 1);
         self.as_of = Some(offset + 1);
     }
 
     /// All records below `next_offset` are dealt with.
-    pub(crate) fn reached(&mut self, next_offset: i64) {
+    pub(crate) fn set_position(&mut self, next_offset: i64) {
         self.next_offset = Some(next_offset);
         self.last_offset = Some(next_offset - 1);
     }
@@ -72,7 +72,7 @@ impl Cell {
             last_offset: None,
             committed_offset: None,
             restore: None,
-            held_up: None,
+            blocked_by: None,
             failure: None,
             rules: None,
         };
@@ -154,7 +154,7 @@ impl Cell {
             committed_offset: state.committed_offset,
             customers: state.ledger.len(),
             restore: state.restore,
-            held_up: state.held_up.clone(),
+            blocked_by: state.blocked_by.clone(),
             failure: state.failure.as_ref().map(ToString::to_string),
         }
     }

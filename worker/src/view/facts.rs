@@ -29,7 +29,7 @@ pub(crate) struct Counts {
     pub(crate) balance_updates: u64,
     pub(crate) processing_errors: u64,
     /// Records that arrived again below the next offset and were skipped.
-    pub(crate) skipped: u64,
+    pub(crate) duplicates: u64,
     /// Jumps of the offset: transaction markers and the like.
     pub(crate) gaps: u64,
     /// Assigned, Revoked and Lost events.
@@ -94,7 +94,7 @@ pub(crate) struct PartitionInfo {
     /// While restoring, once the work is known.
     pub(crate) restore: Option<RestoreProgress>,
     /// What keeps the restore from coming on, if anything does.
-    pub(crate) held_up: Option<String>,
+    pub(crate) blocked_by: Option<String>,
     /// Why it failed, in a sentence that says what to do.
     pub(crate) failure: Option<String>,
 }

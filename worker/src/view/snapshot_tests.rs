@@ -19,9 +19,9 @@ use super::{
     visible::{Frozen, Visible},
 };
 use crate::{
-    failure::Failure,
     ledger::{Changes, Customer, Ledger, Posting},
     money::Currency,
+    partition_failure::PartitionFailure,
 };
 
 fn posting(customer: &str, minor_units: i128) -> Posting<'_> {
@@ -238,7 +238,7 @@ fn copies_are_exact_while_records_are_applied_in_place() {
         let mut state = cell.lock();
         for offset in begin..end {
             let (from, to) = transfer(offset);
-            state.passed(offset);
+            state.advance(offset);
             state.ledger.apply(&posting(&id(from), -1), offset).unwrap();
             state.ledger.apply(&posting(&id(to), 1), offset).unwrap();
         }
@@ -251,7 +251,7 @@ fn a_partition_that_fails_while_it_is_copied_stays_empty() {
     let rows = view.copy(0, |snapshot| {
         let mut state = cell.lock();
         (state.phase, state.ledger, state.failure) =
-            (Phase::Failed, Visible::default(), Some(Failure::CustomersWithoutProgress));
+            (Phase::Failed, Visible::default(), Some(PartitionFailure::CustomersWithoutProgress));
         drop(state);
         Ok::<_, CopyError>(snapshot.rows().count())
     });

@@ -27,7 +27,7 @@ fn at_work() -> (View, Arc<Cell>) {
         let timestamp = jiff::Timestamp::UNIX_EPOCH;
         let posting = Posting { customer: "A".into(), currency, minor_units: 5, transaction_id: "T".into(), timestamp };
         state.ledger.apply(&posting, 0).unwrap();
-        state.passed(0);
+        state.advance(0);
         state.phase = Phase::Active;
     }
     view.add_partition(3, cell.clone());

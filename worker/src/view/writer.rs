@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 
 use super::{Cell, Counters, RebalanceEvent, View};
-use crate::{hindrance::Hindrance, input::Input, status::Status, topic_facts::TopicFacts};
+use crate::{input::Input, not_ready::NotReady, status::Status, topic_facts::TopicFacts};
 
 impl View {
     /// A worker that stops does nothing else any more, whatever its threads still have in hand.
@@ -47,12 +47,12 @@ impl View {
 
     /// What keeps the worker from its work, `None` when nothing does. Logged when the kind changes: the words of one
     /// kind differ from try to try.
-    pub(crate) fn set_waiting_for(&self, what: Option<&Hindrance>) {
+    pub(crate) fn set_waiting_for(&self, what: Option<&NotReady>) {
         let mut waiting_for = self.waiting_for.lock();
-        if waiting_for.as_ref().map(Hindrance::kind) != what.map(Hindrance::kind) {
+        if waiting_for.as_ref().map(NotReady::kind) != what.map(NotReady::kind) {
             match what {
                 Some(what) => tracing::warn!(kind = what.kind(), "waiting: {what}"),
-                None => tracing::info!("no longer waiting"),
+                None => tracing::info!("dependency recovered"),
             }
         }
         *waiting_for = what.cloned();

@@ -42,7 +42,7 @@ fn is_refused(scene: &Scene, places: &[usize], before: &BTreeMap<i32, (i64, Stri
         for place in places {
             reasons.extend(failed(scene.worker(*place))?);
         }
-        let all = reasons.len() == 6 && reasons.iter().all(|reason| reason.contains("deleted and made again"));
+        let all = reasons.len() == 6 && reasons.iter().all(|reason| reason.contains("deleted and recreated"));
         if all { Ok(()) } else { Err(format!("{reasons:?}")) }
     });
     // And so it stays, until a person has decided.

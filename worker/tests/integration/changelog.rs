@@ -163,7 +163,7 @@ fn a_topic_that_was_made_again_while_nobody_looked_is_not_taken_for_the_old_one(
     stream.delete();
     stream.make(&[]);
     stream.produce(0, vec!["junk"; 1000]);
-    await_failure(&worker(&stream, &[]), &[0], "deleted and made again");
+    await_failure(&worker(&stream, &[]), &[0], "deleted and recreated");
 }
 
 #[test]

@@ -82,5 +82,5 @@ fn a_topic_that_was_made_again_is_never_taken_for_the_old_one() {
     stream.make(&[]);
     // Longer than the old one: the client alone would go on at the old offset.
     (0..2).for_each(|partition| stream.produce(partition, ["junk"; 50]));
-    await_failure(&worker, &[0, 1], "deleted and made again");
+    await_failure(&worker, &[0, 1], "deleted and recreated");
 }

@@ -140,7 +140,7 @@ fn a_rebuild_begins_anew_with_a_topic_that_was_made_again() {
     folded(&stream, &mut traffic, 10, &[]);
 }
 
-/// What is mirrored without its head, or a topic that was made again: here by hand, so that it is known what is missing.
+/// What is mirrored without its head, or a topic that was recreated: here by hand, so that it is known what is missing.
 fn begun_again(name: &str, partitions: i32, settings: &[(&str, &str)]) -> (Stream, Traffic) {
     let stream = stream_of(name, partitions, &[]);
     let mut traffic = Traffic::new(45, 20);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 
-use super::memory::{self, Charge, Exceeded, Share};
+use super::memory::{self, Charge, Exceeded, MemoryShare};
 use super::merge::Answer;
-use super::peer::{Question, Wanted};
-use super::wire::{self, Facts, RuleFacts};
+use super::peer::{BalanceQuery, PeerRequest};
+use super::wire::{self, LedgerInfo, RuleInfo};
+use crate::api::errors::ApiError;
 use crate::api::limits::LIST_BYTES;
-use crate::api::refusal::Refusal;
 use crate::config::StoreKind;
 use crate::rules::LedgerKind;
 use crate::view::{BalanceRow, CopyError, PartitionBalances, Snapshot, View};
@@ -22,11 +22,11 @@ const LEAST_ROW_BYTES: usize = 48;
 const USUAL_ROW_BYTES: usize = 100;
 
 /// Who this worker is and which ledger it holds; `None` until it knows the topic.
-pub(crate) fn facts(view: &View) -> Option<Facts> {
+pub(crate) fn ledger_info(view: &View) -> Option<LedgerInfo> {
     let identity = view.identity();
     let topic = view.topic()?;
-    let (rules_hash, rules) = rule_facts(view);
-    Some(Facts {
+    let (rules_hash, rules) = rule_info(view);
+    Some(LedgerInfo {
         consumer_id: identity.consumer_id.clone(),
         group_id: identity.group_id.clone(),
         topic: identity.topic.clone(),
@@ -38,13 +38,13 @@ pub(crate) fn facts(view: &View) -> Option<Facts> {
 }
 
 /// What peers of the first release compare, and what others do.
-fn rule_facts(view: &View) -> (String, RuleFacts) {
+fn rule_info(view: &View) -> (String, RuleInfo) {
     let (identity, book) = (view.identity(), view.book());
-    let rules = || RuleFacts { identity: book.identity().to_owned(), exponents: Default::default(), table: None };
+    let rules = || RuleInfo { identity: book.identity().to_owned(), exponents: Default::default(), table: None };
     if identity.ledger == LedgerKind::Balances && identity.store == StoreKind::Replay {
         // No ledger says what was refused: each fold counts by the whole table, so that two tables give two ledgers.
         let table = book.whole_hash().to_owned();
-        return (table.clone(), RuleFacts { table: Some(table), ..rules() });
+        return (table.clone(), RuleInfo { table: Some(table), ..rules() });
     }
     let ledgers = view.ledger_rules();
     let exponents = ledgers.iter().flat_map(|ledger| ledger.held().collect::<Vec<_>>()).collect();
@@ -56,7 +56,7 @@ fn rule_facts(view: &View) -> (String, RuleFacts) {
         // Who knows one hash for all partitions has to leave out this worker's.
         _ => "several".to_owned(),
     };
-    (hash, RuleFacts { exponents, ..rules() })
+    (hash, RuleInfo { exponents, ..rules() })
 }
 
 /// The partitions this worker may answer for now, of those that are asked for.
@@ -75,27 +75,27 @@ pub(crate) fn of_customer<'a>(
 }
 
 /// Whether the rows of these partitions fit into one list, as far as that can be told before they are copied.
-pub(crate) fn fits(view: &View, partitions: &[i32]) -> Result<(), Refusal> {
+pub(crate) fn fits(view: &View, partitions: &[i32]) -> Result<(), ApiError> {
     let customers: usize = partitions.iter().map(|partition| view.customers(*partition)).sum();
-    if customers.saturating_mul(BalanceRow::LEAST_BYTES) > LIST_BYTES { Err(Refusal::TooLarge) } else { Ok(()) }
+    if customers.saturating_mul(BalanceRow::LEAST_BYTES) > LIST_BYTES { Err(ApiError::TooLarge) } else { Ok(()) }
 }
 
 /// This worker's answer to what it asks its peers; `None` until it knows the topic.
-pub(super) fn answer(view: &View, question: &Question) -> Result<Option<Answer>, Refusal> {
-    let Some(facts) = facts(view) else { return Ok(None) };
-    let partitions = answerable(view, question.only.as_deref());
-    let partitions = match &question.wanted {
-        Wanted::Customer(id) => of_customer(view, partitions, id).collect(),
-        Wanted::All => {
-            let copied = partitions.into_iter().map(|partition| rows(view, partition, &question.charge));
+pub(super) fn answer(view: &View, peer_request: &PeerRequest) -> Result<Option<Answer>, ApiError> {
+    let Some(ledger_info) = ledger_info(view) else { return Ok(None) };
+    let partitions = answerable(view, peer_request.only.as_deref());
+    let partitions = match &peer_request.query {
+        BalanceQuery::Customer(id) => of_customer(view, partitions, id).collect(),
+        BalanceQuery::All => {
+            let copied = partitions.into_iter().map(|partition| rows(view, partition, &peer_request.charge));
             copied.filter_map(Result::transpose).collect::<Result<_, _>>()?
         }
     };
-    let identity = facts.identity(view.book());
-    Ok(Some(facts.answer(identity, partitions)))
+    let identity = ledger_info.identity(view.book());
+    Ok(Some(ledger_info.answer(identity, partitions)))
 }
 
-fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<PartitionBalances>, Refusal> {
+fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<PartitionBalances>, ApiError> {
     let mut share = charge.share();
     let copied = view.copy(partition, |snapshot| {
         share.take(snapshot.at_most().saturating_mul(BalanceRow::LEAST_BYTES))?;
@@ -107,14 +107,14 @@ fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Part
             rows.push(row);
         }
         let (partition, generation, next_offset) = (partition, snapshot.generation(), snapshot.next_offset());
-        Ok::<_, Refusal>(PartitionBalances { partition, generation, next_offset, rows })
+        Ok::<_, ApiError>(PartitionBalances { partition, generation, next_offset, rows })
     })?;
     share.keep();
     Ok(copied)
 }
 
 /// The line of one partition for a peer, with what it takes; `None` if this worker may not answer for it.
-pub(crate) fn line(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Line>, Refusal> {
+pub(crate) fn line(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Line>, ApiError> {
     view.copy(partition, |snapshot| Line::of(snapshot, charge.share()))
 }
 
@@ -122,26 +122,26 @@ pub(crate) fn line(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<
 pub(crate) struct Line {
     rest: Bytes,
     /// Held until all of it is sent.
-    _share: Share,
+    _share: MemoryShare,
 }
 
 impl Line {
-    fn of(snapshot: &Snapshot<'_>, mut share: Share) -> Result<Self, Refusal> {
+    fn of(snapshot: &Snapshot<'_>, mut share: MemoryShare) -> Result<Self, ApiError> {
         // What it takes at least is charged before anything is made.
         let mut charged = snapshot.at_most().saturating_mul(LEAST_ROW_BYTES);
         share.take(charged)?;
         let mut text = memory::room_for(snapshot.at_most().saturating_mul(USUAL_ROW_BYTES));
         let (partition, generation, next_offset) =
             (snapshot.partition(), snapshot.generation(), snapshot.next_offset());
-        wire::begin_partition(&mut text, partition, generation, next_offset).map_err(|_| Refusal::Internal)?;
+        wire::begin_partition(&mut text, partition, generation, next_offset).map_err(|_| ApiError::Internal)?;
         let mut is_first = true;
         for row in snapshot.rows() {
-            wire::write_row(&mut text, &row?, is_first).map_err(|_| Refusal::Internal)?;
+            wire::write_row(&mut text, &row?, is_first).map_err(|_| ApiError::Internal)?;
             is_first = false;
             share.take(text.len().saturating_sub(charged))?;
             charged = charged.max(text.len());
         }
-        wire::end_partition(&mut text).map_err(|_| Refusal::Internal)?;
+        wire::end_partition(&mut text).map_err(|_| ApiError::Internal)?;
         Ok(Self { rest: text.into(), _share: share })
     }
 
@@ -152,14 +152,14 @@ impl Line {
     }
 }
 
-impl From<CopyError> for Refusal {
+impl From<CopyError> for ApiError {
     fn from(error: CopyError) -> Self {
         tracing::debug!(%error, "a partition is not copied now");
         Self::Busy
     }
 }
 
-impl From<Exceeded> for Refusal {
+impl From<Exceeded> for ApiError {
     fn from(exceeded: Exceeded) -> Self {
         match exceeded {
             Exceeded::Alone => Self::TooLarge,

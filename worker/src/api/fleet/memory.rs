@@ -44,7 +44,7 @@ pub(crate) struct Charge {
 
 /// What a part of a read holds; given back when it is dropped, unless it was kept.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct MemoryShare {
     charge: Arc<Charge>,
     held: usize,
     used: usize,
@@ -93,8 +93,8 @@ impl Charge {
     }
 
     /// A part of this read that may fail by itself.
-    pub(crate) fn share(self: &Arc<Self>) -> Share {
-        Share { charge: self.clone(), held: 0, used: 0 }
+    pub(crate) fn share(self: &Arc<Self>) -> MemoryShare {
+        MemoryShare { charge: self.clone(), held: 0, used: 0 }
     }
 }
 
@@ -109,7 +109,7 @@ impl Drop for Charge {
     }
 }
 
-impl Share {
+impl MemoryShare {
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Exceeded> {
         let used = self.used.saturating_add(bytes);
         if used > self.held {
@@ -130,7 +130,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.charge.give_back(self.held);
     }

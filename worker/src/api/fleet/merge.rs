@@ -1,7 +1,7 @@
 //! From what the workers answer to the balances of the fleet: pure functions on values.
 //!
-//! In: one worker's answer after another, each about the partitions it owns. Out: a [`Cover`] that holds every
-//! partition exactly once, or the partitions still missing; then the customers' sums over the cover.
+//! In: one worker's answer after another, each about the partitions it owns. Out: a [`FleetSnapshot`] that holds every
+//! partition exactly once, or the partitions still missing; then the customers' sums over the snapshot.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -40,7 +40,7 @@ pub(crate) struct Answer {
 }
 
 /// The answers of workers with one identity, the best one per partition.
-pub(crate) struct Gathering {
+pub(crate) struct SnapshotBuilder {
     identity: LedgerIdentity,
     book: Arc<Rulebook>,
     partition_count: i32,
@@ -49,11 +49,11 @@ pub(crate) struct Gathering {
 
 /// Every partition of the topic, exactly once.
 #[derive(Debug)]
-pub(crate) struct Cover {
+pub(crate) struct FleetSnapshot {
     partitions: BTreeMap<i32, PartitionBalances>,
 }
 
-/// The sums over a cover, and what they are true for. They are made one by one, out of the rows of the partitions.
+/// The sums over a snapshot, and what they are true for. They are made one by one, out of the rows of the partitions.
 #[derive(Debug, Default)]
 pub(crate) struct FleetBalances {
     /// Partition → the next offset: every record below it is in the sums, none from it on.
@@ -73,7 +73,7 @@ pub(crate) enum SumError {
     Exponents { currency: Currency },
 }
 
-impl Gathering {
+impl SnapshotBuilder {
     /// Nothing gathered yet; `book` and `partition_count` are what the asking worker knows itself.
     pub(crate) fn new(identity: LedgerIdentity, book: Arc<Rulebook>, partition_count: i32) -> Self {
         Self { identity, book, partition_count, best: BTreeMap::new() }
@@ -106,10 +106,10 @@ impl Gathering {
         (0..self.partition_count).filter(|partition| !self.best.contains_key(partition)).collect()
     }
 
-    /// The cover, once nothing is missing. A topic without partitions is not known yet, so it has no cover.
-    pub(crate) fn take_cover(&mut self) -> Option<Cover> {
+    /// The snapshot, once nothing is missing. A topic without partitions is not known yet, so it has no snapshot.
+    pub(crate) fn take_snapshot(&mut self) -> Option<FleetSnapshot> {
         let is_complete = self.missing().is_empty() && self.partition_count > 0;
-        is_complete.then(|| Cover { partitions: std::mem::take(&mut self.best) })
+        is_complete.then(|| FleetSnapshot { partitions: std::mem::take(&mut self.best) })
     }
 }
 
@@ -118,7 +118,7 @@ fn age(partition: &PartitionBalances) -> (i32, i64) {
     (partition.generation, partition.next_offset)
 }
 
-impl Cover {
+impl FleetSnapshot {
     /// Adds up each customer over all partitions; currencies stay apart. Takes no more memory than the rows have.
     pub(crate) fn sum(self) -> Result<FleetBalances, SumError> {
         let as_of = self.partitions.values().map(|held| (held.partition, held.next_offset)).collect();
@@ -147,26 +147,26 @@ impl FleetBalances {
 
 /// Customer after customer, each with its rows in the order of partitions, out of rows that are ordered by customer.
 struct Merged<I: Iterator> {
-    heads: BinaryHeap<Head<I>>,
+    cursors: BinaryHeap<RowCursor<I>>,
 }
 
 /// The next row of a partition.
-struct Head<I: Iterator> {
+struct RowCursor<I: Iterator> {
     row: I::Item,
     rest: I,
 }
 
 impl<I: Iterator<Item: Borrow<BalanceRow>>> Merged<I> {
     fn of(partitions: impl Iterator<Item = I>) -> Self {
-        let head = |mut rest: I| Some(Head { row: rest.next()?, rest });
-        Self { heads: partitions.filter_map(head).collect() }
+        let cursor = |mut rest: I| Some(RowCursor { row: rest.next()?, rest });
+        Self { cursors: partitions.filter_map(cursor).collect() }
     }
 
     fn pop(&mut self) -> Option<I::Item> {
-        let mut head = self.heads.peek_mut()?;
-        match head.rest.next() {
-            Some(next) => Some(std::mem::replace(&mut head.row, next)),
-            None => Some(PeekMut::pop(head).row),
+        let mut cursor = self.cursors.peek_mut()?;
+        match cursor.rest.next() {
+            Some(next) => Some(std::mem::replace(&mut cursor.row, next)),
+            None => Some(PeekMut::pop(cursor).row),
         }
     }
 }
@@ -176,14 +176,14 @@ impl<I: Iterator<Item: Borrow<BalanceRow>>> Iterator for Merged<I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (first, mut others) = (self.pop()?, Vec::new());
-        while self.heads.peek().is_some_and(|head| head.row.borrow().customer == first.borrow().customer) {
+        while self.cursors.peek().is_some_and(|cursor| cursor.row.borrow().customer == first.borrow().customer) {
             others.extend(self.pop());
         }
         Some((first, others))
     }
 }
 
-impl<I: Iterator<Item: Borrow<BalanceRow>>> Head<I> {
+impl<I: Iterator<Item: Borrow<BalanceRow>>> RowCursor<I> {
     /// By partition as well, so that of two rows with equal timestamps the higher one names the last transaction.
     fn order(&self) -> (&str, i32) {
         let row = self.row.borrow();
@@ -192,25 +192,25 @@ impl<I: Iterator<Item: Borrow<BalanceRow>>> Head<I> {
 }
 
 /// The heap gives the greatest one first.
-impl<I: Iterator<Item: Borrow<BalanceRow>>> Ord for Head<I> {
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Ord for RowCursor<I> {
     fn cmp(&self, other: &Self) -> Ordering {
         other.order().cmp(&self.order())
     }
 }
 
-impl<I: Iterator<Item: Borrow<BalanceRow>>> PartialOrd for Head<I> {
+impl<I: Iterator<Item: Borrow<BalanceRow>>> PartialOrd for RowCursor<I> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<I: Iterator<Item: Borrow<BalanceRow>>> PartialEq for Head<I> {
+impl<I: Iterator<Item: Borrow<BalanceRow>>> PartialEq for RowCursor<I> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl<I: Iterator<Item: Borrow<BalanceRow>>> Eq for Head<I> {}
+impl<I: Iterator<Item: Borrow<BalanceRow>>> Eq for RowCursor<I> {}
 
 /// The rows of one customer, added up.
 fn summed(mut sum: BalanceRow, others: impl IntoIterator<Item = BalanceRow>) -> Result<BalanceRow, SumError> {

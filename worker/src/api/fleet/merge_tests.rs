@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::memory::Memory;
-use super::merge::{Answer, Gathering, LedgerIdentity, SumError};
-use super::wire::{self, Facts, RuleFacts, WireError};
+use super::merge::{Answer, LedgerIdentity, SnapshotBuilder, SumError};
+use super::wire::{self, LedgerInfo, RuleInfo, WireError};
 use crate::ledger_rules::tests::book;
 use crate::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
@@ -26,8 +26,8 @@ fn identity() -> LedgerIdentity {
     }
 }
 
-fn gathering(partition_count: i32) -> Gathering {
-    Gathering::new(identity(), Arc::new(book(&[])), partition_count)
+fn builder(partition_count: i32) -> SnapshotBuilder {
+    SnapshotBuilder::new(identity(), Arc::new(book(&[])), partition_count)
 }
 
 fn amount(code: &str, minor_units: i128) -> Amount {
@@ -62,8 +62,8 @@ struct Sums {
     customers: Vec<BalanceRow>,
 }
 
-fn sums(mut gathering: Gathering) -> Result<Sums, SumError> {
-    let balances = gathering.take_cover().expect("every partition was answered for").sum()?;
+fn sums(mut builder: SnapshotBuilder) -> Result<Sums, SumError> {
+    let balances = builder.take_snapshot().expect("every partition was answered for").sum()?;
     let (as_of, count) = (balances.as_of.clone(), balances.count);
     let customers: Vec<_> = balances.into_customers().map(|sum| sum.expect("it was found to be in range")).collect();
     assert_eq!(count, customers.len());
@@ -72,24 +72,24 @@ fn sums(mut gathering: Gathering) -> Result<Sums, SumError> {
 
 #[test]
 fn a_missing_partition_gives_no_cover_and_is_named() {
-    let mut gathering = gathering(4);
-    gathering.add(answer(vec![held(0, 1, 10, vec![]), held(2, 1, 10, vec![])]));
-    assert!(gathering.take_cover().is_none());
-    assert_eq!(gathering.missing(), [1, 3], "what is there is kept");
+    let mut builder = builder(4);
+    builder.add(answer(vec![held(0, 1, 10, vec![]), held(2, 1, 10, vec![])]));
+    assert!(builder.take_snapshot().is_none());
+    assert_eq!(builder.missing(), [1, 3], "what is there is kept");
 }
 
 #[test]
 fn a_topic_whose_partitions_nobody_knows_has_no_cover() {
-    assert!(gathering(0).take_cover().is_none());
+    assert!(builder(0).take_snapshot().is_none());
 }
 
 #[test]
 fn the_partition_count_is_the_largest_any_worker_knows() {
-    let mut gathering = gathering(1);
-    gathering.add(Answer { partition_count: 3, ..answer(vec![held(0, 1, 0, vec![])]) });
-    assert_eq!(gathering.missing(), [1, 2]);
-    gathering.add(answer(vec![held(4, 1, 0, vec![])]));
-    assert_eq!(gathering.missing(), [1, 2, 3], "who owns partition 4 knows that there are five");
+    let mut builder = builder(1);
+    builder.add(Answer { partition_count: 3, ..answer(vec![held(0, 1, 0, vec![])]) });
+    assert_eq!(builder.missing(), [1, 2]);
+    builder.add(answer(vec![held(4, 1, 0, vec![])]));
+    assert_eq!(builder.missing(), [1, 2, 3], "who owns partition 4 knows that there are five");
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn a_stale_owner_loses_to_the_later_generation_whatever_its_offset() {
     let stale = || answer(vec![held(0, 6, 900, vec![row("a", vec![amount("EUR", 9)], 9, 9, "stale")])]);
     let owner = || answer(vec![held(0, 7, 20, vec![row("a", vec![amount("EUR", 2)], 2, 2, "owner")])]);
     for order in [[stale(), owner()], [owner(), stale()]] {
-        let mut gathering = gathering(1);
-        assert!(order.into_iter().all(|answer| gathering.add(answer)));
-        let balances = sums(gathering).unwrap();
+        let mut builder = builder(1);
+        assert!(order.into_iter().all(|answer| builder.add(answer)));
+        let balances = sums(builder).unwrap();
         assert_eq!(balances.as_of, BTreeMap::from([(0, 20)]));
         assert_eq!(balances.customers[0].amounts[..], [amount("EUR", 2)]);
     }
@@ -115,10 +115,10 @@ fn another_ledger_is_ignored_whatever_differs() {
         LedgerIdentity { table: Some("another".into()), ..identity() },
     ];
     for identity_of_peer in foreign {
-        let mut gathering = gathering(1);
+        let mut builder = builder(1);
         let peer = answer(vec![held(0, 9, 9, vec![])]);
-        assert!(!gathering.add(Answer { identity: identity_of_peer, partition_count: 64, ..peer }));
-        assert_eq!(gathering.missing(), [0], "neither its partitions nor its count matter");
+        assert!(!builder.add(Answer { identity: identity_of_peer, partition_count: 64, ..peer }));
+        assert_eq!(builder.missing(), [0], "neither its partitions nor its count matter");
     }
 }
 
@@ -126,43 +126,39 @@ fn another_ledger_is_ignored_whatever_differs() {
 fn another_exponent_is_another_ledger_and_another_currency_is_not() {
     let exponents = |code, exponent| BTreeMap::from([(Currency::parse(code).unwrap(), exponent)]);
     for (code, exponent, is_taken) in [("EUR", 2, true), ("EUR", 3, false), ("XYZ", 3, true)] {
-        let mut gathering = gathering(1);
+        let mut builder = builder(1);
         let peer = answer(vec![held(0, 9, 9, vec![])]);
-        assert_eq!(
-            gathering.add(Answer { exponents: exponents(code, exponent), ..peer }),
-            is_taken,
-            "{code} {exponent}"
-        );
+        assert_eq!(builder.add(Answer { exponents: exponents(code, exponent), ..peer }), is_taken, "{code} {exponent}");
     }
 }
 
 #[test]
 fn an_answer_with_impossible_partitions_is_not_believed() {
     for (partition, partition_count) in [(-1, 1), (i32::MAX, 1), (0, i32::MAX)] {
-        let mut gathering = gathering(1);
-        assert!(!gathering.add(Answer { partition_count, ..answer(vec![held(partition, 1, 1, vec![])]) }));
-        assert_eq!(gathering.missing(), [0]);
+        let mut builder = builder(1);
+        assert!(!builder.add(Answer { partition_count, ..answer(vec![held(partition, 1, 1, vec![])]) }));
+        assert_eq!(builder.missing(), [0]);
     }
 }
 
 #[test]
 fn of_equal_times_the_higher_partition_names_the_last_transaction() {
-    let mut gathering = gathering(3);
+    let mut builder = builder(3);
     let partition = |number, second, id| held(number, 1, 1, vec![row("a", vec![amount("EUR", 1)], 1, second, id)]);
-    gathering.add(answer(vec![partition(2, 50, "two"), partition(0, 60, "zero"), partition(1, 60, "one")]));
-    let customer = sums(gathering).unwrap().customers.remove(0);
+    builder.add(answer(vec![partition(2, 50, "two"), partition(0, 60, "zero"), partition(1, 60, "one")]));
+    let customer = sums(builder).unwrap().customers.remove(0);
     assert_eq!(customer.last_transaction_id, "one");
     assert_eq!(customer.last_updated, Timestamp::from_second(60).unwrap());
 }
 
 #[test]
 fn currencies_are_never_added_together() {
-    let mut gathering = gathering(2);
-    gathering.add(answer(vec![
+    let mut builder = builder(2);
+    builder.add(answer(vec![
         held(0, 1, 1, vec![row("a", vec![amount("USD", 5), amount("EUR", 1)], 2, 1, "x")]),
         held(1, 1, 1, vec![row("a", vec![amount("CHF", 7), amount("USD", -2)], 2, 1, "y")]),
     ]));
-    let customer = sums(gathering).unwrap().customers.remove(0);
+    let customer = sums(builder).unwrap().customers.remove(0);
     assert_eq!(customer.amounts[..], [amount("CHF", 7), amount("EUR", 1), amount("USD", 3)]);
     assert_eq!(customer.count, 4);
 }
@@ -170,9 +166,9 @@ fn currencies_are_never_added_together() {
 #[test]
 fn a_sum_out_of_range_is_an_error_and_never_wraps() {
     let refused = |first: BalanceRow, second: BalanceRow| {
-        let mut gathering = gathering(2);
-        gathering.add(answer(vec![held(0, 1, 1, vec![first]), held(1, 1, 1, vec![second])]));
-        sums(gathering).unwrap_err()
+        let mut builder = builder(2);
+        builder.add(answer(vec![held(0, 1, 1, vec![first]), held(1, 1, 1, vec![second])]));
+        sums(builder).unwrap_err()
     };
     let with = |minor_units, count| row("a", vec![amount("EUR", minor_units)], count, 1, "x");
     assert!(matches!(refused(with(i128::MAX, 1), with(1, 1)), SumError::Overflow { .. }));
@@ -256,13 +252,13 @@ proptest! {
         answers.push(Answer { identity: foreign, ..answer((0..PARTITIONS).map(|p| held(p, 99, 99, vec![])).collect()) });
         answers.push(answers[repeated].clone());
 
-        let mut gathering = gathering(PARTITIONS);
+        let mut builder = builder(PARTITIONS);
         for index in order {
             if let Some(answer) = answers.get(index) {
-                gathering.add(answer.clone());
+                builder.add(answer.clone());
             }
         }
-        let balances = sums(gathering).unwrap();
+        let balances = sums(builder).unwrap();
         prop_assert_eq!(&balances.customers, &folded(transactions.iter().enumerate()));
         let offsets: BTreeMap<i32, i64> = (0..PARTITIONS)
             .map(|number| (number, transactions.iter().filter(|own| own.partition == number).count() as i64))
@@ -276,13 +272,13 @@ proptest! {
         owners in prop::collection::vec(0..4_usize, PARTITIONS as usize),
         dead in 0..4_usize,
     ) {
-        let mut gathering = gathering(PARTITIONS);
+        let mut builder = builder(PARTITIONS);
         for (number, _) in owners.iter().enumerate().filter(|(_, owner)| **owner != dead) {
-            gathering.add(answer(vec![partition(number as i32, 7, &transactions)]));
+            builder.add(answer(vec![partition(number as i32, 7, &transactions)]));
         }
         let lost: Vec<i32> = (0..PARTITIONS).filter(|number| owners[*number as usize] == dead).collect();
-        prop_assert_eq!(gathering.missing(), lost.clone());
-        prop_assert_eq!(gathering.take_cover().is_some(), lost.is_empty());
+        prop_assert_eq!(builder.missing(), lost.clone());
+        prop_assert_eq!(builder.take_snapshot().is_some(), lost.is_empty());
     }
 
     #[test]
@@ -304,16 +300,16 @@ proptest! {
     }
 }
 
-fn facts() -> Facts {
+fn ledger_info() -> LedgerInfo {
     let LedgerIdentity { group_id, topic, topic_id, rules: identity, table } = identity();
-    let rules = Some(RuleFacts { identity, exponents: BTreeMap::new(), table });
+    let rules = Some(RuleInfo { identity, exponents: BTreeMap::new(), table });
     let rules_hash = book(&[]).hash().to_owned();
-    Facts { consumer_id: "w".into(), group_id, topic, topic_id, rules_hash, partition_count: PARTITIONS, rules }
+    LedgerInfo { consumer_id: "w".into(), group_id, topic, topic_id, rules_hash, partition_count: PARTITIONS, rules }
 }
 
 /// A worker's whole answer.
 fn written(partitions: &[PartitionBalances]) -> Vec<u8> {
-    let mut answer = serde_json::to_vec(&facts()).unwrap();
+    let mut answer = serde_json::to_vec(&ledger_info()).unwrap();
     answer.push(b'\n');
     partitions.iter().for_each(|held| wire::write_partition(&mut answer, held).unwrap());
     answer

@@ -25,18 +25,18 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::directory::{Directory, Freshness};
 use self::memory::{Exceeded, Memory};
-use self::merge::{Answer, Cover, Gathering};
-use self::peer::{PeerClient, PeerError, Question};
+use self::merge::{Answer, FleetSnapshot, SnapshotBuilder};
+use self::peer::{PeerClient, PeerError, PeerRequest};
+use super::errors::ApiError;
 use super::limits::LIST_BYTES;
-use super::refusal::Refusal;
 use super::telemetry::FleetMetrics;
 use crate::store::{DatabaseReadError, DatabaseReader};
 use crate::view::{Selection, View};
 
-pub(super) use self::local::{Line, answerable, facts, fits, of_customer};
+pub(super) use self::local::{Line, answerable, fits, ledger_info, of_customer};
 pub(super) use self::memory::Charge;
 pub(super) use self::merge::{FleetBalances, SumError};
-pub(super) use self::peer::Wanted;
+pub(super) use self::peer::BalanceQuery;
 pub(super) use self::wire::{ASKER, CONTENT_TYPE, TOO_LARGE, write_partition};
 
 /// Every peer begins to answer within this, or the round goes on without it.
@@ -53,17 +53,17 @@ struct Limits {
     concurrent: usize,
     /// A peer's whole answer.
     answer: Duration,
-    /// Waiting for a turn.
-    turn: Duration,
+    /// Waiting for a permit.
+    permit_wait: Duration,
     /// Memory of its rows, own ones and those of peers.
     bytes: usize,
 }
 
 const ONE_CUSTOMER: Limits =
-    Limits { concurrent: 64, answer: ANSWER_TIMEOUT, turn: Duration::from_secs(1), bytes: 1 << 20 };
+    Limits { concurrent: 64, answer: ANSWER_TIMEOUT, permit_wait: Duration::from_secs(1), bytes: 1 << 20 };
 /// One list at a time is gathered; as many as there is memory for are sent.
 const WHOLE_LIST: Limits =
-    Limits { concurrent: 1, answer: Duration::from_secs(8), turn: Duration::from_secs(5), bytes: LIST_BYTES };
+    Limits { concurrent: 1, answer: Duration::from_secs(8), permit_wait: Duration::from_secs(5), bytes: LIST_BYTES };
 
 /// The line of one partition, for a peer.
 const LINE_BYTES: usize = 64 << 20;
@@ -91,7 +91,7 @@ pub(super) struct Fleet {
 }
 
 /// The balances that were asked for, and the memory that they hold until they are answered.
-pub(super) struct Read {
+pub(super) struct BalanceRead {
     pub(super) balances: FleetBalances,
     pub(super) charge: Arc<Charge>,
 }
@@ -118,86 +118,91 @@ impl Fleet {
     }
 
     /// One of the own partitions as a line for a peer, once there is room for it; `None` if this worker may not answer for it.
-    pub(super) async fn line(&self, partition: i32) -> Result<Option<Line>, Refusal> {
+    pub(super) async fn line(&self, partition: i32) -> Result<Option<Line>, ApiError> {
         let give_up = Instant::now() + PEER_WAITS;
         loop {
-            let turn = timeout_at(give_up, self.peers_copies.clone().acquire_owned()).await;
-            let Ok(Ok(turn)) = turn else { return Err(Refusal::Busy) };
+            let permit = timeout_at(give_up, self.peers_copies.clone().acquire_owned()).await;
+            let Ok(Ok(permit)) = permit else { return Err(ApiError::Busy) };
             let (view, charge) = (self.view.clone(), self.of_lists.charge(LINE_BYTES));
             let copied = tokio::task::spawn_blocking(move || {
-                let _until_copied = turn;
+                let _until_copied = permit;
                 local::line(&view, partition, &charge)
             });
-            match copied.await.map_err(|_| Refusal::Internal)? {
-                Err(Refusal::Busy) if Instant::now() + ROUND_PAUSE < give_up => sleep(ROUND_PAUSE).await,
+            match copied.await.map_err(|_| ApiError::Internal)? {
+                Err(ApiError::Busy) if Instant::now() + ROUND_PAUSE < give_up => sleep(ROUND_PAUSE).await,
                 copied => return copied,
             }
         }
     }
 
-    /// The sums for `wanted` over every partition, once it is this read's turn.
-    pub(super) async fn read(&self, wanted: Wanted) -> Result<Read, Refusal> {
+    /// The sums for `query` over every partition, once this read has a permit.
+    pub(super) async fn read(&self, query: BalanceQuery) -> Result<BalanceRead, ApiError> {
         let started = Instant::now();
-        let result = self.take_turn_and_gather(wanted).await;
+        let result = self.gather_with_permit(query).await;
         self.metrics.read(result.as_ref().err(), started.elapsed());
         result
     }
 
-    async fn take_turn_and_gather(&self, wanted: Wanted) -> Result<Read, Refusal> {
-        let (limits, turns, memory) = match wanted {
-            Wanted::All => (WHOLE_LIST, &self.list_reads, &self.of_lists),
-            Wanted::Customer(_) => (ONE_CUSTOMER, &self.customer_reads, &self.of_customers),
+    async fn gather_with_permit(&self, query: BalanceQuery) -> Result<BalanceRead, ApiError> {
+        let (limits, permits, memory) = match query {
+            BalanceQuery::All => (WHOLE_LIST, &self.list_reads, &self.of_lists),
+            BalanceQuery::Customer(_) => (ONE_CUSTOMER, &self.customer_reads, &self.of_customers),
         };
         // Until the sums are there. A client that reads them slowly keeps nobody else waiting.
-        let _turn = match timeout(limits.turn, turns.acquire()).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) | Err(_) => return Err(Refusal::Busy),
+        let _permit = match timeout(limits.permit_wait, permits.acquire()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) | Err(_) => return Err(ApiError::Busy),
         };
         let charge = memory.charge(limits.bytes);
-        let is_long = wanted == Wanted::All;
-        let cover = match &self.database {
-            Some(database) => gather_from_database(&self.view, database, &wanted, &charge).await?,
-            None => self.gather(wanted, limits, &charge).await?,
+        let is_long = query == BalanceQuery::All;
+        let snapshot = match &self.database {
+            Some(database) => gather_from_database(&self.view, database, &query, &charge).await?,
+            None => self.gather(query, limits, &charge).await?,
         };
         let balances = if is_long {
-            tokio::task::spawn_blocking(|| cover.sum()).await.map_err(|_| Refusal::Internal)??
+            tokio::task::spawn_blocking(|| snapshot.sum()).await.map_err(|_| ApiError::Internal)??
         } else {
-            cover.sum()?
+            snapshot.sum()?
         };
-        Ok(Read { balances, charge })
+        Ok(BalanceRead { balances, charge })
     }
 
-    async fn gather(&self, wanted: Wanted, limits: Limits, charge: &Arc<Charge>) -> Result<Cover, Refusal> {
-        let facts = local::facts(&self.view).ok_or(Refusal::TopicUnknown)?;
+    async fn gather(
+        &self,
+        query: BalanceQuery,
+        limits: Limits,
+        charge: &Arc<Charge>,
+    ) -> Result<FleetSnapshot, ApiError> {
+        let ledger_info = local::ledger_info(&self.view).ok_or(ApiError::TopicUnknown)?;
         let book = self.view.book();
-        let mut gathering = Gathering::new(facts.identity(book), book.clone(), facts.partition_count);
+        let mut builder = SnapshotBuilder::new(ledger_info.identity(book), book.clone(), ledger_info.partition_count);
         let mut only = None;
         let mut freshness = Freshness::Recent;
         let mut give_up = None;
         loop {
             let peers = self.directory.addresses(freshness).await;
             let now = Instant::now();
-            let question = Question {
-                wanted: wanted.clone(),
+            let peer_request = PeerRequest {
+                query: query.clone(),
                 only,
-                identity: facts.identity(book),
+                identity: ledger_info.identity(book),
                 book: book.clone(),
                 head_by: now + ANSWER_TIMEOUT,
                 body_by: now + limits.answer,
                 charge: charge.clone(),
             };
-            let no_room = self.ask_everyone(question, peers, &mut gathering).await?;
-            if let Some(cover) = gathering.take_cover() {
-                return Ok(cover);
+            let no_room = self.ask_everyone(peer_request, peers, &mut builder).await?;
+            if let Some(snapshot) = builder.take_snapshot() {
+                return Ok(snapshot);
             }
             // To ask again would not make it smaller. A peer that does not belong here may be large without harm.
-            if matches!(no_room, Some(Refusal::TooLarge)) {
-                return Err(Refusal::TooLarge);
+            if matches!(no_room, Some(ApiError::TooLarge)) {
+                return Err(ApiError::TooLarge);
             }
-            let missing_partitions = gathering.missing();
+            let missing_partitions = builder.missing();
             let give_up = *give_up.get_or_insert_with(|| Instant::now() + RETRY_FOR);
             if Instant::now() + ROUND_PAUSE + ANSWER_TIMEOUT > give_up {
-                return Err(no_room.unwrap_or(Refusal::Incomplete { missing_partitions }));
+                return Err(no_room.unwrap_or(ApiError::Incomplete { missing_partitions }));
             }
             (only, freshness) = (Some(missing_partitions), Freshness::Now);
             sleep(ROUND_PAUSE).await;
@@ -208,29 +213,29 @@ impl Fleet {
     /// was for want of room, that is said.
     async fn ask_everyone(
         &self,
-        question: Question,
+        peer_request: PeerRequest,
         peers: BTreeSet<SocketAddr>,
-        gathering: &mut Gathering,
-    ) -> Result<Option<Refusal>, Refusal> {
-        let question = Arc::new(question);
+        builder: &mut SnapshotBuilder,
+    ) -> Result<Option<ApiError>, ApiError> {
+        let peer_request = Arc::new(peer_request);
         // What is too large here is not asked for elsewhere.
-        if question.wanted == Wanted::All {
-            local::fits(&self.view, &local::answerable(&self.view, question.only.as_deref()))?;
+        if peer_request.query == BalanceQuery::All {
+            local::fits(&self.view, &local::answerable(&self.view, peer_request.only.as_deref()))?;
         }
-        let of_peers = join_all(peers.into_iter().map(|peer| self.ask(peer, &question)));
-        let (own, of_peers) = tokio::join!(self.own_answer(&question), of_peers);
+        let of_peers = join_all(peers.into_iter().map(|peer| self.ask(peer, &peer_request)));
+        let (own, of_peers) = tokio::join!(self.own_answer(&peer_request), of_peers);
         if let Some(own) = own? {
-            gathering.add(own);
+            builder.add(own);
         }
         let mut no_room = None;
         for answer in of_peers {
             match answer {
-                Ok(answer) => self.metrics.peer(if gathering.add(answer) { "answered" } else { "foreign" }),
+                Ok(answer) => self.metrics.peer(if builder.add(answer) { "answered" } else { "foreign" }),
                 Err(error) => {
                     self.metrics.peer(error.category());
                     no_room = match error {
-                        PeerError::TooLarge => Some(Refusal::TooLarge),
-                        PeerError::Full => no_room.or(Some(Refusal::Busy)),
+                        PeerError::TooLarge => Some(ApiError::TooLarge),
+                        PeerError::Full => no_room.or(Some(ApiError::Busy)),
                         _ => no_room,
                     };
                 }
@@ -239,36 +244,36 @@ impl Fleet {
         Ok(no_room)
     }
 
-    async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
-        let answer = self.client.ask(peer, question).await;
+    async fn ask(&self, peer: SocketAddr, peer_request: &PeerRequest) -> Result<Answer, PeerError> {
+        let answer = self.client.ask(peer, peer_request).await;
         if let Err(error) = &answer {
             tracing::debug!(%peer, %error, "a peer did not answer");
         }
         answer
     }
 
-    async fn own_answer(&self, question: &Arc<Question>) -> Result<Option<Answer>, Refusal> {
-        if question.wanted != Wanted::All {
-            return local::answer(&self.view, question);
+    async fn own_answer(&self, peer_request: &Arc<PeerRequest>) -> Result<Option<Answer>, ApiError> {
+        if peer_request.query != BalanceQuery::All {
+            return local::answer(&self.view, peer_request);
         }
-        let (view, question) = (self.view.clone(), question.clone());
+        let (view, peer_request) = (self.view.clone(), peer_request.clone());
         // Copying whole ledgers takes milliseconds that other requests must not wait for.
-        let copy = tokio::task::spawn_blocking(move || local::answer(&view, &question));
-        copy.await.map_err(|_| Refusal::Internal)?
+        let copy = tokio::task::spawn_blocking(move || local::answer(&view, &peer_request));
+        copy.await.map_err(|_| ApiError::Internal)?
     }
 }
 
-/// Every partition's rows for `wanted`. A partition that no worker has begun yet is missing.
+/// Every partition's rows for `query`. A partition that no worker has begun yet is missing.
 async fn gather_from_database(
     view: &View,
     database: &DatabaseReader,
-    wanted: &Wanted,
+    query: &BalanceQuery,
     charge: &Arc<Charge>,
-) -> Result<Cover, Refusal> {
-    let facts = local::facts(view).ok_or(Refusal::TopicUnknown)?;
-    let selection = match wanted {
-        Wanted::All => Selection::All,
-        Wanted::Customer(customer) => Selection::Customer(customer),
+) -> Result<FleetSnapshot, ApiError> {
+    let ledger_info = local::ledger_info(view).ok_or(ApiError::TopicUnknown)?;
+    let selection = match query {
+        BalanceQuery::All => Selection::All,
+        BalanceQuery::Customer(customer) => Selection::Customer(customer),
     };
     let mut exceeded = None;
     let mut may_take = |bytes| match charge.take(bytes) {
@@ -278,25 +283,25 @@ async fn gather_from_database(
             false
         }
     };
-    let read = database.read(&facts.topic_id, selection, &mut may_take).await;
-    let partitions = read.map_err(|error| refusal_of(error, exceeded))?;
-    let identity = facts.identity(view.book());
-    let mut gathering = Gathering::new(identity.clone(), view.book().clone(), facts.partition_count);
-    gathering.add(facts.answer(identity, partitions));
-    gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
+    let read = database.read(&ledger_info.topic_id, selection, &mut may_take).await;
+    let partitions = read.map_err(|error| error_of(error, exceeded))?;
+    let identity = ledger_info.identity(view.book());
+    let mut builder = SnapshotBuilder::new(identity.clone(), view.book().clone(), ledger_info.partition_count);
+    builder.add(ledger_info.answer(identity, partitions));
+    builder.take_snapshot().ok_or_else(|| ApiError::Incomplete { missing_partitions: builder.missing() })
 }
 
 /// What a client reads names no host and no user; the log does.
-fn refusal_of(error: DatabaseReadError, exceeded: Option<Exceeded>) -> Refusal {
+fn error_of(error: DatabaseReadError, exceeded: Option<Exceeded>) -> ApiError {
     match error {
         DatabaseReadError::NoRoom => exceeded.unwrap_or(Exceeded::Together).into(),
         DatabaseReadError::Database(error) => {
             tracing::debug!(%error, "balances cannot be read from the database");
-            Refusal::Database { kind: error.kind() }
+            ApiError::Database { kind: error.kind() }
         }
         unreadable @ DatabaseReadError::Unreadable(_) => {
             tracing::error!("{unreadable}");
-            Refusal::Internal
+            ApiError::Internal
         }
     }
 }

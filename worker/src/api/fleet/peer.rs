@@ -1,5 +1,5 @@
-//! Asks one peer for the partitions it owns. In: an address and a question; out: the peer's answer, or why there is
-//! none, within the question's deadlines.
+//! Asks one peer for the partitions it owns. In: an address and a request; out: the peer's answer, or why there is
+//! none, within the request's deadlines.
 
 use std::io::{BufReader, Read};
 use std::net::SocketAddr;
@@ -25,14 +25,14 @@ const CHUNKS_AHEAD: usize = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum BalanceQuery {
     All,
     Customer(String),
 }
 
 /// What is asked of every peer in one round.
-pub(super) struct Question {
-    pub(super) wanted: Wanted,
+pub(super) struct PeerRequest {
+    pub(super) query: BalanceQuery,
     /// Only these partitions; all of the peer's when `None`.
     pub(super) only: Option<Vec<i32>>,
     /// The ledger it is about.
@@ -123,34 +123,34 @@ impl PeerClient {
         Ok(Self { http })
     }
 
-    /// One answer within the question's deadlines.
-    pub(super) async fn ask(&self, peer: SocketAddr, question: &Question) -> Result<Answer, PeerError> {
+    /// One answer within the request's deadlines.
+    pub(super) async fn ask(&self, peer: SocketAddr, peer_request: &PeerRequest) -> Result<Answer, PeerError> {
         let mut request = self.http.get(format!("http://{peer}{}", INTERNAL_PATH));
-        if let Wanted::Customer(customer) = &question.wanted {
+        if let BalanceQuery::Customer(customer) = &peer_request.query {
             request = request.query(&[("customer", customer)]);
         }
         // A longer list might not fit a request's head; then the peer sends all it has.
-        if let Some(only) = question.only.as_ref().filter(|only| only.len() <= MAX_LISTED) {
+        if let Some(only) = peer_request.only.as_ref().filter(|only| only.len() <= MAX_LISTED) {
             let only: Vec<_> = only.iter().map(i32::to_string).collect();
             request = request.query(&[("partitions", only.join(","))]);
         }
-        let response = timeout_at(question.head_by, request.send()).await.map_err(|_| PeerError::Late)??;
+        let response = timeout_at(peer_request.head_by, request.send()).await.map_err(|_| PeerError::Late)??;
         match response.status() {
             reqwest::StatusCode::OK => {}
             reqwest::StatusCode::PAYLOAD_TOO_LARGE => return Err(PeerError::TooLarge),
             status => return Err(PeerError::Status(status)),
         }
         let read = async {
-            match question.wanted {
-                Wanted::All => read_list(response, question).await,
-                Wanted::Customer(_) => read_one(response, question).await,
+            match peer_request.query {
+                BalanceQuery::All => read_list(response, peer_request).await,
+                BalanceQuery::Customer(_) => read_one(response, peer_request).await,
             }
         };
-        timeout_at(question.body_by, read).await.map_err(|_| PeerError::Late)?
+        timeout_at(peer_request.body_by, read).await.map_err(|_| PeerError::Late)?
     }
 }
 
-async fn read_one(mut response: reqwest::Response, question: &Question) -> Result<Answer, PeerError> {
+async fn read_one(mut response: reqwest::Response, peer_request: &PeerRequest) -> Result<Answer, PeerError> {
     let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if answer.len() + chunk.len() > ONE_CUSTOMER_BYTES {
@@ -158,13 +158,14 @@ async fn read_one(mut response: reqwest::Response, question: &Question) -> Resul
         }
         answer.extend_from_slice(&chunk);
     }
-    Ok(wire::read_short_answer(&answer, &question.identity, &question.book, &question.charge)?)
+    Ok(wire::read_short_answer(&answer, &peer_request.identity, &peer_request.book, &peer_request.charge)?)
 }
 
 /// A long answer is parsed while it comes, off the threads that serve requests.
-async fn read_list(mut response: reqwest::Response, question: &Question) -> Result<Answer, PeerError> {
+async fn read_list(mut response: reqwest::Response, peer_request: &PeerRequest) -> Result<Answer, PeerError> {
     let (chunks, received) = mpsc::channel(CHUNKS_AHEAD);
-    let (identity, book, charge) = (question.identity.clone(), question.book.clone(), question.charge.clone());
+    let (identity, book, charge) =
+        (peer_request.identity.clone(), peer_request.book.clone(), peer_request.charge.clone());
     let parsed = tokio::task::spawn_blocking(move || {
         let answer = BufReader::new(Received { chunks: received, rest: Bytes::new() });
         wire::read_answer(answer, &identity, &book, &charge)

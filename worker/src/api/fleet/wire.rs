@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::memory::{self, Charge, Exceeded, Share};
+use super::memory::{self, Charge, Exceeded, MemoryShare};
 use super::merge::{Answer, LedgerIdentity};
 use crate::ledger_rules::Rulebook;
 use crate::money::{Amount, Currency};
@@ -35,7 +35,7 @@ const MOST_BYTES_OF_ONE: usize = 256 * 1024;
 /// First line: who answers, and for which ledger.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Facts {
+pub(crate) struct LedgerInfo {
     pub(crate) consumer_id: String,
     pub(crate) group_id: String,
     pub(crate) topic: String,
@@ -45,12 +45,12 @@ pub(crate) struct Facts {
     pub(crate) partition_count: i32,
     /// What others compare. Workers of the first release do not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rules: Option<RuleFacts>,
+    pub(crate) rules: Option<RuleInfo>,
 }
 
 /// By which rules a worker's balances are made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RuleFacts {
+pub(crate) struct RuleInfo {
     /// Kind and signs.
     pub(crate) identity: String,
     /// Decimals of the currencies that its partitions hold.
@@ -89,7 +89,7 @@ pub(crate) enum WireError {
     TooLarge,
 }
 
-impl Facts {
+impl LedgerInfo {
     /// What must be equal for partitions to be added.
     pub(crate) fn identity(&self, book: &Rulebook) -> LedgerIdentity {
         let (rules, table) = match &self.rules {
@@ -161,13 +161,14 @@ pub(crate) fn read_answer(
     if !lines.has_more()? {
         return Err(WireError::Empty);
     }
-    let facts = Facts::deserialize(&mut serde_json::Deserializer::from_reader(&mut lines)).map_err(of_json)?;
-    let (identity, mut partitions) = (facts.identity(book), Vec::new());
+    let ledger_info =
+        LedgerInfo::deserialize(&mut serde_json::Deserializer::from_reader(&mut lines)).map_err(of_json)?;
+    let (identity, mut partitions) = (ledger_info.identity(book), Vec::new());
     while identity == *asker && lines.has_more()? {
         since_last.set(0);
         partitions.push(read_line(&mut serde_json::Deserializer::from_reader(&mut lines), &since_last, charge)?);
     }
-    Ok(facts.answer(identity, partitions))
+    Ok(ledger_info.answer(identity, partitions))
 }
 
 /// The same of an answer that is in memory already, and bounded: a slice is parsed without a call for each byte.
@@ -178,14 +179,14 @@ pub(crate) fn read_short_answer(
     charge: &Arc<Charge>,
 ) -> Result<Answer, WireError> {
     let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let facts: Facts = serde_json::from_slice(lines.next().ok_or(WireError::Empty)?).map_err(of_json)?;
-    let (identity, mut partitions) = (facts.identity(book), Vec::new());
+    let ledger_info: LedgerInfo = serde_json::from_slice(lines.next().ok_or(WireError::Empty)?).map_err(of_json)?;
+    let (identity, mut partitions) = (ledger_info.identity(book), Vec::new());
     for line in lines.filter(|_| identity == *asker) {
         let mut line = serde_json::Deserializer::from_slice(line);
         partitions.push(read_line(&mut line, &Cell::new(0), charge)?);
         line.end().map_err(of_json)?;
     }
-    Ok(facts.answer(identity, partitions))
+    Ok(ledger_info.answer(identity, partitions))
 }
 
 /// Reads the line of one partition and charges its rows.
@@ -253,7 +254,7 @@ enum Line {
 }
 
 struct LineSeed<'a> {
-    share: &'a mut Share,
+    share: &'a mut MemoryShare,
     since_last: &'a Cell<usize>,
     exceeded: &'a mut Option<Exceeded>,
 }

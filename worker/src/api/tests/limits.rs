@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::joined;
-use crate::api::{ApiConfig, ApiError, ApiServer};
+use crate::api::{ApiConfig, ApiServer, ApiServerError};
 use crate::view::View;
 
 async fn bind(view: &Arc<View>) -> ApiServer {
@@ -114,6 +114,6 @@ async fn a_taken_port_and_a_peer_without_a_port_are_named() {
     for peer in ["worker", "worker:", ":8080", "worker:http", "worker:99999"] {
         let config = ApiConfig { address: "127.0.0.1:0".parse().unwrap(), peers: vec![peer.into()], database: None };
         let error = ApiServer::bind(config, view.clone()).await.err().unwrap();
-        assert!(matches!(&error, ApiError::Peer(wrong) if wrong == peer), "{error}");
+        assert!(matches!(&error, ApiServerError::Peer(wrong) if wrong == peer), "{error}");
     }
 }

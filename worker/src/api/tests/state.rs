@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{alone, get, identity, joined, own, view_of};
-use crate::failure::Failure;
+use crate::partition_failure::PartitionFailure;
 use crate::status::Status;
 use crate::view::{Cell, EventType, RebalanceEvent, RestoreProgress};
 
@@ -120,7 +120,7 @@ async fn readiness_survives_a_restore_and_shows_it() {
     let cell = Cell::new(4, 1);
     cell.lock().restore =
         Some(RestoreProgress { start: 0, current: 25, target: 100, eta: Some(Duration::from_millis(1500)) });
-    cell.lock().held_up = Some("OpenTransaction".to_owned());
+    cell.lock().blocked_by = Some("OpenTransaction".to_owned());
     view.add_partition(4, cell.into());
     let answer = get(&alone(&view), "/readyz").await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -138,7 +138,7 @@ async fn a_failed_partition_makes_the_worker_unready_and_says_why() {
     {
         let mut state = cell.lock();
         state.phase = crate::view::Phase::Failed;
-        state.failure = Some(Failure::OffsetOutOfRange { offset: 7 });
+        state.failure = Some(PartitionFailure::OffsetOutOfRange { offset: 7 });
     }
     view.add_partition(4, cell.into());
     let answer = get(&alone(&view), "/readyz").await;

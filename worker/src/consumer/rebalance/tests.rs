@@ -7,9 +7,9 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::{
     consumer::{
-        offline::{Offline, offline},
+        messages::{Committed, Report},
         partition::Stage,
-        report::{Committed, Report},
+        test_support::{Offline, offline},
     },
     run,
     stop::Stop,

@@ -30,7 +30,7 @@ pub(super) fn describe(parts: &[OtherTopic], topic_id: &str, is_database: bool) 
     let total = |count: fn(&OtherTopic) -> u64| grouped(parts.iter().map(count).sum::<u64>());
     let mut lines = vec![
         format!(
-            "these balances are made of a topic with id {}, this one has id {topic_id}: it was deleted and made again, or \
+            "these balances are made of a topic with id {}, this one has id {topic_id}: it was deleted and recreated, or \
              these are another cluster's brokers",
             first.topic_id
         ),

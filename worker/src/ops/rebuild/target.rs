@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use crate::{
     config::StartFrom,
-    failure::Failure,
-    store::{Committed, ToldStanding},
+    partition_failure::PartitionFailure,
+    store::{Committed, StoredProgress},
 };
 
 /// What is known of a partition.
 pub(super) struct Known<'a> {
     /// What its progress says, if there is one.
-    pub(super) standing: Option<&'a ToldStanding>,
+    pub(super) stored_progress: Option<&'a StoredProgress>,
     /// The group's offset, where that decides anything.
     pub(super) committed: Option<&'a Committed>,
     /// Whether the store has customers of it.
@@ -37,7 +37,7 @@ pub(super) enum Aim {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoAim {
     #[error(transparent)]
-    Failed(#[from] Failure),
+    Failed(#[from] PartitionFailure),
     /// Records of the log would not be in the balances.
     #[error(
         "the group's offset {committed} is that of a ledger which begins at offset {base}, but the log begins at {log_start}: \
@@ -57,13 +57,13 @@ pub(super) enum NoAim {
 
 pub(super) fn aim(known: &Known<'_>) -> Result<Aim, NoAim> {
     let log_start = known.log.start;
-    let records = match (known.standing, known.committed) {
-        (Some(standing), _) if standing.topic_id != known.topic_id => {
+    let records = match (known.stored_progress, known.committed) {
+        (Some(stored_progress), _) if stored_progress.topic_id != known.topic_id => {
             has_first_record(known)?;
             return Ok(Aim::WholeTopic);
         }
-        (Some(standing), committed) => {
-            standing.base..committed.map_or(standing.next_offset, |committed| committed.offset)
+        (Some(stored_progress), committed) => {
+            stored_progress.base..committed.map_or(stored_progress.next_offset, |committed| committed.offset)
         }
         (None, Some(committed)) => stood_for(committed, known)?,
         (None, None) if known.has_customers => {
@@ -77,10 +77,10 @@ pub(super) fn aim(known: &Known<'_>) -> Result<Aim, NoAim> {
         return Err(NoAim::BaseAboveCommit { base, log_start, committed });
     }
     if base < log_start && base < committed {
-        return Err(Failure::RetentionPassedBase { base, log_start }.into());
+        return Err(PartitionFailure::RetentionPassedBase { base, log_start }.into());
     }
     if committed > known.log.end {
-        return Err(Failure::CommittedBeyondEnd { committed, log_end: known.log.end }.into());
+        return Err(PartitionFailure::CommittedBeyondEnd { committed, log_end: known.log.end }.into());
     }
     Ok(Aim::Records(records))
 }
@@ -104,9 +104,9 @@ fn stood_for(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, NoA
 }
 
 /// A ledger of records of which nothing is known begins with the first one, or somebody has to decide to begin later.
-fn has_first_record(known: &Known<'_>) -> Result<(), Failure> {
+fn has_first_record(known: &Known<'_>) -> Result<(), PartitionFailure> {
     let log_start = known.log.start;
-    if log_start > 0 { Err(Failure::RetentionPassedBase { base: 0, log_start }) } else { Ok(()) }
+    if log_start > 0 { Err(PartitionFailure::RetentionPassedBase { base: 0, log_start }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     fn alone(offset: i64, metadata: &str, log: Range<i64>, change: impl FnOnce(&mut Known<'_>)) -> Result<Aim, NoAim> {
         let committed = Committed { offset, metadata: metadata.to_owned() };
         let mut known = Known {
-            standing: None,
+            stored_progress: None,
             committed: Some(&committed),
             has_customers: false,
             log,
@@ -130,12 +130,17 @@ mod tests {
     }
 
     /// The store stands at 5 to 60 of a topic with that id.
-    fn standing(topic_id: &str, committed: Option<i64>, log: Range<i64>) -> Result<Aim, NoAim> {
-        let standing =
-            ToldStanding { topic_id: topic_id.to_owned(), base: 5, next_offset: 60, rules: None, is_comparable: true };
+    fn stored_progress(topic_id: &str, committed: Option<i64>, log: Range<i64>) -> Result<Aim, NoAim> {
+        let stored_progress = StoredProgress {
+            topic_id: topic_id.to_owned(),
+            base: 5,
+            next_offset: 60,
+            rules: None,
+            is_comparable: true,
+        };
         let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
         aim(&Known {
-            standing: Some(&standing),
+            stored_progress: Some(&stored_progress),
             committed: committed.as_ref(),
             has_customers: true,
             log,
@@ -151,9 +156,9 @@ mod tests {
     fn a_base_is_used_where_it_is_the_log_start() {
         assert_eq!(alone(60, REPLAYED, 5..90, |_| {}), Ok(Aim::Records(5..60)));
         assert_eq!(alone(60, "", 0..90, |_| {}), Ok(Aim::Records(0..60)));
-        let gone = Failure::RetentionPassedBase { base: 5, log_start: 6 };
+        let gone = PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 };
         assert_eq!(alone(60, REPLAYED, 6..90, |_| {}), Err(gone.into()));
-        let cut = Failure::CommittedBeyondEnd { committed: 60, log_end: 59 };
+        let cut = PartitionFailure::CommittedBeyondEnd { committed: 60, log_end: 59 };
         assert_eq!(alone(60, REPLAYED, 5..59, |_| {}), Err(cut.into()));
     }
 
@@ -175,7 +180,7 @@ mod tests {
             assert_eq!(alone(committed, metadata, 0..1500, |known| known.trusts_base = true), refused);
         }
         let moved = NoAim::BaseAboveCommit { base: 5, log_start: 0, committed: 3 };
-        assert_eq!(standing("i", Some(3), 0..90), Err(moved));
+        assert_eq!(stored_progress("i", Some(3), 0..90), Err(moved));
     }
 
     #[test]
@@ -190,20 +195,20 @@ mod tests {
     #[test]
     fn metadata_that_cannot_be_read_is_not_guessed() {
         let refused = alone(60, "bf2 x", 0..90, |_| {});
-        assert!(matches!(refused, Err(NoAim::Failed(Failure::UnreadableProgress { .. }))));
+        assert!(matches!(refused, Err(NoAim::Failed(PartitionFailure::UnreadableProgress { .. }))));
     }
 
     #[test]
     fn the_groups_offset_goes_before_that_of_the_progress() {
-        assert_eq!(standing("i", None, 0..90), Ok(Aim::Records(5..60)));
-        assert_eq!(standing("i", Some(50), 0..90), Ok(Aim::Records(5..50)));
+        assert_eq!(stored_progress("i", None, 0..90), Ok(Aim::Records(5..60)));
+        assert_eq!(stored_progress("i", Some(50), 0..90), Ok(Aim::Records(5..50)));
     }
 
     #[test]
     fn another_topic_is_folded_as_a_whole_or_not_at_all() {
-        assert_eq!(standing("x", Some(50), 0..20), Ok(Aim::WholeTopic));
-        let gone = Failure::RetentionPassedBase { base: 0, log_start: 1 };
-        assert_eq!(standing("x", None, 1..20), Err(gone.clone().into()));
+        assert_eq!(stored_progress("x", Some(50), 0..20), Ok(Aim::WholeTopic));
+        let gone = PartitionFailure::RetentionPassedBase { base: 0, log_start: 1 };
+        assert_eq!(stored_progress("x", None, 1..20), Err(gone.clone().into()));
         let unknown = |known: &mut Known<'_>| (known.committed, known.has_customers) = (None, true);
         assert_eq!(alone(0, "", 0..90, unknown), Ok(Aim::WholeTopic));
         assert_eq!(alone(0, "", 1..90, unknown), Err(gone.into()));

@@ -136,7 +136,7 @@ impl Batches {
     }
 
     /// What the topic of the dead letters takes, if it says so.
-    pub(super) fn limit_for_letters(&self) -> Option<usize> {
+    pub(super) fn limit_for_dead_letters(&self) -> Option<usize> {
         self.topics.get(1).and_then(|(_, told)| *told)
     }
 

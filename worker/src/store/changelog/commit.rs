@@ -8,13 +8,13 @@
 
 use std::time::{Duration, Instant};
 
-use balancefleet_kafka::{Refusal, TransactionError, TransactionalProducer};
+use balancefleet_kafka::{AbortReason, TransactionError, TransactionalProducer};
 
 use super::{
     Changelog,
-    found::Found,
-    producer::{Letters, Producer},
-    writer::{Share, Writer, Written},
+    commit_fate::CommitFate,
+    producer::{DeadLetterLimits, Producer},
+    writer::{PartitionCommit, Writer, Written},
 };
 use crate::{
     store::{Batch, CommitError, Progress},
@@ -24,14 +24,14 @@ use crate::{
 /// Between two tries to learn what became of a commit.
 const AGAIN: Duration = Duration::from_millis(100);
 /// How often it is said that this does not come on.
-const TELL_EVERY: Duration = Duration::from_secs(30);
+const WARN_EVERY: Duration = Duration::from_secs(30);
 
 /// How a transaction ended that was not committed.
-enum Ended {
+enum TransactionFailure {
     /// The worker cannot go on.
     Aborted(CommitError),
     /// Nothing of it is durable, and the producer can go on.
-    Refused(Refusal, CommitError),
+    Refused(AbortReason, CommitError),
     /// Nobody knows. With what the ledgers are if it happened.
     Unknown(TransactionError, Vec<Written>),
 }
@@ -41,80 +41,87 @@ impl Changelog {
         let mut producer = self.producer.lock();
         producer.ready()?;
         // Looked at last thing before the first record: what has left meanwhile is not written.
-        let shares = self.shares(batch);
-        if shares.is_empty() {
+        let commits = self.partition_commits(batch);
+        if commits.is_empty() {
             // Not a success: no coordinator has said that this worker is a member.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
         let began = Instant::now();
-        let (letters, time) = (producer.letters(), producer.time());
-        match self.attempt(producer.ready()?, batch, &shares, letters, time) {
+        let (limits, time) = (producer.dead_letter_limits(), producer.time());
+        match self.attempt(producer.ready()?, batch, &commits, limits, time) {
             Ok(written) => {
-                self.accept(&shares, &written);
+                self.accept(&commits, &written);
                 producer.succeeded(began.elapsed());
                 Ok(())
             }
-            Err(Ended::Aborted(error)) => Err(error),
-            Err(Ended::Refused(why, error)) => Err(self.learn(&mut producer, why, &shares).unwrap_or(error)),
-            Err(Ended::Unknown(error, written)) => {
-                tracing::warn!(%error, "the outcome of a commit is not known: finding out");
+            Err(TransactionFailure::Aborted(error)) => Err(error),
+            Err(TransactionFailure::Refused(why, error)) => {
+                Err(self.learn(&mut producer, why, &commits).unwrap_or(error))
+            }
+            Err(TransactionFailure::Unknown(error, written)) => {
+                tracing::warn!(%error, "commit outcome unknown, resolving");
                 let why = if let TransactionError::Refused { why, .. } = error { Some(why) } else { None };
-                let named = why.and_then(|why| self.learn(&mut producer, why, &shares));
+                let named = why.and_then(|why| self.learn(&mut producer, why, &commits));
                 producer.discard();
                 let error = producer.note(error);
                 if matches!(error, CommitError::Fatal(_)) {
                     return Err(error);
                 }
-                self.find_out(&mut producer, &shares, &written, named.unwrap_or(error))
+                self.resolve_outcome(&mut producer, &commits, &written, named.unwrap_or(error))
             }
         }
     }
 
     /// What the next try does differently after a refusal; if nothing helps, why.
-    fn learn(&self, producer: &mut Producer, why: Refusal, shares: &[Share<'_>]) -> Option<CommitError> {
-        if why != Refusal::TooLarge {
+    fn learn(&self, producer: &mut Producer, why: AbortReason, commits: &[PartitionCommit<'_>]) -> Option<CommitError> {
+        if why != AbortReason::TooLarge {
             producer.learn(why);
             return None;
         }
-        let (largest, has_long_letters) = self.largest(shares, producer.letters());
-        producer.cut(has_long_letters, &largest).err().map(|oversized| CommitError::TooLarge(oversized.to_string()))
+        let (largest, has_long_dead_letters) = self.largest(commits, producer.dead_letter_limits());
+        producer
+            .cut(has_long_dead_letters, &largest)
+            .err()
+            .map(|oversized| CommitError::TooLarge(oversized.to_string()))
     }
 
-    fn shares<'a>(&self, batch: &'a Batch) -> Vec<Share<'a>> {
-        let standings = self.standings.lock();
-        let share = |progress: &'a Progress| {
-            let standing = standings.get(&progress.assignment.partition)?;
-            let is_current = standing.epoch == progress.assignment.epoch && !progress.cell.is_released();
-            is_current.then(|| Share { progress, standing: standing.clone() })
+    fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
+        let durable_states = self.durable_states.lock();
+        let commit = |progress: &'a Progress| {
+            let durable_state = durable_states.get(&progress.assignment.partition)?;
+            let is_current = durable_state.epoch == progress.assignment.epoch && !progress.cell.is_released();
+            is_current.then(|| PartitionCommit { progress, durable_state: durable_state.clone() })
         };
-        batch.parts.iter().filter_map(share).collect()
+        batch.parts.iter().filter_map(commit).collect()
     }
 
-    fn accept(&self, shares: &[Share<'_>], written: &[Written]) {
-        let mut standings = self.standings.lock();
-        for (share, written) in shares.iter().zip(written) {
-            let assignment = share.progress.assignment;
-            if let Some(standing) = standings.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch) {
-                (standing.seal, standing.rules) = (written.seal, written.rules.clone());
-                share.progress.cell.show_rules(&written.rules);
+    fn accept(&self, commits: &[PartitionCommit<'_>], written: &[Written]) {
+        let mut durable_states = self.durable_states.lock();
+        for (commit, written) in commits.iter().zip(written) {
+            let assignment = commit.progress.assignment;
+            if let Some(durable_state) =
+                durable_states.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch)
+            {
+                (durable_state.checksum, durable_state.rules) = (written.checksum, written.rules.clone());
+                commit.progress.cell.show_rules(&written.rules);
             }
         }
     }
 
-    /// The transaction. Gives what the shares' ledgers are with their changes.
+    /// The transaction. Gives what the partitions' ledgers are with their changes.
     fn attempt(
         &self,
         producer: &TransactionalProducer,
         batch: &Batch,
-        shares: &[Share<'_>],
-        letters: Letters,
+        commits: &[PartitionCommit<'_>],
+        limits: DeadLetterLimits,
         time: Duration,
-    ) -> Result<Vec<Written>, Ended> {
+    ) -> Result<Vec<Written>, TransactionFailure> {
         let deadline = Instant::now() + time;
-        let writer = Writer { store: self, producer, deadline, letters };
+        let writer = Writer { store: self, producer, deadline, limits };
         let mut written = Vec::new();
         let outcome =
-            writer.write(batch, shares, &mut written).and_then(|()| producer.commit(writer.left().max(AGAIN)));
+            writer.write(batch, commits, &mut written).and_then(|()| producer.commit(writer.left().max(AGAIN)));
         match outcome {
             Ok(()) => Ok(written),
             Err(error) => Err(end(producer, error, written, time)),
@@ -125,14 +132,14 @@ impl Changelog {
     ///
     /// The new producer's registration ends the old one's transaction, one way or the other; after that the group's
     /// stable offsets are those from before the commit, those it wrote, or somebody else's.
-    fn find_out(
+    fn resolve_outcome(
         &self,
         producer: &mut Producer,
-        shares: &[Share<'_>],
+        commits: &[PartitionCommit<'_>],
         written: &[Written],
         error: CommitError,
     ) -> Result<(), CommitError> {
-        let mut told = Throttle::new(TELL_EVERY);
+        let mut told = Throttle::new(WARN_EVERY);
         loop {
             match producer.ready() {
                 Ok(_) => break,
@@ -146,8 +153,8 @@ impl Changelog {
             std::thread::sleep(AGAIN);
         }
         // What has left meanwhile may have been moved on by its next owner.
-        let shares_left: Vec<_> = shares.iter().filter(|share| !share.progress.cell.is_released()).collect();
-        let assigned: Vec<_> = shares_left.iter().map(|share| share.progress.assignment).collect();
+        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.cell.is_released()).collect();
+        let assigned: Vec<_> = commits_left.iter().map(|commit| commit.progress.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
@@ -159,17 +166,17 @@ impl Changelog {
             }
             std::thread::sleep(AGAIN);
         };
-        match Found::compare(shares_left.iter().map(|share| share.progress).zip(&committed)) {
-            Found::Written => {
+        match CommitFate::compare(commits_left.iter().map(|commit| commit.progress).zip(&committed)) {
+            CommitFate::Written => {
                 // Only a commit of this very transaction moves them there.
-                if written.len() == shares.len() {
-                    self.accept(shares, written);
+                if written.len() == commits.len() {
+                    self.accept(commits, written);
                 }
                 Ok(())
             }
-            Found::Untouched => Err(error),
+            CommitFate::Untouched => Err(error),
             // One transaction moves them all, so no single one says what became of the others.
-            Found::Others => Err(CommitError::Superseded {
+            CommitFate::Others => Err(CommitError::Fenced {
                 partitions: assigned.iter().map(|assignment| assignment.partition).collect(),
                 reason: format!("the group stands at {committed:?}"),
             }),
@@ -178,27 +185,32 @@ impl Changelog {
 }
 
 /// Brings a failed transaction to an end, if that can be known.
-fn end(producer: &TransactionalProducer, error: TransactionError, written: Vec<Written>, time: Duration) -> Ended {
+fn end(
+    producer: &TransactionalProducer,
+    error: TransactionError,
+    written: Vec<Written>,
+    time: Duration,
+) -> TransactionFailure {
     match error {
-        TransactionError::Fatal { .. } => Ended::Aborted(CommitError::Fatal(error.to_string())),
+        TransactionError::Fatal { .. } => TransactionFailure::Aborted(CommitError::Fatal(error.to_string())),
         // The broker misses a record of this producer now: the next one ends what it has open. An abort would wait for
         // records that are not sent any more.
-        TransactionError::Refused { why: Refusal::TooLarge, .. } => Ended::Unknown(error, written),
+        TransactionError::Refused { why: AbortReason::TooLarge, .. } => TransactionFailure::Unknown(error, written),
         TransactionError::Refused { why, .. } => {
             let aborted = producer.abort(time);
             if aborted.is_ok() && !producer.was_disturbed() {
-                Ended::Refused(why, refused(why, &error))
+                TransactionFailure::Refused(why, refused(why, &error))
             } else {
-                Ended::Unknown(error, written)
+                TransactionFailure::Unknown(error, written)
             }
         }
-        unknown => Ended::Unknown(unknown, written),
+        unknown => TransactionFailure::Unknown(unknown, written),
     }
 }
 
-fn refused(why: Refusal, error: &TransactionError) -> CommitError {
+fn refused(why: AbortReason, error: &TransactionError) -> CommitError {
     match why {
-        Refusal::StaleMembership => CommitError::NotAMember(error.to_string()),
+        AbortReason::StaleMembership => CommitError::NotAMember(error.to_string()),
         _ => CommitError::Unavailable(error.to_string()),
     }
 }
@@ -209,14 +221,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        consumer::offline::offline,
+        consumer::test_support::offline,
         ledger_rules::LedgerRules,
-        store::{Epoch, Seal, changelog::Standing},
+        store::{Epoch, LedgerChecksum, changelog::DurableState},
     };
 
-    fn standing(store: &Changelog, epoch: u64, checksum: u64) -> Standing {
+    fn durable_state(store: &Changelog, epoch: u64, checksum: u64) -> DurableState {
         let rules = Arc::new(LedgerRules::begin(&store.book, 0));
-        Standing { epoch: Epoch(epoch), base: 0, seal: Seal { customers: 1, checksum }, rules }
+        DurableState {
+            epoch: Epoch(epoch),
+            base: 0,
+            checksum: LedgerChecksum { customers: 1, digest_sum: checksum },
+            rules,
+        }
     }
 
     #[test]
@@ -224,11 +241,12 @@ mod tests {
         let parts = offline(&[]);
         let store =
             Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        let standing = standing(&store, 5, 0);
-        store.standings.lock().extend((0..3).map(|partition| (partition, standing.clone())));
+        let durable_state = durable_state(&store, 5, 0);
+        store.durable_states.lock().extend((0..3).map(|partition| (partition, durable_state.clone())));
         let batch =
             parts.batch(&[(0, Epoch(5), false), (1, Epoch(5), true), (2, Epoch(4), false), (3, Epoch(5), false)]);
-        let written: Vec<_> = store.shares(&batch).iter().map(|it| it.progress.assignment.partition).collect();
+        let written: Vec<_> =
+            store.partition_commits(&batch).iter().map(|it| it.progress.assignment.partition).collect();
         assert_eq!(written, [0], "1 has left, 2 was assigned anew, of 3 it is not known where it stands");
     }
 
@@ -237,13 +255,13 @@ mod tests {
         let parts = offline(&[]);
         let store =
             Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        store.standings.lock().insert(0, standing(&store, 4, 1));
+        store.durable_states.lock().insert(0, durable_state(&store, 4, 1));
         let batch = parts.batch(&[(0, Epoch(4), false)]);
-        let shares = store.shares(&batch);
-        let next = standing(&store, 5, 2);
-        let written = Written { seal: Seal { customers: 1, checksum: 3 }, rules: next.rules.clone() };
-        store.standings.lock().insert(0, next);
-        store.accept(&shares, &[written]);
-        assert_eq!(store.standings.lock()[&0].seal.checksum, 2);
+        let commits = store.partition_commits(&batch);
+        let next = durable_state(&store, 5, 2);
+        let written = Written { checksum: LedgerChecksum { customers: 1, digest_sum: 3 }, rules: next.rules.clone() };
+        store.durable_states.lock().insert(0, next);
+        store.accept(&commits, &[written]);
+        assert_eq!(store.durable_states.lock()[&0].checksum.digest_sum, 2);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use balancefleet_kafka::{Error, Refusal, TransactionError, TransactionalProducer};
+use balancefleet_kafka::{AbortReason, Error, TransactionError, TransactionalProducer};
 use rdkafka::ClientConfig;
 
 use super::batches::{Batches, Largest, OVERHEAD, Oversized};
@@ -23,9 +23,9 @@ const HEADERS: usize = 1 << 10;
 
 /// How dead letters are written.
 #[derive(Clone, Copy)]
-pub(super) struct Letters {
+pub(super) struct DeadLetterLimits {
     /// Whether those that are long are cut before they are sent.
-    pub(super) are_cut: bool,
+    pub(super) are_truncated: bool,
     /// Those that have more bytes are long.
     pub(super) whole_bytes: usize,
     /// Of one that is cut, so many bytes of its key and of its value are kept.
@@ -38,12 +38,12 @@ const TWIN: Duration = Duration::from_secs(60);
 /// How much time the brokers get: twice as much after every try whose outcome they did not tell, or while they are slow no
 /// commit would ever come to its end; the usual again after one that was quick.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct TransactionTimeouts {
     session: Duration,
     doublings: u32,
 }
 
-impl Patience {
+impl TransactionTimeouts {
     pub(super) fn new(session: Duration) -> Self {
         Self { session, doublings: 0 }
     }
@@ -69,19 +69,19 @@ impl Patience {
         REQUEST.min(self.session / 6) * (1 << self.doublings)
     }
 
-    fn grow(&mut self) {
+    fn back_off(&mut self) {
         self.doublings = (self.doublings + 1).min(MAX_DOUBLINGS);
     }
 }
 
-/// The one transactional producer of this process, made anew whenever it is in doubt, or its batches are to be smaller.
+/// The one transactional producer of this process, recreated whenever it is in doubt, or its batches are to be smaller.
 pub(super) struct Producer {
     config: ClientConfig,
-    patience: Patience,
+    timeouts: TransactionTimeouts,
     current: Option<TransactionalProducer>,
     batches: Batches,
     /// The brokers refused a dead letter for its size: the next try sends them short.
-    cuts_letters: bool,
+    truncate_dead_letters: bool,
     fenced: VecDeque<Instant>,
 }
 
@@ -89,10 +89,10 @@ impl Producer {
     pub(super) fn new(config: ClientConfig, session_timeout: Duration, batches: Batches) -> Self {
         Self {
             config,
-            patience: Patience::new(session_timeout),
+            timeouts: TransactionTimeouts::new(session_timeout),
             current: None,
             batches,
-            cuts_letters: false,
+            truncate_dead_letters: false,
             fenced: VecDeque::new(),
         }
     }
@@ -108,8 +108,8 @@ impl Producer {
 
     fn start(&mut self) -> Result<TransactionalProducer, CommitError> {
         self.batches.apply(&mut self.config);
-        let producer = self.patience.producer(&self.config).map_err(|error| CommitError::Fatal(error.to_string()))?;
-        match producer.init(self.patience.transaction()) {
+        let producer = self.timeouts.producer(&self.config).map_err(|error| CommitError::Fatal(error.to_string()))?;
+        match producer.init(self.timeouts.transaction()) {
             Ok(()) => Ok(producer),
             Err(error) => {
                 end(producer);
@@ -120,19 +120,19 @@ impl Producer {
 
     /// How long a transaction may take.
     pub(super) fn time(&self) -> Duration {
-        self.patience.transaction()
+        self.timeouts.transaction()
     }
 
     /// A commit was accepted after `took`.
     pub(super) fn succeeded(&mut self, took: Duration) {
-        self.cuts_letters = false;
+        self.truncate_dead_letters = false;
         // One of its requests may have been sent twice: an end of transaction that is still on its way could end the next.
         let is_in_doubt =
-            took >= self.patience.request() || self.current.as_ref().is_none_or(TransactionalProducer::was_disturbed);
+            took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::was_disturbed);
         let is_quick = took < REQUEST;
-        if is_quick && self.patience.doublings > 0 {
+        if is_quick && self.timeouts.doublings > 0 {
             tracing::info!("the brokers answer in time again");
-            self.patience.doublings = 0;
+            self.timeouts.doublings = 0;
             self.discard();
         } else if is_in_doubt {
             self.discard();
@@ -153,7 +153,7 @@ impl Producer {
             }
             fatal @ TransactionError::Fatal { .. } => CommitError::Fatal(fatal.to_string()),
             TransactionError::Unknown { .. } => {
-                self.patience.grow();
+                self.timeouts.back_off();
                 CommitError::Unavailable(error.to_string())
             }
             refused @ TransactionError::Refused { .. } => CommitError::Unavailable(refused.to_string()),
@@ -161,36 +161,36 @@ impl Producer {
     }
 
     /// What the next try does differently after a refusal.
-    pub(super) fn learn(&mut self, why: Refusal) {
+    pub(super) fn learn(&mut self, why: AbortReason) {
         // It looks for new partitions only now and then; a new one looks at once.
-        if why == Refusal::UnknownPartition {
+        if why == AbortReason::UnknownPartition {
             self.discard();
         }
     }
 
     /// How dead letters are written.
-    pub(super) fn letters(&self) -> Letters {
+    pub(super) fn dead_letter_limits(&self) -> DeadLetterLimits {
         let kept_bytes = KEPT_BYTES.min(self.batches.size() / 4);
         let fits = |limit: usize| limit.saturating_sub(OVERHEAD + HEADERS).max(kept_bytes);
-        let whole_bytes = self.batches.limit_for_letters().map_or(kept_bytes, fits);
-        Letters { are_cut: self.cuts_letters, whole_bytes, kept_bytes }
+        let whole_bytes = self.batches.limit_for_dead_letters().map_or(kept_bytes, fits);
+        DeadLetterLimits { are_truncated: self.truncate_dead_letters, whole_bytes, kept_bytes }
     }
 
     /// A broker or the client refused a record, or a batch of them, for its size. `largest` are the largest records that
-    /// were to be written, with dead letters cut; `has_long_letters` if there were some that can be. One thing at a time
-    /// is done differently by the next try: smaller batches where a topic says so, then shorter letters, then batches of
+    /// were to be written, with dead letters cut; `has_long_dead_letters` if there were some that can be. One thing at a time
+    /// is done differently by the next try: smaller batches where a topic says so, then shorter dead letters, then batches of
     /// half the size.
     ///
     /// # Errors
     /// There is a record that fits into no batch.
-    pub(super) fn cut(&mut self, has_long_letters: bool, largest: &[Largest]) -> Result<(), Oversized> {
+    pub(super) fn cut(&mut self, has_long_dead_letters: bool, largest: &[Largest]) -> Result<(), Oversized> {
         // Its batches have the former size.
         self.discard();
         if self.batches.look() {
             return Ok(());
         }
-        if has_long_letters && !self.cuts_letters {
-            self.cuts_letters = true;
+        if has_long_dead_letters && !self.truncate_dead_letters {
+            self.truncate_dead_letters = true;
             return Ok(());
         }
         self.batches.refused(largest)
@@ -219,14 +219,14 @@ mod tests {
 
     #[test]
     fn the_time_doubles_up_to_a_bound_and_an_answer_gets_a_third_of_it_at_most() {
-        let mut patience = Patience::new(Duration::from_secs(10));
+        let mut timeouts = TransactionTimeouts::new(Duration::from_secs(10));
         let mut times = Vec::new();
         for _ in 0..5 {
-            times.push((patience.request().as_secs(), patience.transaction().as_secs()));
-            patience.grow();
+            times.push((timeouts.request().as_secs(), timeouts.transaction().as_secs()));
+            timeouts.back_off();
         }
         assert_eq!(times, [(1, 5), (2, 10), (4, 20), (8, 40), (8, 40)]);
-        let short = Patience::new(Duration::from_secs(3));
+        let short = TransactionTimeouts::new(Duration::from_secs(3));
         assert_eq!((short.request().as_millis(), short.transaction().as_millis()), (500, 1500));
     }
 }

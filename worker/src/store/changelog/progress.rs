@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ledger_rules::{LedgerRules, RuleDetails, Rulebook, ToldRules},
-    store::Seal,
+    store::LedgerChecksum,
 };
 
 /// The form below.
@@ -32,7 +32,7 @@ pub(super) struct ProgressRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) leader_epoch: Option<i32>,
     #[serde(flatten)]
-    pub(super) seal: Seal,
+    pub(super) checksum: LedgerChecksum,
     /// More customers of the ledger follow: until then the input says what they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) partial: bool,
@@ -43,7 +43,7 @@ pub(super) struct ProgressRecord {
 
 /// What all progress of one partition has in common.
 #[derive(Clone)]
-pub(super) struct Ledger<'a> {
+pub(super) struct ChangelogIdentity<'a> {
     pub(super) group: &'a str,
     pub(super) topic: &'a str,
     pub(super) topic_id: &'a str,
@@ -53,12 +53,12 @@ pub(super) struct Ledger<'a> {
 
 impl ProgressRecord {
     pub(super) fn new(
-        ledger: &Ledger<'_>,
+        ledger: &ChangelogIdentity<'_>,
         rules: &LedgerRules,
         base_offset: i64,
         next_offset: i64,
         leader_epoch: Option<i32>,
-        seal: Seal,
+        checksum: LedgerChecksum,
     ) -> Self {
         Self {
             version: VERSION,
@@ -70,7 +70,7 @@ impl ProgressRecord {
             base_offset,
             next_offset,
             leader_epoch,
-            seal,
+            checksum,
             partial: false,
             rebuilding: false,
         }
@@ -112,10 +112,10 @@ mod tests {
 
     fn record() -> ProgressRecord {
         let book = book(&[]);
-        let ledger = Ledger { group: "g", topic: "t", topic_id: "id", book: &book };
+        let ledger = ChangelogIdentity { group: "g", topic: "t", topic_id: "id", book: &book };
         let mut rules = LedgerRules::begin(&book, 5);
         rules.hold(Currency::parse("EUR").unwrap(), &book);
-        ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), Seal { customers: 2, checksum: u64::MAX - 7 })
+        ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), LedgerChecksum { customers: 2, digest_sum: u64::MAX - 7 })
     }
 
     #[test]

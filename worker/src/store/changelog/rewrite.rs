@@ -9,13 +9,13 @@ use std::{
 };
 
 use balancefleet_kafka::{
-    Admin, GroupMetadata, OffsetToCommit, Record, Refusal, TransactionError, TransactionalProducer, UsageRecord,
+    AbortReason, Admin, GroupMetadata, OffsetToCommit, Record, TransactionError, TransactionalProducer, UsageRecord,
 };
 
 use super::{
     batches::{Batches, Largest, What},
-    producer::Patience,
-    progress::{Ledger as Identity, ProgressRecord},
+    producer::TransactionTimeouts,
+    progress::{ChangelogIdentity, ProgressRecord},
     rows::{PROGRESS, RowWriter},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     kafka_clients::transaction_config,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
-    store::Seal,
+    store::LedgerChecksum,
 };
 
 /// So many records make one transaction.
@@ -91,7 +91,7 @@ impl<'a> Rewriter<'a> {
         loop {
             match self.try_replace(target, &mut keys, former, ledger, rules) {
                 // From the beginning: what is there is the mark, and rows that are written again.
-                Err(TransactionError::Refused { why: Refusal::TooLarge, detail }) => {
+                Err(TransactionError::Refused { why: AbortReason::TooLarge, detail }) => {
                     self.cut(target, [former, rules], ledger, &detail)?;
                 }
                 outcome => return outcome,
@@ -113,13 +113,13 @@ impl<'a> Rewriter<'a> {
             let (what, bytes) = (What::Customer(customer.last_offset), row.key().len() + row.value().len());
             Largest { partition: target.partition, what, bytes }
         });
-        let progress = rules.map(|rules| self.progress(target, rules, Seal::default(), true).to_json().len());
+        let progress = rules.map(|rules| self.progress(target, rules, LedgerChecksum::default(), true).to_json().len());
         let bytes = progress.into_iter().max().unwrap_or_default();
         let progress = Largest { partition: target.partition, what: What::Progress, bytes };
         let largest = rows.chain([progress]).max_by_key(|it| it.bytes).unwrap_or(progress);
         if !self.batches.look() {
             self.batches.refused(&[largest]).map_err(|oversized| TransactionError::Refused {
-                why: Refusal::TooLarge,
+                why: AbortReason::TooLarge,
                 detail: format!("{detail}; {oversized}"),
             })?;
         }
@@ -135,7 +135,7 @@ impl<'a> Rewriter<'a> {
         ledger: &Ledger,
         rules: &LedgerRules,
     ) -> Result<(), TransactionError> {
-        let (mut row, mut seal) = (RowWriter::default(), Seal::default());
+        let (mut row, mut checksum) = (RowWriter::default(), LedgerChecksum::default());
         let (mut deadline, mut count) = (self.begin()?, 0);
         // One transaction after the other, each with the mark, until the last one.
         let mut next = |deadline: &mut Instant| -> Result<(), TransactionError> {
@@ -149,7 +149,7 @@ impl<'a> Rewriter<'a> {
         };
         keys.remove(PROGRESS);
         for (id, customer) in ledger.customers() {
-            seal = seal.changed(0, row.write(id, customer));
+            checksum = checksum.changed(0, row.write(id, customer));
             keys.remove(row.key());
             next(&mut deadline)?;
             self.send(target.partition, row.key(), Some(row.value()), deadline)?;
@@ -158,7 +158,7 @@ impl<'a> Rewriter<'a> {
             next(&mut deadline)?;
             self.send(target.partition, key, None, deadline)?;
         }
-        self.send_progress(target, rules, seal, false, deadline)?;
+        self.send_progress(target, rules, checksum, false, deadline)?;
         self.end(&[target], deadline)
     }
 
@@ -169,7 +169,7 @@ impl<'a> Rewriter<'a> {
 
     fn end(&self, targets: &[&Target], deadline: Instant) -> Result<(), TransactionError> {
         let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
-        self.producer.settle(deadline)?;
+        self.producer.flush(deadline)?;
         let metadata: Vec<_> = targets.iter().map(|it| UsageRecord::beginning_at(it.base).to_string()).collect();
         let offsets = targets.iter().zip(&metadata).map(|(target, metadata)| OffsetToCommit {
             topic: &self.config.topic,
@@ -184,26 +184,32 @@ impl<'a> Rewriter<'a> {
 
     /// Says that the partition is being rebuilt.
     fn send_mark(&self, target: &Target, former: &LedgerRules, deadline: Instant) -> Result<(), TransactionError> {
-        self.send_progress(target, former, Seal::default(), true, deadline)
+        self.send_progress(target, former, LedgerChecksum::default(), true, deadline)
     }
 
     fn send_progress(
         &self,
         target: &Target,
         rules: &LedgerRules,
-        seal: Seal,
+        checksum: LedgerChecksum,
         rebuilding: bool,
         deadline: Instant,
     ) -> Result<(), TransactionError> {
-        let progress = self.progress(target, rules, seal, rebuilding);
+        let progress = self.progress(target, rules, checksum, rebuilding);
         self.send(target.partition, PROGRESS, Some(&progress.to_json()), deadline)
     }
 
-    fn progress(&self, target: &Target, rules: &LedgerRules, seal: Seal, rebuilding: bool) -> ProgressRecord {
+    fn progress(
+        &self,
+        target: &Target,
+        rules: &LedgerRules,
+        checksum: LedgerChecksum,
+        rebuilding: bool,
+    ) -> ProgressRecord {
         let Config { group_id, topic, .. } = self.config;
-        let identity = Identity { group: group_id, topic, topic_id: self.topic_id, book: self.book };
+        let identity = ChangelogIdentity { group: group_id, topic, topic_id: self.topic_id, book: self.book };
         let progress =
-            ProgressRecord::new(&identity, rules, target.base, target.next_offset, target.leader_epoch, seal);
+            ProgressRecord::new(&identity, rules, target.base, target.next_offset, target.leader_epoch, checksum);
         ProgressRecord { rebuilding, ..progress }
     }
 
@@ -224,7 +230,7 @@ fn producer(config: &Config, batches: &mut Batches) -> Result<TransactionalProdu
     let fatal = |error: balancefleet_kafka::Error| TransactionError::Fatal { detail: error.to_string() };
     let mut client = transaction_config(config);
     batches.apply(&mut client);
-    let producer = Patience::new(config.session_timeout).producer(&client).map_err(fatal)?;
+    let producer = TransactionTimeouts::new(config.session_timeout).producer(&client).map_err(fatal)?;
     producer.init(config.session_timeout)?;
     Ok(producer)
 }

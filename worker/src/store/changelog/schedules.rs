@@ -3,28 +3,28 @@
 use std::sync::LazyLock;
 
 use super::{
-    Standing,
-    found::Found,
-    loaded::Loaded,
-    progress::{Ledger as Identity, ProgressRecord},
+    DurableState,
+    commit_fate::CommitFate,
+    image::ChangelogImage,
+    progress::{ChangelogIdentity, ProgressRecord},
+    restore_plan::Known,
     rows::{PROGRESS, RowWriter},
-    settle::Known,
-    writer::{Share, Written},
+    writer::{PartitionCommit, Written},
 };
 use crate::{
     config::StartFrom,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook, tests::book},
     store::{
-        Assignment, Folding, Plan, Progress, Seal,
+        ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
 };
 
 static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
-static IDENTITY: LazyLock<Identity<'static>> =
-    LazyLock::new(|| Identity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
+static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
+    LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -32,61 +32,67 @@ type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 #[derive(Default)]
 struct Log {
     rows: Rows,
-    /// Offsets of the records put aside.
-    letters: Vec<i64>,
+    /// Offsets of the dead letters.
+    dead_letters: Vec<i64>,
 }
 
 impl Log {
-    fn loaded(&self) -> Loaded {
-        let mut loaded = Loaded::default();
-        self.rows.iter().for_each(|(key, value)| loaded.take(Some(key), Some(value)));
-        loaded
+    fn image(&self) -> ChangelogImage {
+        let mut image = ChangelogImage::default();
+        self.rows.iter().for_each(|(key, value)| image.take(Some(key), Some(value)));
+        image
     }
 }
 
-impl From<Found> for Verdict {
-    fn from(found: Found) -> Self {
+impl From<CommitFate> for Verdict {
+    fn from(found: CommitFate) -> Self {
         match found {
-            Found::Written => Self::Written,
-            Found::Untouched => Self::Untouched,
-            Found::Others => Self::Others,
+            CommitFate::Written => Self::Written,
+            CommitFate::Untouched => Self::Untouched,
+            CommitFate::Others => Self::Others,
         }
     }
 }
 
 impl Medium for Log {
-    const FOLDING: Folding = Folding::Layered;
+    const APPLY_MODE: ApplyMode = ApplyMode::Buffered;
     /// Few, so that a ledger that moves takes several commits.
     const LEDGER_AT_ONCE: usize = 3;
-    type Standing = Standing;
+    type DurableState = DurableState;
     type Sent = (Rows, Written);
 
     /// A ledger of more customers than go into one commit is left half written, as a release before this one did when it
     /// was interrupted.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
-        let (mut row, mut seal) = (RowWriter::default(), Seal::default());
+        let (mut row, mut checksum) = (RowWriter::default(), LedgerChecksum::default());
         for (id, customer) in ledger.customers().take(Self::LEDGER_AT_ONCE) {
-            seal = seal.changed(0, row.write(id, customer));
+            checksum = checksum.changed(0, row.write(id, customer));
             self.rows.push((row.key().to_vec(), row.value().to_vec()));
         }
         let rules = LedgerRules::begin(&BOOK, 0);
-        let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, seal);
+        let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, checksum);
         let progress = ProgressRecord { partial: ledger.len() > Self::LEDGER_AT_ONCE, ..progress };
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));
     }
 
-    fn plan(&mut self, _worker: Worker, Assignment { epoch, .. }: Assignment, position: &Position) -> (Plan, Standing) {
-        let content = self.loaded().finish().expect("what is stored is sound");
-        let known = Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, beginning: None };
-        Standing::after(content, epoch, &known).expect("it can go on")
+    fn plan(
+        &mut self,
+        _worker: Worker,
+        Assignment { epoch, .. }: Assignment,
+        position: &Position,
+    ) -> (RestorePlan, DurableState) {
+        let content = self.image().finish().expect("what is stored is sound");
+        let known = Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, initial_offsets: None };
+        DurableState::after(content, epoch, &known).expect("it can go on")
     }
 
-    fn send(&mut self, standing: &Standing, progress: &Progress) -> (Rows, Written) {
+    fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Rows, Written) {
         let mut rows = Rows::new();
-        let written = Share { progress, standing: standing.clone() }.rows(&IDENTITY, |key, value| {
-            rows.push((key.to_vec(), value.to_vec()));
-            Ok::<_, std::convert::Infallible>(())
-        });
+        let written =
+            PartitionCommit { progress, durable_state: durable_state.clone() }.rows(&IDENTITY, |key, value| {
+                rows.push((key.to_vec(), value.to_vec()));
+                Ok::<_, std::convert::Infallible>(())
+            });
         (rows, written.unwrap())
     }
 
@@ -96,21 +102,21 @@ impl Medium for Log {
             return Verdict::Untouched;
         }
         self.rows.extend(flight.sent.0.clone());
-        self.letters.extend(flight.progress.changes.dead_letters().iter().map(|letter| letter.offset));
+        self.dead_letters.extend(flight.progress.changes.dead_letters().iter().map(|dead_letter| dead_letter.offset));
         group.commit(&flight.progress);
         Verdict::Written
     }
 
-    fn find_out(&mut self, flight: &Flight<(Rows, Written)>, group: &Group) -> Verdict {
-        Found::compare(std::iter::once((&flight.progress, &group.committed))).into()
+    fn resolve_outcome(&mut self, flight: &Flight<(Rows, Written)>, group: &Group) -> Verdict {
+        CommitFate::compare(std::iter::once((&flight.progress, &group.committed))).into()
     }
 
-    fn accept(&mut self, standing: &mut Standing, flight: &Flight<(Rows, Written)>, _group: &mut Group) {
-        (standing.seal, standing.rules) = (flight.sent.1.seal, flight.sent.1.rules.clone());
+    fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<(Rows, Written)>, _group: &mut Group) {
+        (durable_state.checksum, durable_state.rules) = (flight.sent.1.checksum, flight.sent.1.rules.clone());
     }
 
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)> {
-        let content = self.loaded().finish().expect("what is stored is sound");
+        let content = self.image().finish().expect("what is stored is sound");
         let progress = content.progress?;
         if progress.partial {
             return Some((progress.next_offset, None));
@@ -121,8 +127,8 @@ impl Medium for Log {
         Some((progress.next_offset, Some(content.ledger)))
     }
 
-    fn put_aside(&mut self) -> Option<Vec<i64>> {
-        Some(self.letters.clone())
+    fn dead_letters(&mut self) -> Option<Vec<i64>> {
+        Some(self.dead_letters.clone())
     }
 
     fn may_forget_offsets(&self) -> bool {

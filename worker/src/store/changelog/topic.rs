@@ -25,7 +25,7 @@ const KNOWN_AFTER: usize = 50;
 /// The progress of a partition without the names in it, compressed or not, has more.
 const PROGRESS_BYTES: usize = 200;
 /// The headers of a dead letter without the names in them, compressed or not, have more.
-const LETTER_BYTES: usize = 200;
+const DEAD_LETTER_BYTES: usize = 200;
 
 /// The settings of a changelog. Only the newest value of each customer is needed, and that for ever.
 const SETTINGS: &[(&str, &str)] = &[
@@ -68,7 +68,7 @@ pub(super) struct Topic {
     replication: Option<i32>,
     /// Of the shortest batches that are ever written to the topic and to that of the dead letters.
     progress_bytes: usize,
-    letter_bytes: usize,
+    dead_letter_bytes: usize,
     connection: Connection,
     runtime: Handle,
 }
@@ -86,7 +86,7 @@ impl Topic {
         let names = config.group_id.len().max(config.topic.len());
         Self {
             progress_bytes: PROGRESS_BYTES + names,
-            letter_bytes: LETTER_BYTES + names,
+            dead_letter_bytes: DEAD_LETTER_BYTES + names,
             name: config.changelog_topic.clone(),
             replication: config.changelog_replication,
             connection: config.connection.clone(),
@@ -140,9 +140,9 @@ impl Topic {
     }
 
     /// Whether the topic of the dead letters, if it is there, takes at least one that is cut.
-    pub(super) fn prepare_letters(&self, admin: &Admin, name: &str) -> Result<(), Unfit> {
+    pub(super) fn prepare_dead_letter_topic(&self, admin: &Admin, name: &str) -> Result<(), Unfit> {
         match admin.topic_settings(name, TIMEOUT) {
-            Ok(settings) => takes(name, &settings, "a dead letter without its record", self.letter_bytes),
+            Ok(settings) => takes(name, &settings, "a dead letter without its record", self.dead_letter_bytes),
             Err(error) if error.is_transient() => Err(error.into()),
             // It is still to be made, or not everybody who may write to it may look at its settings.
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Taking partitions over: the epoch of a row says whose word counts.
 //!
 //! A new owner raises the epoch, and from then on every compare-and-set of the one before misses. It may do so when its
-//! assignment is of the same or a later generation of the group than that of the row. A group that was made again counts
+//! assignment is of the same or a later generation of the group than that of the row. A group that was recreated counts
 //! from 1: there a row that nobody has touched for two session timeouts, by the database's own clock, is free.
 
 use std::time::Duration;
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row, types::Type};
 
 use super::{
-    link::within,
-    session::{ANSWER_WITHIN, Book},
+    reconnecting_client::within,
+    session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
-    failure::Failure,
     ledger_rules::{LedgerRules, RuleDetails, ToldRules},
+    partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{Assignment, Seal, offsets::Position},
+    store::{Assignment, LedgerChecksum, offsets::Position},
 };
 
 /// Followed by the columns.
@@ -65,7 +65,7 @@ pub(super) struct Part {
     pub(super) leader_epoch: Option<i32>,
     pub(super) rules: String,
     pub(super) rule_details: Option<String>,
-    pub(super) seal: Seal,
+    pub(super) checksum: LedgerChecksum,
     pub(super) epoch: i64,
     /// A worker has found that it is not to be believed.
     pub(super) is_torn: bool,
@@ -86,7 +86,7 @@ impl Part {
             next_offset: row.try_get(2)?,
             leader_epoch: row.try_get(3)?,
             rules: row.try_get(4)?,
-            seal: Seal { customers: customers.cast_unsigned(), checksum },
+            checksum: LedgerChecksum { customers: customers.cast_unsigned(), digest_sum: checksum },
             epoch: row.try_get(7)?,
             is_torn: row.try_get(8)?,
             rule_details: row.try_get(9)?,
@@ -94,24 +94,24 @@ impl Part {
     }
 
     /// `customers` and `checksum` as they are read back.
-    pub(super) fn seal_columns(seal: Seal) -> (i64, String) {
-        (seal.customers.cast_signed(), format!("{:016x}", seal.checksum))
+    pub(super) fn checksum_columns(checksum: LedgerChecksum) -> (i64, String) {
+        (checksum.customers.cast_signed(), format!("{:016x}", checksum.digest_sum))
     }
 
     /// Whether it is about another topic.
-    pub(super) fn check_topic(&self, topic_id: &str) -> Result<(), Failure> {
+    pub(super) fn check_topic(&self, topic_id: &str) -> Result<(), PartitionFailure> {
         if self.topic_id == topic_id {
             return Ok(());
         }
-        Err(Failure::TopicRecreated { expected: self.topic_id.clone(), found: topic_id.to_owned() })
+        Err(PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found: topic_id.to_owned() })
     }
 
     /// Hands what it says of the ledger's rules to `ask`.
-    pub(super) fn told_rules<T>(&self, ask: impl FnOnce(ToldRules<'_>) -> T) -> Result<T, Failure> {
+    pub(super) fn told_rules<T>(&self, ask: impl FnOnce(ToldRules<'_>) -> T) -> Result<T, PartitionFailure> {
         let ledger =
             LedgerMark { topic_id: self.topic_id.as_str(), base: self.base_offset, next_offset: self.next_offset };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
-            .map_err(|error| Failure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
+            .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
         let (base, next_offset) = (self.base_offset, self.next_offset);
         Ok(ask(ToldRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
     }
@@ -124,7 +124,7 @@ impl Part {
 /// The connection does not answer any more; what was claimed until then is claimed again.
 pub(super) async fn claim(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     assigned: &[Assignment],
     session_timeout: Duration,
 ) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
@@ -132,7 +132,7 @@ pub(super) async fn claim(
     let mut claims = Vec::with_capacity(assigned.len());
     // One after the other: none is still on its way when this worker has given the connection up.
     for assignment in assigned {
-        match within(ANSWER_WITHIN, claim_one(client, book, *assignment, patience)).await {
+        match within(ANSWER_WITHIN, claim_one(client, ledger_key, *assignment, patience)).await {
             Err(error) if error.ends_session() => return Err(error),
             claim => claims.push(claim),
         }
@@ -141,12 +141,13 @@ pub(super) async fn claim(
 }
 
 /// What a claim would find of a partition that nobody holds, and changes nothing.
-pub(super) async fn look(client: &Client, book: &Book, partition: i32) -> Result<Claim, DatabaseError> {
+pub(super) async fn look(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<Claim, DatabaseError> {
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
         Part::COLUMNS
     );
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    let params =
+        [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     if let Some(row) = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await? {
         return Ok(Claim::Ours(Part::read(&row)?));
     }
@@ -156,7 +157,7 @@ pub(super) async fn look(client: &Client, book: &Book, partition: i32) -> Result
 
 async fn claim_one(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     assignment: Assignment,
     patience: i64,
 ) -> Result<Claim, tokio_postgres::Error> {
@@ -165,11 +166,11 @@ async fn claim_one(
         .query_typed(
             &format!("{ACQUIRE}{}", Part::COLUMNS),
             &[
-                (&book.group, Type::TEXT),
-                (&book.topic, Type::TEXT),
+                (&ledger_key.group, Type::TEXT),
+                (&ledger_key.topic, Type::TEXT),
                 (&partition, Type::INT4),
                 (&generation, Type::INT4),
-                (&book.owner, Type::TEXT),
+                (&ledger_key.owner, Type::TEXT),
                 (&patience, Type::INT8),
             ],
         )
@@ -177,7 +178,8 @@ async fn claim_one(
     if let Some(row) = acquired.first() {
         return Ok(Claim::Ours(Part::read(row)?));
     }
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    let params =
+        [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let found = client.query_typed_one(LOOK, &params).await?;
     Ok(match (found.try_get::<_, Option<String>>(0)?, found.try_get::<_, Option<i32>>(1)?) {
         (Some(owner), Some(generation)) => Claim::Held { owner, generation },
@@ -235,11 +237,16 @@ pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (St
 
 /// Whether a partition can go on from its row, and by which rules its ledger was made. The group's offset in Kafka is not
 /// asked: it follows the row, for others to see the lag.
-pub(super) fn may_go_on(part: &Part, book: &Book, topic_id: &str, position: &Position) -> Result<LedgerRules, Failure> {
+pub(super) fn may_go_on(
+    part: &Part,
+    ledger_key: &LedgerKey,
+    topic_id: &str,
+    position: &Position,
+) -> Result<LedgerRules, PartitionFailure> {
     part.check_topic(topic_id)?;
     // Whatever its rules are: readers with those settings are not to be given what is not in the log any more.
     position.check_reach(part.next_offset)?;
-    Ok(part.told_rules(|told| LedgerRules::take_over(told, &book.rules))??)
+    Ok(part.told_rules(|told| LedgerRules::take_over(told, &ledger_key.rules))??)
 }
 
 #[cfg(test)]
@@ -249,9 +256,9 @@ mod tests {
     use super::*;
     use crate::{ledger_rules::tests::book, money::Currency};
 
-    fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), Failure> {
+    fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
         let rules = Arc::new(book(&[]));
-        let book = Book { group: "g".into(), topic: "t".into(), rules: rules.clone(), owner: "o".into() };
+        let ledger_key = LedgerKey { group: "g".into(), topic: "t".into(), rules: rules.clone(), owner: "o".into() };
         let mut part = Part {
             topic_id: "i".into(),
             base_offset: 5,
@@ -259,14 +266,14 @@ mod tests {
             leader_epoch: None,
             rules: rules.hash().to_owned(),
             rule_details: None,
-            seal: Seal::default(),
+            checksum: LedgerChecksum::default(),
             epoch: 3,
             is_torn: false,
         };
         change(&mut part);
         // Wherever the group's offset is.
         let position = Position { committed: None, log_start: log.start, log_end: log.end };
-        may_go_on(&part, &book, "i", &position).map(drop)
+        may_go_on(&part, &ledger_key, "i", &position).map(drop)
     }
 
     #[test]
@@ -276,8 +283,14 @@ mod tests {
 
     #[test]
     fn the_rows_of_other_rules_or_topics_are_refused() {
-        assert!(matches!(decided(|part| part.rules = "x".into(), 0..90), Err(Failure::LedgerSettingsChanged(_))));
-        assert!(matches!(decided(|part| part.topic_id = "x".into(), 0..90), Err(Failure::TopicRecreated { .. })));
+        assert!(matches!(
+            decided(|part| part.rules = "x".into(), 0..90),
+            Err(PartitionFailure::LedgerSettingsChanged(_))
+        ));
+        assert!(matches!(
+            decided(|part| part.topic_id = "x".into(), 0..90),
+            Err(PartitionFailure::TopicRecreated { .. })
+        ));
     }
 
     #[test]
@@ -292,7 +305,7 @@ mod tests {
         let failure = decided(as_written, 0..90).unwrap_err().to_string();
         assert!(failure.contains("EUR with 4 decimals") && failure.contains("counts it with 2"), "{failure}");
         let broken = decided(|part| part.rule_details = Some("{".into()), 0..90);
-        assert!(matches!(broken, Err(Failure::UnreadableProgress { .. })), "{broken:?}");
+        assert!(matches!(broken, Err(PartitionFailure::UnreadableProgress { .. })), "{broken:?}");
     }
 
     #[test]
@@ -315,9 +328,9 @@ mod tests {
 
     #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
-        assert!(matches!(decided(|_| {}, 61..90), Err(Failure::OffsetOutOfRange { offset: 60 })));
+        assert!(matches!(decided(|_| {}, 61..90), Err(PartitionFailure::OffsetOutOfRange { offset: 60 })));
         for change in [|_: &mut Part| {}, |part: &mut Part| part.rules = "x".into()] {
-            assert!(matches!(decided(change, 0..59), Err(Failure::CommittedBeyondEnd { .. })));
+            assert!(matches!(decided(change, 0..59), Err(PartitionFailure::CommittedBeyondEnd { .. })));
         }
     }
 }

@@ -13,10 +13,10 @@ use tokio_postgres::{
 };
 
 use super::{
-    durable_state::Share,
-    link::within,
+    durable_state::PartitionCommit,
+    reconnecting_client::within,
     rows::BalanceRow,
-    session::{ANSWER_WITHIN, Book},
+    session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::postgres_error::DatabaseError;
 
@@ -78,17 +78,21 @@ pub(super) async fn stage_balances(client: &Client, rows: &[BalanceRow<'_>]) -> 
 }
 
 /// Writes absolute values over what is there: those staged, or `rows` themselves when they are few.
-pub(super) async fn write_balances(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
+pub(super) async fn write_balances(
+    client: &Client,
+    ledger_key: &LedgerKey,
+    rows: &[BalanceRow<'_>],
+) -> Result<(), DatabaseError> {
     if rows.is_empty() {
         return Ok(());
     }
     if rows.len() < MANY {
-        return write_few(client, book, rows).await;
+        return write_few(client, ledger_key, rows).await;
     }
     let merge = upsert("pg_temp.balancefleet_bal AS r WHERE r.turn = $3");
     for (turn, _) in turns(rows) {
         let params: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&turn, Type::INT4)];
+            [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&turn, Type::INT4)];
         within(ANSWER_WITHIN, client.execute_typed(&merge, &params)).await?;
     }
     Ok(())
@@ -99,7 +103,7 @@ fn turns<'a, 'b>(rows: &'a [BalanceRow<'b>]) -> impl Iterator<Item = (i32, &'a [
     (0..).zip(rows.chunks(AT_ONCE))
 }
 
-async fn write_few(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
+async fn write_few(client: &Client, ledger_key: &LedgerKey, rows: &[BalanceRow<'_>]) -> Result<(), DatabaseError> {
     fn column<'a, T>(rows: &'a [BalanceRow<'_>], of: impl Fn(&'a BalanceRow<'_>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
@@ -108,8 +112,8 @@ async fn write_few(client: &Client, book: &Book, rows: &[BalanceRow<'_>]) -> Res
          last_transaction_id, updated_second, updated_nanosecond, last_offset)",
     );
     let params: [(&(dyn ToSql + Sync), Type); 12] = [
-        (&book.group, Type::TEXT),
-        (&book.topic, Type::TEXT),
+        (&ledger_key.group, Type::TEXT),
+        (&ledger_key.topic, Type::TEXT),
         (&column(rows, |row| row.partition), Type::INT4_ARRAY),
         (&column(rows, |row| &*row.customer), Type::TEXT_ARRAY),
         (&column(rows, |row| row.currency), Type::TEXT_ARRAY),
@@ -164,7 +168,7 @@ const LETTER_TYPES: [Type; 9] = [
     Type::BYTEA_ARRAY,
 ];
 
-/// A ledger that was begun anew meets records again that were put aside before: one row for each.
+/// A ledger that was begun anew meets records again that were dead-lettered before: one row for each.
 const MERGE_LETTERS: &str = "\
 INSERT INTO balancefleet.dead_letter (group_id, topic, topic_id, partition, record_offset, category, message, key, value,
                                       header_names, header_values)
@@ -175,46 +179,46 @@ SELECT $1, $2, r.topic_id, r.partition, r.record_offset, r.category, r.message, 
    SET category = EXCLUDED.category, message = EXCLUDED.message, written = clock_timestamp()";
 
 /// Brings records that could not be applied to the server, as they came; nothing is locked by it.
-pub(super) async fn stage_dead_letters(client: &Client, shares: &[Share<'_>]) -> Result<(), DatabaseError> {
-    if !has_dead_letters(shares) {
+pub(super) async fn stage_dead_letters(client: &Client, commits: &[PartitionCommit<'_>]) -> Result<(), DatabaseError> {
+    if !has_dead_letters(commits) {
         return Ok(());
     }
     within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_LETTERS)).await?;
-    within(ANSWER_WITHIN, copy_dead_letters(client, shares)).await
+    within(ANSWER_WITHIN, copy_dead_letters(client, commits)).await
 }
 
 /// Puts aside those that were staged.
 pub(super) async fn write_dead_letters(
     client: &Client,
-    book: &Book,
-    shares: &[Share<'_>],
+    ledger_key: &LedgerKey,
+    commits: &[PartitionCommit<'_>],
 ) -> Result<(), DatabaseError> {
-    if !has_dead_letters(shares) {
+    if !has_dead_letters(commits) {
         return Ok(());
     }
-    let whose: [(&(dyn ToSql + Sync), Type); 2] = [(&book.group, Type::TEXT), (&book.topic, Type::TEXT)];
+    let whose: [(&(dyn ToSql + Sync), Type); 2] = [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT)];
     within(ANSWER_WITHIN, client.execute_typed(MERGE_LETTERS, &whose)).await.map(drop)
 }
 
-fn has_dead_letters(shares: &[Share<'_>]) -> bool {
-    shares.iter().any(|share| !share.progress.changes.dead_letters().is_empty())
+fn has_dead_letters(commits: &[PartitionCommit<'_>]) -> bool {
+    commits.iter().any(|commit| !commit.progress.changes.dead_letters().is_empty())
 }
 
-async fn copy_dead_letters(client: &Client, shares: &[Share<'_>]) -> Result<(), tokio_postgres::Error> {
+async fn copy_dead_letters(client: &Client, commits: &[PartitionCommit<'_>]) -> Result<(), tokio_postgres::Error> {
     let sink = client.copy_in("COPY pg_temp.balancefleet_dead_letter FROM STDIN (FORMAT binary)").await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &LETTER_TYPES));
-    for share in shares {
-        for letter in share.progress.changes.dead_letters() {
+    for commit in commits {
+        for dead_letter in commit.progress.changes.dead_letters() {
             let (names, contents): (Vec<_>, Vec<_>) =
-                letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).unzip();
+                dead_letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).unzip();
             let values: [&(dyn ToSql + Sync); 9] = [
-                &share.standing.topic_id,
-                &share.progress.assignment.partition,
-                &letter.offset,
-                &letter.reason.category(),
-                &letter.reason.to_string(),
-                &letter.key,
-                &letter.value,
+                &commit.durable_state.topic_id,
+                &commit.progress.assignment.partition,
+                &dead_letter.offset,
+                &dead_letter.reason.category(),
+                &dead_letter.reason.to_string(),
+                &dead_letter.key,
+                &dead_letter.value,
                 &names,
                 &contents,
             ];

@@ -14,16 +14,16 @@ use tokio_postgres::{
 
 use super::{
     claim::Part,
-    link::within,
+    reconnecting_client::within,
     rows::{COLUMNS, CustomerRow, Gathered},
-    session::{ANSWER_WITHIN, Book},
+    session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
-    failure::Failure,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
+    partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{Examined, Seal, ToldStanding, Watch},
+    store::{LedgerChecksum, StoredPartition, StoredProgress, Watch},
 };
 
 /// One snapshot, and time for a large one: the limit of the session is meant for writing.
@@ -36,10 +36,10 @@ const LOAD_WITHIN: Duration = Duration::from_secs(610);
 const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
                     WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 AND torn <> $5";
 
-pub(super) enum Loaded {
+pub(super) enum LoadOutcome {
     Ledger(Ledger),
     /// It cannot be what was written.
-    Unfit(Failure),
+    Unfit(PartitionFailure),
     /// Somebody has claimed the partition since.
     Moved,
 }
@@ -47,46 +47,53 @@ pub(super) enum Loaded {
 /// Reads the balances of a partition that was claimed with `epoch`.
 pub(super) async fn load(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     (partition, epoch): (i32, i64),
     watch: &mut Watch<'_>,
-) -> Result<Loaded, DatabaseError> {
-    let Some((part, ledger)) = snapshot(client, book, partition, |part| part.epoch == epoch, watch).await? else {
-        return Ok(Loaded::Moved);
+) -> Result<LoadOutcome, DatabaseError> {
+    let Some((part, ledger)) = snapshot(client, ledger_key, partition, |part| part.epoch == epoch, watch).await? else {
+        return Ok(LoadOutcome::Moved);
     };
-    match ledger.and_then(|ledger| check(ledger, part.seal)) {
+    match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
             // Where the log can be asked whether it still is the one that was read, readers wait for that: the mark goes with
             // the first record that is applied.
             if part.leader_epoch.is_none() {
-                mark(client, book, partition, epoch, false).await?;
+                mark(client, ledger_key, partition, epoch, false).await?;
             }
-            Ok(Loaded::Ledger(ledger))
+            Ok(LoadOutcome::Ledger(ledger))
         }
         Err(failure) => {
-            mark(client, book, partition, epoch, true).await?;
-            Ok(Loaded::Unfit(failure))
+            mark(client, ledger_key, partition, epoch, true).await?;
+            Ok(LoadOutcome::Unfit(failure))
         }
     }
 }
 
 /// Looks at a partition whoever has it, and changes nothing.
-pub(super) async fn examine(
+pub(super) async fn inspect(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     partition: i32,
     topic_id: &str,
-) -> Result<Examined, DatabaseError> {
-    let found = snapshot(client, book, partition, |_| true, &mut |_, _| true).await?;
-    Ok(found.map_or_else(Examined::default, |(part, ledger)| examined(part, ledger, &book.rules, topic_id)))
+) -> Result<StoredPartition, DatabaseError> {
+    let found = snapshot(client, ledger_key, partition, |_| true, &mut |_, _| true).await?;
+    Ok(found.map_or_else(StoredPartition::default, |(part, ledger)| {
+        stored_partition(part, ledger, &ledger_key.rules, topic_id)
+    }))
 }
 
 /// What is to be said of a row with its balances.
-fn examined(part: Part, ledger: Result<Ledger, Failure>, book: &Rulebook, topic_id: &str) -> Examined {
+fn stored_partition(
+    part: Part,
+    ledger: Result<Ledger, PartitionFailure>,
+    book: &Rulebook,
+    topic_id: &str,
+) -> StoredPartition {
     let (not_ours, is_readable) = (part.check_topic(topic_id).err(), ledger.is_ok());
     let (ledger, unsound) = match ledger {
         Ok(ledger) => {
-            let torn = check_seal(&ledger, part.seal).err();
+            let torn = verify_checksum(&ledger, part.checksum).err();
             (ledger, torn)
         }
         Err(unreadable) => (Ledger::default(), Some(unreadable)),
@@ -97,14 +104,20 @@ fn examined(part: Part, ledger: Result<Ledger, Failure>, book: &Rulebook, topic_
         Err(failure) => (None, None, Some(failure)),
     };
     let is_as_here = not_ours.is_none() && other_settings.is_none() && untold.is_none();
-    let standing = ToldStanding {
+    let stored_progress = StoredProgress {
         rules,
         topic_id: part.topic_id,
         base: part.base_offset,
         next_offset: part.next_offset,
         is_comparable: is_as_here && is_readable,
     };
-    Examined { ledger, standing: Some(standing), not_ours, unsound: unsound.or(untold), other_settings }
+    StoredPartition {
+        ledger,
+        stored_progress: Some(stored_progress),
+        not_ours,
+        unsound: unsound.or(untold),
+        other_settings,
+    }
 }
 
 /// Customers of a partition of whom no row says what they stand for.
@@ -112,8 +125,9 @@ const ORPHANS: &str = "\
 SELECT count(DISTINCT customer) FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3
    AND NOT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
 
-pub(super) async fn orphans(client: &Client, book: &Book, partition: i32) -> Result<usize, DatabaseError> {
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+pub(super) async fn orphans(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<usize, DatabaseError> {
+    let params =
+        [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let count: i64 = within(ANSWER_WITHIN, client.query_typed_one(ORPHANS, &params)).await?.try_get(0)?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
@@ -123,43 +137,44 @@ const PARTITIONS: &str =
     "SELECT coalesce(max(partition) + 1, 0) FROM balancefleet.part WHERE group_id = $1 AND topic = $2";
 
 /// How far the group's rows go.
-pub(super) async fn partitions(client: &Client, book: &Book) -> Result<i32, DatabaseError> {
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT)];
+pub(super) async fn partitions(client: &Client, ledger_key: &LedgerKey) -> Result<i32, DatabaseError> {
+    let params = [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT)];
     Ok(within(ANSWER_WITHIN, client.query_typed_one(PARTITIONS, &params)).await?.try_get(0)?)
 }
 
 /// Row and balances, if the row is there and as wanted; instead of balances, why they cannot be those of this release.
 async fn snapshot(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     partition: i32,
     is_wanted: impl FnOnce(&Part) -> bool,
     watch: &mut Watch<'_>,
-) -> Result<Option<(Part, Result<Ledger, Failure>)>, DatabaseError> {
+) -> Result<Option<(Part, Result<Ledger, PartitionFailure>)>, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
         Part::COLUMNS
     );
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
+    let params =
+        [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let row = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await?;
     let part = row.as_ref().map(Part::read).transpose()?.filter(is_wanted);
     let found = match part {
         Some(part) => {
-            let customers = part.seal.customers;
-            Some((part, read(client, book, partition, |rows| watch(rows, customers.max(rows))).await?))
+            let customers = part.checksum.customers;
+            Some((part, read(client, ledger_key, partition, |rows| watch(rows, customers.max(rows))).await?))
         }
         None => None,
     };
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await?;
-    let unreadable = |reason| Failure::UnreadableProgress { reason };
+    let unreadable = |reason| PartitionFailure::UnreadableProgress { reason };
     Ok(found.map(|(part, ledger)| (part, ledger.map_err(unreadable))))
 }
 
 /// As long as `goes_on` says so, which hears how many rows there were.
 async fn read(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     partition: i32,
     mut goes_on: impl FnMut(u64) -> bool,
 ) -> Result<Result<Ledger, String>, DatabaseError> {
@@ -168,7 +183,7 @@ async fn read(
          WHERE b.group_id = $1 AND b.topic = $2 AND b.partition = $3 ORDER BY b.customer, b.place"
     );
     let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&partition, Type::INT4)];
+        [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let mut stream = std::pin::pin!(within(LOAD_WITHIN, client.query_typed_raw(&select, params)).await?);
     let (mut gathered, mut rows) = (Gathered::default(), 0);
     // Sorting comes before the first row.
@@ -187,26 +202,30 @@ async fn read(
     Ok(Ok(gathered.finish()))
 }
 
-fn check(ledger: Ledger, seal: Seal) -> Result<Ledger, Failure> {
-    check_seal(&ledger, seal).map(|()| ledger)
+fn check(ledger: Ledger, checksum: LedgerChecksum) -> Result<Ledger, PartitionFailure> {
+    verify_checksum(&ledger, checksum).map(|()| ledger)
 }
 
-fn check_seal(ledger: &Ledger, seal: Seal) -> Result<(), Failure> {
-    let found = Seal::of_ledger(ledger);
-    if found == seal { Ok(()) } else { Err(Failure::Torn { expected: seal.customers, found: found.customers }) }
+fn verify_checksum(ledger: &Ledger, checksum: LedgerChecksum) -> Result<(), PartitionFailure> {
+    let found = LedgerChecksum::of_ledger(ledger);
+    if found == checksum {
+        Ok(())
+    } else {
+        Err(PartitionFailure::Torn { expected: checksum.customers, found: found.customers })
+    }
 }
 
 /// Says whether readers are not to be answered with the partition as it was claimed with `epoch`.
 pub(super) async fn mark(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     partition: i32,
     epoch: i64,
     torn: bool,
 ) -> Result<(), DatabaseError> {
     let params = [
-        (&book.group as _, Type::TEXT),
-        (&book.topic as _, Type::TEXT),
+        (&ledger_key.group as _, Type::TEXT),
+        (&ledger_key.topic as _, Type::TEXT),
         (&partition as _, Type::INT4),
         (&epoch as _, Type::INT8),
         (&torn as _, Type::BOOL),

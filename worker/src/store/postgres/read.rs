@@ -17,7 +17,7 @@ use tokio_postgres::{
 
 use super::{
     claim::{LedgerMark, RuleColumn},
-    link::Link,
+    reconnecting_client::ReconnectingClient,
     rows::{COLUMNS, CustomerRow, escape},
 };
 use crate::{
@@ -41,7 +41,7 @@ const READERS_OF_ONE: usize = 2;
 const READERS_OF_ALL: usize = 1;
 
 /// Reads the balances of one group. Shared; every method may be called by any task.
-pub(crate) struct Reader {
+pub(crate) struct DatabaseReader {
     group: String,
     topic: String,
     book: Rulebook,
@@ -58,14 +58,14 @@ struct Known {
     decimals: Option<MinorUnits>,
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for DatabaseReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("group", &self.group).field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
+pub(crate) enum DatabaseReadError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error("the balances in the database are not what this release writes: {0}")]
@@ -74,7 +74,7 @@ pub(crate) enum ReadError {
     NoRoom,
 }
 
-impl Reader {
+impl DatabaseReader {
     /// No connection is made yet.
     pub(crate) fn new(config: &Config, target: &DatabaseTarget) -> Self {
         Self {
@@ -94,14 +94,14 @@ impl Reader {
         topic_id: &str,
         selection: Selection<'_>,
         may_take: &mut (dyn FnMut(usize) -> bool + Send),
-    ) -> Result<Vec<PartitionBalances>, ReadError> {
+    ) -> Result<Vec<PartitionBalances>, DatabaseReadError> {
         let (pool, limit) = match selection {
             Selection::All => (&self.all, ALL_WITHIN),
             Selection::Customer(_) => (&self.one, ONE_WITHIN),
         };
         let read = async {
-            let mut turn = pool.turn().await?;
-            let (client, mut charged) = (turn.client().await?, 0);
+            let mut pooled = pool.get().await?;
+            let (client, mut charged) = (pooled.client().await?, 0);
             let mut read = Ok(None);
             for telling in [Telling::Nothing, Telling::Rules] {
                 // What was asked for once is not asked for again.
@@ -120,7 +120,7 @@ impl Reader {
                 }
             }
             if read.is_ok() {
-                turn.give_back();
+                pooled.give_back();
             }
             read
         };
@@ -137,7 +137,7 @@ impl Reader {
         selection: Selection<'_>,
         may_take: &mut (dyn FnMut(usize) -> bool + Send),
         telling: Telling,
-    ) -> Result<Option<Vec<PartitionBalances>>, ReadError> {
+    ) -> Result<Option<Vec<PartitionBalances>>, DatabaseReadError> {
         let customer = match selection {
             Selection::All => None,
             Selection::Customer(id) => Some(escape(id)),
@@ -173,11 +173,11 @@ impl Reader {
             }
             let (Some(known), Some(held)) = (&mut known, partitions.last_mut()) else { continue };
             if row.get(3) && held.partition == partition {
-                let row = CustomerRow::read(&row, 4).map_err(ReadError::Unreadable)?;
+                let row = CustomerRow::read(&row, 4).map_err(DatabaseReadError::Unreadable)?;
                 // A further currency of the same customer takes less.
                 let taken = BalanceRow::LEAST_BYTES + row.customer.len() + row.last_transaction_id.len();
                 if !may_take(taken) {
-                    return Err(ReadError::NoRoom);
+                    return Err(DatabaseReadError::NoRoom);
                 }
                 match known.exponent(row.currency, &self.book) {
                     Some(exponent) => add(partition, &mut held.rows, row, exponent),
@@ -191,14 +191,19 @@ impl Reader {
     }
 
     /// What is known of the rules of a partition whose first row this is.
-    fn told(&self, (partition, topic_id): (i32, &str), row: &Row, telling: Telling) -> Result<Option<Told>, ReadError> {
+    fn told(
+        &self,
+        (partition, topic_id): (i32, &str),
+        row: &Row,
+        telling: Telling,
+    ) -> Result<Option<Told>, DatabaseReadError> {
         let epoch: i64 = row.get(EPOCH);
         let known = self.known.lock().get(&partition).filter(|known| known.epoch == epoch).cloned();
         if telling == Telling::Nothing {
             return Ok(known.map(|known| Told { partition, known, is_news: false, rules: None }));
         }
         let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
-        let unreadable = |error| ReadError::Unreadable(format!("rule_details: {error}"));
+        let unreadable = |error| DatabaseReadError::Unreadable(format!("rule_details: {error}"));
         let (base, next_offset) = (row.get(EPOCH + 3), row.get(2));
         let ledger = LedgerMark { topic_id, base, next_offset };
         let details = RuleColumn::read(column, hash, ledger).map_err(unreadable)?;
@@ -281,47 +286,48 @@ fn add(partition: i32, rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u
 struct Pool {
     target: DatabaseTarget,
     settings: &'static [&'static str],
-    idle: Mutex<Vec<Link>>,
-    turns: Semaphore,
+    idle: Mutex<Vec<ReconnectingClient>>,
+    permits: Semaphore,
 }
 
 /// The use of one connection. Dropped before it is given back, it is closed: an answer may be on its way.
-struct Turn<'a> {
+struct PooledClient<'a> {
     pool: &'a Pool,
-    link: Option<Link>,
+    connection: Option<ReconnectingClient>,
     _permit: tokio::sync::SemaphorePermit<'a>,
 }
 
 impl Pool {
     fn new(target: &DatabaseTarget, settings: &'static [&'static str], size: usize) -> Self {
-        let idle = (0..size).map(|_| Link::new(target.clone(), settings)).collect();
-        Self { target: target.clone(), settings, idle: Mutex::new(idle), turns: Semaphore::new(size) }
+        let idle = (0..size).map(|_| ReconnectingClient::new(target.clone(), settings)).collect();
+        Self { target: target.clone(), settings, idle: Mutex::new(idle), permits: Semaphore::new(size) }
     }
 
-    async fn turn(&self) -> Result<Turn<'_>, DatabaseError> {
+    async fn get(&self) -> Result<PooledClient<'_>, DatabaseError> {
         let closed = |_| DatabaseError::Lost { detail: "the worker ends".to_owned() };
-        let permit = self.turns.acquire().await.map_err(closed)?;
-        let link = self.idle.lock().pop().unwrap_or_else(|| Link::new(self.target.clone(), self.settings));
-        Ok(Turn { pool: self, link: Some(link), _permit: permit })
+        let permit = self.permits.acquire().await.map_err(closed)?;
+        let connection =
+            self.idle.lock().pop().unwrap_or_else(|| ReconnectingClient::new(self.target.clone(), self.settings));
+        Ok(PooledClient { pool: self, connection: Some(connection), _permit: permit })
     }
 }
 
-impl Turn<'_> {
+impl PooledClient<'_> {
     async fn client(&mut self) -> Result<&Client, DatabaseError> {
-        let new = || Link::new(self.pool.target.clone(), self.pool.settings);
-        self.link.get_or_insert_with(new).now().await
+        let new = || ReconnectingClient::new(self.pool.target.clone(), self.pool.settings);
+        self.connection.get_or_insert_with(new).now().await
     }
 
     fn give_back(&mut self) {
-        self.pool.idle.lock().extend(self.link.take());
+        self.pool.idle.lock().extend(self.connection.take());
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PooledClient<'_> {
     fn drop(&mut self) {
-        if let Some(mut link) = self.link.take() {
-            link.give_up();
-            self.pool.idle.lock().push(link);
+        if let Some(mut connection) = self.connection.take() {
+            connection.disconnect();
+            self.pool.idle.lock().push(connection);
         }
     }
 }

@@ -12,10 +12,10 @@ use tokio_postgres::{
 use super::{
     claim::{LedgerMark, Part, rule_columns},
     copy::{stage_balances, write_balances},
-    link::{Link, within},
+    reconnecting_client::{ReconnectingClient, within},
     rows::{in_order, rows_of},
     schema::{add_column, may_delete},
-    session::{ANSWER_WITHIN, Book, SESSION},
+    session::{ANSWER_WITHIN, LedgerKey, SESSION},
 };
 use crate::{
     config::Config,
@@ -23,7 +23,7 @@ use crate::{
     ledger_rules::{LedgerRules, Rulebook},
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
-    store::{Seal, Target},
+    store::{LedgerChecksum, Target},
 };
 
 /// With time for the deletion of a large partition, which ends soon, where the server can tell, when nobody waits for it any
@@ -52,9 +52,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, 0) ON CONFLICT DO NOTHI
 
 pub(crate) struct Replacer {
     runtime: Handle,
-    book: Book,
+    ledger_key: LedgerKey,
     topic_id: String,
-    link: Link,
+    connection: ReconnectingClient,
 }
 
 impl Replacer {
@@ -66,13 +66,13 @@ impl Replacer {
         topic_id: &str,
         runtime: &Handle,
     ) -> Result<Self, DatabaseError> {
-        let mut link = Link::new(database.clone(), &[SESSION]);
-        runtime.block_on(async { may_delete(link.ready().await?).await })?;
+        let mut connection = ReconnectingClient::new(database.clone(), &[SESSION]);
+        runtime.block_on(async { may_delete(connection.ready().await?).await })?;
         Ok(Self {
             runtime: runtime.clone(),
-            book: Book::of(config, rules.clone()),
+            ledger_key: LedgerKey::of(config, rules.clone()),
             topic_id: topic_id.to_owned(),
-            link,
+            connection,
         })
     }
 
@@ -88,11 +88,12 @@ impl Replacer {
         ledger: &Ledger,
         rules: &LedgerRules,
     ) -> Result<bool, DatabaseError> {
-        let Self { runtime, book, topic_id, link } = self;
-        let replaced = runtime
-            .block_on(async { replace(link.ready().await?, book, topic_id, target, found, (ledger, rules)).await });
+        let Self { runtime, ledger_key, topic_id, connection } = self;
+        let replaced = runtime.block_on(async {
+            replace(connection.ready().await?, ledger_key, topic_id, target, found, (ledger, rules)).await
+        });
         if !matches!(replaced, Ok(true)) {
-            link.give_up();
+            connection.disconnect();
         }
         replaced
     }
@@ -101,20 +102,20 @@ impl Replacer {
 /// See [`Replacer::replace`]. Unless it gives true, the connection is of no use any more.
 pub(super) async fn replace(
     client: &Client,
-    book: &Book,
+    ledger_key: &LedgerKey,
     topic_id: &str,
     target: &Target,
     found: Option<i64>,
     (ledger, rules): (&Ledger, &LedgerRules),
 ) -> Result<bool, DatabaseError> {
     let rows = in_order(ledger.customers().flat_map(|(id, customer)| rows_of(target.partition, id, customer)));
-    let (customers, checksum) = Part::seal_columns(Seal::of_ledger(ledger));
+    let (customers, checksum) = Part::checksum_columns(LedgerChecksum::of_ledger(ledger));
     add_column(client, true).await?;
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     stage_balances(client, &rows).await?;
     let (base, next_offset) = (target.base, target.next_offset);
     let (rules, rule_details) = rule_columns(rules, LedgerMark { topic_id, base, next_offset });
-    let whose: [(&(dyn ToSql + Sync), Type); 3] = whose(book, &target.partition);
+    let whose: [(&(dyn ToSql + Sync), Type); 3] = whose(ledger_key, &target.partition);
     let what: [(&(dyn ToSql + Sync), Type); 7] = [
         (&topic_id, Type::TEXT),
         (&target.base, Type::INT8),
@@ -130,22 +131,22 @@ pub(super) async fn replace(
             within(ANSWER_WITHIN, client.execute_typed(ADVANCE, &params)).await?
         }
         None => {
-            let params = [&whose[..], &what, &[(&book.owner, Type::TEXT)]].concat();
+            let params = [&whose[..], &what, &[(&ledger_key.owner, Type::TEXT)]].concat();
             within(ANSWER_WITHIN, client.execute_typed(INSERT, &params)).await?
         }
     };
     if moved != 1 {
         return Ok(false);
     }
-    delete(client, book, target.partition).await?;
-    write_balances(client, book, &rows).await?;
+    delete(client, ledger_key, target.partition).await?;
+    write_balances(client, ledger_key, &rows).await?;
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map(|()| true)
 }
 
-async fn delete(client: &Client, book: &Book, partition: i32) -> Result<(), DatabaseError> {
-    within(DELETE_WITHIN, client.execute_typed(DELETE, &whose(book, &partition))).await.map(drop)
+async fn delete(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<(), DatabaseError> {
+    within(DELETE_WITHIN, client.execute_typed(DELETE, &whose(ledger_key, &partition))).await.map(drop)
 }
 
-fn whose<'a>(book: &'a Book, partition: &'a i32) -> [(&'a (dyn ToSql + Sync), Type); 3] {
-    [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (partition, Type::INT4)]
+fn whose<'a>(ledger_key: &'a LedgerKey, partition: &'a i32) -> [(&'a (dyn ToSql + Sync), Type); 3] {
+    [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (partition, Type::INT4)]
 }

@@ -12,19 +12,19 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{
     claim::claim,
-    durable_state::{Share, Standing, settle},
-    load::{Loaded, load},
+    durable_state::{DurableState, PartitionCommit, plan_claim},
+    load::{LoadOutcome, load},
     replace::replace,
     schema::prepare,
-    session::Book,
-    write::{Ended, Outcome, tell, write},
+    session::LedgerKey,
+    write::{BatchFate, CommitFailure, read_outcome, write},
 };
 use crate::{
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook, tests::book},
     postgres_target::{DatabaseTarget, Session},
     store::{
-        Assignment, Folding, Plan, Progress, Restored, RowWriter, Target,
+        ApplyMode, Assignment, Progress, RestorePlan, Restored, RowWriter, Target,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
@@ -61,27 +61,30 @@ impl Database {
 /// One group's rows.
 struct Rows {
     database: Rc<Database>,
-    books: [Book; 2],
+    ledger_keys: [LedgerKey; 2],
 }
 
 impl Rows {
     fn new(database: Rc<Database>) -> Self {
         let group = format!("schedule-{}", GROUPS.fetch_add(1, Ordering::Relaxed));
-        let book = |owner: &str| Book {
+        let ledger_key = |owner: &str| LedgerKey {
             group: group.clone(),
             topic: "t".to_owned(),
             rules: BOOK.clone(),
             owner: owner.to_owned(),
         };
-        Self { database, books: [book("one"), book("other")] }
+        Self { database, ledger_keys: [ledger_key("one"), ledger_key("other")] }
     }
 
     fn load(&self, worker: Worker, epoch: i64) -> Ledger {
         let Database { runtime, sessions } = &*self.database;
-        match runtime.block_on(load(&sessions[worker], &self.books[worker], (0, epoch), &mut |_, _| true)).unwrap() {
-            Loaded::Ledger(ledger) => ledger,
-            Loaded::Unfit(failure) => panic!("{failure}"),
-            Loaded::Moved => panic!("nobody has claimed it since"),
+        match runtime
+            .block_on(load(&sessions[worker], &self.ledger_keys[worker], (0, epoch), &mut |_, _| true))
+            .unwrap()
+        {
+            LoadOutcome::Ledger(ledger) => ledger,
+            LoadOutcome::Unfit(failure) => panic!("{failure}"),
+            LoadOutcome::Moved => panic!("nobody has claimed it since"),
         }
     }
 
@@ -89,7 +92,7 @@ impl Rows {
     fn row(&self) -> Option<(i64, i64)> {
         let row = self.database.runtime.block_on(self.database.sessions[2].query_opt(
             "SELECT epoch, next_offset FROM balancefleet.part WHERE group_id = $1",
-            &[&self.books[0].group],
+            &[&self.ledger_keys[0].group],
         ));
         row.unwrap().map(|row| (row.get(0), row.get(1)))
     }
@@ -100,73 +103,74 @@ impl Drop for Rows {
         let Database { runtime, sessions } = &*self.database;
         for table in ["part", "bal", "dead_letter"] {
             let delete = format!("DELETE FROM balancefleet.{table} WHERE group_id = $1");
-            runtime.block_on(sessions[2].execute(&delete, &[&self.books[0].group])).unwrap();
+            runtime.block_on(sessions[2].execute(&delete, &[&self.ledger_keys[0].group])).unwrap();
         }
     }
 }
 
-fn share(Flight { progress, sent: standing, .. }: &Flight<Standing>) -> Share<'_> {
-    standing.share(progress, &BOOK, &mut RowWriter::default())
+fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
+    durable_state.partition_commit(progress, &BOOK, &mut RowWriter::default())
 }
 
 impl Medium for Rows {
-    const FOLDING: Folding = Folding::Layered;
-    type Standing = Standing;
+    const APPLY_MODE: ApplyMode = ApplyMode::Buffered;
+    type DurableState = DurableState;
     /// As it was when the commit set out.
-    type Sent = Standing;
+    type Sent = DurableState;
 
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let Database { runtime, sessions } = &*self.database;
         let target = Target { partition: 0, base: 0, next_offset, leader_epoch: None };
         let rules = LedgerRules::begin(&BOOK, 0);
-        let replaced = replace(&sessions[2], &self.books[0], TOPIC_ID, &target, None, (ledger, &rules));
+        let replaced = replace(&sessions[2], &self.ledger_keys[0], TOPIC_ID, &target, None, (ledger, &rules));
         assert!(runtime.block_on(replaced).unwrap(), "there was no row");
     }
 
-    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (Plan, Standing) {
+    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
         let Database { runtime, sessions } = &*self.database;
-        let book = &self.books[worker];
+        let ledger_key = &self.ledger_keys[worker];
         let patience = std::time::Duration::from_secs(600);
-        let mut claims = runtime.block_on(claim(&sessions[worker], book, &[assignment], patience)).unwrap();
+        let mut claims = runtime.block_on(claim(&sessions[worker], ledger_key, &[assignment], patience)).unwrap();
         let claim = claims.remove(0).unwrap();
-        let (standing, plan) = settle(claim, assignment, book, TOPIC_ID, position).expect("it can go on");
-        let (Plan::Fetch, Some(row)) = (&plan, standing.row) else { return (plan, standing) };
+        let (durable_state, plan) =
+            plan_claim(claim, assignment, ledger_key, TOPIC_ID, position).expect("it can go on");
+        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.row) else { return (plan, durable_state) };
         let restored = Restored {
             ledger: self.load(worker, row.epoch),
-            base: standing.base,
+            base: durable_state.base,
             committed: Some(row.next_offset),
             ..Restored::empty_at(row.next_offset)
         };
-        (Plan::Ready(restored), standing)
+        (RestorePlan::Done(restored), durable_state)
     }
 
-    fn send(&mut self, standing: &Standing, _progress: &Progress) -> Standing {
-        standing.clone()
+    fn send(&mut self, durable_state: &DurableState, _progress: &Progress) -> DurableState {
+        durable_state.clone()
     }
 
-    fn land(&mut self, flight: &Flight<Standing>, _group: &mut Group) -> Verdict {
+    fn land(&mut self, flight: &Flight<DurableState>, _group: &mut Group) -> Verdict {
         let Database { runtime, sessions } = &*self.database;
-        let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
-        match runtime.block_on(write(session, book, &[share(flight)])) {
+        let (session, ledger_key) = (&sessions[flight.worker], &self.ledger_keys[flight.worker]);
+        match runtime.block_on(write(session, ledger_key, &[commit(flight)])) {
             Ok(()) => Verdict::Written,
-            Err(Ended::Beaten(_)) => Verdict::Others,
-            Err(Ended::Failed(error) | Ended::Unknown(error)) => panic!("{error}"),
+            Err(CommitFailure::Fenced(_)) => Verdict::Others,
+            Err(CommitFailure::Failed(error) | CommitFailure::Unknown(error)) => panic!("{error}"),
         }
     }
 
-    fn find_out(&mut self, flight: &Flight<Standing>, _group: &Group) -> Verdict {
+    fn resolve_outcome(&mut self, flight: &Flight<DurableState>, _group: &Group) -> Verdict {
         let Database { runtime, sessions } = &*self.database;
-        let (session, book) = (&sessions[flight.worker], &self.books[flight.worker]);
-        match runtime.block_on(tell(session, book, &[&share(flight)])).unwrap() {
-            Outcome::Written => Verdict::Written,
-            Outcome::Untouched => Verdict::Untouched,
-            Outcome::Others(_) => Verdict::Others,
+        let (session, ledger_key) = (&sessions[flight.worker], &self.ledger_keys[flight.worker]);
+        match runtime.block_on(read_outcome(session, ledger_key, &[&commit(flight)])).unwrap() {
+            BatchFate::Written => Verdict::Written,
+            BatchFate::Untouched => Verdict::Untouched,
+            BatchFate::Others(_) => Verdict::Others,
         }
     }
 
     /// Kafka is told without being waited for.
-    fn accept(&mut self, standing: &mut Standing, flight: &Flight<Standing>, group: &mut Group) {
-        standing.advance(&share(flight));
+    fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<DurableState>, group: &mut Group) {
+        durable_state.advance(&commit(flight));
         if group.takes(flight) {
             group.commit(&flight.progress);
         }
@@ -177,10 +181,10 @@ impl Medium for Rows {
         Some((next_offset, Some(self.load(0, epoch))))
     }
 
-    fn put_aside(&mut self) -> Option<Vec<i64>> {
+    fn dead_letters(&mut self) -> Option<Vec<i64>> {
         let rows = self.database.runtime.block_on(self.database.sessions[2].query(
             "SELECT record_offset FROM balancefleet.dead_letter WHERE group_id = $1 ORDER BY record_offset",
-            &[&self.books[0].group],
+            &[&self.ledger_keys[0].group],
         ));
         Some(rows.unwrap().iter().map(|row| row.get(0)).collect())
     }

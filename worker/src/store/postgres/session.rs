@@ -19,7 +19,7 @@ pub(super) const CLAIMING: &str = "SET lock_timeout = '2s'";
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
 /// Whose rows.
-pub(super) struct Book {
+pub(super) struct LedgerKey {
     pub(super) group: String,
     pub(super) topic: String,
     pub(super) rules: Arc<Rulebook>,
@@ -27,7 +27,7 @@ pub(super) struct Book {
     pub(super) owner: String,
 }
 
-impl Book {
+impl LedgerKey {
     pub(super) fn of(config: &Config, rules: Arc<Rulebook>) -> Self {
         Self { group: config.group_id.clone(), topic: config.topic.clone(), rules, owner: config.consumer_id.clone() }
     }

@@ -16,10 +16,10 @@ use tokio_postgres::{
 use super::{
     claim::{LedgerMark, Part, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
-    durable_state::Share,
-    link::within,
+    durable_state::PartitionCommit,
+    reconnecting_client::within,
     rows::{BalanceRow, in_order, rows_of},
-    session::{ANSWER_WITHIN, Book},
+    session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::postgres_error::DatabaseError;
 
@@ -38,57 +38,66 @@ UPDATE balancefleet.part
 
 /// Locked in the order of their numbers, as every batch does. The lock is what waits for the former session's transaction:
 /// a plain read would see the rows as they were before it.
-const TELL: &str = "\
+const READ_OUTCOME: &str = "\
 SELECT partition, epoch, next_offset, owner FROM balancefleet.part
  WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
 
 /// How a batch ended that was not committed.
-pub(super) enum Ended {
+pub(super) enum CommitFailure {
     /// The rows of these partitions are not what this worker left. Nothing of the batch is durable.
-    Beaten(Vec<i32>),
+    Fenced(Vec<i32>),
     /// Nothing of it is durable.
     Failed(DatabaseError),
     /// Nobody knows.
     Unknown(DatabaseError),
 }
 
-impl From<DatabaseError> for Ended {
+impl From<DatabaseError> for CommitFailure {
     fn from(error: DatabaseError) -> Self {
         Self::Failed(error)
     }
 }
 
 /// Writes the batch. After an error the connection is of no use any more.
-pub(super) async fn write(client: &Client, book: &Book, shares: &[Share<'_>]) -> Result<(), Ended> {
-    let rows = sorted_rows(shares);
+pub(super) async fn write(
+    client: &Client,
+    ledger_key: &LedgerKey,
+    commits: &[PartitionCommit<'_>],
+) -> Result<(), CommitFailure> {
+    let rows = sorted_rows(commits);
     within(ANSWER_WITHIN, client.batch_execute("BEGIN")).await?;
     // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
     stage_balances(client, &rows).await?;
-    stage_dead_letters(client, shares).await?;
+    stage_dead_letters(client, commits).await?;
     // All on their way at once, in the order of the partitions; the server takes them one after the other.
-    let advances = shares.iter().map(|share| advance(client, book, share));
+    let advances = commits.iter().map(|commit| advance(client, ledger_key, commit));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
     let lost: Vec<_> =
-        shares.iter().zip(moved).filter(|(_, rows)| *rows != 1).map(|(share, _)| share.partition()).collect();
+        commits.iter().zip(moved).filter(|(_, rows)| *rows != 1).map(|(commit, _)| commit.partition()).collect();
     if !lost.is_empty() {
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
-        return Err(Ended::Beaten(lost));
+        return Err(CommitFailure::Fenced(lost));
     }
-    write_balances(client, book, &rows).await?;
-    write_dead_letters(client, book, shares).await?;
+    write_balances(client, ledger_key, &rows).await?;
+    write_dead_letters(client, ledger_key, commits).await?;
     // Whatever goes wrong from here on, it may have been committed.
-    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(Ended::Unknown)
+    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(CommitFailure::Unknown)
 }
 
-async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64, tokio_postgres::Error> {
-    let Share { progress, standing, seal, rules } = share;
+async fn advance(
+    client: &Client,
+    ledger_key: &LedgerKey,
+    commit: &PartitionCommit<'_>,
+) -> Result<u64, tokio_postgres::Error> {
+    let PartitionCommit { progress, durable_state, checksum, rules } = commit;
     let assignment = &progress.assignment;
-    let (customers, checksum) = Part::seal_columns(*seal);
-    let (base, next_offset) = (standing.base, progress.next_offset);
-    let (rules, rule_details) = rule_columns(rules, LedgerMark { topic_id: &standing.topic_id, base, next_offset });
+    let (customers, checksum) = Part::checksum_columns(*checksum);
+    let (base, next_offset) = (durable_state.base, progress.next_offset);
+    let (rules, rule_details) =
+        rule_columns(rules, LedgerMark { topic_id: &durable_state.topic_id, base, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
-        (&book.group, Type::TEXT),
-        (&book.topic, Type::TEXT),
+        (&ledger_key.group, Type::TEXT),
+        (&ledger_key.topic, Type::TEXT),
         (&assignment.partition, Type::INT4),
         (&progress.next_offset, Type::INT8),
         (&progress.leader_epoch, Type::INT4),
@@ -97,34 +106,34 @@ async fn advance(client: &Client, book: &Book, share: &Share<'_>) -> Result<u64,
         (&rules, Type::TEXT),
         (&rule_details, Type::TEXT),
     ];
-    match &standing.row {
+    match &durable_state.row {
         Some(row) => {
             let expected: [(&(dyn ToSql + Sync), Type); 2] = [(&row.epoch, Type::INT8), (&row.next_offset, Type::INT8)];
             client.execute_typed(ADVANCE, &[&common[..], &expected].concat()).await
         }
         None => {
             let new: [(&(dyn ToSql + Sync), Type); 4] = [
-                (&standing.topic_id, Type::TEXT),
-                (&standing.base, Type::INT8),
+                (&durable_state.topic_id, Type::TEXT),
+                (&durable_state.base, Type::INT8),
                 (&assignment.generation, Type::INT4),
-                (&book.owner, Type::TEXT),
+                (&ledger_key.owner, Type::TEXT),
             ];
             client.execute_typed(FIRST, &[&common[..], &new].concat()).await
         }
     }
 }
 
-fn sorted_rows<'a>(shares: &'a [Share<'a>]) -> Vec<BalanceRow<'a>> {
-    let rows_of_share = |share: &'a Share<'a>| {
-        let partition = share.progress.assignment.partition;
-        share.progress.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
+fn sorted_rows<'a>(commits: &'a [PartitionCommit<'a>]) -> Vec<BalanceRow<'a>> {
+    let rows_of_commit = |commit: &'a PartitionCommit<'a>| {
+        let partition = commit.progress.assignment.partition;
+        commit.progress.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
     };
-    in_order(shares.iter().flat_map(rows_of_share))
+    in_order(commits.iter().flat_map(rows_of_commit))
 }
 
 /// What became of a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum BatchFate {
     Written,
     /// Nothing of it is durable.
     Untouched,
@@ -134,32 +143,36 @@ pub(super) enum Outcome {
 
 /// What one row says about a batch whose outcome was not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum RowFate {
     Written,
     Untouched,
     Others,
 }
 
-/// Locks the rows of `shares` and compares.
-pub(super) async fn tell(client: &Client, book: &Book, shares: &[&Share<'_>]) -> Result<Outcome, DatabaseError> {
-    let partitions: Vec<i32> = shares.iter().map(|share| share.partition()).collect();
+/// Locks the rows of `commits` and compares.
+pub(super) async fn read_outcome(
+    client: &Client,
+    ledger_key: &LedgerKey,
+    commits: &[&PartitionCommit<'_>],
+) -> Result<BatchFate, DatabaseError> {
+    let partitions: Vec<i32> = commits.iter().map(|commit| commit.partition()).collect();
     let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&book.group, Type::TEXT), (&book.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
-    let rows = within(ANSWER_WITHIN, client.query_typed(TELL, &params)).await?;
-    let told = shares.iter().map(|share| {
-        let before = share.standing.row.map(|row| (row.epoch, row.next_offset));
-        let row = rows.iter().find(|row| row.get::<_, i32>(0) == share.partition());
+        [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
+    let rows = within(ANSWER_WITHIN, client.query_typed(READ_OUTCOME, &params)).await?;
+    let told = commits.iter().map(|commit| {
+        let before = commit.durable_state.row.map(|row| (row.epoch, row.next_offset));
+        let row = rows.iter().find(|row| row.get::<_, i32>(0) == commit.partition());
         // Two workers' first rows may look the same.
-        if before.is_none() && row.is_some_and(|row| row.get::<_, &str>(3) != book.owner) {
-            return (share.partition(), Some(Found::Others));
+        if before.is_none() && row.is_some_and(|row| row.get::<_, &str>(3) != ledger_key.owner) {
+            return (commit.partition(), Some(RowFate::Others));
         }
         let now = row.map(|row| (row.get::<_, i64>(1), row.get::<_, i64>(2)));
-        (share.partition(), Found::of(before, share.progress.next_offset, now))
+        (commit.partition(), RowFate::of(before, commit.progress.next_offset, now))
     });
-    Ok(Outcome::of(&told.collect::<Vec<_>>()))
+    Ok(BatchFate::of(&told.collect::<Vec<_>>()))
 }
 
-impl Found {
+impl RowFate {
     /// Of one row: epoch and offset before, the offset it was to have, and what it has; `None` if that says nothing.
     fn of(before: Option<(i64, i64)>, to: i64, now: Option<(i64, i64)>) -> Option<Self> {
         let epoch = before.map_or(1, |(epoch, _)| epoch);
@@ -174,16 +187,16 @@ impl Found {
     }
 }
 
-impl Outcome {
+impl BatchFate {
     /// Of partitions, each with what its row says, if it says anything. A transaction is whole or not at all: where that
     /// does not show, all are to be read again.
-    fn of(told: &[(i32, Option<Found>)]) -> Self {
-        let partitions = |which: fn(&Option<Found>) -> bool| {
+    fn of(told: &[(i32, Option<RowFate>)]) -> Self {
+        let partitions = |which: fn(&Option<RowFate>) -> bool| {
             told.iter().filter(|(_, found)| which(found)).map(|(partition, _)| *partition).collect::<Vec<_>>()
         };
-        let written = partitions(|found| *found == Some(Found::Written));
-        let untouched = partitions(|found| *found == Some(Found::Untouched));
-        let others = partitions(|found| *found == Some(Found::Others));
+        let written = partitions(|found| *found == Some(RowFate::Written));
+        let untouched = partitions(|found| *found == Some(RowFate::Untouched));
+        let others = partitions(|found| *found == Some(RowFate::Others));
         match (written.is_empty(), untouched.is_empty(), others.is_empty()) {
             (true, _, true) => Self::Untouched,
             (false, true, true) => Self::Written,
@@ -199,44 +212,44 @@ mod tests {
 
     #[test]
     fn the_row_tells_what_became_of_a_batch() {
-        assert_eq!(Found::of(Some((3, 5)), 9, Some((3, 9))), Some(Found::Written));
-        assert_eq!(Found::of(Some((3, 5)), 9, Some((3, 5))), Some(Found::Untouched));
-        assert_eq!(Found::of(None, 9, Some((1, 9))), Some(Found::Written));
-        assert_eq!(Found::of(None, 9, None), Some(Found::Untouched));
+        assert_eq!(RowFate::of(Some((3, 5)), 9, Some((3, 9))), Some(RowFate::Written));
+        assert_eq!(RowFate::of(Some((3, 5)), 9, Some((3, 5))), Some(RowFate::Untouched));
+        assert_eq!(RowFate::of(None, 9, Some((1, 9))), Some(RowFate::Written));
+        assert_eq!(RowFate::of(None, 9, None), Some(RowFate::Untouched));
     }
 
     #[test]
     fn a_row_that_is_neither_is_somebody_elses() {
         for now in [None, Some((3, 4)), Some((3, 7)), Some((4, 5)), Some((4, 9)), Some((2, 9))] {
-            assert_eq!(Found::of(Some((3, 5)), 9, now), Some(Found::Others), "{now:?}");
+            assert_eq!(RowFate::of(Some((3, 5)), 9, now), Some(RowFate::Others), "{now:?}");
         }
-        assert_eq!(Found::of(None, 9, Some((2, 9))), Some(Found::Others));
-        assert_eq!(Found::of(None, 9, Some((1, 8))), Some(Found::Others));
+        assert_eq!(RowFate::of(None, 9, Some((2, 9))), Some(RowFate::Others));
+        assert_eq!(RowFate::of(None, 9, Some((1, 8))), Some(RowFate::Others));
     }
 
     #[test]
     fn a_row_that_was_not_to_move_does_not_speak_for_the_others() {
-        assert_eq!(Found::of(Some((3, 9)), 9, Some((3, 9))), None);
-        assert_eq!(Found::of(Some((3, 9)), 9, Some((4, 9))), Some(Found::Others));
+        assert_eq!(RowFate::of(Some((3, 9)), 9, Some((3, 9))), None);
+        assert_eq!(RowFate::of(Some((3, 9)), 9, Some((4, 9))), Some(RowFate::Others));
     }
 
     #[test]
     fn a_batch_is_whole_or_not_at_all() {
-        let of = |found: &[Option<Found>]| Outcome::of(&(0..).zip(found.iter().copied()).collect::<Vec<_>>());
-        let [written, untouched] = [Found::Written, Found::Untouched].map(Some);
-        assert_eq!(of(&[written, None, written]), Outcome::Written);
-        assert_eq!(of(&[untouched, None, untouched]), Outcome::Untouched);
-        assert_eq!(of(&[None]), Outcome::Untouched);
-        assert_eq!(of(&[written, None, untouched]), Outcome::Others(vec![0, 1, 2]));
+        let of = |found: &[Option<RowFate>]| BatchFate::of(&(0..).zip(found.iter().copied()).collect::<Vec<_>>());
+        let [written, untouched] = [RowFate::Written, RowFate::Untouched].map(Some);
+        assert_eq!(of(&[written, None, written]), BatchFate::Written);
+        assert_eq!(of(&[untouched, None, untouched]), BatchFate::Untouched);
+        assert_eq!(of(&[None]), BatchFate::Untouched);
+        assert_eq!(of(&[written, None, untouched]), BatchFate::Others(vec![0, 1, 2]));
     }
 
     #[test]
     fn what_others_have_gone_on_with_is_told_apart_from_what_is_certainly_untouched() {
-        let of = |found: &[Option<Found>]| Outcome::of(&(0..).zip(found.iter().copied()).collect::<Vec<_>>());
-        let [written, untouched, others] = [Found::Written, Found::Untouched, Found::Others].map(Some);
-        assert_eq!(of(&[untouched, others, None]), Outcome::Others(vec![1]));
+        let of = |found: &[Option<RowFate>]| BatchFate::of(&(0..).zip(found.iter().copied()).collect::<Vec<_>>());
+        let [written, untouched, others] = [RowFate::Written, RowFate::Untouched, RowFate::Others].map(Some);
+        assert_eq!(of(&[untouched, others, None]), BatchFate::Others(vec![1]));
         // The batch may have been written before others went on.
-        assert_eq!(of(&[None, others]), Outcome::Others(vec![0, 1]));
-        assert_eq!(of(&[written, others]), Outcome::Others(vec![0, 1]));
+        assert_eq!(of(&[None, others]), BatchFate::Others(vec![0, 1]));
+        assert_eq!(of(&[written, others]), BatchFate::Others(vec![0, 1]));
     }
 }

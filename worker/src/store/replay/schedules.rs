@@ -4,7 +4,7 @@ use super::plan;
 use crate::{
     ledger::Ledger,
     store::{
-        Assignment, Folding, Plan, Progress,
+        ApplyMode, Assignment, Progress, RestorePlan,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
@@ -13,13 +13,13 @@ use crate::{
 struct Nothing;
 
 impl Medium for Nothing {
-    const FOLDING: Folding = Folding::InPlace;
-    type Standing = ();
+    const APPLY_MODE: ApplyMode = ApplyMode::Direct;
+    type DurableState = ();
     type Sent = ();
 
     fn rebuilt(&mut self, _ledger: &Ledger, _next_offset: i64) {}
 
-    fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (Plan, ()) {
+    fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, ()) {
         (plan(position).expect("it can go on"), ())
     }
 
@@ -34,7 +34,7 @@ impl Medium for Nothing {
     }
 
     /// Nobody asks: the same is committed again.
-    fn find_out(&mut self, _flight: &Flight<()>, _group: &Group) -> Verdict {
+    fn resolve_outcome(&mut self, _flight: &Flight<()>, _group: &Group) -> Verdict {
         Verdict::Untouched
     }
 
@@ -44,7 +44,7 @@ impl Medium for Nothing {
         group.committed.as_ref().map(|committed| (committed.offset, None))
     }
 
-    fn put_aside(&mut self) -> Option<Vec<i64>> {
+    fn dead_letters(&mut self) -> Option<Vec<i64>> {
         None
     }
 

@@ -86,7 +86,7 @@ fn a_commit_whose_answer_is_lost_is_found_again_and_nothing_is_done_twice() {
     fleet.await_balances(&traffic.oracle, SOON);
     let worker = fleet.get(0);
     assert_eq!(worker.log().matches("the outcome of a commit is not known").count(), 5);
-    assert!(!worker.log().contains("restoring partitions again"), "{}", worker.log());
+    assert!(!worker.log().contains("partitions fenced, reacquiring"), "{}", worker.log());
     assert_eq!(worker.count("messagesConsumed"), Ok(800));
 }
 
@@ -125,7 +125,7 @@ fn a_commit_that_the_old_session_has_not_ended_is_waited_for() {
     traffic.send(&stream, 100);
     fleet.await_balances(&traffic.oracle, SOON);
     let worker = fleet.get(0);
-    assert!(!worker.log().contains("restoring partitions again"), "{}", worker.log());
+    assert!(!worker.log().contains("partitions fenced, reacquiring"), "{}", worker.log());
     assert_eq!(worker.count("messagesConsumed"), Ok(300));
 }
 
@@ -207,7 +207,7 @@ fn the_claim_of_a_new_owner_alone_keeps_the_former_one_out() {
         (200, body) if body.contains("\"transactionCount\":5") => Ok(()),
         (_, body) => Err(body),
     });
-    assert!(!owner.log().contains("a commit was not accepted"), "{}", owner.log());
+    assert!(!owner.log().contains("commit failed, will retry"), "{}", owner.log());
     assert_eq!(owner.stop().0.code(), Some(0));
 }
 
@@ -216,7 +216,7 @@ fn a_partition_of_a_later_generation_is_left_alone_until_nothing_was_heard_of_it
     let stream = stream_of("pg-generations", 1, &[]);
     let mut traffic = Traffic::new(67, 10);
     super::folded(&stream, &mut traffic, &[STORE]);
-    // As after a group that was deleted and made again: it counts from 1.
+    // As after a group that was deleted and recreated: it counts from 1.
     Database::shared().run(&format!(
         "UPDATE balancefleet.part SET generation = 1000, owner = 'a-ghost', touched = clock_timestamp() WHERE group_id = '{}'",
         stream.group
@@ -311,7 +311,7 @@ fn a_worker_that_is_frozen_in_the_middle_of_sending_its_rows_holds_nobody_up() {
     wire.set(Mode::Open);
     zombie.signal("CONT");
     // Its rows are another worker's by then; after a long time it has lost its connection, too.
-    zombie.await_log("a commit was not accepted");
+    zombie.await_log("commit failed, will retry");
     traffic.send(&stream, 300);
     fleet.await_balances(&traffic.oracle, SOON);
 }

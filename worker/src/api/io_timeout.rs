@@ -14,7 +14,7 @@ use super::connections::Connection;
 
 /// How long a client may take.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct IoTimeouts {
     /// From the first byte of a request to the end of its head.
     pub(super) head: Duration,
     /// Until it takes something more of its answer.
@@ -22,9 +22,9 @@ pub(super) struct Patience {
 }
 
 /// A stream that fails when its client takes longer; it tells the `connection` whether the answer is taken.
-pub(super) struct Impatient<S> {
+pub(super) struct TimeoutStream<S> {
     stream: S,
-    patience: Patience,
+    timeouts: IoTimeouts,
     connection: Arc<Connection>,
     /// Runs while a head is not complete.
     reading: Option<Pin<Box<Sleep>>>,
@@ -32,9 +32,9 @@ pub(super) struct Impatient<S> {
     writing: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Impatient<S> {
-    pub(super) fn new(stream: S, patience: Patience, connection: Arc<Connection>) -> Self {
-        Self { stream, patience, connection, reading: None, writing: None }
+impl<S> TimeoutStream<S> {
+    pub(super) fn new(stream: S, timeouts: IoTimeouts, connection: Arc<Connection>) -> Self {
+        Self { stream, timeouts, connection, reading: None, writing: None }
     }
 
     fn within_limit<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -44,17 +44,17 @@ impl<S> Impatient<S> {
             }
             return written;
         }
-        let Self { patience, connection, writing, .. } = self;
+        let Self { timeouts, connection, writing, .. } = self;
         let timer = writing.get_or_insert_with(|| {
             connection.takes(false);
-            Box::pin(sleep(patience.write))
+            Box::pin(sleep(timeouts.write))
         });
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading")))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = into.filled().len();
@@ -64,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
             return read;
         }
         if into.filled().len() > before {
-            this.reading.get_or_insert_with(|| Box::pin(sleep(this.patience.head)));
+            this.reading.get_or_insert_with(|| Box::pin(sleep(this.timeouts.head)));
         }
         match this.reading.as_mut().map(|timer| timer.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => {
@@ -75,7 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -118,12 +118,12 @@ mod tests {
     /// Some times what the system keeps for a reader.
     const LONG: usize = 4 << 20;
 
-    fn impatient(stream: UnixStream) -> Impatient<UnixStream> {
-        Impatient::new(stream, Patience { head: LIMIT, write: LIMIT }, Connection::new())
+    fn with_timeouts(stream: UnixStream) -> TimeoutStream<UnixStream> {
+        TimeoutStream::new(stream, IoTimeouts { head: LIMIT, write: LIMIT }, Connection::new())
     }
 
     async fn write(stream: UnixStream) -> io::Result<()> {
-        let (mut stream, answer) = (impatient(stream), vec![0; LONG]);
+        let (mut stream, answer) = (with_timeouts(stream), vec![0; LONG]);
         let mut left = &answer[..];
         while !left.is_empty() {
             let written = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, left)).await?;
@@ -155,7 +155,7 @@ mod tests {
         assert!(begun.elapsed() > LIMIT, "longer than the limit as a whole");
     }
 
-    async fn read(stream: &mut Impatient<UnixStream>) -> io::Result<usize> {
+    async fn read(stream: &mut TimeoutStream<UnixStream>) -> io::Result<usize> {
         let mut into = [0; 16];
         let mut into = ReadBuf::new(&mut into);
         poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut into)).await?;
@@ -165,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn a_head_that_comes_byte_by_byte_is_not_waited_for_and_a_silent_client_is() {
         let (near, far) = UnixStream::pair().unwrap();
-        let mut stream = impatient(near);
+        let mut stream = with_timeouts(near);
         assert!(tokio::time::timeout(2 * LIMIT, read(&mut stream)).await.is_err(), "nothing has begun");
         let begun = Instant::now();
         let error = loop {

@@ -11,14 +11,14 @@ const DEBUG: i32 = 7;
 
 /// The memory of what was said.
 #[derive(Default)]
-pub(super) struct Reports {
+pub(super) struct DeliveryReports {
     unreported: u64,
     undelivered: Option<Failure>,
     disturbed: bool,
     health: Health,
 }
 
-impl Reports {
+impl DeliveryReports {
     /// So many records were queued.
     pub(super) fn sent(&mut self, records: usize) {
         self.unreported += records as u64;
@@ -133,7 +133,7 @@ mod tests {
             ("REQTMOUT", "b: Timed out 1 in-flight, 0 retry-queued, 0 out-queue, 0 partially-sent requests", true),
             ("STATE", "b: Broker changed state UP -> DOWN", false),
         ] {
-            let mut reports = Reports::default();
+            let mut reports = DeliveryReports::default();
             reports.note(log(facility, text));
             assert_eq!(reports.take_disturbance(), disturbs, "{facility} {text}");
             assert!(!reports.take_disturbance(), "it is told once");
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_first_undelivered_record_is_kept_until_the_next_transaction() {
-        let mut reports = Reports::default();
+        let mut reports = DeliveryReports::default();
         reports.sent(5);
         reports.note(delivered(2, None));
         reports.note(delivered(1, Some(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)));
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_failure_without_an_answer_says_what_is_wrong_with_the_connection() {
-        let mut reports = Reports::default();
+        let mut reports = DeliveryReports::default();
         assert_eq!(reports.explained("no answer".into()), "no answer");
         reports.note(log("FAIL", "b: Connection refused"));
         assert_eq!(reports.explained("no answer".into()), "no answer; b: Connection refused");

@@ -7,19 +7,19 @@ use tokio_postgres::types::Type;
 
 use super::{
     claim::{Claim, look},
-    durable_state::settle,
-    link::within,
+    durable_state::plan_claim,
     load,
+    reconnecting_client::within,
     schema::has_tables,
-    session::{ANSWER_WITHIN, Book, SESSION},
+    session::{ANSWER_WITHIN, LedgerKey, SESSION},
 };
 use crate::{
     config::Config,
-    failure::Failure,
     ledger_rules::Rulebook,
+    partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},
-    store::{Assignment, Epoch, Examined, Obstacle, Position},
+    store::{Assignment, Epoch, Position, RestoreError, StoredPartition},
 };
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
@@ -35,25 +35,25 @@ impl FoundRow {
         rules: &Arc<Rulebook>,
         topic_id: &str,
         position: &Position,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, PartitionFailure> {
         let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
         let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 0 };
-        match settle(self.0, assignment, &Book::of(config, rules.clone()), topic_id, position) {
-            Err(Obstacle::Final(failure)) => Err(failure),
-            Ok((standing, _)) => Ok(standing.rules.agrees_in_everything() && !is_torn),
-            Err(Obstacle::Passing(_)) => Ok(true),
+        match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, position) {
+            Err(RestoreError::Final(failure)) => Err(failure),
+            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_in_everything() && !is_torn),
+            Err(RestoreError::Passing(_)) => Ok(true),
         }
     }
 }
 
-pub(crate) struct Examiner {
+pub(crate) struct StoreInspector {
     runtime: Handle,
-    book: Book,
+    ledger_key: LedgerKey,
     /// `None` when there are no tables.
     session: Option<Session>,
 }
 
-impl Examiner {
+impl StoreInspector {
     pub(crate) fn connect(
         config: &Config,
         rules: Arc<Rulebook>,
@@ -67,7 +67,7 @@ impl Examiner {
             let is_there = has_tables(&session).await?;
             Ok::<_, DatabaseError>(is_there.then_some(session))
         })?;
-        Ok(Self { runtime: runtime.clone(), book: Book::of(config, rules), session })
+        Ok(Self { runtime: runtime.clone(), ledger_key: LedgerKey::of(config, rules), session })
     }
 
     /// Whether there are tables.
@@ -78,34 +78,34 @@ impl Examiner {
     /// One more than the highest partition that has a row.
     pub(crate) fn partitions(&self) -> Result<i32, DatabaseError> {
         let Some(session) = &self.session else { return Ok(0) };
-        self.runtime.block_on(load::partitions(session, &self.book))
+        self.runtime.block_on(load::partitions(session, &self.ledger_key))
     }
 
     /// How many customers a partition has that has no row.
     pub(crate) fn orphans(&self, partition: i32) -> Result<usize, DatabaseError> {
         let Some(session) = &self.session else { return Ok(0) };
-        self.runtime.block_on(load::orphans(session, &self.book, partition))
+        self.runtime.block_on(load::orphans(session, &self.ledger_key, partition))
     }
 
     /// What is known of a partition without its customers.
     pub(crate) fn row(&self, partition: i32) -> Result<FoundRow, DatabaseError> {
         let Some(session) = &self.session else { return Ok(FoundRow(Claim::Free)) };
-        self.runtime.block_on(look(session, &self.book, partition)).map(FoundRow)
+        self.runtime.block_on(look(session, &self.ledger_key, partition)).map(FoundRow)
     }
 
     /// What the database has of a partition.
-    pub(crate) fn examine(&self, partition: i32, topic_id: &str) -> Result<Examined, DatabaseError> {
-        let Some(session) = &self.session else { return Ok(Examined::default()) };
-        self.runtime.block_on(load::examine(session, &self.book, partition, topic_id))
+    pub(crate) fn inspect(&self, partition: i32, topic_id: &str) -> Result<StoredPartition, DatabaseError> {
+        let Some(session) = &self.session else { return Ok(StoredPartition::default()) };
+        self.runtime.block_on(load::inspect(session, &self.ledger_key, partition, topic_id))
     }
 }
 
 /// Whether the database has a row of any partition of the group's topic.
 pub(crate) fn has_progress(config: &Config, target: &DatabaseTarget, runtime: &Handle) -> Result<bool, DatabaseError> {
-    let Examiner { session, book, .. } =
-        Examiner::connect(config, Arc::new(Rulebook::new(config.rules.clone())), target, runtime)?;
+    let StoreInspector { session, ledger_key, .. } =
+        StoreInspector::connect(config, Arc::new(Rulebook::new(config.rules.clone())), target, runtime)?;
     let Some(session) = session else { return Ok(false) };
-    let params = [(&book.group as _, Type::TEXT), (&book.topic as _, Type::TEXT)];
+    let params = [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT)];
     let found = runtime.block_on(within(ANSWER_WITHIN, session.query_typed_one(HAS_ROWS, &params)))?;
     Ok(found.try_get(0)?)
 }

@@ -1,27 +1,27 @@
 //! The decision what a partition goes on from: its changelog, the group's offset and the input log, compared.
 
 use super::{
-    loaded::Content,
-    progress::{Ledger as Identity, ProgressRecord},
+    image::Content,
+    progress::{ChangelogIdentity, ProgressRecord},
 };
 use crate::{
     config::StartFrom,
-    failure::Failure,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
-    store::{Plan, Restored, beginning::Beginning, offsets::Position},
+    partition_failure::PartitionFailure,
+    store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
 };
 
 /// What is known of a partition besides its changelog.
 pub(super) struct Known<'a> {
-    pub(super) identity: &'a Identity<'a>,
+    pub(super) identity: &'a ChangelogIdentity<'a>,
     pub(super) position: &'a Position,
     pub(super) start_from: StartFrom,
     /// Where a group begins that begins with this partition, at the end of its logs.
-    pub(super) beginning: Option<&'a Beginning>,
+    pub(super) initial_offsets: Option<&'a InitialOffsets>,
 }
 
-pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failure> {
+pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<RestorePlan, PartitionFailure> {
     let Content { ledger, progress, records } = content;
     match progress {
         Some(progress) => {
@@ -29,14 +29,18 @@ pub(super) fn settle(content: Content, known: &Known<'_>) -> Result<Plan, Failur
             if progress.partial {
                 return fold_again(&progress, known.position);
             }
-            go_on(ledger, &progress, known.position).map(|restored| Plan::Ready(Restored { records, ..restored }))
+            go_on(ledger, &progress, known.position).map(|restored| RestorePlan::Done(Restored { records, ..restored }))
         }
-        None => known.position.begin(known.start_from, known.beginning),
+        None => known.position.begin(known.start_from, known.initial_offsets),
     }
 }
 
 /// The rules by which the customers were made, if this worker may go on with them.
-pub(super) fn rules_of(progress: &ProgressRecord, ledger: &Ledger, book: &Rulebook) -> Result<LedgerRules, Failure> {
+pub(super) fn rules_of(
+    progress: &ProgressRecord,
+    ledger: &Ledger,
+    book: &Rulebook,
+) -> Result<LedgerRules, PartitionFailure> {
     let mut rules = LedgerRules::take_over(progress.told_rules(), book)?;
     // Details are written with the rows. Without them, only the rows say what the first release has counted.
     if progress.rule_details.is_none() {
@@ -46,27 +50,30 @@ pub(super) fn rules_of(progress: &ProgressRecord, ledger: &Ledger, book: &Rulebo
 }
 
 /// Whether the customers are those of this group and this topic.
-pub(super) fn check_identity(progress: &ProgressRecord, identity: &Identity<'_>) -> Result<(), Failure> {
+pub(super) fn check_identity(
+    progress: &ProgressRecord,
+    identity: &ChangelogIdentity<'_>,
+) -> Result<(), PartitionFailure> {
     if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
-        return Err(Failure::ForeignChangelog { group, topic });
+        return Err(PartitionFailure::ForeignChangelog { group, topic });
     }
     if progress.topic_id != identity.topic_id {
         let (expected, found) = (progress.topic_id.clone(), identity.topic_id.to_owned());
-        return Err(Failure::TopicRecreated { expected, found });
+        return Err(PartitionFailure::TopicRecreated { expected, found });
     }
     if progress.rebuilding {
-        return Err(Failure::Rebuilding);
+        return Err(PartitionFailure::Rebuilding);
     }
     Ok(())
 }
 
 /// The changelog says where; the group's offset must not contradict it.
-fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, Failure> {
+fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, PartitionFailure> {
     let next_offset = progress.next_offset;
     // The offsets of a group without members expire; the changelog does not.
     if let Some(committed) = position.committed.as_ref().filter(|committed| committed.offset != next_offset) {
-        return Err(Failure::OffsetsMoved { changelog: next_offset, committed: committed.offset });
+        return Err(PartitionFailure::OffsetsMoved { changelog: next_offset, committed: committed.offset });
     }
     position.check_reach(next_offset)?;
     Ok(Restored {
@@ -81,11 +88,11 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
 /// Writing a ledger for the first time was interrupted: it is folded and written again, over what is there. The same
 /// records give the same customers, so nothing of the first try stays. A release before this one began such copies, of
 /// groups that had used the replay store; they are finished.
-fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<Plan, Failure> {
+fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
     let (base, changelog) = (progress.base_offset, progress.next_offset);
     let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
     if target < changelog {
-        return Err(Failure::OffsetsMoved { changelog, committed: target });
+        return Err(PartitionFailure::OffsetsMoved { changelog, committed: target });
     }
     position.fold(base, target)
 }
@@ -97,90 +104,100 @@ mod tests {
     use super::*;
     use crate::{
         ledger_rules::tests::book,
-        store::{Seal, offsets::Committed},
+        store::{LedgerChecksum, offsets::Committed},
     };
 
     static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
-    static IDENTITY: LazyLock<Identity<'static>> =
-        LazyLock::new(|| Identity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
+    static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
+        LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
 
-    fn progress(identity: &Identity<'_>, next_offset: i64) -> ProgressRecord {
+    fn progress(identity: &ChangelogIdentity<'_>, next_offset: i64) -> ProgressRecord {
         let rules = LedgerRules::begin(identity.book, 5);
-        ProgressRecord::new(identity, &rules, 5, next_offset, Some(4), Seal::default())
+        ProgressRecord::new(identity, &rules, 5, next_offset, Some(4), LedgerChecksum::default())
     }
 
-    fn settled(
+    fn planned(
         progress: Option<ProgressRecord>,
         committed: Option<(i64, &str)>,
         log: std::ops::Range<i64>,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<RestorePlan, PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
         let content = Content { ledger: Ledger::default(), progress, records: 0 };
-        settle(
+        restore_plan(
             content,
-            &Known { identity: &IDENTITY, position: &position, start_from: StartFrom::Earliest, beginning: None },
+            &Known { identity: &IDENTITY, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
         )
     }
 
-    fn resumed(plan: Result<Plan, Failure>) -> (i64, i64) {
-        let Ok(Plan::Ready(restored)) = plan else { panic!("not ready") };
+    fn resumed(plan: Result<RestorePlan, PartitionFailure>) -> (i64, i64) {
+        let Ok(RestorePlan::Done(restored)) = plan else { panic!("not ready") };
         (restored.base, restored.next_offset)
     }
 
     #[test]
     fn the_changelog_and_the_group_agree() {
-        assert_eq!(resumed(settled(Some(progress(&IDENTITY, 60)), Some((60, "")), 50..90)), (5, 60));
+        assert_eq!(resumed(planned(Some(progress(&IDENTITY, 60)), Some((60, "")), 50..90)), (5, 60));
     }
 
     #[test]
     fn expired_offsets_are_no_reason_to_begin_again() {
-        assert_eq!(resumed(settled(Some(progress(&IDENTITY, 60)), None, 50..90)), (5, 60));
+        assert_eq!(resumed(planned(Some(progress(&IDENTITY, 60)), None, 50..90)), (5, 60));
     }
 
     #[test]
     fn a_group_whose_offsets_were_moved_by_hand_is_not_followed() {
         for committed in [59, 61] {
-            let plan = settled(Some(progress(&IDENTITY, 60)), Some((committed, "")), 0..90);
-            assert!(matches!(plan, Err(Failure::OffsetsMoved { changelog: 60, .. })));
+            let plan = planned(Some(progress(&IDENTITY, 60)), Some((committed, "")), 0..90);
+            assert!(matches!(plan, Err(PartitionFailure::OffsetsMoved { changelog: 60, .. })));
         }
     }
 
     #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
-        let plan = |log| settled(Some(progress(&IDENTITY, 60)), Some((60, "")), log);
-        assert!(matches!(plan(61..90), Err(Failure::OffsetOutOfRange { offset: 60 })));
-        assert!(matches!(plan(0..59), Err(Failure::CommittedBeyondEnd { .. })));
+        let plan = |log| planned(Some(progress(&IDENTITY, 60)), Some((60, "")), log);
+        assert!(matches!(plan(61..90), Err(PartitionFailure::OffsetOutOfRange { offset: 60 })));
+        assert!(matches!(plan(0..59), Err(PartitionFailure::CommittedBeyondEnd { .. })));
     }
 
     #[test]
     fn the_changelog_of_other_topics_or_groups_is_refused() {
-        let of = |identity: Identity<'_>| settled(Some(progress(&identity, 60)), Some((60, "")), 0..90);
+        let of = |identity: ChangelogIdentity<'_>| planned(Some(progress(&identity, 60)), Some((60, "")), 0..90);
         let ours = IDENTITY.clone();
-        assert!(matches!(of(Identity { topic_id: "x", ..ours.clone() }), Err(Failure::TopicRecreated { .. })));
-        assert!(matches!(of(Identity { group: "x", ..ours.clone() }), Err(Failure::ForeignChangelog { .. })));
-        assert!(matches!(of(Identity { topic: "x", ..ours }), Err(Failure::ForeignChangelog { .. })));
+        assert!(matches!(
+            of(ChangelogIdentity { topic_id: "x", ..ours.clone() }),
+            Err(PartitionFailure::TopicRecreated { .. })
+        ));
+        assert!(matches!(
+            of(ChangelogIdentity { group: "x", ..ours.clone() }),
+            Err(PartitionFailure::ForeignChangelog { .. })
+        ));
+        assert!(matches!(of(ChangelogIdentity { topic: "x", ..ours }), Err(PartitionFailure::ForeignChangelog { .. })));
     }
 
     #[test]
     fn a_rebuild_that_did_not_finish_stays_refused() {
         let mut unfinished = progress(&IDENTITY, 60);
         unfinished.rebuilding = true;
-        assert!(matches!(settled(Some(unfinished), Some((60, "")), 0..90), Err(Failure::Rebuilding)));
+        assert!(matches!(planned(Some(unfinished), Some((60, "")), 0..90), Err(PartitionFailure::Rebuilding)));
     }
 
     #[test]
     fn a_ledger_that_was_not_written_to_its_end_is_folded_again() {
         let partial = || ProgressRecord { partial: true, ..progress(&IDENTITY, 60) };
-        let folded = |committed| settled(Some(partial()), committed, 5..90);
+        let folded = |committed| planned(Some(partial()), committed, 5..90);
         for committed in [Some((60, "")), None] {
-            assert!(matches!(folded(committed), Ok(Plan::Fold { base: 5, records }) if records == (5..60)));
+            assert!(
+                matches!(folded(committed), Ok(RestorePlan::ReplayInput { base: 5, records }) if records == (5..60))
+            );
         }
         // The group has gone on with the replay store meanwhile, or was set back.
-        assert!(matches!(folded(Some((70, ""))), Ok(Plan::Fold { base: 5, records }) if records == (5..70)));
-        assert!(matches!(folded(Some((59, ""))), Err(Failure::OffsetsMoved { changelog: 60, committed: 59 })));
-        let gone = settled(Some(partial()), Some((60, "")), 6..90);
-        assert!(matches!(gone, Err(Failure::RetentionPassedBase { base: 5, log_start: 6 })));
+        assert!(
+            matches!(folded(Some((70, ""))), Ok(RestorePlan::ReplayInput { base: 5, records }) if records == (5..70))
+        );
+        assert!(matches!(folded(Some((59, ""))), Err(PartitionFailure::OffsetsMoved { changelog: 60, committed: 59 })));
+        let gone = planned(Some(partial()), Some((60, "")), 6..90);
+        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 })));
     }
 
     #[test]
@@ -198,21 +215,21 @@ mod tests {
         let held = |rules: LedgerRules| rules.held().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
         assert_eq!(rules_of(&of_first_release, &ledger, &BOOK).map(held), Ok(vec![("EUR".to_owned(), 2)]));
         let finer = rules_of(&of_first_release, &ledger, &book(&[("EUR", 4)]));
-        assert!(matches!(finer, Err(Failure::LedgerSettingsChanged(_))), "{finer:?}");
+        assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");
         assert!(rules_of(&of_first_release, &Ledger::default(), &book(&[("EUR", 4)])).is_ok(), "nobody holds it");
     }
 
     #[test]
     fn a_new_partition_begins_at_its_first_record() {
-        assert_eq!(resumed(settled(None, None, 7..90)), (7, 7));
+        assert_eq!(resumed(planned(None, None, 7..90)), (7, 7));
     }
 
     #[test]
     fn offsets_alone_are_not_followed() {
         for metadata in ["", "bf1 base=5 records=10 busy_micros=70"] {
-            let refused = settled(None, Some((60, metadata)), 5..90);
-            assert!(matches!(refused, Err(Failure::CommitWithoutProgress { committed: 60 })), "{metadata}");
+            let refused = planned(None, Some((60, metadata)), 5..90);
+            assert!(matches!(refused, Err(PartitionFailure::CommitWithoutProgress { committed: 60 })), "{metadata}");
         }
-        assert_eq!(resumed(settled(None, Some((5, "")), 5..90)), (5, 5));
+        assert_eq!(resumed(planned(None, Some((5, "")), 5..90)), (5, 5));
     }
 }

@@ -9,14 +9,14 @@ use balancefleet_kafka::{Error, RecordQueue, Validity};
 
 use super::truncation::{Log, Overdue};
 use crate::{
-    failure::Failure,
     kafka_clients::Context,
+    partition_failure::PartitionFailure,
     store::{Assignment, CommitError, Restored},
     topic_facts::TopicFacts,
 };
 
 pub(crate) enum Report {
-    Restored { assignment: Assignment, outcome: Result<Restored, Failure> },
+    Restored { assignment: Assignment, outcome: Result<Restored, PartitionFailure> },
     Committed(Committed),
     Inspected(Result<Inspection, Error>),
 }
@@ -48,7 +48,7 @@ pub(crate) struct Committed {
 /// The topic as the brokers describe it now.
 pub(crate) struct Inspection {
     pub(crate) topic: TopicFacts,
-    /// Of the partitions in doubt that could be measured.
+    /// Of the suspects that could be measured.
     pub(crate) logs: Vec<Log>,
     /// Positions whose validation was overdue, with what their leaders said to another client.
     pub(crate) looked_up: Vec<(Overdue, Validity)>,

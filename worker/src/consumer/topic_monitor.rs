@@ -1,6 +1,6 @@
 //! Looks every few seconds whether the topic is still the same one.
 //!
-//! A topic that was deleted and made again has the same name and another id; the client would fold the new one on at the
+//! A topic that was deleted and recreated has the same name and another id; the client would fold the new one on at the
 //! offset of the old. The look is brought forward by an assignment and by every error of the client.
 
 use std::{
@@ -15,29 +15,29 @@ use balancefleet_kafka::{Admin, At, Error, Isolation, Validity, look_up_position
 use rdkafka::ClientConfig;
 
 use super::{
-    report::{Inspection, Report, Reporter},
-    truncation::{Doubts, Log, Overdue},
+    messages::{Inspection, Report, Reporter},
+    truncation::{Log, Overdue, TruncationWatch},
 };
-use crate::{topic_facts::describe, vital_thread};
+use crate::{critical_thread, topic_facts::describe};
 
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// For leaders that are asked whether their log holds a position; there may be none.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Starts the thread. It looks at once, and whenever it is asked to; partitions in doubt have their logs measured at every
+/// Starts the thread. It looks at once, and whenever it is asked to; suspects have their logs measured at every
 /// look, and positions whose validation is overdue are looked up by a client of its own with `reader_config`.
 pub(crate) fn start(
     admin: Admin,
     topic: String,
     reader_config: ClientConfig,
-    doubts: Arc<Doubts>,
+    truncation_watch: Arc<TruncationWatch>,
     reporter: Reporter,
 ) -> std::io::Result<mpsc::Sender<()>> {
     let (requests, inbox) = mpsc::channel();
-    vital_thread::start("inspector", move || {
+    critical_thread::start("topic-monitor", move || {
         loop {
-            let inspection = inspect(&admin, &topic, &reader_config, &doubts);
+            let inspection = inspect(&admin, &topic, &reader_config, &truncation_watch);
             if !reporter.send(Report::Inspected(inspection)) {
                 return;
             }
@@ -51,20 +51,25 @@ pub(crate) fn start(
     Ok(requests)
 }
 
-fn inspect(admin: &Admin, topic: &str, reader_config: &ClientConfig, doubts: &Doubts) -> Result<Inspection, Error> {
+fn inspect(
+    admin: &Admin,
+    topic: &str,
+    reader_config: &ClientConfig,
+    truncation_watch: &TruncationWatch,
+) -> Result<Inspection, Error> {
     let facts = describe(admin, topic, TIMEOUT)?;
-    let (overdue, doubts) = (doubts.take_overdue(), doubts.open());
+    let (overdue, suspects) = (truncation_watch.take_overdue(), truncation_watch.suspects());
     let looked_up = look_up(reader_config, topic, overdue)?;
-    let asked: Vec<_> = doubts.iter().map(|doubt| (topic.to_owned(), doubt.partition)).collect();
+    let asked: Vec<_> = suspects.iter().map(|suspect| (topic.to_owned(), suspect.partition)).collect();
     let ask = |at, isolation| admin.list_offsets(&asked, at, isolation, TIMEOUT);
     let starts = ask(At::Earliest, Isolation::ReadUncommitted)?;
     let ends = ask(At::Latest, Isolation::ReadUncommitted)?;
     let stable_ends = ask(At::Latest, Isolation::ReadCommitted)?;
     let mut logs = Vec::new();
-    for (((doubt, start), end), stable_end) in doubts.iter().zip(starts).zip(ends).zip(stable_ends) {
-        // A partition without a leader cannot be measured now; its doubt stays open for the next look.
+    for (((suspect, start), end), stable_end) in suspects.iter().zip(starts).zip(ends).zip(stable_ends) {
+        // A partition without a leader cannot be measured now; it stays a suspect for the next look.
         if let (Ok(start), Ok(end), Ok(stable_end)) = (start.offset, end.offset, stable_end.offset) {
-            logs.push(Log { doubt: *doubt, start, end, stable_end });
+            logs.push(Log { suspect: *suspect, start, end, stable_end });
         }
     }
     Ok(Inspection { topic: facts, logs, looked_up })

@@ -6,19 +6,19 @@ use super::partition::{Owned, Stage};
 use crate::store::Epoch;
 
 /// The partitions of one Assigned event that are not active yet.
-pub(crate) struct Arrival {
+pub(crate) struct PendingAssignment {
     pub(crate) event: u64,
     pub(crate) since: Instant,
     /// How many records were read for those that have arrived.
     pub(crate) records: u64,
     waiting: Vec<(i32, Epoch)>,
-    came_about: bool,
+    succeeded: bool,
 }
 
-impl Arrival {
+impl PendingAssignment {
     /// `waiting` has just been assigned.
     pub(crate) fn new(event: u64, waiting: Vec<(i32, Epoch)>) -> Self {
-        Self { event, since: Instant::now(), records: 0, came_about: waiting.is_empty(), waiting }
+        Self { event, since: Instant::now(), records: 0, succeeded: waiting.is_empty(), waiting }
     }
 
     /// Strikes off the partitions that are no longer on their way.
@@ -28,7 +28,7 @@ impl Arrival {
             match owned.stage {
                 Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_) => true,
                 Stage::Active(_) | Stage::Failed => {
-                    self.came_about = true;
+                    self.succeeded = true;
                     self.records += owned.restored_records;
                     false
                 }
@@ -42,40 +42,40 @@ impl Arrival {
     }
 
     /// Whether a partition arrived, at work or failed, or there was none to wait for; false when all left on the way.
-    pub(crate) fn came_about(&self) -> bool {
-        self.came_about
+    pub(crate) fn succeeded(&self) -> bool {
+        self.succeeded
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Folding, Restored};
+    use crate::store::{ApplyMode, Restored};
 
     #[test]
     fn an_arrival_whose_partitions_all_left_on_the_way_did_not_come_about() {
         let assigned = |partition| Owned::new(partition, Epoch(1), 1, "m".into());
         let mut partitions = BTreeMap::from([(0, assigned(0)), (1, assigned(1))]);
-        let arrival = || Arrival::new(1, vec![(0, Epoch(1)), (1, Epoch(1))]);
-        let (mut interrupted, mut half) = (arrival(), arrival());
+        let pending = || PendingAssignment::new(1, vec![(0, Epoch(1)), (1, Epoch(1))]);
+        let (mut interrupted, mut half) = (pending(), pending());
         half.update(&partitions);
         assert!(!half.is_over());
         partitions.remove(&0);
         half.update(&partitions);
         if let Some(owned) = partitions.get_mut(&1) {
-            owned.restored(Restored::empty_at(0), Folding::InPlace);
+            owned.restored(Restored::empty_at(0), ApplyMode::Direct);
             owned.activate();
         }
         half.update(&partitions);
-        assert!(half.is_over() && half.came_about());
+        assert!(half.is_over() && half.succeeded());
         // Back again, but by another assignment.
         interrupted.update(&BTreeMap::from([(1, Owned::new(1, Epoch(2), 2, "m".into()))]));
-        assert!(interrupted.is_over() && !interrupted.came_about());
+        assert!(interrupted.is_over() && !interrupted.succeeded());
     }
 
     #[test]
     fn a_worker_without_a_partition_waits_for_none() {
-        let arrival = Arrival::new(1, Vec::new());
-        assert!(arrival.is_over() && arrival.came_about());
+        let pending = PendingAssignment::new(1, Vec::new());
+        assert!(pending.is_over() && pending.succeeded());
     }
 }

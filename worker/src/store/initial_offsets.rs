@@ -12,13 +12,13 @@ use balancefleet_kafka::{Admin, At, Error, Isolation};
 use super::Restored;
 
 /// The partition whose owner says where the group begins.
-pub(super) const FIRST: i32 = 0;
+pub(super) const INITIATING_PARTITION: i32 = 0;
 
 /// The ends of all partitions, read together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Beginning(Vec<(i32, i64)>);
+pub(super) struct InitialOffsets(Vec<(i32, i64)>);
 
-impl Beginning {
+impl InitialOffsets {
     /// # Errors
     /// The brokers cannot tell the end of every partition now.
     pub(super) fn at_the_ends(
@@ -35,9 +35,11 @@ impl Beginning {
 
     /// What the owner of the first partition goes on with.
     pub(super) fn restored(&self) -> Restored {
-        let end = |wanted: bool| self.0.iter().copied().filter(move |(partition, _)| (*partition == FIRST) == wanted);
+        let end = |wanted: bool| {
+            self.0.iter().copied().filter(move |(partition, _)| (*partition == INITIATING_PARTITION) == wanted)
+        };
         let start = end(true).next().map_or(0, |(_, offset)| offset);
-        Restored { others: end(false).collect(), ..Restored::empty_at(start) }
+        Restored { initial_offsets: end(false).collect(), ..Restored::empty_at(start) }
     }
 }
 
@@ -45,7 +47,7 @@ impl Beginning {
 pub(super) fn not_begun() -> Error {
     Error::Transient {
         what: "where the group begins".to_owned(),
-        detail: format!("the worker with partition {FIRST} is about to say it"),
+        detail: format!("the worker with partition {INITIATING_PARTITION} is about to say it"),
     }
 }
 
@@ -55,8 +57,8 @@ mod tests {
 
     #[test]
     fn the_owner_of_the_first_partition_speaks_for_all() {
-        let restored = Beginning(vec![(0, 70), (1, 80), (2, 0)]).restored();
+        let restored = InitialOffsets(vec![(0, 70), (1, 80), (2, 0)]).restored();
         assert_eq!((restored.base, restored.next_offset, restored.committed), (70, 70, None));
-        assert_eq!(restored.others, [(1, 80), (2, 0)]);
+        assert_eq!(restored.initial_offsets, [(1, 80), (2, 0)]);
     }
 }

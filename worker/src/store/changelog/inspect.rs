@@ -1,34 +1,34 @@
 //! A partition's changelog as it is, sound or not: for tools that look at it from outside.
 
 use super::{
-    loaded::{Content, Loaded},
-    progress::{Ledger as Identity, ProgressRecord},
+    image::{ChangelogImage, Content},
+    progress::{ChangelogIdentity, ProgressRecord},
+    restore_plan::{Known, check_identity, restore_plan, rules_of},
     rows::Key,
-    settle::{Known, check_identity, rules_of, settle},
 };
 use crate::{
     config::Config,
-    failure::Failure,
     ledger::Ledger,
     ledger_rules::{LedgerRules, Rulebook},
-    store::{Examined, Position, ToldStanding},
+    partition_failure::PartitionFailure,
+    store::{Position, StoredPartition, StoredProgress},
 };
 
-pub(crate) fn examine(loaded: Loaded, config: &Config, book: &Rulebook, topic_id: &str) -> Examined {
-    let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, book };
-    let unsound = loaded.check().err();
-    let (ledger, progress) = loaded.into_parts();
+pub(crate) fn inspect(image: ChangelogImage, config: &Config, book: &Rulebook, topic_id: &str) -> StoredPartition {
+    let identity = ChangelogIdentity { group: &config.group_id, topic: &config.topic, topic_id, book };
+    let unsound = image.check().err();
+    let (ledger, progress) = image.into_parts();
     let told = progress.as_ref().map(|progress| LedgerRules::examine(progress.told_rules(), &ledger, book));
     let (rules, other_settings) = told.unwrap_or_default();
     let not_ours = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
-    let standing = progress.map(|progress| ToldStanding {
+    let stored_progress = progress.map(|progress| StoredProgress {
         rules,
         base: progress.base_offset,
         next_offset: progress.next_offset,
         is_comparable: not_ours.is_none() && other_settings.is_none() && !progress.partial,
         topic_id: progress.topic_id,
     });
-    Examined { ledger, standing, not_ours, unsound, other_settings }
+    StoredPartition { ledger, stored_progress, not_ours, unsound, other_settings }
 }
 
 /// The newest progress of a partition's changelog, out of records up to its end; customers are not looked into.
@@ -65,19 +65,19 @@ impl NewestProgress {
         book: &Rulebook,
         topic_id: &str,
         position: &Position,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, PartitionFailure> {
         if let Some(reason) = &self.unreadable {
-            return Err(Failure::UnreadableProgress { reason: reason.clone() });
+            return Err(PartitionFailure::UnreadableProgress { reason: reason.clone() });
         }
         let progress = self.told.clone().flatten();
         if progress.is_none() && self.has_customers {
-            return Err(Failure::CustomersWithoutProgress);
+            return Err(PartitionFailure::CustomersWithoutProgress);
         }
-        let identity = Identity { group: &config.group_id, topic: &config.topic, topic_id, book };
-        let known = Known { identity: &identity, position, start_from: config.start_from, beginning: None };
+        let identity = ChangelogIdentity { group: &config.group_id, topic: &config.topic, topic_id, book };
+        let known = Known { identity: &identity, position, start_from: config.start_from, initial_offsets: None };
         let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
         let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), book));
-        settle(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
+        restore_plan(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
         let rules = rules.transpose()?;
         Ok(has_details || rules.is_none_or(|rules| rules.agrees_in_everything()))
     }

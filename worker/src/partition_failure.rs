@@ -4,7 +4,7 @@ use crate::money::Currency;
 
 /// A reason that only a person or a new assignment can clear; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum PartitionFailure {
     #[error(
         "records {base} to {log_start} are needed to rebuild the balances, but retention has removed them: \
          keep the topic longer than the group lives, or start a new group"
@@ -12,7 +12,7 @@ pub(crate) enum Failure {
     RetentionPassedBase { base: i64, log_start: i64 },
     #[error(
         "offset {committed} is committed but the log ends at {log_end}: the topic lost records, or was deleted and \
-         made again; check the brokers, then reset the group's offsets"
+         recreated; check the brokers, then reset the group's offsets"
     )]
     CommittedBeyondEnd { committed: i64, log_end: i64 },
     #[error(
@@ -36,7 +36,7 @@ pub(crate) enum Failure {
          the log was probably cut and has grown since, so the balances may hold records that are gone; check the \
          brokers, then restart the worker to fold the log again"
     )]
-    NotFetched { offset: i64 },
+    FetchPositionLost { offset: i64 },
     /// The metadata of the committed offset, or a record of the changelog, is not understood.
     #[error("the committed progress cannot be read: {reason}; a newer release may have written it")]
     UnreadableProgress { reason: String },
@@ -77,7 +77,7 @@ pub(crate) enum Failure {
     )]
     InputCompacted { topic: String, policy: String },
     #[error(
-        "the topic was deleted and made again, or these are another cluster's brokers (its id was {expected}, now it is \
+        "the topic was deleted and recreated, or these are another cluster's brokers (its id was {expected}, now it is \
          {found}): balances of the one topic cannot be continued with the other; go back to the brokers of before, give the \
          other topic a group of its own, or replace the balances by what it gives (balance-worker rebuild, which first counts \
          what both give)"
@@ -87,7 +87,7 @@ pub(crate) enum Failure {
     #[error(
         "the group has committed offset {committed}, with {base} as the first offset of its ledger, in a log that begins at \
          {log_start}: with the store replay a first offset is never above its commit, nor above the log's start, which never \
-         goes back. So the offset is another log's: the topic was deleted and made again, or these are another cluster's \
+         goes back. So the offset is another log's: the topic was deleted and recreated, or these are another cluster's \
          brokers; or the group began at the end of the log with another store. Stop the workers and delete the group's offsets \
          (kafka-consumer-groups --delete-offsets): they begin with the first record"
     )]
@@ -130,10 +130,10 @@ fn words(identity: &str) -> &str {
     if identity.is_empty() { "those of the default" } else { identity }
 }
 
-impl Failure {
+impl PartitionFailure {
     /// Whether balances that were made before may hold records that the log no longer has.
     pub(crate) const fn is_of_stored_balances(&self) -> bool {
-        matches!(self, Self::LogTruncated { .. } | Self::NotFetched { .. })
+        matches!(self, Self::LogTruncated { .. } | Self::FetchPositionLost { .. })
     }
 
     /// A bounded name for logs and metrics.
@@ -143,7 +143,7 @@ impl Failure {
             Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
             Self::LogTruncated { .. } => "LogTruncated",
-            Self::NotFetched { .. } => "NotFetched",
+            Self::FetchPositionLost { .. } => "NotFetched",
             Self::UnreadableProgress { .. } => "UnreadableProgress",
             Self::CustomersWithoutProgress | Self::CommitWithoutProgress { .. } => "NoProgress",
             Self::Torn { .. } => "Torn",

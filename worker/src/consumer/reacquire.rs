@@ -10,7 +10,7 @@ use std::{
 
 use super::Assigned;
 
-pub(super) struct Beaten {
+pub(super) struct ReacquireQueue {
     heartbeat: Duration,
     waiting: Vec<Waiting>,
 }
@@ -22,7 +22,7 @@ struct Waiting {
     due: Instant,
 }
 
-impl Beaten {
+impl ReacquireQueue {
     pub(super) fn new(heartbeat: Duration) -> Self {
         Self { heartbeat, waiting: Vec::new() }
     }
@@ -62,23 +62,23 @@ mod tests {
 
     #[test]
     fn only_the_same_member_claims_again_and_not_before_a_heartbeat() {
-        let (begun, mut beaten) = (Instant::now(), Beaten::new(Duration::from_secs(2)));
+        let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::from_secs(2)));
         let at = |seconds| begun + Duration::from_secs(seconds);
-        beaten.add(assigned(0), "one".into(), begun);
-        beaten.add(assigned(1), "one".into(), at(1));
-        assert!(beaten.due(at(1), || Some("one")).is_empty());
-        assert!(beaten.due(at(9), || None::<&str>).is_empty());
-        assert!(beaten.due(at(9), || Some("other")).is_empty());
-        assert_eq!(numbers(&beaten.due(at(2), || Some("one"))), [0]);
-        assert_eq!(numbers(&beaten.due(at(3), || Some("one"))), [1]);
+        reacquire_queue.add(assigned(0), "one".into(), begun);
+        reacquire_queue.add(assigned(1), "one".into(), at(1));
+        assert!(reacquire_queue.due(at(1), || Some("one")).is_empty());
+        assert!(reacquire_queue.due(at(9), || None::<&str>).is_empty());
+        assert!(reacquire_queue.due(at(9), || Some("other")).is_empty());
+        assert_eq!(numbers(&reacquire_queue.due(at(2), || Some("one"))), [0]);
+        assert_eq!(numbers(&reacquire_queue.due(at(3), || Some("one"))), [1]);
     }
 
     #[test]
     fn what_has_left_meanwhile_is_not_claimed_again() {
-        let (begun, mut beaten) = (Instant::now(), Beaten::new(Duration::ZERO));
+        let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::ZERO));
         let gone = assigned(0);
         gone.cell.release();
-        beaten.add(gone, "one".into(), begun);
-        assert!(beaten.due(begun, || Some("one")).is_empty());
+        reacquire_queue.add(gone, "one".into(), begun);
+        assert!(reacquire_queue.due(begun, || Some("one")).is_empty());
     }
 }

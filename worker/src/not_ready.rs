@@ -6,7 +6,7 @@ use crate::postgres_error::DatabaseError;
 
 /// Something that does not answer, or does not let this worker go on yet; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Hindrance {
+pub(crate) enum NotReady {
     #[error(transparent)]
     Kafka(#[from] Error),
     #[error(transparent)]
@@ -18,7 +18,7 @@ pub(crate) enum Hindrance {
     Held { partition: i32, owner: String, theirs: i32, ours: i32 },
 }
 
-impl Hindrance {
+impl NotReady {
     /// A bounded name for logs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -4,16 +4,16 @@ use crate::store::{Progress, offsets::Committed};
 
 /// What the group's offsets say about a commit whose outcome was not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum CommitFate {
     Written,
     Untouched,
     Others,
 }
 
-impl Found {
-    pub(super) fn compare<'a>(shares: impl Iterator<Item = (&'a Progress, &'a Option<Committed>)>) -> Self {
+impl CommitFate {
+    pub(super) fn compare<'a>(commits: impl Iterator<Item = (&'a Progress, &'a Option<Committed>)>) -> Self {
         // One that was not to move says nothing.
-        let moved = shares.filter(|(progress, _)| progress.from != Some(progress.next_offset));
+        let moved = commits.filter(|(progress, _)| progress.from != Some(progress.next_offset));
         let found = moved.map(|(Progress { from, next_offset, .. }, committed)| {
             let committed = committed.as_ref().map(|committed| committed.offset);
             if committed == Some(*next_offset) {
@@ -55,42 +55,43 @@ mod tests {
             changes: Arc::new(Changes::default()),
             is_partial: false,
             usage: UsageRecord::beginning_at(0),
-            others: Vec::new(),
+            initial_offsets: Vec::new(),
         }
     }
 
-    /// Each share with where it came from, where it went, and what the group has committed now.
-    fn found(shares: &[(Option<i64>, i64, Option<i64>)]) -> Found {
+    /// Each partition with where it came from, where it went, and what the group has committed now.
+    fn found(commits: &[(Option<i64>, i64, Option<i64>)]) -> CommitFate {
         let committed = |offset| Committed { offset, metadata: String::new() };
-        let shares: Vec<_> = shares.iter().map(|(from, to, now)| (progress(*from, *to), now.map(committed))).collect();
-        Found::compare(shares.iter().map(|(progress, now)| (progress, now)))
+        let commits: Vec<_> =
+            commits.iter().map(|(from, to, now)| (progress(*from, *to), now.map(committed))).collect();
+        CommitFate::compare(commits.iter().map(|(progress, now)| (progress, now)))
     }
 
     #[test]
     fn the_groups_offsets_tell_what_became_of_a_commit() {
-        assert_eq!(found(&[(Some(5), 9, Some(9))]), Found::Written);
-        assert_eq!(found(&[(Some(5), 9, Some(5))]), Found::Untouched);
-        assert_eq!(found(&[(None, 9, None)]), Found::Untouched);
-        assert_eq!(found(&[(None, 9, Some(9))]), Found::Written);
+        assert_eq!(found(&[(Some(5), 9, Some(9))]), CommitFate::Written);
+        assert_eq!(found(&[(Some(5), 9, Some(5))]), CommitFate::Untouched);
+        assert_eq!(found(&[(None, 9, None)]), CommitFate::Untouched);
+        assert_eq!(found(&[(None, 9, Some(9))]), CommitFate::Written);
     }
 
     #[test]
     fn an_offset_that_is_neither_is_somebody_elses() {
         for now in [None, Some(4), Some(7), Some(11)] {
-            assert_eq!(found(&[(Some(5), 9, now)]), Found::Others, "{now:?}");
+            assert_eq!(found(&[(Some(5), 9, now)]), CommitFate::Others, "{now:?}");
         }
-        assert_eq!(found(&[(None, 9, Some(3))]), Found::Others);
+        assert_eq!(found(&[(None, 9, Some(3))]), CommitFate::Others);
     }
 
     #[test]
     fn a_partition_that_was_not_to_move_does_not_speak_for_the_others() {
-        assert_eq!(found(&[(Some(20), 20, Some(20)), (Some(5), 9, Some(5))]), Found::Untouched);
-        assert_eq!(found(&[(Some(20), 20, Some(20)), (Some(5), 9, Some(9))]), Found::Written);
-        assert_eq!(found(&[(Some(20), 20, Some(20))]), Found::Untouched);
+        assert_eq!(found(&[(Some(20), 20, Some(20)), (Some(5), 9, Some(5))]), CommitFate::Untouched);
+        assert_eq!(found(&[(Some(20), 20, Some(20)), (Some(5), 9, Some(9))]), CommitFate::Written);
+        assert_eq!(found(&[(Some(20), 20, Some(20))]), CommitFate::Untouched);
     }
 
     #[test]
     fn a_transaction_is_whole_or_not_at_all() {
-        assert_eq!(found(&[(Some(1), 2, Some(2)), (Some(5), 9, Some(5))]), Found::Others);
+        assert_eq!(found(&[(Some(1), 2, Some(2)), (Some(5), 9, Some(5))]), CommitFate::Others);
     }
 }

@@ -4,11 +4,11 @@ use super::{
     progress::ProgressRecord,
     rows::{self, Key, Unreadable},
 };
-use crate::{failure::Failure, ledger::Ledger, store::Seal};
+use crate::{ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
 
 /// The later record of a key stands.
 #[derive(Default)]
-pub(crate) struct Loaded {
+pub(crate) struct ChangelogImage {
     ledger: Ledger,
     progress: Option<ProgressRecord>,
     unreadable: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Content {
     pub(super) records: u64,
 }
 
-impl Loaded {
+impl ChangelogImage {
     /// Takes the next record. One that cannot be read fails the partition, even if a later one has the same key: who
     /// wrote it may have written more that is not seen.
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
@@ -45,7 +45,7 @@ impl Loaded {
     }
 
     /// The content, if it is sound.
-    pub(super) fn finish(self) -> Result<Content, Failure> {
+    pub(super) fn finish(self) -> Result<Content, PartitionFailure> {
         self.check()?;
         let records = self.records;
         let (ledger, progress) = self.into_parts();
@@ -63,20 +63,20 @@ impl Loaded {
     }
 
     /// Whether every record could be read and the content is what its progress says.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(super) fn check(&self) -> Result<(), PartitionFailure> {
         let Self { ledger, progress, unreadable, .. } = self;
         if let Some(reason) = unreadable {
-            return Err(Failure::UnreadableProgress { reason: reason.clone() });
+            return Err(PartitionFailure::UnreadableProgress { reason: reason.clone() });
         }
         let Some(progress) = progress else {
             // A commit writes both or neither, so this is somebody else's.
-            return if ledger.is_empty() { Ok(()) } else { Err(Failure::CustomersWithoutProgress) };
+            return if ledger.is_empty() { Ok(()) } else { Err(PartitionFailure::CustomersWithoutProgress) };
         };
-        let found = Seal::of_ledger(ledger);
+        let found = LedgerChecksum::of_ledger(ledger);
         // Of a ledger that is not complete, some may be there twice: written by a commit whose outcome nobody learnt.
-        if found != progress.seal && !progress.partial && !progress.rebuilding {
-            let Seal { customers, .. } = progress.seal;
-            return Err(Failure::Torn { expected: customers, found: found.customers });
+        if found != progress.checksum && !progress.partial && !progress.rebuilding {
+            let LedgerChecksum { customers, .. } = progress.checksum;
+            return Err(PartitionFailure::Torn { expected: customers, found: found.customers });
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ mod tests {
         ledger::{Changes, Posting},
         ledger_rules::{LedgerRules, tests::book},
         money::Currency,
-        store::changelog::{progress::Ledger as Identity, rows::RowWriter},
+        store::changelog::{progress::ChangelogIdentity, rows::RowWriter},
     };
 
     /// What a commit of `postings` writes, its progress last.
@@ -109,23 +109,23 @@ mod tests {
             };
             changes.apply(&posting, offset, |_| None).unwrap();
         }
-        let (mut writer, mut seal, mut records) = (RowWriter::default(), Seal::default(), Vec::new());
+        let (mut writer, mut checksum, mut records) = (RowWriter::default(), LedgerChecksum::default(), Vec::new());
         for (id, changed) in changes.customers() {
-            seal = seal.changed(changed.before, writer.write(id, &changed.now));
+            checksum = checksum.changed(changed.before, writer.write(id, &changed.now));
             records.push((writer.key().to_vec(), writer.value().to_vec()));
         }
         let book = book(&[]);
-        let identity = Identity { group: "g", topic: "t", topic_id: "i", book: &book };
+        let identity = ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &book };
         let rules = LedgerRules::begin(&book, 0);
-        let progress = ProgressRecord::new(&identity, &rules, 0, postings.len() as i64, None, seal);
+        let progress = ProgressRecord::new(&identity, &rules, 0, postings.len() as i64, None, checksum);
         records.push((rows::PROGRESS.to_vec(), progress.to_json()));
         records
     }
 
-    fn load<'a>(records: impl IntoIterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> Result<Content, Failure> {
-        let mut loaded = Loaded::default();
-        records.into_iter().for_each(|(key, value)| loaded.take(Some(key), Some(value)));
-        loaded.finish()
+    fn load<'a>(records: impl IntoIterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> Result<Content, PartitionFailure> {
+        let mut image = ChangelogImage::default();
+        records.into_iter().for_each(|(key, value)| image.take(Some(key), Some(value)));
+        image.finish()
     }
 
     #[test]
@@ -138,22 +138,22 @@ mod tests {
     #[test]
     fn a_commit_of_which_a_record_is_missing_or_doubled_is_torn() {
         let records = commit(&[("A", 500), ("B", -3)]);
-        assert!(matches!(load(&records[1..]), Err(Failure::Torn { expected: 2, found: 1 })));
+        assert!(matches!(load(&records[1..]), Err(PartitionFailure::Torn { expected: 2, found: 1 })));
         let newer = commit(&[("A", 501)]);
-        assert!(matches!(load(records.iter().chain(&newer[..1])), Err(Failure::Torn { .. })));
-        assert!(matches!(load(&records[..1]), Err(Failure::CustomersWithoutProgress)));
+        assert!(matches!(load(records.iter().chain(&newer[..1])), Err(PartitionFailure::Torn { .. })));
+        assert!(matches!(load(&records[..1]), Err(PartitionFailure::CustomersWithoutProgress)));
     }
 
     #[test]
     fn what_cannot_be_read_is_never_passed_over() {
-        let mut loaded = Loaded::default();
-        loaded.take(Some(b"\x02"), Some(b""));
-        assert!(matches!(loaded.finish(), Err(Failure::UnreadableProgress { .. })));
+        let mut image = ChangelogImage::default();
+        image.take(Some(b"\x02"), Some(b""));
+        assert!(matches!(image.finish(), Err(PartitionFailure::UnreadableProgress { .. })));
     }
 
     #[test]
     fn an_empty_changelog_is_a_new_one() {
-        let content = Loaded::default().finish().unwrap();
+        let content = ChangelogImage::default().finish().unwrap();
         assert!(content.ledger.is_empty() && content.progress.is_none());
     }
 }

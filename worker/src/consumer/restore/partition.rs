@@ -10,7 +10,7 @@ use balancefleet_kafka::ReadRecord;
 use crate::{
     ledger::{Changes, Ledger},
     rules::Rules,
-    store::{Assignment, Folding, Loaded, Restored},
+    store::{ApplyMode, Assignment, ChangelogImage, Restored},
     view::{Cell, RestoreProgress},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Assigned {
 }
 
 /// Reads the records of a plan, one way or the other.
-pub(super) struct Job {
+pub(super) struct PartitionRestore {
     pub(super) assigned: Assigned,
     kind: Kind,
     start: i64,
@@ -37,9 +37,9 @@ pub(super) struct Job {
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
-    Fold { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
+    ReplayInput { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
     /// Records of the store's own log.
-    Load(Loaded),
+    ReadChangelog(ChangelogImage),
 }
 
 /// The last record that was folded.
@@ -49,19 +49,19 @@ struct Last {
     leader_epoch: Option<i32>,
 }
 
-/// What a job has read.
-pub(super) enum Outcome {
-    Folded(Restored),
-    Loaded(Loaded),
+/// What a restore has read.
+pub(super) enum RestoreOutcome {
+    Replayed(Restored),
+    ChangelogRead(ChangelogImage),
 }
 
-impl Job {
-    pub(super) fn fold(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::Fold { base, ledger: Ledger::default(), records: 0, last: None }, records)
+impl PartitionRestore {
+    pub(super) fn replay_input(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
+        Self::new(assigned, Kind::ReplayInput { base, ledger: Ledger::default(), records: 0, last: None }, records)
     }
 
-    pub(super) fn load(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::Load(Loaded::default()), records)
+    pub(super) fn read_changelog(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
+        Self::new(assigned, Kind::ReadChangelog(ChangelogImage::default()), records)
     }
 
     fn new(assigned: Assigned, kind: Kind, records: std::ops::Range<i64>) -> Self {
@@ -86,10 +86,10 @@ impl Job {
     pub(super) fn take(&mut self, rules: &Rules, record: &ReadRecord<'_>) {
         let ReadRecord { offset, leader_epoch, key, value, .. } = *record;
         if offset < self.next || offset >= self.target {
-            return self.reached(offset);
+            return self.set_position(offset);
         }
         match &mut self.kind {
-            Kind::Fold { ledger, records, last, .. } => {
+            Kind::ReplayInput { ledger, records, last, .. } => {
                 *records += 1;
                 *last = Some(Last { offset, leader_epoch });
                 // What could not be applied when it was processed cannot be applied now: the same rules say so.
@@ -98,13 +98,13 @@ impl Job {
                     tracing::debug!(partition, offset, reason = bad.category(), "bad record");
                 }
             }
-            Kind::Load(loaded) => loaded.take(key, value),
+            Kind::ReadChangelog(image) => image.take(key, value),
         }
         self.next = offset + 1;
     }
 
     /// Everything below `position` was read: what lies between the last record and it are transaction markers.
-    pub(super) fn reached(&mut self, position: i64) {
+    pub(super) fn set_position(&mut self, position: i64) {
         self.next = self.next.max(position.min(self.target));
     }
 
@@ -113,29 +113,37 @@ impl Job {
     }
 
     /// How long nothing new could be read although there is more.
-    pub(super) fn stands_still(&self, now: Instant) -> Duration {
+    pub(super) fn stalled_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.moved)
     }
 
-    /// Tells readers what it waits for.
-    pub(super) fn held_up(&self, by: String) {
-        self.assigned.cell.lock().held_up = Some(by);
+    /// Tells readers what it is blocked by.
+    pub(super) fn set_blocked_by(&self, by: String) {
+        self.assigned.cell.lock().blocked_by = Some(by);
     }
 
-    pub(super) fn finish(self, folding: Folding) -> (Assigned, Outcome) {
+    pub(super) fn finish(self, apply_mode: ApplyMode) -> (Assigned, RestoreOutcome) {
         let outcome = match self.kind {
-            Kind::Load(loaded) => Outcome::Loaded(loaded),
-            Kind::Fold { base, ledger, records, last } => {
+            Kind::ReadChangelog(image) => RestoreOutcome::ChangelogRead(image),
+            Kind::ReplayInput { base, ledger, records, last } => {
                 // A store with a ledger of its own does not have this one yet.
-                let (ledger, changes) = match folding {
-                    Folding::InPlace => (ledger, Changes::default()),
-                    Folding::Layered => (Ledger::default(), Changes::all_of(ledger)),
+                let (ledger, changes) = match apply_mode {
+                    ApplyMode::Direct => (ledger, Changes::default()),
+                    ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
                 // Markers and aborted records after it may be of a later epoch, which is not told.
                 let last = last.filter(|last| last.offset + 1 == self.target);
                 let leader_epoch = last.and_then(|last| last.leader_epoch);
-                Outcome::Folded(Restored { ledger, changes, committed, base, records, leader_epoch, ..restored })
+                RestoreOutcome::Replayed(Restored {
+                    ledger,
+                    changes,
+                    committed,
+                    base,
+                    records,
+                    leader_epoch,
+                    ..restored
+                })
             }
         };
         (self.assigned, outcome)
@@ -148,7 +156,7 @@ impl Job {
         let mut state = self.assigned.cell.lock();
         if state.restore.is_none_or(|before| before.current != self.next) {
             self.moved = now;
-            state.held_up = None;
+            state.blocked_by = None;
         }
         state.restore = Some(progress);
     }
@@ -165,17 +173,17 @@ mod tests {
         store::Epoch,
     };
 
-    fn job(fold: std::ops::Range<i64>) -> Job {
+    fn restore(fold: std::ops::Range<i64>) -> PartitionRestore {
         let assignment = Assignment { partition: 0, epoch: Epoch(1), generation: 1 };
-        Job::fold(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
+        PartitionRestore::replay_input(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
     }
 
     fn record(offset: i64, value: Option<&[u8]>) -> ReadRecord<'_> {
         ReadRecord { partition: 0, offset, leader_epoch: None, key: None, value }
     }
 
-    fn folded(job: Job, folding: Folding) -> Restored {
-        let Outcome::Folded(restored) = job.finish(folding).1 else { panic!("it was loaded") };
+    fn folded(restore: PartitionRestore, apply_mode: ApplyMode) -> Restored {
+        let RestoreOutcome::Replayed(restored) = restore.finish(apply_mode).1 else { panic!("it was loaded") };
         restored
     }
 
@@ -193,60 +201,60 @@ mod tests {
 
     #[test]
     fn exactly_the_planned_records_are_folded_each_once() {
-        let (mut job, rules) = (job(5..8), rules());
+        let (mut restore, rules) = (restore(5..8), rules());
         for offset in [4, 5, 6, 6, 5, 7, 8, 9] {
-            job.take(&rules, &record(offset, Some(&deposit("A"))));
+            restore.take(&rules, &record(offset, Some(&deposit("A"))));
         }
-        assert!(job.is_done());
-        assert_eq!(folded(job, Folding::InPlace).ledger.customer("A").unwrap().count, 3);
+        assert!(restore.is_done());
+        assert_eq!(folded(restore, ApplyMode::Direct).ledger.customer("A").unwrap().count, 3);
     }
 
     #[test]
     fn a_tail_of_markers_ends_it_by_position() {
-        let (mut job, rules) = (job(0..3), rules());
-        job.take(&rules, &record(0, Some(&deposit("A"))));
-        job.reached(2);
-        assert!(!job.is_done());
-        job.reached(7);
-        assert!(job.is_done());
-        assert_eq!(folded(job, Folding::InPlace).next_offset, 3);
+        let (mut restore, rules) = (restore(0..3), rules());
+        restore.take(&rules, &record(0, Some(&deposit("A"))));
+        restore.set_position(2);
+        assert!(!restore.is_done());
+        restore.set_position(7);
+        assert!(restore.is_done());
+        assert_eq!(folded(restore, ApplyMode::Direct).next_offset, 3);
     }
 
     #[test]
     fn a_record_beyond_the_target_is_left_for_processing() {
-        let (mut job, rules) = (job(0..3), rules());
-        job.take(&rules, &record(5, Some(&deposit("A"))));
-        assert!(job.is_done());
-        assert!(folded(job, Folding::InPlace).ledger.is_empty());
+        let (mut restore, rules) = (restore(0..3), rules());
+        restore.take(&rules, &record(5, Some(&deposit("A"))));
+        assert!(restore.is_done());
+        assert!(folded(restore, ApplyMode::Direct).ledger.is_empty());
     }
 
     #[test]
     fn the_epoch_of_the_record_before_the_target_is_handed_on_and_no_other() {
         let rules = rules();
         let epoch = |records: i64| {
-            let mut job = job(0..3);
+            let mut restore = restore(0..3);
             for offset in 0..records {
-                job.take(&rules, &ReadRecord { leader_epoch: Some(7), ..record(offset, Some(&deposit("A"))) });
+                restore.take(&rules, &ReadRecord { leader_epoch: Some(7), ..record(offset, Some(&deposit("A"))) });
             }
-            job.reached(3);
-            folded(job, Folding::InPlace).leader_epoch
+            restore.set_position(3);
+            folded(restore, ApplyMode::Direct).leader_epoch
         };
         assert_eq!([3, 2, 0].map(epoch), [Some(7), None, None]);
     }
 
     #[test]
     fn bad_records_are_passed_over() {
-        let (mut job, rules) = (job(0..2), rules());
-        job.take(&rules, &record(0, Some(b"not json")));
-        job.take(&rules, &record(1, None));
-        assert!(job.is_done());
+        let (mut restore, rules) = (restore(0..2), rules());
+        restore.take(&rules, &record(0, Some(b"not json")));
+        restore.take(&rules, &record(1, None));
+        assert!(restore.is_done());
     }
 
     #[test]
     fn a_store_with_a_ledger_of_its_own_has_yet_to_write_what_was_folded() {
-        let (mut job, rules) = (job(0..1), rules());
-        job.take(&rules, &record(0, Some(&deposit("A"))));
-        let restored = folded(job, Folding::Layered);
+        let (mut restore, rules) = (restore(0..1), rules());
+        restore.take(&rules, &record(0, Some(&deposit("A"))));
+        let restored = folded(restore, ApplyMode::Buffered);
         assert!(restored.ledger.is_empty());
         assert_eq!(restored.changes.customer("A").unwrap().count, 1);
     }

@@ -52,7 +52,7 @@ impl Offline {
                 changes: Arc::new(Changes::default()),
                 is_partial: false,
                 usage: UsageRecord::beginning_at(0),
-                others: Vec::new(),
+                initial_offsets: Vec::new(),
             }
         };
         let membership = GroupMetadata::capture(&*self.consumer).unwrap();

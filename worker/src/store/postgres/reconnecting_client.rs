@@ -1,4 +1,4 @@
-//! A connection that is made when it is needed, and anew after it was lost.
+//! A client that connects when it is needed, and again after its connection was lost.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const SOONEST: Duration = Duration::from_millis(100);
 /// up to this.
 const LATEST: Duration = Duration::from_secs(2);
 
-pub(crate) struct Link {
+pub(crate) struct ReconnectingClient {
     target: DatabaseTarget,
     /// SQL that every session begins with.
     settings: &'static [&'static str],
@@ -24,7 +24,7 @@ pub(crate) struct Link {
     last_failure: Option<DatabaseError>,
 }
 
-impl Link {
+impl ReconnectingClient {
     pub(super) fn new(target: DatabaseTarget, settings: &'static [&'static str]) -> Self {
         Self { target, settings, client: None, failures: 0, next_try: None, last_failure: None }
     }
@@ -84,7 +84,7 @@ impl Link {
     }
 
     /// Gives the connection up. It is closed at once; whatever it still has under way, the server ends.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         self.client = None;
     }
 }

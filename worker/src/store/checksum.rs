@@ -7,20 +7,20 @@ use crate::ledger::Ledger;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Seal {
+pub(crate) struct LedgerChecksum {
     pub(crate) customers: u64,
     /// The sum of their digests, in whatever order; 16 hex digits, since JSON's numbers are not exact.
-    #[serde(with = "hex")]
-    pub(crate) checksum: u64,
+    #[serde(rename = "checksum", with = "hex")]
+    pub(crate) digest_sum: u64,
 }
 
-impl Seal {
-    /// The seal of customers with these digests.
+impl LedgerChecksum {
+    /// The checksum of customers with these digests.
     pub(crate) fn of(digests: impl Iterator<Item = u64>) -> Self {
-        digests.fold(Self::default(), |seal, digest| seal.changed(0, digest))
+        digests.fold(Self::default(), |checksum, digest| checksum.changed(0, digest))
     }
 
-    /// The seal of a whole ledger.
+    /// The checksum of a whole ledger.
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
         let mut writer = RowWriter::default();
         Self::of(ledger.customers().map(|(id, customer)| writer.write(id, customer)))
@@ -29,7 +29,7 @@ impl Seal {
     /// A customer's digest has changed; 0 before: a new one.
     pub(crate) fn changed(self, before: u64, after: u64) -> Self {
         let customers = self.customers + u64::from(before == 0);
-        Self { customers, checksum: self.checksum.wrapping_sub(before).wrapping_add(after) }
+        Self { customers, digest_sum: self.digest_sum.wrapping_sub(before).wrapping_add(after) }
     }
 }
 
@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn a_seal_does_not_depend_on_the_order() {
-        let all = Seal::of([7, 9, u64::MAX].into_iter());
-        assert_eq!(all, Seal::of([u64::MAX, 7, 9].into_iter()));
-        assert_eq!(all.changed(9, 4), Seal::of([7, 4, u64::MAX].into_iter()));
+        let all = LedgerChecksum::of([7, 9, u64::MAX].into_iter());
+        assert_eq!(all, LedgerChecksum::of([u64::MAX, 7, 9].into_iter()));
+        assert_eq!(all.changed(9, 4), LedgerChecksum::of([7, 4, u64::MAX].into_iter()));
         assert_eq!(all.changed(0, 4).customers, 4);
     }
 }

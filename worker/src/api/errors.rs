@@ -12,7 +12,7 @@ use crate::transaction::MAX_ID_BYTES;
 use crate::view::BalanceRow;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum ApiError {
     #[error("Customer {0} not found")]
     CustomerNotFound(String),
     #[error("A customer id has 1 to {MAX_ID_BYTES} characters")]
@@ -48,7 +48,7 @@ pub(super) enum Refusal {
     Internal,
 }
 
-impl Refusal {
+impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::CustomerNotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
@@ -77,7 +77,7 @@ pub(super) struct ErrorBody {
     pub(super) missing_partitions: Option<Vec<i32>>,
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         let error = self.to_string();

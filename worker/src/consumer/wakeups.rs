@@ -1,4 +1,5 @@
-//! When to let the client fetch at once, instead of up to a second later: after every change of what it is to fetch.
+//! When to wake the fetchers, so that the client fetches at once, instead of up to a second later: after every change of
+//! what it is to fetch.
 //!
 //! The change takes effect some time after the call that asked for it, for example when a leader has said that its log is
 //! still the one that was read; hence several times, ever more seldom.
@@ -11,9 +12,9 @@ const LAST: Duration = Duration::from_millis(640);
 
 /// The next time, and how long after it the one that follows.
 #[derive(Debug, Default)]
-pub(super) struct Nudges(Option<(Instant, Duration)>);
+pub(super) struct FetchWakeups(Option<(Instant, Duration)>);
 
-impl Nudges {
+impl FetchWakeups {
     /// What is to be fetched has changed at `now`.
     pub(super) fn begin(&mut self, now: Instant) {
         self.0 = Some((now, FIRST));
@@ -38,15 +39,15 @@ mod tests {
 
     #[test]
     fn they_come_at_once_and_ever_more_seldom_until_the_client_looks_by_itself() {
-        let (mut nudges, began) = (Nudges::default(), Instant::now());
-        assert!(!nudges.is_due(began));
-        nudges.begin(began);
-        let due = |nudges: &mut Nudges| {
-            (0..3000).filter(|millis| nudges.is_due(began + Duration::from_millis(*millis))).collect::<Vec<_>>()
+        let (mut fetch_wakeups, began) = (FetchWakeups::default(), Instant::now());
+        assert!(!fetch_wakeups.is_due(began));
+        fetch_wakeups.begin(began);
+        let due = |fetch_wakeups: &mut FetchWakeups| {
+            (0..3000).filter(|millis| fetch_wakeups.is_due(began + Duration::from_millis(*millis))).collect::<Vec<_>>()
         };
-        assert_eq!(due(&mut nudges), [0, 5, 15, 35, 75, 155, 315, 635, 1275]);
-        assert_eq!(nudges.due_in(began), None);
-        nudges.begin(began);
-        assert_eq!(nudges.due_in(began), Some(Duration::ZERO));
+        assert_eq!(due(&mut fetch_wakeups), [0, 5, 15, 35, 75, 155, 315, 635, 1275]);
+        assert_eq!(fetch_wakeups.due_in(began), None);
+        fetch_wakeups.begin(began);
+        assert_eq!(fetch_wakeups.due_in(began), Some(Duration::ZERO));
     }
 }

@@ -1,4 +1,4 @@
-//! How much may wait for its commit, and what happens when more does.
+//! Back-pressure: how much may be uncommitted, and what happens when more is.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use super::{
     partition::{Active, Stage},
 };
 
-/// So many changed customers, or bytes of records put aside, make a commit, however young.
+/// So many changed customers, or bytes of dead letters, make a commit, however young.
 const FULL: (usize, usize) = (50_000, 8 << 20);
-/// A full partition waits this long for the commit under way before the client is told to stop fetching.
-const HOLD_AFTER: Duration = Duration::from_millis(500);
+/// A full partition waits this long for the commit under way before the client pauses.
+const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
 impl Consumer {
     /// Whether a commit cannot wait, for what it would have to write.
@@ -24,7 +24,7 @@ impl Consumer {
     /// Whether so much is not durable that nothing more may be taken in: a commit under way with the next one full
     /// behind it, or commits that are refused again and again.
     fn is_overfull(&self) -> bool {
-        let (customers, bytes) = self.sum(Active::not_durable);
+        let (customers, bytes) = self.sum(Active::uncommitted);
         customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
     }
 
@@ -36,32 +36,32 @@ impl Consumer {
         parts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
-    pub(super) fn hold_back(&mut self) -> Result<(), Fatal> {
+    pub(super) fn apply_backpressure(&mut self) -> Result<(), Fatal> {
         if !self.is_overfull() {
-            return if self.is_held { self.pause(false) } else { Ok(()) };
+            return if self.is_paused { self.pause(false) } else { Ok(()) };
         }
-        if self.is_held {
+        if self.is_paused {
             return Ok(());
         }
-        let soon = Instant::now() + HOLD_AFTER;
+        let soon = Instant::now() + PAUSE_AFTER;
         if self.commits.is_running() && self.await_report(soon)? { Ok(()) } else { self.pause(true) }
     }
 
     /// Lets the client stop fetching, or go on; failed partitions stay as they are.
-    pub(super) fn pause(&mut self, held: bool) -> Result<(), Fatal> {
+    pub(super) fn pause(&mut self, paused: bool) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
         for owned in self.partitions.values().filter(|owned| matches!(owned.stage, Stage::Active(_))) {
             list.add_partition(&self.topic, owned.partition);
         }
-        let outcome = if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        let outcome = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         outcome.map_err(Fatal::Rebalance)?;
-        if held {
-            tracing::warn!("too much waits for its commit: nothing more is fetched until one is accepted");
+        if paused {
+            tracing::warn!("back-pressure: uncommitted changes at limit, consumption paused");
         } else {
-            tracing::info!("fetching goes on");
+            tracing::info!("back-pressure released, consumption resumed");
         }
-        self.is_held = held;
-        self.nudges.begin(Instant::now());
+        self.is_paused = paused;
+        self.fetch_wakeups.begin(Instant::now());
         Ok(())
     }
 }
