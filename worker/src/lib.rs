@@ -3,26 +3,22 @@
 //! In go a configuration and the records of one topic; out come balances behind a REST API, committed offsets
 //! with a usage record, log lines and metrics.
 
-mod amount;
 mod api;
 mod cluster;
 mod config;
-mod consumer;
 mod critical_thread;
-mod exponents;
+mod domain;
 mod input;
 mod kafka_clients;
 mod leave_group;
-mod ledger;
-mod ledger_rules;
-mod money;
 mod not_ready;
 mod ops;
 mod partition_failure;
+mod poll;
 mod postgres_error;
 mod postgres_target;
 mod preflight;
-mod rules;
+mod restore;
 pub mod run;
 #[cfg(test)]
 mod scenarios;
@@ -31,5 +27,4 @@ mod stop;
 mod store;
 mod throttle;
 mod topic_facts;
-mod transaction;
 mod view;

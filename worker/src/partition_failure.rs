@@ -1,6 +1,6 @@
 //! Why a partition stands still.
 
-use crate::money::Currency;
+use crate::domain::money::Currency;
 
 /// A reason that only a person or a new assignment can clear; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +104,7 @@ pub(crate) enum SettingsChange {
         words(ours)
     )]
     Identity {
-        /// Those of the balances, see [`crate::rules::Rules::identity`].
+        /// Those of the balances, see [`crate::domain::rules::Rules::identity`].
         held: String,
         ours: String,
     },

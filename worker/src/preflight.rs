@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use crate::{
     cluster::{Cluster, Settings},
     config::{Config, StoreKind},
+    domain::rules::LedgerKind,
     input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
-    rules::LedgerKind,
     stop::Stop,
     store::{Unfit, database_has_progress, prepare_changelog, prepare_postgres},
     topic_facts::{TopicFacts, describe},

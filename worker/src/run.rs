@@ -28,10 +28,10 @@ use tracing_subscriber::{EnvFilter, fmt};
 use crate::{
     api::{self, ApiConfig, ApiServer, ApiServerError},
     config::{self, Command, Config, ConfigError, LogFormat},
-    consumer::{Consumer, Fatal},
     critical_thread, ops,
     ops::OpsError,
     partition_failure::PartitionFailure,
+    poll::{Fatal, PollLoop},
     preflight::{self, PreflightError},
     status::Status,
     stop::Stop,
@@ -274,7 +274,7 @@ fn consume(config: &Config, view: Arc<View>, runtime: &Handle, stop: Stop) -> Re
     let admin = connect(config)?;
     let Some(topic) = preflight::pass(config, &admin, &view, runtime, &stop)? else { return Ok(()) };
     view.set_topic(topic.clone());
-    Ok(Consumer::new(config, &topic.topic_id, admin, view, runtime, stop)?.run()?)
+    Ok(PollLoop::new(config, &topic.topic_id, admin, view, runtime, stop)?.run()?)
 }
 
 /// Log lines go to standard output, as text for people or as one JSON object a line. The filter was checked with the

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
+use crate::domain::{
     exponents::Exponents,
     ledger::Ledger,
     rules::{LedgerKind, Rules, Sign, Signs},

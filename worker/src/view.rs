@@ -29,10 +29,12 @@ pub(crate) use snapshot::{CopyError, Snapshot};
 pub(crate) use visible::Visible;
 
 use crate::{
+    domain::{
+        ledger_rules::{LedgerRules, Rulebook},
+        rules::Rules,
+    },
     input::Input,
-    ledger_rules::{LedgerRules, Rulebook},
     not_ready::NotReady,
-    rules::Rules,
     status::Status,
     topic_facts::TopicFacts,
 };

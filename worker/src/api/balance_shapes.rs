@@ -18,7 +18,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::fleet::{BalanceRead, Charge, SumError};
 use super::streaming_body::PIECE_BYTES;
-use crate::money::Amount;
+use crate::domain::money::Amount;
 use crate::view::BalanceRow;
 
 /// An amount as a JSON number of any length, such as `3800.00`.
@@ -171,7 +171,7 @@ impl ToSchema for ExactNumber {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Currency;
+    use crate::domain::money::Currency;
 
     fn customer(amounts: &[(&str, i128, u8)]) -> BalanceRow {
         let amount = |&(code, minor_units, exponent): &(&str, i128, u8)| Amount {

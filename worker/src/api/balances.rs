@@ -13,8 +13,8 @@ use super::errors::{ApiError, ErrorBody};
 use super::fleet::{BalanceQuery, BalanceRead};
 use super::state::Api;
 use super::streaming_body;
-use crate::rules::LedgerKind;
-use crate::transaction::MAX_ID_BYTES;
+use crate::domain::rules::LedgerKind;
+use crate::domain::transaction::MAX_ID_BYTES;
 
 #[utoipa::path(
     get, path = "/api/Balance/balances", operation_id = "listBalances", tag = "balances", summary = "Every customer's balance",

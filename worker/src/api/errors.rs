@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::fleet::SumError;
 use super::limits::{LIST_BYTES, MAX_LISTED};
-use crate::transaction::MAX_ID_BYTES;
+use crate::domain::transaction::MAX_ID_BYTES;
 use crate::view::BalanceRow;
 
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@ use balancefleet_kafka::Connection;
 use serde::Serialize;
 
 use crate::{
+    domain::rules::{LedgerKind, Rules},
     postgres_target::DatabaseTarget,
-    rules::{LedgerKind, Rules},
 };
 
 #[derive(Clone, Debug)]

@@ -13,10 +13,12 @@ use super::{
     value,
 };
 use crate::{
-    exponents::Exponents,
+    domain::{
+        exponents::Exponents,
+        rules::{LedgerKind, Rules, Signs},
+    },
     kafka_clients::try_settings,
     postgres_target::DatabaseTarget,
-    rules::{LedgerKind, Rules, Signs},
 };
 
 /// Longer pauses would outlast the time a worker has to stop.

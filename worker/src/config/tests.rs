@@ -3,8 +3,8 @@
 use std::{io::Write, time::Duration};
 
 use super::{effective::Assignor, *};
-use crate::rules::{LedgerKind, Sign};
-use crate::transaction::TransactionType;
+use crate::domain::rules::{LedgerKind, Sign};
+use crate::domain::transaction::TransactionType;
 
 fn load_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, ConfigError> {
     let arguments = std::iter::once("balance-worker").chain(arguments.iter().copied()).map(OsString::from);
@@ -105,7 +105,7 @@ fn every_setting_of_the_file_is_understood() {
     assert_eq!((config.start_from, config.assignor), (StartFrom::Latest, Assignor::Range));
     assert_eq!(config.extra_config["fetch.min.bytes"], "1024");
     assert_eq!(config.rules.signs.of(TransactionType::Payment), Sign::Ignore);
-    assert_eq!(config.rules.exponents.of(crate::money::Currency::parse("XTS").unwrap()), Some(3));
+    assert_eq!(config.rules.exponents.of(crate::domain::money::Currency::parse("XTS").unwrap()), Some(3));
     assert_eq!(config.peers, ["a:8080", "b:8080"]);
     assert_eq!((config.simulated_work, config.log_format), (Duration::from_millis(7), LogFormat::Text));
 }

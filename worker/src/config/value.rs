@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use crate::{exponents::MAX_EXPONENT, money::Currency, rules::Sign, transaction::TransactionType};
+use crate::domain::{exponents::MAX_EXPONENT, money::Currency, rules::Sign, transaction::TransactionType};
 
 /// `10s`, `500ms`, `1m30s`, `2h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

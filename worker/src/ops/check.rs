@@ -13,10 +13,9 @@ use tokio::runtime::Handle;
 use super::tools::{OpsError, Stored, Tools};
 use crate::{
     config::{Config, StoreKind},
+    domain::{ledger_rules::Rulebook, rules::LedgerKind},
     kafka_clients::restore_config,
-    ledger_rules::Rulebook,
     partition_failure::PartitionFailure,
-    rules::LedgerKind,
     store::{Assignment, Epoch, NewestProgress, Position, positions, replay_plan},
     topic_facts::TopicFacts,
 };

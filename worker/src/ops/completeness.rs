@@ -13,14 +13,12 @@ use super::{
     tools::{OpsError, Tools, grouped},
 };
 use crate::{
-    amount::AmountError,
-    ledger::Ledger,
-    ledger_rules::LedgerRules,
-    money::Currency,
+    domain::{
+        amount::AmountError, ledger::Ledger, ledger_rules::LedgerRules, money::Currency, rules::Rules,
+        transaction::BadRecord,
+    },
     partition_failure::{PartitionFailure, SettingsChange},
-    rules::Rules,
     store::{StoredPartition, StoredProgress},
-    transaction::BadRecord,
 };
 
 /// So many transactions less than were counted.
@@ -252,7 +250,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{
+    use crate::domain::{
         exponents::Exponents,
         rules::{LedgerKind, Sign, Signs},
         transaction::TransactionType,

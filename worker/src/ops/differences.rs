@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{
+use crate::domain::{
     exponents::Exponents,
     ledger::{Customer, Ledger},
     money::Amount,
@@ -67,7 +67,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{ledger::Posting, money::Currency};
+    use crate::domain::{ledger::Posting, money::Currency};
 
     fn ledger(postings: &[(&str, &str, i128)]) -> Ledger {
         let mut ledger = Ledger::default();

@@ -12,12 +12,14 @@ use super::{
     tools::{OpsError, TIMEOUT, Tools},
 };
 use crate::{
+    domain::{
+        ledger::{Ledger, Posting},
+        ledger_rules::LedgerRules,
+        transaction::BadRecord,
+    },
     kafka_clients::restore_config,
-    ledger::{Ledger, Posting},
-    ledger_rules::LedgerRules,
     store::{ChangelogImage, StoredPartition, inspect},
     topic_facts::describe,
-    transaction::BadRecord,
 };
 
 /// How long records are waited for before looking whether it comes on.

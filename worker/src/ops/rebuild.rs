@@ -24,8 +24,7 @@ use super::{
 };
 use crate::{
     config::{Config, RebuildOptions},
-    ledger::Ledger,
-    ledger_rules::LedgerRules,
+    domain::{ledger::Ledger, ledger_rules::LedgerRules},
     partition_failure::PartitionFailure,
     postgres_target::DatabaseTarget,
     preflight::PreflightError,

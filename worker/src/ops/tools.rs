@@ -7,13 +7,12 @@ use tokio::runtime::Handle;
 
 use crate::{
     config::{Config, StoreKind},
+    domain::{ledger_rules::Rulebook, rules::LedgerKind},
     input::{self, Input},
-    ledger_rules::Rulebook,
     not_ready::NotReady,
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
     preflight::{self, PreflightError},
-    rules::LedgerKind,
     store::{StoreInspector, StoredPartition},
     topic_facts::{TopicFacts, describe},
 };

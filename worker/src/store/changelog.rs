@@ -44,8 +44,8 @@ use super::{
 };
 use crate::{
     config::{Config, StartFrom},
+    domain::ledger_rules::{LedgerRules, Rulebook},
     kafka_clients::{GroupConsumer, transaction_config},
-    ledger_rules::{LedgerRules, Rulebook},
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     topic_facts::describe,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::changelog::RowWriter;
-use crate::ledger::Ledger;
+use crate::domain::ledger::Ledger;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use balancefleet_kafka::{GroupMetadata, UsageRecord};
 
 use super::changelog::ChangelogImage;
 use crate::{
-    ledger::{Changes, Ledger},
+    domain::ledger::{Changes, Ledger},
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     view::Cell,

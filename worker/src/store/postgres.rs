@@ -51,7 +51,7 @@ use super::{
     ApplyMode, Assignment, Batch, CommitError, Offsets, RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
 };
 use crate::{
-    config::Config, kafka_clients::GroupConsumer, ledger_rules::Rulebook, not_ready::NotReady,
+    config::Config, domain::ledger_rules::Rulebook, kafka_clients::GroupConsumer, not_ready::NotReady,
     partition_failure::PartitionFailure, postgres_error::DatabaseError, postgres_target::DatabaseTarget,
     throttle::Throttle, topic_facts::describe, view::Cell,
 };

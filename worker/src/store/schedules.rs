@@ -18,10 +18,12 @@ use super::{
     offsets::{Committed, Position},
 };
 use crate::{
-    consumer::partition::{Owned, Stage},
-    ledger::{Changes, Customer, DeadLetter, Ledger, Posting},
-    money::Currency,
-    transaction::BadRecord,
+    domain::{
+        ledger::{Changes, Customer, DeadLetter, Ledger, Posting},
+        money::Currency,
+        transaction::BadRecord,
+    },
+    poll::partition::{Owned, Stage},
     view::Phase,
 };
 

@@ -1,8 +1,7 @@
 //! A partition's balances as they are stored, sound or not: for tools that look at them from outside.
 
 use crate::{
-    ledger::Ledger,
-    ledger_rules::LedgerRules,
+    domain::{ledger::Ledger, ledger_rules::LedgerRules},
     partition_failure::{PartitionFailure, SettingsChange},
 };
 

@@ -12,10 +12,12 @@ use super::{
     visible::{Frozen, Visible},
 };
 use crate::{
-    exponents::Exponents,
-    ledger::{Changes, Customer},
-    ledger_rules::LedgerRules,
-    money::{Amount, Currency},
+    domain::{
+        exponents::Exponents,
+        ledger::{Changes, Customer},
+        ledger_rules::LedgerRules,
+        money::{Amount, Currency},
+    },
     partition_failure::PartitionFailure,
 };
 

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::{config::StoreKind, money::Amount, rules::LedgerKind};
+use crate::{
+    config::StoreKind,
+    domain::{money::Amount, rules::LedgerKind},
+};
 
 /// Who this worker is; fixed at start.
 #[derive(Clone, Debug)]

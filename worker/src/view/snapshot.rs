@@ -5,7 +5,7 @@ use super::{
     facts::{BalanceRow, Phase},
     visible::Frozen,
 };
-use crate::exponents::Exponents;
+use crate::domain::exponents::Exponents;
 
 /// After so many customers it is asked whether the copy may go on.
 const SLICE: usize = 4096;

@@ -19,8 +19,10 @@ use super::{
     visible::{Frozen, Visible},
 };
 use crate::{
-    ledger::{Changes, Customer, Ledger, Posting},
-    money::Currency,
+    domain::{
+        ledger::{Changes, Customer, Ledger, Posting},
+        money::Currency,
+    },
     partition_failure::PartitionFailure,
 };
 

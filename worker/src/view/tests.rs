@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{config::StoreKind, ledger::Posting, money::Currency, rules::LedgerKind};
+use crate::{
+    config::StoreKind,
+    domain::{ledger::Posting, money::Currency, rules::LedgerKind},
+};
 
 pub(super) fn view(session_timeout: Duration) -> View {
     let identity = Identity {
@@ -14,7 +17,7 @@ pub(super) fn view(session_timeout: Duration) -> View {
         store: StoreKind::Replay,
         started_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    View::new(identity, crate::ledger_rules::tests::rules(&[], &[]), session_timeout)
+    View::new(identity, crate::domain::ledger_rules::tests::rules(&[], &[]), session_timeout)
 }
 
 /// A worker at work on partition 3.

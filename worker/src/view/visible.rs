@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::{
+use crate::domain::{
     ledger::{Changes, Customer, Ledger, Posting},
     money::Overflow,
 };

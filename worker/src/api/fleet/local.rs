@@ -11,7 +11,7 @@ use super::wire::{self, LedgerInfo, RuleInfo};
 use crate::api::errors::ApiError;
 use crate::api::limits::LIST_BYTES;
 use crate::config::StoreKind;
-use crate::rules::LedgerKind;
+use crate::domain::rules::LedgerKind;
 use crate::view::{BalanceRow, CopyError, PartitionBalances, Snapshot, View};
 
 /// A line for a peer is sent in pieces of this size.
@@ -174,7 +174,7 @@ mod tests {
     use smallvec::smallvec;
 
     use super::*;
-    use crate::money::{Amount, Currency};
+    use crate::domain::money::{Amount, Currency};
 
     #[test]
     fn no_row_takes_less_than_the_least() {

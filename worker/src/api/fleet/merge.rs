@@ -9,8 +9,8 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use crate::ledger_rules::Rulebook;
-use crate::money::{Amount, Currency};
+use crate::domain::ledger_rules::Rulebook;
+use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
 /// No topic has more; an answer beyond it is not believed, so that it cannot make the list of missing ones huge.

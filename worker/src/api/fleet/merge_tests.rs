@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::memory::Memory;
 use super::merge::{Answer, LedgerIdentity, SnapshotBuilder, SumError};
 use super::wire::{self, LedgerInfo, RuleInfo, WireError};
-use crate::ledger_rules::tests::book;
-use crate::money::{Amount, Currency};
+use crate::domain::ledger_rules::tests::book;
+use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
 const PARTITIONS: i32 = 5;

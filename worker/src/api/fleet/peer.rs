@@ -14,7 +14,7 @@ use super::memory::{Charge, Exceeded};
 use super::merge::{Answer, LedgerIdentity};
 use super::wire::{self, ASKER, INTERNAL_PATH, WireError};
 use crate::api::limits::MAX_LISTED;
-use crate::ledger_rules::Rulebook;
+use crate::domain::ledger_rules::Rulebook;
 
 /// What peers send for one customer, in one answer.
 const ONE_CUSTOMER_BYTES: usize = 1 << 20;

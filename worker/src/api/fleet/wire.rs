@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::{self, Charge, Exceeded, MemoryShare};
 use super::merge::{Answer, LedgerIdentity};
-use crate::ledger_rules::Rulebook;
-use crate::money::{Amount, Currency};
+use crate::domain::ledger_rules::Rulebook;
+use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
 /// Where a worker answers for its own partitions.

@@ -11,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Answered, Transaction, get, identity, join, joined, own, turns, view_by};
 use crate::api::server;
-use crate::rules::Sign;
-use crate::transaction::TransactionType;
+use crate::domain::rules::Sign;
+use crate::domain::transaction::TransactionType;
 use crate::view::View;
 
 const PATH: &str = "/api/Balance/balances/CUST-001";

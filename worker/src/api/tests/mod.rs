@@ -18,13 +18,13 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::config::StoreKind;
-use crate::exponents::Exponents;
-use crate::ledger::Posting;
-use crate::money::Currency;
-use crate::rules::{LedgerKind, Rules, Sign, Signs};
+use crate::domain::exponents::Exponents;
+use crate::domain::ledger::Posting;
+use crate::domain::money::Currency;
+use crate::domain::rules::{LedgerKind, Rules, Sign, Signs};
+use crate::domain::transaction::TransactionType;
 use crate::status::Status;
 use crate::topic_facts::TopicFacts;
-use crate::transaction::TransactionType;
 use crate::view::{Cell, Identity, Phase, View};
 
 /// Customer, currency, minor units, transaction id, second of its timestamp.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{alone, get, identity, joined, joined_as, own, view_of};
-use crate::rules::LedgerKind;
+use crate::domain::rules::LedgerKind;
 use crate::view::{Identity, View};
 
 fn two_partitions() -> Arc<View> {

@@ -221,8 +221,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        consumer::test_support::offline,
-        ledger_rules::LedgerRules,
+        domain::ledger_rules::LedgerRules,
+        poll::test_support::offline,
         store::{Epoch, LedgerChecksum, changelog::DurableState},
     };
 

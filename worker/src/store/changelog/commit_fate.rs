@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::Changes,
+        domain::ledger::Changes,
         store::{Assignment, Epoch},
         view::Cell,
     };

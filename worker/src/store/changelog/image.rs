@@ -4,7 +4,7 @@ use super::{
     progress::ProgressRecord,
     rows::{self, Key, Unreadable},
 };
-use crate::{ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
+use crate::{domain::ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
 
 /// The later record of a key stands.
 #[derive(Default)]
@@ -88,9 +88,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::{Changes, Posting},
-        ledger_rules::{LedgerRules, tests::book},
-        money::Currency,
+        domain::{
+            ledger::{Changes, Posting},
+            ledger_rules::{LedgerRules, tests::book},
+            money::Currency,
+        },
         store::changelog::{progress::ChangelogIdentity, rows::RowWriter},
     };
 

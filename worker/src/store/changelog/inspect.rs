@@ -8,8 +8,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook},
+    },
     partition_failure::PartitionFailure,
     store::{Position, StoredPartition, StoredProgress},
 };

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ledger_rules::{LedgerRules, RuleDetails, Rulebook, ToldRules},
+    domain::ledger_rules::{LedgerRules, RuleDetails, Rulebook, ToldRules},
     store::LedgerChecksum,
 };
 
@@ -108,7 +108,7 @@ impl ProgressRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ledger_rules::tests::book, money::Currency};
+    use crate::domain::{ledger_rules::tests::book, money::Currency};
 
     fn record() -> ProgressRecord {
         let book = book(&[]);

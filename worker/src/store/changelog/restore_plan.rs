@@ -6,8 +6,10 @@ use super::{
 };
 use crate::{
     config::StartFrom,
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook},
+    },
     partition_failure::PartitionFailure,
     store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
 };
@@ -103,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger_rules::tests::book,
+        domain::ledger_rules::tests::book,
         store::{LedgerChecksum, offsets::Committed},
     };
 
@@ -203,9 +205,9 @@ mod tests {
     #[test]
     fn without_details_the_rows_say_which_currencies_are_held() {
         let mut ledger = Ledger::default();
-        let posting = crate::ledger::Posting {
+        let posting = crate::domain::ledger::Posting {
             customer: "A".into(),
-            currency: crate::money::Currency::parse("EUR").unwrap(),
+            currency: crate::domain::money::Currency::parse("EUR").unwrap(),
             minor_units: 1,
             transaction_id: "T".into(),
             timestamp: jiff::Timestamp::UNIX_EPOCH,

@@ -20,9 +20,11 @@ use super::{
 };
 use crate::{
     config::Config,
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook},
+    },
     kafka_clients::transaction_config,
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook},
     store::LedgerChecksum,
 };
 

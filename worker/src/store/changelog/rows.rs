@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use twox_hash::XxHash3_64;
 
-use crate::{ledger::Customer, money::Currency};
+use crate::domain::{ledger::Customer, money::Currency};
 
 /// The key of the progress.
 pub(super) const PROGRESS: &[u8] = &[0];

@@ -13,8 +13,10 @@ use super::{
 };
 use crate::{
     config::StartFrom,
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook, tests::book},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook, tests::book},
+    },
     store::{
         ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
         offsets::Position,

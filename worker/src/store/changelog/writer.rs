@@ -18,8 +18,7 @@ use super::{
     rows::{PROGRESS, RowWriter},
 };
 use crate::{
-    ledger::DeadLetter,
-    ledger_rules::LedgerRules,
+    domain::{ledger::DeadLetter, ledger_rules::LedgerRules},
     store::{Batch, LedgerChecksum, Progress},
 };
 

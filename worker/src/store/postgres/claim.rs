@@ -14,7 +14,7 @@ use super::{
     session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
-    ledger_rules::{LedgerRules, RuleDetails, ToldRules},
+    domain::ledger_rules::{LedgerRules, RuleDetails, ToldRules},
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     store::{Assignment, LedgerChecksum, offsets::Position},
@@ -254,7 +254,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{ledger_rules::tests::book, money::Currency};
+    use crate::domain::{ledger_rules::tests::book, money::Currency};
 
     fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
         let rules = Arc::new(book(&[]));

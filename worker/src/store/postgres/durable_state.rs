@@ -10,8 +10,10 @@ use super::{
 };
 use crate::{
     config::StartFrom,
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook},
+    },
     not_ready::NotReady,
     partition_failure::{PartitionFailure, SettingsChange},
     store::{
@@ -158,7 +160,7 @@ impl DurableStates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{consumer::test_support::offline, ledger_rules::tests::book};
+    use crate::{domain::ledger_rules::tests::book, poll::test_support::offline};
 
     fn durable_state(epoch: u64) -> DurableState {
         let (topic_id, checksum) = ("i".to_owned(), LedgerChecksum::default());

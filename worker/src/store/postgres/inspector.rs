@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    ledger_rules::Rulebook,
+    domain::ledger_rules::Rulebook,
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},

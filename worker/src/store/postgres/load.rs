@@ -19,8 +19,10 @@ use super::{
     session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook},
+    },
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     store::{LedgerChecksum, StoredPartition, StoredProgress, Watch},

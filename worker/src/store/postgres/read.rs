@@ -22,9 +22,11 @@ use super::{
 };
 use crate::{
     config::Config,
-    exponents::MinorUnits,
-    ledger_rules::{LedgerRules, Rulebook, ToldRules},
-    money::{Amount, Currency},
+    domain::{
+        exponents::MinorUnits,
+        ledger_rules::{LedgerRules, Rulebook, ToldRules},
+        money::{Amount, Currency},
+    },
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
     view::{BalanceRow, PartitionBalances, Selection},

@@ -19,8 +19,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook},
+    },
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
     store::{LedgerChecksum, Target},

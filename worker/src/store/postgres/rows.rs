@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use smallvec::smallvec;
 use tokio_postgres::Row;
 
-use crate::{
+use crate::domain::{
     ledger::{Customer, Ledger},
     money::Currency,
 };

@@ -20,8 +20,10 @@ use super::{
     write::{BatchFate, CommitFailure, read_outcome, write},
 };
 use crate::{
-    ledger::Ledger,
-    ledger_rules::{LedgerRules, Rulebook, tests::book},
+    domain::{
+        ledger::Ledger,
+        ledger_rules::{LedgerRules, Rulebook, tests::book},
+    },
     postgres_target::{DatabaseTarget, Session},
     store::{
         ApplyMode, Assignment, Progress, RestorePlan, Restored, RowWriter, Target,

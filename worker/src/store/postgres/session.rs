@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{config::Config, ledger_rules::Rulebook};
+use crate::{config::Config, domain::ledger_rules::Rulebook};
 
 /// Of every session that writes. A worker that freezes between two statements of a transaction holds its rows for 5 s at
 /// most; inside a statement that waits for its client no limit applies, hence none such comes after the rows are locked.

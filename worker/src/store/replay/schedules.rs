@@ -2,7 +2,7 @@
 
 use super::plan;
 use crate::{
-    ledger::Ledger,
+    domain::ledger::Ledger,
     store::{
         ApplyMode, Assignment, Progress, RestorePlan,
         offsets::Position,

@@ -1,0 +1,11 @@
+//! What is computed: transactions, the rules by which they are read, money, and the ledgers that hold it.
+//!
+//! Nothing here knows Kafka, a store or a thread.
+
+pub(crate) mod amount;
+pub(crate) mod exponents;
+pub(crate) mod ledger;
+pub(crate) mod ledger_rules;
+pub(crate) mod money;
+pub(crate) mod rules;
+pub(crate) mod transaction;

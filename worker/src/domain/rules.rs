@@ -1,0 +1,222 @@
+//! What a record does to a balance: the ledger kind, the sign of each transaction type, the decimals of each currency.
+//!
+//! Kind and signs are a ledger's identity: workers with another one are never mixed into one answer. Decimals are compared
+//! currency by currency ([`crate::ledger_rules`]), since a currency more changes no balance.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::domain::{
+    exponents::Exponents,
+    ledger::Posting,
+    money::Overflow,
+    transaction::{BadRecord, Transaction, TransactionType},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LedgerKind {
+    /// Exact balances per customer.
+    Balances,
+    /// Records of any content are processed and counted; there are no balances.
+    Count,
+}
+
+impl LedgerKind {
+    fn named(name: &str) -> Option<Self> {
+        [Self::Balances, Self::Count].into_iter().find(|kind| kind.to_string() == name)
+    }
+}
+
+impl fmt::Display for LedgerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Balances => "balances",
+            Self::Count => "count",
+        })
+    }
+}
+
+/// What transactions of one type do to a balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sign {
+    Credit,
+    Debit,
+    /// Nothing: the record is consumed, but changes no balance and no transaction count.
+    Ignore,
+}
+
+impl Sign {
+    /// Its name in settings.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Credit => "credit",
+            Self::Debit => "debit",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Credit, Self::Debit, Self::Ignore].into_iter().find(|sign| sign.name().eq_ignore_ascii_case(name))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signs([Sign; TransactionType::ALL.len()]);
+
+impl Signs {
+    /// The labs' code with `overrides` over it.
+    pub(crate) fn labs(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
+        Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| lab_sign(kind))))
+    }
+
+    pub(crate) fn of(&self, kind: TransactionType) -> Sign {
+        self.0[kind as usize]
+    }
+}
+
+fn lab_sign(kind: TransactionType) -> Sign {
+    match kind {
+        TransactionType::Withdrawal | TransactionType::CardPayment | TransactionType::BillPayment => Sign::Debit,
+        TransactionType::Transfer
+        | TransactionType::Payment
+        | TransactionType::Deposit
+        | TransactionType::InternationalTransfer => Sign::Credit,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) ledger: LedgerKind,
+    pub(crate) signs: Signs,
+    pub(crate) exponents: Exponents,
+}
+
+impl Rules {
+    /// What one record does to the ledger; restoring and processing share this.
+    ///
+    /// `None` when it does nothing: its type is ignored, or the ledger only counts.
+    pub(crate) fn read<'a>(&self, value: Option<&'a [u8]>) -> Result<Option<Posting<'a>>, BadRecord> {
+        if self.ledger == LedgerKind::Count {
+            return Ok(None);
+        }
+        let transaction = Transaction::parse(value, &self.exponents)?;
+        let minor_units = match self.signs.of(transaction.transaction_type) {
+            Sign::Credit => transaction.minor_units,
+            Sign::Debit => -transaction.minor_units,
+            Sign::Ignore => return Ok(None),
+        };
+        Ok(Some(Posting {
+            customer: transaction.customer_id,
+            currency: transaction.currency,
+            minor_units,
+            transaction_id: transaction.transaction_id,
+            timestamp: transaction.timestamp,
+        }))
+    }
+
+    /// Reads one record and hands what it does to the ledger to `apply`; true when it does something.
+    pub(crate) fn fold(
+        &self,
+        value: Option<&[u8]>,
+        apply: impl FnOnce(&Posting<'_>) -> Result<(), Overflow>,
+    ) -> Result<bool, BadRecord> {
+        let Some(posting) = self.read(value)? else { return Ok(false) };
+        apply(&posting)?;
+        Ok(true)
+    }
+
+    /// Kind and signs in words: `ledger=count`, `Transfer=debit Payment=ignore`. What is as by default adds nothing, so that a
+    /// setting that a later release brings changes no identity.
+    pub(crate) fn identity(&self) -> String {
+        let mut words = Vec::new();
+        if self.ledger != LedgerKind::Balances {
+            words.push(format!("ledger={}", self.ledger));
+        }
+        let changed = TransactionType::ALL.into_iter().filter(|kind| self.signs.of(*kind) != lab_sign(*kind));
+        words.extend(changed.map(|kind| format!("{}={}", kind.name(), self.signs.of(kind).name())));
+        words.join(" ")
+    }
+
+    /// The rules with this [`Self::identity`]; `None` if a newer release has written it.
+    pub(crate) fn of_identity(identity: &str, exponents: Exponents) -> Option<Self> {
+        let (mut ledger, mut signs) = (LedgerKind::Balances, BTreeMap::new());
+        for word in identity.split_ascii_whitespace() {
+            match word.split_once('=')? {
+                ("ledger", kind) => ledger = LedgerKind::named(kind)?,
+                (kind, sign) => {
+                    signs.insert(TransactionType::named(kind)?, Sign::named(sign)?);
+                }
+            }
+        }
+        Some(Self { ledger, signs: Signs::labs(&signs), exponents })
+    }
+
+    /// SHA-256 over kind, signs and all of `exponents`, in hex: what the first release compares, byte for byte.
+    pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
+        let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
+        for kind in TransactionType::ALL {
+            text.push_str(&format!("sign {} {}\n", kind.name(), self.signs.of(kind).name()));
+        }
+        for (currency, exponent) in exponents.iter() {
+            text.push_str(&format!("exponent {currency} {exponent}\n"));
+        }
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(signs: &[(TransactionType, Sign)], ledger: LedgerKind) -> Rules {
+        let signs = Signs::labs(&signs.iter().copied().collect());
+        Rules { ledger, signs, exponents: Exponents::iso_4217(&BTreeMap::new()) }
+    }
+
+    #[test]
+    fn the_signs_are_the_labs_unless_configured() {
+        let signs = Signs::labs(&BTreeMap::from([(TransactionType::Transfer, Sign::Debit)]));
+        let expected = [Sign::Debit, Sign::Credit, Sign::Credit, Sign::Debit, Sign::Debit, Sign::Credit, Sign::Debit];
+        assert_eq!(TransactionType::ALL.map(|kind| signs.of(kind)), expected);
+        assert_eq!(Signs::labs(&BTreeMap::new()).of(TransactionType::Transfer), Sign::Credit);
+    }
+
+    #[test]
+    fn kind_and_signs_are_the_identity_and_what_is_as_by_default_adds_nothing() {
+        let lab = rules(&[], LedgerKind::Balances);
+        assert_eq!(lab.identity(), "");
+        assert_eq!(rules(&[(TransactionType::Transfer, Sign::Credit)], LedgerKind::Balances).identity(), "");
+        let changed = [(TransactionType::Transfer, Sign::Debit), (TransactionType::Deposit, Sign::Ignore)];
+        assert_eq!(rules(&changed, LedgerKind::Count).identity(), "ledger=count Transfer=debit Deposit=ignore");
+        let mut finer = lab.clone();
+        for rules in [&lab, &rules(&changed, LedgerKind::Count)] {
+            assert_eq!(Rules::of_identity(&rules.identity(), rules.exponents.clone()).as_ref(), Some(rules));
+        }
+        for newer in ["ledger=newer", "Refund=credit", "Transfer=newer", "newer"] {
+            assert_eq!(Rules::of_identity(newer, lab.exponents.clone()), None, "{newer}");
+        }
+        finer.exponents =
+            Exponents::iso_4217(&BTreeMap::from([(crate::domain::money::Currency::parse("XTS").unwrap(), 3)]));
+        assert_eq!(finer.identity(), "");
+    }
+
+    /// Seen in ledgers that the first release wrote.
+    #[test]
+    fn the_hash_of_the_first_release_is_written_as_ever() {
+        let of = |signs: &[_], overrides: &[(&str, u8)]| {
+            let overrides =
+                overrides.iter().map(|(code, it)| (crate::domain::money::Currency::parse(code).unwrap(), *it));
+            rules(signs, LedgerKind::Balances).hash_with(&Exponents::first_release(&overrides.collect()))
+        };
+        assert_eq!(of(&[], &[]), "dbf0f5ff006bd89e3297d73d1e62d2860f8f40b382b1a8b3fbc555b1ed8b23d7");
+        assert_eq!(of(&[], &[("XTS", 3)]), "03759e17bf1a608fab602e776d8c4b372dad096d1217560602c58170277ad308");
+        assert_eq!(
+            of(&[(TransactionType::Transfer, Sign::Debit)], &[]),
+            "40e4f7b9afb40caffb1be6dbbd13c713d02c60fe134920c4d886862d79f089f9"
+        );
+    }
+}

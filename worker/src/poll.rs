@@ -1,0 +1,398 @@
+//! The poll thread: the one owner of the group membership and of every assigned partition.
+//!
+//! In go records (in batches, from a queue of their own), rebalances and the reports of the other threads; out come ledgers
+//! (seen through the [`View`]), commits and log lines. Rebalances are carried out here, right after the poll that brought
+//! them, never inside a callback.
+//!
+//! | thread | does | tells the poll thread |
+//! |---|---|---|
+//! | restore | brings new partitions to where the group has committed | `Restored` |
+//! | commit | waits for the coordinator, one commit at a time | `Committed` |
+//! | topic monitor | looks whether the topic is still the same one | `Inspected` |
+
+mod ahead;
+mod backpressure;
+mod batch;
+mod close;
+mod commits;
+pub(crate) mod input_watch;
+pub(crate) mod messages;
+pub(crate) mod partition;
+mod pending_assignment;
+mod pending_validation;
+mod reacquire;
+mod rebalance;
+mod reports;
+#[cfg(test)]
+pub(crate) mod test_support;
+mod topic_monitor;
+mod truncation;
+mod validation;
+mod wakeups;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::{Admin, ErrorKind, GroupMetadata, RecordQueue};
+use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaError};
+use tokio::runtime::Handle;
+
+use crate::{
+    config::{Config, StoreKind},
+    domain::{
+        rules::{LedgerKind, Rules},
+        transaction::BadRecord,
+    },
+    kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
+    partition_failure::PartitionFailure,
+    restore::{self, Assigned, Restorer},
+    status::Status,
+    stop::Stop,
+    store::{ApplyMode, Batch, Changelog, CommitError, Count, Offsets, Postgres, Replay, Store},
+    throttle::{SAME_ERROR_EVERY, Throttle},
+    view::View,
+};
+use commits::Commits;
+use input_watch::Watch;
+use messages::{Report, Reporter};
+use partition::Owned;
+use pending_assignment::PendingAssignment;
+use reacquire::ReacquireQueue;
+use truncation::TruncationWatch;
+use wakeups::FetchWakeups;
+
+/// How long is waited for records; also how late a stop may be noticed.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// As short as the client can wait.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// Between two tries to get the store ready.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
+
+/// A kind of records of one partition that cannot be applied is logged this often.
+const SAME_BAD_RECORD_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the worker cannot go on. The process ends with an error, and whoever runs it starts it again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fatal {
+    #[error("the Kafka consumer cannot be made: {0}; correct the named client setting")]
+    Client(KafkaError),
+    #[error("the Kafka consumer has failed for good: {0}")]
+    Consumer(String),
+    #[error("the records of a partition cannot be taken: {0}")]
+    Records(#[from] balancefleet_kafka::Error),
+    /// Taken up here, it could come before others of its partition.
+    #[error("the record of partition {0} at offset {1} came beside the others")]
+    Stray(i32, i64),
+    /// The client did not take an assignment: what it fetches is no longer known.
+    #[error("the Kafka consumer did not carry out a rebalance: {0}")]
+    Rebalance(KafkaError),
+    #[error("the store cannot go on: {0}")]
+    Store(String),
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+pub(crate) struct PollLoop {
+    consumer: Arc<GroupConsumer>,
+    admin: Admin,
+    /// Its records; everything else comes by a poll of the consumer.
+    records: Arc<RecordQueue<Context>>,
+    view: Arc<View>,
+    rules: Arc<Rules>,
+    topic: String,
+    simulated_work: Duration,
+    session_timeout: Duration,
+
+    apply_mode: ApplyMode,
+    /// Whether records that cannot be applied are kept for the store.
+    dead_letters_enabled: bool,
+
+    partitions: BTreeMap<i32, Owned>,
+    pending_assignments: Vec<PendingAssignment>,
+    next_epoch: u64,
+    bad_records: Throttle<(i32, BadRecord)>,
+    commit_errors: Throttle<&'static str>,
+    fetch_errors: Throttle<ErrorKind>,
+
+    reports: mpsc::Receiver<Report>,
+    /// Reports that arrived while a commit was awaited.
+    backlog: VecDeque<Report>,
+    store: Arc<dyn Store>,
+    commits: Commits,
+    restorer: mpsc::Sender<Vec<Assigned>>,
+    reacquire_queue: ReacquireQueue,
+    topic_monitor: mpsc::Sender<()>,
+    /// Whether the client was told to stop fetching.
+    is_paused: bool,
+    truncation_watch: Arc<TruncationWatch>,
+    fetch_wakeups: FetchWakeups,
+    /// Whether it was said that positions cannot be validated.
+    has_said_unvalidated: bool,
+    /// When the client last had nothing to deliver.
+    idle_at: Instant,
+    /// Kafka's id of the topic this process works on.
+    topic_id: String,
+    stop: Stop,
+}
+
+impl PollLoop {
+    /// Makes the client and starts the other threads; nothing is joined yet. `topic_id` was found before anything else.
+    pub(crate) fn new(
+        config: &Config,
+        topic_id: &str,
+        admin: Admin,
+        view: Arc<View>,
+        runtime: &Handle,
+        stop: Stop,
+    ) -> Result<Self, Fatal> {
+        let consumer = Arc::new(group_consumer(config).map_err(Fatal::Client)?);
+        let rules = Arc::new(config.rules.clone());
+        let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
+        let store: Arc<dyn Store> = match (config.rules.ledger, config.store) {
+            (LedgerKind::Balances, StoreKind::Postgres) => {
+                // The configuration was refused otherwise.
+                let target = config.database_in_use().ok_or_else(|| Fatal::Store("it has no database".to_owned()))?;
+                Arc::new(Postgres::new(config, topic_id, target, admin.clone(), consumer.clone(), runtime))
+            }
+            (LedgerKind::Count, _) => Arc::new(Count { offsets: offsets(), start_from: config.start_from }),
+            (LedgerKind::Balances, StoreKind::Replay) => Arc::new(Replay(offsets())),
+            (LedgerKind::Balances, StoreKind::Changelog) => {
+                Arc::new(Changelog::new(config, topic_id, admin.clone(), consumer.clone(), runtime))
+            }
+        };
+        let records = Arc::new(RecordQueue::new(consumer.clone(), &config.topic)?);
+        let (sender, reports) = mpsc::channel();
+        let reporter = Reporter { reports: sender, records: records.clone() };
+        let truncation_watch = Arc::new(TruncationWatch::default());
+        let restorer = restore::start(Restorer {
+            store: store.clone(),
+            rules: rules.clone(),
+            topic: config.topic.clone(),
+            log: config.changelog_topic.clone(),
+            input: Watch::start(config, admin.clone(), view.clone())?,
+            reader_config: restore_config(config),
+            reporter: reporter.clone(),
+        })?;
+        Ok(Self {
+            records,
+            consumer,
+            admin: admin.clone(),
+            view,
+            rules,
+            topic: config.topic.clone(),
+            simulated_work: config.simulated_work,
+            session_timeout: config.session_timeout,
+            apply_mode: store.apply_mode(),
+            dead_letters_enabled: config.dead_letter_topic.is_some() || config.database_in_use().is_some(),
+            partitions: BTreeMap::new(),
+            pending_assignments: Vec::new(),
+            next_epoch: 0,
+            bad_records: Throttle::new(SAME_BAD_RECORD_EVERY),
+            commit_errors: Throttle::new(SAME_ERROR_EVERY),
+            fetch_errors: Throttle::new(SAME_ERROR_EVERY),
+            commits: Commits::start(store.clone(), reporter.clone(), config.session_timeout, config.commit_interval)?,
+            store,
+            restorer,
+            reacquire_queue: ReacquireQueue::new(config.heartbeat_interval),
+            topic_monitor: topic_monitor::start(
+                admin,
+                config.topic.clone(),
+                restore_config(config),
+                truncation_watch.clone(),
+                reporter,
+            )?,
+            reports,
+            backlog: VecDeque::new(),
+            is_paused: false,
+            truncation_watch,
+            fetch_wakeups: FetchWakeups::default(),
+            has_said_unvalidated: false,
+            idle_at: Instant::now(),
+            topic_id: topic_id.to_owned(),
+            stop,
+        })
+    }
+
+    /// Joins the group and works until a stop is ordered, then leaves it.
+    pub(crate) fn run(mut self) -> Result<(), Fatal> {
+        let outcome = self.work();
+        match &outcome {
+            Ok(()) => self.close(),
+            Err(_) => self.abandon(),
+        }
+        // Destroying a consumer may hang (librdkafka#4362), and the process is about to end anyway.
+        std::mem::forget(self);
+        outcome
+    }
+
+    fn work(&mut self) -> Result<(), Fatal> {
+        while let Err(error) = self.store.open() {
+            self.view.tick();
+            match error {
+                CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
+                passing if self.stop.is_ordered() => {
+                    tracing::debug!(error = %passing, "stopped before the store was ready");
+                    return Ok(());
+                }
+                passing => tracing::warn!(error = %passing, "the store is not ready yet; trying again"),
+            }
+            std::thread::sleep(OPEN_AGAIN);
+        }
+        self.consumer.subscribe(&[&self.topic]).map_err(Fatal::Client)?;
+        tracing::info!(topic = self.topic, group = self.view.identity().group_id, "Subscribed to topic {}", self.topic);
+        self.view.set_status(Status::Running);
+        while !self.stop.is_ordered() {
+            self.poll_once()?;
+        }
+        Ok(())
+    }
+
+    /// One round: reports, a commit if it is time, records, rebalances.
+    fn poll_once(&mut self) -> Result<(), Fatal> {
+        self.view.tick();
+        while let Some(report) = self.next_report() {
+            self.take(report)?;
+        }
+        self.claim_again();
+        self.activate_ready()?;
+        self.validate()?;
+        self.commit_if_due();
+        self.apply_backpressure()?;
+        self.wake_fetchers_if_due()?;
+        self.batch(self.wait())
+    }
+
+    /// Everything that the client has to say besides records.
+    fn events(&mut self) -> Result<(), Fatal> {
+        let (consumer, records) = (self.consumer.clone(), self.records.clone());
+        loop {
+            // Also when there is nothing: a client that is not polled leaves its group.
+            match consumer.poll(Duration::ZERO) {
+                None => {}
+                Some(Err(error)) => self.handle_client_error(&error)?,
+                Some(Ok(record)) => return Err(Fatal::Stray(record.partition(), record.offset())),
+            }
+            while let Some(rebalance) = consumer.context().next_rebalance() {
+                self.rebalance(&rebalance)?;
+            }
+            if !records.has_events() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long to wait for records. Whatever else comes ends it; only commits and fetch wake-ups have a time of their own.
+    fn wait(&self) -> Duration {
+        let (now, is_dirty) = (Instant::now(), self.partitions.values().any(Owned::is_dirty));
+        let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
+        let due_in = [commit, self.fetch_wakeups.due_in(now), self.validation_due_in()].into_iter().flatten().min();
+        due_in.unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
+    }
+
+    fn wake_fetchers_if_due(&mut self) -> Result<(), Fatal> {
+        if !self.fetch_wakeups.is_due(Instant::now()) {
+            return Ok(());
+        }
+        let fetched: Vec<_> =
+            self.partitions.values().filter(|owned| owned.is_fetched).map(|owned| owned.partition).collect();
+        if fetched.is_empty() { Ok(()) } else { Ok(self.records.wake_fetchers(&fetched)?) }
+    }
+
+    /// Records that wait for a rebalance to be carried out are none that the client does not have.
+    fn had_nothing_to_deliver(&mut self) {
+        if !self.records.has_events() {
+            self.idle_at = Instant::now();
+        }
+    }
+
+    /// The id under which the client fetches, if it is not that of this process's topic. It is known when the client has
+    /// no more events, before the first of those records is used.
+    fn other_topic(&self) -> Option<String> {
+        let id = self.consumer.context().topic_id();
+        // Before anything is fetched there is none.
+        let has_fetched = || self.view.counting().messages_consumed.load(Ordering::Relaxed) > 0;
+        match id {
+            Some(id) => Some(id).filter(|id| *id != self.topic_id),
+            None => has_fetched().then(|| "not known".to_owned()),
+        }
+    }
+
+    fn refuse_another_topic(&mut self) -> Result<(), Fatal> {
+        let Some(found) = self.other_topic() else { return Ok(()) };
+        let all: Vec<_> = self.partitions.keys().copied().collect();
+        self.fail(&all, &PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found })
+    }
+
+    /// After an error the topic may be another one.
+    fn handle_client_error(&mut self, error: &KafkaError) -> Result<(), Fatal> {
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
+            return Err(Fatal::Consumer(detail.unwrap_or_else(|| code.to_string())));
+        }
+        self.inspect();
+        Ok(())
+    }
+
+    /// Has the topic looked at, now.
+    fn inspect(&mut self) {
+        // The thread ends only with the process.
+        let _ = self.topic_monitor.send(());
+    }
+
+    /// Commits progress in its turn, and without progress often enough to prove the membership.
+    fn commit_if_due(&mut self) {
+        let now = Instant::now();
+        let running_for = self.commits.running_for(now);
+        if running_for > self.session_timeout && self.commit_errors.admit("under way", now).is_some() {
+            tracing::warn!(?running_for, "a commit is still under way: what is durable stays as of the last one");
+        }
+        // Since the last commit the client has had nothing to deliver: this worker keeps up.
+        let is_near_head = self.commits.last_sent().is_none_or(|sent| self.idle_at > sent);
+        let due_in = self.commits.due_in(is_near_head, self.is_full(), now);
+        if due_in.is_none_or(|due_in| !due_in.is_zero()) {
+            return;
+        }
+        let is_proof_due = self.commits.is_proof_due(now);
+        if is_proof_due && self.commits.proves_each() {
+            self.commit(|_| true, true, None);
+        } else if self.partitions.values().any(Owned::is_dirty) {
+            if !self.commit(|_| true, false, None) {
+                self.commits.put_off(now);
+            }
+        } else if is_proof_due {
+            // Any one partition proves it; the others have nothing to say.
+            let one =
+                self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
+            self.commit(|owned| Some(owned.partition) == one, true, None);
+        }
+    }
+
+    /// Puts what the chosen partitions have to commit on its way, with `all` also those without news; false when there is
+    /// nothing that this worker may commit, the group has left `generation`, or the records may be of another topic.
+    ///
+    /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
+    /// can change its owner only in a later generation than this one.
+    fn commit(&mut self, chosen: impl Fn(&Owned) -> bool, all: bool, generation: Option<i32>) -> bool {
+        let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
+        let Some(membership) = membership else {
+            self.view.lost_membership();
+            return false;
+        };
+        if generation.is_some_and(|generation| generation != membership.generation()) || self.other_topic().is_some() {
+            return false;
+        }
+        let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
+        let at_once = self.store.ledger_at_once();
+        let parts: Vec<_> =
+            self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
+        let is_some = !parts.is_empty();
+        if is_some {
+            self.commits.send(Batch { membership, parts }, all);
+        }
+        is_some
+    }
+}

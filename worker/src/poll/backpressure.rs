@@ -1,0 +1,67 @@
+//! Back-pressure: how much may be uncommitted, and what happens when more is.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{TopicPartitionList, consumer::Consumer as _};
+
+use super::{
+    Fatal, PollLoop,
+    partition::{Active, Stage},
+};
+
+/// So many changed customers, or bytes of dead letters, make a commit, however young.
+const FULL: (usize, usize) = (50_000, 8 << 20);
+/// A full partition waits this long for the commit under way before the client pauses.
+const PAUSE_AFTER: Duration = Duration::from_millis(500);
+
+impl PollLoop {
+    /// Whether a commit cannot wait, for what it would have to write.
+    pub(super) fn is_full(&self) -> bool {
+        let (customers, bytes) = self.sum(Active::pending);
+        customers >= FULL.0 || bytes >= FULL.1
+    }
+
+    /// Whether so much is not durable that nothing more may be taken in: a commit under way with the next one full
+    /// behind it, or commits that are refused again and again.
+    fn is_overfull(&self) -> bool {
+        let (customers, bytes) = self.sum(Active::uncommitted);
+        customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
+    }
+
+    fn sum(&self, part: impl Fn(&Active) -> (usize, usize)) -> (usize, usize) {
+        let parts = self.partitions.values().filter_map(|owned| match &owned.stage {
+            Stage::Active(active) => Some(part(active)),
+            _ => None,
+        });
+        parts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    pub(super) fn apply_backpressure(&mut self) -> Result<(), Fatal> {
+        if !self.is_overfull() {
+            return if self.is_paused { self.pause(false) } else { Ok(()) };
+        }
+        if self.is_paused {
+            return Ok(());
+        }
+        let soon = Instant::now() + PAUSE_AFTER;
+        if self.commits.is_running() && self.await_report(soon)? { Ok(()) } else { self.pause(true) }
+    }
+
+    /// Lets the client stop fetching, or go on; failed partitions stay as they are.
+    pub(super) fn pause(&mut self, paused: bool) -> Result<(), Fatal> {
+        let mut list = TopicPartitionList::new();
+        for owned in self.partitions.values().filter(|owned| matches!(owned.stage, Stage::Active(_))) {
+            list.add_partition(&self.topic, owned.partition);
+        }
+        let outcome = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        outcome.map_err(Fatal::Rebalance)?;
+        if paused {
+            tracing::warn!("back-pressure: uncommitted changes at limit, consumption paused");
+        } else {
+            tracing::info!("back-pressure released, consumption resumed");
+        }
+        self.is_paused = paused;
+        self.fetch_wakeups.begin(Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! The hot path: record after record into the ledgers.
+
+use std::time::{Duration, Instant};
+
+use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
+use rdkafka::{Offset, consumer::Consumer as _};
+
+use super::{
+    Fatal, Owned, PollLoop,
+    partition::{OffsetCheck, Stage},
+    pending_validation::Validation,
+    truncation::Suspect,
+};
+use crate::{
+    domain::{
+        ledger::{DeadLetter, Posting},
+        transaction::BadRecord,
+    },
+    throttle::Throttle,
+    view::{View, count},
+};
+
+/// A batch ends after this much work, so that a rebalance never waits longer.
+const BATCH: Duration = Duration::from_millis(50);
+/// So many records are taken at a time, after which it is looked at the clock, and whether a commit must not wait.
+const AT_ONCE: usize = 256;
+/// So many of them are read before the first is applied, and applied at most while a reader waits.
+const READ_AHEAD: usize = 32;
+/// Simulated work is done in pieces of this length.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What became of some records; those that were not in turn are in neither.
+#[derive(Default)]
+struct Done {
+    processed: u64,
+    balance_updates: u64,
+}
+
+/// A record and what it does.
+type Parsed<'a> = (FetchedRecord<'a>, Result<Option<Posting<'a>>, BadRecord>);
+
+impl PollLoop {
+    /// Deals with what is there, or comes within `wait`, and with what follows without waiting.
+    pub(super) fn batch(&mut self, wait: Duration) -> Result<(), Fatal> {
+        let queue = self.records.clone();
+        // What was taken has to be dealt with, however long that takes.
+        let at_once = if self.simulated_work.is_zero() { AT_ONCE } else { 1 };
+        let (mut begun, mut processed, mut wait) = (None, 0, wait);
+        loop {
+            let batch = queue.take(wait, at_once);
+            // Now it is known of which topic they are.
+            self.events()?;
+            self.refuse_another_topic()?;
+            if batch.is_empty() {
+                self.had_nothing_to_deliver();
+                break;
+            }
+            let begun = *begun.get_or_insert_with(Instant::now);
+            processed += self.process_batch(&batch)?;
+            if begun.elapsed() >= BATCH || self.is_full() {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        if let Some(begun) = begun {
+            self.end_batch(begun.elapsed(), processed);
+        }
+        Ok(())
+    }
+
+    /// How many records were processed.
+    fn process_batch(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
+        let (mut processed, mut cut, mut parsed) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
+        for fetched in batch.iter() {
+            match fetched {
+                Fetched::Record(record) if cut.contains(&record.partition) => {}
+                Fetched::Record(record) => {
+                    parsed.push((record, self.rules.read(record.value)));
+                    if parsed.len() == READ_AHEAD {
+                        processed += self.apply_parsed(&mut parsed);
+                    }
+                }
+                // Never asked for.
+                Fetched::End { .. } => {}
+                Fetched::Failed { partition, error } => {
+                    processed += self.apply_parsed(&mut parsed);
+                    cut.push(partition);
+                    self.fetch_failed(partition, &error)?;
+                }
+            }
+        }
+        Ok(processed + self.apply_parsed(&mut parsed))
+    }
+
+    /// Applies records that were read, and returns how many of them: those whose turn it is.
+    fn apply_parsed(&mut self, parsed: &mut Vec<Parsed<'_>>) -> u64 {
+        let mut done = Done::default();
+        for of_one in parsed.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
+            self.apply(of_one[0].0.partition, of_one, &mut done);
+        }
+        parsed.clear();
+        // Counted together: between threads, each count waits for all that was written before.
+        let counters = self.view.counting();
+        count(&counters.balance_updates, done.balance_updates);
+        count(&counters.messages_consumed, done.processed);
+        done.processed
+    }
+
+    /// The client gives no more of a partition, or not now, or not all: what follows may begin after a gap. So it is fetched
+    /// again from the next offset; but one that its log does not have is looked into.
+    fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
+        if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
+            tracing::warn!(%error, suppressed, "a partition is not fetched");
+        }
+        self.inspect();
+        let active = self.partitions.get_mut(&partition).and_then(|owned| Some((owned.epoch, owned.active()?)));
+        let Some((epoch, active)) = active else { return Ok(()) };
+        let next_offset = active.next_offset();
+        if error.kind() == ErrorKind::OutOfRange {
+            self.truncation_watch.raise([Suspect { partition, epoch, next_offset }]);
+            return Ok(());
+        }
+        if active.position(partition).is_some() {
+            active.validation = Some(Validation::new(Instant::now()));
+            return Ok(());
+        }
+        match self.consumer.seek(&self.topic, partition, Offset::Offset(next_offset), Duration::ZERO) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                tracing::warn!(%refused, partition, "it cannot be fetched again from there");
+                self.restore_again(&[partition])
+            }
+        }
+    }
+
+    /// Notes what processing `records` took.
+    fn end_batch(&mut self, busy: Duration, records: u64) {
+        if records == 0 {
+            return;
+        }
+        self.view.message_processed();
+        count(&self.view.counting().busy_micros, u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
+        for owned in self.partitions.values_mut() {
+            let cell = owned.cell.clone();
+            if let Some(active) = owned.active() {
+                active.end_batch(busy, records, &cell);
+            }
+        }
+    }
+
+    /// Applies what records of one partition do, as far as it is the turn of their offsets.
+    fn apply(&mut self, partition: i32, records: &[Parsed<'_>], done: &mut Done) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        // What was fetched before the log was known to be the same one comes again.
+        if !owned.is_validated() {
+            return;
+        }
+        let Owned { cell, stage: Stage::Active(active), .. } = owned else { return };
+        // Here no reader waits for it. If there is work to simulate, there is one record at a time.
+        if records.iter().any(|(record, _)| active.check_offset(record.offset) != OffsetCheck::Duplicate) {
+            simulate_work(self.simulated_work, &self.view);
+        }
+        let counters = self.view.counting();
+        // To lock for each record would be a good part of all the work (docs/benchmarks.md).
+        let (mut state, mut bad) = (cell.lock(), Vec::new());
+        let customers = records.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
+        active.prefetch(customers, &state.ledger);
+        for (record, does) in records {
+            let offset = record.offset;
+            match active.check_offset(offset) {
+                OffsetCheck::Expected => {}
+                OffsetCheck::Gap => count(&counters.gaps, 1),
+                OffsetCheck::Duplicate => {
+                    count(&counters.duplicates, 1);
+                    continue;
+                }
+            }
+            let applied = match does {
+                Ok(Some(posting)) => active.apply(posting, offset, &mut state).map(|()| true).map_err(BadRecord::from),
+                Ok(None) => Ok(false),
+                Err(reason) => Err(*reason),
+            };
+            if applied == Ok(true) {
+                done.balance_updates += 1;
+            } else {
+                active.skip(offset, &mut state);
+            }
+            if let Err(reason) = applied {
+                bad.push((record, reason));
+            }
+            active.advance(offset, record.leader_epoch);
+            done.processed += 1;
+        }
+        drop(state);
+        for (record, reason) in bad {
+            count(&counters.processing_errors, 1);
+            note(&mut self.bad_records, &self.topic, partition, record.offset, reason);
+            if self.dead_letters_enabled {
+                active.add_dead_letter(dead_letter(record, reason));
+            }
+        }
+    }
+}
+
+/// Offset and reason only: the record itself is personal data.
+fn note(noted: &mut Throttle<(i32, BadRecord)>, topic: &str, partition: i32, offset: i64, reason: BadRecord) {
+    if let Some(suppressed) = noted.admit((partition, reason), Instant::now()) {
+        let category = reason.category();
+        tracing::warn!(topic, partition, offset, category, suppressed, "a record was not applied: {reason}");
+    }
+}
+
+/// The record as it came, with the reason.
+fn dead_letter(record: &FetchedRecord<'_>, reason: BadRecord) -> DeadLetter {
+    DeadLetter {
+        offset: record.offset,
+        key: record.key.map(<[u8]>::to_vec),
+        value: record.value.map(<[u8]>::to_vec),
+        headers: record.headers(),
+        reason,
+    }
+}
+
+/// Pauses, but is seen to live: a pause as long as a tick may be old would take the worker's answers away.
+fn simulate_work(mut left: Duration, view: &View) {
+    while !left.is_zero() {
+        let pause = left.min(PAUSE);
+        std::thread::sleep(pause);
+        view.tick();
+        left -= pause;
+    }
+}

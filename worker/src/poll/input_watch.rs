@@ -1,0 +1,73 @@
+//! Looks every now and then whether the input keeps every record, and tells the view.
+
+use std::{sync::Arc, time::Duration};
+
+use balancefleet_kafka::Admin;
+use parking_lot::Mutex;
+
+use crate::{
+    config::Config,
+    critical_thread,
+    domain::rules::LedgerKind,
+    input::{Input, ask},
+    view::View,
+};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) struct Watch {
+    topic: String,
+    admin: Admin,
+    found: Mutex<Option<Input>>,
+    view: Arc<View>,
+}
+
+impl Watch {
+    /// Starts the thread, but for a ledger that folds nothing.
+    pub(crate) fn start(config: &Config, admin: Admin, view: Arc<View>) -> std::io::Result<Option<Arc<Self>>> {
+        if config.rules.ledger == LedgerKind::Count {
+            return Ok(None);
+        }
+        let watch = Arc::new(Self { topic: config.topic.clone(), admin, found: Mutex::default(), view });
+        let looking = watch.clone();
+        critical_thread::start("input", move || {
+            loop {
+                looking.look();
+                std::thread::sleep(EVERY);
+            }
+        })?;
+        Ok(Some(watch))
+    }
+
+    /// What was found last; `None` if the brokers have never answered.
+    pub(crate) fn now(&self) -> Option<Input> {
+        let found = self.found.lock().clone();
+        found.or_else(|| {
+            self.look();
+            self.found.lock().clone()
+        })
+    }
+
+    fn look(&self) {
+        match ask(&self.admin, &self.topic) {
+            Ok(input) => self.note(input),
+            // The topic itself is looked at more often, and by whoever says that the brokers are away.
+            Err(error) => tracing::debug!(%error, topic = self.topic, "the cleanup policy cannot be looked up now"),
+        }
+    }
+
+    fn note(&self, input: Input) {
+        let mut found = self.found.lock();
+        if found.as_ref() != Some(&input) {
+            match (&input, input.warning()) {
+                (_, Some(warning)) => tracing::warn!(kind = "InputCompacted", "{warning}"),
+                (Input::Unknown, _) => tracing::warn!("{}", Input::unknown(&self.topic)),
+                _ if found.is_some() => tracing::info!(topic = self.topic, "the topic is not compacted (any more)"),
+                _ => {}
+            }
+        }
+        self.view.set_input(input.clone());
+        *found = Some(input);
+    }
+}

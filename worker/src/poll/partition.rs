@@ -1,0 +1,429 @@
+//! An assigned partition as the poll thread holds it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::UsageRecord;
+
+use super::{ahead::Ahead, pending_validation::Validation};
+use crate::{
+    domain::{
+        ledger::{DeadLetter, Posting},
+        money::Overflow,
+    },
+    partition_failure::PartitionFailure,
+    store::{ApplyMode, Assignment, Epoch, Progress, Restored},
+    view::{Cell, Phase, State, Visible},
+};
+
+/// One assignment of one partition.
+pub(crate) struct Owned {
+    pub(crate) partition: i32,
+    pub(crate) epoch: Epoch,
+    pub(crate) generation: i32,
+    /// As whom this worker got it: under any other name it must not commit for it.
+    pub(crate) member_id: Arc<str>,
+    /// What readers see of it.
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) stage: Stage,
+    /// Whether it is part of the client's assignment: from its activation on, also when it fails then.
+    pub(crate) is_fetched: bool,
+    /// How many records were read to restore it.
+    pub(crate) restored_records: u64,
+}
+
+/// Where the partition is on its way to work.
+pub(crate) enum Stage {
+    /// With the restore thread.
+    Restoring,
+    /// Restored, but not at work before a first commit is accepted: it fixes where the partition begins, and proves that
+    /// the partition is this worker's.
+    Claiming(Active),
+    /// To be fetched by the client from where it stands.
+    Ready(Active),
+    /// The client fetches it, records are applied.
+    Active(Active),
+    /// Kept, not processed.
+    Failed,
+}
+
+/// The work on a partition since its assignment.
+pub(crate) struct Active {
+    base: i64,
+    next_offset: i64,
+    leader_epoch: Option<i32>,
+    /// While it is not known whether the log holds this position.
+    pub(super) validation: Option<Validation>,
+    /// What the group has committed, as far as this worker knows.
+    committed: Option<i64>,
+    /// Whether a commit of this assignment was accepted.
+    is_claimed: bool,
+    /// Where the group's other partitions begin: said with the first commit.
+    initial_offsets: Vec<(i32, i64)>,
+    /// Changes over the ledger; `None` when records change the ledger itself.
+    ahead: Option<Ahead>,
+    records: u64,
+    busy: Duration,
+    /// Of `records`, those of the batch under way.
+    in_batch: u64,
+}
+
+/// What the offset of a record says, compared with the one that was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OffsetCheck {
+    Expected,
+    /// Seen before: the client delivered it twice.
+    Duplicate,
+    /// Offsets are missing in between: transaction markers take some.
+    Gap,
+}
+
+impl Owned {
+    pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32, member_id: Arc<str>) -> Self {
+        let cell = Arc::new(Cell::new(partition, generation));
+        Self {
+            partition,
+            epoch,
+            generation,
+            member_id,
+            cell,
+            stage: Stage::Restoring,
+            is_fetched: false,
+            restored_records: 0,
+        }
+    }
+
+    pub(crate) fn assignment(&self) -> Assignment {
+        Assignment { partition: self.partition, epoch: self.epoch, generation: self.generation }
+    }
+
+    pub(crate) fn active(&mut self) -> Option<&mut Active> {
+        if let Stage::Active(active) = &mut self.stage { Some(active) } else { None }
+    }
+
+    /// What the restore thread found is taken over.
+    pub(crate) fn restored(&mut self, restored: Restored, apply_mode: ApplyMode) {
+        let Restored { ledger, changes, committed, base, next_offset, leader_epoch, initial_offsets, records } =
+            restored;
+        self.restored_records = records;
+        let mut state = self.cell.lock();
+        state.ledger = ledger.into();
+        state.next_offset = Some(next_offset);
+        // With changes that are not durable there is nothing yet that a balance could be true for.
+        state.as_of = (changes.len() == 0).then_some(next_offset);
+        state.committed_offset = committed;
+        let active = Active {
+            base,
+            next_offset,
+            leader_epoch,
+            validation: None,
+            committed,
+            is_claimed: false,
+            initial_offsets,
+            ahead: (apply_mode == ApplyMode::Buffered).then(|| Ahead::new(changes)),
+            records: 0,
+            busy: Duration::ZERO,
+            in_batch: 0,
+        };
+        self.stage = match apply_mode {
+            ApplyMode::Buffered => Stage::Claiming(active),
+            ApplyMode::Direct => Stage::Ready(active),
+        };
+    }
+
+    /// Whether the client has to be given it.
+    pub(crate) fn is_to_be_fetched(&self) -> bool {
+        !self.is_fetched && matches!(self.stage, Stage::Ready(_) | Stage::Active(_))
+    }
+
+    /// The client was given it: it works where it stands, once the log is known to hold that position.
+    pub(crate) fn activate(&mut self) {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
+            Stage::Ready(active) => {
+                let mut state = self.cell.lock();
+                (state.restore, state.blocked_by) = (None, None);
+                state.phase = Phase::Active;
+                Stage::Active(active)
+            }
+            stage => stage,
+        };
+        if let Stage::Active(active) = &mut self.stage {
+            self.is_fetched = true;
+            // Also of one at work, which an eager assignment starts anew: whatever was asked before is not answered any more.
+            if active.position(self.partition).is_some() {
+                active.validation.get_or_insert_with(|| Validation::new(Instant::now())).begin_again(false);
+            }
+        }
+    }
+
+    /// The offset the client has to fetch from, if it is to fetch at all, and the leader epoch before it.
+    pub(crate) fn fetch_from(&self) -> Option<(i64, Option<i32>)> {
+        match &self.stage {
+            Stage::Ready(active) | Stage::Active(active) => Some((active.next_offset, active.leader_epoch)),
+            Stage::Restoring | Stage::Claiming(_) | Stage::Failed => None,
+        }
+    }
+
+    /// Stops for good; readers get the reason instead of balances.
+    pub(crate) fn fail(&mut self, failure: PartitionFailure) {
+        tracing::error!(
+            partition = self.partition,
+            category = failure.category(),
+            "partition {} failed: {failure}",
+            self.partition
+        );
+        let mut state = self.cell.lock();
+        state.phase = Phase::Failed;
+        state.ledger = Visible::default();
+        (state.restore, state.blocked_by) = (None, None);
+        state.failure = Some(failure);
+        self.stage = Stage::Failed;
+    }
+
+    fn committing(&mut self) -> Option<&mut Active> {
+        match &mut self.stage {
+            Stage::Claiming(active) | Stage::Active(active) => Some(active),
+            Stage::Restoring | Stage::Ready(_) | Stage::Failed => None,
+        }
+    }
+
+    /// Whether there is something to commit that is not durable.
+    pub(crate) fn is_dirty(&self) -> bool {
+        match &self.stage {
+            Stage::Claiming(_) => true,
+            Stage::Active(active) => active.is_dirty(),
+            Stage::Restoring | Stage::Ready(_) | Stage::Failed => false,
+        }
+    }
+
+    /// Whether its claim is not complete.
+    pub(crate) fn is_claiming(&self) -> bool {
+        matches!(self.stage, Stage::Claiming(_))
+    }
+
+    /// How many records were processed since its assignment.
+    pub(crate) fn processed(&self) -> u64 {
+        if let Stage::Active(active) = &self.stage { active.records } else { 0 }
+    }
+
+    /// Whether records were processed that are not durable.
+    pub(crate) fn has_uncommitted(&self) -> bool {
+        matches!(&self.stage, Stage::Active(active) if active.is_dirty())
+    }
+
+    /// Puts what there is to commit on its way: news since the last accepted commit, or with `all` also without. Of a
+    /// ledger that the store does not have yet, `ledger_at_once` so many customers.
+    pub(crate) fn progress(&mut self, all: bool, ledger_at_once: usize) -> Option<Progress> {
+        if !all && !self.is_dirty() {
+            return None;
+        }
+        // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
+        let at_most = if self.is_claiming() { ledger_at_once } else { usize::MAX };
+        let (assignment, cell) = (self.assignment(), self.cell.clone());
+        let active = self.committing()?;
+        let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
+        Some(Progress {
+            assignment,
+            cell,
+            from: active.committed,
+            next_offset: active.next_offset,
+            leader_epoch: active.leader_epoch,
+            changes,
+            is_partial: active.pending().0 > 0,
+            usage: active.usage(),
+            initial_offsets: active.initial_offsets.clone(),
+        })
+    }
+
+    /// The commit up to `next_offset` was accepted.
+    pub(crate) fn committed(&mut self, next_offset: i64) {
+        let landed = self.committing().and_then(|active| {
+            active.committed = Some(next_offset);
+            active.is_claimed = true;
+            active.initial_offsets.clear();
+            active.ahead.as_mut().and_then(Ahead::landed)
+        });
+        if let Some(changes) = landed {
+            self.cell.publish(&changes, next_offset);
+        }
+        self.cell.lock().committed_offset = Some(next_offset);
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
+            Stage::Claiming(active) if active.pending().0 == 0 => Stage::Ready(active),
+            stage => stage,
+        };
+    }
+
+    /// The commit was refused: what it had goes with the next one.
+    pub(crate) fn refused(&mut self) {
+        if let Some(ahead) = self.committing().and_then(|active| active.ahead.as_mut()) {
+            ahead.turned_back();
+        }
+    }
+}
+
+impl Active {
+    /// Where `offset` stands to what was processed.
+    pub(crate) fn check_offset(&self, offset: i64) -> OffsetCheck {
+        match offset.cmp(&self.next_offset) {
+            std::cmp::Ordering::Equal => OffsetCheck::Expected,
+            std::cmp::Ordering::Less => OffsetCheck::Duplicate,
+            std::cmp::Ordering::Greater => OffsetCheck::Gap,
+        }
+    }
+
+    /// Brings these customers near, to whom something will be applied at once. To apply a record is mostly to wait for memory,
+    /// and what is asked for together comes together.
+    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
+        match &self.ahead {
+            Some(ahead) => ahead.prefetch(customers, ledger),
+            None => ledger.prefetch(customers),
+        }
+    }
+
+    /// Applies what the record at `offset` says, wherever this partition's records go.
+    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, state: &mut State) -> Result<(), Overflow> {
+        match &mut self.ahead {
+            Some(ahead) => ahead.apply(posting, offset, &state.ledger),
+            None => {
+                // Ledger and offset change under the same lock, so no reader sees one alone.
+                state.advance(offset);
+                state.ledger.apply(posting, offset)
+            }
+        }
+    }
+
+    /// The record at `offset` changed nothing.
+    pub(crate) fn skip(&self, offset: i64, state: &mut State) {
+        if self.ahead.is_none() {
+            state.advance(offset);
+        }
+    }
+
+    /// Keeps a record that could not be applied for the next commit.
+    pub(crate) fn add_dead_letter(&mut self, dead_letter: DeadLetter) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.put_aside(dead_letter);
+        }
+    }
+
+    /// How much a next commit would write: customers, and bytes of dead letters.
+    pub(crate) fn pending(&self) -> (usize, usize) {
+        self.ahead.as_ref().map_or((0, 0), |ahead| (ahead.changed(), ahead.dead_bytes()))
+    }
+
+    /// The same with what is in a commit under way.
+    pub(crate) fn uncommitted(&self) -> (usize, usize) {
+        self.ahead.as_ref().map_or((0, 0), Ahead::not_durable)
+    }
+
+    /// The record at `offset` is dealt with, applied or not.
+    pub(crate) fn advance(&mut self, offset: i64, leader_epoch: Option<i32>) {
+        self.next_offset = offset + 1;
+        // An offset without the epoch of the record before it cannot be asked about.
+        self.leader_epoch = leader_epoch;
+        self.records += 1;
+        self.in_batch += 1;
+    }
+
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// The epoch of the leader that wrote the record before it, if that is known.
+    pub(crate) fn leader_epoch(&self) -> Option<i32> {
+        self.leader_epoch
+    }
+
+    /// Whether records lie before it that no leader can be asked about.
+    pub(crate) fn lacks_epoch(&self) -> bool {
+        self.leader_epoch.is_none() && self.next_offset > self.base
+    }
+
+    fn is_dirty(&self) -> bool {
+        !self.is_claimed || self.committed != Some(self.next_offset)
+    }
+
+    /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
+    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, cell: &Cell) {
+        if self.ahead.is_some() && self.in_batch > 0 {
+            cell.lock().set_position(self.next_offset);
+        }
+        let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
+        self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
+    }
+
+    fn usage(&self) -> UsageRecord {
+        let busy_micros = u64::try_from(self.busy.as_micros()).unwrap_or(u64::MAX);
+        UsageRecord { base_offset: self.base, records: self.records, busy_micros }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restored(next_offset: i64, apply_mode: ApplyMode) -> Owned {
+        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+        owned.restored(Restored::empty_at(next_offset), apply_mode);
+        owned
+    }
+
+    fn active(next_offset: i64) -> Active {
+        let mut owned = restored(next_offset, ApplyMode::Direct);
+        owned.activate();
+        let Stage::Active(active) = owned.stage else { panic!("it is not active") };
+        active
+    }
+
+    #[test]
+    fn an_offset_is_next_behind_or_after_a_gap() {
+        let active = active(5);
+        assert_eq!(
+            [4, 5, 6].map(|offset| active.check_offset(offset)),
+            [OffsetCheck::Duplicate, OffsetCheck::Expected, OffsetCheck::Gap]
+        );
+    }
+
+    #[test]
+    fn the_start_is_committed_even_before_the_first_record() {
+        assert!(active(0).is_dirty());
+    }
+
+    #[test]
+    fn a_partition_whose_balances_are_kept_elsewhere_works_only_after_its_first_commit() {
+        let mut owned = restored(7, ApplyMode::Buffered);
+        owned.activate();
+        assert!(matches!(owned.stage, Stage::Claiming(_)) && owned.fetch_from().is_none());
+        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
+        owned.refused();
+        assert!(owned.is_dirty());
+        owned.progress(false, usize::MAX);
+        owned.committed(7);
+        assert_eq!(owned.fetch_from(), Some((7, None)));
+        owned.activate();
+        assert!(owned.active().is_some() && !owned.is_dirty());
+    }
+
+    #[test]
+    fn a_batchs_time_is_shared_by_records() {
+        let mut active = active(0);
+        let cell = Cell::new(0, 1);
+        (0..3).for_each(|offset| active.advance(offset, None));
+        active.end_batch(Duration::from_micros(40), 4, &cell);
+        active.end_batch(Duration::from_micros(100), 4, &cell);
+        assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
+    }
+
+    #[test]
+    fn only_what_the_coordinator_accepted_is_clean() {
+        let mut owned = restored(7, ApplyMode::Direct);
+        owned.activate();
+        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
+        owned.committed(7);
+        assert!(owned.progress(false, usize::MAX).is_none() && owned.progress(true, usize::MAX).is_some());
+        owned.active().unwrap().advance(7, None);
+        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(8));
+    }
+}

@@ -1,0 +1,84 @@
+//! Fenced partitions: others have gone on with them, although the group has not said so yet.
+//!
+//! Claimed again at once, by a worker that has lost them without knowing it, they would only be taken from whoever has
+//! them now. After a heartbeat this worker knows better, as a rule; as another member, or none, it claims nothing.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Assigned;
+
+pub(super) struct ReacquireQueue {
+    heartbeat: Duration,
+    waiting: Vec<Waiting>,
+}
+
+struct Waiting {
+    assigned: Assigned,
+    /// As whom this worker got it.
+    member_id: Arc<str>,
+    due: Instant,
+}
+
+impl ReacquireQueue {
+    pub(super) fn new(heartbeat: Duration) -> Self {
+        Self { heartbeat, waiting: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, assigned: Assigned, member_id: Arc<str>, now: Instant) {
+        self.waiting.push(Waiting { assigned, member_id, due: now + self.heartbeat });
+    }
+
+    /// What may be claimed again at `now` by the member that `ask` names; what has left is forgotten.
+    pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<Assigned> {
+        self.waiting.retain(|it| !it.assigned.cell.is_released());
+        if self.waiting.iter().all(|it| it.due > now) {
+            return Vec::new();
+        }
+        let Some(member_id) = ask() else { return Vec::new() };
+        let is_due = |it: &mut Waiting| it.due <= now && *it.member_id == *member_id.as_ref();
+        self.waiting.extract_if(.., is_due).map(|it| it.assigned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::{Assignment, Epoch},
+        view::Cell,
+    };
+
+    fn assigned(partition: i32) -> Assigned {
+        let assignment = Assignment { partition, epoch: Epoch(1), generation: 3 };
+        Assigned { assignment, cell: Arc::new(Cell::new(partition, 3)) }
+    }
+
+    fn numbers(assigned: &[Assigned]) -> Vec<i32> {
+        assigned.iter().map(|it| it.assignment.partition).collect()
+    }
+
+    #[test]
+    fn only_the_same_member_claims_again_and_not_before_a_heartbeat() {
+        let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::from_secs(2)));
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        reacquire_queue.add(assigned(0), "one".into(), begun);
+        reacquire_queue.add(assigned(1), "one".into(), at(1));
+        assert!(reacquire_queue.due(at(1), || Some("one")).is_empty());
+        assert!(reacquire_queue.due(at(9), || None::<&str>).is_empty());
+        assert!(reacquire_queue.due(at(9), || Some("other")).is_empty());
+        assert_eq!(numbers(&reacquire_queue.due(at(2), || Some("one"))), [0]);
+        assert_eq!(numbers(&reacquire_queue.due(at(3), || Some("one"))), [1]);
+    }
+
+    #[test]
+    fn what_has_left_meanwhile_is_not_claimed_again() {
+        let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::ZERO));
+        let gone = assigned(0);
+        gone.cell.release();
+        reacquire_queue.add(gone, "one".into(), begun);
+        assert!(reacquire_queue.due(begun, || Some("one")).is_empty());
+    }
+}

@@ -1,0 +1,338 @@
+//! Taking and giving partitions.
+//!
+//! Taking: the group's assignment is acknowledged at once, but the client gets a partition only when it is restored, with
+//! the offset to go on from. (Assigned at an offset not yet known, paused, and moved later, librdkafka loses its way: the
+//! pause outdates its look-up of the log's end, which is then repeated and overrides the seek. Records would be skipped.)
+//! Giving: end the running commit, commit the rest, only then let go. A partition that stays is not touched.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::{GroupMetadata, set_leader_epoch};
+use jiff::Timestamp;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{Consumer as _, RebalanceProtocol},
+    error::KafkaResult,
+};
+
+use super::{Assigned, Fatal, Owned, PendingAssignment, PollLoop, close::LAST_COMMIT};
+use crate::{
+    kafka_clients::{Rebalance, RebalanceKind},
+    status::Status,
+    store::Epoch,
+    view::{EventType, Phase, RebalanceEvent},
+};
+
+/// The longest a revoke waits for its commit; less when the session is short.
+const MAX_REVOKE_COMMIT: Duration = Duration::from_secs(5);
+
+/// Between two looks whether a stop was ordered.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Whether all that leaving partitions have done is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RevokeOutcome {
+    Committed,
+    /// Refused, or not known in time: the next owner processes some records again.
+    Uncommitted,
+}
+
+impl PollLoop {
+    /// Carries out what the group asks.
+    pub(super) fn rebalance(&mut self, rebalance: &Rebalance) -> Result<(), Fatal> {
+        let membership = rebalance.membership.as_ref();
+        let generation = membership.map_or(-1, GroupMetadata::generation);
+        match rebalance.kind {
+            RebalanceKind::Assign => {
+                let member_id = membership.map_or_else(String::new, |membership| membership.member_id().to_owned());
+                self.assigned(&rebalance.partitions, generation, &member_id.into())
+            }
+            RebalanceKind::Revoke => self.revoked(&rebalance.partitions, generation),
+            RebalanceKind::Lost => self.lost(&rebalance.partitions, generation),
+        }
+    }
+
+    fn assigned(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) -> Result<(), Fatal> {
+        self.acknowledge().map_err(Fatal::Rebalance)?;
+        if partitions.is_empty() && !self.partitions.is_empty() {
+            // A rebalance among the others.
+            tracing::debug!(generation, "nothing moved");
+        } else {
+            self.arrived(partitions, generation, member_id);
+        }
+        self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
+        Ok(())
+    }
+
+    fn arrived(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) {
+        tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
+        let details = format!("{} partitions came in generation {generation}", partitions.len());
+        let event = self.record(EventType::Assigned, partitions, details, generation, None, None);
+        let assigned: Vec<_> =
+            partitions.iter().map(|partition| self.add(*partition, generation, member_id.clone())).collect();
+        let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
+        self.pending_assignments.push(PendingAssignment::new(event, waiting));
+        self.update_pending_assignments();
+        if generation < 0 || member_id.is_empty() {
+            // Already out of the group again, which is about to be heard: nothing may be claimed in nobody's name.
+            tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
+        } else if !assigned.is_empty() {
+            self.inspect();
+            // The thread ends only with the process.
+            let _ = self.restorer.send(assigned);
+        }
+    }
+
+    /// Tells the client that the group's assignment was heard, and nothing to fetch.
+    fn acknowledge(&mut self) -> KafkaResult<()> {
+        let nothing = TopicPartitionList::new();
+        if self.is_cooperative() {
+            self.consumer.incremental_assign(&nothing)
+        } else {
+            self.consumer.assign(&nothing)
+        }?;
+        self.fetch_wakeups.begin(Instant::now());
+        Ok(())
+    }
+
+    pub(super) fn is_cooperative(&self) -> bool {
+        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+    }
+
+    /// Lets the client fetch what is restored, each from its offset.
+    pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
+        // What is lost is about to be revoked, and must not be taken up in between.
+        if !self.partitions.values().any(Owned::is_to_be_fetched) || self.consumer.assignment_lost() {
+            return Ok(());
+        }
+        if self.is_paused {
+            self.pause(false)?;
+        }
+        let is_cooperative = self.is_cooperative();
+        let mut list = TopicPartitionList::new();
+        // An eager assignment is given as a whole; partitions at work are put where they stand.
+        for owned in self.partitions.values().filter(|owned| !is_cooperative || owned.is_to_be_fetched()) {
+            if let Some((offset, leader_epoch)) = owned.fetch_from() {
+                list.add_partition_offset(&self.topic, owned.partition, Offset::Offset(offset))
+                    .map_err(Fatal::Rebalance)?;
+                // With it the client notices when the log is cut and grows again while the partition is fetched.
+                let known = leader_epoch.map(|epoch| set_leader_epoch(&mut list, &self.topic, owned.partition, epoch));
+                if let Some(Err(error)) = known {
+                    tracing::warn!(
+                        %error,
+                        partition = owned.partition,
+                        "leader epoch not set: log truncation may go undetected (KIP-320)"
+                    );
+                }
+            }
+        }
+        let partitions: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
+        self.records.route(partitions.iter().copied())?;
+        let assigned =
+            if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
+        assigned.map_err(Fatal::Rebalance)?;
+        // Waits until the client has begun with it.
+        drop(self.consumer.assignment().map_err(Fatal::Rebalance)?);
+        self.records.route(partitions)?;
+        self.fetch_wakeups.begin(Instant::now());
+        // A pause outlives the assignment it was made in: what failed or was paused before is fetched again only so.
+        self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
+        for element in list.elements() {
+            if let Some(owned) = self.partitions.get_mut(&element.partition()) {
+                owned.activate();
+            }
+        }
+        self.note_missing_epochs();
+        // After everything that moves a position.
+        self.validate()?;
+        self.commits.hurry();
+        self.update_pending_assignments();
+        Ok(())
+    }
+
+    /// Says once that a log that was cut off would go unnoticed.
+    fn note_missing_epochs(&mut self) {
+        let lacks_epoch = |owned: &mut Owned| owned.active().is_some_and(|active| active.lacks_epoch());
+        if self.has_said_unvalidated || !self.partitions.values_mut().any(lacks_epoch) {
+            return;
+        }
+        self.has_said_unvalidated = true;
+        tracing::info!(
+            "no leader epoch is stored with some positions, so a log that was cut off before now goes unnoticed: it is stored \
+             with the next records"
+        );
+    }
+
+    fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> Assigned {
+        self.next_epoch += 1;
+        let epoch = Epoch(self.next_epoch);
+        let owned = Owned::new(partition, epoch, generation, member_id);
+        let assigned = Assigned { assignment: owned.assignment(), cell: owned.cell.clone() };
+        self.view.add_partition(partition, owned.cell.clone());
+        self.partitions.insert(partition, owned);
+        assigned
+    }
+
+    fn revoked(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+        self.view.set_status(Status::Rebalancing);
+        self.hand_back(partitions, generation, Instant::now() + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
+        self.let_go(partitions).map_err(Fatal::Rebalance)
+    }
+
+    /// Commits what `partitions` have done, by `deadline` or, after an order to stop, with the last commit; and says what came
+    /// of it, in log and history.
+    pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, deadline: Instant) -> Result<(), Fatal> {
+        tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
+        let begun = Instant::now();
+        let committed = self.commit_before_revocation(partitions, generation, deadline)?;
+        let took = begun.elapsed();
+        let details = if committed == RevokeOutcome::Committed {
+            tracing::info!(?partitions, ?took, "Offsets committed before revocation");
+            format!("committed before revocation in {} ms", took.as_millis())
+        } else {
+            tracing::warn!(
+                ?partitions,
+                ?took,
+                "offsets not committed before revocation: some records are processed again"
+            );
+            "not committed before revocation".to_owned()
+        };
+        let records =
+            partitions.iter().filter_map(|partition| self.partitions.get(partition)).map(Owned::processed).sum();
+        self.record(EventType::Revoked, partitions, details, generation, Some(took), Some(records));
+        Ok(())
+    }
+
+    fn lost(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
+        tracing::warn!(generation, "Partitions LOST: {partitions:?}");
+        self.view.lost_membership();
+        self.view.set_status(Status::PartitionsLost);
+        let details = "the group took the partitions away; nothing was committed".to_owned();
+        self.record(EventType::Lost, partitions, details, generation, None, None);
+        self.let_go(partitions).map_err(Fatal::Rebalance)
+    }
+
+    /// Forgets `partitions`, for readers first, and gives them back to the client.
+    fn let_go(&mut self, partitions: &[i32]) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            self.view.remove_partition(*partition);
+            if let Some(owned) = self.partitions.remove(partition) {
+                owned.cell.release();
+                if owned.is_fetched {
+                    list.add_partition(&self.topic, *partition);
+                }
+            }
+        }
+        self.update_pending_assignments();
+        self.fetch_wakeups.begin(Instant::now());
+        if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
+    }
+
+    /// Brings what `leaving` has done into a commit by `deadline`.
+    fn commit_before_revocation(
+        &mut self,
+        leaving: &[i32],
+        generation: i32,
+        deadline: Instant,
+    ) -> Result<RevokeOutcome, Fatal> {
+        for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
+            let mut state = owned.cell.lock();
+            if state.phase == Phase::Active {
+                state.phase = Phase::Draining;
+            }
+        }
+        let mut has_asked = false;
+        loop {
+            let now = Instant::now();
+            let deadline = self.stop.ordered_at().map_or(deadline, |at| deadline.min(at + LAST_COMMIT));
+            let has_uncommitted = |partition| self.partitions.get(partition).is_some_and(Owned::has_uncommitted);
+            if !self.commits.is_running() {
+                if !leaving.iter().any(has_uncommitted) {
+                    return Ok(RevokeOutcome::Committed);
+                }
+                let leaves = |owned: &Owned| leaving.contains(&owned.partition);
+                // In a later generation they may be somebody else's already.
+                if has_asked || now >= deadline || !self.commit(leaves, false, Some(generation)) {
+                    return Ok(RevokeOutcome::Uncommitted);
+                }
+                has_asked = true;
+            }
+            // In slices: a stop may be ordered meanwhile.
+            if !self.await_report(deadline.min(now + SLICE))? && now >= deadline {
+                return Ok(RevokeOutcome::Uncommitted);
+            }
+        }
+    }
+
+    /// Others have gone on with `partitions` although the group says they are still ours: what is known of them is
+    /// thrown away and, a heartbeat later, read again.
+    pub(super) fn restore_again(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
+        let mut fetched = TopicPartitionList::new();
+        let (mut is_any, now) = (false, Instant::now());
+        for partition in partitions {
+            let Some(owned) = self.partitions.remove(partition) else { continue };
+            owned.cell.release();
+            if owned.is_fetched {
+                fetched.add_partition(&self.topic, *partition);
+            }
+            let assigned = self.add(*partition, owned.generation, owned.member_id.clone());
+            self.reacquire_queue.add(assigned, owned.member_id, now);
+            is_any = true;
+        }
+        if !is_any {
+            return Ok(());
+        }
+        tracing::warn!(?partitions, "partitions fenced, reacquiring");
+        if self.is_cooperative() {
+            self.consumer.incremental_unassign(&fetched).map_err(Fatal::Rebalance)?;
+        } else {
+            // What is restored is given to the client again, as a whole.
+            self.consumer.pause(&fetched).map_err(Fatal::Rebalance)?;
+        }
+        self.inspect();
+        Ok(())
+    }
+
+    /// Lets partitions be restored again that are still this worker's after all.
+    pub(super) fn claim_again(&mut self) {
+        let consumer = self.consumer.clone();
+        let ask = || {
+            let membership = GroupMetadata::capture(&*consumer).filter(GroupMetadata::is_member)?;
+            Some(membership.member_id().to_owned())
+        };
+        let assigned = self.reacquire_queue.due(Instant::now(), ask);
+        if !assigned.is_empty() {
+            // The thread ends only with the process.
+            let _ = self.restorer.send(assigned);
+        }
+    }
+
+    fn record(
+        &self,
+        event_type: EventType,
+        partitions: &[i32],
+        details: String,
+        generation: i32,
+        commit: Option<Duration>,
+        records: Option<u64>,
+    ) -> u64 {
+        let (timestamp, partitions) = (Timestamp::now(), partitions.to_vec());
+        self.view.record(RebalanceEvent {
+            timestamp,
+            event_type,
+            partitions,
+            details,
+            generation,
+            commit,
+            restore: None,
+            records,
+        })
+    }
+}

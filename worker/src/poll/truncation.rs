@@ -1,0 +1,240 @@
+//! Watches for truncated logs: partitions that may have lost their place in the log, and what becomes of the suspicion.
+//!
+//! librdkafka says once that the offset of a partition is not in its log, and fetches it no more. Then the partition is a
+//! suspect at the offset where it stands. It stays one until it moves on, or is known to be in trouble: no look
+//! at the log that fails, or comes when the log has the offset again, ends it.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use balancefleet_kafka::Position;
+use parking_lot::Mutex;
+
+use crate::store::Epoch;
+
+/// A partition with records to fetch whose client has had nothing to deliver for this long is not fetched any more.
+const FETCHED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A partition that may stand where its log no longer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suspect {
+    pub(crate) partition: i32,
+    pub(crate) epoch: Epoch,
+    pub(crate) next_offset: i64,
+}
+
+/// A position of which nothing was heard for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    pub(crate) epoch: Epoch,
+    pub(crate) position: Position,
+}
+
+/// The log of a suspect, as measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    pub(crate) suspect: Suspect,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// The end of what a reader may have: before the first open transaction.
+    pub(crate) stable_end: i64,
+}
+
+/// Where the poll thread and its client are when a measurement arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchState {
+    /// The next offset to process; `None` when that assignment is over.
+    pub(crate) next_offset: Option<i64>,
+    /// How far the client has read: beyond the next offset when transaction markers follow.
+    pub(crate) read_to: i64,
+    /// When the client last had nothing to deliver.
+    pub(crate) idle_at: Instant,
+}
+
+/// What a measurement says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Diagnosis {
+    /// It was fetched after all, or has begun anew.
+    MovedOn,
+    /// Perhaps at rest, perhaps not fetched: the next record shows.
+    Open,
+    /// Its offset is not in the log.
+    OutOfRange,
+    /// Its offset is in the log again, but nothing is fetched.
+    FetchPositionLost,
+}
+
+/// The open suspects; the poll thread raises and ends them, the topic monitor measures their logs.
+#[derive(Default)]
+pub(crate) struct TruncationWatch {
+    watched: Mutex<BTreeMap<i32, Watched>>,
+    overdue: Mutex<BTreeMap<i32, Overdue>>,
+}
+
+struct Watched {
+    suspect: Suspect,
+    /// Since when there are records that it does not get.
+    behind_since: Option<Instant>,
+}
+
+impl TruncationWatch {
+    /// Of two about one partition the later one stands; the same one again changes nothing.
+    pub(crate) fn raise(&self, suspects: impl IntoIterator<Item = Suspect>) {
+        let mut watched = self.watched.lock();
+        for suspect in suspects {
+            if watched.get(&suspect.partition).is_none_or(|known| known.suspect != suspect) {
+                watched.insert(suspect.partition, Watched { suspect, behind_since: None });
+            }
+        }
+    }
+
+    /// Lets positions be looked up, of each partition the latest one: a look may take longer than the next one is due.
+    pub(crate) fn add_overdue(&self, overdue: impl IntoIterator<Item = Overdue>) {
+        self.overdue.lock().extend(overdue.into_iter().map(|overdue| (overdue.position.partition, overdue)));
+    }
+
+    pub(crate) fn take_overdue(&self) -> Vec<Overdue> {
+        std::mem::take(&mut *self.overdue.lock()).into_values().collect()
+    }
+
+    pub(crate) fn suspects(&self) -> Vec<Suspect> {
+        self.watched.lock().values().map(|watched| watched.suspect).collect()
+    }
+
+    /// Ends a suspicion that is judged elsewhere; false if it was not open.
+    pub(crate) fn end(&self, suspect: &Suspect) -> bool {
+        let mut watched = self.watched.lock();
+        let is_open = watched.get(&suspect.partition).is_some_and(|known| known.suspect == *suspect);
+        if is_open {
+            watched.remove(&suspect.partition);
+        }
+        is_open
+    }
+
+    /// Judges a measurement at `now`; only [`Diagnosis::Open`] leaves the suspicion open.
+    pub(crate) fn diagnose(&self, log: &Log, fetch_state: FetchState, now: Instant) -> Diagnosis {
+        let Suspect { partition, next_offset, .. } = log.suspect;
+        let mut watched = self.watched.lock();
+        // Raised again since the measurement, at another place: that one is measured next.
+        let Some(known) = watched.get_mut(&partition).filter(|known| known.suspect == log.suspect) else {
+            return Diagnosis::Open;
+        };
+        let diagnosis = if fetch_state.next_offset != Some(next_offset) {
+            Diagnosis::MovedOn
+        } else if !(log.start..=log.end).contains(&next_offset) {
+            Diagnosis::OutOfRange
+        } else if fetch_state.read_to >= log.stable_end {
+            known.behind_since = None;
+            Diagnosis::Open
+        } else {
+            let since = *known.behind_since.get_or_insert(now);
+            // Records that wait behind many others in the client are no sign: it must have run out of them.
+            let is_idle = fetch_state.idle_at.saturating_duration_since(since) >= FETCHED_WITHIN;
+            if is_idle { Diagnosis::FetchPositionLost } else { Diagnosis::Open }
+        };
+        if diagnosis != Diagnosis::Open {
+            watched.remove(&partition);
+        }
+        diagnosis
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Suspect = Suspect { partition: 3, epoch: Epoch(7), next_offset: 50 };
+
+    fn truncation_watch() -> TruncationWatch {
+        let truncation_watch = TruncationWatch::default();
+        truncation_watch.raise([HERE]);
+        truncation_watch
+    }
+
+    fn log(start: i64, end: i64) -> Log {
+        Log { suspect: HERE, start, end, stable_end: end }
+    }
+
+    fn fetch_state(idle_at: Instant) -> FetchState {
+        FetchState { next_offset: Some(50), read_to: 50, idle_at }
+    }
+
+    #[test]
+    fn an_offset_outside_the_log_is_known_at_once() {
+        let now = Instant::now();
+        for (start, end) in [(51, 90), (0, 49)] {
+            let truncation_watch = truncation_watch();
+            assert_eq!(truncation_watch.diagnose(&log(start, end), fetch_state(now), now), Diagnosis::OutOfRange);
+            assert!(truncation_watch.suspects().is_empty());
+        }
+    }
+
+    #[test]
+    fn whoever_moved_on_or_left_was_not_the_one() {
+        let now = Instant::now();
+        for next_offset in [Some(51), None] {
+            let truncation_watch = truncation_watch();
+            let moved = FetchState { next_offset, ..fetch_state(now) };
+            assert_eq!(truncation_watch.diagnose(&log(60, 90), moved, now), Diagnosis::MovedOn);
+            assert!(truncation_watch.suspects().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_partition_whose_log_has_the_offset_again_but_is_not_fetched_is_found_out() {
+        let (truncation_watch, begun) = (truncation_watch(), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        // Cut below the offset and grown again: at its very end there is nothing to tell it from one at rest.
+        assert_eq!(truncation_watch.diagnose(&log(0, 50), fetch_state(at(60)), at(60)), Diagnosis::Open);
+        assert_eq!(truncation_watch.diagnose(&log(0, 51), fetch_state(at(65)), at(65)), Diagnosis::Open);
+        assert_eq!(truncation_watch.diagnose(&log(0, 52), fetch_state(at(69)), at(69)), Diagnosis::Open);
+        assert_eq!(truncation_watch.diagnose(&log(0, 52), fetch_state(at(70)), at(70)), Diagnosis::FetchPositionLost);
+        assert!(truncation_watch.suspects().is_empty());
+    }
+
+    #[test]
+    fn a_partition_whose_records_wait_behind_others_is_only_watched() {
+        let (truncation_watch, begun) = (truncation_watch(), Instant::now());
+        for seconds in 0..100 {
+            let now = begun + Duration::from_secs(seconds);
+            assert_eq!(truncation_watch.diagnose(&log(0, 90), fetch_state(begun), now), Diagnosis::Open);
+        }
+        assert_eq!(truncation_watch.suspects(), [HERE]);
+    }
+
+    #[test]
+    fn markers_at_the_end_and_open_transactions_are_no_sign() {
+        let (truncation_watch, begun) = (truncation_watch(), Instant::now());
+        let log = Log { suspect: HERE, start: 0, end: 90, stable_end: 52 };
+        for seconds in 0..100 {
+            let now = begun + Duration::from_secs(seconds);
+            let fetch_state = FetchState { read_to: 52, ..fetch_state(now) };
+            assert_eq!(truncation_watch.diagnose(&log, fetch_state, now), Diagnosis::Open);
+        }
+    }
+
+    #[test]
+    fn a_suspect_raised_again_elsewhere_is_not_judged_by_the_old_measurement() {
+        let (truncation_watch, now) = (truncation_watch(), Instant::now());
+        let later = Suspect { next_offset: 70, ..HERE };
+        truncation_watch.raise([later]);
+        assert_eq!(truncation_watch.diagnose(&log(80, 90), fetch_state(now), now), Diagnosis::Open);
+        assert_eq!(truncation_watch.suspects(), [later]);
+    }
+
+    /// The client refuses a list that has a partition twice.
+    #[test]
+    fn a_position_that_is_overdue_again_before_it_was_looked_up_is_looked_up_once() {
+        let truncation_watch = TruncationWatch::default();
+        let at = |epoch, partition, offset| Overdue {
+            epoch: Epoch(epoch),
+            position: Position { partition, offset, leader_epoch: 2 },
+        };
+        truncation_watch.add_overdue([at(1, 0, 5), at(2, 1, 7)]);
+        truncation_watch.add_overdue([at(3, 0, 5)]);
+        assert_eq!(truncation_watch.take_overdue(), [at(3, 0, 5), at(2, 1, 7)]);
+        assert!(truncation_watch.take_overdue().is_empty());
+    }
+}

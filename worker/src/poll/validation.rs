@@ -1,0 +1,368 @@
+//! Whether the log of a partition still is the one that its position was read from.
+//!
+//! A log may be cut off and grow again to something else while nobody reads it: a replica that lacked its last records
+//! became leader. The leader epoch that is stored with the offset tells (KIP-320), but the client asks about it only when
+//! a position is sought, not when it is assigned. So every position is sought once more when the client has begun to
+//! fetch, and no record is applied before. The answer is not told: it shows by the next record, or by an error that stands
+//! for retention as well. Where neither comes, there may be nothing to read, or no answer: another client asks the same.
+
+use std::time::{Duration, Instant};
+
+use balancefleet_kafka::{Position, Validity, validate};
+use rdkafka::{TopicPartitionList, consumer::Consumer as _};
+
+use super::{
+    Fatal, Owned, PollLoop,
+    partition::{Active, Stage},
+    pending_validation::Validation,
+    truncation::{Log, Overdue, Suspect},
+};
+use crate::partition_failure::PartitionFailure;
+
+/// The poll thread waits at most this long for the client to begin.
+const BEGIN_WITHIN: Duration = Duration::from_millis(100);
+/// Between two tries to begin: by then the client may fetch.
+const BEGIN_AGAIN: Duration = Duration::from_millis(5);
+/// After this it is looked up whether there is an answer at all,
+const LOOK_UP_AFTER: Duration = Duration::from_secs(3);
+/// and after this it shows that there is none.
+const OVERDUE: Duration = Duration::from_secs(5);
+
+impl PollLoop {
+    /// How soon a position has to be sought, if any is waiting for that.
+    pub(super) fn validation_due_in(&self) -> Option<Duration> {
+        let waits = |owned: &Owned| owned.validation().is_some_and(|validation| !validation.is_asked());
+        self.partitions.values().any(waits).then_some(BEGIN_AGAIN)
+    }
+
+    /// Asks for the positions that have not been asked for, and looks after those without an answer.
+    pub(super) fn validate(&mut self) -> Result<(), Fatal> {
+        let now = Instant::now();
+        self.look_after_overdue(now);
+        let unasked: Vec<_> = self.partitions.values().filter_map(Owned::unasked_position).collect();
+        if unasked.is_empty() {
+            return Ok(());
+        }
+        let begun = validate(&self.consumer, &self.topic, &unasked, BEGIN_WITHIN)?;
+        if begun.is_empty() {
+            return Ok(());
+        }
+        for partition in begun {
+            if let Some(validation) = self.partitions.get_mut(&partition).and_then(Owned::validation_mut) {
+                validation.asked_at = Some(now);
+            }
+        }
+        // The answer lets the client fetch, but nobody wakes it.
+        self.fetch_wakeups.begin(now);
+        Ok(())
+    }
+
+    fn look_after_overdue(&mut self, now: Instant) {
+        let overdue: Vec<_> = self.partitions.values_mut().filter_map(|owned| owned.overdue(now)).collect();
+        if !overdue.is_empty() {
+            self.truncation_watch.add_overdue(overdue);
+            self.inspect();
+        }
+    }
+
+    /// Of a position whose validation is overdue, the leader has told another client what it thinks.
+    pub(super) fn looked_up(&mut self, overdue: Overdue, validity: Validity) -> Result<(), Fatal> {
+        let Overdue { epoch, position } = overdue;
+        let (partition, idle_at) = (position.partition, self.idle_at);
+        let stands_there = |owned: &&mut Owned| owned.epoch == epoch && owned.position() == Some(position);
+        let Some(owned) = self.partitions.get_mut(&partition).filter(stands_there) else { return Ok(()) };
+        let Some(validation) = owned.validation_mut() else { return Ok(()) };
+        match (validity, validation.asked_at) {
+            // There is just nothing to read; and records would come after this client's answer.
+            (Validity::InLog, Some(_)) => owned.validated(),
+            (Validity::NotInLog, _) => {
+                validation.was_refused = true;
+                self.truncation_watch.raise([Suspect { partition, epoch, next_offset: position.offset }]);
+                self.inspect();
+            }
+            (Validity::InLog | Validity::Unanswered, asked_at) => {
+                // An answer that waits behind other records must not be thrown away.
+                if asked_at.is_none_or(|asked_at| idle_at.saturating_duration_since(asked_at) >= LOOK_UP_AFTER) {
+                    return self.validate_again(partition, false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a partition from the client, which gets it back with the next turn and is asked about its position again.
+    fn validate_again(&mut self, partition: i32, was_refused: bool) -> Result<(), Fatal> {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let Some(active) = owned.active() else { return Ok(()) };
+        active.validation.get_or_insert_with(|| Validation::new(Instant::now())).begin_again(was_refused);
+        if !std::mem::take(&mut owned.is_fetched) {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        let taken = if self.is_cooperative() {
+            self.consumer.incremental_unassign(&list)
+        } else {
+            // The whole assignment is replaced.
+            self.consumer.pause(&list)
+        };
+        taken.map_err(Fatal::Rebalance)
+    }
+
+    /// A partition whose position has a leader epoch was refused by its leader, and its log was measured. Retention and a cut
+    /// log have the same error: they differ in where the log begins.
+    pub(super) fn refused(&mut self, log: &Log, leader_epoch: i32) -> Result<(), Fatal> {
+        let (partition, offset) = (log.suspect.partition, log.suspect.next_offset);
+        // Measured twice, one refusal would count as two.
+        if !self.truncation_watch.end(&log.suspect) {
+            return Ok(());
+        }
+        if offset < log.start {
+            return self.fail(&[partition], &PartitionFailure::OffsetOutOfRange { offset });
+        }
+        let was_refused = self.partitions.get(&partition).and_then(Owned::validation).is_some_and(|it| it.was_refused);
+        if was_refused || offset > log.end {
+            return self.fail(&[partition], &PartitionFailure::LogTruncated { offset, leader_epoch });
+        }
+        tracing::warn!(partition, offset, leader_epoch, "the leader refuses the position: asking once more");
+        self.validate_again(partition, true)
+    }
+}
+
+impl Owned {
+    fn validation(&self) -> Option<&Validation> {
+        if let Stage::Active(active) = &self.stage { active.validation.as_ref() } else { None }
+    }
+
+    fn validation_mut(&mut self) -> Option<&mut Validation> {
+        self.active()?.validation.as_mut()
+    }
+
+    fn position(&self) -> Option<Position> {
+        if let Stage::Active(active) = &self.stage { active.position(self.partition) } else { None }
+    }
+
+    /// What the client has to be asked about.
+    fn unasked_position(&self) -> Option<Position> {
+        let is_unasked = self.validation().is_some_and(|validation| !validation.is_asked());
+        if is_unasked && self.is_fetched { self.position() } else { None }
+    }
+
+    /// Its position, if too little was heard of it for too long; the same one again only after as long.
+    fn overdue(&mut self, now: Instant) -> Option<Overdue> {
+        let (epoch, position) = (self.epoch, self.position()?);
+        let validation = self.validation_mut()?;
+        let is_to_be_looked_up = now.saturating_duration_since(validation.looked_up_at) >= LOOK_UP_AFTER;
+        if is_to_be_looked_up {
+            validation.looked_up_at = now;
+        }
+        if now.saturating_duration_since(validation.since) >= OVERDUE {
+            self.show_validation();
+        }
+        is_to_be_looked_up.then_some(Overdue { epoch, position })
+    }
+
+    fn show_validation(&mut self) {
+        let Some(Position { offset, leader_epoch, .. }) = self.position() else { return };
+        let mut state = self.cell.lock();
+        if state.blocked_by.is_some() {
+            return;
+        }
+        tracing::warn!(
+            partition = self.partition,
+            offset,
+            leader_epoch,
+            "waiting for the leader to validate a position"
+        );
+        state.blocked_by = Some(format!(
+            "ValidatingPosition: no leader has answered yet whether the log still holds offset {offset} under leader epoch \
+             {leader_epoch}; no record is applied before: look at the partition's leader"
+        ));
+    }
+
+    /// Records have come. False when they may come from before the leader's answer, and are to be dropped.
+    pub(super) fn is_validated(&mut self) -> bool {
+        let Stage::Active(active) = &mut self.stage else { return false };
+        let Some(validation) = &active.validation else { return true };
+        if !validation.is_asked() {
+            return false;
+        }
+        self.validated();
+        true
+    }
+
+    fn validated(&mut self) {
+        if let Some(validation) = self.active().and_then(|active| active.validation.take()) {
+            let took = validation.since.elapsed();
+            tracing::debug!(partition = self.partition, ?took, "the position is in the log");
+            self.cell.lock().blocked_by = None;
+        }
+    }
+}
+
+impl Active {
+    /// Where it stands, if the log can be asked about it.
+    pub(super) fn position(&self, partition: i32) -> Option<Position> {
+        let leader_epoch = self.leader_epoch()?;
+        let offset = self.next_offset();
+        // Before the first record there is nothing that could have been cut off.
+        (offset > 0).then_some(Position { partition, offset, leader_epoch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{mem::ManuallyDrop, sync::Arc};
+
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::{
+        poll::test_support::{Offline, offline},
+        run,
+        stop::Stop,
+        store::{ApplyMode, Epoch, Restored},
+    };
+
+    const OFFSET: i64 = 50;
+    const EPOCH: i32 = 3;
+
+    fn at_work(offset: i64, leader_epoch: Option<i32>) -> Owned {
+        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+        owned.restored(Restored { leader_epoch, ..Restored::empty_at(offset) }, ApplyMode::Direct);
+        owned.activate();
+        owned
+    }
+
+    /// With partition 0 at work, as far as it knows.
+    fn poll_loop() -> (ManuallyDrop<PollLoop>, Runtime) {
+        let Offline { config, admin, runtime, .. } = offline(&[]);
+        let view = Arc::new(run::view(&config));
+        let mut poll_loop =
+            ManuallyDrop::new(PollLoop::new(&config, "i", admin, view, runtime.handle(), Stop::default()).unwrap());
+        let owned = at_work(OFFSET, Some(EPOCH));
+        poll_loop.view.add_partition(0, owned.cell.clone());
+        poll_loop.partitions.insert(0, owned);
+        (poll_loop, runtime)
+    }
+
+    impl PollLoop {
+        /// The leader refuses the position, and the log is measured.
+        fn hear_refused(&mut self, start: i64, end: i64) -> Log {
+            let suspect = Suspect { partition: 0, epoch: Epoch(1), next_offset: OFFSET };
+            self.truncation_watch.raise([suspect]);
+            let log = Log { suspect, start, end, stable_end: end };
+            self.measured(&log).unwrap();
+            log
+        }
+
+        fn failure(&self) -> Option<PartitionFailure> {
+            self.partitions[&0].cell.lock().failure.clone()
+        }
+
+        /// The client has it again.
+        fn give_again(&mut self) {
+            let owned = self.partitions.get_mut(&0).unwrap();
+            assert!(owned.is_to_be_fetched());
+            owned.activate();
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_before_the_leader_was_asked_is_dropped() {
+        let mut owned = at_work(OFFSET, Some(EPOCH));
+        assert_eq!(owned.unasked_position(), Some(Position { partition: 0, offset: OFFSET, leader_epoch: EPOCH }));
+        assert!(!owned.is_validated());
+        owned.validation_mut().unwrap().asked_at = Some(Instant::now());
+        assert!(owned.unasked_position().is_none() && owned.is_validated() && owned.validation().is_none());
+    }
+
+    /// As an eager assignment does with every partition at work when another one is restored.
+    #[test]
+    fn a_partition_that_is_given_to_the_client_again_is_asked_for_again() {
+        let mut owned = at_work(OFFSET, Some(EPOCH));
+        owned.validation_mut().unwrap().asked_at = Some(Instant::now());
+        owned.activate();
+        assert!(owned.unasked_position().is_some() && !owned.is_validated());
+    }
+
+    #[test]
+    fn without_an_epoch_or_a_record_before_it_there_is_nothing_to_ask() {
+        for (offset, epoch) in [(OFFSET, None), (0, Some(EPOCH))] {
+            let mut owned = at_work(offset, epoch);
+            assert!(owned.validation().is_none() && owned.is_validated());
+        }
+    }
+
+    #[test]
+    fn a_position_that_is_refused_twice_is_in_a_log_that_was_cut_off() {
+        let (mut poll_loop, _runtime) = poll_loop();
+        let log = poll_loop.hear_refused(0, 90);
+        assert_eq!(poll_loop.failure(), None, "that refusal may be left from an earlier position");
+        poll_loop.measured(&log).unwrap();
+        assert_eq!(poll_loop.failure(), None, "it was refused once, and measured twice");
+        poll_loop.give_again();
+        poll_loop.hear_refused(0, 90);
+        assert_eq!(poll_loop.failure(), Some(PartitionFailure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }));
+    }
+
+    #[test]
+    fn retention_and_a_log_that_ends_before_the_position_are_told_apart_at_once() {
+        for (start, end, expected) in [
+            (51, 90, PartitionFailure::OffsetOutOfRange { offset: OFFSET }),
+            (0, 49, PartitionFailure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }),
+        ] {
+            let (mut poll_loop, _runtime) = poll_loop();
+            poll_loop.hear_refused(start, end);
+            assert_eq!(poll_loop.failure(), Some(expected));
+        }
+    }
+
+    fn overdue() -> Overdue {
+        Overdue { epoch: Epoch(1), position: Position { partition: 0, offset: OFFSET, leader_epoch: EPOCH } }
+    }
+
+    #[test]
+    fn what_is_overdue_is_looked_up_and_without_an_answer_it_shows_and_is_begun_again_once_the_client_is_idle() {
+        let (mut poll_loop, _runtime) = poll_loop();
+        let begun = poll_loop.partitions[&0].validation().unwrap().since;
+        poll_loop.partitions.get_mut(&0).unwrap().validation_mut().unwrap().asked_at = Some(begun);
+        let owned = |poll_loop: &mut PollLoop, at| poll_loop.partitions.get_mut(&0).unwrap().overdue(at);
+        assert_eq!(owned(&mut poll_loop, begun + LOOK_UP_AFTER - Duration::from_millis(1)), None);
+        assert_eq!(owned(&mut poll_loop, begun + LOOK_UP_AFTER), Some(overdue()));
+        assert_eq!(owned(&mut poll_loop, begun + LOOK_UP_AFTER), None, "it is being looked up");
+        assert_eq!(poll_loop.view.readiness().reason, None);
+        owned(&mut poll_loop, begun + OVERDUE);
+        let reason = poll_loop.view.readiness().reason.unwrap();
+        assert!(reason.starts_with("ValidatingPosition") && reason.contains("offset 50"), "{reason}");
+        poll_loop.idle_at = begun;
+        poll_loop.looked_up(overdue(), Validity::Unanswered).unwrap();
+        assert!(poll_loop.partitions[&0].is_fetched, "the answer may wait behind other records");
+        poll_loop.idle_at = begun + OVERDUE;
+        poll_loop.looked_up(overdue(), Validity::Unanswered).unwrap();
+        assert!(poll_loop.partitions[&0].is_to_be_fetched());
+    }
+
+    #[test]
+    fn a_partition_at_rest_is_validated_by_what_another_client_hears() {
+        let (mut poll_loop, _runtime) = poll_loop();
+        poll_loop.looked_up(overdue(), Validity::InLog).unwrap();
+        assert!(
+            poll_loop.partitions[&0].validation().is_some(),
+            "its own client may still give what it fetched before"
+        );
+        poll_loop.give_again();
+        poll_loop.partitions.get_mut(&0).unwrap().validation_mut().unwrap().asked_at = Some(Instant::now());
+        poll_loop.looked_up(overdue(), Validity::InLog).unwrap();
+        assert!(poll_loop.partitions[&0].validation().is_none() && poll_loop.view.readiness().reason.is_none());
+    }
+
+    #[test]
+    fn what_another_client_hears_is_a_refusal_like_any_other() {
+        let (mut poll_loop, _runtime) = poll_loop();
+        poll_loop.looked_up(overdue(), Validity::NotInLog).unwrap();
+        assert_eq!(poll_loop.failure(), None, "where the log begins is not known yet");
+        poll_loop.hear_refused(0, 90);
+        assert_eq!(poll_loop.failure(), Some(PartitionFailure::LogTruncated { offset: OFFSET, leader_epoch: EPOCH }));
+    }
+}
