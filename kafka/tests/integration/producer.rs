@@ -402,7 +402,7 @@ fn a_commit_does_not_wait_for_a_look_every_100_ms() {
         .collect();
     took.sort_unstable();
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    println!("settle, send_offsets and commit with 6 partitions: p50 {median:?}, worst of 50 {worst:?}");
+    println!("flush, send_offsets and commit with 6 partitions: p50 {median:?}, worst of 50 {worst:?}");
     assert!(median < Duration::from_millis(60), "{took:?}");
 }
 

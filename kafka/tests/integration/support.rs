@@ -222,7 +222,7 @@ impl Drop for Running {
 }
 
 /// Waits until `condition` holds; what is waited for has no event to wait on.
-pub(crate) fn flush(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < deadline, "{what}: not within {TIMEOUT:?}");
