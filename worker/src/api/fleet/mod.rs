@@ -186,9 +186,9 @@ impl Fleet {
     }
 
     async fn gather(&self, wanted: Wanted, limits: Limits, charge: &Arc<Charge>) -> Result<Cover, Refusal> {
-        let facts = local::facts(&self.view).ok_or(Refusal::TopicUnknown)?;
+        let (ledger, partition_count) = local::ledger(&self.view).ok_or(Refusal::TopicUnknown)?;
         let book = self.view.book();
-        let mut gathering = Gathering::new(facts.identity(book), book.clone(), facts.partition_count);
+        let mut gathering = Gathering::new(ledger.clone(), book.clone(), partition_count);
         let mut only = None;
         let mut freshness = Freshness::Recent;
         let mut give_up = None;
@@ -198,7 +198,7 @@ impl Fleet {
             let question = Question {
                 wanted: wanted.clone(),
                 only,
-                identity: facts.identity(book),
+                identity: ledger.clone(),
                 book: book.clone(),
                 head_by: now + ANSWER_TIMEOUT,
                 body_by: now + limits.answer,
