@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -39,6 +39,8 @@ pub(super) struct Connection {
     state: Mutex<State>,
     /// Whether its last request was a probe's or a peer's.
     is_reserved: AtomicBool,
+    /// Those whose head has come.
+    requests: AtomicU64,
     closed: CancellationToken,
 }
 
@@ -113,6 +115,7 @@ impl Connections {
     }
 
     fn begin(&self, connection: &Arc<Connection>, is_reserved: bool) -> Option<Working> {
+        connection.requests.fetch_add(1, Ordering::Relaxed);
         connection.is_reserved.store(is_reserved, Ordering::Relaxed);
         let counted = if is_reserved {
             None
@@ -132,6 +135,7 @@ impl Connection {
         Arc::new(Self {
             state: Mutex::new(state),
             is_reserved: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
             closed: CancellationToken::new(),
         })
     }
@@ -139,6 +143,11 @@ impl Connection {
     /// Resolves when the connection has to go.
     pub(super) async fn closed(&self) {
         self.closed.cancelled().await;
+    }
+
+    /// How many requests have come on it, those that were refused included.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_working(&self) -> bool {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::connections::Connection;
 
@@ -26,15 +26,25 @@ pub(super) struct TimeoutStream<S> {
     stream: S,
     timeouts: IoTimeouts,
     connection: Arc<Connection>,
-    /// Runs while a head is not complete.
-    reading: Option<Pin<Box<Sleep>>>,
+    /// A head that has begun and is not known to be complete.
+    head: Option<PartialHead>,
     /// Runs while a write waits.
     writing: Option<Pin<Box<Sleep>>>,
 }
 
+/// The head of a request, as far as it has come.
+struct PartialHead {
+    /// It has to be complete by then.
+    end_by: Instant,
+    /// Requests of the connection before it.
+    requests_before: u64,
+    /// Only once more of it is waited for: most heads come in one piece.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
 impl<S> TimeoutStream<S> {
     pub(super) fn new(stream: S, timeouts: IoTimeouts, connection: Arc<Connection>) -> Self {
-        Self { stream, timeouts, connection, reading: None, writing: None }
+        Self { stream, timeouts, connection, head: None, writing: None }
     }
 
     fn within_limit<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -59,18 +69,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
         let this = self.get_mut();
         let before = into.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, into);
+        let requests = this.connection.requests();
+        this.head.take_if(|head| head.requests_before != requests);
         if this.connection.is_working() {
-            this.reading = None;
             return read;
         }
-        if into.filled().len() > before {
-            this.reading.get_or_insert_with(|| Box::pin(sleep(this.timeouts.head)));
-        }
-        match this.reading.as_mut().map(|timer| timer.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => {
+        let Some(head) = &mut this.head else {
+            if into.filled().len() > before {
+                let end_by = Instant::now() + this.timeouts.head;
+                this.head = Some(PartialHead { end_by, requests_before: requests, timer: None });
+            }
+            return read;
+        };
+        let timer = head.timer.get_or_insert_with(|| Box::pin(sleep_until(head.end_by)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not end its request")))
             }
-            Some(Poll::Pending) | None => read,
+            Poll::Pending => read,
         }
     }
 }
@@ -112,6 +128,7 @@ mod tests {
 
     use tokio::net::UnixStream;
 
+    use super::super::connections::{Bounds, Connections};
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(300);
@@ -178,5 +195,21 @@ mod tests {
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() >= LIMIT && begun.elapsed() < 3 * LIMIT, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_silent_after_its_answer_is_not_cut_off() {
+        let bounds = Bounds { open: 1, reserved: 0, working: 1 };
+        let place = Connections::new(bounds).admit().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        let timeouts = IoTimeouts { head: LIMIT, write: LIMIT };
+        let mut stream = TimeoutStream::new(near, timeouts, place.connection.clone());
+        for part in [&b"GET / HTT"[..], b"P/1.1\r\n\r\n"] {
+            far.try_write(part).unwrap();
+            assert_eq!(read(&mut stream).await.unwrap(), part.len());
+        }
+        // Answered at once, with no read in between.
+        drop(place.begin(false).unwrap());
+        assert!(tokio::time::timeout(2 * LIMIT, read(&mut stream)).await.is_err(), "it was cut off");
     }
 }

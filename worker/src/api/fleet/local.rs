@@ -1,11 +1,12 @@
 //! What this worker itself can say: its own partitions, straight from the view, without the network.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 
 use super::memory::{self, Charge, Exceeded, MemoryShare};
-use super::merge::Answer;
+use super::merge::{Answer, LedgerIdentity};
 use super::peer::{BalanceQuery, PeerRequest};
 use super::wire::{self, LedgerInfo, RuleInfo};
 use crate::api::errors::ApiError;
@@ -37,17 +38,37 @@ pub(crate) fn ledger_info(view: &View) -> Option<LedgerInfo> {
     })
 }
 
+/// The ledger of this worker, which all that is added to its partitions must be of, and how many partitions the topic has;
+/// `None` until it knows the topic.
+pub(crate) fn ledger(view: &View) -> Option<(LedgerIdentity, i32)> {
+    let (identity, topic) = (view.identity(), view.topic()?);
+    let ledger = LedgerIdentity {
+        group_id: identity.group_id.clone(),
+        topic: identity.topic.clone(),
+        topic_id: topic.topic_id,
+        rules: view.book().identity().to_owned(),
+        table: table(view),
+    };
+    Some((ledger, topic.partition_count))
+}
+
+/// A hash of everything that is counted by, of a store that keeps no ledger: none says what was refused, each fold counts by
+/// the whole table, so that two tables give two ledgers.
+fn table(view: &View) -> Option<String> {
+    let identity = view.identity();
+    let keeps_none = identity.ledger == LedgerKind::Balances && identity.store == StoreKind::Replay;
+    keeps_none.then(|| view.book().whole_hash().to_owned())
+}
+
 /// What peers of the first release compare, and what others do.
 fn rule_info(view: &View) -> (String, RuleInfo) {
-    let (identity, book) = (view.identity(), view.book());
+    let book = view.book();
     let rules = || RuleInfo { identity: book.identity().to_owned(), exponents: Default::default(), table: None };
-    if identity.ledger == LedgerKind::Balances && identity.store == StoreKind::Replay {
-        // No ledger says what was refused: each fold counts by the whole table, so that two tables give two ledgers.
-        let table = book.whole_hash().to_owned();
+    if let Some(table) = table(view) {
         return (table.clone(), RuleInfo { table: Some(table), ..rules() });
     }
     let ledgers = view.ledger_rules();
-    let exponents = ledgers.iter().flat_map(|ledger| ledger.held().collect::<Vec<_>>()).collect();
+    let exponents = ledgers.iter().flat_map(|ledger| ledger.held()).collect();
     let mut hashes: Vec<_> = ledgers.iter().map(|ledger| ledger.hash()).collect();
     hashes.dedup();
     let hash = match hashes.len() {
@@ -82,7 +103,7 @@ pub(crate) fn fits(view: &View, partitions: &[i32]) -> Result<(), ApiError> {
 
 /// This worker's answer to what it asks its peers; `None` until it knows the topic.
 pub(super) fn answer(view: &View, peer_request: &PeerRequest) -> Result<Option<Answer>, ApiError> {
-    let Some(ledger_info) = ledger_info(view) else { return Ok(None) };
+    let Some((identity, partition_count)) = ledger(view) else { return Ok(None) };
     let partitions = answerable(view, peer_request.only.as_deref());
     let partitions = match &peer_request.query {
         BalanceQuery::Customer(id) => of_customer(view, partitions, id).collect(),
@@ -91,8 +112,8 @@ pub(super) fn answer(view: &View, peer_request: &PeerRequest) -> Result<Option<A
             copied.filter_map(Result::transpose).collect::<Result<_, _>>()?
         }
     };
-    let identity = ledger_info.identity(view.book());
-    Ok(Some(ledger_info.answer(identity, partitions)))
+    // The asker is this worker: its decimals are its own.
+    Ok(Some(Answer { identity, exponents: BTreeMap::new(), partition_count, partitions }))
 }
 
 fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<PartitionBalances>, ApiError> {

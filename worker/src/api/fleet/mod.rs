@@ -173,9 +173,9 @@ impl Fleet {
         limits: Limits,
         charge: &Arc<Charge>,
     ) -> Result<FleetSnapshot, ApiError> {
-        let ledger_info = local::ledger_info(&self.view).ok_or(ApiError::TopicUnknown)?;
+        let (ledger, partition_count) = local::ledger(&self.view).ok_or(ApiError::TopicUnknown)?;
         let book = self.view.book();
-        let mut builder = SnapshotBuilder::new(ledger_info.identity(book), book.clone(), ledger_info.partition_count);
+        let mut builder = SnapshotBuilder::new(ledger.clone(), book.clone(), partition_count);
         let mut only = None;
         let mut freshness = Freshness::Recent;
         let mut give_up = None;
@@ -185,7 +185,7 @@ impl Fleet {
             let peer_request = PeerRequest {
                 query: query.clone(),
                 only,
-                identity: ledger_info.identity(book),
+                identity: ledger.clone(),
                 book: book.clone(),
                 head_by: now + ANSWER_TIMEOUT,
                 body_by: now + limits.answer,
