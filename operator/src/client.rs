@@ -10,7 +10,7 @@ use kube::{
 };
 use tower::{Layer, Service};
 
-use crate::{args::Args, metrics::Metrics};
+use crate::{args::Args, controller::child_plurals, metrics::Metrics};
 
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
@@ -100,19 +100,11 @@ fn writing_verb(method: &Method) -> Option<&'static str> {
 
 /// The resource of a path as a bounded label: `…/deployments/x` → `deployments`, `…/x/status` → `…/status`.
 fn resource(path: &str) -> &'static str {
-    const KNOWN: [&str; 7] = [
-        "balanceconsumergroups",
-        "deployments",
-        "events",
-        "poddisruptionbudgets",
-        "pods",
-        "serviceaccounts",
-        "services",
-    ];
+    let mut known = ["balanceconsumergroups", "events", "pods"].into_iter().chain(child_plurals());
     let mut parts = path.split('/').skip_while(|part| *part != "namespaces").skip(2);
     let name = parts.next().unwrap_or_default();
     let subresource = parts.nth(1);
-    match (KNOWN.into_iter().find(|known| *known == name), subresource) {
+    match (known.find(|known| *known == name), subresource) {
         (Some("balanceconsumergroups"), Some("status")) => "balanceconsumergroups/status",
         (Some(known), None) => known,
         _ => "other",

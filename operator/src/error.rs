@@ -35,9 +35,9 @@ pub enum Error {
         /// What the panic said.
         detail: String,
     },
-    /// A value of ours could not be written as JSON.
+    /// A value could not be turned into JSON, or JSON into a value.
     #[error("{action}: {source}")]
-    Serialize {
+    Json {
         /// What was tried.
         action: String,
         /// What serde says.
@@ -56,7 +56,7 @@ impl Error {
             Self::CacheNotReady => "cache_not_ready",
             Self::ReconcileTimeout(_) => "pass_timeout",
             Self::Panicked { .. } => "panicked",
-            Self::Serialize { .. } => "serialize",
+            Self::Json { .. } => "serialize",
             Self::Api { source, .. } => match status_code(source) {
                 Some(401) => "api_unauthorized",
                 Some(403) => "api_forbidden",
@@ -76,7 +76,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::CacheNotReady | Self::ReconcileTimeout(_) => true,
-            Self::Serialize { .. } | Self::Panicked { .. } => false,
+            Self::Json { .. } | Self::Panicked { .. } => false,
             Self::Api { source, .. } => {
                 matches!(status_code(source), None | Some(401 | 404 | 408 | 409 | 410 | 429 | 500..))
             }

@@ -1,31 +1,28 @@
 //! Writes the children: server-side apply of the full desired object, one field manager, only what differs.
 
 use std::{
-    fmt::Debug,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use balancefleet_crds::{Assignor, reasons};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::ServiceAccount};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
-    core::NamespaceResourceScope,
+    core::DynamicObject,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
     assignor::AssignorChoice,
-    build::{self, Children},
-    cache::Cache,
+    build::{ChildKind, DEPLOYMENT, KINDS, Replicas, template_id},
     contention, deletion_cost,
     desired_replicas::Plan,
     drift::{APPLIED_HASH_ANNOTATION, DesiredObject, controlled_by},
     managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
     object_state::ObjectState,
-    observe::{Live, Observed},
+    observe::{Observed, find},
     replica_change::next_change,
     shared::Context,
     validate::{Problem, Remedy, ValidatedGroup},
@@ -60,12 +57,13 @@ pub(super) async fn apply(
     choice: &AssignorChoice,
     state: &mut ObjectState,
 ) -> Result<Result<Applied, Problem>> {
-    if let Some(taken) = taken(group, &observed.live) {
+    let workers = observed.workers.as_deref();
+    let change = next_change(workers, choice.replicas(plan.replicas), state, Instant::now());
+    let mut children = children(context, group, observed, change.replicas).await?;
+    if let Some(taken) = taken(group, &children) {
         return Ok(Err(taken));
     }
-    let wanted = choice.replicas(plan.replicas);
-    let change = next_change(observed.live.deployment.as_deref(), wanted, state, Instant::now());
-    let before = observed.live.deployment.as_deref().map(workload::recorded_replicas);
+    let before = workers.map(workload::recorded_replicas);
     if change.forget_ranks {
         state.ranked = None;
     }
@@ -75,14 +73,15 @@ pub(super) async fn apply(
             .await;
         state.ranked = Some((plan.replicas, Instant::now()));
     }
-    let mut children = build::children(group, change.replicas);
-    if choice.replaces.is_some() {
+    let version = workers.and_then(ResourceExt::resource_version);
+    if let Some(version) = version.filter(|_| choice.replaces.is_some()) {
         // No worker is left of the Deployment that was read. Of another version that is not known.
-        let read = observed.live.deployment.as_deref();
-        children.deployment.metadata.resource_version = read.and_then(ResourceExt::resource_version);
+        let deployment = children.iter_mut().find(|child| child.is_deployment());
+        if let Some(desired) = deployment.and_then(|child| child.desired.as_mut()) {
+            desired["metadata"]["resourceVersion"] = version.into();
+        }
     }
-    let template = build::template_id(&children.deployment);
-    match write(context, group, &observed.live, &children).await {
+    match write(context, group, &children).await {
         Ok(deployment) => {
             if change.restores {
                 contention::restored(&mut state.restores, Instant::now());
@@ -93,11 +92,11 @@ pub(super) async fn apply(
                 state.ranked = None;
             }
             Ok(Ok(Applied {
-                deployment,
+                deployment: deployment.map(Arc::new).or_else(|| observed.workers.clone()),
                 scaled,
                 replaced: choice.replaces,
                 requeue_after: change.requeue_after,
-                template,
+                template: template_id(group),
             }))
         }
         Err(error) if !error.is_transient() => Ok(Err(refused(&error))),
@@ -105,53 +104,85 @@ pub(super) async fn apply(
     }
 }
 
-/// The order matters. Pods need their ServiceAccount to be admitted and the headless Service to find their peers. The
-/// budget comes before there is anything to disrupt. The Deployment comes last, so a reconcile that fails half-way
-/// restarts no pod twice. An orphaned ServiceAccount goes after the template has stopped to name it; running pods have
-/// no token of it that they could miss.
-async fn write(
-    context: &Context,
-    group: &ValidatedGroup,
-    live: &Live,
-    children: &Children,
-) -> Result<Option<Arc<Deployment>>> {
-    let caches = &context.caches;
-    if let Some(account) = &children.service_account {
-        ensure(context, &caches.service_accounts, live.service_account.as_deref(), account).await?;
-    }
-    ensure(context, &caches.services, live.peers_service.as_deref(), &children.peers_service).await?;
-    ensure(context, &caches.services, live.service.as_deref(), &children.service).await?;
-    let budget = &children.pod_disruption_budget;
-    ensure(context, &caches.pod_disruption_budgets, live.pod_disruption_budget.as_deref(), budget).await?;
-    let deployment = ensure_deployment(context, live.deployment.as_deref(), &children.deployment).await?;
-    if children.service_account.is_none()
-        && let Some(orphan) = live.service_account.as_deref().filter(|account| is_ours(*account, group))
-    {
-        remove(context, orphan).await?;
-    }
-    Ok(deployment.map(Arc::new).or_else(|| live.deployment.clone()))
+/// A child as it should be and as it is.
+struct Child {
+    kind: &'static ChildKind,
+    /// The object to apply; none if it is not to be there.
+    desired: Option<Value>,
+    /// What exists under its name, whoever made it.
+    live: Option<Arc<DynamicObject>>,
 }
 
-async fn ensure_deployment(
-    context: &Context,
-    live: Option<&Deployment>,
-    desired: &Deployment,
-) -> Result<Option<Deployment>> {
-    let foreign = |live: &Deployment| template_has_foreign_fields(live.managed_fields());
-    if live.is_some_and(foreign) {
-        adopt(context, desired).await?;
+impl Child {
+    fn is_deployment(&self) -> bool {
+        self.kind.resource == DEPLOYMENT.resource
     }
-    // After an adoption the cached state is older than the object, and still shows the foreign fields.
-    let live = live.filter(|live| !foreign(live));
-    ensure(context, &context.caches.deployments, live, desired).await
+}
+
+/// All children of kinds that the cluster has, in the order in which they are applied.
+async fn children(context: &Context, group: &ValidatedGroup, observed: &Observed, to: Replicas) -> Result<Vec<Child>> {
+    let failed = |source| Error::Json { action: format!("build the children of {}", group.key), source };
+    let mut children = Vec::new();
+    for kind in KINDS.iter().filter(|kind| context.caches.children.contains_key(&kind.resource)) {
+        let desired = (kind.build)(group, to).transpose().map_err(failed)?;
+        let live = match desired {
+            _ if kind.resource == DEPLOYMENT.resource => observed.deployment.clone(),
+            Some(_) => find(context, kind, &group.key).await?,
+            // One that is not desired matters only where it can be ours.
+            None => context.caches.child(kind, &group.key),
+        };
+        children.push(Child { kind, desired, live });
+    }
+    Ok(children)
+}
+
+/// An orphan goes after the template has stopped to name it. Pods that run have no token of an orphaned ServiceAccount
+/// that they could miss.
+async fn write(context: &Context, group: &ValidatedGroup, children: &[Child]) -> Result<Option<Deployment>> {
+    let mut deployment = None;
+    for child in children {
+        let applied = ensure(context, group, child).await?;
+        deployment = applied.filter(|_| child.is_deployment()).or(deployment);
+    }
+    for child in children.iter().filter(|child| child.desired.is_none()) {
+        if let Some(orphan) = child.live.as_deref().filter(|live| is_ours(live, group)) {
+            remove(context, child.kind, orphan).await?;
+        }
+    }
+    deployment.as_ref().map(workload::from_object).transpose()
+}
+
+/// Applies a child if it differs from its desired state; gives it as it is after that.
+async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Result<Option<DynamicObject>> {
+    let Some(desired) = &child.desired else { return Ok(None) };
+    let (kind, name) = (child.kind.resource.kind, (child.kind.name)(&group.key.name));
+    let api = context.api(child.kind, &group.key.namespace);
+    let mut live = child.live.as_deref();
+    if child.is_deployment() && live.is_some_and(|live| template_has_foreign_fields(live.managed_fields())) {
+        adopt(&api, &name).await?;
+        // What was read is older than the object now, and still shows the foreign fields.
+        live = None;
+    }
+    let action = format!("apply {kind} {name}");
+    let live = live.map(serde_json::to_value).transpose();
+    let live = live.map_err(|source| Error::Json { action: action.clone(), source })?;
+    let stamped = DesiredObject::new(desired.clone());
+    if live.is_some_and(|live| !stamped.differs(&live)) {
+        return Ok(None);
+    }
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = call(action, api.patch(&name, &params, &Patch::Apply(&stamped.object))).await?;
+    tracing::info!(kind, name, "applied");
+    if let Some(cache) = context.caches.children.get(&child.kind.resource) {
+        cache.wrote(applied.clone());
+    }
+    Ok(Some(applied))
 }
 
 /// Takes ownership of the template's fields that others added, and drops the applied hash: if the operator dies before
 /// the apply that removes them, the next one still sees that there is something to do.
-async fn adopt(context: &Context, desired: &Deployment) -> Result<()> {
-    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
-    let api: Api<Deployment> = Api::namespaced(context.shared.client.clone(), &namespace);
-    let live = call(format!("read Deployment {name}"), api.get(&name)).await?;
+async fn adopt(api: &Api<DynamicObject>, name: &str) -> Result<()> {
+    let live = call(format!("read Deployment {name}"), api.get(name)).await?;
     let entries = adopt_template_fields(live.managed_fields());
     let patch = json!({"metadata": {
         "resourceVersion": live.resource_version(),
@@ -160,75 +191,41 @@ async fn adopt(context: &Context, desired: &Deployment) -> Result<()> {
     }});
     tracing::info!(deployment = name, "removing fields of the pod template that somebody else added");
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    call(format!("adopt Deployment {name}"), api.patch(&name, &params, &Patch::Merge(&patch))).await?;
+    call(format!("adopt Deployment {name}"), api.patch(name, &params, &Patch::Merge(&patch))).await?;
     Ok(())
 }
 
-/// Applies a child if it differs from its desired state; gives it as it is after that.
-async fn ensure<K>(context: &Context, cache: &Cache<K>, live: Option<&K>, desired: &K) -> Result<Option<K>>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned
-        + 'static,
-{
-    let (kind, name) = (K::kind(&()), desired.name_any());
-    let action = format!("apply {kind} {name}");
-    let value =
-        |object: &K| serde_json::to_value(object).map_err(|source| Error::Serialize { action: action.clone(), source });
-    let stamped = DesiredObject::new(value(desired)?);
-    if let Some(live) = live
-        && !stamped.differs(&value(live)?)
-    {
-        return Ok(None);
-    }
-    let api: Api<K> = Api::namespaced(context.shared.client.clone(), &desired.namespace().unwrap_or_default());
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = call(action, api.patch(&name, &params, &Patch::Apply(&stamped.object))).await?;
-    tracing::info!(%kind, name, "applied");
-    cache.wrote(applied.clone());
-    Ok(Some(applied))
-}
-
-async fn remove(context: &Context, orphan: &ServiceAccount) -> Result<()> {
-    let (namespace, name) = (orphan.namespace().unwrap_or_default(), orphan.name_any());
-    let api: Api<ServiceAccount> = Api::namespaced(context.shared.client.clone(), &namespace);
+async fn remove(context: &Context, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
+    let (api, name) = (context.api(kind, &orphan.namespace().unwrap_or_default()), orphan.name_any());
     let params = DeleteParams {
         // Never one that somebody has made under the same name since.
         preconditions: Some(Preconditions { uid: orphan.uid(), resource_version: None }),
         ..DeleteParams::default()
     };
-    match call(format!("delete ServiceAccount {name}"), api.delete(&name, &params)).await {
+    match call(format!("delete {} {name}", kind.resource.kind), api.delete(&name, &params)).await {
         Err(error) if error.category() != "api_not_found" => Err(error),
         _ => {
-            tracing::info!(kind = "ServiceAccount", name, "removed");
+            tracing::info!(kind = kind.resource.kind, name, "removed");
             Ok(())
         }
     }
 }
 
-fn is_ours(child: &impl Resource, group: &ValidatedGroup) -> bool {
-    controlled_by(Some(child.owner_references()), &group.owner.uid)
+fn is_ours(child: &DynamicObject, group: &ValidatedGroup) -> bool {
+    controlled_by(child.owner_references(), &group.owner.uid)
 }
 
-/// A child's name that something else has: never touched, nothing else is written either.
-fn taken(group: &ValidatedGroup, live: &Live) -> Option<Problem> {
-    fn foreign<K: Resource<DynamicType = ()>>(child: Option<&Arc<K>>, group: &ValidatedGroup) -> Option<String> {
-        let child = child.filter(|child| !is_ours(child.as_ref(), group))?;
-        Some(format!("{} `{}`", K::kind(&()), child.name_any()))
-    }
-    let account = live.service_account.as_ref().filter(|_| group.worker.service_account_name.is_none());
-    let what = foreign(live.deployment.as_ref(), group)
-        .or_else(|| foreign(live.service.as_ref(), group))
-        .or_else(|| foreign(live.peers_service.as_ref(), group))
-        .or_else(|| foreign(account, group))
-        .or_else(|| foreign(live.pod_disruption_budget.as_ref(), group))?;
+/// A child's name that something else has: never touched, nothing else is written either. The workers' is named first.
+fn taken(group: &ValidatedGroup, children: &[Child]) -> Option<Problem> {
+    let foreign =
+        |child: &&Child| child.desired.is_some() && child.live.as_deref().is_some_and(|live| !is_ours(live, group));
+    let child = children.iter().rev().find(foreign)?;
     Some(Problem {
         reason: reasons::NAME_TAKEN,
         message: format!(
-            "{what} exists and does not belong to this object: delete it, or give this object another name"
+            "{} `{}` exists and does not belong to this object: delete it, or give this object another name",
+            child.kind.resource.kind,
+            (child.kind.name)(&group.key.name)
         ),
         remedy: Remedy::Retry,
     })

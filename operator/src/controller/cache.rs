@@ -23,22 +23,14 @@ use parking_lot::Mutex;
 const ECHO_WITHIN: Duration = Duration::from_secs(30);
 
 /// Reads of one kind. Cloning shares.
+#[derive(Clone)]
 pub(super) struct Cache<K: Lookup + Clone + 'static>
 where
     K::DynamicType: Hash + Eq,
 {
     store: Store<K>,
+    kind: K::DynamicType,
     written: Arc<Mutex<HashMap<ObjectRef<K>, Written<K>>>>,
-}
-
-impl<K> Clone for Cache<K>
-where
-    K: Lookup + Clone + 'static,
-    K::DynamicType: Hash + Eq + Clone,
-{
-    fn clone(&self) -> Self {
-        Self { store: self.store.clone(), written: Arc::clone(&self.written) }
-    }
 }
 
 /// What the API server answered to our write.
@@ -49,25 +41,32 @@ struct Written<K> {
 
 impl<K> Cache<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+    K: Resource + Clone + Debug + 'static,
+    K::DynamicType: Hash + Eq + Clone,
 {
     /// Puts our own writes before a watch's store.
-    pub(super) fn new(store: Store<K>) -> Self {
-        Self { store, written: Arc::default() }
+    pub(super) fn new(store: Store<K>, kind: K::DynamicType) -> Self {
+        Self { store, kind, written: Arc::default() }
+    }
+
+    /// What the cache knows an object by.
+    pub(super) fn reference(&self, object: &K) -> ObjectRef<K> {
+        ObjectRef::from_obj_with(object, self.kind.clone())
     }
 
     /// The newest state known: the watch's, or our own last write as long as the watch is behind it.
-    pub(super) fn get(&self, reference: &ObjectRef<K>) -> Option<Arc<K>> {
-        let watched = self.store.get(reference);
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let reference = ObjectRef::new_with(name, self.kind.clone()).within(namespace);
+        let watched = self.store.get(&reference);
         let mut written = self.written.lock();
-        let ahead = written.get(reference).filter(|own| match &watched {
+        let ahead = written.get(&reference).filter(|own| match &watched {
             Some(watched) => is_newer(own.object.as_ref(), watched.as_ref()),
             None => own.at.elapsed() < ECHO_WITHIN,
         });
         match ahead {
             Some(own) => Some(Arc::clone(&own.object)),
             None => {
-                written.remove(reference);
+                written.remove(&reference);
                 watched
             }
         }
@@ -75,9 +74,8 @@ where
 
     /// Remembers the API server's answer to a write.
     pub(super) fn wrote(&self, object: K) {
-        self.written
-            .lock()
-            .insert(ObjectRef::from_obj(&object), Written { object: Arc::new(object), at: Instant::now() });
+        let reference = self.reference(&object);
+        self.written.lock().insert(reference, Written { object: Arc::new(object), at: Instant::now() });
     }
 
     /// Must be called with every event of the watch, so that no write is kept for longer than it is of use.
@@ -85,12 +83,12 @@ where
         let mut written = self.written.lock();
         match event {
             Event::Apply(object) => {
-                let reference = ObjectRef::from_obj(object);
+                let reference = self.reference(object);
                 if written.get(&reference).is_some_and(|own| !is_newer(own.object.as_ref(), object)) {
                     written.remove(&reference);
                 }
             }
-            Event::Delete(object) => drop(written.remove(&ObjectRef::from_obj(object))),
+            Event::Delete(object) => drop(written.remove(&self.reference(object))),
             Event::Init | Event::InitApply(_) | Event::InitDone => {}
         }
     }
@@ -132,13 +130,13 @@ mod tests {
     }
 
     fn version(cache: &Cache<Service>) -> Option<String> {
-        cache.get(&ObjectRef::new("x").within("bank")).and_then(|service| service.metadata.resource_version.clone())
+        cache.get("bank", "x").and_then(|service| service.metadata.resource_version.clone())
     }
 
     #[test]
     fn a_write_is_seen_at_once_and_until_the_watch_has_overtaken_it() {
         let (store, mut writer) = reflector::store::<Service>();
-        let cache = Cache::new(store);
+        let cache = Cache::new(store, ());
         event(&cache, &mut writer, &Event::Apply(service("7")));
         cache.wrote(service("10"));
         assert_eq!(version(&cache).as_deref(), Some("10"));
@@ -153,7 +151,7 @@ mod tests {
     #[test]
     fn a_created_child_is_seen_before_the_watch_shows_it() {
         let (store, mut writer) = reflector::store::<Service>();
-        let cache = Cache::new(store);
+        let cache = Cache::new(store, ());
         cache.wrote(service("1"));
         assert_eq!(version(&cache).as_deref(), Some("1"));
         event(&cache, &mut writer, &Event::Apply(service("1")));
@@ -164,7 +162,7 @@ mod tests {
     #[test]
     fn an_answer_that_the_watch_has_overtaken_is_not_kept() {
         let (store, mut writer) = reflector::store::<Service>();
-        let cache = Cache::new(store);
+        let cache = Cache::new(store, ());
         event(&cache, &mut writer, &Event::Apply(service("3")));
         cache.wrote(service("2"));
         assert_eq!(version(&cache).as_deref(), Some("3"));
@@ -173,7 +171,7 @@ mod tests {
     #[test]
     fn versions_that_are_no_numbers_leave_the_watch_the_last_word() {
         let (store, mut writer) = reflector::store::<Service>();
-        let cache = Cache::new(store);
+        let cache = Cache::new(store, ());
         event(&cache, &mut writer, &Event::Apply(service("a")));
         cache.wrote(service("b"));
         assert_eq!(version(&cache).as_deref(), Some("a"));

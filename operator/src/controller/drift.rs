@@ -47,8 +47,8 @@ impl DesiredObject {
 }
 
 /// Whether the object of this uid controls a child with these owner references.
-pub(super) fn controlled_by(references: Option<&[OwnerReference]>, uid: &str) -> bool {
-    references.unwrap_or_default().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+pub(super) fn controlled_by(references: &[OwnerReference], uid: &str) -> bool {
+    references.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// Whether all that is desired is there; what else is there does not matter.

@@ -33,6 +33,7 @@ mod validate;
 mod watches;
 mod workload;
 
+pub(crate) use build::child_plurals;
 pub use group_metrics::GroupMetrics;
 pub use run::run;
 pub use scope::Scope;

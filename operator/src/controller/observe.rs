@@ -1,24 +1,19 @@
 //! Reads: the children and pods from the caches (or by name, where a cache has none), the Secrets that the object
 //! names, the newest snapshot of its lag. Nothing here waits for Kafka.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use balancefleet_crds::{Assignor, BalanceConsumerGroup};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service, ServiceAccount},
-    policy::v1::PodDisruptionBudget,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
-    Api, Resource, ResourceExt, api::ListParams, core::NamespaceResourceScope, core::PartialObjectMeta,
-    runtime::reflector::ObjectRef,
+    Api, ResourceExt,
+    api::ListParams,
+    core::{DynamicObject, PartialObjectMeta},
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     assignor::{Remains, asks_for_remains},
-    build::{peers_service_name, selector_labels},
-    cache::Cache,
+    build::{ChildKind, DEPLOYMENT, selector_labels, selector_text},
     drift::controlled_by,
     group_conflict::conflicting_group,
     secrets::SecretReading,
@@ -35,9 +30,9 @@ use crate::{
 pub(super) struct Observed {
     /// Namespace and name.
     pub key: GroupKey,
-    /// The children as they are.
-    pub live: Live,
-    /// The live Deployment, if it belongs to this object: a foreign one says nothing about our workers.
+    /// The Deployment that exists under the name that ours has, whoever made it.
+    pub deployment: Option<Arc<DynamicObject>>,
+    /// The same to be read, if it belongs to this object: a foreign one says nothing about our workers.
     pub workers: Option<Arc<Deployment>>,
     /// The pods that match the group's selector.
     pub pods: Vec<Arc<PartialObjectMeta<Pod>>>,
@@ -51,21 +46,6 @@ pub(super) struct Observed {
     pub snapshot: Option<Arc<Snapshot>>,
 }
 
-/// Children that exist under the names that ours have, whoever made them.
-#[derive(Default)]
-pub(super) struct Live {
-    /// The workers.
-    pub deployment: Option<Arc<Deployment>>,
-    /// For clients.
-    pub service: Option<Arc<Service>>,
-    /// For the workers among themselves.
-    pub peers_service: Option<Arc<Service>>,
-    /// The workers' identity.
-    pub service_account: Option<Arc<ServiceAccount>>,
-    /// For node drains.
-    pub pod_disruption_budget: Option<Arc<PodDisruptionBudget>>,
-}
-
 /// Gathers what a reconcile needs.
 ///
 /// # Errors
@@ -75,49 +55,37 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     caches.filled().await?;
     shared.initial_sync.wait_all().await?;
     let key = key_of(group);
-    let peers = peers_service_name(&key.name);
-    let mut live = Live {
-        deployment: find(context, &caches.deployments, &key, &key.name).await?,
-        service: find(context, &caches.services, &key, &key.name).await?,
-        peers_service: find(context, &caches.services, &key, &peers).await?,
-        service_account: match group.spec.worker.service_account_name {
-            // One that is not desired matters only where it can be ours.
-            Some(_) => caches.service_accounts.get(&ObjectRef::new(&key.name).within(&key.namespace)),
-            None => find(context, &caches.service_accounts, &key, &key.name).await?,
-        },
-        pod_disruption_budget: find(context, &caches.pod_disruption_budgets, &key, &key.name).await?,
-    };
+    let mut deployment = find(context, &DEPLOYMENT, &key).await?;
     let mut secrets = BTreeMap::new();
     for name in referenced_secrets(group) {
         let reading = shared.secrets.get(&(key.namespace.clone(), name.clone())).await?;
         secrets.insert(name, reading);
     }
-    let others = shared.all_groups();
+    let all = shared.all_groups();
+    let others = all.iter().filter_map(|other| other.0.as_ref().ok());
     let uid = group.uid().unwrap_or_default();
-    let is_ours = |found: &Arc<Deployment>| controlled_by(Some(found.owner_references()), &uid);
     let pods = pods(context, &key);
     let snapshot = shared.lag.snapshot(&key);
-    let workers = live.deployment.clone().filter(is_ours);
-    let taken = live.deployment.is_some() && workers.is_none();
+    let mut workers = own(deployment.as_deref(), &uid)?;
+    let taken = deployment.is_some() && workers.is_none();
     let asks = asks_for_remains(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
     let remains = if asks && !taken {
         if workers.is_some() {
             // The cache may be behind, and a Deployment that somebody has just scaled up is none that has no workers.
-            live.deployment = read(context, &key, &key.name).await?.map(Arc::new);
+            deployment = read(context, &DEPLOYMENT, &key).await?;
+            workers = own(deployment.as_deref(), &uid)?;
         }
         Some(remains(context, &key).await?)
     } else {
         None
     };
     Ok(Observed {
-        workers: live.deployment.clone().filter(is_ours),
-        live,
+        deployment,
+        workers,
         pods,
         remains,
         secrets,
-        conflicting_group: conflicting_group(group, others.iter().filter_map(|other| other.0.as_ref().ok()), |group| {
-            shared.deployment_of(group).is_some()
-        }),
+        conflicting_group: conflicting_group(group, others, |other| shared.has_workers(other)),
         snapshot,
         key,
     })
@@ -136,34 +104,32 @@ impl Observed {
     }
 }
 
-/// From the cache; where it shows nothing, from the API server: the cache holds only children that carry our label, and
-/// a child of that name without it must not be overwritten.
-async fn find<K>(context: &Context, cache: &Cache<K>, key: &GroupKey, name: &str) -> Result<Option<Arc<K>>>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug + 'static,
-{
-    if let Some(child) = cache.get(&ObjectRef::new(name).within(&key.namespace)) {
-        return Ok(Some(child));
+/// The child that exists under the name that ours has, whoever made it. From the cache; where it shows nothing, from the
+/// API server: the cache holds only children that carry our label, and one without it must not be overwritten.
+pub(super) async fn find(context: &Context, kind: &ChildKind, key: &GroupKey) -> Result<Option<Arc<DynamicObject>>> {
+    match context.caches.child(kind, key) {
+        None => read(context, kind, key).await,
+        found => Ok(found),
     }
-    Ok(read(context, key, name).await?.map(Arc::new))
 }
 
 /// From the API server.
-async fn read<K>(context: &Context, key: &GroupKey, name: &str) -> Result<Option<K>>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
-{
-    let api: Api<K> = Api::namespaced(context.shared.client.clone(), &key.namespace);
-    call(format!("read {} {name}", K::kind(&())), api.get_opt(name)).await
+async fn read(context: &Context, kind: &ChildKind, key: &GroupKey) -> Result<Option<Arc<DynamicObject>>> {
+    let (api, name) = (context.api(kind, &key.namespace), (kind.name)(&key.name));
+    Ok(call(format!("read {} {name}", kind.resource.kind), api.get_opt(&name)).await?.map(Arc::new))
+}
+
+/// The Deployment to be read, if it belongs to the object of this uid.
+fn own(deployment: Option<&DynamicObject>, uid: &str) -> Result<Option<Arc<Deployment>>> {
+    let own = deployment.filter(|found| controlled_by(found.owner_references(), uid));
+    own.map(|own| workload::from_object(own).map(Arc::new)).transpose()
 }
 
 /// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
 /// kept for its log, makes the difference.
 async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
-    let labels: Vec<String> =
-        selector_labels(&key.name).iter().map(|(label, value)| format!("{label}={value}")).collect();
     let api: Api<Pod> = Api::namespaced(context.shared.client.clone(), &key.namespace);
-    let params = ListParams::default().labels(&labels.join(","));
+    let params = ListParams::default().labels(&selector_text(&key.name));
     let pods = call(format!("list the pods of {key}"), api.list(&params)).await?;
     let runs = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());

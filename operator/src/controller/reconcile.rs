@@ -41,7 +41,7 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
     let mut timer = shared.metrics.start_reconcile();
     let key = object_key(&object);
     // The applier hands out what the watch shows; our own last status may be newer.
-    let object = context.caches.groups.get(&reference(&key)).unwrap_or(object);
+    let object = context.caches.groups.get(&key.namespace, &key.name).unwrap_or(object);
     let group = match &object.0 {
         Ok(group) => group,
         Err(invalid) => {
@@ -201,12 +201,7 @@ fn policy(valid: &ValidatedGroup) -> autoscaler::Policy {
 
 /// What a paused object has: its children as they are.
 fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
-    let children = build::children(valid, build::Replicas::both(0));
-    Applied {
-        deployment: observed.workers.clone(),
-        template: build::template_id(&children.deployment),
-        ..Applied::default()
-    }
+    Applied { deployment: observed.workers.clone(), template: build::template_id(valid), ..Applied::default() }
 }
 
 /// What the poller is to poll from now on.

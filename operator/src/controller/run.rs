@@ -28,7 +28,7 @@ use super::{
     scope::{Scope, in_scope},
     shared::{CONCURRENCY, Context, MaybeInvalid, Shared, reference},
     validate::{key_of, referenced_secrets},
-    watches,
+    watches::{self, Served},
 };
 use crate::{
     error::{Error, call, status_code},
@@ -68,16 +68,20 @@ pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, he
 }
 
 /// Waits until the objects of a scope can be listed, however long that takes: the custom resource definition may be
-/// installed later, and the right to read a namespace given later. False if stopped before.
-async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &CancellationToken) -> bool {
-    let (api, name) = (scope.api::<MaybeInvalid>(&shared.client), scope.to_string());
+/// installed later, and the right to read a namespace given later. Gives the kinds of children that the cluster has, or
+/// none if stopped before.
+async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &CancellationToken) -> Option<Served> {
+    let (api, name) = (scope.api::<MaybeInvalid>(&shared.client, &()), scope.to_string());
     let mut said = String::new();
     loop {
-        let reason = match call("list BalanceConsumerGroups", api.list_metadata(&ListParams::default().limit(1))).await
-        {
-            Ok(_) => {
+        let kinds = async {
+            call("list BalanceConsumerGroups", api.list_metadata(&ListParams::default().limit(1))).await?;
+            watches::served_kinds(&shared.client).await
+        };
+        let reason = match kinds.await {
+            Ok(kinds) => {
                 health.set_waiting(&name, "its first lists");
-                return true;
+                return Some(kinds);
             }
             Err(error) => why_not(shared, &name, &error),
         };
@@ -89,7 +93,7 @@ async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &C
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            () = stop.cancelled() => return false,
+            () = stop.cancelled() => return None,
         }
     }
 }
@@ -118,11 +122,9 @@ async fn serve(
     health: Health,
     stop: CancellationToken,
 ) {
-    if !can_be_listed(&shared, &scope, &health, &stop).await {
-        return;
-    }
+    let Some(kinds) = can_be_listed(&shared, &scope, &health, &stop).await else { return };
     let name = scope.to_string();
-    let (caches, changes) = watches::start(&scope, &shared);
+    let (caches, changes) = watches::start(&scope, &shared, &kinds);
     let store = caches.groups.store().clone();
     let context = Arc::new(Context { shared: Arc::clone(&shared), caches });
     let queue = queue(changes, triggers).take_until(stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);

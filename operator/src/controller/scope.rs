@@ -1,6 +1,6 @@
 //! Which namespaces one set of watches covers.
 
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, core::NamespaceScope};
 
 use crate::poller::GroupKey;
 
@@ -24,13 +24,14 @@ impl std::fmt::Display for Scope {
 
 impl Scope {
     /// An API of a namespaced kind over this scope.
-    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
+    pub(super) fn api<K>(&self, client: &Client, kind: &K::DynamicType) -> Api<K>
     where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+        K: Resource<Scope: NamespaceScope>,
     {
+        let everywhere = Api::all_with(client.clone(), kind);
         match self {
-            Self::All => Api::all(client.clone()),
-            Self::Namespace(name) => Api::namespaced(client.clone(), name),
+            Self::All => everywhere,
+            Self::Namespace(name) => everywhere.constrain(name),
         }
     }
 }

@@ -1,16 +1,12 @@
 //! What all reconciles share: clients, caches, the poller's registry. One [`Context`] per scope around one [`Shared`].
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use balancefleet_crds::BalanceConsumerGroup;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service, ServiceAccount},
-    policy::v1::PodDisruptionBudget,
-};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Client, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    Api, Client, ResourceExt,
+    core::{DeserializeGuard, DynamicObject, PartialObjectMeta},
     runtime::{
         events::{Recorder, Reporter},
         reflector::{ObjectRef, Store, store::WriterDropped},
@@ -20,6 +16,7 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 use super::{
+    build::{ChildKind, ChildResource},
     cache::Cache,
     drift::controlled_by,
     initial_sync::InitialSync,
@@ -65,7 +62,7 @@ pub struct Shared {
     /// All watched objects, of every watched namespace.
     pub(super) groups: RwLock<Vec<Store<MaybeInvalid>>>,
     /// Their workers.
-    pub(super) deployments: RwLock<Vec<Cache<Deployment>>>,
+    pub(super) deployments: RwLock<Vec<Cache<DynamicObject>>>,
     /// Which scopes are synced.
     pub(super) initial_sync: InitialSync,
 }
@@ -101,12 +98,11 @@ impl Shared {
         self.groups.read().iter().flat_map(Store::state).filter(|object| object.0.is_ok()).collect()
     }
 
-    /// The workers of an object, in whatever watched namespace.
-    pub(super) fn deployment_of(&self, group: &BalanceConsumerGroup) -> Option<Arc<Deployment>> {
-        let (key, uid) = (key_of(group), group.uid()?);
-        let reference = ObjectRef::new(&key.name).within(&key.namespace);
-        let found = self.deployments.read().iter().find_map(|cache| cache.get(&reference))?;
-        controlled_by(Some(found.owner_references()), &uid).then_some(found)
+    /// Whether an object has its Deployment, in whatever watched namespace.
+    pub(super) fn has_workers(&self, group: &BalanceConsumerGroup) -> bool {
+        let (key, uid) = (key_of(group), group.uid().unwrap_or_default());
+        let found = self.deployments.read().iter().find_map(|cache| cache.get(&key.namespace, &key.name));
+        found.is_some_and(|found| controlled_by(found.owner_references(), &uid))
     }
 
     /// Drops all that is kept of an object that is gone.
@@ -128,14 +124,8 @@ impl Shared {
 pub(super) struct Caches {
     /// The objects.
     pub groups: Cache<MaybeInvalid>,
-    /// Their workers.
-    pub deployments: Cache<Deployment>,
-    /// Both Services of each.
-    pub services: Cache<Service>,
-    /// Their ServiceAccounts.
-    pub service_accounts: Cache<ServiceAccount>,
-    /// Their budgets.
-    pub pod_disruption_budgets: Cache<PodDisruptionBudget>,
+    /// Their children; an optional kind that the cluster lacks has no cache.
+    pub children: BTreeMap<ChildResource, Cache<DynamicObject>>,
     /// Their pods, metadata only.
     pub pods: Store<PartialObjectMeta<Pod>>,
 }
@@ -147,10 +137,9 @@ impl Caches {
     /// When the watches have ended.
     pub(super) async fn listed(&self) -> Result<(), WriterDropped> {
         self.groups.store().wait_until_ready().await?;
-        self.deployments.store().wait_until_ready().await?;
-        self.services.store().wait_until_ready().await?;
-        self.service_accounts.store().wait_until_ready().await?;
-        self.pod_disruption_budgets.store().wait_until_ready().await?;
+        for children in self.children.values() {
+            children.store().wait_until_ready().await?;
+        }
         self.pods.wait_until_ready().await
     }
 
@@ -164,6 +153,11 @@ impl Caches {
             _ => Err(Error::CacheNotReady),
         }
     }
+
+    /// A group's child of this kind, under the name that ours has, whoever made it.
+    pub(super) fn child(&self, kind: &ChildKind, key: &GroupKey) -> Option<Arc<DynamicObject>> {
+        self.children.get(&kind.resource)?.get(&key.namespace, &(kind.name)(&key.name))
+    }
 }
 
 /// What a reconcile gets.
@@ -172,6 +166,13 @@ pub(super) struct Context {
     pub shared: Arc<Shared>,
     /// Of this namespace.
     pub caches: Caches,
+}
+
+impl Context {
+    /// The API of children of this kind.
+    pub(super) fn api(&self, kind: &ChildKind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.shared.client.clone(), namespace, &kind.resource.api_resource())
+    }
 }
 
 /// The object of that key, for queues and caches.

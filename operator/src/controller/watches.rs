@@ -1,6 +1,6 @@
 //! The watches of one namespace (or all): they fill the caches and turn every change into the object to reconcile.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use balancefleet_crds::BalanceConsumerGroup;
 use futures::{
@@ -9,57 +9,79 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Resource, ResourceExt,
-    core::PartialObjectMeta,
+    Client, Resource, ResourceExt,
+    core::{DynamicObject, PartialObjectMeta, TypeMeta},
     runtime::{
         Predicate, PredicateConfig, WatchStreamExt, predicates,
         reflector::{self, ObjectRef, Store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 
 use super::{
-    build::MANAGED_BY,
+    build::{ChildResource, DEPLOYMENT, KINDS, MANAGED_BY},
     cache::Cache,
     managed_fields::{FIELD_MANAGER, is_foreign},
     scope::Scope,
     shared::{Caches, MaybeInvalid, Shared, object_key},
 };
-use crate::metrics::Metrics;
+use crate::{
+    error::{Result, call},
+    metrics::Metrics,
+};
+
+/// Objects to reconcile.
+type Triggers = BoxStream<'static, ObjectRef<MaybeInvalid>>;
+/// The resources of the table that the cluster has.
+pub(super) type Served = BTreeSet<ChildResource>;
 
 /// The caches and the stream that must be polled to fill them; it yields every object that something happened to.
-pub(super) fn start(scope: &Scope, shared: &Arc<Shared>) -> (Caches, BoxStream<'static, ObjectRef<MaybeInvalid>>) {
+pub(super) fn start(scope: &Scope, shared: &Arc<Shared>, kinds: &Served) -> (Caches, Triggers) {
     let (groups, group_changes) = watch_groups(scope, shared);
-    let (deployments, deployment_changes) = watch_children(scope, shared);
-    shared.deployments.write().push(Cache::clone(&deployments));
-    let (services, service_changes) = watch_children(scope, shared);
-    let (service_accounts, account_changes) = watch_children(scope, shared);
-    let (pod_disruption_budgets, budget_changes) = watch_children(scope, shared);
     let (pods, pod_changes) = watch_pods(scope, shared);
-    let changes = stream::select_all([
-        group_changes,
-        deployment_changes,
-        service_changes,
-        account_changes,
-        budget_changes,
-        pod_changes,
-    ]);
-    (Caches { groups, deployments, services, service_accounts, pod_disruption_budgets, pods }, changes.boxed())
+    let mut caches = Caches { groups, children: Default::default(), pods };
+    let mut changes = vec![group_changes, pod_changes];
+    for kind in kinds {
+        let (cache, child_changes) = watch_children(scope, shared, *kind);
+        caches.children.insert(*kind, cache);
+        changes.push(child_changes);
+    }
+    shared.deployments.write().extend(caches.children.get(&DEPLOYMENT.resource).cloned());
+    (caches, stream::select_all(changes).boxed())
 }
 
-fn watch_groups(
-    scope: &Scope,
-    shared: &Arc<Shared>,
-) -> (Cache<MaybeInvalid>, BoxStream<'static, ObjectRef<MaybeInvalid>>) {
+/// Looks for the optional kinds.
+///
+/// # Errors
+/// When the API server does not say.
+pub(super) async fn served_kinds(client: &Client) -> Result<Served> {
+    let mut served = Served::new();
+    for kind in &KINDS {
+        if !kind.resource.optional || is_served(client, kind.resource).await? {
+            served.insert(kind.resource);
+        }
+    }
+    Ok(served)
+}
+
+async fn is_served(client: &Client, kind: ChildResource) -> Result<bool> {
+    let version = kind.api_resource().api_version;
+    match call(format!("look for the kind {}", kind.kind), client.list_api_group_resources(&version)).await {
+        Ok(found) => Ok(found.resources.iter().any(|resource| resource.name == kind.plural)),
+        Err(error) if error.category() == "api_not_found" => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn watch_groups(scope: &Scope, shared: &Arc<Shared>) -> (Cache<MaybeInvalid>, Triggers) {
     let writer = Writer::<MaybeInvalid>::default();
     let store = writer.as_reader();
     shared.groups.write().push(store.clone());
-    let cache = Cache::new(store);
+    let cache = Cache::new(store, ());
     let (seen, written, covered) = (Arc::clone(shared), cache.clone(), scope.clone());
     // Our own status writes do not come back as work; everything that a user can edit does.
     let edits = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
-    let changes = watcher(scope.api::<MaybeInvalid>(&shared.client), watcher::Config::default())
+    let changes = watcher(scope.api::<MaybeInvalid>(&shared.client, &()), watcher::Config::default())
         .default_backoff()
         .modify(prune_group)
         .reflect(writer)
@@ -79,43 +101,38 @@ fn watch_groups(
     (cache, logged(changes, "BalanceConsumerGroup", shared.metrics.clone()))
 }
 
-fn watch_children<K>(scope: &Scope, shared: &Arc<Shared>) -> (Cache<K>, BoxStream<'static, ObjectRef<MaybeInvalid>>)
-where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-{
-    let mut writer = Writer::<K>::default();
-    let cache = Cache::new(writer.as_reader());
+fn watch_children(scope: &Scope, shared: &Arc<Shared>, kind: ChildResource) -> (Cache<DynamicObject>, Triggers) {
+    let resource = kind.api_resource();
+    let mut writer = Writer::new(resource.clone());
+    let cache = Cache::new(writer.as_reader(), resource.clone());
     let written = cache.clone();
-    let changes = watcher(scope.api::<K>(&shared.client), ours())
+    let changes = watcher(scope.api(&shared.client, &resource), ours())
         .default_backoff()
-        .modify(|child| {
+        .modify(move |child: &mut DynamicObject| {
             // Ours is large and says nothing that the desired object does not; drift is found by those of others.
-            child.meta_mut().managed_fields.get_or_insert_default().retain(is_foreign);
+            child.metadata.managed_fields.get_or_insert_default().retain(is_foreign);
+            // An object in a list does not say of what kind it is, and would differ from the desired one.
+            child.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
         })
         .map_ok(move |event| stream::iter(apply_event(&mut writer, &written, event)).map(Ok))
         .try_flatten();
-    (cache, logged(changes, K::kind(&()).into_owned(), shared.metrics.clone()))
+    (cache, logged(changes, kind.kind, shared.metrics.clone()))
 }
 
 /// Brings the cache up to date and gives the objects whose children an event is about: also of those that went while the
 /// watch was away, which the list that follows only leaves out.
-fn apply_event<K>(writer: &mut Writer<K>, cache: &Cache<K>, event: Event<K>) -> Vec<ObjectRef<MaybeInvalid>>
-where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + Clone + Debug + 'static,
-{
+fn apply_event(
+    writer: &mut Writer<DynamicObject>,
+    cache: &Cache<DynamicObject>,
+    event: Event<DynamicObject>,
+) -> Vec<ObjectRef<MaybeInvalid>> {
     let before = if matches!(event, Event::InitDone) { cache.store().state() } else { Vec::new() };
     writer.apply_watcher_event(&event);
     cache.echoed(&event);
     match event {
         Event::Apply(child) | Event::InitApply(child) | Event::Delete(child) => owner(&child).into_iter().collect(),
         Event::InitDone => {
-            let gone = before.iter().filter(|child| cache.store().get(&ObjectRef::from_obj(child.as_ref())).is_none());
+            let gone = before.iter().filter(|child| cache.store().get(&cache.reference(child)).is_none());
             gone.filter_map(|child| owner(child.as_ref())).collect()
         }
         Event::Init => Vec::new(),
@@ -123,12 +140,9 @@ where
 }
 
 /// Pods trigger nothing: their Deployment's status does.
-fn watch_pods(
-    scope: &Scope,
-    shared: &Arc<Shared>,
-) -> (Store<PartialObjectMeta<Pod>>, BoxStream<'static, ObjectRef<MaybeInvalid>>) {
+fn watch_pods(scope: &Scope, shared: &Arc<Shared>) -> (Store<PartialObjectMeta<Pod>>, Triggers) {
     let (store, writer) = reflector::store::<PartialObjectMeta<Pod>>();
-    let changes = watcher(scope.api::<PartialObjectMeta<Pod>>(&shared.client), ours())
+    let changes = watcher(scope.api::<PartialObjectMeta<Pod>>(&shared.client, &()), ours())
         .default_backoff()
         .modify(|pod| pod.metadata.managed_fields = None)
         .reflect(writer)
@@ -163,10 +177,9 @@ fn prune_group(object: &mut MaybeInvalid) {
 /// A broken watch is restarted with a growing pause; it is logged and counted.
 fn logged(
     changes: impl Stream<Item = Result<ObjectRef<MaybeInvalid>, watcher::Error>> + Send + 'static,
-    kind: impl Into<String>,
+    kind: &'static str,
     metrics: Metrics,
-) -> BoxStream<'static, ObjectRef<MaybeInvalid>> {
-    let kind = kind.into();
+) -> Triggers {
     changes
         .filter_map(move |change| {
             let change = change.inspect_err(|error| {
@@ -181,10 +194,11 @@ fn logged(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::Service;
+    use axum::http::{Request, Response};
+    use kube::client::Body;
     use serde_json::json;
 
-    fn child(name: &str, owner: &str) -> Service {
+    fn child(name: &str, owner: &str) -> DynamicObject {
         serde_json::from_value(json!({"metadata": {"name": name, "namespace": "bank", "ownerReferences": [{
             "apiVersion": "balancefleet.io/v1alpha1", "kind": "BalanceConsumerGroup", "controller": true,
             "name": owner, "uid": "1",
@@ -194,8 +208,9 @@ mod tests {
 
     #[test]
     fn a_child_deleted_while_the_watch_was_away_triggers_its_owner() {
-        let mut writer = Writer::<Service>::default();
-        let cache = Cache::new(writer.as_reader());
+        let kind = DEPLOYMENT.resource.api_resource();
+        let mut writer = Writer::new(kind.clone());
+        let cache = Cache::new(writer.as_reader(), kind);
         let mut triggered = |event| -> Vec<String> {
             let triggered = apply_event(&mut writer, &cache, event);
             triggered.into_iter().map(|reference| reference.name).collect()
@@ -206,5 +221,26 @@ mod tests {
         assert_eq!(triggered(Event::InitApply(child("b", "till"))), ["till"]);
         assert_eq!(triggered(Event::InitDone), ["shop"]);
         assert_eq!(triggered(Event::Delete(child("b", "till"))), ["till"]);
+    }
+
+    #[tokio::test]
+    async fn an_optional_kind_is_there_if_the_api_server_says_so() {
+        let answers = tower::service_fn(|request: Request<Body>| async move {
+            let (code, answer) = match request.uri().path() {
+                "/apis/apps/v1" => (
+                    200,
+                    json!({"groupVersion": "apps/v1", "resources": [
+                        {"name": "deployments", "singularName": "", "namespaced": true, "kind": "Deployment", "verbs": []}
+                    ]}),
+                ),
+                _ => (404, json!({"status": "Failure", "code": 404, "message": "no such page", "reason": "NotFound"})),
+            };
+            Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()))
+        });
+        let client = Client::new(answers, "default");
+        let there = DEPLOYMENT.resource;
+        assert!(is_served(&client, there).await.unwrap());
+        assert!(!is_served(&client, ChildResource { plural: "routes", ..there }).await.unwrap());
+        assert!(!is_served(&client, ChildResource { group: "route.openshift.io", ..there }).await.unwrap());
     }
 }

@@ -2,9 +2,24 @@
 
 use balancefleet_crds::Assignor;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PodSpec};
-use kube::ResourceExt;
+use kube::{ResourceExt, core::DynamicObject};
+use serde::Deserialize;
 
 use super::build::{ASSIGNOR_ANNOTATION, ASSIGNOR_VARIABLE, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, STOPPED_ANNOTATION};
+use crate::error::{Error, Result};
+
+/// The one child that is read by its fields.
+///
+/// # Errors
+/// When it is no Deployment.
+pub(super) fn from_object(object: &DynamicObject) -> Result<Deployment> {
+    let failed = |source| Error::Json { action: format!("read Deployment {}", object.name_any()), source };
+    Ok(Deployment {
+        metadata: object.metadata.clone(),
+        spec: Option::deserialize(&object.data["spec"]).map_err(failed)?,
+        status: Option::deserialize(&object.data["status"]).map_err(failed)?,
+    })
+}
 
 /// The image last given by us, or the one there where that is not recorded.
 pub(super) fn image(deployment: &Deployment) -> Option<&str> {

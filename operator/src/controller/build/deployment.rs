@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::Assignor;
 use k8s_openapi::{
     api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
 use super::{
+    kind::ChildKind,
     metadata::{ASSIGNOR_ANNOTATION, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, STOPPED_ANNOTATION, metadata, selector},
     pod,
+    replicas::Replicas,
 };
 use crate::controller::{hash::short_hash, validate::ValidatedGroup};
 
@@ -18,38 +19,17 @@ use crate::controller::{hash::short_hash, validate::ValidatedGroup};
 const PROGRESS_DEADLINE_SECONDS: i32 = 900;
 const REVISION_HISTORY_LIMIT: i32 = 3;
 
-/// The replicas of a Deployment: what it asks the cluster for, and what it records as our last decision. They differ
-/// only while replicas that somebody else wrote are tolerated, and while all workers are stopped for another assignor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::controller) struct Replicas {
-    /// `spec.replicas`.
-    pub spec: i32,
-    /// The annotation.
-    pub recorded: i32,
-    /// All workers are stopped so that they can start again with this one.
-    pub stopped_for: Option<Assignor>,
-}
+pub(in crate::controller) const KIND: ChildKind = ChildKind::of::<Deployment>(str::to_owned, |group, replicas| {
+    Some(serde_json::to_value(deployment(group, replicas)))
+});
 
-impl Replicas {
-    /// One number for both.
-    pub(in crate::controller) fn both(number: i32) -> Self {
-        Self { spec: number, recorded: number, stopped_for: None }
-    }
-
-    /// None now, and as many as were decided when the workers can have another assignor.
-    pub(in crate::controller) fn stopped(recorded: i32, stopped_for: Assignor) -> Self {
-        Self { spec: 0, recorded, stopped_for: Some(stopped_for) }
-    }
-}
-
-/// Identifies a Deployment's pod template: whoever learns from the workers begins anew when it changes.
-pub(in crate::controller) fn template_id(deployment: &Deployment) -> String {
-    let template = deployment.spec.as_ref().map(|spec| &spec.template);
-    let text = serde_json::to_string(&template).unwrap_or_default();
+/// Identifies the pod template: whoever learns from the workers begins anew when it changes.
+pub(in crate::controller) fn template_id(group: &ValidatedGroup) -> String {
+    let text = serde_json::to_string(&pod::template(group)).unwrap_or_default();
     short_hash(text.as_bytes())
 }
 
-pub(super) fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
+fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     let mut metadata = metadata(group, &group.key.name);
     let mut annotations = BTreeMap::from([
         (IMAGE_ANNOTATION.to_owned(), group.image.clone()),

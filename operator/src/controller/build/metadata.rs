@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use balancefleet_crds::BalanceConsumerGroup;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use kube::ResourceExt;
 
 use crate::controller::validate::ValidatedGroup;
 
@@ -38,10 +36,9 @@ pub(in crate::controller) fn selector_labels(group: &str) -> BTreeMap<String, St
     ])
 }
 
-/// The same as text, for `status.selector`.
-pub(in crate::controller) fn selector_text(group: &BalanceConsumerGroup) -> String {
-    let labels = selector_labels(&group.name_any());
-    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+/// The same as text.
+pub(in crate::controller) fn selector_text(group: &str) -> String {
+    selector_labels(group).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn selector(group: &ValidatedGroup) -> LabelSelector {

@@ -1,54 +1,35 @@
-//! Pure. From a [`ValidatedGroup`] to the children it should have: one file per kind, each a function of the group
+//! Pure. From a [`ValidatedGroup`](super::validate::ValidatedGroup) to the children it should have: one file per kind, each a function of the group
 //! alone, so that equal input gives equal bytes and nothing is applied twice.
 
 mod deployment;
 mod environment;
+mod kind;
 mod metadata;
 mod peers_service;
 mod pod;
 mod pod_disruption_budget;
+mod replicas;
 mod service;
 mod service_account;
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Service, ServiceAccount},
-    policy::v1::PodDisruptionBudget,
-};
-
-use super::validate::ValidatedGroup;
-
-pub(super) use deployment::{Replicas, template_id};
+pub(super) use deployment::{KIND as DEPLOYMENT, template_id};
 pub(super) use environment::{ASSIGNOR_VARIABLE, store_name};
+pub(super) use kind::{ChildKind, ChildResource};
 pub(super) use metadata::{
-    ASSIGNOR_ANNOTATION, IMAGE_ANNOTATION, MANAGED_BY, REPLICAS_ANNOTATION, STOPPED_ANNOTATION, peers_service_name,
-    selector_labels, selector_text,
+    ASSIGNOR_ANNOTATION, IMAGE_ANNOTATION, MANAGED_BY, REPLICAS_ANNOTATION, STOPPED_ANNOTATION, selector_labels,
+    selector_text,
 };
+pub(super) use replicas::Replicas;
 
-/// Everything one object owns.
-#[derive(Debug, Clone)]
-pub(super) struct Children {
-    /// None when the object names a ServiceAccount of its own.
-    pub service_account: Option<ServiceAccount>,
-    /// Where the workers find each other.
-    pub peers_service: Service,
-    /// Where clients find any worker.
-    pub service: Service,
-    /// How many workers a node drain may take at once.
-    pub pod_disruption_budget: PodDisruptionBudget,
-    /// The workers.
-    pub deployment: Deployment,
-}
+/// All kinds of children, in the order in which they are applied, which matters. Pods need their ServiceAccount to be
+/// admitted and the headless Service to find their peers. The budget comes before there is anything to disrupt. The
+/// Deployment comes last, so a reconcile that fails half-way restarts no pod twice.
+pub(super) static KINDS: [ChildKind; 5] =
+    [service_account::KIND, peers_service::KIND, service::KIND, pod_disruption_budget::KIND, DEPLOYMENT];
 
-/// Builds all children for so many workers.
-pub(super) fn children(group: &ValidatedGroup, replicas: Replicas) -> Children {
-    Children {
-        service_account: service_account::service_account(group),
-        peers_service: peers_service::peers_service(group),
-        service: service::service(group),
-        pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(group),
-        deployment: deployment::deployment(group, replicas),
-    }
+/// What paths of the API server call the kinds.
+pub(crate) fn child_plurals() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.resource.plural)
 }
 
 #[cfg(test)]

@@ -2,10 +2,16 @@
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 
-use super::metadata::{HTTP_PORT, HTTP_PORT_NAME, metadata, peers_service_name, selector_labels};
+use super::{
+    kind::ChildKind,
+    metadata::{HTTP_PORT, HTTP_PORT_NAME, metadata, peers_service_name, selector_labels},
+};
 use crate::controller::validate::ValidatedGroup;
 
-pub(super) fn peers_service(group: &ValidatedGroup) -> Service {
+pub(super) const KIND: ChildKind =
+    ChildKind::of::<Service>(peers_service_name, |group, _| Some(serde_json::to_value(peers_service(group))));
+
+fn peers_service(group: &ValidatedGroup) -> Service {
     Service {
         metadata: metadata(group, &peers_service_name(&group.key.name)),
         spec: Some(ServiceSpec {

@@ -5,10 +5,17 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::metadata::{metadata, selector};
+use super::{
+    kind::ChildKind,
+    metadata::{metadata, selector},
+};
 use crate::controller::validate::ValidatedGroup;
 
-pub(super) fn pod_disruption_budget(group: &ValidatedGroup) -> PodDisruptionBudget {
+pub(super) const KIND: ChildKind = ChildKind::of::<PodDisruptionBudget>(str::to_owned, |group, _| {
+    Some(serde_json::to_value(pod_disruption_budget(group)))
+});
+
+fn pod_disruption_budget(group: &ValidatedGroup) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(group, &group.key.name),
         spec: Some(PodDisruptionBudgetSpec {

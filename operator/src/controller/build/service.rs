@@ -5,10 +5,16 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::metadata::{HTTP_PORT, HTTP_PORT_NAME, metadata, selector_labels};
+use super::{
+    kind::ChildKind,
+    metadata::{HTTP_PORT, HTTP_PORT_NAME, metadata, selector_labels},
+};
 use crate::controller::validate::ValidatedGroup;
 
-pub(super) fn service(group: &ValidatedGroup) -> Service {
+pub(super) const KIND: ChildKind =
+    ChildKind::of::<Service>(str::to_owned, |group, _| Some(serde_json::to_value(service(group))));
+
+fn service(group: &ValidatedGroup) -> Service {
     Service {
         metadata: metadata(group, &group.key.name),
         spec: Some(ServiceSpec {

@@ -1,26 +1,27 @@
 //! The children as they are sent, whole: a change of one byte here rolls every fleet at the next upgrade.
 
+use std::collections::BTreeSet;
+
 use balancefleet_crds::{BalanceConsumerGroup, Balances, Duration, Ledger, Postgres, Replay, SecretRef, Store};
-use serde::Serialize;
+use k8s_openapi::api::{apps::v1::Deployment, rbac::v1::ClusterRole};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Replicas, children,
+    DEPLOYMENT, KINDS, Replicas,
     fixtures::{RELEASE_IMAGE, full, minimal, surroundings, valid},
     selector_text, template_id,
 };
-use crate::controller::validate::{Surroundings, validate};
+use crate::controller::validate::{Surroundings, ValidatedGroup, validate};
 
-/// Snapshots of one child for both objects.
+/// Snapshots of one kind for both objects.
 macro_rules! snapshots {
-    ($($test:ident, $child:ident;)+) => {
+    ($($test:ident, $kind:ident;)+) => {
         $(
             #[test]
             fn $test() {
                 for (name, group) in [("minimal", bare()), ("full", with_secrets(&full()))] {
-                    insta::assert_yaml_snapshot!(
-                        format!("{}-{name}", stringify!($child)),
-                        children(&group, Replicas::both(3)).$child
-                    );
+                    let child = (super::$kind::KIND.build)(&group, Replicas::both(3)).transpose().unwrap();
+                    insta::assert_yaml_snapshot!(format!("{}-{name}", stringify!($kind)), child);
                 }
             }
         )+
@@ -35,13 +36,23 @@ snapshots! {
     a_deployment_that_adds_before_it_removes, deployment;
 }
 
-fn bare() -> super::ValidatedGroup {
+fn bare() -> ValidatedGroup {
     let around = Surroundings { release_image: RELEASE_IMAGE, ..Surroundings::default() };
     validate(&minimal(), &around).unwrap()
 }
 
-fn with_secrets(group: &BalanceConsumerGroup) -> super::ValidatedGroup {
+fn with_secrets(group: &BalanceConsumerGroup) -> ValidatedGroup {
     valid(group)
+}
+
+fn deployment(group: &ValidatedGroup, replicas: i32) -> Deployment {
+    serde_json::from_value((DEPLOYMENT.build)(group, Replicas::both(replicas)).unwrap().unwrap()).unwrap()
+}
+
+/// All children as they are sent.
+fn sent(group: &ValidatedGroup) -> Vec<String> {
+    let built = KINDS.iter().filter_map(|kind| (kind.build)(group, Replicas::both(3)));
+    built.map(|child| bytes(&child.unwrap())).collect()
 }
 
 fn bytes(object: &impl Serialize) -> String {
@@ -50,16 +61,13 @@ fn bytes(object: &impl Serialize) -> String {
 
 #[test]
 fn equal_input_gives_equal_bytes() {
-    let (first, second) = (children(&valid(&full()), Replicas::both(3)), children(&valid(&full()), Replicas::both(3)));
-    assert_eq!(bytes(&first.deployment), bytes(&second.deployment));
-    assert_eq!(bytes(&first.service), bytes(&second.service));
+    assert_eq!(sent(&valid(&full())), sent(&valid(&full())));
 }
 
 #[test]
 fn nothing_that_is_sent_is_null() {
     for group in [bare(), valid(&full())] {
-        let all = children(&group, Replicas::both(3));
-        for text in [bytes(&all.deployment), bytes(&all.service), bytes(&all.peers_service)] {
+        for text in sent(&group) {
             assert!(!text.contains("null"), "{text}");
         }
     }
@@ -67,27 +75,22 @@ fn nothing_that_is_sent_is_null() {
 
 #[test]
 fn the_replicas_are_always_set() {
-    let zero = children(&bare(), Replicas::both(0)).deployment;
-    assert_eq!(zero.spec.unwrap().replicas, Some(0));
+    assert_eq!(deployment(&bare(), 0).spec.unwrap().replicas, Some(0));
 }
 
 #[test]
-fn a_rotated_secret_makes_a_new_template_and_other_replicas_do_not() {
-    let template = |around: &Surroundings<'_>, replicas| {
-        template_id(&children(&validate(&full(), around).unwrap(), Replicas::both(replicas)).deployment)
-    };
-    let before = template(&surroundings(), 3);
-    assert_eq!(before, template(&surroundings(), 6));
+fn a_rotated_secret_makes_a_new_template() {
+    let template = |around: &Surroundings<'_>| template_id(&validate(&full(), around).unwrap());
+    let before = template(&surroundings());
     let mut rotated = surroundings();
     let login = super::fixtures::secret("18", &[("username", "ada"), ("password", "neu")]);
     rotated.secrets.insert("kafka-login".to_owned(), login);
-    assert_ne!(before, template(&rotated, 3));
+    assert_ne!(before, template(&rotated));
 }
 
 #[test]
 fn no_secret_is_written_into_a_child() {
-    let all = children(&valid(&full()), Replicas::both(3));
-    assert!(!bytes(&all.deployment).contains("geheim"));
+    assert!(sent(&valid(&full())).iter().all(|child| !child.contains("geheim")));
 }
 
 #[test]
@@ -113,13 +116,13 @@ fn on_postgres() -> BalanceConsumerGroup {
 #[test]
 fn the_databases_url_stays_in_its_secret_and_a_changed_one_makes_a_new_template() {
     let url = ("url", "postgres://u:geheim@db/b");
-    let deployment = |version: &str, keys: &[(&str, &str)]| {
+    let with = |version: &str, keys: &[(&str, &str)]| {
         let mut around = surroundings();
         around.secrets = [("database".to_owned(), super::fixtures::secret(version, keys))].into();
-        children(&validate(&on_postgres(), &around).unwrap(), Replicas::both(3)).deployment
+        validate(&on_postgres(), &around).unwrap()
     };
-    let plain = deployment("5", &[url]);
-    let text = bytes(&plain);
+    let plain = with("5", &[url]);
+    let text = bytes(&deployment(&plain, 3));
     assert!(text.contains(r#"{"name":"BALANCE_STORE","value":"postgres"}"#), "{text}");
     assert!(
         text.contains(
@@ -128,14 +131,14 @@ fn the_databases_url_stays_in_its_secret_and_a_changed_one_makes_a_new_template(
         "{text}"
     );
     assert!(!text.contains("BALANCE_POSTGRES_CA_FILE") && !text.contains("/etc/balancefleet/database"), "{text}");
-    let with_authority = bytes(&deployment("5", &[url, ("ca.crt", "PEM")]));
+    let with_authority = bytes(&deployment(&with("5", &[url, ("ca.crt", "PEM")]), 3));
     assert!(with_authority.contains("/etc/balancefleet/database/ca.crt"), "{with_authority}");
-    assert_ne!(template_id(&plain), template_id(&deployment("6", &[url])));
+    assert_ne!(template_id(&plain), template_id(&with("6", &[url])));
 }
 
 /// `NAME=value` of the settings that are about balances.
 fn balance_variables(group: &BalanceConsumerGroup) -> Vec<String> {
-    let pod = children(&valid(group), Replicas::both(1)).deployment.spec.unwrap().template.spec.unwrap();
+    let pod = deployment(&valid(group), 1).spec.unwrap().template.spec.unwrap();
     let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap());
     let ours = variables.filter(|variable| variable.name.starts_with("BALANCE_"));
     ours.map(|variable| format!("{}={}", variable.name, variable.value.unwrap())).collect()
@@ -145,12 +148,42 @@ fn balance_variables(group: &BalanceConsumerGroup) -> Vec<String> {
 fn a_grace_period_is_rounded_up_to_whole_seconds() {
     let mut group = minimal();
     group.spec.worker.termination_grace_period = Duration::from_millis(1_500);
-    let pod = children(&valid(&group), Replicas::both(1)).deployment.spec.unwrap().template.spec.unwrap();
+    let pod = deployment(&valid(&group), 1).spec.unwrap().template.spec.unwrap();
     assert_eq!(pod.termination_grace_period_seconds, Some(2));
 }
 
 #[test]
 fn the_selector_is_there_as_text() {
     let text = "app.kubernetes.io/instance=shop,app.kubernetes.io/name=balance-worker,balancefleet.io/group=shop";
-    assert_eq!(selector_text(&minimal()), text);
+    assert_eq!(selector_text("shop"), text);
+}
+
+#[test]
+fn every_row_of_the_table_is_true() {
+    for kind in &KINDS {
+        let child = (kind.build)(&bare(), Replicas::both(1)).unwrap().unwrap();
+        let resource = kind.resource.api_resource();
+        assert_eq!((&child["apiVersion"], &child["kind"]), (&resource.api_version.into(), &resource.kind.into()));
+        let (name, namespace) = ((kind.name)("shop"), "bank".to_owned());
+        assert_eq!((&child["metadata"]["name"], &child["metadata"]["namespace"]), (&name.into(), &namespace.into()));
+    }
+    let names: BTreeSet<_> = KINDS.iter().map(|kind| (kind.resource, (kind.name)("shop"))).collect();
+    assert_eq!(names.len(), KINDS.len(), "no two write the same object");
+    assert_eq!(KINDS.last().unwrap().resource, DEPLOYMENT.resource);
+}
+
+#[test]
+fn the_rules_of_the_chart_are_those_of_the_table() {
+    const RULES: &str = include_str!("../../../../config/rbac/operator.yaml");
+    let first = serde_yaml::Deserializer::from_str(RULES).next().unwrap();
+    let rules = ClusterRole::deserialize(first).unwrap().rules.unwrap();
+    let of_children = rules.iter().filter(|rule| rule.verbs == ["get", "list", "watch", "create", "patch", "delete"]);
+    let granted: BTreeSet<(&str, &str)> = of_children
+        .flat_map(|rule| {
+            let [group] = rule.api_groups.as_deref().unwrap() else { panic!("one group for each rule: {rule:?}") };
+            rule.resources.iter().flatten().map(|resource| (group.as_str(), resource.as_str()))
+        })
+        .collect();
+    let used = KINDS.iter().map(|kind| (kind.resource.group, kind.resource.plural)).collect();
+    assert_eq!(granted, used);
 }

@@ -41,7 +41,7 @@ pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
         observed_generation: group.metadata.generation,
         replicas: Some(input.deployment.map_or(0, workload::existing)),
         ready_replicas: Some(input.deployment.map_or(0, workload::ready)),
-        selector: Some(selector_text(group)),
+        selector: Some(selector_text(&group.name_any())),
         group_id: Some(group.effective_group_id()),
         partitions: snapshot.and_then(|snapshot| snapshot.partitions).or(old.partitions),
         lag: snapshot.and_then(|snapshot| snapshot.rounded.lag),
