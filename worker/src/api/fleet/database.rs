@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Wanted;
 use super::local;
 use super::memory::{Charge, Exceeded};
-use super::merge::{Cover, Gathering};
+use super::merge::{Answer, Cover, Gathering};
 use crate::api::refusal::Refusal;
 use crate::store::{DatabaseReadError, DatabaseReader};
 use crate::view::{Selection, View};
@@ -17,7 +17,7 @@ pub(super) async fn gather(
     wanted: &Wanted,
     charge: &Arc<Charge>,
 ) -> Result<Cover, Refusal> {
-    let facts = local::facts(view).ok_or(Refusal::TopicUnknown)?;
+    let (identity, partition_count) = local::ledger(view).ok_or(Refusal::TopicUnknown)?;
     let selection = match wanted {
         Wanted::All => Selection::All,
         Wanted::Customer(customer) => Selection::Customer(customer),
@@ -30,11 +30,10 @@ pub(super) async fn gather(
             false
         }
     };
-    let read = database.read(&facts.topic_id, selection, &mut may_take).await;
+    let read = database.read(&identity.topic_id, selection, &mut may_take).await;
     let partitions = read.map_err(|error| refusal(error, exceeded))?;
-    let identity = facts.identity(view.book());
-    let mut gathering = Gathering::new(identity.clone(), view.book().clone(), facts.partition_count);
-    gathering.add(facts.answer(identity, partitions));
+    let mut gathering = Gathering::new(identity.clone(), view.book().clone(), partition_count);
+    gathering.add(Answer::own(identity, partition_count, partitions));
     gathering.take_cover().ok_or_else(|| Refusal::Incomplete { missing_partitions: gathering.missing() })
 }
 
