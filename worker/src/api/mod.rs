@@ -90,7 +90,7 @@ impl ApiServer {
     pub async fn bind(config: ApiConfig, view: Arc<View>) -> Result<Self, ApiError> {
         let address = config.address;
         let router = router(config.peers, config.database, view)?;
-        let listener = TcpListener::bind(address).await.map_err(|source| ApiError::Listen { address, source })?;
+        let listener = server::listen(address).map_err(|source| ApiError::Listen { address, source })?;
         Ok(Self { listener, router })
     }
 
