@@ -29,6 +29,9 @@ const BOUNDS: Bounds = Bounds { open: 640, reserved: 128, working: 512 };
 /// Connections that wait to be accepted. Beyond it the system drops a client's first packet, who tries again after a second:
 /// also a probe, when a crowd comes back at once. The system allows 4096 as a rule.
 const BACKLOG: u32 = 4096;
+/// What the system keeps of answers that a client has not taken yet. By itself it may keep 4 MiB for each connection, and
+/// copying that for many clients that do not read takes the time of those that do.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Request line and headers together.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
@@ -55,6 +58,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A worker that is started again may have its former one's port at once.
     socket.set_reuseaddr(true)?;
+    // Accepted connections have it from the listener.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

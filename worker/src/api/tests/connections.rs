@@ -79,6 +79,19 @@ async fn a_crowd_that_comes_at_once_waits_to_be_accepted() {
 }
 
 #[tokio::test]
+async fn of_an_answer_that_is_not_taken_the_system_keeps_little() {
+    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let _deaf = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let (answer, mut kept) = (vec![0; 64 << 10], 0);
+    // Until the system takes no more for a while.
+    while tokio::time::timeout(Duration::from_millis(300), stream.writable()).await.is_ok() {
+        kept += stream.try_write(&answer).unwrap_or(0);
+    }
+    assert!((64 << 10..1 << 20).contains(&kept), "{kept} bytes");
+}
+
+#[tokio::test]
 async fn clients_that_never_ask_shut_nobody_out() {
     let (_view, address, _stop) = serving().await;
     let mut silent = Vec::new();
