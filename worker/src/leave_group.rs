@@ -16,7 +16,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use crate::kafka_clients::{GroupConsumer, Rebalance, RebalanceKind};
+use crate::kafka_clients::{GroupConsumer, RebalanceKind};
 
 /// A member that is about to get its id would be left behind as a pending one, for which the others wait.
 const ID_WITHIN: Duration = Duration::from_millis(200);
@@ -53,9 +53,9 @@ impl fmt::Display for Unknown {
 }
 
 /// Leaves the group by `deadline`, and says so only when the group's coordinator does. Whatever the client still has of its
-/// partitions is let go.
-pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, deadline: Instant) {
-    match try_to_leave(consumer, admin, group, deadline) {
+/// partitions is let go; `is_asked`: the group has asked for some and has no answer yet.
+pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) {
+    match try_to_leave(consumer, admin, group, is_asked, deadline) {
         Left::Gone => tracing::info!("left the group"),
         Left::WasNoMember => tracing::debug!("there was no membership to give up"),
         Left::Unknown(why) => {
@@ -64,7 +64,7 @@ pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, deadli
     }
 }
 
-fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, deadline: Instant) -> Left {
+fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) -> Left {
     if consumer.subscription().is_ok_and(|topics| topics.count() == 0) {
         return Left::WasNoMember;
     }
@@ -72,6 +72,9 @@ fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, deadline: 
     poll_until(consumer, id_by, || member_id(consumer).is_some());
     let mut last_id = member_id(consumer);
     consumer.unsubscribe();
+    if is_asked {
+        let_go(consumer, RebalanceKind::Revoke);
+    }
     // Empty as soon as LeaveGroup is sent, or the membership is lost.
     let is_out = poll_until(consumer, deadline, || match member_id(consumer) {
         Some(id) => {
@@ -109,17 +112,21 @@ fn poll_until(consumer: &GroupConsumer, deadline: Instant, mut is_done: impl FnM
         drop(consumer.poll(POLL));
         while let Some(rebalance) = consumer.context().next_rebalance() {
             tracing::debug!(?rebalance, "answered by letting everything go");
-            if let Err(error) = answer(consumer, &rebalance) {
-                tracing::debug!(%error, "the client refuses an assignment while leaving");
-            }
+            let_go(consumer, rebalance.kind);
         }
     }
 }
 
+fn let_go(consumer: &GroupConsumer, kind: RebalanceKind) {
+    if let Err(error) = answer(consumer, kind) {
+        tracing::debug!(%error, "the client refuses an assignment while leaving");
+    }
+}
+
 /// The client waits for an answer in kind. Nothing is taken up any more, and all that was taken up is given back.
-fn answer(consumer: &GroupConsumer, rebalance: &Rebalance) -> KafkaResult<()> {
+fn answer(consumer: &GroupConsumer, kind: RebalanceKind) -> KafkaResult<()> {
     let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-    match (rebalance.kind, is_cooperative) {
+    match (kind, is_cooperative) {
         (RebalanceKind::Assign, true) => consumer.incremental_assign(&TopicPartitionList::new()),
         (RebalanceKind::Assign, false) => consumer.assign(&TopicPartitionList::new()),
         (_, true) => consumer.incremental_unassign(&consumer.assignment()?),

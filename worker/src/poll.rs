@@ -136,6 +136,8 @@ pub(crate) struct PollLoop {
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
     topic_id: String,
+    /// Handed back after an order to stop: leaving the group answers their revocation.
+    unanswered: Vec<i32>,
     stop: Stop,
 }
 
@@ -213,6 +215,7 @@ impl PollLoop {
             has_said_unvalidated: false,
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
+            unanswered: Vec::new(),
             stop,
         })
     }

@@ -46,8 +46,8 @@ fn wait_for_heirs(group: &Group, gone: &str, began: Instant) -> Result<Duration,
 fn a_worker_that_is_stopped_hands_its_partitions_over_at_once_and_every_balance_stays_right() -> Outcome {
     scenario("stop", |scenario| {
         // Long beside the slowest hand-over of a loaded machine: what is quicker did not wait for the session to end.
-        let session = Duration::from_secs(30);
-        let changes = json!({"replicas": 3, "kafka": {"consumer": {"sessionTimeout": "30s"}}});
+        let session = Duration::from_secs(60);
+        let changes = json!({"replicas": 3, "kafka": {"consumer": {"sessionTimeout": "60s"}}});
         let (group, topic, traffic) = three_workers_with(scenario, changes)?;
         let leaver = group.workers()?.remove(0);
         let logs = follow_logs(scenario, &leaver);

@@ -2,7 +2,8 @@
 //!
 //! A new connection is always taken in: what it is for shows with its first request only, and it may be a probe. For it the
 //! one goes that has kept the server waiting longest: silent since its last answer, or since it was opened, whatever part of a
-//! request it has sent; or not taking its answer. One whose request is being worked on stays.
+//! request it has sent; or not taking its answer. One whose request is being worked on stays, and one of which nothing has been
+//! read yet: when many come at once, the request of a probe may lie there unseen.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,11 +46,20 @@ pub(super) struct Connection {
 }
 
 struct State {
-    /// A request is worked on, or its answer is not handed over yet.
-    is_working: bool,
+    phase: Phase,
     /// The client takes nothing of its answer.
     is_stalled: bool,
     since: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has been read yet, though something may be there.
+    Unread,
+    /// The client has to send something.
+    Waiting,
+    /// A request is worked on, or its answer is not handed over yet.
+    Working,
 }
 
 /// Keeps a connection's place until it is dropped.
@@ -124,14 +134,14 @@ impl Connections {
             self.working.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
             Some(self.working.clone())
         };
-        connection.set(true, false);
+        connection.set(Phase::Working);
         Some(Working { connection: connection.clone(), counted })
     }
 }
 
 impl Connection {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { is_working: false, is_stalled: false, since: Instant::now() };
+        let state = State { phase: Phase::Unread, is_stalled: false, since: Instant::now() };
         Arc::new(Self {
             state: Mutex::new(state),
             is_reserved: AtomicBool::new(false),
@@ -151,7 +161,15 @@ impl Connection {
     }
 
     pub(super) fn is_working(&self) -> bool {
-        self.state.lock().is_working
+        self.state.lock().phase == Phase::Working
+    }
+
+    /// All that has come was read.
+    pub(super) fn is_read(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Unread {
+            state.phase = Phase::Waiting;
+        }
     }
 
     /// Whether the client takes its answer, when there was something to send.
@@ -159,20 +177,20 @@ impl Connection {
         let mut state = self.state.lock();
         if state.is_stalled == takes {
             state.is_stalled = !takes;
-            if state.is_working {
+            if state.phase == Phase::Working {
                 state.since = Instant::now();
             }
         }
     }
 
-    fn set(&self, is_working: bool, is_stalled: bool) {
-        *self.state.lock() = State { is_working, is_stalled, since: Instant::now() };
+    fn set(&self, phase: Phase) {
+        *self.state.lock() = State { phase, is_stalled: false, since: Instant::now() };
     }
 
     /// Since when the server waits for the client, if it does.
     fn waits_since(&self) -> Option<Instant> {
         let state = self.state.lock();
-        (!state.is_working || state.is_stalled).then_some(state.since)
+        (state.phase == Phase::Waiting || state.is_stalled).then_some(state.since)
     }
 }
 
@@ -194,7 +212,7 @@ impl Drop for Working {
         if let Some(counted) = &self.counted {
             counted.fetch_sub(1, Ordering::Relaxed);
         }
-        self.connection.set(false, false);
+        self.connection.set(Phase::Waiting);
     }
 }
 
@@ -204,9 +222,10 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { open: 6, reserved: 2, working: 3 };
 
-    /// So many connections, each opened after the one before.
+    /// So many connections, each opened after the one before and silent since.
     fn opened(connections: &Arc<Connections>, count: usize) -> Vec<Place> {
-        (0..count).map(|_| connections.admit().unwrap()).collect()
+        let silent = || connections.admit().inspect(|place| place.connection.is_read());
+        (0..count).map(|_| silent().unwrap()).collect()
     }
 
     fn closed(places: &[Place]) -> Vec<usize> {
@@ -235,13 +254,26 @@ mod tests {
         let working: Vec<_> = places.iter().map(|it| connections.begin(&it.connection, false).unwrap()).collect();
         assert!(connections.admit().is_none());
         places[3].connection.takes(false);
-        let _new = connections.admit().unwrap();
+        let new = connections.admit().unwrap();
+        new.connection.is_read();
         assert_eq!(closed(&places), [3]);
         places[4].connection.takes(false);
         places[4].connection.takes(true);
         drop(working);
         let _newer = connections.admit().unwrap();
         assert_eq!(closed(&places), [3], "the new one has waited longer");
+    }
+
+    #[test]
+    fn one_of_which_nothing_has_been_read_stays_however_many_come_at_once() {
+        let connections = Connections::new(BOUNDS);
+        let mut places = opened(&connections, 6);
+        let unread: Vec<_> = (0..6).map(|_| connections.admit().unwrap()).collect();
+        assert_eq!(closed(&places), [0, 1, 2, 3, 4, 5]);
+        assert!(connections.admit().is_none() && closed(&unread).is_empty());
+        unread[1].connection.is_read();
+        places.extend(connections.admit());
+        assert_eq!(closed(&unread), [1]);
     }
 
     #[test]

@@ -69,6 +69,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
         let this = self.get_mut();
         let before = into.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, into);
+        if read.is_pending() {
+            this.connection.is_read();
+        }
         let requests = this.connection.requests();
         this.head.take_if(|head| head.requests_before != requests);
         if this.connection.is_working() {

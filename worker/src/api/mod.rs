@@ -73,7 +73,7 @@ impl ApiServer {
     pub(crate) async fn bind(config: ApiConfig, view: Arc<View>) -> Result<Self, ApiServerError> {
         let address = config.address;
         let router = router(config.peers, config.database, view)?;
-        let listener = TcpListener::bind(address).await.map_err(|source| ApiServerError::Listen { address, source })?;
+        let listener = server::listen(address).map_err(|source| ApiServerError::Listen { address, source })?;
         Ok(Self { listener, router })
     }
 

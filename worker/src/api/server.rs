@@ -1,6 +1,8 @@
 //! Accepts connections and serves them within bounds until told to stop.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -24,6 +26,12 @@ use super::io_timeout::{IoTimeouts, TimeoutStream};
 
 /// With what Kafka and the database need, far below the 1024 file descriptors that a process has as a rule.
 const BOUNDS: Bounds = Bounds { open: 640, reserved: 128, working: 512 };
+/// Connections that wait to be accepted. Beyond it the system drops a client's first packet, who tries again after a second:
+/// also a probe, when a crowd comes back at once. The system allows 4096 as a rule.
+const BACKLOG: u32 = 4096;
+/// What the system keeps of answers that a client has not taken yet. By itself it may keep 4 MiB for each connection, and
+/// copying that for many clients that do not read takes the time of those that do.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Request line and headers together.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
@@ -44,6 +52,17 @@ const PEERS: &str = "/internal/";
 /// Put into requests of which too many are worked on already: they are refused.
 #[derive(Clone, Copy)]
 pub(super) struct Overload;
+
+/// Takes the port. To be called inside a Tokio runtime.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A worker that is started again may have its former one's port at once.
+    socket.set_reuseaddr(true)?;
+    // Accepted connections have it from the listener.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` on `listener` until `shutdown`, then lets requests under way finish for a second.
 pub(super) async fn run(listener: TcpListener, router: Router, shutdown: CancellationToken) {

@@ -46,7 +46,7 @@ pub(super) fn as_only_member<T>(
             outcome
         })
     });
-    leave(&consumer, admin, &config.group_id, Instant::now() + LEAVE_WITHIN);
+    leave(&consumer, admin, &config.group_id, false, Instant::now() + LEAVE_WITHIN);
     // Destroying a consumer may hang (librdkafka#4362), and the process is about to end.
     std::mem::forget(consumer);
     outcome

@@ -182,6 +182,11 @@ impl PollLoop {
     fn revoked(&mut self, partitions: &[i32], generation: i32) -> Result<(), Fatal> {
         self.view.set_status(Status::Rebalancing);
         self.hand_back(partitions, generation, Instant::now() + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
+        if self.stop.is_ordered() {
+            // With its answer the client would join again, and could leave only when all others have joined too.
+            self.unanswered = partitions.to_vec();
+            return Ok(());
+        }
         self.let_go(partitions).map_err(Fatal::Rebalance)
     }
 

@@ -13,7 +13,7 @@ use crate::scene::{SOON, Scene};
 use crate::traffic::Load;
 
 /// Nothing may wait for it to end.
-const SESSION: (&str, &str) = ("KAFKA_SESSION_TIMEOUT", "30s");
+const SESSION: (&str, &str) = ("KAFKA_SESSION_TIMEOUT", "60s");
 
 /// How often, and how soon things have to happen.
 #[derive(Clone, Copy)]
@@ -30,9 +30,9 @@ struct Demand {
 /// Beside other tests: what does not wait for the session to end.
 const ONCE: Demand = Demand {
     rounds: 1,
-    gone_within: Duration::from_secs(5),
-    longest: Duration::from_secs(15),
-    median: Duration::from_secs(10),
+    gone_within: Duration::from_secs(30),
+    longest: Duration::from_secs(40),
+    median: Duration::from_secs(40),
 };
 /// With the machine to itself: what is promised.
 const OFTEN: Demand = Demand {
@@ -43,13 +43,13 @@ const OFTEN: Demand = Demand {
 };
 
 /// The group, as its coordinator sees it.
-struct Group {
+pub(crate) struct Group {
     admin: Admin,
     name: String,
 }
 
 impl Group {
-    fn of(stream: &Stream) -> Self {
+    pub(crate) fn of(stream: &Stream) -> Self {
         let admin = Admin::connect(&Connection::plaintext(stream.bootstrap.clone()), "leaving").unwrap();
         Self { admin, name: stream.group.clone() }
     }
@@ -70,7 +70,7 @@ impl Group {
 
     /// How long until the member of a pod is gone.
     #[track_caller]
-    fn await_absence(&self, pod: &str) -> Duration {
+    pub(crate) fn await_absence(&self, pod: &str) -> Duration {
         let asked = Instant::now();
         eventually(SOON, || {
             let (_, members) = self.describe()?;
@@ -227,25 +227,42 @@ fn each_time_out_of_the_group_at_once() {
     rebalancing(OFTEN);
 }
 
-/// How long each partition stood still: the longest time without a step of its committed offset.
-fn standstill(group: &Group, topic: &str, lasts: Duration) -> BTreeMap<i32, Duration> {
-    let (begun, mut steps) = (Instant::now(), BTreeMap::<i32, (i64, Instant, Duration)>::new());
-    while begun.elapsed() < lasts {
+/// How long each partition stood still, the longest time without a step of its committed offset: until all of them have
+/// gone on since the group has had `members`, or one stands still for longer than `longest`.
+fn standstill(group: &Group, topic: &str, members: usize, longest: Duration) -> BTreeMap<i32, Duration> {
+    /// Two steps: the first one may be the last of a worker that leaves.
+    const GONE_ON: u32 = 2;
+    struct Step {
+        offset: i64,
+        at: Instant,
+        longest: Duration,
+        since_settled: u32,
+    }
+    let mut steps = BTreeMap::<i32, Step>::new();
+    let mut is_settled = false;
+    loop {
+        is_settled =
+            is_settled || matches!(group.describe(), Ok((GroupState::Stable, found)) if found.len() == members);
         let committed =
             group.admin.committed_offsets(&group.name, None, false, Duration::from_secs(5)).unwrap_or_default();
         let now = Instant::now();
         for (partition, offset) in
             committed.iter().filter(|it| it.topic == topic).filter_map(|it| Some((it.partition, it.offset?)))
         {
-            let (last, since, longest) = steps.entry(partition).or_insert((offset, now, Duration::ZERO));
-            *longest = (*longest).max(now - *since);
-            if *last != offset {
-                (*last, *since) = (offset, now);
+            let new = Step { offset, at: now, longest: Duration::ZERO, since_settled: 0 };
+            let step = steps.entry(partition).or_insert(new);
+            step.longest = step.longest.max(now - step.at);
+            if step.offset != offset {
+                (step.offset, step.at) = (offset, now);
+                step.since_settled += u32::from(is_settled);
             }
+        }
+        let gone_on = !steps.is_empty() && steps.values().all(|step| step.since_settled >= GONE_ON);
+        if gone_on || steps.values().any(|step| step.longest > longest) {
+            return steps.into_iter().map(|(partition, step)| (partition, step.longest)).collect();
         }
         sleep(Duration::from_millis(20));
     }
-    steps.into_iter().map(|(partition, (_, _, longest))| (partition, longest)).collect()
 }
 
 /// Of `from` workers the last ones leave together until `to` are left; the standstills of the partitions that moved.
@@ -266,7 +283,7 @@ fn shrink(scene: &mut Scene, from: usize, to: usize, longest: Duration) -> Vec<D
     for place in &leaving {
         scene.worker(*place).signal("TERM");
     }
-    let stood = standstill(&group, &scene.stream.topic, longest + Duration::from_secs(2));
+    let stood = standstill(&group, &scene.stream.topic, to, longest);
     scene.forget(&leaving);
     scene.await_fresh();
     eprintln!("leaving: {from} to {to}: moved {moved:?}, stood still {stood:?}");

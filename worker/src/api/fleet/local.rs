@@ -1,6 +1,5 @@
 //! What this worker itself can say: its own partitions, straight from the view, without the network.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -112,8 +111,7 @@ pub(super) fn answer(view: &View, peer_request: &PeerRequest) -> Result<Option<A
             copied.filter_map(Result::transpose).collect::<Result<_, _>>()?
         }
     };
-    // The asker is this worker: its decimals are its own.
-    Ok(Some(Answer { identity, exponents: BTreeMap::new(), partition_count, partitions }))
+    Ok(Some(Answer::own(identity, partition_count, partitions)))
 }
 
 fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<PartitionBalances>, ApiError> {

@@ -39,6 +39,13 @@ pub(crate) struct Answer {
     pub(crate) partitions: Vec<PartitionBalances>,
 }
 
+impl Answer {
+    /// What the asking worker says itself: its ledgers hold no decimals but its own.
+    pub(crate) fn own(identity: LedgerIdentity, partition_count: i32, partitions: Vec<PartitionBalances>) -> Self {
+        Self { identity, exponents: BTreeMap::new(), partition_count, partitions }
+    }
+}
+
 /// The answers of workers with one identity, the best one per partition.
 pub(crate) struct SnapshotBuilder {
     identity: LedgerIdentity,

@@ -270,7 +270,7 @@ async fn gather_from_database(
     query: &BalanceQuery,
     charge: &Arc<Charge>,
 ) -> Result<FleetSnapshot, ApiError> {
-    let ledger_info = local::ledger_info(view).ok_or(ApiError::TopicUnknown)?;
+    let (identity, partition_count) = local::ledger(view).ok_or(ApiError::TopicUnknown)?;
     let selection = match query {
         BalanceQuery::All => Selection::All,
         BalanceQuery::Customer(customer) => Selection::Customer(customer),
@@ -283,11 +283,10 @@ async fn gather_from_database(
             false
         }
     };
-    let read = database.read(&ledger_info.topic_id, selection, &mut may_take).await;
+    let read = database.read(&identity.topic_id, selection, &mut may_take).await;
     let partitions = read.map_err(|error| error_of(error, exceeded))?;
-    let identity = ledger_info.identity(view.book());
-    let mut builder = SnapshotBuilder::new(identity.clone(), view.book().clone(), ledger_info.partition_count);
-    builder.add(ledger_info.answer(identity, partitions));
+    let mut builder = SnapshotBuilder::new(identity.clone(), view.book().clone(), partition_count);
+    builder.add(Answer::own(identity, partition_count, partitions));
     builder.take_snapshot().ok_or_else(|| ApiError::Incomplete { missing_partitions: builder.missing() })
 }
 

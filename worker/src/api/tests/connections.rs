@@ -17,7 +17,7 @@ use crate::view::View;
 async fn serving() -> (Arc<View>, SocketAddr, DropGuard) {
     let view = joined("w1", 2);
     own(&view, 0, 1, &[("CUST-001", "EUR", 25_000, "t1", 1)]);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let router = crate::api::router(vec![], None, view.clone()).unwrap();
@@ -63,6 +63,32 @@ async fn assert_open_to_probes_and_peers(address: SocketAddr) {
         assert!(answer.text.contains(r#""balance":350.00"#), "{}", answer.text);
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_waits_to_be_accepted() {
+    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for number in 0..most.min(3000) {
+        // Whose first packet is dropped tries again after a second.
+        let connected = tokio::time::timeout(Duration::from_millis(900), TcpStream::connect(address)).await;
+        waiting.push(connected.unwrap_or_else(|_| panic!("after {number}")).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn of_an_answer_that_is_not_taken_the_system_keeps_little() {
+    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let _deaf = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let (answer, mut kept) = (vec![0; 64 << 10], 0);
+    // Until the system takes no more for a while.
+    while tokio::time::timeout(Duration::from_millis(300), stream.writable()).await.is_ok() {
+        kept += stream.try_write(&answer).unwrap_or(0);
+    }
+    assert!((64 << 10..1 << 20).contains(&kept), "{kept} bytes");
 }
 
 #[tokio::test]
