@@ -1,15 +1,17 @@
 //! `balance-worker rebuild`: folds the input again, by the rules that are configured now, and replaces what the store has.
 //!
 //! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. What is missing of
-//! the store is made then. A rebuild that was interrupted is run again. Until then workers refuse the partitions of a
-//! changelog that are not complete; in a database each partition is replaced at once.
+//! the store is made then. Each partition is replaced at once, by the commit of the store that workers use; a rebuild that
+//! was interrupted is run again.
 
 mod another;
 mod target;
 
 use std::{
-    collections::HashSet,
     io::{BufRead, IsTerminal, Write, stdin},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
 };
 
 use balancefleet_kafka::{Admin, GroupMetadata};
@@ -17,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::{
     completeness::{Missing, cannot, transactions_of},
-    member::as_only_member,
+    member::{as_only_member, consumer},
     progress::Progress,
     reading::Folded,
     tools::{OpsError, Stored, TIMEOUT, Tools, grouped, say},
@@ -25,20 +27,29 @@ use super::{
 use crate::{
     config::{Config, RebuildOptions},
     domain::{ledger::Ledger, ledger_rules::LedgerRules},
+    kafka_clients::GroupConsumer,
     partition_failure::PartitionFailure,
     postgres_target::DatabaseTarget,
     preflight::PreflightError,
     store::{
-        Committed, Replacer, Rewriter, StoreInspector, StoredPartition, Target, Unfit, prepare_changelog,
-        prepare_postgres,
+        Assignment, Batch, Changelog, CommitError, Committed, Epoch, Keys, Postgres, Progress as Commit, Replace,
+        Store, StoreInspector, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
 use target::{Aim, Known, aim};
 
+/// So often a commit is tried: the batches of each may be smaller than those before.
+const TRIES: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// One partition to rebuild.
 struct RebuildPlan<F> {
-    target: Target,
+    partition: i32,
+    /// What its ledger is to be made of.
+    records: Range<i64>,
+    /// What the group has committed, where that moves with the balances.
+    committed: Option<i64>,
     customers: usize,
     /// By which the ledger was made.
     rules: LedgerRules,
@@ -50,16 +61,11 @@ struct RebuildPlan<F> {
     other_topic: Option<OtherTopic>,
 }
 
-/// Keys with a value that the changelog has.
-type Keys = HashSet<Box<[u8]>>;
-
-/// Where the row of a partition stands, if there is one.
-type Row = Option<i64>;
-
 struct Rebuild<'a> {
     tools: Tools<'a>,
     runtime: &'a Handle,
     options: RebuildOptions,
+    consumer: Arc<GroupConsumer>,
 }
 
 /// Asks `out` unless the options say that somebody has agreed.
@@ -70,7 +76,8 @@ pub(crate) fn rebuild(
     options: RebuildOptions,
     out: &mut impl Write,
 ) -> Result<(), OpsError> {
-    let rebuild = Rebuild { tools: Tools::take_up(config, admin, runtime)?, runtime, options };
+    let tools = Tools::take_up(config, admin, runtime)?;
+    let rebuild = Rebuild { tools, runtime, options, consumer: consumer(config)? };
     rebuild.check_that_nobody_works()?;
     match &rebuild.tools.stored {
         Stored::Postgres(database, inspector) => rebuild.database(database, inspector, out),
@@ -107,18 +114,19 @@ impl Rebuild<'_> {
     }
 
     fn changelog(&self, stored: i32, out: &mut impl Write) -> Result<(), OpsError> {
+        let Tools { config, admin, topic, .. } = &self.tools;
+        let store = Changelog::new(config, &topic.topic_id, (*admin).clone(), self.consumer.clone(), self.runtime);
+        let store = store.of_rebuilds();
+        // What one before this has left open would hold up the reading.
+        if stored > 0 {
+            store.open()?;
+        }
         let plans = self.plan_of_changelog(stored)?;
-        let config = self.tools.config;
-        self.carry_out(&format!("changelog {}", config.changelog_topic), plans, out, |membership, plans, progress| {
-            let Tools { admin, topic, .. } = &self.tools;
-            prepare_changelog(config, admin, self.runtime, topic.partition_count, true).map_err(
-                |unfit| match unfit {
-                    Unfit::Kafka(error) => OpsError::from(error),
-                    unfit => PreflightError::Changelog(unfit).into(),
-                },
-            )?;
-            self.replace_in_changelog(membership, plans, progress)
-        })
+        let prepare = || match prepare_changelog(config, admin, self.runtime, topic.partition_count, true) {
+            Err(Unfit::Kafka(error)) => Err(error.into()),
+            prepared => Ok(prepared.map_err(PreflightError::Changelog)?),
+        };
+        self.carry_out(&format!("changelog {}", config.changelog_topic), &store, plans, prepare, out)
     }
 
     fn database(
@@ -127,35 +135,27 @@ impl Rebuild<'_> {
         inspector: &StoreInspector,
         out: &mut impl Write,
     ) -> Result<(), OpsError> {
-        let connect = || {
-            let Tools { config, book, topic, .. } = &self.tools;
-            Replacer::connect(config, book, database, &topic.topic_id, self.runtime)
-        };
+        let Tools { config, admin, topic, .. } = &self.tools;
         // First of all it is known whether this user may.
-        let replacer = inspector.has_tables().then(connect).transpose()?;
+        inspector.may_replace()?;
+        let store =
+            Postgres::new(config, &topic.topic_id, database, (*admin).clone(), self.consumer.clone(), self.runtime);
         let plans = self.plan_of_database(inspector)?;
-        self.carry_out(&format!("PostgreSQL at {}", database.place()), plans, out, |_, plans, progress| {
-            let mut replacer = match replacer {
-                Some(replacer) => replacer,
-                None => {
-                    prepare_postgres(database, self.runtime, true)?;
-                    connect()?
-                }
-            };
-            self.replace_in_database(&mut replacer, plans, progress)
-        })
+        let prepare = || Ok(prepare_postgres(database, self.runtime, true)?);
+        self.carry_out(&format!("PostgreSQL at {}", database.place()), &store, plans, prepare, out)
     }
 
-    /// Says what is to be done, and does it once somebody has agreed; `work` gives how many customers there are then.
-    fn carry_out<F>(
+    /// Says what is to be done, and does it once somebody has agreed; `prepare` makes what is missing of the store.
+    fn carry_out<S: Replace>(
         &self,
         place: &str,
-        plans: Vec<RebuildPlan<F>>,
+        store: &S,
+        plans: Vec<RebuildPlan<S::Former>>,
+        prepare: impl FnOnce() -> Result<(), OpsError>,
         out: &mut impl Write,
-        work: impl FnOnce(&GroupMetadata, Vec<RebuildPlan<F>>, &mut Progress) -> Result<usize, OpsError>,
     ) -> Result<(), OpsError> {
         let Config { group_id: group, topic, .. } = self.tools.config;
-        let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
+        let records: i64 = plans.iter().map(|plan| plan.records.end - plan.records.start).sum();
         let customers: usize = plans.iter().map(|plan| plan.customers).sum();
         let (stored, given, partitions) = (grouped(customers), grouped(records), plans.len());
         let mut others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
@@ -165,18 +165,19 @@ impl Rebuild<'_> {
         for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
             say(out, &line)?;
         }
-        let missing: Vec<_> = plans.iter().filter_map(|plan| Some((plan.target.partition, plan.missing?))).collect();
+        let missing: Vec<_> = plans.iter().filter_map(|plan| Some((plan.partition, plan.missing?))).collect();
         another::check(&others, &missing, &self.options).map_err(OpsError::Impossible)?;
         let what = format!("{stored} stored customers are to be replaced by what {given} records give");
         say(out, &format!("{partitions} partitions: {what}"))?;
         if !self.options.is_agreed && !agrees(out)? {
             return say(out, "nothing was changed");
         }
-        let mut progress = Progress::new(records);
-        let rebuilt =
-            as_only_member(self.tools.config, self.tools.admin, self.tools.topic.partition_count, |membership| {
-                work(membership, plans, &mut progress)
-            })?;
+        let progress = Progress::new(records);
+        let Tools { config, admin, topic, .. } = &self.tools;
+        let rebuilt = as_only_member(&self.consumer, config, admin, topic.partition_count, |membership| {
+            prepare()?;
+            self.replace_all(store, membership, plans, &progress)
+        })?;
         progress.end();
         let rebuilt = grouped(rebuilt);
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
@@ -215,30 +216,9 @@ impl Rebuild<'_> {
         ))
     }
 
-    /// Partition after partition; how many customers there are then.
-    fn replace_in_changelog(
-        &self,
-        membership: &GroupMetadata,
-        plans: Vec<RebuildPlan<Keys>>,
-        progress: &mut Progress,
-    ) -> Result<usize, OpsError> {
-        let Tools { config, admin, book, topic, .. } = &self.tools;
-        let mut rewriter = Rewriter::start(config, &topic.topic_id, book, membership, admin)?;
-        rewriter.mark(plans.iter().map(|plan| (&plan.target, &plan.rules)))?;
-        let mut customers = 0;
-        for RebuildPlan { target, rules: former_rules, former, .. } in plans {
-            let replaced = self.fold_anew(&target, &former_rules, progress).and_then(|(ledger, rules)| {
-                rewriter.replace(&target, former, &former_rules, &ledger, &rules)?;
-                Ok(ledger.len())
-            });
-            customers += replaced.map_err(|error| OpsError::Interrupted(Box::new(error)))?;
-        }
-        Ok(customers)
-    }
-
     /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all is left to
     /// its first worker.
-    fn plan_of_database(&self, inspector: &StoreInspector) -> Result<Vec<RebuildPlan<Row>>, OpsError> {
+    fn plan_of_database(&self, inspector: &StoreInspector) -> Result<Vec<RebuildPlan<Option<i64>>>, OpsError> {
         let mut plans = Vec::new();
         for partition in 0..self.tools.topic.partition_count {
             let found = self.tools.inspect(partition)?;
@@ -258,42 +238,66 @@ impl Rebuild<'_> {
     }
 
     /// Partition after partition, each at once; how many customers there are then.
-    fn replace_in_database(
+    fn replace_all<S: Replace>(
         &self,
-        replacer: &mut Replacer,
-        plans: Vec<RebuildPlan<Row>>,
-        progress: &mut Progress,
+        store: &S,
+        membership: GroupMetadata,
+        plans: Vec<RebuildPlan<S::Former>>,
+        progress: &Progress,
     ) -> Result<usize, OpsError> {
-        let mut replace = |RebuildPlan { target, rules, former, .. }: RebuildPlan<Row>| -> Result<usize, OpsError> {
-            let (ledger, rules) = self.fold_anew(&target, &rules, progress)?;
-            if replacer.replace(&target, former, &ledger, &rules)? {
-                return Ok(ledger.len());
-            }
-            let partition = target.partition;
-            Err(OpsError::Impossible(format!(
-                "somebody has worked on partition {partition} meanwhile: stop the workers"
-            )))
-        };
-        let mut customers = 0;
+        let (mut batch, mut customers) = (Batch { membership, parts: Vec::new() }, 0);
         for plan in plans {
-            customers += replace(plan).map_err(|error| OpsError::Halfway(Box::new(error)))?;
+            let partition = plan.partition;
+            customers += self.replace(store, &mut batch, plan, progress).map_err(|error| {
+                let error = match error {
+                    OpsError::Commit(CommitError::Fenced { .. }) => OpsError::Impossible(format!(
+                        "somebody has worked on partition {partition} meanwhile: stop the workers"
+                    )),
+                    error => error,
+                };
+                OpsError::Halfway(Box::new(error))
+            })?;
         }
         Ok(customers)
+    }
+
+    fn replace<S: Replace>(
+        &self,
+        store: &S,
+        batch: &mut Batch,
+        RebuildPlan { partition, records, committed, rules, former, .. }: RebuildPlan<S::Former>,
+        progress: &Progress,
+    ) -> Result<usize, OpsError> {
+        progress.begin(format!("partition {partition}"));
+        let (ledger, rules) = self.fold_anew(partition, &records, &rules, progress)?;
+        let customers = ledger.len();
+        progress.begin(format!("partition {partition}, writing {} customers", grouped(customers)));
+        let assignment = Assignment { partition, epoch: Epoch(0), generation: batch.membership.generation() };
+        store.replace(assignment, former, records.start, rules)?;
+        batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
+        for _ in 1..TRIES {
+            match store.commit(batch) {
+                Err(CommitError::Unavailable(error)) => tracing::warn!(partition, error, "commit failed, will retry"),
+                outcome => return Ok(outcome.map(|()| customers)?),
+            }
+            std::thread::sleep(AGAIN);
+        }
+        Ok(store.commit(batch).map(|()| customers)?)
     }
 
     /// The ledger, and by which rules it is made: what was refused while its currency was unknown stays so, unless it is to
     /// be counted now.
     fn fold_anew(
         &self,
-        target: &Target,
+        partition: i32,
+        records: &Range<i64>,
         former: &LedgerRules,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> Result<(Ledger, LedgerRules), OpsError> {
-        let (Target { partition, base, next_offset, .. }, book) = (*target, &self.tools.book);
-        progress.begin(format!("partition {partition}"));
-        let anew = LedgerRules::begin(book, base);
+        let book = &self.tools.book;
+        let anew = LedgerRules::begin(book, records.start);
         let former = if self.options.recount { &anew } else { former };
-        let Folded { ledger, refused, .. } = self.tools.fold(partition, base..next_offset, Some(former), progress)?;
+        let Folded { ledger, refused, .. } = self.tools.fold(partition, records.clone(), Some(former), progress)?;
         if refused > 0 {
             tracing::warn!(
                 partition,
@@ -301,7 +305,7 @@ impl Rebuild<'_> {
                 "records of a currency that was unknown when they came stay refused: rebuild --recount counts them"
             );
         }
-        let rules = former.rebuilt(book, base, next_offset, &ledger);
+        let rules = former.rebuilt(book, records.start, records.end, &ledger);
         Ok((ledger, rules))
     }
 
@@ -338,39 +342,30 @@ impl Rebuild<'_> {
             start_from: config.start_from,
             trusts_base: self.options.from_base,
         };
-        let target = |base, next_offset| Target { partition, base, next_offset, leader_epoch: None };
         let anew = |base| LedgerRules::begin(&self.tools.book, base);
-        match aim(&known).map_err(|why| cannot(partition, &why))? {
+        let (records, rules, other_topic) = match aim(&known).map_err(|why| cannot(partition, &why))? {
             Aim::Records(records) => {
-                let rules = stored_progress
-                    .and_then(|stored_progress| stored_progress.rules)
-                    .unwrap_or_else(|| anew(records.start));
-                Ok(RebuildPlan {
-                    target: target(records.start, records.end),
-                    customers,
-                    rules,
-                    former,
-                    missing,
-                    other_topic: None,
-                })
+                let told = stored_progress.and_then(|stored_progress| stored_progress.rules);
+                let rules = told.unwrap_or_else(|| anew(records.start));
+                (records, rules, None)
             }
             Aim::WholeTopic => {
-                let mut progress = Progress::new(known.log.end);
+                let progress = Progress::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
-                let folded = self.tools.fold(partition, known.log.clone(), None, &mut progress)?;
+                let folded = self.tools.fold(partition, known.log.clone(), None, &progress)?;
                 progress.end();
                 let given = folded.ledger.transactions();
                 let other_topic = stored_progress.as_ref().map(|stored_progress| {
                     let topic_id = stored_progress.topic_id.clone();
                     stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
-                let other_topic = other_topic.transpose()?;
                 // A record that cannot be applied was never dead-lettered, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
-                let rules = anew(known.log.start);
-                Ok(RebuildPlan { target: target(known.log.start, end), customers, rules, former, missing, other_topic })
+                (known.log.start..end, anew(known.log.start), other_topic.transpose()?)
             }
-        }
+        };
+        let committed = committed.map(|committed| committed.offset);
+        Ok(RebuildPlan { partition, records, committed, customers, rules, former, missing, other_topic })
     }
 
     /// What the store has of partitions that this topic does not have, made of a topic that `others` are made of.

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
-use balancefleet_kafka::{Admin, Error, ErrorKind, TransactionError};
+use balancefleet_kafka::{Admin, Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
     preflight::{self, PreflightError},
-    store::{StoreInspector, StoredPartition},
+    store::{CommitError, StoreInspector, StoredPartition},
     topic_facts::{TopicFacts, describe},
 };
 
@@ -32,13 +32,7 @@ pub(crate) enum OpsError {
     #[error(transparent)]
     NotReady(#[from] NotReady),
     #[error(transparent)]
-    Transaction(#[from] TransactionError),
-    /// Some partitions are marked already.
-    #[error(
-        "{0}; workers refuse incomplete partitions (Rebuilding): run balance-worker rebuild again, with the --lose \
-         that it then names, if any"
-    )]
-    Interrupted(Box<OpsError>),
+    Commit(#[from] CommitError),
     /// Some partitions are through.
     #[error(
         "{0}; every partition is either rebuilt or unchanged: run balance-worker rebuild again, with the --lose \

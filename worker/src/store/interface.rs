@@ -6,7 +6,10 @@ use balancefleet_kafka::{GroupMetadata, UsageRecord};
 
 use super::changelog::ChangelogImage;
 use crate::{
-    domain::ledger::{Changes, Ledger},
+    domain::{
+        ledger::{Changes, Ledger},
+        ledger_rules::LedgerRules,
+    },
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     view::Cell,
@@ -125,6 +128,24 @@ pub(crate) struct Progress {
     pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
 
+impl Progress {
+    /// Of a whole ledger that was made of `records`: nobody works on the partition, and the group has committed `from`.
+    pub(crate) fn whole(assignment: Assignment, from: Option<i64>, records: &Range<i64>, ledger: Ledger) -> Self {
+        Self {
+            assignment,
+            cell: Arc::new(Cell::new(assignment.partition, assignment.generation)),
+            from,
+            next_offset: records.end,
+            // The log may be another one than when its leader's epoch was noted.
+            leader_epoch: None,
+            changes: Arc::new(Changes::all_of(ledger)),
+            is_partial: false,
+            usage: UsageRecord::beginning_at(records.start),
+            initial_offsets: Vec::new(),
+        }
+    }
+}
+
 pub(crate) struct Batch {
     /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
     pub(crate) membership: GroupMetadata,
@@ -227,4 +248,23 @@ pub(crate) trait Store: Send + Sync {
 
     /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+}
+
+/// A store that keeps balances, of which a tool can replace a partition as a whole.
+pub(crate) trait Replace: Store {
+    /// What the store has to know of what it has now.
+    type Former;
+
+    /// The next commit of `assignment` replaces what the store has of its partition, all of it at once: its changes are the
+    /// whole ledger then, which begins at `base` and was made by `rules`.
+    ///
+    /// # Errors
+    /// Somebody has changed what is stored meanwhile, or it cannot be told.
+    fn replace(
+        &self,
+        assignment: Assignment,
+        former: Self::Former,
+        base: i64,
+        rules: LedgerRules,
+    ) -> Result<(), CommitError>;
 }

@@ -15,7 +15,7 @@ use super::{
     batches::{Largest, What},
     producer::DeadLetterLimits,
     progress::{ChangelogIdentity, ProgressRecord},
-    rows::{PROGRESS, RowWriter},
+    rows::{Key, PROGRESS, RowWriter},
 };
 use crate::{
     domain::{ledger::DeadLetter, ledger_rules::LedgerRules},
@@ -61,6 +61,23 @@ impl PartitionCommit<'_> {
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(Written { checksum, rules })
+    }
+
+    /// Keys of what is replaced that it has no row for.
+    fn removed(&self) -> impl Iterator<Item = &[u8]> {
+        let is_rewritten = |key: &[u8]| match Key::read(Some(key)) {
+            Ok(Key::Progress) => true,
+            Ok(Key::Customer(id)) => self.progress.changes.customer(id).is_some(),
+            // Only somebody else can have written it.
+            Err(_) => false,
+        };
+        let former = self.durable_state.former.iter().flat_map(|former| former.iter());
+        former.map(|key| &**key).filter(move |key| !is_rewritten(key))
+    }
+
+    /// How many rows it has at most, if it replaces a whole ledger.
+    pub(super) fn rows_of_whole(&self) -> Option<usize> {
+        Some(self.durable_state.former.as_ref()?.len() + self.progress.changes.len())
     }
 }
 
@@ -116,8 +133,13 @@ impl Writer<'_> {
     fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<Written, TransactionError> {
         let partition = commit.progress.assignment.partition;
         let identity = self.store.identity();
+        let topic = self.store.log.name.as_str();
+        for key in commit.removed() {
+            let removal = Record { topic, partition: Some(partition), key: Some(key), value: None, headers: &[] };
+            self.producer.send(&removal, self.deadline)?;
+        }
         let mut rows = Rows::default();
-        let send = |rows: &mut Rows| self.producer.send_rows(&self.store.log.name, partition, rows, self.deadline);
+        let send = |rows: &mut Rows| self.producer.send_rows(topic, partition, rows, self.deadline);
         let written = commit.rows(&identity, |key, value| {
             rows.push(key, value);
             if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }

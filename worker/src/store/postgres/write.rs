@@ -18,6 +18,7 @@ use super::{
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     durable_state::PartitionCommit,
     reconnecting_client::within,
+    replace::clear,
     rows::{BalanceRow, in_order, rows_of},
     session::{ANSWER_WITHIN, LedgerKey},
 };
@@ -69,6 +70,9 @@ pub(super) async fn write(
     // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
     stage_balances(client, &rows).await?;
     stage_dead_letters(client, commits).await?;
+    for commit in commits.iter().filter(|commit| commit.durable_state.replaces) {
+        clear(client, ledger_key, commit).await?;
+    }
     // All on their way at once, in the order of the partitions; the server takes them one after the other.
     let advances = commits.iter().map(|commit| advance(client, ledger_key, commit));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
