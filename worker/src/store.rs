@@ -18,13 +18,13 @@ mod schedules;
 mod stored_partition;
 
 pub(crate) use changelog::{
-    Changelog, ChangelogImage, Keys, NewestProgress, RowWriter, Unfit, inspect, prepare as prepare_changelog,
+    Changelog, ChangelogImage, NewestProgress, RowWriter, Unfit, inspect, prepare as prepare_changelog,
 };
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, NoRestorePlan, Progress, Replace, RestoreDecisions, RestoreError,
-    RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, NoRestorePlan, Progress, Replace, RestoreDecisions,
+    RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
 };
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
 pub(crate) use postgres::{

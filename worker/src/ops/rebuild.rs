@@ -29,11 +29,10 @@ use crate::{
     domain::{ledger::Ledger, ledger_rules::LedgerRules},
     kafka_clients::GroupConsumer,
     partition_failure::PartitionFailure,
-    postgres_target::DatabaseTarget,
     preflight::PreflightError,
     store::{
-        Assignment, Batch, Changelog, CommitError, Committed, Epoch, Keys, Postgres, Progress as Commit, Replace,
-        Store, StoreInspector, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
+        Assignment, Batch, Changelog, CommitError, Committed, Epoch, Former, Postgres, Progress as Commit, Replace,
+        Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
@@ -44,7 +43,7 @@ const TRIES: u32 = 20;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// One partition to rebuild.
-struct RebuildPlan<F> {
+struct RebuildPlan {
     partition: i32,
     /// What its ledger is to be made of.
     records: Range<i64>,
@@ -54,7 +53,7 @@ struct RebuildPlan<F> {
     /// By which the ledger was made.
     rules: LedgerRules,
     /// What the store needs to know to replace what it has now.
-    former: F,
+    former: Former,
     /// What the log does not give any more of what the store has counted.
     missing: Option<Missing>,
     /// What two topics give, if what it has is made of another one.
@@ -65,7 +64,6 @@ struct Rebuild<'a> {
     tools: Tools<'a>,
     runtime: &'a Handle,
     options: RebuildOptions,
-    consumer: Arc<GroupConsumer>,
 }
 
 /// Asks `out` unless the options say that somebody has agreed.
@@ -76,13 +74,12 @@ pub(crate) fn rebuild(
     options: RebuildOptions,
     out: &mut impl Write,
 ) -> Result<(), OpsError> {
-    let tools = Tools::take_up(config, admin, runtime)?;
-    let rebuild = Rebuild { tools, runtime, options, consumer: consumer(config)? };
+    let rebuild = Rebuild { tools: Tools::take_up(config, admin, runtime)?, runtime, options };
     rebuild.check_that_nobody_works()?;
-    match &rebuild.tools.stored {
-        Stored::Postgres(database, inspector) => rebuild.database(database, inspector, out),
-        Stored::Changelog(partitions) => rebuild.changelog(*partitions, out),
-    }
+    let consumer = consumer(config)?;
+    let store = rebuild.store(&consumer)?;
+    let plans = rebuild.plans()?;
+    rebuild.carry_out(&*store, &consumer, plans, out)
 }
 
 fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
@@ -113,45 +110,44 @@ impl Rebuild<'_> {
         )))
     }
 
-    fn changelog(&self, stored: i32, out: &mut impl Write) -> Result<(), OpsError> {
-        let Tools { config, admin, topic, .. } = &self.tools;
-        let store = Changelog::new(config, &topic.topic_id, (*admin).clone(), self.consumer.clone(), self.runtime);
-        let store = store.of_rebuilds();
-        // What one before this has left open would hold up the reading.
-        if stored > 0 {
-            store.open()?;
+    /// That of the workers, with this user's right to replace what it has.
+    fn store(&self, consumer: &Arc<GroupConsumer>) -> Result<Box<dyn Replace>, OpsError> {
+        let Tools { config, topic, .. } = &self.tools;
+        let (topic_id, admin, consumer) = (&topic.topic_id, self.tools.admin.clone(), consumer.clone());
+        match &self.tools.stored {
+            Stored::Postgres(database, inspector) => {
+                inspector.may_replace()?;
+                Ok(Box::new(Postgres::new(config, topic_id, database, admin, consumer, self.runtime)))
+            }
+            Stored::Changelog(partitions) => {
+                let store = Changelog::new(config, topic_id, admin, consumer, self.runtime).of_rebuilds();
+                // What one that was killed has left open would hold up the reading.
+                if *partitions > 0 {
+                    store.open()?;
+                }
+                Ok(Box::new(store))
+            }
         }
-        let plans = self.plan_of_changelog(stored)?;
-        let prepare = || match prepare_changelog(config, admin, self.runtime, topic.partition_count, true) {
+    }
+
+    /// Makes what is missing of it.
+    fn prepare_store(&self) -> Result<(), OpsError> {
+        let Tools { config, admin, topic, .. } = &self.tools;
+        if let Stored::Postgres(database, _) = &self.tools.stored {
+            return Ok(prepare_postgres(database, self.runtime, true)?);
+        }
+        match prepare_changelog(config, admin, self.runtime, topic.partition_count, true) {
             Err(Unfit::Kafka(error)) => Err(error.into()),
             prepared => Ok(prepared.map_err(PreflightError::Changelog)?),
-        };
-        self.carry_out(&format!("changelog {}", config.changelog_topic), &store, plans, prepare, out)
+        }
     }
 
-    fn database(
+    /// Says what is to be done, and does it once somebody has agreed.
+    fn carry_out(
         &self,
-        database: &DatabaseTarget,
-        inspector: &StoreInspector,
-        out: &mut impl Write,
-    ) -> Result<(), OpsError> {
-        let Tools { config, admin, topic, .. } = &self.tools;
-        // First of all it is known whether this user may.
-        inspector.may_replace()?;
-        let store =
-            Postgres::new(config, &topic.topic_id, database, (*admin).clone(), self.consumer.clone(), self.runtime);
-        let plans = self.plan_of_database(inspector)?;
-        let prepare = || Ok(prepare_postgres(database, self.runtime, true)?);
-        self.carry_out(&format!("PostgreSQL at {}", database.place()), &store, plans, prepare, out)
-    }
-
-    /// Says what is to be done, and does it once somebody has agreed; `prepare` makes what is missing of the store.
-    fn carry_out<S: Replace>(
-        &self,
-        place: &str,
-        store: &S,
-        plans: Vec<RebuildPlan<S::Former>>,
-        prepare: impl FnOnce() -> Result<(), OpsError>,
+        store: &dyn Replace,
+        consumer: &GroupConsumer,
+        plans: Vec<RebuildPlan>,
         out: &mut impl Write,
     ) -> Result<(), OpsError> {
         let Config { group_id: group, topic, .. } = self.tools.config;
@@ -160,8 +156,11 @@ impl Rebuild<'_> {
         let (stored, given, partitions) = (grouped(customers), grouped(records), plans.len());
         let mut others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
         others.extend(self.beyond(&others)?);
+        let (place, is_database) = match &self.tools.stored {
+            Stored::Postgres(database, _) => (format!("PostgreSQL at {}", database.place()), true),
+            Stored::Changelog(_) => (format!("changelog {}", self.tools.config.changelog_topic), false),
+        };
         say(out, &format!("group {group}, topic {topic}, {place}"))?;
-        let is_database = matches!(self.tools.stored, Stored::Postgres(..));
         for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
             say(out, &line)?;
         }
@@ -172,77 +171,74 @@ impl Rebuild<'_> {
         if !self.options.is_agreed && !agrees(out)? {
             return say(out, "nothing was changed");
         }
-        let progress = Progress::new(records);
         let Tools { config, admin, topic, .. } = &self.tools;
-        let rebuilt = as_only_member(&self.consumer, config, admin, topic.partition_count, |membership| {
-            prepare()?;
-            self.replace_all(store, membership, plans, &progress)
+        let rebuilt = as_only_member(consumer, config, admin, topic.partition_count, |membership| {
+            self.prepare_store()?;
+            let progress = Progress::new(records);
+            let rebuilt = self.replace_all(store, membership, plans, &progress);
+            progress.end();
+            rebuilt
         })?;
-        progress.end();
         let rebuilt = grouped(rebuilt);
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
     }
 
-    /// Reads every changelog; one partition that cannot be rebuilt stops it all.
-    fn plan_of_changelog(&self, stored: i32) -> Result<Vec<RebuildPlan<Keys>>, OpsError> {
+    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all in a database
+    /// is left to its first worker.
+    fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
-            let mut keys = Keys::new();
-            let found = self.tools.changelog(stored, partition, |key, has_value| {
+            let mut former = Former::default();
+            let found = self.tools.look(partition, |key, has_value| {
                 if has_value {
-                    keys.insert(key.into());
+                    former.keys.insert(key.into());
                 } else {
-                    keys.remove(key);
+                    former.keys.remove(key);
                 }
             })?;
             if let Some(foreign @ PartitionFailure::ForeignChangelog { .. }) = &found.not_ours {
                 return Err(cannot(partition, foreign));
             }
-            let committed = self.committed(partition)?;
-            is_anything |= committed.is_some() || !keys.is_empty();
-            let customers = found.ledger.len();
-            plans.push(self.plan(partition, found, customers, committed.as_ref(), keys)?);
+            let (mut customers, mut committed) = (found.ledger.len(), None);
+            if let Stored::Postgres(_, inspector) = &self.tools.stored {
+                former.row = found.stored_progress.as_ref().map(|stored_progress| stored_progress.next_offset);
+                if former.row.is_none() {
+                    customers = inspector.orphans(partition)?;
+                }
+            }
+            // The group's offset follows a row, and decides nothing.
+            if former.row.is_none() {
+                committed = self.committed(partition)?;
+            }
+            let is_there = former.row.is_some() || !former.keys.is_empty() || customers > 0 || committed.is_some();
+            is_anything |= is_there;
+            if is_there || matches!(self.tools.stored, Stored::Changelog(_)) {
+                plans.push(self.plan(partition, found, customers, committed.as_ref(), former)?);
+            }
         }
-        let topic = &self.tools.config.changelog_topic;
-        let place = if stored == 0 { format!("there is no topic {topic}") } else { format!("{topic} is empty") };
-        if is_anything { Ok(plans) } else { Err(self.nothing(&place)) }
+        if is_anything { Ok(plans) } else { Err(self.nothing()) }
     }
 
-    fn nothing(&self, place: &str) -> OpsError {
-        let Config { group_id, topic, .. } = self.tools.config;
+    fn nothing(&self) -> OpsError {
+        let Config { group_id, topic, changelog_topic, .. } = self.tools.config;
+        let place = match &self.tools.stored {
+            Stored::Postgres(_, inspector) if inspector.has_tables() => "the tables have nothing of it".to_owned(),
+            Stored::Postgres(..) => "there are no tables".to_owned(),
+            Stored::Changelog(0) => format!("there is no topic {changelog_topic}"),
+            Stored::Changelog(_) => format!("{changelog_topic} is empty"),
+        };
         OpsError::Impossible(format!(
             "there is nothing to rebuild: {place}, and group {group_id} has committed nothing on topic {topic}; the workers make \
              what they need when they start"
         ))
     }
 
-    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all is left to
-    /// its first worker.
-    fn plan_of_database(&self, inspector: &StoreInspector) -> Result<Vec<RebuildPlan<Option<i64>>>, OpsError> {
-        let mut plans = Vec::new();
-        for partition in 0..self.tools.topic.partition_count {
-            let found = self.tools.inspect(partition)?;
-            let Some(stored_progress) = &found.stored_progress else {
-                let (customers, committed) = (inspector.orphans(partition)?, self.committed(partition)?);
-                if customers > 0 || committed.is_some() {
-                    plans.push(self.plan(partition, found, customers, committed.as_ref(), None)?);
-                }
-                continue;
-            };
-            let (customers, former) = (found.ledger.len(), Some(stored_progress.next_offset));
-            // The group's offset follows the row, and decides nothing.
-            plans.push(self.plan(partition, found, customers, None, former)?);
-        }
-        let place = if inspector.has_tables() { "the tables have nothing of it" } else { "there are no tables" };
-        if plans.is_empty() { Err(self.nothing(place)) } else { Ok(plans) }
-    }
-
     /// Partition after partition, each at once; how many customers there are then.
-    fn replace_all<S: Replace>(
+    fn replace_all(
         &self,
-        store: &S,
+        store: &dyn Replace,
         membership: GroupMetadata,
-        plans: Vec<RebuildPlan<S::Former>>,
+        plans: Vec<RebuildPlan>,
         progress: &Progress,
     ) -> Result<usize, OpsError> {
         let (mut batch, mut customers) = (Batch { membership, parts: Vec::new() }, 0);
@@ -261,11 +257,11 @@ impl Rebuild<'_> {
         Ok(customers)
     }
 
-    fn replace<S: Replace>(
+    fn replace(
         &self,
-        store: &S,
+        store: &dyn Replace,
         batch: &mut Batch,
-        RebuildPlan { partition, records, committed, rules, former, .. }: RebuildPlan<S::Former>,
+        RebuildPlan { partition, records, committed, rules, former, .. }: RebuildPlan,
         progress: &Progress,
     ) -> Result<usize, OpsError> {
         progress.begin(format!("partition {partition}"));
@@ -275,14 +271,17 @@ impl Rebuild<'_> {
         let assignment = Assignment { partition, epoch: Epoch(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
         batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
-        for _ in 1..TRIES {
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
             match store.commit(batch) {
-                Err(CommitError::Unavailable(error)) => tracing::warn!(partition, error, "commit failed, will retry"),
+                Err(CommitError::Unavailable(error)) if tries > 0 => {
+                    tracing::warn!(partition, error, "commit failed, will retry");
+                    std::thread::sleep(AGAIN);
+                }
                 outcome => return Ok(outcome.map(|()| customers)?),
             }
-            std::thread::sleep(AGAIN);
         }
-        Ok(store.commit(batch).map(|()| customers)?)
     }
 
     /// The ledger, and by which rules it is made: what was refused while its currency was unknown stays so, unless it is to
@@ -318,14 +317,14 @@ impl Rebuild<'_> {
     }
 
     /// Which records the balances, now those of so many `customers`, are to be made of.
-    fn plan<F>(
+    fn plan(
         &self,
         partition: i32,
         found: StoredPartition,
         customers: usize,
         committed: Option<&Committed>,
-        former: F,
-    ) -> Result<RebuildPlan<F>, OpsError> {
+        former: Former,
+    ) -> Result<RebuildPlan, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;

@@ -122,8 +122,13 @@ impl<'a> Tools<'a> {
 
     /// What is stored of a partition now.
     pub(super) fn inspect(&self, partition: i32) -> Result<StoredPartition, OpsError> {
+        self.look(partition, |_, _| {})
+    }
+
+    /// The same; `each_key` gets every key of a changelog, with whether it has a value.
+    pub(super) fn look(&self, partition: i32, each_key: impl FnMut(&[u8], bool)) -> Result<StoredPartition, OpsError> {
         match &self.stored {
-            Stored::Changelog(partitions) => self.changelog(*partitions, partition, |_, _| {}),
+            Stored::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
             Stored::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
         }
     }

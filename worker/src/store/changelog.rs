@@ -40,7 +40,7 @@ pub(crate) use rows::RowWriter;
 pub(crate) use topic::Unfit;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, LedgerChecksum, NoRestorePlan, Offsets, Replace,
+    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, LedgerChecksum, NoRestorePlan, Offsets, Replace,
     RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Store,
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
 };
@@ -101,12 +101,9 @@ struct DurableState {
     base: i64,
     checksum: LedgerChecksum,
     rules: Arc<LedgerRules>,
-    /// What the next commit replaces as a whole, if it does that.
-    former: Option<Arc<Keys>>,
+    /// The keys that the next commit replaces as a whole, if it does that.
+    former: Option<Arc<HashSet<Box<[u8]>>>>,
 }
-
-/// Keys with a value.
-pub(crate) type Keys = HashSet<Box<[u8]>>;
 
 impl DurableState {
     /// Of a partition whose changelog was read to its end, with how it goes on.
@@ -260,17 +257,15 @@ impl Store for Changelog {
 }
 
 impl Replace for Changelog {
-    type Former = Keys;
-
     /// Old rows and new ones change places in one transaction: whoever reads finds the one ledger or the other.
     fn replace(
         &self,
         Assignment { partition, epoch, .. }: Assignment,
-        former: Keys,
+        former: Former,
         base: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
-        let (checksum, rules, former) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former)));
+        let (checksum, rules, former) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
         self.durable_states.lock().insert(partition, DurableState { epoch, base, checksum, rules, former });
         Ok(())
     }

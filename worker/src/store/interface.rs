@@ -1,6 +1,6 @@
 //! What a store is asked and what it answers.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use balancefleet_kafka::{GroupMetadata, UsageRecord};
 
@@ -250,21 +250,22 @@ pub(crate) trait Store: Send + Sync {
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 }
 
+/// What a partition has, as far as its store has to know that to replace it.
+#[derive(Default)]
+pub(crate) struct Former {
+    /// Those of a changelog that have a value.
+    pub(crate) keys: HashSet<Box<[u8]>>,
+    /// Where the row in a database stands, if there is one.
+    pub(crate) row: Option<i64>,
+}
+
 /// A store that keeps balances, of which a tool can replace a partition as a whole.
 pub(crate) trait Replace: Store {
-    /// What the store has to know of what it has now.
-    type Former;
-
-    /// The next commit of `assignment` replaces what the store has of its partition, all of it at once: its changes are the
-    /// whole ledger then, which begins at `base` and was made by `rules`.
+    /// The next commit of `assignment` replaces what its partition has, all of it at once: its changes are the whole ledger
+    /// then, which begins at `base` and was made by `rules`.
     ///
     /// # Errors
     /// Somebody has changed what is stored meanwhile, or it cannot be told.
-    fn replace(
-        &self,
-        assignment: Assignment,
-        former: Self::Former,
-        base: i64,
-        rules: LedgerRules,
-    ) -> Result<(), CommitError>;
+    fn replace(&self, assignment: Assignment, former: Former, base: i64, rules: LedgerRules)
+    -> Result<(), CommitError>;
 }

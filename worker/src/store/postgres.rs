@@ -47,8 +47,8 @@ pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Offsets, Replace, RestoreError, RestorePlan, RestorePlans, Restored,
-    Store, Watch,
+    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, Replace, RestoreError, RestorePlan, RestorePlans,
+    Restored, Store, Watch,
 };
 use crate::{
     config::Config,
@@ -328,19 +328,16 @@ impl Store for Postgres {
 }
 
 impl Replace for Postgres {
-    /// Where the partition's row stands, if there is one.
-    type Former = Option<i64>;
-
     /// The row is taken at once; rows and balances are replaced in one SQL transaction.
     fn replace(
         &self,
         assignment: Assignment,
-        former: Option<i64>,
+        former: Former,
         base: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
         let mut row = None;
-        if let Some(next_offset) = former {
+        if let Some(next_offset) = former.row {
             let mut connection = self.writer.lock();
             let taken = self
                 .runtime

@@ -229,3 +229,41 @@ impl Changelog {
         (largest(all).into_iter().chain(largest(dead_letters)).collect(), has_long_ones)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        domain::{
+            ledger::{Ledger, Posting},
+            ledger_rules::tests::book,
+            money::Currency,
+        },
+        store::{Assignment, Epoch},
+    };
+
+    /// What a commit of a ledger with customer A alone removes of a changelog that has these keys.
+    fn removed(former: Option<&[&[u8]]>) -> BTreeSet<Vec<u8>> {
+        let (mut ledger, timestamp) = (Ledger::default(), jiff::Timestamp::UNIX_EPOCH);
+        let (currency, transaction_id) = (Currency::parse("EUR").unwrap(), "T".into());
+        ledger
+            .apply(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
+            .unwrap();
+        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 1 };
+        let progress = Progress::whole(assignment, None, &(0..8), ledger);
+        let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
+        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&book(&[]), 0)));
+        let durable_state = DurableState { epoch: assignment.epoch, base: 0, checksum, rules, former };
+        PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
+    }
+
+    #[test]
+    fn what_a_new_ledger_has_no_row_for_is_removed() {
+        let of_others: [&[u8]; 4] = [b"\x01B", b"\x02newer", b"\x01\xff", b""];
+        let former = [&of_others[..], &[PROGRESS, b"\x01A"]].concat();
+        assert_eq!(removed(Some(&former)), of_others.map(<[u8]>::to_vec).into());
+        assert_eq!(removed(None), BTreeSet::new());
+    }
+}
