@@ -54,7 +54,7 @@ pub(super) async fn take(
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Inside the transaction of `commit`, which replaces a partition: makes room for it.
+/// Inside the transaction of `commit`, which has moved the row of a partition that it replaces: makes room for the balances.
 pub(super) async fn clear(
     client: &Client,
     ledger_key: &LedgerKey,

@@ -70,9 +70,6 @@ pub(super) async fn write(
     // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
     stage_balances(client, &rows).await?;
     stage_dead_letters(client, commits).await?;
-    for commit in commits.iter().filter(|commit| commit.durable_state.replaces) {
-        clear(client, ledger_key, commit).await?;
-    }
     // All on their way at once, in the order of the partitions; the server takes them one after the other.
     let advances = commits.iter().map(|commit| advance(client, ledger_key, commit));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
@@ -81,6 +78,9 @@ pub(super) async fn write(
     if !lost.is_empty() {
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
         return Err(CommitFailure::Fenced(lost));
+    }
+    for commit in commits.iter().filter(|commit| commit.durable_state.replaces) {
+        clear(client, ledger_key, commit).await?;
     }
     write_balances(client, ledger_key, &rows).await?;
     write_dead_letters(client, ledger_key, commits).await?;
