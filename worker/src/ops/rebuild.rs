@@ -38,7 +38,7 @@ use crate::{
 use another::OtherTopic;
 use target::{Aim, Known, aim};
 
-/// So often a commit is tried: the batches of each may be smaller than those before.
+/// So often a commit is tried: each may send smaller batches than the one before, or take more time.
 const TRIES: u32 = 20;
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -93,6 +93,17 @@ fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
     Ok(answer.trim() == "yes")
 }
 
+fn try_again(mut attempt: impl FnMut() -> Result<(), CommitError>) -> Result<(), CommitError> {
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(CommitError::Unavailable(error)) => tracing::warn!(error, "trying again"),
+            outcome => return outcome,
+        }
+        std::thread::sleep(AGAIN);
+    }
+    attempt()
+}
+
 impl Rebuild<'_> {
     fn check_that_nobody_works(&self) -> Result<(), OpsError> {
         let group = self.tools.config.group_id.as_str();
@@ -123,7 +134,7 @@ impl Rebuild<'_> {
                 let store = Changelog::new(config, topic_id, admin, consumer, self.runtime).of_rebuilds();
                 // What one that was killed has left open would hold up the reading.
                 if *partitions > 0 {
-                    store.open()?;
+                    try_again(|| store.open())?;
                 }
                 Ok(Box::new(store))
             }
@@ -271,17 +282,8 @@ impl Rebuild<'_> {
         let assignment = Assignment { partition, epoch: Epoch(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
         batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
-        let mut tries = TRIES;
-        loop {
-            tries -= 1;
-            match store.commit(batch) {
-                Err(CommitError::Unavailable(error)) if tries > 0 => {
-                    tracing::warn!(partition, error, "commit failed, will retry");
-                    std::thread::sleep(AGAIN);
-                }
-                outcome => return Ok(outcome.map(|()| customers)?),
-            }
-        }
+        try_again(|| store.commit(batch))?;
+        Ok(customers)
     }
 
     /// The ledger, and by which rules it is made: what was refused while its currency was unknown stays so, unless it is to
