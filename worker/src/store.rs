@@ -18,18 +18,17 @@ mod schedules;
 mod stored_partition;
 
 pub(crate) use changelog::{
-    Changelog, ChangelogImage, NewestProgress, Rewriter, RowWriter, Target, Unfit, inspect,
-    prepare as prepare_changelog,
+    Changelog, ChangelogImage, NewestProgress, RowWriter, Unfit, inspect, prepare as prepare_changelog,
 };
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, NoRestorePlan, Progress, RestoreDecisions, RestoreError,
-    RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, NoRestorePlan, Progress, Replace, RestoreDecisions,
+    RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
 };
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
 pub(crate) use postgres::{
-    DatabaseReadError, DatabaseReader, Postgres, Replacer, StoreInspector, has_progress as database_has_progress,
+    DatabaseReadError, DatabaseReader, Postgres, StoreInspector, has_progress as database_has_progress,
     prepare as prepare_postgres,
 };
 pub(crate) use replay::{Replay, plan as replay_plan};

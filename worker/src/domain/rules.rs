@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use crate::domain::{
     exponents::Exponents,
     ledger::Posting,
-    money::Overflow,
     transaction::{BadRecord, Transaction, TransactionType},
 };
 
@@ -119,13 +118,13 @@ impl Rules {
     }
 
     /// Reads one record and hands what it does to the ledger to `apply`; true when it does something.
-    pub(crate) fn fold(
+    pub(crate) fn fold<E: Into<BadRecord>>(
         &self,
         value: Option<&[u8]>,
-        apply: impl FnOnce(&Posting<'_>) -> Result<(), Overflow>,
+        apply: impl FnOnce(&Posting<'_>) -> Result<(), E>,
     ) -> Result<bool, BadRecord> {
         let Some(posting) = self.read(value)? else { return Ok(false) };
-        apply(&posting)?;
+        apply(&posting).map_err(Into::into)?;
         Ok(true)
     }
 

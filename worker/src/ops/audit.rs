@@ -36,10 +36,10 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
         let log = tools.bounds(&config.topic, partition)?;
         total += log.end - log.start;
     }
-    let mut progress = Progress::new(total);
+    let progress = Progress::new(total);
     let (mut equal, mut customers, mut records) = (0, 0, 0);
     for partition in partitions.clone() {
-        match tools.compare(partition, &mut progress, out)? {
+        match tools.compare(partition, &progress, out)? {
             Finding::Equal(some_customers, some_records) => {
                 equal += 1;
                 customers += some_customers;
@@ -55,7 +55,7 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
 }
 
 impl Tools<'_> {
-    fn compare(&self, partition: i32, progress: &mut Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
+    fn compare(&self, partition: i32, progress: &Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
         progress.begin(format!("partition {partition}"));
         let found = self.inspect(partition)?;
         let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));

@@ -171,13 +171,13 @@ impl Tools<'_> {
             return Ok(None);
         }
         let records = *base..(*next_offset).min(log.end).max(*base);
-        let mut progress = Progress::new(records.end - records.start);
+        let progress = Progress::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
         let Tally { counted: given, refused } = if has_other_settings {
             let ledger = CountedBy { rules: rules.as_ref(), held: &found.ledger.currencies(), transactions: counted };
-            self.tally(partition, records, &ledger, &mut progress)?
+            self.tally(partition, records, &ledger, &progress)?
         } else {
-            let folded = self.fold(partition, records, rules.as_ref(), &mut progress)?;
+            let folded = self.fold(partition, records, rules.as_ref(), &progress)?;
             Tally { counted: folded.ledger.transactions(), refused: None }
         };
         progress.end();
@@ -192,7 +192,7 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         by: &CountedBy<'_>,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> Result<Tally, OpsError> {
         let former = by.rules.and_then(|ledger| Some((ledger, ledger.made_by()?)));
         let was_counted = |record: &ReadRecord<'_>| match &former {

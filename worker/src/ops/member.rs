@@ -1,7 +1,10 @@
 //! The group's only member, for as long as somebody works on what the group owns.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -9,7 +12,7 @@ use balancefleet_kafka::{Admin, GroupMetadata};
 use rdkafka::{
     TopicPartitionList,
     consumer::{Consumer as _, RebalanceProtocol},
-    error::KafkaResult,
+    error::{KafkaError, KafkaResult},
 };
 
 use super::tools::OpsError;
@@ -24,31 +27,40 @@ const JOIN_WITHIN: Duration = Duration::from_secs(60);
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
+/// A consumer that can become that member.
+pub(super) fn consumer(config: &Config) -> Result<Arc<GroupConsumer>, OpsError> {
+    let consumer = Arc::new(group_consumer(config).map_err(settings)?);
+    // Destroying a consumer may hang (librdkafka#4362), and the process is about to end.
+    std::mem::forget(consumer.clone());
+    Ok(consumer)
+}
+
+fn settings(error: KafkaError) -> OpsError {
+    OpsError::Impossible(format!("the Kafka client: {error}"))
+}
+
 /// Joins the group, works under that membership, and leaves.
 ///
 /// Should another member join meanwhile, the group goes into another generation, in which commits under this membership
 /// are refused.
 pub(super) fn as_only_member<T>(
+    consumer: &GroupConsumer,
     config: &Config,
     admin: &Admin,
     partitions: i32,
-    work: impl FnOnce(&GroupMetadata) -> Result<T, OpsError>,
+    work: impl FnOnce(GroupMetadata) -> Result<T, OpsError>,
 ) -> Result<T, OpsError> {
-    let settings = |error: rdkafka::error::KafkaError| OpsError::Impossible(format!("the Kafka client: {error}"));
-    let consumer = group_consumer(config).map_err(settings)?;
     consumer.subscribe(&[&config.topic]).map_err(settings)?;
-    let outcome = join(&consumer, partitions).and_then(|membership| {
+    let outcome = join(consumer, partitions).and_then(|membership| {
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| stay(&consumer, &is_over));
-            let outcome = work(&membership);
+            scope.spawn(|| stay(consumer, &is_over));
+            let outcome = work(membership);
             is_over.store(true, Ordering::Relaxed);
             outcome
         })
     });
-    leave(&consumer, admin, &config.group_id, false, Instant::now() + LEAVE_WITHIN);
-    // Destroying a consumer may hang (librdkafka#4362), and the process is about to end.
-    std::mem::forget(consumer);
+    leave(consumer, admin, &config.group_id, false, Instant::now() + LEAVE_WITHIN);
     outcome
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     io::{IsTerminal, stderr},
-    time::{Duration, Instant},
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,13 +11,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::tools::grouped;
 
 const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len} records, {per_sec}, {eta} left";
-/// Between two lines where there is no terminal.
+/// Between two lines where there is no terminal; what takes less says nothing.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Progress {
     bar: ProgressBar,
-    lines: bool,
-    told: Instant,
+    /// Whoever writes lines stops when it is gone.
+    _lines: mpsc::Sender<()>,
 }
 
 impl Progress {
@@ -26,7 +27,17 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style);
         }
-        Self { bar, lines: !stderr().is_terminal(), told: Instant::now() }
+        let (lines, is_over) = mpsc::channel();
+        if !stderr().is_terminal() {
+            let bar = bar.clone();
+            // Also while nothing comes on, for example because a transaction is waited for.
+            std::thread::spawn(move || {
+                while is_over.recv_timeout(LINE_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    eprintln!("{}", line(&bar));
+                }
+            });
+        }
+        Self { bar, _lines: lines }
     }
 
     pub(super) fn begin(&self, what: String) {
@@ -34,14 +45,8 @@ impl Progress {
     }
 
     /// So many more records are done.
-    pub(super) fn add(&mut self, records: i64) {
+    pub(super) fn add(&self, records: i64) {
         self.bar.inc(u64::try_from(records).unwrap_or_default());
-        if self.lines && self.told.elapsed() >= LINE_EVERY {
-            self.told = Instant::now();
-            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            let left = self.bar.eta().as_secs();
-            eprintln!("{}: {} of {} records, about {left} s left", self.bar.message(), grouped(done), grouped(all));
-        }
     }
 
     /// Runs something that prints, with the bar out of its way.
@@ -50,7 +55,29 @@ impl Progress {
     }
 
     /// The bar vanishes; what was found stays.
-    pub(super) fn end(&self) {
+    pub(super) fn end(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+fn line(bar: &ProgressBar) -> String {
+    let (done, all) = (bar.position(), bar.length().unwrap_or_default());
+    format!("{}: {} of {} records, about {} s left", bar.message(), grouped(done), grouped(all), bar.eta().as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_far_it_is_and_how_long_it_will_take() {
+        let progress = Progress::new(4000);
+        progress.begin("partition 3".to_owned());
+        std::thread::sleep(Duration::from_millis(200));
+        progress.add(1);
+        let line = line(&progress.bar);
+        let left =
+            line.strip_prefix("partition 3: 1 of 4,000 records, about ").unwrap().strip_suffix(" s left").unwrap();
+        assert!(left.parse::<u64>().unwrap() > 0, "{line}");
     }
 }

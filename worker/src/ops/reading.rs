@@ -12,11 +12,7 @@ use super::{
     tools::{OpsError, TIMEOUT, Tools},
 };
 use crate::{
-    domain::{
-        ledger::{Ledger, Posting},
-        ledger_rules::LedgerRules,
-        transaction::BadRecord,
-    },
+    domain::{ledger::Ledger, ledger_rules::LedgerRules, transaction::BadRecord},
     kafka_clients::restore_config,
     store::{ChangelogImage, StoredPartition, inspect},
     topic_facts::describe,
@@ -58,7 +54,7 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         of_ledger: Option<&LedgerRules>,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> Result<Folded, OpsError> {
         let (mut ledger, mut first_bad, mut refused) = (Ledger::default(), None, 0);
         self.read(
@@ -66,19 +62,14 @@ impl Tools<'_> {
             partition,
             records,
             |record| {
-                // What cannot be applied goes to the dead letters, and changes no balance.
-                let is_too_early = |posting: &Posting<'_>| {
-                    of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.book))
-                };
-                let applied = match self.book.rules().read(record.value) {
-                    Ok(Some(posting)) if is_too_early(&posting) => {
+                let applied = self.book.rules().fold(record.value, |posting| {
+                    if of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.book)) {
                         refused += 1;
-                        Err(BadRecord::UnknownCurrency)
+                        return Err(BadRecord::UnknownCurrency);
                     }
-                    Ok(Some(posting)) => ledger.apply(&posting, record.offset).map_err(BadRecord::from),
-                    Ok(None) => Ok(()),
-                    Err(bad) => Err(bad),
-                };
+                    Ok(ledger.apply(posting, record.offset)?)
+                });
+                // What cannot be applied goes to the dead letters, and changes no balance.
                 if applied.is_err() {
                     first_bad.get_or_insert(record.offset);
                 }

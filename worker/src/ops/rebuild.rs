@@ -1,15 +1,17 @@
 //! `balance-worker rebuild`: folds the input again, by the rules that are configured now, and replaces what the store has.
 //!
 //! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. What is missing of
-//! the store is made then. A rebuild that was interrupted is run again. Until then workers refuse the partitions of a
-//! changelog that are not complete; in a database each partition is replaced at once.
+//! the store is made then. Each partition is replaced at once, by the commit of the store that workers use; a rebuild that
+//! was interrupted is run again.
 
 mod another;
 mod target;
 
 use std::{
-    collections::HashSet,
     io::{BufRead, IsTerminal, Write, stdin},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
 };
 
 use balancefleet_kafka::{Admin, GroupMetadata};
@@ -17,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::{
     completeness::{Missing, cannot, transactions_of},
-    member::as_only_member,
+    member::{as_only_member, consumer},
     progress::Progress,
     reading::Folded,
     tools::{OpsError, Stored, TIMEOUT, Tools, grouped, say},
@@ -25,36 +27,38 @@ use super::{
 use crate::{
     config::{Config, RebuildOptions},
     domain::{ledger::Ledger, ledger_rules::LedgerRules},
+    kafka_clients::GroupConsumer,
     partition_failure::PartitionFailure,
-    postgres_target::DatabaseTarget,
     preflight::PreflightError,
     store::{
-        Committed, Replacer, Rewriter, StoreInspector, StoredPartition, Target, Unfit, prepare_changelog,
-        prepare_postgres,
+        Assignment, Batch, Changelog, CommitError, Committed, Epoch, Former, Postgres, Progress as Commit, Replace,
+        Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
 use target::{Aim, Known, aim};
 
+/// So often a commit is tried: each may send smaller batches than the one before, or take more time.
+const TRIES: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// One partition to rebuild.
-struct RebuildPlan<F> {
-    target: Target,
+struct RebuildPlan {
+    partition: i32,
+    /// What its ledger is to be made of.
+    records: Range<i64>,
+    /// What the group has committed, where that moves with the balances.
+    committed: Option<i64>,
     customers: usize,
     /// By which the ledger was made.
     rules: LedgerRules,
     /// What the store needs to know to replace what it has now.
-    former: F,
+    former: Former,
     /// What the log does not give any more of what the store has counted.
     missing: Option<Missing>,
     /// What two topics give, if what it has is made of another one.
     other_topic: Option<OtherTopic>,
 }
-
-/// Keys with a value that the changelog has.
-type Keys = HashSet<Box<[u8]>>;
-
-/// Where the row of a partition stands, if there is one.
-type Row = Option<i64>;
 
 struct Rebuild<'a> {
     tools: Tools<'a>,
@@ -72,10 +76,10 @@ pub(crate) fn rebuild(
 ) -> Result<(), OpsError> {
     let rebuild = Rebuild { tools: Tools::take_up(config, admin, runtime)?, runtime, options };
     rebuild.check_that_nobody_works()?;
-    match &rebuild.tools.stored {
-        Stored::Postgres(database, inspector) => rebuild.database(database, inspector, out),
-        Stored::Changelog(partitions) => rebuild.changelog(*partitions, out),
-    }
+    let consumer = consumer(config)?;
+    let store = rebuild.store(&consumer)?;
+    let plans = rebuild.plans()?;
+    rebuild.carry_out(&*store, &consumer, plans, out)
 }
 
 fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
@@ -87,6 +91,17 @@ fn agrees(out: &mut impl Write) -> Result<bool, OpsError> {
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim() == "yes")
+}
+
+fn try_again(mut attempt: impl FnMut() -> Result<(), CommitError>) -> Result<(), CommitError> {
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(CommitError::Unavailable(error)) => tracing::warn!(error, "trying again"),
+            outcome => return outcome,
+        }
+        std::thread::sleep(AGAIN);
+    }
+    attempt()
 }
 
 impl Rebuild<'_> {
@@ -106,178 +121,168 @@ impl Rebuild<'_> {
         )))
     }
 
-    fn changelog(&self, stored: i32, out: &mut impl Write) -> Result<(), OpsError> {
-        let plans = self.plan_of_changelog(stored)?;
-        let config = self.tools.config;
-        self.carry_out(&format!("changelog {}", config.changelog_topic), plans, out, |membership, plans, progress| {
-            let Tools { admin, topic, .. } = &self.tools;
-            prepare_changelog(config, admin, self.runtime, topic.partition_count, true).map_err(
-                |unfit| match unfit {
-                    Unfit::Kafka(error) => OpsError::from(error),
-                    unfit => PreflightError::Changelog(unfit).into(),
-                },
-            )?;
-            self.replace_in_changelog(membership, plans, progress)
-        })
-    }
-
-    fn database(
-        &self,
-        database: &DatabaseTarget,
-        inspector: &StoreInspector,
-        out: &mut impl Write,
-    ) -> Result<(), OpsError> {
-        let connect = || {
-            let Tools { config, book, topic, .. } = &self.tools;
-            Replacer::connect(config, book, database, &topic.topic_id, self.runtime)
-        };
-        // First of all it is known whether this user may.
-        let replacer = inspector.has_tables().then(connect).transpose()?;
-        let plans = self.plan_of_database(inspector)?;
-        self.carry_out(&format!("PostgreSQL at {}", database.place()), plans, out, |_, plans, progress| {
-            let mut replacer = match replacer {
-                Some(replacer) => replacer,
-                None => {
-                    prepare_postgres(database, self.runtime, true)?;
-                    connect()?
+    /// That of the workers, with this user's right to replace what it has.
+    fn store(&self, consumer: &Arc<GroupConsumer>) -> Result<Box<dyn Replace>, OpsError> {
+        let Tools { config, topic, .. } = &self.tools;
+        let (topic_id, admin, consumer) = (&topic.topic_id, self.tools.admin.clone(), consumer.clone());
+        match &self.tools.stored {
+            Stored::Postgres(database, inspector) => {
+                inspector.may_replace()?;
+                Ok(Box::new(Postgres::new(config, topic_id, database, admin, consumer, self.runtime)))
+            }
+            Stored::Changelog(partitions) => {
+                let store = Changelog::new(config, topic_id, admin, consumer, self.runtime).of_rebuilds();
+                // What one that was killed has left open would hold up the reading.
+                if *partitions > 0 {
+                    try_again(|| store.open())?;
                 }
-            };
-            self.replace_in_database(&mut replacer, plans, progress)
-        })
+                Ok(Box::new(store))
+            }
+        }
     }
 
-    /// Says what is to be done, and does it once somebody has agreed; `work` gives how many customers there are then.
-    fn carry_out<F>(
+    /// Makes what is missing of it.
+    fn prepare_store(&self) -> Result<(), OpsError> {
+        let Tools { config, admin, topic, .. } = &self.tools;
+        if let Stored::Postgres(database, _) = &self.tools.stored {
+            return Ok(prepare_postgres(database, self.runtime, true)?);
+        }
+        match prepare_changelog(config, admin, self.runtime, topic.partition_count, true) {
+            Err(Unfit::Kafka(error)) => Err(error.into()),
+            prepared => Ok(prepared.map_err(PreflightError::Changelog)?),
+        }
+    }
+
+    /// Says what is to be done, and does it once somebody has agreed.
+    fn carry_out(
         &self,
-        place: &str,
-        plans: Vec<RebuildPlan<F>>,
+        store: &dyn Replace,
+        consumer: &GroupConsumer,
+        plans: Vec<RebuildPlan>,
         out: &mut impl Write,
-        work: impl FnOnce(&GroupMetadata, Vec<RebuildPlan<F>>, &mut Progress) -> Result<usize, OpsError>,
     ) -> Result<(), OpsError> {
         let Config { group_id: group, topic, .. } = self.tools.config;
-        let records: i64 = plans.iter().map(|plan| plan.target.next_offset - plan.target.base).sum();
+        let records: i64 = plans.iter().map(|plan| plan.records.end - plan.records.start).sum();
         let customers: usize = plans.iter().map(|plan| plan.customers).sum();
         let (stored, given, partitions) = (grouped(customers), grouped(records), plans.len());
         let mut others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
         others.extend(self.beyond(&others)?);
+        let (place, is_database) = match &self.tools.stored {
+            Stored::Postgres(database, _) => (format!("PostgreSQL at {}", database.place()), true),
+            Stored::Changelog(_) => (format!("changelog {}", self.tools.config.changelog_topic), false),
+        };
         say(out, &format!("group {group}, topic {topic}, {place}"))?;
-        let is_database = matches!(self.tools.stored, Stored::Postgres(..));
         for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
             say(out, &line)?;
         }
-        let missing: Vec<_> = plans.iter().filter_map(|plan| Some((plan.target.partition, plan.missing?))).collect();
+        let missing: Vec<_> = plans.iter().filter_map(|plan| Some((plan.partition, plan.missing?))).collect();
         another::check(&others, &missing, &self.options).map_err(OpsError::Impossible)?;
         let what = format!("{stored} stored customers are to be replaced by what {given} records give");
         say(out, &format!("{partitions} partitions: {what}"))?;
         if !self.options.is_agreed && !agrees(out)? {
             return say(out, "nothing was changed");
         }
-        let mut progress = Progress::new(records);
-        let rebuilt =
-            as_only_member(self.tools.config, self.tools.admin, self.tools.topic.partition_count, |membership| {
-                work(membership, plans, &mut progress)
-            })?;
-        progress.end();
+        let Tools { config, admin, topic, .. } = &self.tools;
+        let rebuilt = as_only_member(consumer, config, admin, topic.partition_count, |membership| {
+            self.prepare_store()?;
+            let progress = Progress::new(records);
+            let rebuilt = self.replace_all(store, membership, plans, &progress);
+            progress.end();
+            rebuilt
+        })?;
         let rebuilt = grouped(rebuilt);
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
     }
 
-    /// Reads every changelog; one partition that cannot be rebuilt stops it all.
-    fn plan_of_changelog(&self, stored: i32) -> Result<Vec<RebuildPlan<Keys>>, OpsError> {
+    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all in a database
+    /// is left to its first worker.
+    fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
-            let mut keys = Keys::new();
-            let found = self.tools.changelog(stored, partition, |key, has_value| {
+            let mut former = Former::default();
+            let found = self.tools.look(partition, |key, has_value| {
                 if has_value {
-                    keys.insert(key.into());
+                    former.keys.insert(key.into());
                 } else {
-                    keys.remove(key);
+                    former.keys.remove(key);
                 }
             })?;
             if let Some(foreign @ PartitionFailure::ForeignChangelog { .. }) = &found.not_ours {
                 return Err(cannot(partition, foreign));
             }
-            let committed = self.committed(partition)?;
-            is_anything |= committed.is_some() || !keys.is_empty();
-            let customers = found.ledger.len();
-            plans.push(self.plan(partition, found, customers, committed.as_ref(), keys)?);
+            let (mut customers, mut committed) = (found.ledger.len(), None);
+            if let Stored::Postgres(_, inspector) = &self.tools.stored {
+                former.row = found.stored_progress.as_ref().map(|stored_progress| stored_progress.next_offset);
+                if former.row.is_none() {
+                    customers = inspector.orphans(partition)?;
+                }
+            }
+            // The group's offset follows a row, and decides nothing.
+            if former.row.is_none() {
+                committed = self.committed(partition)?;
+            }
+            let is_there = former.row.is_some() || !former.keys.is_empty() || customers > 0 || committed.is_some();
+            is_anything |= is_there;
+            if is_there || matches!(self.tools.stored, Stored::Changelog(_)) {
+                plans.push(self.plan(partition, found, customers, committed.as_ref(), former)?);
+            }
         }
-        let topic = &self.tools.config.changelog_topic;
-        let place = if stored == 0 { format!("there is no topic {topic}") } else { format!("{topic} is empty") };
-        if is_anything { Ok(plans) } else { Err(self.nothing(&place)) }
+        if is_anything { Ok(plans) } else { Err(self.nothing()) }
     }
 
-    fn nothing(&self, place: &str) -> OpsError {
-        let Config { group_id, topic, .. } = self.tools.config;
+    fn nothing(&self) -> OpsError {
+        let Config { group_id, topic, changelog_topic, .. } = self.tools.config;
+        let place = match &self.tools.stored {
+            Stored::Postgres(_, inspector) if inspector.has_tables() => "the tables have nothing of it".to_owned(),
+            Stored::Postgres(..) => "there are no tables".to_owned(),
+            Stored::Changelog(0) => format!("there is no topic {changelog_topic}"),
+            Stored::Changelog(_) => format!("{changelog_topic} is empty"),
+        };
         OpsError::Impossible(format!(
             "there is nothing to rebuild: {place}, and group {group_id} has committed nothing on topic {topic}; the workers make \
              what they need when they start"
         ))
     }
 
-    /// Partition after partition; how many customers there are then.
-    fn replace_in_changelog(
+    /// Partition after partition, each at once; how many customers there are then.
+    fn replace_all(
         &self,
-        membership: &GroupMetadata,
-        plans: Vec<RebuildPlan<Keys>>,
-        progress: &mut Progress,
+        store: &dyn Replace,
+        membership: GroupMetadata,
+        plans: Vec<RebuildPlan>,
+        progress: &Progress,
     ) -> Result<usize, OpsError> {
-        let Tools { config, admin, book, topic, .. } = &self.tools;
-        let mut rewriter = Rewriter::start(config, &topic.topic_id, book, membership, admin)?;
-        rewriter.mark(plans.iter().map(|plan| (&plan.target, &plan.rules)))?;
-        let mut customers = 0;
-        for RebuildPlan { target, rules: former_rules, former, .. } in plans {
-            let replaced = self.fold_anew(&target, &former_rules, progress).and_then(|(ledger, rules)| {
-                rewriter.replace(&target, former, &former_rules, &ledger, &rules)?;
-                Ok(ledger.len())
-            });
-            customers += replaced.map_err(|error| OpsError::Interrupted(Box::new(error)))?;
+        let (mut batch, mut customers) = (Batch { membership, parts: Vec::new() }, 0);
+        for plan in plans {
+            let partition = plan.partition;
+            customers += self.replace(store, &mut batch, plan, progress).map_err(|error| {
+                let error = match error {
+                    OpsError::Commit(CommitError::Fenced { .. }) => OpsError::Impossible(format!(
+                        "somebody has worked on partition {partition} meanwhile: stop the workers"
+                    )),
+                    error => error,
+                };
+                OpsError::Halfway(Box::new(error))
+            })?;
         }
         Ok(customers)
     }
 
-    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all is left to
-    /// its first worker.
-    fn plan_of_database(&self, inspector: &StoreInspector) -> Result<Vec<RebuildPlan<Row>>, OpsError> {
-        let mut plans = Vec::new();
-        for partition in 0..self.tools.topic.partition_count {
-            let found = self.tools.inspect(partition)?;
-            let Some(stored_progress) = &found.stored_progress else {
-                let (customers, committed) = (inspector.orphans(partition)?, self.committed(partition)?);
-                if customers > 0 || committed.is_some() {
-                    plans.push(self.plan(partition, found, customers, committed.as_ref(), None)?);
-                }
-                continue;
-            };
-            let (customers, former) = (found.ledger.len(), Some(stored_progress.next_offset));
-            // The group's offset follows the row, and decides nothing.
-            plans.push(self.plan(partition, found, customers, None, former)?);
-        }
-        let place = if inspector.has_tables() { "the tables have nothing of it" } else { "there are no tables" };
-        if plans.is_empty() { Err(self.nothing(place)) } else { Ok(plans) }
-    }
-
-    /// Partition after partition, each at once; how many customers there are then.
-    fn replace_in_database(
+    fn replace(
         &self,
-        replacer: &mut Replacer,
-        plans: Vec<RebuildPlan<Row>>,
-        progress: &mut Progress,
+        store: &dyn Replace,
+        batch: &mut Batch,
+        RebuildPlan { partition, records, committed, rules, former, .. }: RebuildPlan,
+        progress: &Progress,
     ) -> Result<usize, OpsError> {
-        let mut replace = |RebuildPlan { target, rules, former, .. }: RebuildPlan<Row>| -> Result<usize, OpsError> {
-            let (ledger, rules) = self.fold_anew(&target, &rules, progress)?;
-            if replacer.replace(&target, former, &ledger, &rules)? {
-                return Ok(ledger.len());
-            }
-            let partition = target.partition;
-            Err(OpsError::Impossible(format!(
-                "somebody has worked on partition {partition} meanwhile: stop the workers"
-            )))
-        };
-        let mut customers = 0;
-        for plan in plans {
-            customers += replace(plan).map_err(|error| OpsError::Halfway(Box::new(error)))?;
-        }
+        progress.begin(format!("partition {partition}"));
+        let (ledger, rules) = self.fold_anew(partition, &records, &rules, progress)?;
+        let customers = ledger.len();
+        progress.begin(format!("partition {partition}, writing {} customers", grouped(customers)));
+        let assignment = Assignment { partition, epoch: Epoch(0), generation: batch.membership.generation() };
+        store.replace(assignment, former, records.start, rules)?;
+        batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
+        try_again(|| store.commit(batch))?;
         Ok(customers)
     }
 
@@ -285,15 +290,15 @@ impl Rebuild<'_> {
     /// be counted now.
     fn fold_anew(
         &self,
-        target: &Target,
+        partition: i32,
+        records: &Range<i64>,
         former: &LedgerRules,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> Result<(Ledger, LedgerRules), OpsError> {
-        let (Target { partition, base, next_offset, .. }, book) = (*target, &self.tools.book);
-        progress.begin(format!("partition {partition}"));
-        let anew = LedgerRules::begin(book, base);
+        let book = &self.tools.book;
+        let anew = LedgerRules::begin(book, records.start);
         let former = if self.options.recount { &anew } else { former };
-        let Folded { ledger, refused, .. } = self.tools.fold(partition, base..next_offset, Some(former), progress)?;
+        let Folded { ledger, refused, .. } = self.tools.fold(partition, records.clone(), Some(former), progress)?;
         if refused > 0 {
             tracing::warn!(
                 partition,
@@ -301,7 +306,7 @@ impl Rebuild<'_> {
                 "records of a currency that was unknown when they came stay refused: rebuild --recount counts them"
             );
         }
-        let rules = former.rebuilt(book, base, next_offset, &ledger);
+        let rules = former.rebuilt(book, records.start, records.end, &ledger);
         Ok((ledger, rules))
     }
 
@@ -314,14 +319,14 @@ impl Rebuild<'_> {
     }
 
     /// Which records the balances, now those of so many `customers`, are to be made of.
-    fn plan<F>(
+    fn plan(
         &self,
         partition: i32,
         found: StoredPartition,
         customers: usize,
         committed: Option<&Committed>,
-        former: F,
-    ) -> Result<RebuildPlan<F>, OpsError> {
+        former: Former,
+    ) -> Result<RebuildPlan, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
@@ -338,39 +343,30 @@ impl Rebuild<'_> {
             start_from: config.start_from,
             trusts_base: self.options.from_base,
         };
-        let target = |base, next_offset| Target { partition, base, next_offset, leader_epoch: None };
         let anew = |base| LedgerRules::begin(&self.tools.book, base);
-        match aim(&known).map_err(|why| cannot(partition, &why))? {
+        let (records, rules, other_topic) = match aim(&known).map_err(|why| cannot(partition, &why))? {
             Aim::Records(records) => {
-                let rules = stored_progress
-                    .and_then(|stored_progress| stored_progress.rules)
-                    .unwrap_or_else(|| anew(records.start));
-                Ok(RebuildPlan {
-                    target: target(records.start, records.end),
-                    customers,
-                    rules,
-                    former,
-                    missing,
-                    other_topic: None,
-                })
+                let told = stored_progress.and_then(|stored_progress| stored_progress.rules);
+                let rules = told.unwrap_or_else(|| anew(records.start));
+                (records, rules, None)
             }
             Aim::WholeTopic => {
-                let mut progress = Progress::new(known.log.end);
+                let progress = Progress::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
-                let folded = self.tools.fold(partition, known.log.clone(), None, &mut progress)?;
+                let folded = self.tools.fold(partition, known.log.clone(), None, &progress)?;
                 progress.end();
                 let given = folded.ledger.transactions();
                 let other_topic = stored_progress.as_ref().map(|stored_progress| {
                     let topic_id = stored_progress.topic_id.clone();
                     stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
-                let other_topic = other_topic.transpose()?;
                 // A record that cannot be applied was never dead-lettered, as far as is known: a worker begins there, and does.
                 let end = folded.first_bad.unwrap_or(known.log.end);
-                let rules = anew(known.log.start);
-                Ok(RebuildPlan { target: target(known.log.start, end), customers, rules, former, missing, other_topic })
+                (known.log.start..end, anew(known.log.start), other_topic.transpose()?)
             }
-        }
+        };
+        let committed = committed.map(|committed| committed.offset);
+        Ok(RebuildPlan { partition, records, committed, customers, rules, former, missing, other_topic })
     }
 
     /// What the store has of partitions that this topic does not have, made of a topic that `others` are made of.

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
-use balancefleet_kafka::{Admin, Error, ErrorKind, TransactionError};
+use balancefleet_kafka::{Admin, Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
     preflight::{self, PreflightError},
-    store::{StoreInspector, StoredPartition},
+    store::{CommitError, StoreInspector, StoredPartition},
     topic_facts::{TopicFacts, describe},
 };
 
@@ -32,13 +32,7 @@ pub(crate) enum OpsError {
     #[error(transparent)]
     NotReady(#[from] NotReady),
     #[error(transparent)]
-    Transaction(#[from] TransactionError),
-    /// Some partitions are marked already.
-    #[error(
-        "{0}; workers refuse incomplete partitions (Rebuilding): run balance-worker rebuild again, with the --lose \
-         that it then names, if any"
-    )]
-    Interrupted(Box<OpsError>),
+    Commit(#[from] CommitError),
     /// Some partitions are through.
     #[error(
         "{0}; every partition is either rebuilt or unchanged: run balance-worker rebuild again, with the --lose \
@@ -128,8 +122,13 @@ impl<'a> Tools<'a> {
 
     /// What is stored of a partition now.
     pub(super) fn inspect(&self, partition: i32) -> Result<StoredPartition, OpsError> {
+        self.look(partition, |_, _| {})
+    }
+
+    /// The same; `each_key` gets every key of a changelog, with whether it has a value.
+    pub(super) fn look(&self, partition: i32, each_key: impl FnMut(&[u8], bool)) -> Result<StoredPartition, OpsError> {
         match &self.stored {
-            Stored::Changelog(partitions) => self.changelog(*partitions, partition, |_, _| {}),
+            Stored::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
             Stored::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
         }
     }

@@ -18,14 +18,17 @@ mod inspect;
 mod producer;
 mod progress;
 mod restore_plan;
-mod rewrite;
 mod rows;
 #[cfg(test)]
 mod schedules;
 mod topic;
 mod writer;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
@@ -33,13 +36,12 @@ use tokio::runtime::Handle;
 
 pub(crate) use image::ChangelogImage;
 pub(crate) use inspect::{NewestProgress, inspect};
-pub(crate) use rewrite::{Rewriter, Target};
 pub(crate) use rows::RowWriter;
 pub(crate) use topic::Unfit;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, LedgerChecksum, NoRestorePlan, Offsets, RestoreDecisions,
-    RestoreError, RestorePlan, RestorePlans, Store,
+    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, LedgerChecksum, NoRestorePlan, Offsets, Replace,
+    RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Store,
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
 };
 use crate::{
@@ -99,6 +101,8 @@ struct DurableState {
     base: i64,
     checksum: LedgerChecksum,
     rules: Arc<LedgerRules>,
+    /// The keys that the next commit replaces as a whole, if it does that.
+    former: Option<Arc<HashSet<Box<[u8]>>>>,
 }
 
 impl DurableState {
@@ -117,7 +121,7 @@ impl DurableState {
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
         };
         let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
-        Ok((plan, Self { epoch, base, checksum, rules }))
+        Ok((plan, Self { epoch, base, checksum, rules, former: None }))
     }
 }
 
@@ -147,6 +151,12 @@ impl Changelog {
             durable_states: Mutex::default(),
             admin,
         }
+    }
+
+    /// For rebuilds of the group, which have one transactional id: each settles what one before that was killed has left open.
+    pub(crate) fn of_rebuilds(self) -> Self {
+        self.producer.lock().rename(&format!("{}-rebuild", self.group));
+        self
     }
 
     fn identity(&self) -> ChangelogIdentity<'_> {
@@ -243,5 +253,20 @@ impl Store for Changelog {
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         self.transact(batch)
+    }
+}
+
+impl Replace for Changelog {
+    /// Old rows and new ones change places in one transaction: whoever reads finds the one ledger or the other.
+    fn replace(
+        &self,
+        Assignment { partition, epoch, .. }: Assignment,
+        former: Former,
+        base: i64,
+        rules: LedgerRules,
+    ) -> Result<(), CommitError> {
+        let (checksum, rules, former) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
+        self.durable_states.lock().insert(partition, DurableState { epoch, base, checksum, rules, former });
+        Ok(())
     }
 }

@@ -1,12 +1,15 @@
 //! What a store is asked and what it answers.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use balancefleet_kafka::{GroupMetadata, UsageRecord};
 
 use super::changelog::ChangelogImage;
 use crate::{
-    domain::ledger::{Changes, Ledger},
+    domain::{
+        ledger::{Changes, Ledger},
+        ledger_rules::LedgerRules,
+    },
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     view::Cell,
@@ -125,6 +128,24 @@ pub(crate) struct Progress {
     pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
 
+impl Progress {
+    /// Of a whole ledger that was made of `records`: nobody works on the partition, and the group has committed `from`.
+    pub(crate) fn whole(assignment: Assignment, from: Option<i64>, records: &Range<i64>, ledger: Ledger) -> Self {
+        Self {
+            assignment,
+            cell: Arc::new(Cell::new(assignment.partition, assignment.generation)),
+            from,
+            next_offset: records.end,
+            // The log may be another one than when its leader's epoch was noted.
+            leader_epoch: None,
+            changes: Arc::new(Changes::all_of(ledger)),
+            is_partial: false,
+            usage: UsageRecord::beginning_at(records.start),
+            initial_offsets: Vec::new(),
+        }
+    }
+}
+
 pub(crate) struct Batch {
     /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
     pub(crate) membership: GroupMetadata,
@@ -227,4 +248,24 @@ pub(crate) trait Store: Send + Sync {
 
     /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+}
+
+/// What a partition has, as far as its store has to know that to replace it.
+#[derive(Default)]
+pub(crate) struct Former {
+    /// Those of a changelog that have a value.
+    pub(crate) keys: HashSet<Box<[u8]>>,
+    /// Where the row in a database stands, if there is one.
+    pub(crate) row: Option<i64>,
+}
+
+/// A store that keeps balances, of which a tool can replace a partition as a whole.
+pub(crate) trait Replace: Store {
+    /// The next commit of `assignment` replaces what its partition has, all of it at once: its changes are the whole ledger
+    /// then, which begins at `base` and was made by `rules`.
+    ///
+    /// # Errors
+    /// Somebody has changed what is stored meanwhile, or it cannot be told.
+    fn replace(&self, assignment: Assignment, former: Former, base: i64, rules: LedgerRules)
+    -> Result<(), CommitError>;
 }

@@ -45,20 +45,28 @@ use tokio::runtime::Handle;
 
 pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
-pub(crate) use replace::Replacer;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Offsets, RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, Replace, RestoreError, RestorePlan, RestorePlans,
+    Restored, Store, Watch,
 };
 use crate::{
-    config::Config, domain::ledger_rules::Rulebook, kafka_clients::GroupConsumer, not_ready::NotReady,
-    partition_failure::PartitionFailure, postgres_error::DatabaseError, postgres_target::DatabaseTarget,
-    throttle::Throttle, topic_facts::describe, view::Cell,
+    config::Config,
+    domain::ledger_rules::{LedgerRules, Rulebook},
+    kafka_clients::GroupConsumer,
+    not_ready::NotReady,
+    partition_failure::PartitionFailure,
+    postgres_error::DatabaseError,
+    postgres_target::DatabaseTarget,
+    throttle::Throttle,
+    topic_facts::describe,
+    view::Cell,
 };
 use claim::{Claim, claim};
-use durable_state::{DurableStates, PartitionCommit, plan_claim};
+use durable_state::{DurableState, DurableStates, PartitionCommit, Row, plan_claim};
 use load::{LoadOutcome, load};
 use reconnecting_client::ReconnectingClient;
+use replace::take;
 use session::{CLAIMING, LedgerKey, SESSION};
 use write::{BatchFate, CommitFailure, read_outcome, write};
 
@@ -316,5 +324,35 @@ impl Store for Postgres {
             }
             None => Err(CommitError::Unavailable("the partitions have left".to_owned())),
         }
+    }
+}
+
+impl Replace for Postgres {
+    /// The row is taken at once; rows and balances are replaced in one SQL transaction.
+    fn replace(
+        &self,
+        assignment: Assignment,
+        former: Former,
+        base: i64,
+        rules: LedgerRules,
+    ) -> Result<(), CommitError> {
+        let mut row = None;
+        if let Some(next_offset) = former.row {
+            let mut connection = self.writer.lock();
+            let taken = self
+                .runtime
+                .block_on(async { take(connection.ready().await?, &self.ledger_key, assignment, next_offset).await });
+            if taken.is_err() {
+                connection.disconnect();
+            }
+            let Some(epoch) = taken.map_err(|error| CommitError::Unavailable(error.to_string()))? else {
+                let reason = "its row has changed".to_owned();
+                return Err(CommitError::Fenced { partitions: vec![assignment.partition], reason });
+            };
+            row = Some(Row { epoch, next_offset });
+        }
+        let durable_state = DurableState::anew(assignment.epoch, &self.topic_id, row, base, rules);
+        self.durable_states.insert(assignment, durable_state);
+        Ok(())
     }
 }

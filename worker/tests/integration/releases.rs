@@ -7,12 +7,12 @@ use std::{
 
 use crate::{
     currencies::{await_balances, leave, send},
-    failures::await_failure,
+    failures::{await_failure, failed},
     harness::{
-        Database, SOON, Stream, Worker, eventually, former_worker, free_port, program, run, stream_of,
+        Database, SOON, Stream, Traffic, Worker, eventually, folded, former_worker, free_port, program, run, stream_of,
         with_each_keeping_store, worker,
     },
-    ops::audit_is_equal,
+    ops::{audit_is_equal, rebuild_when_free},
 };
 
 with_each_keeping_store!(
@@ -161,6 +161,36 @@ fn details_that_a_rebuild_of_the_first_release_has_left_count_no_more() {
     let output = rebuild.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     await_balances(&stream, &worker(&stream, &settings), &[("EUR", "5.00")], 5);
+}
+
+/// It goes through a changelog bit by bit, and what it leaves half done is nobody's balances.
+#[test]
+fn what_a_rebuild_of_the_first_release_has_left_half_done_is_refused_and_rebuilt() {
+    const CUSTOMERS: u64 = 60_000;
+    let stream = stream_of("releases-killed", 4, &[]);
+    let log = format!("{}-log", stream.group);
+    let settings = [("BALANCE_CHANGELOG_TOPIC", log.as_str())];
+    let mut traffic = Traffic::new(48, CUSTOMERS);
+    folded(&stream, &mut traffic, 2 * CUSTOMERS, &settings);
+    let before = stream.end_of(&log, 0);
+    let rebuild = program(&stream, &["rebuild", "--yes"], &settings);
+    let mut tool = tool_of(&former_worker(), &rebuild).spawn().unwrap();
+    // The first partition is being written, the others have nothing but the mark.
+    stream.await_records(&log, 0, before + 100);
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+    let refusing = worker(&stream, &settings);
+    eventually(SOON, || {
+        let failed = failed(&refusing)?;
+        let is_last =
+            |(partition, reason): &(i64, String)| *partition == 3 && reason.contains("run it again to the end");
+        if failed.iter().any(is_last) { Ok(()) } else { Err(format!("{failed:?}")) }
+    });
+    drop(refusing);
+    let (code, text) = run(&stream, &["audit"], &settings);
+    assert!(code == Some(3) && text.contains("being rebuilt"), "{text}");
+    rebuild_when_free(&stream, &settings);
+    folded(&stream, &mut traffic, 300, &settings);
 }
 
 /// The same call of another build.

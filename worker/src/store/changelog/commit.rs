@@ -46,6 +46,7 @@ impl Changelog {
             // Not a success: no coordinator has said that this worker is a member.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
+        producer.make_time_for(commits.iter().filter_map(PartitionCommit::rows_of_whole).sum());
         let began = Instant::now();
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
@@ -103,6 +104,7 @@ impl Changelog {
                 durable_states.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch)
             {
                 (durable_state.checksum, durable_state.rules) = (written.checksum, written.rules.clone());
+                durable_state.former = None;
                 commit.progress.cell.show_rules(&written.rules);
             }
         }
@@ -233,6 +235,7 @@ mod tests {
             base: 0,
             checksum: LedgerChecksum { customers: 1, digest_sum: checksum },
             rules,
+            former: None,
         }
     }
 

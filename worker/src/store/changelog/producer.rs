@@ -13,6 +13,10 @@ use crate::store::CommitError;
 
 /// How long a request is waited for, if that is no more than a third of its transaction's time.
 const REQUEST: Duration = Duration::from_secs(1);
+/// So many rows a second are written at least.
+const ROWS_A_SECOND: u64 = 10_000;
+/// Brokers take no transaction of more time unless they are told to (transaction.max.timeout.ms).
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// How often the time is doubled at most.
 const MAX_DOUBLINGS: u32 = 3;
 
@@ -41,11 +45,13 @@ const TWIN: Duration = Duration::from_secs(60);
 pub(super) struct TransactionTimeouts {
     session: Duration,
     doublings: u32,
+    /// What a transaction of many rows needs.
+    least: Duration,
 }
 
 impl TransactionTimeouts {
     pub(super) fn new(session: Duration) -> Self {
-        Self { session, doublings: 0 }
+        Self { session, doublings: 0, least: Duration::ZERO }
     }
 
     /// A producer that waits so long.
@@ -61,7 +67,8 @@ impl TransactionTimeouts {
 
     /// For a transaction. That of a dead worker holds its successor up for so long.
     fn transaction(self) -> Duration {
-        self.session / 2 * (1 << self.doublings)
+        let twice = 1 << self.doublings;
+        (self.session / 2 * twice).max((self.least * twice).min(LONGEST))
     }
 
     /// For an answer. Without one the request is in doubt, and the producer with it.
@@ -97,6 +104,11 @@ impl Producer {
         }
     }
 
+    /// Under another transactional id than this worker's own.
+    pub(super) fn rename(&mut self, transactional_id: &str) {
+        self.config.set("transactional.id", transactional_id);
+    }
+
     /// A producer that has nothing open. A new one settles what the former left.
     pub(super) fn ready(&mut self) -> Result<&TransactionalProducer, CommitError> {
         let producer = match self.current.take() {
@@ -115,6 +127,15 @@ impl Producer {
                 end(producer);
                 Err(self.note(error))
             }
+        }
+    }
+
+    /// A transaction follows that replaces a ledger by so many rows, 0 if it does not do that.
+    pub(super) fn make_time_for(&mut self, rows: usize) {
+        let before = self.timeouts.transaction();
+        self.timeouts.least = Duration::from_secs(rows as u64 / ROWS_A_SECOND);
+        if self.timeouts.transaction() != before {
+            self.discard();
         }
     }
 
@@ -228,5 +249,17 @@ mod tests {
         assert_eq!(times, [(1, 5), (2, 10), (4, 20), (8, 40), (8, 40)]);
         let short = TransactionTimeouts::new(Duration::from_secs(3));
         assert_eq!((short.request().as_millis(), short.transaction().as_millis()), (500, 1500));
+    }
+
+    #[test]
+    fn many_rows_get_more_time_up_to_what_brokers_take() {
+        let times = |rows: u64, doublings: u32| {
+            let least = Duration::from_secs(rows / ROWS_A_SECOND);
+            let timeouts =
+                TransactionTimeouts { least, doublings, ..TransactionTimeouts::new(Duration::from_secs(10)) };
+            (timeouts.request().as_secs(), timeouts.transaction().as_secs())
+        };
+        assert_eq!([0, 40_000, 1_000_000, 90_000_000].map(|rows| times(rows, 0)), [(1, 5), (1, 5), (1, 100), (1, 900)]);
+        assert_eq!([times(1_000_000, 2), times(90_000_000, 3)], [(4, 400), (8, 900)]);
     }
 }

@@ -15,7 +15,7 @@ use super::{
     batches::{Largest, What},
     producer::DeadLetterLimits,
     progress::{ChangelogIdentity, ProgressRecord},
-    rows::{PROGRESS, RowWriter},
+    rows::{Key, PROGRESS, RowWriter},
 };
 use crate::{
     domain::{ledger::DeadLetter, ledger_rules::LedgerRules},
@@ -61,6 +61,23 @@ impl PartitionCommit<'_> {
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(Written { checksum, rules })
+    }
+
+    /// Keys of what is replaced that it has no row for.
+    fn removed(&self) -> impl Iterator<Item = &[u8]> {
+        let is_rewritten = |key: &[u8]| match Key::read(Some(key)) {
+            Ok(Key::Progress) => true,
+            Ok(Key::Customer(id)) => self.progress.changes.customer(id).is_some(),
+            // Only somebody else can have written it.
+            Err(_) => false,
+        };
+        let former = self.durable_state.former.iter().flat_map(|former| former.iter());
+        former.map(|key| &**key).filter(move |key| !is_rewritten(key))
+    }
+
+    /// How many rows it has at most, if it replaces a whole ledger.
+    pub(super) fn rows_of_whole(&self) -> Option<usize> {
+        Some(self.durable_state.former.as_ref()?.len() + self.progress.changes.len())
     }
 }
 
@@ -116,8 +133,13 @@ impl Writer<'_> {
     fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<Written, TransactionError> {
         let partition = commit.progress.assignment.partition;
         let identity = self.store.identity();
+        let topic = self.store.log.name.as_str();
+        for key in commit.removed() {
+            let removal = Record { topic, partition: Some(partition), key: Some(key), value: None, headers: &[] };
+            self.producer.send(&removal, self.deadline)?;
+        }
         let mut rows = Rows::default();
-        let send = |rows: &mut Rows| self.producer.send_rows(&self.store.log.name, partition, rows, self.deadline);
+        let send = |rows: &mut Rows| self.producer.send_rows(topic, partition, rows, self.deadline);
         let written = commit.rows(&identity, |key, value| {
             rows.push(key, value);
             if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }
@@ -205,5 +227,43 @@ impl Changelog {
         }
         let largest = |all: Vec<Largest>| all.into_iter().max_by_key(|record| record.bytes);
         (largest(all).into_iter().chain(largest(dead_letters)).collect(), has_long_ones)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        domain::{
+            ledger::{Ledger, Posting},
+            ledger_rules::tests::book,
+            money::Currency,
+        },
+        store::{Assignment, Epoch},
+    };
+
+    /// What a commit of a ledger with customer A alone removes of a changelog that has these keys.
+    fn removed(former: Option<&[&[u8]]>) -> BTreeSet<Vec<u8>> {
+        let (mut ledger, timestamp) = (Ledger::default(), jiff::Timestamp::UNIX_EPOCH);
+        let (currency, transaction_id) = (Currency::parse("EUR").unwrap(), "T".into());
+        ledger
+            .apply(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
+            .unwrap();
+        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 1 };
+        let progress = Progress::whole(assignment, None, &(0..8), ledger);
+        let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
+        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&book(&[]), 0)));
+        let durable_state = DurableState { epoch: assignment.epoch, base: 0, checksum, rules, former };
+        PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
+    }
+
+    #[test]
+    fn what_a_new_ledger_has_no_row_for_is_removed() {
+        let of_others: [&[u8]; 4] = [b"\x01B", b"\x02newer", b"\x01\xff", b""];
+        let former = [&of_others[..], &[PROGRESS, b"\x01A"]].concat();
+        assert_eq!(removed(Some(&former)), of_others.map(<[u8]>::to_vec).into());
+        assert_eq!(removed(None), BTreeSet::new());
     }
 }

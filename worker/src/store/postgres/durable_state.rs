@@ -31,6 +31,8 @@ pub(super) struct DurableState {
     pub(super) rules: Arc<LedgerRules>,
     /// `None` before the first batch.
     pub(super) row: Option<Row>,
+    /// Whether the next batch replaces all there is.
+    pub(super) replaces: bool,
 }
 
 /// What a compare-and-set has to find.
@@ -83,11 +85,19 @@ pub(super) fn plan_claim(
         checksum: part.as_ref().map_or_else(LedgerChecksum::default, |part| part.checksum),
         rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.rules, base))),
         row: part.map(|part| Row { epoch: part.epoch, next_offset: part.next_offset }),
+        replaces: false,
     };
     Ok((durable_state, plan))
 }
 
 impl DurableState {
+    /// Of a partition whose next batch replaces all there is of it, if it still finds this `row`, by a ledger that begins at
+    /// `base` and was made by `rules`.
+    pub(super) fn anew(epoch: Epoch, topic_id: &str, row: Option<Row>, base: i64, rules: LedgerRules) -> Self {
+        let (topic_id, checksum, rules) = (topic_id.to_owned(), LedgerChecksum::default(), Arc::new(rules));
+        Self { epoch, topic_id, base, leader_epoch: None, checksum, rules, row, replaces: true }
+    }
+
     /// What `progress` adds to it.
     pub(super) fn partition_commit<'a>(
         &self,
@@ -107,6 +117,7 @@ impl DurableState {
     pub(super) fn advance(&mut self, commit: &PartitionCommit<'_>) {
         let epoch = commit.durable_state.row.map_or(1, |row| row.epoch);
         self.row = Some(Row { epoch, next_offset: commit.progress.next_offset });
+        self.replaces = false;
         self.checksum = commit.checksum;
         self.rules = commit.rules.clone();
     }
@@ -165,7 +176,8 @@ mod tests {
     fn durable_state(epoch: u64) -> DurableState {
         let (topic_id, checksum) = ("i".to_owned(), LedgerChecksum::default());
         let rules = Arc::new(LedgerRules::begin(&book(&[]), 0));
-        DurableState { epoch: Epoch(epoch), topic_id, base: 0, leader_epoch: None, checksum, rules, row: None }
+        let (epoch, leader_epoch) = (Epoch(epoch), None);
+        DurableState { epoch, topic_id, base: 0, leader_epoch, checksum, rules, row: None, replaces: false }
     }
 
     fn assignment(partition: i32, epoch: u64) -> Assignment {

@@ -10,7 +10,7 @@ use super::{
     durable_state::plan_claim,
     load,
     reconnecting_client::within,
-    schema::has_tables,
+    schema::{has_tables, may_delete},
     session::{ANSWER_WITHIN, LedgerKey, SESSION},
 };
 use crate::{
@@ -73,6 +73,12 @@ impl StoreInspector {
     /// Whether there are tables.
     pub(crate) fn has_tables(&self) -> bool {
         self.session.is_some()
+    }
+
+    /// Whether this user may replace balances, if there can be any.
+    pub(crate) fn may_replace(&self) -> Result<(), DatabaseError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        self.runtime.block_on(may_delete(session))
     }
 
     /// One more than the highest partition that has a row.

@@ -14,7 +14,6 @@ use super::{
     claim::claim,
     durable_state::{DurableState, PartitionCommit, plan_claim},
     load::{LoadOutcome, load},
-    replace::replace,
     schema::prepare,
     session::LedgerKey,
     write::{BatchFate, CommitFailure, read_outcome, write},
@@ -26,7 +25,7 @@ use crate::{
     },
     postgres_target::{DatabaseTarget, Session},
     store::{
-        ApplyMode, Assignment, Progress, RestorePlan, Restored, RowWriter, Target,
+        ApplyMode, Assignment, Epoch, Progress, RestorePlan, Restored, RowWriter,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
@@ -122,10 +121,12 @@ impl Medium for Rows {
 
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let Database { runtime, sessions } = &*self.database;
-        let target = Target { partition: 0, base: 0, next_offset, leader_epoch: None };
-        let rules = LedgerRules::begin(&BOOK, 0);
-        let replaced = replace(&sessions[2], &self.ledger_keys[0], TOPIC_ID, &target, None, (ledger, &rules));
-        assert!(runtime.block_on(replaced).unwrap(), "there was no row");
+        let (assignment, rules) =
+            (Assignment { partition: 0, epoch: Epoch(0), generation: 0 }, LedgerRules::begin(&BOOK, 0));
+        let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
+        let durable_state = DurableState::anew(assignment.epoch, TOPIC_ID, None, 0, rules);
+        let commit = durable_state.partition_commit(&progress, &BOOK, &mut RowWriter::default());
+        assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 
     fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {

@@ -18,6 +18,7 @@ use super::{
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     durable_state::PartitionCommit,
     reconnecting_client::within,
+    replace::clear,
     rows::{BalanceRow, in_order, rows_of},
     session::{ANSWER_WITHIN, LedgerKey},
 };
@@ -77,6 +78,9 @@ pub(super) async fn write(
     if !lost.is_empty() {
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
         return Err(CommitFailure::Fenced(lost));
+    }
+    for commit in commits.iter().filter(|commit| commit.durable_state.replaces) {
+        clear(client, ledger_key, commit).await?;
     }
     write_balances(client, ledger_key, &rows).await?;
     write_dead_letters(client, ledger_key, commits).await?;

@@ -1,16 +1,19 @@
 //! The same where the balances are in a database.
 
+use std::time::{Duration, Instant};
+
 use super::{
-    DATABASE, POSTGRES, audit_beside_workers, audit_is_equal, rebuild, rebuild_so_when_free, rebuild_when_free,
+    DATABASE, POSTGRES, audit_beside_workers, audit_is_equal, await_no_members, rebuild, rebuild_so_when_free,
+    rebuild_when_free,
 };
 use crate::{
     failures::await_failure,
     harness::{Database, Mode, SOON, Stream, Traffic, Wire, eventually, folded, program, run, stream_of, worker},
 };
 
-/// How many rebuilds wait for the row of a partition.
-const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%torn = false%' \
-                       AND datname = current_database() AND $1 <> ''";
+/// How many rebuilds wait for the row of a partition, or for a balance.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND (query LIKE '%RETURNING epoch' OR \
+                       query LIKE 'DELETE FROM balancefleet.bal %') AND datname = current_database() AND $1 <> ''";
 
 #[test]
 fn an_audit_of_a_database_beside_working_workers_finds_everything_equal() {
@@ -117,47 +120,75 @@ fn a_rebuild_of_a_database_that_was_killed_leaves_each_partition_as_it_was_or_as
     let mut traffic = Traffic::new(54, 20);
     folded(&stream, &mut traffic, 600, &[POSTGRES, (DATABASE, url)]);
     let rules = [POSTGRES, (DATABASE, url), ("BALANCE_SIGNS", "Transfer=ignore")];
-    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 1 FOR UPDATE");
-    let mut tool = program(&stream, &["rebuild", "--yes"], &rules).spawn().unwrap();
-    await_rebuild_at_a_row(&database.again(), &stream);
-    tool.kill().unwrap();
-    tool.wait().unwrap();
-    database.run("COMMIT");
-    for (settings, of_other_rules) in [(&rules[..2], 0), (&rules[..], 1)] {
-        let (code, text) = run(&stream, &["audit"], settings);
-        let other = format!("partition {of_other_rules}: NOT SOUND: ");
-        assert!(code == Some(3) && text.contains("1 of 2 partitions are equal") && text.contains(&other), "{text}");
+    // Before it has changed anything of the second partition, and in the middle.
+    for table in ["part", "bal"] {
+        await_no_members(&stream, &rules);
+        database.run(&format!("BEGIN; SELECT FROM balancefleet.{table} WHERE partition = 1 FOR UPDATE"));
+        let mut tool = program(&stream, &["rebuild", "--yes"], &rules).spawn().unwrap();
+        await_rebuild_at_a_row(&database.again(), &stream);
+        tool.kill().unwrap();
+        tool.wait().unwrap();
+        database.run("COMMIT");
+        for (settings, of_other_rules) in [(&rules[..2], 0), (&rules[..], 1)] {
+            let (code, text) = run(&stream, &["audit"], settings);
+            let other = format!("partition {of_other_rules}: NOT SOUND: ");
+            assert!(code == Some(3) && text.contains("1 of 2 partitions are equal") && text.contains(&other), "{text}");
+        }
+        rebuild_when_free(&stream, &rules);
+        audit_is_equal(&stream, &rules);
+        rebuild_when_free(&stream, &rules[..2]);
     }
-    rebuild_when_free(&stream, &rules);
-    audit_is_equal(&stream, &rules);
-    rebuild_when_free(&stream, &rules[..2]);
     folded(&stream, &mut traffic, 300, &rules[..2]);
 }
 
+/// What a rebuild says that waits for the first partition's row until `meanwhile` is over.
+#[track_caller]
+fn rebuild_beside_a_lock(
+    stream: &Stream,
+    settings: &[(&str, &str)],
+    database: &Database,
+    meanwhile: impl FnOnce(),
+) -> String {
+    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 0 FOR UPDATE");
+    let (code, text) = std::thread::scope(|scope| {
+        let tool = scope.spawn(|| run(stream, &["rebuild", "--yes"], settings));
+        await_rebuild_at_a_row(&database.again(), stream);
+        meanwhile();
+        database.run("COMMIT");
+        tool.join().unwrap()
+    });
+    assert_eq!(code, Some(0), "{text}");
+    text
+}
+
 #[test]
-fn a_rebuild_of_a_database_that_never_heard_of_its_commit_is_run_again() {
+fn a_rebuild_says_how_far_it_is_and_how_long_it_will_take_unless_that_is_short() {
+    let (stream, database) = (stream_of("rebuild-pg-slow", 2, &[]), Database::own("rebuild_slow"));
+    let settings = [POSTGRES, (DATABASE, database.url.as_str())];
+    folded(&stream, &mut Traffic::new(61, 20), 600, &settings);
+    let text = rebuild_beside_a_lock(&stream, &settings, &database, || std::thread::sleep(Duration::from_secs(6)));
+    let line = text.lines().find(|line| line.ends_with(" s left")).unwrap_or_else(|| panic!("{text}"));
+    let written = line.strip_prefix("partition 0, writing ").and_then(|line| line.split_once(" customers: "));
+    let left = written.and_then(|(_, line)| line.split_once(" of 600 records, about "));
+    assert!(left.is_some_and(|(done, _)| (1..600).contains(&done.parse().unwrap())), "{text}");
+    let began = Instant::now();
+    let text = rebuild(&stream, &settings);
+    assert!(!text.contains(" s left") || began.elapsed() > Duration::from_secs(5), "{text}");
+}
+
+/// It finds out what became of it, as a worker does.
+#[test]
+fn a_rebuild_of_a_database_that_never_heard_of_its_commit_goes_on() {
     let (stream, database) = (stream_of("rebuild-pg-answer", 2, &[]), Database::own("rebuild_answer"));
     let wire = Wire::to(database.address());
     let (url, through_wire) = (database.url.as_str(), wire.through(&database.url));
     let mut traffic = Traffic::new(55, 20);
     folded(&stream, &mut traffic, 600, &[POSTGRES, (DATABASE, url)]);
     let rules = [POSTGRES, (DATABASE, url), ("BALANCE_SIGNS", "Transfer=ignore")];
-    database.run("BEGIN; SELECT FROM balancefleet.part WHERE partition = 0 FOR UPDATE");
-    let (code, text) = std::thread::scope(|scope| {
-        let stream = &stream;
-        let settings = [rules[0], (DATABASE, through_wire.as_str()), rules[2]];
-        let tool = scope.spawn(move || run(stream, &["rebuild", "--yes"], &settings));
-        await_rebuild_at_a_row(&database.again(), stream);
-        wire.set(Mode::LosingCommits(1));
-        database.run("COMMIT");
-        tool.join().unwrap()
-    });
-    assert!(code == Some(1) && text.contains("run balance-worker rebuild again"), "{text}");
+    let settings = [rules[0], (DATABASE, through_wire.as_str()), rules[2]];
+    let text = rebuild_beside_a_lock(&stream, &settings, &database, || wire.set(Mode::LosingCommits(1)));
+    assert!(text.contains("commit outcome unknown, resolving"), "{text}");
     assert_eq!(wire.mode(), Mode::LosingCommits(0));
-    // The commit had arrived.
-    let (code, text) = run(&stream, &["audit"], &rules);
-    assert!(code == Some(3) && text.contains("1 of 2 partitions are equal"), "{text}");
-    rebuild_when_free(&stream, &rules);
     audit_is_equal(&stream, &rules);
     rebuild_when_free(&stream, &rules[..2]);
     folded(&stream, &mut traffic, 300, &rules[..2]);
