@@ -36,30 +36,26 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Every refused key, in librdkafka's spelling and with its aliases; one that ends in `*` stands for all that begin so.
+/// Every refused key, in librdkafka's spelling and with its aliases; one that ends in `*` stands for all that begin so,
+/// one that begins with `*` for all that end so.
 pub const RESERVED: &[(&str, Reason)] = &[
+    ("*_cb", Reason::Code),
     ("acks", Reason::Exactness),
     ("allow.auto.create.topics", Reason::Exactness),
     ("api.version.*", Reason::Exactness),
     ("auto.commit.enable", Reason::Exactness),
     ("auto.commit.interval.ms", Reason::Exactness),
     ("auto.offset.reset", Reason::OwnSetting),
-    ("background_event_cb", Reason::Code),
     ("bootstrap.servers", Reason::OwnSetting),
     ("broker.version.fallback", Reason::Exactness),
     ("builtin.features", Reason::Code),
     ("check.crcs", Reason::Exactness),
     ("client.id", Reason::Membership),
     ("client.rack", Reason::Membership),
-    ("closesocket_cb", Reason::Code),
-    ("connect_cb", Reason::Code),
     ("consume.callback.*", Reason::Code),
-    ("consume_cb", Reason::Code),
     ("default_topic_conf", Reason::Code),
     ("delivery.report.only.error", Reason::Exactness),
     ("delivery.timeout.ms", Reason::Exactness),
-    ("dr_cb", Reason::Code),
-    ("dr_msg_cb", Reason::Code),
     ("enable.auto.commit", Reason::Exactness),
     ("enable.auto.offset.store", Reason::Exactness),
     ("enable.gapless.guarantee", Reason::Exactness),
@@ -68,7 +64,6 @@ pub const RESERVED: &[(&str, Reason)] = &[
     ("enable.sasl.*", Reason::Security),
     ("enable.ssl.*", Reason::Security),
     ("enabled_events", Reason::Code),
-    ("error_cb", Reason::Code),
     ("fetch.max.bytes", Reason::Timing),
     ("fetch.message.max.bytes", Reason::Timing),
     ("fetch.queue.backoff.ms", Reason::Timing),
@@ -84,7 +79,6 @@ pub const RESERVED: &[(&str, Reason)] = &[
     ("internal.termination.signal", Reason::Code),
     ("isolation.level", Reason::Exactness),
     ("log.queue", Reason::Code),
-    ("log_cb", Reason::Code),
     ("max.in.flight", Reason::Exactness),
     ("max.in.flight.requests.per.connection", Reason::Exactness),
     ("max.partition.fetch.bytes", Reason::Timing),
@@ -93,40 +87,29 @@ pub const RESERVED: &[(&str, Reason)] = &[
     ("message.timeout.ms", Reason::Exactness),
     ("metadata.broker.list", Reason::OwnSetting),
     ("msg_order_cmp", Reason::Code),
-    ("oauthbearer_token_refresh_cb", Reason::Code),
     ("offset.store.*", Reason::Exactness),
-    ("offset_commit_cb", Reason::Code),
     ("opaque", Reason::Code),
-    ("open_cb", Reason::Code),
     ("partition.assignment.strategy", Reason::OwnSetting),
     ("partitioner", Reason::Exactness),
-    ("partitioner_cb", Reason::Code),
     ("plugin.library.paths", Reason::Code),
     ("queued.max.messages.kbytes", Reason::Timing),
     ("queuing.strategy", Reason::Exactness),
-    ("rebalance_cb", Reason::Code),
     ("request.required.acks", Reason::Exactness),
     ("request.timeout.ms", Reason::Exactness),
-    ("resolve_cb", Reason::Code),
     ("retries", Reason::Exactness),
     ("sasl.*", Reason::Security),
     ("security.protocol", Reason::OwnSetting),
     ("session.timeout.ms", Reason::OwnSetting),
     ("socket.timeout.ms", Reason::Timing),
-    ("socket_cb", Reason::Code),
     ("ssl.*", Reason::Security),
     ("ssl_*", Reason::Security),
-    ("stats_cb", Reason::Code),
-    ("throttle_cb", Reason::Code),
     ("topic.blacklist", Reason::Exactness),
     ("topic.metadata.refresh.interval.ms", Reason::Timing),
     ("transaction.timeout.ms", Reason::Exactness),
     ("transactional.id", Reason::Exactness),
 ];
 
-/// Why `key` may not be set from outside; `None` when it may.
-///
-/// Spellings that differ in case, or in `_` for `.` (as in environment names), are the same key.
+/// Why `key`, in whatever spelling, may not be set from outside; `None` when it may.
 pub fn refusal(key: &str) -> Option<Reason> {
     let key = canonical(key.trim());
     RESERVED.iter().find(|(reserved, _)| is_match(&canonical(reserved), &key)).map(|(_, reason)| *reason)
@@ -153,14 +136,16 @@ pub fn check(key: &str, value: &str) -> Result<(), Error> {
     }
 }
 
-fn canonical(key: &str) -> String {
+/// The key that is meant by a spelling that differs in case or has `_` for `.`, as in environment names.
+pub fn canonical(key: &str) -> String {
     key.to_ascii_lowercase().replace('_', ".")
 }
 
 fn is_match(reserved: &str, key: &str) -> bool {
-    match reserved.strip_suffix('*') {
-        Some(prefix) => key.starts_with(prefix),
-        None => key == reserved,
+    match (reserved.strip_suffix('*'), reserved.strip_prefix('*')) {
+        (Some(beginning), _) => key.starts_with(beginning),
+        (_, Some(end)) => key.ends_with(end),
+        _ => key == reserved,
     }
 }
 
@@ -187,6 +172,13 @@ mod tests {
     fn keys_that_carry_secrets_are_refused_by_their_beginning() {
         for key in ["sasl.password", "sasl.oauthbearer.client.secret", "ssl.key.pem", "ssl_key", "ssl.key.password"] {
             assert_eq!(refusal(key), Some(Reason::Security), "{key}");
+        }
+    }
+
+    #[test]
+    fn callbacks_are_refused_by_their_end() {
+        for key in ["rebalance_cb", "dr_msg_cb", "log_cb", "oauthbearer_token_refresh_cb"] {
+            assert_eq!(refusal(key), Some(Reason::Code), "{key}");
         }
     }
 

@@ -5,26 +5,24 @@
 
 mod effective;
 mod error;
-mod keys;
-mod layers;
-mod resolve;
+mod settings;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod topic_names;
+mod validate;
 mod value;
 
-use std::{collections::BTreeMap, ffi::OsString, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use serde_yaml::{Mapping, Value};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 pub(crate) use effective::{Config, LogFormat, RebuildOptions, StartFrom, StoreKind};
 pub(crate) use error::ConfigError;
 pub(crate) use value::is_host_and_port;
 
-use keys::{Form, KEYS, Key};
-
-/// In the place of a secret.
-const HIDDEN: &str = "(hidden)";
+use settings::Settings;
+use sources::Given;
 
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -43,73 +41,67 @@ pub(crate) enum Command {
     PrintOpenApi,
 }
 
+/// The command line without the flags of the settings.
+#[derive(Parser)]
+#[command(
+    name = "balance-worker",
+    version,
+    about = "Computes exact balances from a topic of transactions and serves them over REST.",
+    after_help = "The environment overrides the file, and flags override both. Durations: 500ms, 90s, 2m, 1h30m."
+)]
+struct CommandLine {
+    /// YAML file with settings
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the effective settings, with secrets hidden, then exit
+    #[arg(long)]
+    print_config: bool,
+    /// Print the OpenAPI document of the REST API, then exit
+    #[arg(long)]
+    print_openapi: bool,
+    /// Check brokers, login, topic, group and store, then exit
+    #[arg(long)]
+    check: bool,
+    #[command(subcommand)]
+    tool: Option<Tool>,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Re-read the topic and check every stored balance against it; read-only, workers may keep running
+    Audit,
+    /// Recompute stored balances from the topic with the current settings; stop the workers first
+    Rebuild(RebuildOptions),
+}
+
 /// Reads all layers. `arguments` begin with the program's name.
 pub(crate) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     variables: &BTreeMap<String, String>,
 ) -> Result<Command, ConfigError> {
-    let matches = layers::command().try_get_matches_from(arguments)?;
-    if matches.get_flag("print-openapi") {
+    let table = Settings::table();
+    let command = CommandLine::command().args(table.get_arguments().cloned().map(flag));
+    let matches = command.try_get_matches_from(arguments)?;
+    let line = CommandLine::from_arg_matches(&matches)?;
+    if line.print_openapi {
         return Ok(Command::PrintOpenApi); // true of every worker, whatever its settings
     }
-    let mut settings = match matches.get_one::<String>("config") {
-        Some(path) => layers::file(Path::new(path))?,
-        None => layers::Settings::new(),
-    };
-    layers::overlay(&mut settings, layers::environment(variables)?);
-    layers::overlay(&mut settings, layers::flags(&matches));
-    let config = resolve::resolve(&settings)?;
-    let config = Box::new(config);
-    Ok(match matches.subcommand() {
-        _ if matches.get_flag("print-config") => Command::Print(yaml(&settings)),
-        _ if matches.get_flag("check") => Command::Check(config),
-        Some(("audit", _)) => Command::Audit(config),
-        Some(("rebuild", flags)) => Command::Rebuild { config, options: layers::rebuild_options(flags) },
-        _ => Command::Run(config),
+    let given = Given::read(&table, line.config.as_deref(), variables, &matches)?;
+    let config = Box::new(validate::validate(given.parse()?, &given)?);
+    Ok(match line.tool {
+        _ if line.print_config => Command::Print(given.to_yaml(&table)),
+        _ if line.check => Command::Check(config),
+        Some(Tool::Audit) => Command::Audit(config),
+        Some(Tool::Rebuild(options)) => Command::Rebuild { config, options },
+        None => Command::Run(config),
     })
 }
 
-/// The settings in effect as a YAML file that would give them again: every one that has a value, defaults included, in the
-/// order of the table. Most secrets are given as files, whose names are all there is to show; of the others it shows that
-/// there is one.
-fn yaml(settings: &layers::Settings) -> String {
-    let mut root = Mapping::new();
-    for key in KEYS {
-        let text = settings.get(key.path).map(|given| given.text.as_str()).or(key.default);
-        if let Some(text) = text {
-            insert_yaml(&mut root, key.path, yaml_value(key, text));
-        }
-    }
-    serde_yaml::to_string(&root).unwrap_or_default()
-}
-
-fn yaml_value(key: &Key, text: &str) -> Value {
-    if key.is_secret {
-        return Value::from(HIDDEN);
-    }
-    let lines = text.lines().filter(|line| !line.is_empty());
-    match key.form {
-        Form::Scalar => Value::from(text),
-        Form::List => Value::Sequence(lines.map(Value::from).collect()),
-        Form::Map => Value::Mapping(
-            lines
-                .filter_map(|line| line.split_once('='))
-                .map(|(name, value)| (Value::from(name.trim()), Value::from(value.trim())))
-                .collect(),
-        ),
-    }
-}
-
-fn insert_yaml(section: &mut Mapping, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            section.insert(Value::from(path), value);
-        }
-        Some((name, rest)) => {
-            let inner = section.entry(Value::from(name)).or_insert_with(|| Value::Mapping(Mapping::new()));
-            if let Value::Mapping(inner) = inner {
-                insert_yaml(inner, rest, value);
-            }
-        }
-    }
+/// The flag of a setting. It takes any text, once: what is wrong with one is said in the same words wherever it comes
+/// from, and no secret is repeated.
+fn flag(setting: Arg) -> Arg {
+    let help = setting.get_help().map(ToString::to_string).unwrap_or_default();
+    let variable = setting.get_env().map(|name| format!(" [env: {}]", name.display())).unwrap_or_default();
+    let text = setting.env(None::<&'static str>).value_parser(value_parser!(String)).action(ArgAction::Set);
+    text.help(help + &variable).global(true).value_name("VALUE").allow_hyphen_values(true)
 }

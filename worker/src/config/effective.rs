@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use balancefleet_kafka::Connection;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::{
@@ -56,20 +57,21 @@ impl Config {
 }
 
 /// Where a group without progress begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StartFrom {
     Earliest,
     Latest,
 }
 
 /// How the group shares out its partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Assignor {
     /// Moves only what must move; the rest goes on.
     CooperativeSticky,
     /// Stops all, shares out ranges.
     Range,
     /// Stops all, deals one by one.
+    #[value(name = "roundrobin")]
     RoundRobin,
 }
 
@@ -84,45 +86,47 @@ impl Assignor {
 }
 
 /// Where balances are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StoreKind {
-    /// Keeps offsets only and folds the topic again at every assignment.
-    Replay,
     /// Keeps balances in a compacted topic, written in one Kafka transaction with the offsets.
     Changelog,
     /// Keeps balances in PostgreSQL, written in one SQL transaction with the progress.
     Postgres,
+    /// Keeps offsets only and folds the topic again at every assignment.
+    Replay,
 }
 
 impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Replay => "replay",
-            Self::Changelog => "changelog",
-            Self::Postgres => "postgres",
-        })
+        self.serialize(f)
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
-/// What a person has said of a rebuild beforehand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a person has said of a rebuild beforehand. The comments are what `--help` says.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RebuildOptions {
-    /// It need not be asked for.
+    /// Do not ask for confirmation
+    #[arg(long = "yes")]
     pub(crate) is_agreed: bool,
-    /// Where the store has nothing, the ledger begins where the metadata of the group's offset says, although the log
-    /// begins before.
-    pub(crate) from_base: bool,
-    /// The balances may be replaced by those of another topic of the same name.
-    pub(crate) another_topic: bool,
-    /// So many transactions are given up with it.
-    pub(crate) lose: Option<u64>,
-    /// Records count also where they were refused because their currency was unknown then.
+    /// Also count records that were refused while their currency was unknown
+    #[arg(long)]
     pub(crate) recount: bool,
+    /// Where the store has nothing, start at the base recorded with the group's offset, even if the topic starts before
+    /// it. Only for a group that started at the end of the topic (startFrom: Latest) and has lost its store
+    #[arg(long)]
+    pub(crate) from_base: bool,
+    /// Replace balances of another topic with the same name: a deleted one, or another cluster's
+    #[arg(long)]
+    pub(crate) another_topic: bool,
+    /// Give up transactions that the topic lacks: the exact number that a first run names
+    // A negative number is refused by name, and not as another flag.
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    pub(crate) lose: Option<u64>,
 }

@@ -21,18 +21,13 @@ pub(crate) enum ConfigError {
     NotAvailable { name: String },
     #[error("{name} = {value:?} does not work: {reason}")]
     Invalid { name: String, value: String, reason: String },
-    /// A client setting that cannot be passed on. Its value is not repeated: it may be a secret.
+    /// The same without the value: it may be a secret, or is no single text.
     #[error("{name} does not work: {reason}")]
-    ExtraConfig { name: String, reason: String },
-    /// A setting that is a secret: its value is not repeated.
-    #[error("{name} does not work: {reason} (its value is not shown)")]
-    Hidden { name: String, reason: String },
+    Unfit { name: String, reason: String },
     /// Settings that librdkafka takes one by one, but not together.
     #[error("the Kafka client does not take the settings: {0}; correct the one it names")]
     Client(rdkafka::error::KafkaError),
     /// Settings that exclude or need each other.
     #[error("{0}")]
     Combination(String),
-    #[error("{name} names the file {path}, which cannot be read: {source}")]
-    Secret { name: String, path: String, source: std::io::Error },
 }

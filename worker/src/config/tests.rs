@@ -136,7 +136,7 @@ fn variables_of_kubernetes_services_and_of_kafkas_scripts_are_left_alone() {
 
 #[test]
 fn what_this_release_does_not_have_is_refused_by_name() {
-    for (_, name) in keys::NOT_AVAILABLE {
+    for (_, name) in sources::NOT_AVAILABLE {
         refused(&[], &[(name, "x")], &[name, "not available"]);
     }
     let file = file("http: {tokenFile: token}\n");
@@ -210,8 +210,24 @@ fn a_wrong_value_is_refused_with_the_name_it_was_given_under() {
     refused(&[], &[("KAFKA_ASSIGNOR", "sticky")], &["KAFKA_ASSIGNOR", "cooperative-sticky"]);
     refused(&[], &[("BALANCE_SIGNS", "Transfer=minus")], &["BALANCE_SIGNS", "minus"]);
     refused(&[], &[("HTTP_ADDRESS", "8080")], &["HTTP_ADDRESS", "0.0.0.0:8080"]);
-    let list = file("kafka: {topic: [a, b]}\n");
-    refused(&["--config", path(&list)], &[], &["kafka.topic", "single value"]);
+    for (text, words) in [
+        ("kafka: {topic: [a, b]}\n", ["kafka.topic", "single value"]),
+        ("http: {peers: 'a:1'}\n", ["http.peers", "list"]),
+        ("balances: {signs: [Transfer]}\n", ["balances.signs", "map"]),
+    ] {
+        let file = file(text);
+        refused(&["--config", path(&file)], &[], &[words[0], words[1], path(&file)]);
+    }
+}
+
+#[test]
+fn an_entry_of_a_map_is_refused_with_the_name_it_was_given_under_and_only_once_per_source() {
+    let file = file("balances: {signs: {Transfer: minus}}\n");
+    let arguments = ["--config", path(&file)];
+    refused(&arguments, &[("BALANCE_SIGNS", "Payment=debit")], &["balances.signs", path(&file), "minus"]);
+    config(&arguments, &[("BALANCE_SIGNS", "Transfer=debit")]);
+    refused(&["--signs", "Transfer=debit,Transfer=credit"], &[], &["--signs", "Transfer is given twice"]);
+    refused(&["--minor-units", "XYZ=3,XYZ=3"], &[], &["--minor-units", "XYZ is given twice"]);
 }
 
 #[test]
@@ -252,15 +268,22 @@ fn the_printed_settings_are_a_file_that_gives_them_again() {
         panic!()
     };
     assert_eq!(printed, again);
+    let Command::Print(address) = load_with(&["--print-config"], &[("ASPNETCORE_URLS", "http://+:5000")]).unwrap()
+    else {
+        panic!()
+    };
+    assert!(address.contains("urls: http://+:5000") && !address.contains("address:"), "{address}");
     assert!(printed.contains("Transfer: debit") && printed.contains("topic: t"), "{printed}");
 }
 
 #[test]
 fn help_lists_every_setting_with_its_variable() {
     let help = load_with(&["--help"], &[]).unwrap_err().to_string();
-    for key in keys::KEYS {
-        assert!(help.contains(&format!("--{}", key.flag)), "{}", key.flag);
-        assert!(key.env.first().is_none_or(|name| help.contains(name)), "{}", key.path);
+    for setting in Settings::table().get_arguments() {
+        let flag = setting.get_long().unwrap();
+        assert!(help.contains(&format!("--{flag} ")), "{flag}");
+        let variable = setting.get_env().map(|name| name.to_str().unwrap());
+        assert!(variable.is_none_or(|name| help.contains(name)), "{flag}");
     }
 }
 

@@ -1,82 +1,121 @@
 //! Texts of settings → values. Errors say what would be right.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use crate::domain::{exponents::MAX_EXPONENT, money::Currency, rules::Sign, transaction::TransactionType};
+use balancefleet_kafka::{Connection, Error, reserved_keys};
+use clap::ValueEnum;
+use jiff::SignedDuration;
+
+use crate::domain::{
+    exponents::MAX_EXPONENT,
+    money::Currency,
+    rules::{LedgerKind, Sign},
+    transaction::TransactionType,
+};
 
 /// `10s`, `500ms`, `1m30s`, `2h`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a duration like 500ms, 10s or 1m30s".to_owned();
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u32 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let end = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            _ => return Err(wrong()),
-        };
-        total = unit.checked_mul(number).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
-        rest = &rest[end..];
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = text.parse::<SignedDuration>().ok().and_then(|duration| duration.try_into().ok());
+    duration.ok_or_else(|| "write a duration like 500ms, 10s or 1m30s".to_owned())
 }
 
 /// The same, with a bound.
-pub(crate) fn duration_up_to(most: Duration, text: &str) -> Result<Duration, String> {
-    let duration = duration(text)?;
-    if duration <= most { Ok(duration) } else { Err(format!("it is at most {}s", most.as_secs())) }
+pub(super) fn duration_up_to(most: Duration) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let duration = duration(text)?;
+        if duration <= most { Ok(duration) } else { Err(format!("it is at most {}s", most.as_secs())) }
+    }
 }
 
 /// One of a few words.
-pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value);
-    found.ok_or_else(|| {
-        format!("choose one of {}", choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+pub(super) fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, true).map_err(|_| {
+        let choices = T::value_variants().iter().filter_map(T::to_possible_value);
+        format!("choose one of {}", choices.map(|one| one.get_name().to_owned()).collect::<Vec<_>>().join(", "))
     })
 }
 
-/// Lines of `name=value`; empty lines are nothing.
-pub(crate) fn map(text: &str) -> Result<BTreeMap<&str, &str>, String> {
-    let mut map = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once('=').ok_or_else(|| format!("{line:?} is not name=value"))?;
-        if map.insert(name.trim(), value.trim()).is_some() {
-            return Err(format!("{} is given twice", name.trim()));
-        }
+pub(super) fn ledger(text: &str) -> Result<LedgerKind, String> {
+    LedgerKind::named(&text.to_ascii_lowercase()).ok_or_else(|| "choose one of balances, count".to_owned())
+}
+
+pub(super) fn truth(text: &str) -> Result<bool, String> {
+    text.to_ascii_lowercase().parse().map_err(|_| "choose one of true, false".to_owned())
+}
+
+pub(super) fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// The content of the file that is named.
+pub(super) fn content(file: &str) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("the file cannot be read: {error}"))
+}
+
+/// Bootstrap brokers.
+pub(super) fn servers(text: &str) -> Result<String, String> {
+    Connection::plaintext(text).check().map(|()| text.to_owned()).map_err(detail)
+}
+
+pub(super) fn replication(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(replicas @ (-1 | 1..=100)) => Ok(replicas),
+        _ => Err("write a number of replicas, or -1 for the brokers' default".to_owned()),
     }
-    Ok(map)
 }
 
-/// `Transfer=debit` lines.
-pub(crate) fn signs(text: &str) -> Result<BTreeMap<TransactionType, Sign>, String> {
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(text);
+    filter.map(|_| text.to_owned()).map_err(|_| "write error, warn, info, debug or trace".to_owned())
+}
+
+fn entry(text: &str) -> Result<(&str, &str), String> {
+    let entry = text.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+    entry.ok_or_else(|| format!("{text:?} is not name=value"))
+}
+
+/// `Transfer=debit`.
+pub(super) fn sign(text: &str) -> Result<(TransactionType, Sign), String> {
+    let (name, value) = entry(text)?;
     let names = || TransactionType::ALL.map(TransactionType::name).join(", ");
-    let entry = |(name, value): (&str, &str)| {
-        let kind = TransactionType::named(name).ok_or_else(|| format!("{name:?} is none of {}", names()))?;
-        let sign =
-            Sign::named(value).ok_or_else(|| format!("{name} is to be credit, debit or ignore, not {value:?}"))?;
-        Ok((kind, sign))
-    };
-    map(text)?.into_iter().map(entry).collect()
+    let kind = TransactionType::named(name).ok_or_else(|| format!("{name:?} is none of {}", names()))?;
+    let sign = Sign::named(value).ok_or_else(|| format!("{name} is to be credit, debit or ignore, not {value:?}"))?;
+    Ok((kind, sign))
 }
 
-/// `XYZ=3` lines.
-pub(crate) fn minor_units(text: &str) -> Result<BTreeMap<Currency, u8>, String> {
-    let entry = |(code, decimals): (&str, &str)| {
-        let currency = Currency::parse(code).ok_or_else(|| format!("{code:?} is not a currency code like EUR"))?;
-        let decimals = decimals.parse().ok().filter(|decimals| *decimals <= MAX_EXPONENT);
-        Ok((currency, decimals.ok_or_else(|| format!("{code} takes a number of decimals from 0 to {MAX_EXPONENT}"))?))
-    };
-    map(text)?.into_iter().map(entry).collect()
+/// `XYZ=3`.
+pub(super) fn minor_units(text: &str) -> Result<(Currency, u8), String> {
+    let (code, decimals) = entry(text)?;
+    let currency = Currency::parse(code).ok_or_else(|| format!("{code:?} is not a currency code like EUR"))?;
+    let decimals = decimals.parse().ok().filter(|decimals| *decimals <= MAX_EXPONENT);
+    Ok((currency, decimals.ok_or_else(|| format!("{code} takes a number of decimals from 0 to {MAX_EXPONENT}"))?))
+}
+
+/// `fetch.min.bytes=1024`. The error does not repeat the value: somebody may have put a secret there.
+pub(super) fn client_setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = entry(text)
+        .ok()
+        .filter(|_| !text.contains('\n'))
+        .ok_or("every entry is key=value, and no value has a comma or a line break")?;
+    reserved_keys::check(key, value).map_err(detail)?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// What is wrong, without the words around it.
+pub(super) fn detail(error: Error) -> String {
+    match error {
+        Error::Invalid { detail } => detail,
+        other => other.to_string(),
+    }
 }
 
 /// `0.0.0.0:8080`.
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write address:port, like 0.0.0.0:8080".to_owned())
+}
+
+pub(super) fn peer(text: &str) -> Result<String, String> {
+    if is_host_and_port(text) { Ok(text.to_owned()) } else { Err("write host:port for each".to_owned()) }
 }
 
 /// Whether it is `host:port`.
@@ -85,7 +124,7 @@ pub(crate) fn is_host_and_port(peer: &str) -> bool {
 }
 
 /// .NET's `http://+:8080;…`: the first plain one.
-pub(crate) fn urls(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn urls(text: &str) -> Result<SocketAddr, String> {
     let wrong = || "write http://host:port, like http://+:8080; TLS is not served".to_owned();
     let rest = text.split(';').find_map(|url| url.trim().strip_prefix("http://")).ok_or_else(wrong)?;
     let rest = rest.trim_end_matches('/');
@@ -101,10 +140,6 @@ pub(crate) fn urls(text: &str) -> Result<SocketAddr, String> {
     address(&format!("{host}:{port}")).map_err(|_| wrong())
 }
 
-pub(crate) fn flag(text: &str) -> Result<bool, String> {
-    choice(text, &[("true", true), ("false", false)])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +149,8 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("0ms"), Ok(Duration::ZERO));
-        for wrong in ["", "10", "s", "10 s", "-1s", "1.5s", "99999999999s", "1d"] {
+        assert_eq!(duration_up_to(Duration::MAX)("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["", "10", "s", "-1s", "99999999999999999999s", "1d", "1s ago"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -136,12 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn maps_name_what_is_wrong_in_them() {
-        assert_eq!(signs("Transfer=debit").unwrap()[&TransactionType::Transfer], Sign::Debit);
-        assert!(signs("Transfers=debit").unwrap_err().contains("Transfers"));
-        assert!(signs("Transfer=minus").unwrap_err().contains("minus"));
-        assert!(signs("Transfer").unwrap_err().contains("name=value"));
-        assert!(signs("Transfer=debit\nTransfer=credit").unwrap_err().contains("twice"));
+    fn an_entry_of_a_map_names_what_is_wrong_in_it() {
+        assert_eq!(sign(" Transfer = debit"), Ok((TransactionType::Transfer, Sign::Debit)));
+        assert!(sign("Transfers=debit").unwrap_err().contains("Transfers"));
+        assert!(sign("Transfer=minus").unwrap_err().contains("minus"));
+        assert!(sign("Transfer").unwrap_err().contains("name=value"));
         assert!(minor_units("eur=2").unwrap_err().contains("eur"));
         assert!(minor_units("XYZ=13").unwrap_err().contains("12"));
     }

@@ -24,17 +24,14 @@ pub(crate) enum LedgerKind {
 }
 
 impl LedgerKind {
-    fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Balances, Self::Count].into_iter().find(|kind| kind.to_string() == name)
     }
 }
 
 impl fmt::Display for LedgerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Balances => "balances",
-            Self::Count => "count",
-        })
+        self.serialize(f)
     }
 }
 
