@@ -6,6 +6,7 @@
 
 mod apply;
 mod assignor;
+mod backoff;
 mod build;
 mod cache;
 mod contention;
@@ -32,6 +33,7 @@ mod status;
 mod validate;
 mod watches;
 mod workload;
+mod writer;
 
 pub(crate) use build::child_plurals;
 pub use group_metrics::GroupMetrics;
