@@ -182,7 +182,8 @@ fn found(object: &Value) -> Response<Body> {
 }
 
 fn status(code: u16) -> Response<Body> {
-    let object = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "no",
-        "reason": "Unknown", "metadata": {}});
+    let reason = if code == 404 { "NotFound" } else { "Unknown" };
+    let object = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
+        "reason": reason, "message": "no"});
     Response::builder().status(code).body(Body::from(object.to_string())).unwrap()
 }
