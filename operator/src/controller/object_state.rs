@@ -24,7 +24,7 @@ pub(super) struct ObjectState {
     /// After failed reconciles.
     failure: Backoff,
     /// The generation of the object that the last reconcile was about: another one may be the cure.
-    pub(super) generation: Option<i64>,
+    generation: Option<i64>,
     /// The problem that is being retried.
     problem: Option<(Problem, Backoff)>,
     /// When the pods were last ranked, and for which replicas.
@@ -111,10 +111,17 @@ impl ObjectState {
         self.failure = Backoff::default();
     }
 
-    /// The problem of the last attempt while the next one waits; only an edit of the object shortens that.
-    pub(super) fn lasting_problem(&self, generation: Option<i64>, now: Instant) -> Option<&Problem> {
+    /// A reconcile begins. What an object had a problem with before its edit may be gone with it.
+    pub(super) fn begin(&mut self, generation: Option<i64>) {
+        if self.generation != generation {
+            (self.generation, self.problem) = (generation, None);
+        }
+    }
+
+    /// The problem of the last attempt while the next one waits.
+    pub(super) fn lasting_problem(&self, now: Instant) -> Option<&Problem> {
         let (problem, backoff) = self.problem.as_ref()?;
-        backoff.left(now).filter(|_| self.generation == generation).map(|_| problem)
+        backoff.left(now).map(|_| problem)
     }
 
     /// Counts an attempt that ended with this problem and gives the pause before the next, or what is left of it if no
@@ -159,22 +166,26 @@ mod tests {
 
     #[test]
     fn reconciles_that_come_early_neither_shorten_nor_lengthen_a_pause() {
-        let (mut state, start) = (ObjectState { generation: Some(1), ..ObjectState::default() }, Instant::now());
+        let (mut state, start) = (ObjectState::default(), Instant::now());
         for second in 0..15 {
             let now = start + Duration::from_secs(second);
+            state.begin(Some(1));
             assert_eq!(state.problem_backoff(&problem("ApplyFailed"), now, 0.5).as_secs(), 15 - second);
-            assert!(state.lasting_problem(Some(1), now).is_some());
-            assert!(state.lasting_problem(Some(2), now).is_none(), "an edit may be the cure");
+            assert!(state.lasting_problem(now).is_some());
         }
         let now = start + Duration::from_secs(15);
-        assert!(state.lasting_problem(Some(1), now).is_none());
+        assert!(state.lasting_problem(now).is_none());
         assert_eq!(state.problem_backoff(&problem("ApplyFailed"), now, 0.5).as_secs(), 30);
+        state.begin(Some(2));
+        assert!(state.lasting_problem(now).is_none(), "an edit may be the cure");
     }
 
     #[test]
     fn a_failed_reconcile_waits_unless_the_object_is_edited() {
         let (object_states, now) = (ObjectStates::default(), Instant::now());
-        object_states.store(&key(), ObjectState { generation: Some(1), ..ObjectState::default() });
+        let mut state = ObjectState::default();
+        state.begin(Some(1));
+        object_states.store(&key(), state);
         object_states.failed(&key(), now, 0.5);
         let state = object_states.load(&key(), "").unwrap();
         assert_eq!(state.pause(Some(1), now), Some(Duration::from_secs(1)));

@@ -61,7 +61,7 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
         return Ok(Action::await_change());
     }
     let mut state = known.unwrap_or_else(|| ObjectState::new(uid, group, clock::now()));
-    state.generation = group.metadata.generation;
+    state.begin(group.metadata.generation);
     let ended =
         tokio::time::timeout(RECONCILE_TIMEOUT, catch_panic(reconcile_group(&context, group, &mut state))).await;
     let result = match ended {
@@ -114,7 +114,7 @@ async fn reconcile_group(
                 );
                 let message = status::left_over(group, pending);
                 Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, remedy: Remedy::Retry })
-            } else if let Some(refused) = refused_before(group, state) {
+            } else if let Some(refused) = refused_before(state) {
                 Err(refused)
             } else {
                 apply::apply(context, &valid, &observed, &plan, &choice, state).await?
@@ -164,8 +164,8 @@ async fn reconcile_group(
 }
 
 /// What the API server refused before is not tried again before its time; the rest of the status goes on.
-fn refused_before(group: &BalanceConsumerGroup, state: &ObjectState) -> Option<Problem> {
-    let lasting = state.lasting_problem(group.metadata.generation, clock::now());
+fn refused_before(state: &ObjectState) -> Option<Problem> {
+    let lasting = state.lasting_problem(clock::now());
     lasting.filter(|problem| problem.reason == reasons::APPLY_FAILED).cloned()
 }
 

@@ -121,6 +121,10 @@ async fn a_refused_child_is_reported_and_tried_less_and_less_often() {
     assert!((2..=3).contains(&tried), "{tried}");
     assert_eq!(server.group("shop")["status"]["conditions"][0]["reason"], "ApplyFailed");
     assert_eq!(server.writes("shop/status").len(), 1, "and said once");
+    // An edit may be the cure.
+    server.put("shop", plain());
+    seconds(0.1).await;
+    assert_eq!(server.writes("serviceaccounts/shop").len(), tried + 1);
     operator.stop().await;
 }
 

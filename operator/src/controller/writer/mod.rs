@@ -89,20 +89,20 @@ impl Writer {
         };
         let step = Step { name: action.clone(), creates };
         let replaced = self.queue.lock().push_step(key, step, job.boxed(), clock::now());
-        self.handed_over(Class::Step, replaced, "superseded");
+        self.handed_over(Class::Step, replaced.is_some(), "superseded");
         answered.await.unwrap_or(Err(Error::NotSent { action }))
     }
 
     /// Publishes an event.
     pub(super) fn event(&self, key: &GroupKey, job: Job) {
         let dropped = self.queue.lock().push_event(key, job, clock::now());
-        self.handed_over(Class::Event, dropped, "dropped");
+        self.handed_over(Class::Event, dropped.is_some(), "dropped");
     }
 
     /// Writes a status, or withdraws the one that waits: what is written is right.
     pub(super) fn set_status(&self, key: &GroupKey, status: Option<(Urgency, Job)>) {
         let replaced = self.queue.lock().set_status(key, status, clock::now());
-        self.handed_over(Class::Status, replaced, "superseded");
+        self.handed_over(Class::Status, replaced.is_some(), "superseded");
     }
 
     /// How many objects there are, which sets the pace of statuses.
@@ -125,8 +125,8 @@ impl Writer {
         self.queue.lock().in_backoff()
     }
 
-    fn handed_over(&self, class: Class, instead_of: Option<Job>, outcome: &'static str) {
-        if instead_of.is_some() {
+    fn handed_over(&self, class: Class, lost_one: bool, outcome: &'static str) {
+        if lost_one {
             self.metrics.write_outcome(class.as_str(), outcome);
         }
         self.changed.notify_one();
