@@ -23,6 +23,12 @@ pub enum Error {
         /// What was tried.
         action: String,
     },
+    /// A write was given up before it was sent: another one took its place, or the object is gone.
+    #[error("{action}: given up before it was sent")]
+    NotSent {
+        /// What was to be done.
+        action: String,
+    },
     /// The watches have not delivered their first list yet, so nothing is known about children.
     #[error("the watch caches are not filled yet")]
     CacheNotReady,
@@ -53,6 +59,7 @@ impl Error {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Timeout { .. } => "timeout",
+            Self::NotSent { .. } => "not_sent",
             Self::CacheNotReady => "cache_not_ready",
             Self::ReconcileTimeout(_) => "pass_timeout",
             Self::Panicked { .. } => "panicked",
@@ -75,7 +82,7 @@ impl Error {
     /// A refusal (400, 403, 422 …) belongs into a condition, since a user has to act.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::CacheNotReady | Self::ReconcileTimeout(_) => true,
+            Self::Timeout { .. } | Self::NotSent { .. } | Self::CacheNotReady | Self::ReconcileTimeout(_) => true,
             Self::Json { .. } | Self::Panicked { .. } => false,
             Self::Api { source, .. } => {
                 matches!(status_code(source), None | Some(401 | 404 | 408 | 409 | 410 | 429 | 500..))

@@ -11,6 +11,7 @@
 
 pub mod args;
 pub mod client;
+mod clock;
 pub mod controller;
 pub mod error;
 pub mod health;

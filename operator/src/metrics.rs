@@ -35,6 +35,13 @@ pub struct WriteLabels {
     resource: &'static str,
 }
 
+/// Writes by what they are about and what became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WriteOutcomeLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
 /// Handles to all metrics; cloning shares them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -43,6 +50,7 @@ pub struct Metrics {
     errors: Family<CategoryLabels, Counter>,
     duration: Histogram,
     writes: Family<WriteLabels, Counter>,
+    write_outcomes: Family<WriteOutcomeLabels, Counter>,
     watch_errors: Counter,
     in_backoff: Gauge<i64, AtomicI64>,
     groups: Gauge<i64, AtomicI64>,
@@ -58,6 +66,7 @@ impl Default for Metrics {
             // 1 ms (nothing to do) to 8 s (several calls near their time limit).
             duration: Histogram::new([0.001, 0.004, 0.016, 0.064, 0.25, 1.0, 4.0, 8.0]),
             writes: Family::default(),
+            write_outcomes: Family::default(),
             watch_errors: Counter::default(),
             in_backoff: Gauge::default(),
             groups: Gauge::default(),
@@ -76,6 +85,7 @@ impl Metrics {
         registry.register("reconcile_errors", "Failed reconciles by category", self.errors.clone());
         registry.register("reconcile_duration_seconds", "Duration of one reconcile", self.duration.clone());
         registry.register("api_writes", "Requests that write, by verb and resource", self.writes.clone());
+        registry.register("write_outcomes", "Writes by kind and outcome", self.write_outcomes.clone());
         registry.register("watch_errors", "Watches that broke and were started again", self.watch_errors.clone());
         registry.register(
             "objects_in_backoff",
@@ -99,6 +109,11 @@ impl Metrics {
     pub fn api_write(&self, verb: &'static str, resource: &'static str) {
         self.writes.get_or_create(&WriteLabels { verb, resource }).inc();
         self.total_writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// This became of a write.
+    pub fn write_outcome(&self, kind: &'static str, outcome: &'static str) {
+        self.write_outcomes.get_or_create(&WriteOutcomeLabels { kind, outcome }).inc();
     }
 
     /// All writing requests so far: at rest this number stands still.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::age::Age;
 use crate::decision::{Capacity, CapacitySource, Limit, Rung};
-use crate::ladder::{Load, ladder};
+use crate::ladder::{Evaluation, Load, ladder};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
 use crate::state::Memory;
-use crate::tuning::{GROW_MARGIN, LAG_AGE_EVIDENCE, LOWER_BOUND_UTILIZATION, SHRINK_MARGIN};
+use crate::tuning::{GROW_MARGIN, LAG_AGE_EVIDENCE, LIMIT_MARGINS, LOWER_BOUND_UTILIZATION, SHRINK_MARGIN};
 
 /// What a group needs.
 #[derive(Debug, Clone)]
@@ -29,7 +29,9 @@ pub(crate) struct Assessment {
     pub(crate) exceeded: Option<UnderProvisioned>,
     /// The smallest number that would carry the load with margin to spare, if it is below the present one.
     pub(crate) lower: Option<i32>,
-    pub(crate) limited_by: Option<Limit>,
+    /// Which limit keeps the need from being higher or lower, of a load that is a margin lower, as it is, and a margin
+    /// higher; `None` while that cannot be said.
+    pub(crate) limits: Option<[Option<Limit>; 3]>,
     pub(crate) age: Option<Age>,
     /// Records unread in the partitions that are known.
     pub(crate) records: i64,
@@ -65,7 +67,7 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
         infeasible: false,
         exceeded: None,
         lower: None,
-        limited_by: None,
+        limits: None,
         age: reading.age(),
         records: reading.lag().map_or(0, crate::lag::Lag::known_records),
         draining: is_draining(policy, memory, reading),
@@ -90,24 +92,26 @@ pub(crate) fn assess(policy: &Policy, memory: &Memory, reading: &LagReading, cur
 impl Assessment {
     /// Evaluates the ladder and picks the need.
     fn plan(&mut self, load: &Load, partitions: i32) {
-        let evaluated: Vec<(Rung, f64)> = ladder(partitions, self.floor, self.ceiling)
+        let evaluated: Vec<Evaluation> = ladder(partitions, self.floor, self.ceiling)
             .into_iter()
             .map(|replicas| load.evaluate(replicas, self.utilization))
             .collect();
-        let allowed = || evaluated.iter().filter(|(rung, _)| (self.floor..=self.ceiling).contains(&rung.replicas));
-        let feasible = allowed().find(|(rung, _)| rung.feasible);
+        let (floor, ceiling) = (self.floor, self.ceiling);
+        let allowed = || evaluated.iter().filter(|found| (floor..=ceiling).contains(&found.rung.replicas));
+        let feasible = allowed().find(|found| found.rung.feasible);
         // If nothing is enough: the smallest number that requires no higher rate of one worker than any other does.
-        let least = allowed().map(|(_, required_rate)| *required_rate).fold(f64::INFINITY, f64::min);
-        let closest = || allowed().find(|(_, required_rate)| *required_rate <= least * 1.01);
-        self.need = feasible.or_else(closest).map(|(rung, _)| rung.replicas);
+        let least = allowed().map(|found| found.required_rate).fold(f64::INFINITY, f64::min);
+        let closest = || allowed().find(|found| found.required_rate <= least * 1.01);
+        self.need = feasible.or_else(closest).map(|found| found.rung.replicas);
         self.infeasible = feasible.is_none();
-        self.limited_by = if self.infeasible {
-            Some(self.limit_above(partitions))
-        } else {
-            let fewer = evaluated.iter().any(|(rung, _)| rung.replicas < self.floor && rung.feasible);
+        self.limits = Some(LIMIT_MARGINS.map(|factor| {
+            if !allowed().any(|found| found.exertion * factor <= 1.0) {
+                return Some(self.limit_above(partitions));
+            }
+            let fewer = evaluated.iter().any(|found| found.rung.replicas < floor && found.exertion * factor <= 1.0);
             fewer.then_some(Limit::MinReplicas)
-        };
-        self.rungs = evaluated.into_iter().map(|(rung, _)| rung).collect();
+        }));
+        self.rungs = evaluated.into_iter().map(|found| found.rung).collect();
     }
 
     const fn limit_above(&self, partitions: i32) -> Limit {
@@ -142,12 +146,13 @@ impl Assessment {
             let next = rungs.into_iter().find(|replicas| *replicas > desired && *replicas <= self.ceiling);
             self.need = next.or(Some(self.ceiling)).max(self.need);
             self.infeasible = next.is_none();
-            self.limited_by = self.infeasible.then_some(self.limit_above(memory.partition_count));
+            self.limits = Some([self.infeasible.then_some(self.limit_above(memory.partition_count)); 3]);
             self.exceeded = Some(UnderProvisioned::Lag);
         } else {
             self.need = self.need.map(|need| need.min(desired).clamp(self.floor, self.ceiling));
             self.infeasible = false;
-            self.limited_by = self.limited_by.filter(|limit| *limit == Limit::MinReplicas);
+            let below = |limit: Option<Limit>| limit.filter(|limit| *limit == Limit::MinReplicas);
+            self.limits = Some(self.limits.map_or([None; 3], |limits| limits.map(below)));
         }
     }
 

@@ -58,6 +58,18 @@ pub(crate) struct CapacityEstimate {
 }
 
 impl CapacityEstimate {
+    /// Begins with what was learned before. The policy's figure is not learned.
+    pub(crate) fn resume(learned: Capacity) -> Self {
+        let mut estimate = Self::default();
+        match learned.source {
+            CapacitySource::BusyTime => estimate.busy.push_back((Duration::ZERO, learned.rate)),
+            CapacitySource::Saturation => estimate.saturated.push_back(learned.rate),
+            CapacitySource::LowerBound => estimate.max_observed_rate = Some(learned.rate),
+            CapacitySource::Expected => {}
+        }
+        estimate
+    }
+
     /// Records what a poll at `now` saw of every live worker.
     pub(crate) fn update(&mut self, workers: &[WorkerSample], now: Duration) {
         self.spans.retain(|id, _| workers.iter().any(|worker| worker.id == *id));

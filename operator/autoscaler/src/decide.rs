@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use crate::assess::{Assessment, UnderProvisioned, assess, misses_objective};
-use crate::decision::{BlockedBy, Capacity, Choice, Decision, Reason};
+use crate::decision::{BlockedBy, Capacity, Choice, Decision, Limit, Reason};
 use crate::explain::explain;
 use crate::lag::LagReading;
 use crate::policy::{Current, Hold, Policy};
 use crate::state::Memory;
-use crate::tuning::{CONFIRMATIONS, DOWN_WINDOW, POLL_INTERVAL, REBALANCE_TIME, START_TIME, URGENT_FACTOR};
+use crate::tuning::{
+    CONFIRMATIONS, DOWN_WINDOW, GROW_MARGIN, POLL_INTERVAL, REBALANCE_TIME, SHRINK_MARGIN, START_TIME, URGENT_FACTOR,
+};
 
 /// Decides the replicas, from the reading that [`Memory::observe`] gave for this poll, or
 /// [`LagReading::Unknown`] when the poll failed.
@@ -26,7 +28,9 @@ pub fn decide(
     let assessment = assess(policy, memory, reading, current);
     let choice = choose(policy, memory, reading, current, &assessment, now);
     memory.decision_state.confirming = choice.confirm;
-    let decision = finish(memory.decision_state.last.take(), choice, &assessment, reading, current, policy);
+    let mut decision = finish(memory.decision_state.last.take(), choice, &assessment, reading, current, policy);
+    decision.limited_by = limited_by(memory, &assessment);
+    decision.hot = hot(memory, &assessment);
     memory.decision_state.last = Some(decision.clone());
     decision
 }
@@ -165,6 +169,23 @@ fn shrink(memory: &mut Memory, current: &Current, need: &Assessment, now: Durati
     Choice::act(most, Reason::DemandFell)
 }
 
+/// Which limit is in the way of the load, with a margin against noise.
+fn limited_by(memory: &mut Memory, need: &Assessment) -> Option<Limit> {
+    let state = &mut memory.decision_state.limited_by;
+    need.limits.map_or(state.said, |limits| state.update(limits.contains(&state.said), limits[1]))
+}
+
+/// The partition that even a worker of its own could not carry, with a margin against noise.
+fn hot(memory: &mut Memory, need: &Assessment) -> Option<i32> {
+    let said = memory.decision_state.hot.said;
+    let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return said };
+    let rate = |partition: i32| memory.arrival.rate_of(partition);
+    let busiest = (0..memory.partition_count).max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
+    let found = busiest.filter(|busiest| rate(*busiest) > capacity.rate * (1.0 + GROW_MARGIN));
+    let holds = said.map_or(found.is_none(), |said| rate(said) > capacity.rate * (1.0 - SHRINK_MARGIN));
+    memory.decision_state.hot.update(holds, found)
+}
+
 /// Makes the choice a decision. A choice that changes nothing keeps reason and explanation: they are those of the
 /// decision that holds, and a group at rest must not cause writes.
 fn finish(
@@ -177,7 +198,9 @@ fn finish(
 ) -> Decision {
     let stands = |last: &Decision| {
         let same = last.reason == choice.reason;
-        let calm = choice.reason == Reason::Sufficient && last.reason.is_about_load();
+        // That arrivals are not measured yet, after a restart, is no news either.
+        let unmeasured = choice.reason == Reason::Measuring && need.arrival_rate.is_none();
+        let calm = (choice.reason == Reason::Sufficient || unmeasured) && last.reason.is_about_load();
         // Better knowledge of the capacity is worth a new sentence.
         let source = |capacity: Option<Capacity>| capacity.map(|capacity| capacity.source);
         last.replicas == choice.replicas && (same || calm) && source(last.capacity) == source(need.capacity)
@@ -192,7 +215,8 @@ fn finish(
         explanation,
         need: need.need,
         blocked_by: choice.blocked_by,
-        limited_by: need.limited_by,
+        limited_by: None,
+        hot: None,
         confirm: choice.confirm,
         rungs: need.rungs.clone(),
         capacity: need.capacity,

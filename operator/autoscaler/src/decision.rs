@@ -10,6 +10,11 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
+            /// The variant of a word that was written before; none of a word that this release does not know.
+            pub fn parse(word: &str) -> Option<Self> {
+                [$(Self::$variant,)+].into_iter().find(|known| known.as_str() == word)
+            }
+
             /// The word as it appears in conditions, events and metrics.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)+ }
@@ -162,6 +167,8 @@ pub struct Decision {
     pub blocked_by: Option<BlockedBy>,
     /// Which limit keeps the need from being higher or lower.
     pub limited_by: Option<Limit>,
+    /// A partition that gets more than one worker can process, so that no number of workers is enough.
+    pub hot: Option<i32>,
     /// The caller should poll this group again after [`CONFIRM_AFTER`](crate::CONFIRM_AFTER) and not wait for the next
     /// regular poll.
     pub confirm: bool,

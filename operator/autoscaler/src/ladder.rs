@@ -37,19 +37,29 @@ pub(crate) fn ladder(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
     rungs
 }
 
+/// A rung, and how near it is to what its workers can do.
+#[derive(Debug, Clone)]
+pub(crate) struct Evaluation {
+    pub(crate) rung: Rung,
+    /// Records per second that some worker would have to process to drain in time.
+    pub(crate) required_rate: f64,
+    /// The part of what a worker may have to do that the busiest one has: the rung is feasible up to 1.
+    pub(crate) exertion: f64,
+}
+
 impl Load {
     /// What `replicas` would mean when no worker is to be busier than `utilization` of its capacity.
     pub(crate) fn rung(&self, replicas: i32, utilization: f64) -> Rung {
-        self.evaluate(replicas, utilization).0
+        self.evaluate(replicas, utilization).rung
     }
 
-    /// The rung, and the records per second that some worker would have to process to drain in time.
-    pub(crate) fn evaluate(&self, replicas: i32, utilization: f64) -> (Rung, f64) {
+    /// The same with the figures that it is judged by.
+    pub(crate) fn evaluate(&self, replicas: i32, utilization: f64) -> Evaluation {
         let count = i32::try_from(self.rates.len()).unwrap_or(i32::MAX);
         let prediction = predict(self.assignor, &self.owners, count, replicas);
         let backlogs = self.backlogs_after(&prediction, replicas);
         let drain_within = self.drain_within.as_secs_f64();
-        let mut max_required_rate: f64 = 0.0;
+        let (mut max_required_rate, mut exertion): (f64, f64) = (0.0, 0.0);
         let mut rung = Rung {
             replicas,
             busiest_rate: 0.0,
@@ -68,8 +78,9 @@ impl Load {
             let required_rate = rate + backlog / drain_within.max(1.0);
             max_required_rate = max_required_rate.max(required_rate);
             rung.feasible &= rate <= utilization * self.capacity && required_rate <= self.capacity;
+            exertion = exertion.max((rate / utilization).max(required_rate) / self.capacity);
         }
-        (rung, max_required_rate)
+        Evaluation { rung, required_rate: max_required_rate, exertion }
     }
 
     /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on as

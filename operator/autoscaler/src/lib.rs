@@ -30,5 +30,5 @@ pub use lag::{Lag, LagReading, PartitionLag};
 pub use observation::{Committed, Member, Observation, PartitionReading, Usage};
 pub use policy::{Assignor, Current, Hold, Policy, StartFrom};
 pub use rounding::{round_age, round_lag};
-pub use state::Memory;
+pub use state::{Memory, Recorded};
 pub use tuning::{CONFIRM_AFTER, DOWN_WINDOW, POLL_INTERVAL};

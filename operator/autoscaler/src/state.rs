@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::age::Age;
 use crate::arrival::Arrival;
 use crate::capacity::{CapacityEstimate, UsageDelta, WorkerSample};
-use crate::decision::Decision;
+use crate::decision::{Capacity, Decision, Limit, Reason};
 use crate::lag::{Lag, LagReading, PartitionLag, Start, backlog};
 use crate::observation::{Committed, Member, Observation, PartitionReading, Usage};
 use crate::partition::PartitionState;
 use crate::policy::StartFrom;
 use crate::trend::Trend;
+use crate::tuning::CONFIRMATIONS;
 
 /// Everything known of one group from earlier polls. Starts empty; losing it costs a few polls of caution, no more.
 #[derive(Debug, Clone, Default)]
@@ -43,9 +44,67 @@ pub(crate) struct DecisionState {
     /// Whether the last poll asked for another one at once.
     pub(crate) confirming: bool,
     pub(crate) last: Option<Decision>,
+    pub(crate) limited_by: Steady<Option<Limit>>,
+    pub(crate) hot: Steady<Option<i32>>,
+}
+
+/// What is said of a load at its limits: it changes only when [`CONFIRMATIONS`] polls in a row contradict it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Steady<T> {
+    pub(crate) said: T,
+    contradicted: u32,
+}
+
+impl<T: Copy> Steady<T> {
+    const fn new(said: T) -> Self {
+        Self { said, contradicted: 0 }
+    }
+
+    /// Gives what is to be said after a poll, by which it either `holds` or `found` would have to be said.
+    pub(crate) fn update(&mut self, holds: bool, found: T) -> T {
+        self.contradicted = if holds { 0 } else { self.contradicted + 1 };
+        if self.contradicted >= CONFIRMATIONS {
+            *self = Self::new(found);
+        }
+        self.said
+    }
+}
+
+/// What an earlier process wrote down of a group that it followed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recorded {
+    /// The replicas it decided, why, and its sentence.
+    pub decision: Option<(i32, Reason, String)>,
+    /// What one worker can process.
+    pub capacity: Option<Capacity>,
+    /// The limit that kept the replicas from the need.
+    pub limited_by: Option<Limit>,
+    /// The partition that one worker could not carry.
+    pub hot: Option<i32>,
 }
 
 impl Memory {
+    /// What is left of an earlier process's memory: so a restart takes nothing back that still holds.
+    pub fn resume(recorded: Recorded) -> Self {
+        let last = recorded.decision.map(|(replicas, reason, explanation)| Decision {
+            replicas,
+            reason,
+            explanation,
+            need: None,
+            blocked_by: None,
+            limited_by: recorded.limited_by,
+            hot: recorded.hot,
+            confirm: false,
+            rungs: Vec::new(),
+            capacity: recorded.capacity,
+            arrival_rate: None,
+        });
+        let (limited_by, hot) = (Steady::new(recorded.limited_by), Steady::new(recorded.hot));
+        let decision_state = DecisionState { last, limited_by, hot, ..DecisionState::default() };
+        let capacity = recorded.capacity.map(CapacityEstimate::resume).unwrap_or_default();
+        Self { decision_state, capacity, ..Self::default() }
+    }
+
     /// Records what a poll at `now` saw. `now` counts from any epoch, the same for all calls, and never falls.
     pub fn observe(&mut self, seen: &Observation, start_from: StartFrom, now: Duration) -> LagReading {
         if self.topic_id != seen.topic_id {

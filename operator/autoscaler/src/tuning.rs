@@ -120,11 +120,16 @@ pub(crate) const SHRINK_MARGIN: f64 = 1.0 / 6.0;
 /// The present workers may be above the target by this fraction of it: 90 % gives 95 %. Chosen.
 pub(crate) const GROW_MARGIN: f64 = 1.0 / 18.0;
 
+/// What the load is multiplied by to see which limit is in its way: what is said of it stays as long as it holds in one of
+/// these cases. The margins of growing and shrinking, so that a load that hovers at a limit makes no news.
+pub(crate) const LIMIT_MARGINS: [f64; 3] = [1.0 / (1.0 + GROW_MARGIN), 1.0, 1.0 / (1.0 - SHRINK_MARGIN)];
+
 /// Without a known capacity, lag older than this fraction of the objective is evidence that workers are missing. Chosen:
 /// it leaves the other half to add them.
 pub(crate) const LAG_AGE_EVIDENCE: f64 = 0.5;
 
-/// Polls in a row that must find the present number too small. Chosen: one poll may be an outlier.
+/// Polls in a row that must find the present number too small, or a limit in the way or no longer. Chosen: one poll may be
+/// an outlier.
 pub(crate) const CONFIRMATIONS: u32 = 2;
 
 /// Before the last change has taken effect only a need of at least this many times the present number is acted on, and

@@ -1,9 +1,7 @@
-//! Writes the children: server-side apply of the full desired object, one field manager, only what differs.
+//! Writes the children: server-side apply of the full desired object, one field manager, only what differs. Each write is a
+//! step that the next one waits for.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use balancefleet_crds::{Assignor, reasons};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -28,7 +26,11 @@ use super::{
     validate::{Problem, Remedy, ValidatedGroup},
     workload,
 };
-use crate::error::{Error, Result, call};
+use crate::{
+    clock,
+    error::{Error, Result, call},
+    poller::GroupKey,
+};
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +60,7 @@ pub(super) async fn apply(
     state: &mut ObjectState,
 ) -> Result<Result<Applied, Problem>> {
     let workers = observed.workers.as_deref();
-    let change = next_change(workers, choice.replicas(plan.replicas), state, Instant::now());
+    let change = next_change(workers, choice.replicas(plan.replicas), state, clock::now());
     let mut children = children(context, group, observed, change.replicas).await?;
     if let Some(taken) = taken(group, &children) {
         return Ok(Err(taken));
@@ -69,9 +71,8 @@ pub(super) async fn apply(
     }
     if change.rank {
         let members = observed.snapshot.as_ref().map(|snapshot| snapshot.members.as_slice()).unwrap_or_default();
-        deletion_cost::write(&context.shared.client, &group.key, observed.pods.iter().map(AsRef::as_ref), members)
-            .await;
-        state.ranked = Some((plan.replicas, Instant::now()));
+        deletion_cost::write(&context.shared, &group.key, observed.pods.iter().map(AsRef::as_ref), members).await;
+        state.ranked = Some((plan.replicas, clock::now()));
     }
     let version = workers.and_then(ResourceExt::resource_version);
     if let Some(version) = version.filter(|_| choice.replaces.is_some()) {
@@ -84,7 +85,7 @@ pub(super) async fn apply(
     match write(context, group, &children).await {
         Ok(deployment) => {
             if change.restores {
-                contention::restored(&mut state.restores, Instant::now());
+                contention::restored(&mut state.restores, clock::now());
             }
             let scaled =
                 before.map(|before| (before, change.replicas.recorded)).filter(|(before, after)| before != after);
@@ -146,7 +147,7 @@ async fn write(context: &Context, group: &ValidatedGroup, children: &[Child]) ->
     }
     for child in children.iter().filter(|child| child.desired.is_none()) {
         if let Some(orphan) = child.live.as_deref().filter(|live| is_ours(live, group)) {
-            remove(context, child.kind, orphan).await?;
+            remove(context, &group.key, child.kind, orphan).await?;
         }
     }
     deployment.as_ref().map(workload::from_object).transpose()
@@ -159,7 +160,7 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
     let api = context.api(child.kind, &group.key.namespace);
     let mut live = child.live.as_deref();
     if child.is_deployment() && live.is_some_and(|live| template_has_foreign_fields(live.managed_fields())) {
-        adopt(&api, &name).await?;
+        adopt(context, &group.key, &api, &name).await?;
         // What was read is older than the object now, and still shows the foreign fields.
         live = None;
     }
@@ -170,8 +171,9 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
     if live.is_some_and(|live| !stamped.differs(&live)) {
         return Ok(None);
     }
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = call(action, api.patch(&name, &params, &Patch::Apply(&stamped.object))).await?;
+    let (target, params) = (name.clone(), PatchParams::apply(FIELD_MANAGER).force());
+    let request = async move { api.patch(&target, &params, &Patch::Apply(&stamped.object)).await };
+    let applied = context.shared.writer.step(&group.key, action, child.live.is_none(), request).await?;
     tracing::info!(kind, name, "applied");
     if let Some(cache) = context.caches.children.get(&child.kind.resource) {
         cache.wrote(applied.clone());
@@ -181,7 +183,7 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
 
 /// Takes ownership of the template's fields that others added, and drops the applied hash: if the operator dies before
 /// the apply that removes them, the next one still sees that there is something to do.
-async fn adopt(api: &Api<DynamicObject>, name: &str) -> Result<()> {
+async fn adopt(context: &Context, key: &GroupKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
     let live = call(format!("read Deployment {name}"), api.get(name)).await?;
     let entries = adopt_template_fields(live.managed_fields());
     let patch = json!({"metadata": {
@@ -191,18 +193,22 @@ async fn adopt(api: &Api<DynamicObject>, name: &str) -> Result<()> {
     }});
     tracing::info!(deployment = name, "removing fields of the pod template that somebody else added");
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    call(format!("adopt Deployment {name}"), api.patch(name, &params, &Patch::Merge(&patch))).await?;
+    let (api, target) = (api.clone(), name.to_owned());
+    let request = async move { api.patch(&target, &params, &Patch::Merge(&patch)).await };
+    context.shared.writer.step(key, format!("adopt Deployment {name}"), false, request).await?;
     Ok(())
 }
 
-async fn remove(context: &Context, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
+async fn remove(context: &Context, key: &GroupKey, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
     let (api, name) = (context.api(kind, &orphan.namespace().unwrap_or_default()), orphan.name_any());
     let params = DeleteParams {
         // Never one that somebody has made under the same name since.
         preconditions: Some(Preconditions { uid: orphan.uid(), resource_version: None }),
         ..DeleteParams::default()
     };
-    match call(format!("delete {} {name}", kind.resource.kind), api.delete(&name, &params)).await {
+    let (action, target) = (format!("delete {} {name}", kind.resource.kind), name.clone());
+    let request = async move { api.delete(&target, &params).await };
+    match context.shared.writer.step(key, action, false, request).await {
         Err(error) if error.category() != "api_not_found" => Err(error),
         _ => {
             tracing::info!(kind = kind.resource.kind, name, "removed");

@@ -27,6 +27,11 @@ pub(super) fn is_contended(restores: &[Instant], now: Instant) -> bool {
     recent(restores, now).count() >= AT_MOST
 }
 
+/// The restores of a contention that goes on since then at the latest: whoever has just started restores nothing at once.
+pub(super) fn contended_since(now: Instant) -> Vec<Instant> {
+    vec![now; AT_MOST]
+}
+
 /// Notes a restore and drops what is too old to count.
 pub(super) fn restored(restores: &mut Vec<Instant>, now: Instant) {
     let mut kept: Vec<Instant> = recent(restores, now).collect();

@@ -1,23 +1,21 @@
 //! Which workers leave first when there are to be fewer: those without a partition, then those with the fewest and the
 //! least behind. Kubernetes asks for it in an annotation of each pod; it is a wish, so a failed write is no error.
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, ResourceExt,
+    Api, ResourceExt,
     api::{Patch, PatchParams},
     core::PartialObjectMeta,
 };
 use serde_json::json;
 
-use super::{managed_fields::FIELD_MANAGER, members::pod_of};
+use super::{managed_fields::FIELD_MANAGER, members::pod_of, shared::Shared};
 use crate::{
-    error::call,
+    error::Error,
     poller::{GroupKey, MemberLag},
 };
 
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
-const AT_ONCE: usize = 8;
 
 /// Pods whose annotation has to change, with its new value. All pods of the group are ranked, those that are new too:
 /// a pod without the annotation counts as 0, which would be somebody's rank.
@@ -38,26 +36,28 @@ fn rank<'a>(
         .collect()
 }
 
-/// Writes the ranks of a group's pods.
+/// Writes the ranks of a group's pods. An API server that does not answer is asked once, not once for every pod.
 pub(super) async fn write<'a>(
-    client: &Client,
+    shared: &Shared,
     key: &GroupKey,
     pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
     members: &[MemberLag],
 ) {
-    let api: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    stream::iter(rank(pods, members))
-        .for_each_concurrent(AT_ONCE, |(pod, rank)| {
-            let (api, params) = (api.clone(), params.clone());
-            async move {
-                let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION: rank}}}));
-                if let Err(error) = call(format!("rank pod {pod}"), api.patch_metadata(&pod, &params, &patch)).await {
-                    tracing::debug!(%error, "another worker may leave than the idlest");
-                }
+    for (pod, rank) in rank(pods, members) {
+        let action = format!("rank pod {pod}");
+        let api: Api<Pod> = Api::namespaced(shared.client.clone(), &key.namespace);
+        let request = async move {
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION: rank}}}));
+            api.patch_metadata(&pod, &params, &patch).await
+        };
+        if let Err(error) = shared.writer.step(key, action, false, request).await {
+            tracing::debug!(%error, "another worker may leave than the idlest");
+            if matches!(error, Error::Timeout { .. }) {
+                return;
             }
-        })
-        .await;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -136,6 +136,7 @@ mod tests {
             need: Some(replicas),
             blocked_by: None,
             limited_by: None,
+            hot: None,
             confirm: false,
             rungs: Vec::new(),
             capacity: None,

@@ -2,15 +2,13 @@
 //! that equals one of the last minutes in type, reason and action is counted onto it, note and all; so a change of the
 //! replicas has its numbers in the action, else the second one would be published with those of the first.
 
-use balancefleet_crds::{Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, conditions, reasons};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{
-    Resource,
-    runtime::events::{Event, EventType, Recorder},
-};
+use balancefleet_crds::{Assignor, BalanceConsumerGroupStatus as Status, conditions, reasons};
+use futures::FutureExt;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::runtime::events::{Event, EventType};
 
-use super::desired_replicas::Plan;
-use crate::error::CALL_TIMEOUT;
+use super::{desired_replicas::Plan, shared::Shared, writer::Sent};
+use crate::{error::call, poller::GroupKey};
 
 /// `Ready=False` reasons that are normal, or that have a condition of their own.
 const NO_EVENT: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
@@ -75,8 +73,13 @@ fn is_news(old: &Status, condition: &Condition) -> bool {
     bad && before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason))
 }
 
-/// Publishes; an event that cannot be written is no reason to repeat a reconcile.
-pub(super) async fn publish(recorder: &Recorder, object: &BalanceConsumerGroup, drafts: Vec<Draft>) {
+/// Hands events over to the writer; one that cannot be written is no reason to repeat a reconcile.
+pub(super) fn publish(
+    shared: &Shared,
+    key: &GroupKey,
+    about: &ObjectReference,
+    drafts: impl IntoIterator<Item = Draft>,
+) {
     for draft in drafts {
         let event = Event {
             type_: if draft.warning { EventType::Warning } else { EventType::Normal },
@@ -85,11 +88,15 @@ pub(super) async fn publish(recorder: &Recorder, object: &BalanceConsumerGroup, 
             action: draft.action,
             secondary: None,
         };
-        match tokio::time::timeout(CALL_TIMEOUT, recorder.publish(&event, &object.object_ref(&()))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, reason = event.reason, "cannot write an event"),
-            Err(_) => tracing::warn!(reason = event.reason, "cannot write an event: no answer"),
-        }
+        let (recorder, about) = (shared.recorder.clone(), about.clone());
+        let job = async move {
+            let Err(error) = call("write an event", recorder.publish(&event, &about)).await else {
+                return Sent::Written;
+            };
+            tracing::warn!(%error, reason = event.reason, "cannot write an event");
+            Sent::Failed { category: error.category(), again: None }
+        };
+        shared.writer.event(key, job.boxed());
     }
 }
 

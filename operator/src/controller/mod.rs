@@ -1,11 +1,12 @@
 //! One object after the other: observe → validate → decide → build → apply → status → events.
 //!
-//! `observe`, `apply`, `status` and `events` do I/O; what lies between is pure. A reconcile starts from what is there,
-//! never from what the last one did, so a missed event, a crash between two writes or an edit by hand all end the same
-//! way.
+//! `observe` reads; what `apply`, `status` and `events` have to write goes through the one writer; what lies between is
+//! pure. A reconcile starts from what is there, never from what the last one did, so a missed event, a crash between two
+//! writes or an edit by hand all end the same way.
 
 mod apply;
 mod assignor;
+mod backoff;
 mod build;
 mod cache;
 mod contention;
@@ -32,6 +33,7 @@ mod status;
 mod validate;
 mod watches;
 mod workload;
+mod writer;
 
 pub(crate) use build::child_plurals;
 pub use group_metrics::GroupMetrics;

@@ -1,41 +1,40 @@
-//! What is kept of an object between two reconciles. Losing it (a restart) costs a repeated write, never a wrong one.
+//! What is kept of an object between two reconciles. Losing it (a restart) costs a repeated read, never a wrong write.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
+use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, Learned, conditions};
 use parking_lot::Mutex;
 
-use super::assignor::NoPod;
+use super::{
+    assignor::NoPod,
+    backoff::{AFTER_FAILURE, Backoff, WHILE_A_PROBLEM_LASTS},
+    contention,
+    validate::Problem,
+};
 use crate::poller::GroupKey;
-
-/// First and longest pause after a failed call.
-const FAILURE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// First and longest pause while a problem outside the object lasts.
-const PROBLEM_PAUSE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
 
 /// What is kept of one object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ObjectState {
     /// Distinguishes an object from a later one of the same name.
     pub(super) uid: String,
-    /// Failed reconciles in a row.
-    pub(super) failures: u32,
-    /// The problem that is being retried, and how often it was found in a row.
-    pub(super) problem: Option<(&'static str, u32)>,
+    /// After failed reconciles.
+    failure: Backoff,
+    /// The generation of the object that the last reconcile was about: another one may be the cure.
+    generation: Option<i64>,
+    /// The problem that is being retried.
+    problem: Option<(Problem, Backoff)>,
     /// When the pods were last ranked, and for which replicas.
     pub(super) ranked: Option<(i32, Instant)>,
     /// Since when no pod is left.
     pub(super) no_pod: NoPod,
     /// When the replicas were restored after somebody else wrote them.
     pub(super) restores: Vec<Instant>,
-    /// When the status was last written.
-    pub(super) status_written: Option<Instant>,
-    /// The slot that a status write waits for, see [`super::status::RateLimiter`].
-    pub(super) status_slot: Option<Instant>,
-    /// When the learned figures of the status last changed.
-    pub(super) learned_written: Option<Instant>,
+    /// The learned figures in the status, and since when they are seen there.
+    pub(super) learned: Option<(Option<Learned>, Instant)>,
 }
 
 /// What is kept of all objects.
@@ -45,12 +44,9 @@ pub(super) struct ObjectStates {
 }
 
 impl ObjectStates {
-    /// A copy of what is kept; empty for a new object. No two reconciles of one object run at once.
-    pub(super) fn load(&self, key: &GroupKey, uid: &str) -> ObjectState {
-        match self.states.lock().get(key) {
-            Some(state) if state.uid == uid => state.clone(),
-            _ => ObjectState { uid: uid.to_owned(), ..ObjectState::default() },
-        }
+    /// A copy of what is kept; none of a new object. No two reconciles of one object run at once.
+    pub(super) fn load(&self, key: &GroupKey, uid: &str) -> Option<ObjectState> {
+        self.states.lock().get(key).filter(|state| state.uid == uid).cloned()
     }
 
     /// Stores what a reconcile changed.
@@ -59,11 +55,8 @@ impl ObjectStates {
     }
 
     /// Counts a failed reconcile and gives the pause before the next; `random` is in [0, 1).
-    pub(super) fn failure_backoff(&self, key: &GroupKey, random: f64) -> Duration {
-        let mut states = self.states.lock();
-        let state = states.entry(key.clone()).or_default();
-        state.failures = state.failures.saturating_add(1);
-        pause(FAILURE_PAUSE, state.failures, random)
+    pub(super) fn failed(&self, key: &GroupKey, now: Instant, random: f64) -> Duration {
+        self.states.lock().entry(key.clone()).or_default().failure.failed(AFTER_FAILURE, now, random)
     }
 
     /// Forgets an object that is gone.
@@ -76,70 +69,135 @@ impl ObjectStates {
         self.states.lock().keys().cloned().collect()
     }
 
-    /// How many objects wait after a failure or for the end of a problem.
-    pub(super) fn in_backoff(&self) -> usize {
-        self.states.lock().values().filter(|state| state.failures > 0 || state.problem.is_some()).count()
+    /// The objects that wait after a failure or for the end of a problem.
+    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+        let states = self.states.lock();
+        let waiting = states.iter().filter(|(_, state)| state.failure.has_failed() || state.problem.is_some());
+        waiting.map(|(key, _)| key.clone()).collect()
     }
 }
+
+/// Figures that were learned are written this often at most, unless a decision takes them along.
+const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
 impl ObjectState {
-    /// Counts a reconcile that found a problem and gives the pause before the next; `random` is in [0, 1).
-    pub(super) fn problem_backoff(&mut self, reason: &'static str, random: f64) -> Duration {
-        let times = match self.problem {
-            Some((known, times)) if known == reason => times.saturating_add(1),
-            _ => 1,
-        };
-        self.problem = Some((reason, times));
-        pause(PROBLEM_PAUSE, times, random)
+    /// Of an object that is new, or new to this process: then its status says what the last one knew.
+    pub(super) fn new(uid: String, group: &BalanceConsumerGroup, now: Instant) -> Self {
+        let conditions = group.status.iter().flat_map(|status| &status.conditions);
+        let contended = conditions.into_iter().any(|condition| condition.type_ == conditions::REPLICAS_CONTENDED);
+        let restores = if contended { contention::contended_since(now) } else { Vec::new() };
+        Self { uid, restores, ..Self::default() }
     }
-}
 
-/// Doubles from the first to the longest pause; 80 to 120 % of it, so that objects that failed together come apart.
-fn pause((first, longest): (Duration, Duration), times: u32, random: f64) -> Duration {
-    let doubled = first.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1)));
-    doubled.min(longest).mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0))
+    /// Whether the learned figures have been in the status for so long that they may be written again.
+    pub(super) fn learned_due(&mut self, recorded: &Status, now: Instant) -> bool {
+        let learned = recorded.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
+        match &self.learned {
+            Some((known, since)) if *known == learned => now.saturating_duration_since(*since) >= LEARNED_EVERY,
+            _ => {
+                self.learned = Some((learned, now));
+                false
+            }
+        }
+    }
+
+    /// What is left of the pause after a failed reconcile. Nothing but an edit of the object shortens it.
+    pub(super) fn pause(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
+        self.failure.left(now).filter(|_| self.generation == generation)
+    }
+
+    /// The last reconcile did not fail.
+    pub(super) fn succeeded(&mut self) {
+        self.failure = Backoff::default();
+    }
+
+    /// A reconcile begins. What an object had a problem with before its edit may be gone with it.
+    pub(super) fn begin(&mut self, generation: Option<i64>) {
+        if self.generation != generation {
+            (self.generation, self.problem) = (generation, None);
+        }
+    }
+
+    /// The problem of the last attempt while the next one waits.
+    pub(super) fn lasting_problem(&self, now: Instant) -> Option<&Problem> {
+        let (problem, backoff) = self.problem.as_ref()?;
+        backoff.left(now).map(|_| problem)
+    }
+
+    /// Counts an attempt that ended with this problem and gives the pause before the next, or what is left of it if no
+    /// attempt was due yet; `random` is in [0, 1).
+    pub(super) fn problem_backoff(&mut self, problem: &Problem, now: Instant, random: f64) -> Duration {
+        let known = self.problem.take().filter(|(known, _)| known.reason == problem.reason);
+        let mut backoff = known.map(|(_, backoff)| backoff).unwrap_or_default();
+        let pause = backoff.left(now).unwrap_or_else(|| backoff.failed(WHILE_A_PROBLEM_LASTS, now, random));
+        self.problem = Some((problem.clone(), backoff));
+        pause
+    }
+
+    /// There is no problem any more that time may end.
+    pub(super) fn no_problem(&mut self) {
+        self.problem = None;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::validate::Remedy;
 
     fn key() -> GroupKey {
         GroupKey { namespace: "bank".into(), name: "x".into() }
     }
 
-    #[test]
-    fn pauses_double_up_to_five_minutes() {
-        let object_states = ObjectStates::default();
-        let pauses: Vec<u64> = (0..12).map(|_| object_states.failure_backoff(&key(), 0.5).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        let mut state = ObjectState::default();
-        let waits: Vec<u64> = (0..7).map(|_| state.problem_backoff("SecretNotFound", 0.5).as_secs()).collect();
-        assert_eq!(waits, [15, 30, 60, 120, 240, 300, 300]);
+    fn problem(reason: &'static str) -> Problem {
+        Problem { reason, message: "do this".into(), remedy: Remedy::Retry }
     }
 
     #[test]
     fn another_problem_begins_with_the_shortest_pause() {
-        let mut state = ObjectState::default();
-        state.problem_backoff("SecretNotFound", 0.5);
-        state.problem_backoff("SecretNotFound", 0.5);
-        assert_eq!(state.problem_backoff("NameTaken", 0.5).as_secs(), 15);
+        let (mut state, mut now) = (ObjectState::default(), Instant::now());
+        for seconds in [15, 30] {
+            let pause = state.problem_backoff(&problem("SecretNotFound"), now, 0.5);
+            assert_eq!(pause.as_secs(), seconds);
+            now += pause;
+        }
+        assert_eq!(state.problem_backoff(&problem("NameTaken"), now, 0.5).as_secs(), 15);
     }
 
     #[test]
-    fn pauses_spread_by_a_fifth_to_either_side() {
-        let object_states = ObjectStates::default();
-        assert_eq!(object_states.failure_backoff(&key(), 0.0), Duration::from_millis(800));
-        object_states.forget(&key());
-        assert!(object_states.failure_backoff(&key(), 1.0) <= Duration::from_millis(1_200));
+    fn reconciles_that_come_early_neither_shorten_nor_lengthen_a_pause() {
+        let (mut state, start) = (ObjectState::default(), Instant::now());
+        for second in 0..15 {
+            let now = start + Duration::from_secs(second);
+            state.begin(Some(1));
+            assert_eq!(state.problem_backoff(&problem("ApplyFailed"), now, 0.5).as_secs(), 15 - second);
+            assert!(state.lasting_problem(now).is_some());
+        }
+        let now = start + Duration::from_secs(15);
+        assert!(state.lasting_problem(now).is_none());
+        assert_eq!(state.problem_backoff(&problem("ApplyFailed"), now, 0.5).as_secs(), 30);
+        state.begin(Some(2));
+        assert!(state.lasting_problem(now).is_none(), "an edit may be the cure");
+    }
+
+    #[test]
+    fn a_failed_reconcile_waits_unless_the_object_is_edited() {
+        let (object_states, now) = (ObjectStates::default(), Instant::now());
+        let mut state = ObjectState::default();
+        state.begin(Some(1));
+        object_states.store(&key(), state);
+        object_states.failed(&key(), now, 0.5);
+        let state = object_states.load(&key(), "").unwrap();
+        assert_eq!(state.pause(Some(1), now), Some(Duration::from_secs(1)));
+        assert_eq!((state.pause(Some(2), now), state.pause(Some(1), now + Duration::from_secs(1))), (None, None));
+        assert_eq!(object_states.in_backoff(), HashSet::from([key()]));
     }
 
     #[test]
     fn a_new_object_of_an_old_name_starts_with_empty_state() {
         let object_states = ObjectStates::default();
-        let state = ObjectState { ranked: Some((3, Instant::now())), ..object_states.load(&key(), "uid-1") };
-        object_states.store(&key(), state);
-        assert!(object_states.load(&key(), "uid-1").ranked.is_some());
-        assert!(object_states.load(&key(), "uid-2").ranked.is_none());
+        object_states.store(&key(), ObjectState { uid: "uid-1".into(), ..ObjectState::default() });
+        assert!(object_states.load(&key(), "uid-1").is_some());
+        assert!(object_states.load(&key(), "uid-2").is_none());
     }
 }

@@ -1,14 +1,11 @@
 //! The reconcile of one object: the steps in their order, how long each may take, and when to requeue.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use balancefleet_autoscaler as autoscaler;
 use balancefleet_crds::{BalanceConsumerGroup, conditions, reasons};
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::events::Event, runtime::events::EventType};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 
 use super::{
     apply::{self, Applied},
@@ -18,13 +15,14 @@ use super::{
     events,
     object_state::ObjectState,
     observe::{self, Observed},
-    shared::{Context, MaybeInvalid, object_key, reference},
+    shared::{Context, MaybeInvalid, Shared, object_key, reference},
     status,
     validate::{self, Problem, Remedy, ValidatedGroup},
     workload,
 };
 use crate::{
-    error::{CALL_TIMEOUT, Error, Result},
+    clock,
+    error::{Error, Result},
     panic::catch_panic,
     poller::{GroupKey, PollTarget},
 };
@@ -37,11 +35,16 @@ const RESYNC: Duration = Duration::from_secs(600);
 /// Reconciles one object, measured, limited in number and in time.
 pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) -> Result<Action> {
     let shared = &context.shared;
-    let Ok(_slot) = shared.slots.acquire().await else { return Err(Error::CacheNotReady) };
-    let mut timer = shared.metrics.start_reconcile();
     let key = object_key(&object);
     // The applier hands out what the watch shows; our own last status may be newer.
     let object = context.caches.groups.get(&key.namespace, &key.name).unwrap_or(object);
+    let uid = object.meta().uid.clone().unwrap_or_default();
+    let known = shared.object_states.load(&key, &uid);
+    if let Some(left) = known.as_ref().and_then(|state| state.pause(object.meta().generation, clock::now())) {
+        return Ok(Action::requeue(left));
+    }
+    let Ok(_slot) = shared.slots.acquire().await else { return Err(Error::CacheNotReady) };
+    let mut timer = shared.metrics.start_reconcile();
     let group = match &object.0 {
         Ok(group) => group,
         Err(invalid) => {
@@ -49,7 +52,7 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
             tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is skipped");
             // Its polls would trigger it again and again, each time with an event.
             shared.lag.forget(&key);
-            publish_unreadable(&context, &object, &invalid.error).await;
+            publish_unreadable(shared, &key, &object, &invalid.error);
             return Ok(Action::await_change());
         }
     };
@@ -57,7 +60,8 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
         // Its children go with it by their owner references; writing them now would only fight the collector.
         return Ok(Action::await_change());
     }
-    let mut state = shared.object_states.load(&key, &group.uid().unwrap_or_default());
+    let mut state = known.unwrap_or_else(|| ObjectState::new(uid, group, clock::now()));
+    state.begin(group.metadata.generation);
     let ended =
         tokio::time::timeout(RECONCILE_TIMEOUT, catch_panic(reconcile_group(&context, group, &mut state))).await;
     let result = match ended {
@@ -67,7 +71,7 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
     };
     match &result {
         Ok(_) => {
-            state.failures = 0;
+            state.succeeded();
             timer.succeeded();
         }
         Err(error) => timer.failed(error.category()),
@@ -85,7 +89,11 @@ pub(super) fn forget_if_gone(context: &Context, key: &GroupKey) {
 }
 
 /// The steps; gives the time after which to requeue although nothing has happened.
-async fn reconcile_group(context: &Context, group: &BalanceConsumerGroup, state: &mut ObjectState) -> Result<Duration> {
+async fn reconcile_group(
+    context: &Arc<Context>,
+    group: &BalanceConsumerGroup,
+    state: &mut ObjectState,
+) -> Result<Duration> {
     let shared = &context.shared;
     let observed = observe::observe(context, group).await?;
     let choice = choose_assignor(group, &observed, state);
@@ -100,14 +108,22 @@ async fn reconcile_group(context: &Context, group: &BalanceConsumerGroup, state:
             } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
                 // Kafka says when the wait is over, also to an operator that has just started.
                 let as_it_is = untouched(&valid, &observed);
-                shared.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, &as_it_is));
+                shared.lag.register(
+                    observed.key.clone(),
+                    poll_target(&valid, &inputs, &plan, &as_it_is, status::read_back(group)),
+                );
                 let message = status::left_over(group, pending);
                 Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, remedy: Remedy::Retry })
+            } else if let Some(refused) = refused_before(state) {
+                Err(refused)
             } else {
                 apply::apply(context, &valid, &observed, &plan, &choice, state).await?
             };
             if let Ok(applied) = &outcome {
-                shared.lag.register(observed.key.clone(), poll_target(&valid, &inputs, &plan, applied));
+                shared.lag.register(
+                    observed.key.clone(),
+                    poll_target(&valid, &inputs, &plan, applied, status::read_back(group)),
+                );
             }
             (Some(plan), outcome)
         }
@@ -123,8 +139,9 @@ async fn reconcile_group(context: &Context, group: &BalanceConsumerGroup, state:
     // At once: if the status cannot be written the event must not be lost, since no later reconcile would know of it.
     let scaled = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan));
     let replaced = applied.replaced.map(|before| events::assignor_changed(before, choice.assignor));
-    events::publish(&shared.recorder, group, scaled.into_iter().chain(replaced).collect()).await;
-    let now = Instant::now();
+    events::publish(shared, &observed.key, &group.object_ref(&()), scaled.into_iter().chain(replaced));
+    let now = clock::now();
+    let old = status::recorded(group);
     let input = status::StatusInput {
         group,
         deployment: applied.deployment.as_deref(),
@@ -136,23 +153,21 @@ async fn reconcile_group(context: &Context, group: &BalanceConsumerGroup, state:
         release_image: &shared.release_image,
         now: Timestamp::now(),
         instant: now,
-        learned_due: state.learned_written.is_none_or(|at| now.saturating_duration_since(at) >= LEARNED_EVERY),
+        learned_due: state.learned_due(&old, now),
     };
-    let old = status::recorded(group);
-    let new = status::next(&old, &input);
-    let deferred = status::write(context, group, &new, state).await?;
-    if deferred.is_none() {
-        events::publish(&shared.recorder, group, events::transitions(&old, &new)).await;
-    }
+    status::write(context, group, &old, status::next(&old, &input));
     // Another problem, or a Kafka that cannot be read, has a backoff of its own.
     let waits = input.problem.is_none_or(|problem| problem.reason == conditions::ASSIGNOR_CHANGE_PENDING)
         && !matches!(status::kafka_problem(input.snapshot, input.instant), Ok(Some(_)));
     let for_assignor = choice.requeue_after().filter(|_| waits).unwrap_or(Duration::MAX);
-    Ok(requeue_after(&input, &applied, deferred, state).min(for_assignor))
+    Ok(requeue_after(&input, &applied, state).min(for_assignor))
 }
 
-/// Figures that were learned are written this often at most, unless a decision takes them along.
-const LEARNED_EVERY: Duration = Duration::from_secs(300);
+/// What the API server refused before is not tried again before its time; the rest of the status goes on.
+fn refused_before(state: &ObjectState) -> Option<Problem> {
+    let lasting = state.lasting_problem(clock::now());
+    lasting.filter(|problem| problem.reason == reasons::APPLY_FAILED).cloned()
+}
 
 fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, state: &mut ObjectState) -> AssignorChoice {
     let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
@@ -205,7 +220,13 @@ fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
 }
 
 /// What the poller is to poll from now on.
-fn poll_target(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied: &Applied) -> PollTarget {
+fn poll_target(
+    valid: &ValidatedGroup,
+    inputs: &Inputs<'_>,
+    plan: &Plan,
+    applied: &Applied,
+    recorded: autoscaler::Recorded,
+) -> PollTarget {
     PollTarget {
         connection: valid.connection.clone(),
         topic: valid.topic.clone(),
@@ -221,27 +242,23 @@ fn poll_target(valid: &ValidatedGroup, inputs: &Inputs<'_>, plan: &Plan, applied
             hold: inputs.hold(),
             template: applied.template.clone(),
         },
+        recorded,
     }
 }
 
 /// The soonest of everything that comes by time alone.
-fn requeue_after(
-    input: &status::StatusInput<'_>,
-    applied: &Applied,
-    deferred: Option<Duration>,
-    state: &mut ObjectState,
-) -> Duration {
+fn requeue_after(input: &status::StatusInput<'_>, applied: &Applied, state: &mut ObjectState) -> Duration {
     let random = rand::random::<f64>();
     let retry = match input.problem {
-        Some(Problem { reason, remedy: Remedy::Retry, .. }) => Some(state.problem_backoff(reason, random)),
+        Some(problem) if problem.remedy == Remedy::Retry => Some(state.problem_backoff(problem, input.instant, random)),
         _ => {
-            state.problem = None;
+            state.no_problem();
             None
         }
     };
     let grace_left = status::kafka_problem(input.snapshot, input.instant).err();
     let contention_ends_in = contention::ends_in(&state.restores, input.instant);
-    let soonest = [retry, grace_left, contention_ends_in, deferred, applied.requeue_after].into_iter().flatten().min();
+    let soonest = [retry, grace_left, contention_ends_in, applied.requeue_after].into_iter().flatten().min();
     let resync = RESYNC.mul_f64(0.8 + 0.4 * random);
     soonest.map_or(resync, |soonest| soonest.min(resync))
 }
@@ -249,22 +266,17 @@ fn requeue_after(
 /// A failed reconcile is retried after a pause that grows with every failure of this object, and of no other.
 pub(super) fn error_policy(object: &MaybeInvalid, error: &Error, context: &Context) -> Action {
     let key = object_key(object);
-    let pause = context.shared.object_states.failure_backoff(&key, rand::random::<f64>());
+    let pause = context.shared.object_states.failed(&key, clock::now(), rand::random());
     tracing::warn!(object = %key, %error, category = error.category(), retry_in = ?pause, "reconcile failed");
     Action::requeue(pause)
 }
 
-async fn publish_unreadable(context: &Context, object: &MaybeInvalid, error: &str) {
-    let event = Event {
-        type_: EventType::Warning,
+fn publish_unreadable(shared: &Shared, key: &GroupKey, object: &MaybeInvalid, error: &str) {
+    let draft = events::Draft {
+        warning: true,
         reason: reasons::INVALID_SPEC.to_owned(),
-        note: Some(format!("the operator cannot read this object and leaves its workers as they are: {error}")),
         action: events::RECONCILE.to_owned(),
-        secondary: None,
+        note: format!("the operator cannot read this object and leaves its workers as they are: {error}"),
     };
-    let about = object.object_ref(&());
-    let published = context.shared.recorder.publish(&event, &about);
-    if !matches!(tokio::time::timeout(CALL_TIMEOUT, published).await, Ok(Ok(()))) {
-        tracing::warn!("cannot write an event");
-    }
+    events::publish(shared, key, &object.object_ref(&()), [draft]);
 }

@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_new_decision_is_written_also_while_the_old_one_is_contended() {
-        let (now, mut state) =
-            (Instant::now(), ObjectState { restores: vec![Instant::now(); 3], ..ObjectState::default() });
+        let (now, mut state) = (Instant::now(), ObjectState::default());
+        state.restores = vec![now; 3];
         let change = next_change(Some(&live(9, 4)), Replicas::both(12), &state, now);
         assert_eq!((change.replicas, change.restores), (Replicas::both(12), false));
         let change = next_change(Some(&live(9, 4)), Replicas::both(2), &state, now);

@@ -1,11 +1,6 @@
 //! Runs the reconciles of one scope until it is stopped, and the tasks beside them.
 
-use std::{
-    collections::BTreeSet,
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use balancefleet_crds::BalanceConsumerGroup;
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -31,6 +26,7 @@ use super::{
     watches::{self, Served},
 };
 use crate::{
+    clock,
     error::{Error, call, status_code},
     health::Health,
     poller::{GroupKey, Triggers},
@@ -57,12 +53,18 @@ pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, he
     }
     let routes = Arc::new(routes);
     tasks.spawn(forward(triggers, Arc::clone(&routes), stop.clone()));
-    tasks.spawn(refresh_secrets(shared, routes, stop.clone()));
+    tasks.spawn(refresh_secrets(Arc::clone(&shared), routes, stop.clone()));
+    // The reconciles that are running still need it.
+    let last = CancellationToken::new();
+    tasks.spawn(shared.writer.clone().run(health, last.clone()));
     // None of these exits before `stop`: if one does, the others must not go on as if nothing had happened.
     while let Some(ended) = tasks.join_next().await {
         if !stop.is_cancelled() {
             tracing::error!(?ended, "a task of the controller exited by itself");
             stop.cancel();
+        }
+        if tasks.len() == 1 {
+            last.cancel();
         }
     }
 }
@@ -86,7 +88,7 @@ async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &C
             Err(error) => why_not(shared, &name, &error),
         };
         health.set_waiting(&name, format!("waiting: {reason}"));
-        health.beat(&name, Instant::now());
+        health.beat(&name, clock::now());
         if reason != said {
             tracing::warn!(%scope, reason, "waiting");
             said = reason;
@@ -141,11 +143,12 @@ async fn serve(
             ended = reconciles.next() => match ended {
                 None => break,
                 Some(Err(ControllerError::ObjectNotFound(gone))) => match key_of_reference(&gone) {
-                    canary if canary.name == CANARY => health.beat(&name, Instant::now()),
+                    canary if canary.name == CANARY => health.beat(&name, clock::now()),
                     // It was deleted while queued; a reconcile that ran meanwhile may have registered it again.
                     key => forget_if_gone(&context, &key),
                 },
-                Some(Err(ControllerError::ReconcilerFailed(..)) | Ok(_)) => {}
+                // As good as the canary, which may have to wait for its turn behind many of them.
+                Some(Err(ControllerError::ReconcilerFailed(..)) | Ok(_)) => health.beat(&name, clock::now()),
                 Some(Err(error)) => tracing::error!(%scope, %error, "the queue of objects is broken"),
             },
             listed = &mut filled => {
@@ -158,10 +161,11 @@ async fn serve(
             // Before the first list the applier holds everything back, also its own end.
             () = stop.cancelled(), if !ready => break,
             _ = tick.tick() => {
-                shared.metrics.set_in_backoff(shared.object_states.in_backoff());
-                // Without an API server there is no first list and no reconcile, which is no reason to restart.
-                if !ready {
-                    health.beat(&name, Instant::now());
+                shared.metrics.set_in_backoff(shared.in_backoff());
+                // Without an API server there is no first list and no reconcile, which is no reason to restart. While
+                // every slot is taken those of other scopes may go first; each is given back in limited time.
+                if !ready || shared.slots.available_permits() == 0 {
+                    health.beat(&name, clock::now());
                 }
             }
         }

@@ -24,8 +24,8 @@ use super::{
     object_state::ObjectStates,
     scope::{Scope, in_scope},
     secrets::SecretCache,
-    status::RateLimiter,
     validate::key_of,
+    writer::Writer,
 };
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
@@ -53,8 +53,8 @@ pub struct Shared {
     pub(super) object_states: ObjectStates,
     /// Publishes events.
     pub(super) recorder: Recorder,
-    /// Limits the status writes that only follow the lag.
-    pub(super) rate_limiter: RateLimiter,
+    /// Sends every write.
+    pub(super) writer: Writer,
     /// Limits the reconciles that run at once.
     pub(super) slots: Semaphore,
     /// The image of this release's workers.
@@ -82,9 +82,9 @@ impl Shared {
             recorder: Recorder::new(client.clone(), reporter),
             client,
             lag,
+            writer: Writer::new(metrics.clone()),
             metrics,
             object_states: ObjectStates::default(),
-            rate_limiter: RateLimiter::default(),
             slots: Semaphore::new(usize::from(CONCURRENCY)),
             release_image,
             groups: RwLock::default(),
@@ -105,15 +105,21 @@ impl Shared {
         found.is_some_and(|found| controlled_by(found.owner_references(), &uid))
     }
 
+    /// How many objects wait after a failure or for the end of a problem.
+    pub(super) fn in_backoff(&self) -> usize {
+        self.object_states.in_backoff().union(&self.writer.in_backoff()).count()
+    }
+
     /// Drops all that is kept of an object that is gone.
     pub(super) fn forget(&self, key: &GroupKey) {
         self.lag.forget(key);
         self.object_states.forget(key);
+        self.writer.forget(key);
     }
 
     /// Drops all that is kept of objects of a scope that its newest list does not have.
     pub(super) fn forget_absent(&self, scope: &Scope, store: &Store<MaybeInvalid>) {
-        let kept = self.lag.keys().into_iter().chain(self.object_states.keys());
+        let kept = [self.lag.keys(), self.object_states.keys(), self.writer.keys()].concat().into_iter();
         for key in kept.filter(|key| in_scope(scope, key) && store.get(&reference(key)).is_none()) {
             self.forget(&key);
         }

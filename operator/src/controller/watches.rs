@@ -93,7 +93,9 @@ fn watch_groups(scope: &Scope, shared: &Arc<Shared>) -> (Cache<MaybeInvalid>, Tr
                 Event::InitDone => seen.forget_absent(&covered, written.store()),
                 Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
             }
-            seen.metrics.set_groups(seen.groups.read().iter().map(Store::len).sum());
+            let objects = seen.groups.read().iter().map(Store::len).sum();
+            seen.metrics.set_groups(objects);
+            seen.writer.set_objects(objects);
         })
         .applied_objects()
         .predicate_filter(edits, PredicateConfig::default())

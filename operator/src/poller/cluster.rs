@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::POLL_INTERVAL;
+use balancefleet_autoscaler::{POLL_INTERVAL, Recorded};
 use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -59,11 +59,15 @@ impl Cluster {
         Self { state, _task: stop.drop_guard() }
     }
 
-    pub(super) fn put(&self, key: GroupKey, target: PollTarget) {
+    pub(super) fn put(&self, key: GroupKey, mut target: PollTarget) {
         let mut groups = self.state.groups.lock();
         match groups.get_mut(&key) {
             Some(entry) if entry.target.is_about_the_same(&target) => entry.target = target,
-            _ => {
+            other => {
+                if other.is_some() {
+                    // The status is about another topic or group.
+                    target.recorded = Recorded::default();
+                }
                 let group = Arc::new(Mutex::new(Group::new(target.clone())));
                 groups.insert(key, Entry { target, group, snapshot: None, due: Instant::now() });
                 self.state.arrived.notify_one();
@@ -300,6 +304,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             policy: Policy::default(),
             current: Current { desired: 3, ..Current::default() },
+            recorded: Recorded::default(),
         }
     }
 

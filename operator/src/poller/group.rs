@@ -41,7 +41,8 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(target: PollTarget) -> Self {
-        Self { target, memory: Memory::default(), snapshot: None, failures: 0, problem: None }
+        let memory = Memory::resume(target.recorded.clone());
+        Self { target, memory, snapshot: None, failures: 0, problem: None }
     }
 
     /// Forgets what was learned: it may be what caused a panic. That the poll failed is not forgotten.
@@ -173,8 +174,8 @@ fn is_equivalent(before: &Snapshot, after: &Snapshot) -> bool {
         LagReading::Partial(lag) => (1, lag.missing(), round_lag(lag.lost_records()), lag.ahead_of_log()),
         LagReading::Unknown => (2, Vec::new(), 0, Vec::new()),
     };
-    (old.replicas, old.reason, &old.explanation, old.limited_by)
-        == (new.replicas, new.reason, &new.explanation, new.limited_by)
+    (old.replicas, old.reason, &old.explanation, old.limited_by, old.hot)
+        == (new.replicas, new.reason, &new.explanation, new.limited_by, new.hot)
         && before.rounded == after.rounded
         && (before.partitions, &before.topic_id, before.group_state, &before.group_assignor)
             == (after.partitions, &after.topic_id, after.group_state, &after.group_assignor)

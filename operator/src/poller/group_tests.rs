@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use balancefleet_autoscaler::{Committed, Current, Member, Observation, PartitionReading, Policy, Reason, StartFrom};
+use balancefleet_autoscaler::{
+    Capacity, CapacitySource, Committed, Current, Limit, Member, Observation, PartitionReading, Policy, Reason,
+    Recorded, StartFrom,
+};
 use balancefleet_kafka::{Connection, GroupState};
 
 use super::*;
@@ -13,6 +16,7 @@ fn target() -> PollTarget {
         start_from: StartFrom::Earliest,
         policy: Policy::default(),
         current: Current { desired: 1, ..Current::default() },
+        recorded: Recorded::default(),
     }
 }
 
@@ -150,4 +154,20 @@ fn another_topic_or_group_keeps_nothing_that_was_learned() {
     );
     assert!(!known.is_about_the_same(&PollTarget { topic: "orders".into(), ..target() }));
     assert!(!known.is_about_the_same(&PollTarget { group: "other".into(), ..target() }));
+}
+
+#[test]
+fn a_group_goes_on_from_what_its_status_says() {
+    let decision = Some((2, Reason::Backlog, "1 → 2: a sentence".to_owned()));
+    let capacity = Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime });
+    let recorded = Recorded { decision, capacity, limited_by: Some(Limit::MinReplicas), hot: None };
+    let policy = Policy { min_replicas: 2, ..Policy::default() };
+    let current = Current { desired: 2, ..Current::default() };
+    let mut group = Group::new(PollTarget { recorded, policy, current, ..target() });
+    for seconds in [0, 5, 10] {
+        group.update(Ok(&reading([100, 100])), at(Instant::now(), seconds));
+        let decision = &published(&group).decision;
+        assert_eq!((decision.reason, decision.explanation.as_str()), (Reason::Backlog, "1 → 2: a sentence"));
+        assert_eq!((decision.capacity, decision.limited_by), (capacity, Some(Limit::MinReplicas)));
+    }
 }

@@ -1,6 +1,6 @@
 //! What the controller asks the poller to poll.
 
-use balancefleet_autoscaler::{Current, Policy, StartFrom};
+use balancefleet_autoscaler::{Current, Policy, Recorded, StartFrom};
 use balancefleet_kafka::Connection;
 
 /// The object that a group belongs to.
@@ -33,6 +33,8 @@ pub struct PollTarget {
     pub policy: Policy,
     /// What runs now, as the controller last saw it.
     pub current: Current,
+    /// What the object's status says of earlier polls: where a group that was not polled before goes on from.
+    pub recorded: Recorded,
 }
 
 impl PollTarget {

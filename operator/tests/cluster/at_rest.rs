@@ -6,7 +6,10 @@ use balancefleet_crds::{BalanceConsumerGroup, conditions, reasons};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
-use crate::support::{Operator, Site};
+use crate::{
+    kafka,
+    support::{Operator, Site},
+};
 
 #[tokio::test]
 async fn nothing_is_written_at_rest_nor_after_a_restart() {
@@ -46,6 +49,30 @@ async fn nothing_is_written_at_rest_nor_after_a_restart() {
     tokio::time::sleep(Duration::from_secs(20)).await;
     let writes = operator.settled(Duration::from_secs(10)).await;
     assert_eq!(writes, 0, "a restart writes nothing");
+    operator.stop().await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_writes_nothing_while_kafka_answers() {
+    let site = Site::new("read").await;
+    let operator = Operator::start(&site.namespace).await;
+    let topic = kafka::unique("read");
+    kafka::create_topic(&topic, 6).await;
+    let limits = json!({"minReplicas": 2, "expectedRatePerReplica": 100});
+    let spec = json!({"kafka": {"bootstrapServers": kafka::broker(), "topic": topic}, "scaling": limits});
+    site.create("shop", spec).await;
+    site.until_condition("shop", conditions::LAG_KNOWN, "True", reasons::LAG_READ).await;
+    site.until_condition("shop", conditions::SCALING_LIMITED, "True", reasons::AT_MIN_REPLICAS).await;
+    operator.settled(Duration::from_secs(20)).await;
+    operator.stop().await;
+    let before = site.get::<BalanceConsumerGroup>("shop").await.unwrap();
+
+    let operator = Operator::start(&site.namespace).await;
+    // Longer than the longest interval of a status that is not urgent.
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    let after = site.get::<BalanceConsumerGroup>("shop").await.unwrap();
+    assert_eq!((after.status, operator.writes()), (before.status, 0));
     operator.stop().await;
     site.close().await;
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::world::{Settings, World};
 use balancefleet_autoscaler::{
-    BlockedBy, Committed, Current, Hold, LagReading, Limit, Member, Memory, Observation, PartitionReading, Policy,
-    Reason, StartFrom, Usage, decide,
+    BlockedBy, Committed, Current, Decision, Hold, LagReading, Limit, Member, Memory, Observation, PartitionReading,
+    Policy, Reason, Recorded, StartFrom, Usage, decide,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -220,4 +220,89 @@ fn the_sentence_has_the_numbers_of_the_decision() {
     world.run(20.0, secs(60));
     let sentence = &world.changes.last().unwrap().explanation;
     assert!(sentence.starts_with("6 → 1: ") && sentence.ends_with("1 has been enough for 30 s"), "{sentence}");
+}
+
+/// How often a part of the decision changed while a load hovered at a limit for a quarter of an hour.
+fn turns<T: PartialEq>(mut world: World, rate: f64, part: impl Fn(&Decision) -> T) -> usize {
+    let mut said = Vec::new();
+    for _ in 0..180 {
+        world.run(rate, secs(5));
+        said.extend(world.last.as_ref().map(&part));
+    }
+    said.windows(2).filter(|two| two[0] != two[1]).count()
+}
+
+#[test]
+fn a_load_that_hovers_at_a_limit_makes_no_news() {
+    for seed in 1..6 {
+        let at = |policy| World::new(Settings { seed, ..Settings::default() }, policy);
+        // One worker carries 126 a second of 140: the minimum is in the way of fewer, or just not.
+        let minimum = at(Policy { min_replicas: 2, ..Policy::default() });
+        assert!(turns(minimum, 126.0, |decision| decision.limited_by) <= 2, "minimum, seed {seed}");
+        let maximum = at(Policy { max_replicas: Some(1), ..Policy::default() });
+        assert!(turns(maximum, 126.0, |decision| decision.limited_by) <= 2, "maximum, seed {seed}");
+        // All of it on one partition, of which a worker carries 140.
+        let weights = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let hot = World::new(Settings { seed, weights, ..Settings::default() }, Policy::default());
+        assert!(turns(hot, 138.0, |decision| decision.hot) <= 2, "hot partition, seed {seed}");
+    }
+}
+
+#[test]
+fn a_partition_that_no_single_worker_carries_is_hot_until_one_does() {
+    let settings = Settings { weights: vec![30.0, 1.0, 1.0, 1.0, 1.0, 1.0], ..Settings::default() };
+    let mut world = World::new(settings, Policy::default());
+    world.run(70.0, secs(60));
+    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot), None);
+    world.run(230.0, secs(60));
+    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot), Some(0));
+    world.run(70.0, secs(120));
+    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot), None);
+}
+
+/// What a status says of the last decision.
+fn recorded(decision: &Decision) -> Recorded {
+    Recorded {
+        decision: Some((decision.replicas, decision.reason, decision.explanation.clone())),
+        capacity: decision.capacity,
+        limited_by: decision.limited_by,
+        hot: decision.hot,
+    }
+}
+
+#[test]
+fn a_restart_takes_no_decision_back_and_forgets_nothing_learned() {
+    for (policy, rate) in [
+        (Policy::default(), 300.0),
+        (Policy { min_replicas: 4, ..Policy::default() }, 100.0),
+        (Policy { max_replicas: Some(2), ..Policy::default() }, 200.0),
+    ] {
+        let mut world = world(policy);
+        world.run(100.0, secs(60));
+        world.run(rate, secs(240));
+        let before = world.last.clone().expect("a decision");
+        world.memory = Memory::resume(recorded(&before));
+        for _ in 0..12 {
+            world.run(rate, secs(5));
+            let after = world.last.clone().expect("a decision");
+            assert_eq!(recorded(&after).decision, recorded(&before).decision);
+            assert_eq!((after.limited_by, after.hot), (before.limited_by, before.hot));
+            let source = |decision: &Decision| decision.capacity.map(|capacity| capacity.source);
+            assert_eq!(source(&after), source(&before));
+        }
+    }
+}
+
+#[test]
+fn an_idle_fleet_shrinks_after_a_restart_although_no_worker_reports() {
+    let mut world = world(Policy::default());
+    world.run(600.0, secs(90));
+    assert_eq!(world.desired(), 6);
+    let capacity = world.last.as_ref().and_then(|decision| decision.capacity);
+    world.run(0.0, secs(20));
+    world.memory = Memory::resume(Recorded { capacity, ..Recorded::default() });
+    let restarted = world.now;
+    world.run(0.0, secs(45));
+    assert_eq!(world.desired(), 1, "{:?}", world.changes);
+    assert!(world.changes.iter().all(|change| change.at < restarted || change.to < 6));
 }

@@ -54,6 +54,7 @@ pub(super) fn seen(at: Instant, state: Option<GroupState>, assignor: Option<Assi
             need: None,
             blocked_by: None,
             limited_by: None,
+            hot: None,
             confirm: false,
             rungs: Vec::new(),
             capacity: None,

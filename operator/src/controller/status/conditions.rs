@@ -249,13 +249,9 @@ fn scaling_limited(input: &StatusInput<'_>) -> Fact {
     }
 }
 
-/// Even one worker per partition would not carry the busiest partition.
+/// Even one worker per partition would not carry the busiest partition. Its number is read back after a restart.
 fn hot_partition(input: &StatusInput<'_>) -> Option<Fact> {
-    let snapshot = input.snapshot?;
-    let top = snapshot.decision.rungs.last().filter(|top| Some(top.replicas) >= snapshot.partitions)?;
-    let partition = top
-        .busiest_partition
-        .filter(|_| top.busiest_rate > snapshot.decision.capacity.map_or(f64::INFINITY, |capacity| capacity.rate))?;
+    let partition = input.snapshot?.decision.hot?;
     Some(fact(
         "True",
         types::HOT_PARTITION,

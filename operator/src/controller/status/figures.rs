@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use balancefleet_autoscaler as autoscaler;
-use balancefleet_crds::{AssignmentRow, CapacitySource, Learned};
+use balancefleet_autoscaler::{self as autoscaler, Limit};
+use balancefleet_crds::{
+    AssignmentRow, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, CapacitySource, Learned, ScalingStatus,
+    conditions, reasons,
+};
 
 use super::input::StatusInput;
 use crate::{
@@ -20,6 +23,13 @@ pub(super) fn age_text(age: Duration) -> String {
         seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
         seconds => format!("{seconds}s"),
     }
+}
+
+/// The age of the oldest unread record. An operator that has just started does not know it yet: the last known one stays,
+/// as long as the lag itself is known.
+pub(super) fn lag_age(old: &Status, snapshot: &Snapshot) -> Option<String> {
+    let age = snapshot.rounded.lag_age.map(age_text);
+    age.or_else(|| old.lag_age.clone().filter(|_| snapshot.rounded.lag.is_some()))
 }
 
 /// How many members the group has; unknown where it could not be described.
@@ -87,6 +97,49 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
             autoscaler::CapacitySource::LowerBound => CapacitySource::LowerBound,
         }),
     })
+}
+
+/// What a status says of earlier polls, for a poller that has not seen them.
+pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Recorded {
+    let status = group.status.as_ref();
+    let scaling = status.and_then(|status| status.scaling.as_ref());
+    let condition = |name: &str| {
+        let found = status?.conditions.iter().find(|condition| condition.type_ == name);
+        found.filter(|condition| condition.status == "True")
+    };
+    let decision = |scaling: &ScalingStatus| {
+        Some((scaling.desired?, autoscaler::Reason::parse(&scaling.reason)?, scaling.explanation.clone()))
+    };
+    autoscaler::Recorded {
+        decision: scaling.and_then(decision),
+        capacity: scaling.and_then(|scaling| capacity(scaling.learned.as_ref()?)),
+        limited_by: condition(conditions::SCALING_LIMITED).and_then(|limited| limit(&limited.reason)),
+        hot: condition(conditions::HOT_PARTITION).and_then(|hot| hot_partition(&hot.message)),
+    }
+}
+
+fn capacity(learned: &Learned) -> Option<autoscaler::Capacity> {
+    let source = match learned.source? {
+        CapacitySource::BusyTime => autoscaler::CapacitySource::BusyTime,
+        CapacitySource::Saturation => autoscaler::CapacitySource::Saturation,
+        CapacitySource::Expected => autoscaler::CapacitySource::Expected,
+        CapacitySource::LowerBound => autoscaler::CapacitySource::LowerBound,
+    };
+    Some(autoscaler::Capacity { rate: learned.rate_per_replica? as f64, source })
+}
+
+fn limit(reason: &str) -> Option<Limit> {
+    match reason {
+        reasons::AT_MIN_REPLICAS => Some(Limit::MinReplicas),
+        reasons::AT_MAX_REPLICAS => Some(Limit::MaxReplicas),
+        reasons::AT_PARTITIONS => Some(Limit::Partitions),
+        _ => None,
+    }
+}
+
+/// The partition that the message of the condition names.
+fn hot_partition(message: &str) -> Option<i32> {
+    message.strip_prefix("partition ")?.split(' ').next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The status of an object: computed from its input (pure), written if it changed and is due.
+//! The status of an object: computed from its input (pure), handed over to the writer if it changed.
 
 mod assignor;
 mod carry_over;
@@ -8,9 +8,10 @@ mod input;
 mod kafka;
 mod write_policy;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, Learned, ScalingStatus};
+use futures::FutureExt;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -20,18 +21,19 @@ use serde_json::json;
 
 use super::{
     build::{selector_text, store_name},
+    events,
     managed_fields::FIELD_MANAGER,
-    object_state::ObjectState,
     shared::Context,
     validate::key_of,
     workload,
+    writer::{Job, Sent},
 };
-use crate::error::{Result, call};
+use crate::{error::call, poller::GroupKey};
 
 pub(super) use assignor::left_over;
+pub(super) use figures::read_back;
 pub(super) use input::StatusInput;
 pub(super) use kafka::problem as kafka_problem;
-pub(super) use write_policy::{Due, RateLimiter, due};
 
 /// The status that this input gives; what did not change keeps its times.
 pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
@@ -45,7 +47,7 @@ pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
         group_id: Some(group.effective_group_id()),
         partitions: snapshot.and_then(|snapshot| snapshot.partitions).or(old.partitions),
         lag: snapshot.and_then(|snapshot| snapshot.rounded.lag),
-        lag_age: snapshot.and_then(|snapshot| snapshot.rounded.lag_age).map(figures::age_text),
+        lag_age: snapshot.and_then(|snapshot| figures::lag_age(old, snapshot)),
         members: snapshot.and_then(figures::members),
         group_state: snapshot.and_then(|snapshot| snapshot.group_state).map(|state| state.as_str().to_owned()),
         assignor: figures::assignor(input).or_else(|| old.assignor.clone()),
@@ -99,50 +101,47 @@ fn known_as_well(old: Option<&Learned>, new: Option<&Learned>) -> bool {
     old.map(|learned| learned.source) == new.map(|learned| learned.source)
 }
 
-/// Writes the status if it is due. Gives the time after which to requeue if it was deferred.
-///
-/// # Errors
-/// When the API server does not take it.
-pub(super) async fn write(
-    context: &Context,
-    group: &BalanceConsumerGroup,
-    next: &Status,
-    state: &mut ObjectState,
-) -> Result<Option<Duration>> {
-    let old = recorded(group);
-    let slo = group.spec.scaling.lag_slo.get();
-    let now = Instant::now();
-    match due(&old, next, slo, state.status_written.map(|at| now.saturating_duration_since(at))) {
-        Due::Unchanged => return Ok(None),
-        Due::After(wait) => return Ok(Some(wait)),
-        Due::RateLimited => {
-            let slot = *state.status_slot.get_or_insert_with(|| context.shared.rate_limiter.reserve(now));
-            if slot > now {
-                return Ok(Some(slot - now));
+/// Hands the status over to the writer if it has changed, and withdraws the one that waits if it has not.
+pub(super) fn write(context: &Arc<Context>, group: &BalanceConsumerGroup, old: &Status, new: Status) {
+    let urgency = write_policy::urgency(old, &new, group.spec.scaling.lag_slo.get());
+    let key = key_of(group);
+    let status = urgency.map(|urgency| (urgency, job(Arc::clone(context), key.clone(), group.uid(), new)));
+    context.shared.writer.set_status(&key, status);
+}
+
+/// Writes the status, and then the events that follow from it: so each is published once, however often it is tried.
+fn job(context: Arc<Context>, key: GroupKey, uid: Option<String>, new: Status) -> Job {
+    let write = async move {
+        // It has waited: an earlier write may have said the same, and a later object may have the name.
+        let current = context.caches.groups.get(&key.namespace, &key.name);
+        let current = current.as_deref().and_then(|object| object.0.as_ref().ok());
+        let Some(group) = current.filter(|group| group.uid() == uid) else { return Sent::Needless };
+        let old = recorded(group);
+        if old == new {
+            return Sent::Needless;
+        }
+        let object = json!({
+            "apiVersion": BalanceConsumerGroup::api_version(&()),
+            "kind": BalanceConsumerGroup::kind(&()),
+            // With the uid, so that a status never lands on a later object of the same name.
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "status": new,
+        });
+        let api: Api<BalanceConsumerGroup> = Api::namespaced(context.shared.client.clone(), &key.namespace);
+        let (params, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(&object));
+        match call(format!("write status of {key}"), api.patch_status(&key.name, &params, &patch)).await {
+            Ok(written) => {
+                context.caches.groups.wrote(DeserializeGuard(Ok(written)));
+                events::publish(&context.shared, &key, &group.object_ref(&()), events::transitions(&old, &new));
+                Sent::Written
+            }
+            Err(error) => {
+                tracing::warn!(object = %key, %error, category = error.category(), "cannot write a status");
+                Sent::Failed { category: error.category(), again: Some(job(context, key, uid, new)) }
             }
         }
-        Due::Now => {}
-    }
-    state.status_slot = None;
-    let key = key_of(group);
-    let object = json!({
-        "apiVersion": BalanceConsumerGroup::api_version(&()),
-        "kind": BalanceConsumerGroup::kind(&()),
-        // With the uid, so that a status never lands on a later object of the same name.
-        "metadata": {"name": key.name, "namespace": key.namespace, "uid": group.uid()},
-        "status": next,
-    });
-    let api: Api<BalanceConsumerGroup> = Api::namespaced(context.shared.client.clone(), &key.namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written =
-        call(format!("write status of {key}"), api.patch_status(&key.name, &params, &Patch::Apply(&object))).await?;
-    state.status_written = Some(now);
-    let learned = |status: &Status| status.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
-    if learned(&old) != learned(next) {
-        state.learned_written = Some(now);
-    }
-    context.caches.groups.wrote(DeserializeGuard(Ok(written)));
-    Ok(None)
+    };
+    write.boxed()
 }
 
 #[cfg(test)]

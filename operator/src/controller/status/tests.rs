@@ -4,7 +4,9 @@ mod assignor;
 
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{Capacity, CapacitySource, Decision, Lag, LagReading, Limit, PartitionLag, Reason, Rung};
+use balancefleet_autoscaler::{
+    Capacity, CapacitySource, Decision, Lag, LagReading, Limit, PartitionLag, Reason, Recorded,
+};
 use balancefleet_crds::{
     Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, ScalingMode, conditions, reasons,
 };
@@ -13,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
-use super::{StatusInput, next};
+use super::{StatusInput, next, read_back};
 use crate::{
     controller::{
         assignor::{Obstacle, Pending, Way},
@@ -46,6 +48,7 @@ fn snapshot() -> Snapshot {
             need: Some(2),
             blocked_by: None,
             limited_by: None,
+            hot: None,
             confirm: false,
             rungs: Vec::new(),
             capacity: Some(Capacity { rate: 104.6, source: CapacitySource::BusyTime }),
@@ -371,20 +374,46 @@ fn conditions_that_are_there_only_while_true() {
 
 #[test]
 fn a_partition_that_no_single_worker_carries_is_hot() {
+    assert!(Case::default().condition(conditions::HOT_PARTITION).is_none());
+    let hot = Case { snapshot: Some(limited()), ..Case::default() };
+    let (said, message) = hot.reported(conditions::HOT_PARTITION).unwrap();
+    assert_eq!(said, "True/HotPartition");
+    assert!(message.starts_with("partition 3 gets more records than one worker can process"), "{message}");
+}
+
+/// A group at its limits.
+fn limited() -> Snapshot {
     let mut seen = snapshot();
-    seen.decision.limited_by = Some(Limit::Partitions);
-    let rung = |busiest_rate| Rung {
-        replicas: 6,
-        busiest_rate,
-        busiest_partition: Some(3),
-        drained_after: None,
-        feasible: false,
+    (seen.decision.limited_by, seen.decision.hot) = (Some(Limit::Partitions), Some(3));
+    seen
+}
+
+#[test]
+fn what_a_status_says_of_earlier_polls_is_read_back() {
+    let plan = Plan { limited_by: Some(Limit::Partitions), ..plan() };
+    let case = Case { snapshot: Some(limited()), plan: Some(plan), ..Case::default() };
+    let mut group = minimal();
+    assert_eq!(read_back(&group), Recorded::default());
+    group.status = Some(case.after(&Status::default()));
+    let Decision { replicas, reason, explanation, limited_by, hot, .. } = limited().decision;
+    let expected = Recorded {
+        decision: Some((replicas, reason, explanation)),
+        capacity: Some(Capacity { rate: 110.0, source: CapacitySource::BusyTime }),
+        limited_by,
+        hot,
     };
-    seen.decision.rungs = vec![rung(140.0)];
-    let hot = Case { snapshot: Some(seen.clone()), ..Case::default() };
-    assert!(hot.condition(conditions::HOT_PARTITION).is_some());
-    seen.decision.rungs = vec![rung(90.0)];
-    assert!(Case { snapshot: Some(seen), ..Case::default() }.condition(conditions::HOT_PARTITION).is_none());
+    assert_eq!(read_back(&group), expected);
+}
+
+#[test]
+fn an_age_that_is_not_known_yet_leaves_the_last_known_one_as_long_as_the_lag_is_known() {
+    let before = Case::default().after(&Status::default());
+    assert_eq!(before.lag_age.as_deref(), Some("10s"));
+    let with = |rounded| Case { snapshot: Some(Snapshot { rounded, ..snapshot() }), ..Case::default() };
+    let restarted = with(Rounded { lag: Some(4_200), lag_age: None });
+    assert_eq!(restarted.after(&before), before);
+    assert_eq!(with(Rounded::default()).after(&before).lag_age, None, "unknown lag has no age");
+    assert_eq!(restarted.after(&Status::default()).lag_age, None);
 }
 
 #[test]

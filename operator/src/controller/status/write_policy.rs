@@ -1,32 +1,20 @@
-//! When a changed status is written: a decision or a condition at once, a lag that merely moved now and then, and of
-//! such writes a limited number per second over all objects.
+//! Pure. How urgently a changed status is written: a decision or a condition as soon as the writer's pace allows, a lag
+//! that merely moved now and then.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions};
-use parking_lot::Mutex;
+
+use crate::controller::writer::Urgency;
 
 /// While something is being done about the lag, a user is likely to watch.
 const BUSY_INTERVAL: Duration = Duration::from_secs(10);
 const QUIET_INTERVAL: Duration = Duration::from_secs(60);
 
-/// When to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// There is nothing to write.
-    Unchanged,
-    /// At once.
-    Now,
-    /// As soon as the common limit of such writes allows.
-    RateLimited,
-    /// Not before that time has passed.
-    After(Duration),
-}
-
-/// Compares; `written_ago` is the time since the last write, if this process made one.
-pub(crate) fn due(old: &Status, new: &Status, slo: Duration, written_ago: Option<Duration>) -> Due {
+/// Compares; none if there is nothing to write.
+pub(super) fn urgency(old: &Status, new: &Status, slo: Duration) -> Option<Urgency> {
     if old == new {
-        return Due::Unchanged;
+        return None;
     }
     let mut known = without_lag(new);
     if old.assignor.is_none() {
@@ -34,13 +22,9 @@ pub(crate) fn due(old: &Status, new: &Status, slo: Duration, written_ago: Option
         known.assignor = None;
     }
     if without_lag(old) != known {
-        return Due::Now;
+        return Some(Urgency::Urgent);
     }
-    let interval = if is_busy(new, slo) { BUSY_INTERVAL } else { QUIET_INTERVAL };
-    match written_ago.and_then(|ago| interval.checked_sub(ago)).filter(|wait| !wait.is_zero()) {
-        Some(wait) => Due::After(wait),
-        None => Due::RateLimited,
-    }
+    Some(Urgency::Every(if is_busy(new, slo) { BUSY_INTERVAL } else { QUIET_INTERVAL }))
 }
 
 /// The status without what moves by itself.
@@ -68,26 +52,6 @@ fn is_busy(status: &Status, slo: Duration) -> bool {
     changing || behind.is_some_and(|age| age.get() >= slo)
 }
 
-/// Ten per second, over all objects.
-const SLOT_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Limits how many statuses are written per second only because a lag moved: has the time of the next free slot.
-#[derive(Default)]
-pub(in crate::controller) struct RateLimiter {
-    next: Mutex<Option<Instant>>,
-}
-
-impl RateLimiter {
-    /// A slot of one's own, at `now` or later: if all waited for one common time, all would come back together and all
-    /// but one would have to wait again.
-    pub(in crate::controller) fn reserve(&self, now: Instant) -> Instant {
-        let mut next = self.next.lock();
-        let slot = next.map_or(now, |free| free.max(now));
-        *next = Some(slot + SLOT_INTERVAL);
-        slot
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,43 +77,33 @@ mod tests {
         }
     }
 
-    fn after(seconds: u64, old: &Status, new: &Status) -> Due {
-        due(old, new, SLO, Some(Duration::from_secs(seconds)))
+    fn between(old: &Status, new: &Status) -> Option<Urgency> {
+        urgency(old, new, SLO)
     }
 
     #[test]
     fn an_equal_status_is_never_written() {
-        assert_eq!(after(3_600, &status(1, "0s", 3), &status(1, "0s", 3)), Due::Unchanged);
+        assert_eq!(between(&status(1, "0s", 3), &status(1, "0s", 3)), None);
     }
 
     #[test]
     fn a_lag_that_moves_is_written_every_minute_at_rest_and_every_ten_seconds_when_it_matters() {
         let old = status(100, "1s", 3);
-        assert_eq!(after(10, &old, &status(200, "2s", 3)), Due::After(Duration::from_secs(50)));
-        assert_eq!(after(60, &old, &status(200, "2s", 3)), Due::RateLimited);
-        assert_eq!(after(4, &old, &status(200, "1m", 3)), Due::After(Duration::from_secs(6)), "over its objective");
+        let every = |seconds| Some(Urgency::Every(Duration::from_secs(seconds)));
+        assert_eq!(between(&old, &status(200, "2s", 3)), every(60));
+        assert_eq!(between(&old, &status(200, "1m", 3)), every(10), "over its objective");
         let starting = |lag| Status { ready_replicas: Some(2), ..status(lag, "1s", 6) };
-        assert_eq!(after(10, &starting(100), &starting(200)), Due::RateLimited, "while workers start");
+        assert_eq!(between(&starting(100), &starting(200)), every(10), "while workers start");
     }
 
     #[test]
-    fn a_decision_is_written_at_once() {
-        assert_eq!(after(0, &status(100, "1s", 3), &status(200, "1s", 6)), Due::Now);
+    fn a_decision_is_urgent() {
+        assert_eq!(between(&status(100, "1s", 3), &status(200, "1s", 6)), Some(Urgency::Urgent));
     }
 
     #[test]
-    fn a_lag_that_becomes_unknown_is_written_at_once() {
+    fn a_lag_that_becomes_unknown_is_urgent() {
         let unknown = Status { lag: None, lag_age: None, ..status(0, "0s", 3) };
-        assert_eq!(after(0, &status(100, "1s", 3), &unknown), Due::Now);
-    }
-
-    #[test]
-    fn ten_writes_a_second_and_no_two_wait_for_one_slot() {
-        let (rate_limiter, start) = (RateLimiter::default(), Instant::now());
-        let slots: Vec<Instant> = (0..50).map(|_| rate_limiter.reserve(start)).collect();
-        assert_eq!(slots[0], start);
-        assert!(slots.windows(2).all(|two| two[1] - two[0] == SLOT_INTERVAL));
-        let later = start + Duration::from_secs(60);
-        assert_eq!(rate_limiter.reserve(later), later, "nobody saves slots up");
+        assert_eq!(between(&status(100, "1s", 3), &unknown), Some(Urgency::Urgent));
     }
 }

@@ -1,0 +1,179 @@
+//! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its writes
+//! over and waits for the answers of its steps alone. The [`Queue`] says what is sent when (pure); here it is sent.
+
+mod queue;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use self::queue::{Class, Next, Queue, Step};
+use crate::{
+    clock,
+    error::{Error, Result, call},
+    health::Health,
+    metrics::Metrics,
+    panic::catch_panic,
+    poller::GroupKey,
+};
+
+pub(in crate::controller) use queue::Urgency;
+
+/// What the liveness probe calls it.
+const NAME: &str = "the writer";
+/// It turns this often even if there is nothing to send.
+const BEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// A write, to be sent once.
+pub(super) type Job = BoxFuture<'static, Sent>;
+
+/// What became of a write.
+pub(super) enum Sent {
+    /// The API server has taken it.
+    Written,
+    /// There was nothing to send any more.
+    Needless,
+    /// The API server has not taken it.
+    Failed {
+        /// Why, see [`Error::category`].
+        category: &'static str,
+        /// For a status: what to send after a pause.
+        again: Option<Job>,
+    },
+}
+
+/// Takes writes and sends them. Cloning shares.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: Arc<Mutex<Queue<Job>>>,
+    changed: Arc<Notify>,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// Sends nothing before it [runs](Self::run).
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { queue: Arc::default(), changed: Arc::default(), metrics }
+    }
+
+    /// Writes a child and waits for the answer. `action` says what is done to what: while it waits, another step of the
+    /// same words replaces it, unless it `creates` the child.
+    ///
+    /// # Errors
+    /// What the API server answered, that it did not, or that the step was not sent.
+    pub(super) async fn step<T: Send + 'static>(
+        &self,
+        key: &GroupKey,
+        action: String,
+        creates: bool,
+        request: impl Future<Output = Result<T, kube::Error>> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let name = action.clone();
+        let job = async move {
+            if answer.is_closed() {
+                // The reconcile that wanted it was cut off; the next one decides afresh.
+                return Sent::Needless;
+            }
+            let result = call(name, request).await;
+            let sent = match &result {
+                Ok(_) => Sent::Written,
+                Err(error) => Sent::Failed { category: error.category(), again: None },
+            };
+            // Fails if nobody waits any more, which changes nothing of what was sent.
+            let _ = answer.send(result);
+            sent
+        };
+        let step = Step { name: action.clone(), creates };
+        let replaced = self.queue.lock().push_step(key, step, job.boxed(), clock::now());
+        self.handed_over(Class::Step, replaced.is_some(), "superseded");
+        answered.await.unwrap_or(Err(Error::NotSent { action }))
+    }
+
+    /// Publishes an event.
+    pub(super) fn event(&self, key: &GroupKey, job: Job) {
+        let dropped = self.queue.lock().push_event(key, job, clock::now());
+        self.handed_over(Class::Event, dropped.is_some(), "dropped");
+    }
+
+    /// Writes a status, or withdraws the one that waits: what is written is right.
+    pub(super) fn set_status(&self, key: &GroupKey, status: Option<(Urgency, Job)>) {
+        let replaced = self.queue.lock().set_status(key, status, clock::now());
+        self.handed_over(Class::Status, replaced.is_some(), "superseded");
+    }
+
+    /// How many objects there are, which sets the pace of statuses.
+    pub(super) fn set_objects(&self, objects: usize) {
+        self.queue.lock().set_objects(objects);
+    }
+
+    /// Drops what waits of an object that is gone.
+    pub(super) fn forget(&self, key: &GroupKey) {
+        self.queue.lock().forget(key);
+    }
+
+    /// Every object of which something is kept.
+    pub(super) fn keys(&self) -> Vec<GroupKey> {
+        self.queue.lock().keys().cloned().collect()
+    }
+
+    /// The objects whose status waits because it could not be written.
+    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+        self.queue.lock().in_backoff()
+    }
+
+    fn handed_over(&self, class: Class, lost_one: bool, outcome: &'static str) {
+        if lost_one {
+            self.metrics.write_outcome(class.as_str(), outcome);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Sends until `stop` is cancelled and no step and no event waits any more.
+    pub(super) async fn run(self, health: Health, stop: CancellationToken) {
+        let mut in_flight = FuturesUnordered::new();
+        loop {
+            let now = clock::now();
+            health.beat(NAME, now);
+            let next = self.queue.lock().next(now);
+            let due = match next {
+                Next::Send(key, class, job) => {
+                    in_flight.push(catch_panic(job).map(move |sent| (key, class, sent)));
+                    continue;
+                }
+                Next::Wait(due) => due.map_or(now + BEAT_EVERY, |due| due.min(now + BEAT_EVERY)),
+            };
+            if stop.is_cancelled() && self.queue.lock().is_drained() {
+                health.retire(NAME);
+                return;
+            }
+            tokio::select! {
+                Some((key, class, sent)) = in_flight.next() => self.ended(&key, class, sent),
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    fn ended(&self, key: &GroupKey, class: Class, sent: Result<Sent, String>) {
+        let (outcome, failed) = match sent {
+            Ok(Sent::Written) => ("success", None),
+            Ok(Sent::Needless) => ("dropped", Some(None)),
+            Ok(Sent::Failed { category, again }) => (category, Some(again)),
+            Err(detail) => {
+                tracing::error!(object = %key, detail, "a write panicked: this is a bug of the operator");
+                ("panicked", Some(None))
+            }
+        };
+        self.metrics.write_outcome(class.as_str(), outcome);
+        let (mut queue, now) = (self.queue.lock(), clock::now());
+        match failed {
+            None => queue.answered(key, class, now),
+            Some(again) => queue.failed(key, class, again, now, rand::random()),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Pure. Which write is sent next: in go writes, answers and the time, out comes the next write to send, or when to ask
+//! again.
+//!
+//! An object has one write in flight at a time, all objects together [`MOST_IN_FLIGHT`]. The steps of an object (its
+//! children) go first and at once, in their order; then its events, in theirs; then its status, of which there is one, the
+//! newest. Statuses alone are paced: urgent ones first, the others no sooner than their interval after the last.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    controller::backoff::{AFTER_FAILURE, Backoff},
+    poller::GroupKey,
+};
+
+/// Writes in flight at once.
+pub(super) const MOST_IN_FLIGHT: usize = 16;
+/// Of these, events and statuses: steps always find room beside them.
+pub(super) const MOST_REPORTS: usize = 8;
+/// Events of one object that may wait; an object that makes more is not worth the memory.
+pub(super) const MOST_EVENTS: usize = 32;
+
+/// What waits, in the order in which it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    Step,
+    Event,
+    UrgentStatus,
+    Status,
+}
+
+impl Class {
+    const ALL: [Self; 4] = [Self::Step, Self::Event, Self::UrgentStatus, Self::Status];
+
+    /// The word for it in metrics; the ranks of pods count as children.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Step => "child",
+            Self::Event => "event",
+            Self::UrgentStatus | Self::Status => "status",
+        }
+    }
+
+    const fn is_status(self) -> bool {
+        matches!(self, Self::UrgentStatus | Self::Status)
+    }
+}
+
+/// One change of a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// What it does to what, e.g. `apply Deployment shop`: a later one of the same name replaces it while it waits.
+    pub name: String,
+    /// Whether it creates the child. Such a step is never replaced: what follows may need what it makes.
+    pub creates: bool,
+}
+
+/// When a status is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::controller) enum Urgency {
+    /// As soon as the pace allows.
+    Urgent,
+    /// This long after the last one of the object, and after the urgent ones of others.
+    Every(Duration),
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<W> {
+    Send(GroupKey, Class, W),
+    /// Nothing before that time, or before the next call of another method.
+    Wait(Option<Instant>),
+}
+
+#[derive(Debug)]
+struct Status<W> {
+    urgency: Urgency,
+    since: Instant,
+    work: W,
+}
+
+/// The writes of one object.
+#[derive(Debug)]
+struct Object<W> {
+    steps: VecDeque<(Instant, Step, W)>,
+    events: VecDeque<(Instant, W)>,
+    status: Option<Status<W>>,
+    in_flight: bool,
+    /// Under what the object is in the set of what is ready.
+    head: Option<(Class, Instant)>,
+    status_written: Option<Instant>,
+    status_backoff: Backoff,
+}
+
+impl<W> Default for Object<W> {
+    fn default() -> Self {
+        Self {
+            steps: VecDeque::new(),
+            events: VecDeque::new(),
+            status: None,
+            in_flight: false,
+            head: None,
+            status_written: None,
+            status_backoff: Backoff::default(),
+        }
+    }
+}
+
+impl<W> Object<W> {
+    /// What to send of this object, and when at the earliest.
+    fn first(&self) -> Option<(Class, Instant)> {
+        if self.in_flight {
+            return None;
+        }
+        let step = self.steps.front().map(|(since, ..)| (Class::Step, *since));
+        let event = || self.events.front().map(|(since, _)| (Class::Event, *since));
+        step.or_else(event).or_else(|| {
+            let status = self.status.as_ref()?;
+            let (class, due) = match status.urgency {
+                Urgency::Urgent => (Class::UrgentStatus, status.since),
+                // After a restart nobody knows when the last one was written: perhaps just now.
+                Urgency::Every(interval) => (Class::Status, self.status_written.unwrap_or(status.since) + interval),
+            };
+            Some((class, self.status_backoff.not_before().map_or(due, |until| until.max(due))))
+        })
+    }
+
+    /// Whether nothing would be lost with it.
+    fn is_blank(&self) -> bool {
+        let waits = !self.steps.is_empty() || !self.events.is_empty() || self.status.is_some();
+        !waits && !self.in_flight && self.status_written.is_none() && !self.status_backoff.has_failed()
+    }
+}
+
+/// All writes that wait or are in flight.
+#[derive(Debug)]
+pub(super) struct Queue<W> {
+    objects: HashMap<GroupKey, Object<W>>,
+    /// By class: the first of every object that has none in flight, by time.
+    ready: [BTreeSet<(Instant, GroupKey)>; Class::ALL.len()],
+    in_flight: usize,
+    reports_in_flight: usize,
+    next_status: Option<Instant>,
+    status_interval: Duration,
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Self {
+        let mut queue = Self {
+            objects: HashMap::new(),
+            ready: Default::default(),
+            in_flight: 0,
+            reports_in_flight: 0,
+            next_status: None,
+            status_interval: Duration::ZERO,
+        };
+        queue.set_objects(0);
+        queue
+    }
+}
+
+impl<W> Queue<W> {
+    /// How many objects there are: ten statuses a second are written, or as many as it takes to write all in a minute.
+    pub(super) fn set_objects(&mut self, objects: usize) {
+        let per_minute = u32::try_from(objects).unwrap_or(u32::MAX).max(600);
+        self.status_interval = Duration::from_secs(60) / per_minute;
+    }
+
+    /// Adds a step. Gives the one that it replaces.
+    pub(super) fn push_step(&mut self, key: &GroupKey, step: Step, work: W, now: Instant) -> Option<W> {
+        self.change(key, |object| {
+            let same = object.steps.iter_mut().find(|(_, waiting, _)| waiting.name == step.name && !waiting.creates);
+            match same {
+                Some((_, _, waiting)) => Some(std::mem::replace(waiting, work)),
+                None => {
+                    object.steps.push_back((now, step, work));
+                    None
+                }
+            }
+        })
+    }
+
+    /// Adds an event; gives it back if too many wait.
+    pub(super) fn push_event(&mut self, key: &GroupKey, work: W, now: Instant) -> Option<W> {
+        self.change(key, |object| {
+            if object.events.len() >= MOST_EVENTS {
+                return Some(work);
+            }
+            object.events.push_back((now, work));
+            None
+        })
+    }
+
+    /// Sets the status to write; none if what is written is right. Gives the one that it replaces.
+    pub(super) fn set_status(&mut self, key: &GroupKey, status: Option<(Urgency, W)>, now: Instant) -> Option<W> {
+        self.change(key, |object| {
+            let before = object.status.take();
+            object.status = status.map(|(urgency, work)| {
+                // It keeps its place in the line, unless it has become urgent just now.
+                let kept = before.as_ref().filter(|old| old.urgency == Urgency::Urgent || urgency != Urgency::Urgent);
+                Status { urgency, since: kept.map_or(now, |old| old.since), work }
+            });
+            before.map(|old| old.work)
+        })
+    }
+
+    /// The next write to send.
+    pub(super) fn next(&mut self, now: Instant) -> Next<W> {
+        let mut soonest: Option<Instant> = None;
+        for class in Class::ALL {
+            let reports_are_full = class != Class::Step && self.reports_in_flight >= MOST_REPORTS;
+            if self.in_flight >= MOST_IN_FLIGHT || reports_are_full {
+                break;
+            }
+            let Some((due, key)) = self.ready[class as usize].first() else { continue };
+            let due = self.next_status.filter(|_| class.is_status()).map_or(*due, |next| next.max(*due));
+            if due > now {
+                soonest = Some(soonest.map_or(due, |other| other.min(due)));
+                continue;
+            }
+            let key = key.clone();
+            if let Some(work) = self.change(&key, |object| object.take(class)) {
+                self.in_flight += 1;
+                self.reports_in_flight += usize::from(class != Class::Step);
+                if class.is_status() {
+                    self.next_status = Some(now + self.status_interval);
+                }
+                return Next::Send(key, class, work);
+            }
+        }
+        Next::Wait(soonest)
+    }
+
+    /// A write was answered.
+    pub(super) fn answered(&mut self, key: &GroupKey, class: Class, now: Instant) {
+        self.ended(key, class, |object| {
+            if class.is_status() {
+                (object.status_written, object.status_backoff) = (Some(now), Backoff::default());
+            }
+        });
+    }
+
+    /// A write failed, or was not sent after all. A step and an event are not tried again from here. A status is, after a
+    /// pause, unless a newer one waits; `again` is what to write then. `random` is in [0, 1).
+    pub(super) fn failed(&mut self, key: &GroupKey, class: Class, again: Option<W>, now: Instant, random: f64) {
+        self.ended(key, class, |object| {
+            let Some(work) = again else { return };
+            object.status_backoff.failed(AFTER_FAILURE, now, random);
+            let urgency = if class == Class::Status { Urgency::Every(Duration::ZERO) } else { Urgency::Urgent };
+            object.status.get_or_insert(Status { urgency, since: now, work });
+        });
+    }
+
+    /// Drops what waits and all that is kept of an object that is gone.
+    pub(super) fn forget(&mut self, key: &GroupKey) {
+        self.change(key, |object| {
+            *object = Object { in_flight: object.in_flight, head: object.head, ..Object::default() };
+        });
+    }
+
+    /// Whether a step or an event waits or a write is in flight: what a process that ends should wait for. The next process
+    /// finds out by itself what statuses there are to write.
+    pub(super) fn is_drained(&self) -> bool {
+        self.in_flight == 0 && [Class::Step, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
+    }
+
+    /// Every object of which something is kept.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &GroupKey> {
+        self.objects.keys()
+    }
+
+    /// The objects whose status waits because it could not be written.
+    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+        let waits = |object: &Object<W>| object.status.is_some() && object.status_backoff.has_failed();
+        let failed = self.objects.iter().filter(|(_, object)| waits(object));
+        failed.map(|(key, _)| key.clone()).collect()
+    }
+
+    fn ended<T>(&mut self, key: &GroupKey, class: Class, change: impl FnOnce(&mut Object<W>) -> T) -> T {
+        self.in_flight -= 1;
+        self.reports_in_flight -= usize::from(class != Class::Step);
+        self.change(key, |object| {
+            object.in_flight = false;
+            change(object)
+        })
+    }
+
+    /// Changes an object and puts it where it belongs after that.
+    fn change<T>(&mut self, key: &GroupKey, change: impl FnOnce(&mut Object<W>) -> T) -> T {
+        let object = self.objects.entry(key.clone()).or_default();
+        let changed = change(object);
+        let head = object.first();
+        let before = std::mem::replace(&mut object.head, head);
+        if object.is_blank() {
+            self.objects.remove(key);
+        }
+        if head != before {
+            if let Some((class, since)) = before {
+                self.ready[class as usize].remove(&(since, key.clone()));
+            }
+            if let Some((class, since)) = head {
+                self.ready[class as usize].insert((since, key.clone()));
+            }
+        }
+        changed
+    }
+}
+
+impl<W> Object<W> {
+    fn take(&mut self, class: Class) -> Option<W> {
+        let work = match class {
+            Class::Step => self.steps.pop_front().map(|(_, _, work)| work),
+            Class::Event => self.events.pop_front().map(|(_, work)| work),
+            Class::UrgentStatus | Class::Status => self.status.take().map(|status| status.work),
+        };
+        self.in_flight = work.is_some();
+        work
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;
