@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,8 +17,8 @@ use super::{
     rows::{PROGRESS, RowWriter},
 };
 use crate::{
-    domain::{ledger::DeadLetter, ledger_rules::LedgerRules},
-    store::{Batch, LedgerChecksum, Progress},
+    domain::ledger::DeadLetter,
+    store::{Batch, Progress},
 };
 
 /// So many bytes of rows are gathered before they go to the client together.
@@ -33,34 +32,24 @@ pub(super) struct PartitionCommit<'a> {
     pub(super) durable_state: DurableState,
 }
 
-/// The whole ledger of a partition as its transaction leaves it.
-#[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) checksum: LedgerChecksum,
-    pub(super) rules: Arc<LedgerRules>,
-}
-
 impl PartitionCommit<'_> {
-    /// Gives `send` key and value of each changed customer, then of the progress.
+    /// Gives `send` key and value of each changed customer, then of the progress. What it gives is durable then.
     pub(super) fn rows<E>(
         &self,
         identity: &ChangelogIdentity<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<Written, E> {
-        let PartitionCommit { progress, durable_state } = self;
-        let (mut row, mut checksum, mut rules) =
-            (RowWriter::default(), durable_state.checksum, durable_state.rules.clone());
+    ) -> Result<DurableState, E> {
+        let (progress, mut after, mut row) = (self.progress, self.durable_state.clone(), RowWriter::default());
         for (id, changed) in progress.changes.customers() {
-            checksum = checksum.changed(changed.before, row.write(id, &changed.now));
-            LedgerRules::hold_all(&mut rules, &changed.now, identity.book);
+            after.change(id, changed, &mut row, identity.book);
             send(row.key(), row.value())?;
         }
-        let DurableState { base, .. } = durable_state;
+        let DurableState { base, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(identity, &rules, *base, progress.next_offset, progress.leader_epoch, checksum);
+            ProgressRecord::new(identity, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
-        Ok(Written { checksum, rules })
+        Ok(after)
     }
 }
 
@@ -82,7 +71,7 @@ impl Writer<'_> {
         &self,
         batch: &Batch,
         commits: &[PartitionCommit<'_>],
-        written: &mut Vec<Written>,
+        written: &mut Vec<DurableState>,
     ) -> Result<(), TransactionError> {
         self.producer.begin()?;
         for commit in commits {
@@ -113,7 +102,7 @@ impl Writer<'_> {
         self.producer.send_offsets(&offsets.chain(begun).collect::<Vec<_>>(), &batch.membership, self.left())
     }
 
-    fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<Written, TransactionError> {
+    fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<DurableState, TransactionError> {
         let partition = commit.progress.assignment.partition;
         let identity = self.store.identity();
         let mut rows = Rows::default();

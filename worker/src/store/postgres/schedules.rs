@@ -110,8 +110,18 @@ impl Drop for Rows {
     }
 }
 
+impl From<BatchFate> for Verdict {
+    fn from(fate: BatchFate) -> Self {
+        match fate {
+            BatchFate::Written => Self::Written,
+            BatchFate::Untouched => Self::Untouched,
+            BatchFate::Others(_) => Self::Others,
+        }
+    }
+}
+
 fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
-    durable_state.partition_commit(progress, &BOOK, &mut RowWriter::default())
+    PartitionCommit::new(progress, durable_state.clone(), &BOOK, &mut RowWriter::default())
 }
 
 impl Medium for Rows {
@@ -136,7 +146,9 @@ impl Medium for Rows {
         let claim = claims.remove(0).unwrap();
         let (durable_state, plan) =
             plan_claim(claim, assignment, ledger_key, TOPIC_ID, position).expect("it can go on");
-        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.row) else { return (plan, durable_state) };
+        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.stored.row) else {
+            return (plan, durable_state);
+        };
         let restored = Restored {
             ledger: self.load(worker, row.epoch),
             base: durable_state.base,
@@ -154,8 +166,7 @@ impl Medium for Rows {
         let Database { runtime, sessions } = &*self.database;
         let (session, ledger_key) = (&sessions[flight.worker], &self.ledger_keys[flight.worker]);
         match runtime.block_on(write(session, ledger_key, &[commit(flight)])) {
-            Ok(()) => Verdict::Written,
-            Err(CommitFailure::Fenced(_)) => Verdict::Others,
+            Ok(fate) => fate.into(),
             Err(CommitFailure::Failed(error) | CommitFailure::Unknown(error)) => panic!("{error}"),
         }
     }
@@ -163,16 +174,12 @@ impl Medium for Rows {
     fn resolve_outcome(&mut self, flight: &Flight<DurableState>, _group: &Group) -> Verdict {
         let Database { runtime, sessions } = &*self.database;
         let (session, ledger_key) = (&sessions[flight.worker], &self.ledger_keys[flight.worker]);
-        match runtime.block_on(read_outcome(session, ledger_key, &[&commit(flight)])).unwrap() {
-            BatchFate::Written => Verdict::Written,
-            BatchFate::Untouched => Verdict::Untouched,
-            BatchFate::Others(_) => Verdict::Others,
-        }
+        runtime.block_on(read_outcome(session, ledger_key, &[&commit(flight)])).unwrap().into()
     }
 
     /// Kafka is told without being waited for.
     fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<DurableState>, group: &mut Group) {
-        durable_state.advance(&commit(flight));
+        *durable_state = commit(flight).after;
         if group.takes(flight) {
             group.commit(&flight.progress);
         }
