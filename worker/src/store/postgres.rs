@@ -57,7 +57,7 @@ use crate::{
     partition_failure::PartitionFailure, postgres_error::DatabaseError, postgres_target::DatabaseTarget,
     throttle::Throttle, topic_facts::describe, view::Cell,
 };
-use claim::{Claim, claim};
+use claim::claim;
 use durable_state::{PartitionCommit, StoredRow, plan_claim};
 use load::{LoadOutcome, load};
 use reconnecting_client::ReconnectingClient;
@@ -133,12 +133,7 @@ impl Postgres {
         self.runtime.block_on(self.reader.lock().ask(question))
     }
 
-    /// Claims on the restore thread's connection.
-    fn claim(&self, assigned: &[Assignment]) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
-        self.read(async |client| claim(client, &self.ledger_key, assigned, self.session_timeout).await)
-    }
-
-    /// Lets nobody read a partition that was claimed with `epoch`, on the restore thread's connection.
+    /// Lets nobody read a partition that was claimed with `epoch`.
     fn mark_torn(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
         Ok(self.read(async |client| load::mark(client, &self.ledger_key, partition, epoch, true).await)?)
     }
@@ -197,7 +192,7 @@ impl Store for Postgres {
             let failure = PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found };
             return Ok(assigned.iter().map(|assignment| (*assignment, Err(failure.clone().into()))).collect());
         }
-        let claims = self.claim(assigned)?;
+        let claims = self.read(async |client| claim(client, &self.ledger_key, assigned, self.session_timeout).await)?;
         // Read after the claim: what the row says was processed is below the log's end now.
         let positions = self.offsets.positions(assigned)?;
         let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
