@@ -8,6 +8,7 @@
 mod changelog;
 mod checksum;
 mod count;
+mod durable_states;
 mod initial_offsets;
 mod interface;
 mod offsets;

@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::throttle::Throttle;
@@ -30,8 +31,8 @@ pub(super) struct Bounds {
 pub(super) struct Connections {
     bounds: Bounds,
     open: Mutex<HashMap<u64, Arc<Connection>>>,
-    next_id: Mutex<u64>,
-    working: Arc<AtomicUsize>,
+    next_id: AtomicU64,
+    working: Arc<Semaphore>,
     log: Mutex<Throttle<()>>,
 }
 
@@ -72,8 +73,8 @@ pub(super) struct Place {
 /// A request that is worked on, until its answer was handed over.
 pub(super) struct Working {
     connection: Arc<Connection>,
-    /// Where it is counted, unless it is a probe's or a peer's.
-    counted: Option<Arc<AtomicUsize>>,
+    /// Unless it is a probe's or a peer's.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connections {
@@ -81,8 +82,8 @@ impl Connections {
         Arc::new(Self {
             bounds,
             open: Mutex::default(),
-            next_id: Mutex::default(),
-            working: Arc::default(),
+            next_id: AtomicU64::default(),
+            working: Arc::new(Semaphore::new(bounds.working)),
             log: Mutex::new(Throttle::new(Duration::from_secs(60))),
         })
     }
@@ -103,11 +104,7 @@ impl Connections {
                 );
             }
         }
-        let id = {
-            let mut next_id = self.next_id.lock();
-            *next_id += 1;
-            *next_id
-        };
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let connection = Connection::new();
         open.insert(id, connection.clone());
         Some(Place { connections: self.clone(), id, connection })
@@ -127,15 +124,9 @@ impl Connections {
     fn begin(&self, connection: &Arc<Connection>, is_reserved: bool) -> Option<Working> {
         connection.requests.fetch_add(1, Ordering::Relaxed);
         connection.is_reserved.store(is_reserved, Ordering::Relaxed);
-        let counted = if is_reserved {
-            None
-        } else {
-            let one_more = |working| (working < self.bounds.working).then_some(working + 1);
-            self.working.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-            Some(self.working.clone())
-        };
+        let permit = if is_reserved { None } else { Some(self.working.clone().try_acquire_owned().ok()?) };
         connection.set(Phase::Working);
-        Some(Working { connection: connection.clone(), counted })
+        Some(Working { connection: connection.clone(), _permit: permit })
     }
 }
 
@@ -209,9 +200,6 @@ impl Drop for Place {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        if let Some(counted) = &self.counted {
-            counted.fetch_sub(1, Ordering::Relaxed);
-        }
         self.connection.set(Phase::Waiting);
     }
 }

@@ -96,7 +96,8 @@ async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response
         let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
         (close, ApiError::Overloaded).into_response()
     } else {
-        within_limit(request, next).await
+        let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+        answered.unwrap_or_else(|_| ApiError::TooSlow.into_response())
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -107,13 +108,6 @@ async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response
     }
     api.telemetry.requests.answered(&method, path, response.status(), started.elapsed());
     response
-}
-
-async fn within_limit(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError::TooSlow.into_response(),
-    }
 }
 
 /// Swagger UI and the OpenAPI document, rendered once. Both are compiled in: they work without any other network.

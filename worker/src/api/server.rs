@@ -3,16 +3,15 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +20,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::connections::{Bounds, Connections, Place, Working};
+use super::connections::{Bounds, Connections, Place};
 use super::io_timeout::{IoTimeouts, TimeoutStream};
 
 /// With what Kafka and the database need, far below the 1024 file descriptors that a process has as a rule.
@@ -139,41 +138,23 @@ fn answer(
     router: &Router,
     place: &Place,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Held>, Infallible>> + use<> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let working = place.begin(is_reserved(request.uri().path()));
     let mut request = request.map(Body::new);
     if working.is_none() {
         request.extensions_mut().insert(Overload);
     }
     let answered = router.clone().oneshot(request);
-    async move { Ok(answered.await?.map(|body| Held { body, _working: working })) }
+    // Its request counts as worked on until the answer is handed over, and its body dropped.
+    let held_by_body = move |error| {
+        let _held = &working;
+        error
+    };
+    async move { Ok(answered.await?.map(|body| Body::new(body.map_err(held_by_body)))) }
 }
 
 /// Paths match in any letter case.
 fn is_reserved(path: &str) -> bool {
     let of_peer = path.get(..PEERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(PEERS));
     of_peer || PROBES.iter().any(|probe| probe.eq_ignore_ascii_case(path.strip_suffix('/').unwrap_or(path)))
-}
-
-/// The body of an answer: until it is handed over, its request counts as worked on.
-struct Held {
-    body: Body,
-    _working: Option<Working>,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -11,5 +11,5 @@ mod customers;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use changes::{Changes, DeadLetter};
+pub(crate) use changes::{Changed, Changes, DeadLetter};
 pub(crate) use customers::{Customer, Ledger, Posting};

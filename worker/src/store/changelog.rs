@@ -24,11 +24,7 @@ mod schedules;
 mod topic;
 mod writer;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
@@ -40,8 +36,9 @@ pub(crate) use rows::RowWriter;
 pub(crate) use topic::Unfit;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, LedgerChecksum, NoRestorePlan, Offsets, Replace,
+    ApplyMode, Assignment, Batch, CommitError, Former, LedgerChecksum, NoRestorePlan, Offsets, Replace,
     RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Store,
+    durable_states::{self, DurableStates},
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
 };
 use crate::{
@@ -74,7 +71,7 @@ pub(crate) struct Changelog {
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
     producer: Mutex<Producer>,
-    durable_states: Mutex<BTreeMap<i32, DurableState>>,
+    durable_states: DurableStates<FormerKeys>,
 }
 
 /// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
@@ -94,35 +91,26 @@ pub(crate) fn prepare(
     log.prepare_dead_letter_topic(admin, dead_letter_topic)
 }
 
-/// What is durable of an assigned partition, besides its offset.
-#[derive(Clone, Debug)]
-struct DurableState {
-    epoch: Epoch,
-    base: i64,
-    checksum: LedgerChecksum,
-    rules: Arc<LedgerRules>,
-    /// The keys that the next commit replaces as a whole, if it does that.
-    former: Option<Arc<HashSet<Box<[u8]>>>>,
-}
+/// The keys that the next commit replaces as a whole, if it does that.
+type FormerKeys = Option<Arc<HashSet<Box<[u8]>>>>;
+type DurableState = durable_states::DurableState<FormerKeys>;
 
-impl DurableState {
-    /// Of a partition whose changelog was read to its end, with how it goes on.
-    fn after(content: Content, epoch: Epoch, known: &Known<'_>) -> Result<(RestorePlan, Self), PartitionFailure> {
-        let book = known.identity.book;
-        let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
-        let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, book));
-        let plan = restore_plan(content, known)?;
-        let rules = rules.transpose()?;
-        let (base, checksum, rules) = match &plan {
-            RestorePlan::Done(restored) => (restored.base, durable, rules),
-            // Its customers are all written anew.
-            RestorePlan::ReplayInput { base, .. } => (*base, LedgerChecksum::default(), None),
-            // Only what was not loaded yet asks for either.
-            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
-        };
-        let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
-        Ok((plan, Self { epoch, base, checksum, rules, former: None }))
-    }
+/// How a partition goes on whose changelog was read to its end, and what is durable of it.
+fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
+    let book = known.identity.book;
+    let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
+    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, book));
+    let plan = restore_plan(content, known)?;
+    let rules = rules.transpose()?;
+    let (base, checksum, rules) = match &plan {
+        RestorePlan::Done(restored) => (restored.base, durable, rules),
+        // Its customers are all written anew.
+        RestorePlan::ReplayInput { base, .. } => (*base, LedgerChecksum::default(), None),
+        // Only what was not loaded yet asks for either.
+        RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
+    };
+    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
+    Ok((plan, DurableState { base, checksum, rules, stored: None }))
 }
 
 impl Changelog {
@@ -148,7 +136,7 @@ impl Changelog {
                 config.session_timeout,
                 Batches::for_topics(&admin, [&config.changelog_topic].into_iter().chain(&config.dead_letter_topic)),
             )),
-            durable_states: Mutex::default(),
+            durable_states: DurableStates::new(),
             admin,
         }
     }
@@ -169,8 +157,8 @@ impl Changelog {
         image: ChangelogImage,
         known: &Known<'_>,
     ) -> Result<RestorePlan, PartitionFailure> {
-        let (plan, durable_state) = DurableState::after(image.finish()?, assignment.epoch, known)?;
-        self.durable_states.lock().insert(assignment.partition, durable_state);
+        let (plan, durable_state) = decide(image.finish()?, known)?;
+        self.durable_states.insert(assignment, durable_state);
         Ok(plan)
     }
 }
@@ -260,13 +248,13 @@ impl Replace for Changelog {
     /// Old rows and new ones change places in one transaction: whoever reads finds the one ledger or the other.
     fn replace(
         &self,
-        Assignment { partition, epoch, .. }: Assignment,
+        assignment: Assignment,
         former: Former,
         base: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
-        let (checksum, rules, former) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
-        self.durable_states.lock().insert(partition, DurableState { epoch, base, checksum, rules, former });
+        let (checksum, rules, stored) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
+        self.durable_states.insert(assignment, DurableState { base, checksum, rules, stored });
         Ok(())
     }
 }

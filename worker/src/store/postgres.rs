@@ -42,13 +42,14 @@ use std::{
 use balancefleet_kafka::Admin;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio_postgres::Client;
 
 pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
     ApplyMode, Assignment, Batch, CommitError, Former, Offsets, Replace, RestoreError, RestorePlan, RestorePlans,
-    Restored, Store, Watch,
+    Restored, RowWriter, Store, Watch, durable_states::DurableStates,
 };
 use crate::{
     config::Config,
@@ -62,8 +63,8 @@ use crate::{
     topic_facts::describe,
     view::Cell,
 };
-use claim::{Claim, claim};
-use durable_state::{DurableState, DurableStates, PartitionCommit, Row, plan_claim};
+use claim::claim;
+use durable_state::{PartitionCommit, Row, StoredRow, plan_claim, replacing};
 use load::{LoadOutcome, load};
 use reconnecting_client::ReconnectingClient;
 use replace::take;
@@ -107,7 +108,7 @@ pub(crate) struct Postgres {
     writer: Mutex<ReconnectingClient>,
     /// The restore thread's.
     reader: Mutex<ReconnectingClient>,
-    durable_states: DurableStates,
+    durable_states: DurableStates<StoredRow>,
 }
 
 impl Postgres {
@@ -129,35 +130,29 @@ impl Postgres {
             session_timeout: config.session_timeout,
             writer: Mutex::new(ReconnectingClient::new(target.clone(), &[SESSION])),
             reader: Mutex::new(ReconnectingClient::new(target.clone(), &[SESSION, CLAIMING])),
-            durable_states: DurableStates::default(),
+            durable_states: DurableStates::new(),
             admin,
         }
     }
 
-    /// Claims on the restore thread's connection.
-    fn claim(&self, assigned: &[Assignment]) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
-        let mut connection = self.reader.lock();
-        let claims = self.runtime.block_on(async {
-            let client = connection.ready().await?;
-            claim(client, &self.ledger_key, assigned, self.session_timeout).await
-        });
-        if claims.is_err() {
-            connection.disconnect();
-        }
-        claims
+    /// Asks on the restore thread's connection.
+    fn read<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        self.runtime.block_on(self.reader.lock().ask(question))
     }
 
-    /// Lets nobody read a partition that was claimed with `epoch`, on the restore thread's connection.
+    /// Lets nobody read a partition that was claimed with `epoch`.
     fn mark_torn(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
-        let mut connection = self.reader.lock();
-        let marked = self.runtime.block_on(async {
-            let client = connection.ready().await?;
-            load::mark(client, &self.ledger_key, partition, epoch, true).await
-        });
-        if marked.is_err() {
-            connection.disconnect();
-        }
-        Ok(marked?)
+        Ok(self.read(async |client| load::mark(client, &self.ledger_key, partition, epoch, true).await)?)
+    }
+
+    /// What of `batch` is still this worker's, in the order of the partitions: everybody locks rows in that order.
+    fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
+        let (still_ours, mut writer) = (self.durable_states.still_ours(batch), RowWriter::default());
+        let mut commits: Vec<_> = still_ours
+            .map(|(progress, before)| PartitionCommit::new(progress, before, &self.ledger_key.rules, &mut writer))
+            .collect();
+        commits.sort_unstable_by_key(PartitionCommit::partition);
+        commits
     }
 
     /// Asks until it is known what became of a batch, or nobody wants to know.
@@ -173,9 +168,8 @@ impl Postgres {
             if left.is_empty() {
                 return None;
             }
-            let told =
-                self.runtime.block_on(async { read_outcome(connection.ready().await?, &self.ledger_key, &left).await });
-            match told {
+            let question = async |client: &Client| read_outcome(client, &self.ledger_key, &left).await;
+            match self.runtime.block_on(connection.ask(question)) {
                 Ok(found) => return Some(found),
                 Err(error) => {
                     if let Some(suppressed) = warnings.admit(error.kind(), Instant::now()) {
@@ -183,7 +177,6 @@ impl Postgres {
                     }
                 }
             }
-            connection.disconnect();
             // A server may take connections and refuse what is asked on them.
             std::thread::sleep(ASK_AGAIN);
         }
@@ -206,7 +199,7 @@ impl Store for Postgres {
             let failure = PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found };
             return Ok(assigned.iter().map(|assignment| (*assignment, Err(failure.clone().into()))).collect());
         }
-        let claims = self.claim(assigned)?;
+        let claims = self.read(async |client| claim(client, &self.ledger_key, assigned, self.session_timeout).await)?;
         // Read after the claim: what the row says was processed is below the log's end now.
         let positions = self.offsets.positions(assigned)?;
         let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
@@ -233,29 +226,23 @@ impl Store for Postgres {
     fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
         let moved = || DatabaseError::Lost { detail: "the partition was claimed anew meanwhile".to_owned() };
         let found = self.durable_states.get(assignment);
-        let Some((durable_state, row)) =
-            found.and_then(|durable_state| durable_state.row.map(|row| (durable_state, row)))
-        else {
+        let Some((durable_state, row)) = found.and_then(|found| found.stored.row.map(|row| (found, row))) else {
             return Err(NotReady::from(moved()).into());
         };
-        let mut connection = self.reader.lock();
-        let loaded = self.runtime.block_on(async {
-            let client = connection.ready().await?;
-            load(client, &self.ledger_key, (assignment.partition, row.epoch), watch).await
-        });
-        if loaded.is_err() {
-            connection.disconnect();
-        }
+        let claimed = (assignment.partition, row.epoch);
+        let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, watch).await);
         match loaded.map_err(NotReady::from)? {
             LoadOutcome::Ledger(ledger) => {
-                self.durable_states
-                    .found(assignment, &ledger, &self.ledger_key.rules)
-                    .map_err(PartitionFailure::from)?;
+                // It may hold currencies that a worker of the first release has counted.
+                let found = self.durable_states.with(assignment, |durable_state| {
+                    Arc::make_mut(&mut durable_state.rules).found(ledger.currencies(), &self.ledger_key.rules)
+                });
+                found.unwrap_or(Ok(())).map_err(PartitionFailure::from)?;
                 Ok(Restored {
                     ledger,
                     base: durable_state.base,
                     committed: Some(row.next_offset),
-                    leader_epoch: durable_state.leader_epoch,
+                    leader_epoch: durable_state.stored.leader_epoch,
                     ..Restored::empty_at(row.next_offset)
                 })
             }
@@ -265,21 +252,17 @@ impl Store for Postgres {
     }
 
     fn withdraw(&self, assignment: Assignment, cell: &Arc<Cell>) {
-        let Some(row) = self.durable_states.get(assignment).and_then(|durable_state| durable_state.row) else { return };
+        let Some(row) = self.durable_states.get(assignment).and_then(|it| it.stored.row) else { return };
         let (ledger_key, target, cell) = (self.ledger_key.clone(), self.target.clone(), cell.clone());
         self.runtime.spawn(async move {
             let (mut connection, mut warnings) = (ReconnectingClient::new(target, &[SESSION]), Throttle::new(WARN_EVERY));
             while !cell.is_released() {
-                let withdrawn = match connection.ready().await {
-                    Ok(client) => load::mark(client, &ledger_key, assignment.partition, row.epoch, true).await,
-                    Err(error) => Err(error),
-                };
-                let Err(error) = withdrawn else { return };
+                let partition = assignment.partition;
+                let mark = async |client: &Client| load::mark(client, &ledger_key, partition, row.epoch, true).await;
+                let Err(error) = connection.ask(mark).await else { return };
                 if let Some(suppressed) = warnings.admit(error.kind(), Instant::now()) {
-                    let partition = assignment.partition;
                     tracing::warn!(%error, partition, suppressed, "readers may still be given balances of a failed partition");
                 }
-                connection.disconnect();
                 tokio::time::sleep(WITHDRAW_AGAIN).await;
             }
         });
@@ -288,31 +271,26 @@ impl Store for Postgres {
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut connection = self.writer.lock();
         // Looked at last thing: what has left meanwhile is not written.
-        let commits = self.durable_states.partition_commits(batch, &self.ledger_key.rules);
+        let commits = self.partition_commits(batch);
         if commits.is_empty() {
             // Not a success: nothing has said that this worker is a member.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
-        let written = self.runtime.block_on(async {
-            let client = connection.ready().await?;
-            write(client, &self.ledger_key, &commits).await
-        });
+        let written =
+            self.runtime.block_on(connection.ask(async |client| write(client, &self.ledger_key, &commits).await));
         let found = match written {
-            Ok(()) => Some(BatchFate::Written),
-            Err(CommitFailure::Fenced(partitions)) => Some(BatchFate::Others(partitions)),
-            Err(CommitFailure::Failed(error)) => {
-                connection.disconnect();
-                return Err(CommitError::Unavailable(error.to_string()));
-            }
+            Ok(fate) => Some(fate),
+            Err(CommitFailure::Failed(error)) => return Err(CommitError::Unavailable(error.to_string())),
             Err(CommitFailure::Unknown(error)) => {
                 tracing::warn!(%error, "commit outcome unknown, resolving");
-                connection.disconnect();
                 self.resolve_outcome(&mut connection, &commits)
             }
         };
         match found {
             Some(BatchFate::Written) => {
-                self.durable_states.accept(&commits);
+                for commit in &commits {
+                    self.durable_states.accept(commit.progress, commit.after.clone());
+                }
                 // What was not written, or has left, is for its owner to announce.
                 let ours = commits.iter().map(|commit| commit.progress).filter(|progress| !progress.cell.is_released());
                 self.offsets.announce(ours);
@@ -351,7 +329,7 @@ impl Replace for Postgres {
             };
             row = Some(Row { epoch, next_offset });
         }
-        let durable_state = DurableState::anew(assignment.epoch, &self.topic_id, row, base, rules);
+        let durable_state = replacing(&self.topic_id, row, base, rules);
         self.durable_states.insert(assignment, durable_state);
         Ok(())
     }

@@ -125,7 +125,7 @@ impl PeerClient {
 
     /// One answer within the request's deadlines.
     pub(super) async fn ask(&self, peer: SocketAddr, peer_request: &PeerRequest) -> Result<Answer, PeerError> {
-        let mut request = self.http.get(format!("http://{peer}{}", INTERNAL_PATH));
+        let mut request = self.http.get(format!("http://{peer}{INTERNAL_PATH}"));
         if let BalanceQuery::Customer(customer) = &peer_request.query {
             request = request.query(&[("customer", customer)]);
         }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use balancefleet_kafka::{AbortReason, TransactionError, TransactionalProducer};
 
 use super::{
-    Changelog,
+    Changelog, DurableState,
     commit_fate::CommitFate,
     producer::{DeadLetterLimits, Producer},
-    writer::{PartitionCommit, Writer, Written},
+    writer::{PartitionCommit, Writer},
 };
 use crate::{
-    store::{Batch, CommitError, Progress},
+    store::{Batch, CommitError},
     throttle::Throttle,
 };
 
@@ -33,7 +33,7 @@ enum TransactionFailure {
     /// Nothing of it is durable, and the producer can go on.
     Refused(AbortReason, CommitError),
     /// Nobody knows. With what the ledgers are if it happened.
-    Unknown(TransactionError, Vec<Written>),
+    Unknown(TransactionError, Vec<DurableState>),
 }
 
 impl Changelog {
@@ -41,7 +41,9 @@ impl Changelog {
         let mut producer = self.producer.lock();
         producer.ready()?;
         // Looked at last thing before the first record: what has left meanwhile is not written.
-        let commits = self.partition_commits(batch);
+        let commits = self.durable_states.still_ours(batch);
+        let commit = |(progress, durable_state)| PartitionCommit { progress, durable_state };
+        let commits: Vec<_> = commits.map(commit).collect();
         if commits.is_empty() {
             // Not a success: no coordinator has said that this worker is a member.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
@@ -51,7 +53,7 @@ impl Changelog {
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
             Ok(written) => {
-                self.accept(&commits, &written);
+                self.accept(&commits, written);
                 producer.succeeded(began.elapsed());
                 Ok(())
             }
@@ -68,7 +70,7 @@ impl Changelog {
                 if matches!(error, CommitError::Fatal(_)) {
                     return Err(error);
                 }
-                self.resolve_outcome(&mut producer, &commits, &written, named.unwrap_or(error))
+                self.resolve_outcome(&mut producer, &commits, written, named.unwrap_or(error))
             }
         }
     }
@@ -86,27 +88,9 @@ impl Changelog {
             .map(|oversized| CommitError::TooLarge(oversized.to_string()))
     }
 
-    fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
-        let durable_states = self.durable_states.lock();
-        let commit = |progress: &'a Progress| {
-            let durable_state = durable_states.get(&progress.assignment.partition)?;
-            let is_current = durable_state.epoch == progress.assignment.epoch && !progress.cell.is_released();
-            is_current.then(|| PartitionCommit { progress, durable_state: durable_state.clone() })
-        };
-        batch.parts.iter().filter_map(commit).collect()
-    }
-
-    fn accept(&self, commits: &[PartitionCommit<'_>], written: &[Written]) {
-        let mut durable_states = self.durable_states.lock();
-        for (commit, written) in commits.iter().zip(written) {
-            let assignment = commit.progress.assignment;
-            if let Some(durable_state) =
-                durable_states.get_mut(&assignment.partition).filter(|it| it.epoch == assignment.epoch)
-            {
-                (durable_state.checksum, durable_state.rules) = (written.checksum, written.rules.clone());
-                durable_state.former = None;
-                commit.progress.cell.show_rules(&written.rules);
-            }
+    fn accept(&self, commits: &[PartitionCommit<'_>], written: Vec<DurableState>) {
+        for (commit, after) in commits.iter().zip(written) {
+            self.durable_states.accept(commit.progress, after);
         }
     }
 
@@ -118,7 +102,7 @@ impl Changelog {
         commits: &[PartitionCommit<'_>],
         limits: DeadLetterLimits,
         time: Duration,
-    ) -> Result<Vec<Written>, TransactionFailure> {
+    ) -> Result<Vec<DurableState>, TransactionFailure> {
         let deadline = Instant::now() + time;
         let writer = Writer { store: self, producer, deadline, limits };
         let mut written = Vec::new();
@@ -138,7 +122,7 @@ impl Changelog {
         &self,
         producer: &mut Producer,
         commits: &[PartitionCommit<'_>],
-        written: &[Written],
+        written: Vec<DurableState>,
         error: CommitError,
     ) -> Result<(), CommitError> {
         let mut told = Throttle::new(WARN_EVERY);
@@ -190,7 +174,7 @@ impl Changelog {
 fn end(
     producer: &TransactionalProducer,
     error: TransactionError,
-    written: Vec<Written>,
+    written: Vec<DurableState>,
     time: Duration,
 ) -> TransactionFailure {
     match error {
@@ -214,57 +198,5 @@ fn refused(why: AbortReason, error: &TransactionError) -> CommitError {
     match why {
         AbortReason::StaleMembership => CommitError::NotAMember(error.to_string()),
         _ => CommitError::Unavailable(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{
-        domain::ledger_rules::LedgerRules,
-        poll::test_support::offline,
-        store::{Epoch, LedgerChecksum, changelog::DurableState},
-    };
-
-    fn durable_state(store: &Changelog, epoch: u64, checksum: u64) -> DurableState {
-        let rules = Arc::new(LedgerRules::begin(&store.book, 0));
-        DurableState {
-            epoch: Epoch(epoch),
-            base: 0,
-            checksum: LedgerChecksum { customers: 1, digest_sum: checksum },
-            rules,
-            former: None,
-        }
-    }
-
-    #[test]
-    fn nothing_is_written_of_a_partition_that_has_left_or_was_assigned_anew() {
-        let parts = offline(&[]);
-        let store =
-            Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        let durable_state = durable_state(&store, 5, 0);
-        store.durable_states.lock().extend((0..3).map(|partition| (partition, durable_state.clone())));
-        let batch =
-            parts.batch(&[(0, Epoch(5), false), (1, Epoch(5), true), (2, Epoch(4), false), (3, Epoch(5), false)]);
-        let written: Vec<_> =
-            store.partition_commits(&batch).iter().map(|it| it.progress.assignment.partition).collect();
-        assert_eq!(written, [0], "1 has left, 2 was assigned anew, of 3 it is not known where it stands");
-    }
-
-    #[test]
-    fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
-        let parts = offline(&[]);
-        let store =
-            Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
-        store.durable_states.lock().insert(0, durable_state(&store, 4, 1));
-        let batch = parts.batch(&[(0, Epoch(4), false)]);
-        let commits = store.partition_commits(&batch);
-        let next = durable_state(&store, 5, 2);
-        let written = Written { checksum: LedgerChecksum { customers: 1, digest_sum: 3 }, rules: next.rules.clone() };
-        store.durable_states.lock().insert(0, next);
-        store.accept(&commits, &[written]);
-        assert_eq!(store.durable_states.lock()[&0].checksum.digest_sum, 2);
     }
 }

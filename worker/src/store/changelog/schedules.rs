@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use super::{
     DurableState,
     commit_fate::CommitFate,
+    decide,
     image::ChangelogImage,
     progress::{ChangelogIdentity, ProgressRecord},
     restore_plan::Known,
     rows::{PROGRESS, RowWriter},
-    writer::{PartitionCommit, Written},
+    writer::PartitionCommit,
 };
 use crate::{
     config::StartFrom,
@@ -61,7 +62,7 @@ impl Medium for Log {
     /// Few, so that a ledger that moves takes several commits.
     const LEDGER_AT_ONCE: usize = 3;
     type DurableState = DurableState;
-    type Sent = (Rows, Written);
+    type Sent = (Rows, DurableState);
 
     /// A ledger of more customers than go into one commit is left half written, as a release before this one did when it
     /// was interrupted.
@@ -77,18 +78,13 @@ impl Medium for Log {
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));
     }
 
-    fn plan(
-        &mut self,
-        _worker: Worker,
-        Assignment { epoch, .. }: Assignment,
-        position: &Position,
-    ) -> (RestorePlan, DurableState) {
+    fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
         let content = self.image().finish().expect("what is stored is sound");
         let known = Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, initial_offsets: None };
-        DurableState::after(content, epoch, &known).expect("it can go on")
+        decide(content, &known).expect("it can go on")
     }
 
-    fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Rows, Written) {
+    fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Rows, DurableState) {
         let mut rows = Rows::new();
         let written =
             PartitionCommit { progress, durable_state: durable_state.clone() }.rows(&IDENTITY, |key, value| {
@@ -99,7 +95,7 @@ impl Medium for Log {
     }
 
     /// With the offsets go or fall the rows.
-    fn land(&mut self, flight: &Flight<(Rows, Written)>, group: &mut Group) -> Verdict {
+    fn land(&mut self, flight: &Flight<(Rows, DurableState)>, group: &mut Group) -> Verdict {
         if !group.takes(flight) {
             return Verdict::Untouched;
         }
@@ -109,12 +105,12 @@ impl Medium for Log {
         Verdict::Written
     }
 
-    fn resolve_outcome(&mut self, flight: &Flight<(Rows, Written)>, group: &Group) -> Verdict {
+    fn resolve_outcome(&mut self, flight: &Flight<(Rows, DurableState)>, group: &Group) -> Verdict {
         CommitFate::compare(std::iter::once((&flight.progress, &group.committed))).into()
     }
 
-    fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<(Rows, Written)>, _group: &mut Group) {
-        (durable_state.checksum, durable_state.rules) = (flight.sent.1.checksum, flight.sent.1.rules.clone());
+    fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<(Rows, DurableState)>, _group: &mut Group) {
+        *durable_state = flight.sent.1.clone();
     }
 
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)> {

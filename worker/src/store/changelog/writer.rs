@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,8 +17,8 @@ use super::{
     rows::{Key, PROGRESS, RowWriter},
 };
 use crate::{
-    domain::{ledger::DeadLetter, ledger_rules::LedgerRules},
-    store::{Batch, LedgerChecksum, Progress},
+    domain::ledger::DeadLetter,
+    store::{Batch, Progress},
 };
 
 /// So many bytes of rows are gathered before they go to the client together.
@@ -33,34 +32,25 @@ pub(super) struct PartitionCommit<'a> {
     pub(super) durable_state: DurableState,
 }
 
-/// The whole ledger of a partition as its transaction leaves it.
-#[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) checksum: LedgerChecksum,
-    pub(super) rules: Arc<LedgerRules>,
-}
-
 impl PartitionCommit<'_> {
-    /// Gives `send` key and value of each changed customer, then of the progress.
+    /// Gives `send` key and value of each changed customer, then of the progress. What it gives is durable then.
     pub(super) fn rows<E>(
         &self,
         identity: &ChangelogIdentity<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<Written, E> {
-        let PartitionCommit { progress, durable_state } = self;
-        let (mut row, mut checksum, mut rules) =
-            (RowWriter::default(), durable_state.checksum, durable_state.rules.clone());
+    ) -> Result<DurableState, E> {
+        let (progress, mut after, mut row) = (self.progress, self.durable_state.clone(), RowWriter::default());
         for (id, changed) in progress.changes.customers() {
-            checksum = checksum.changed(changed.before, row.write(id, &changed.now));
-            LedgerRules::hold_all(&mut rules, &changed.now, identity.book);
+            after.change(id, changed, &mut row, identity.book);
             send(row.key(), row.value())?;
         }
-        let DurableState { base, .. } = durable_state;
+        after.stored = None;
+        let DurableState { base, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(identity, &rules, *base, progress.next_offset, progress.leader_epoch, checksum);
+            ProgressRecord::new(identity, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
-        Ok(Written { checksum, rules })
+        Ok(after)
     }
 
     /// Keys of what is replaced that it has no row for.
@@ -71,13 +61,13 @@ impl PartitionCommit<'_> {
             // Only somebody else can have written it.
             Err(_) => false,
         };
-        let former = self.durable_state.former.iter().flat_map(|former| former.iter());
+        let former = self.durable_state.stored.iter().flat_map(|former| former.iter());
         former.map(|key| &**key).filter(move |key| !is_rewritten(key))
     }
 
     /// How many rows it has at most, if it replaces a whole ledger.
     pub(super) fn rows_of_whole(&self) -> Option<usize> {
-        Some(self.durable_state.former.as_ref()?.len() + self.progress.changes.len())
+        Some(self.durable_state.stored.as_ref()?.len() + self.progress.changes.len())
     }
 }
 
@@ -99,7 +89,7 @@ impl Writer<'_> {
         &self,
         batch: &Batch,
         commits: &[PartitionCommit<'_>],
-        written: &mut Vec<Written>,
+        written: &mut Vec<DurableState>,
     ) -> Result<(), TransactionError> {
         self.producer.begin()?;
         for commit in commits {
@@ -130,7 +120,7 @@ impl Writer<'_> {
         self.producer.send_offsets(&offsets.chain(begun).collect::<Vec<_>>(), &batch.membership, self.left())
     }
 
-    fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<Written, TransactionError> {
+    fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<DurableState, TransactionError> {
         let partition = commit.progress.assignment.partition;
         let identity = self.store.identity();
         let topic = self.store.log.name.as_str();
@@ -232,16 +222,16 @@ impl Changelog {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, sync::Arc};
 
     use super::*;
     use crate::{
         domain::{
             ledger::{Ledger, Posting},
-            ledger_rules::tests::book,
+            ledger_rules::{LedgerRules, tests::book},
             money::Currency,
         },
-        store::{Assignment, Epoch},
+        store::{Assignment, Epoch, LedgerChecksum},
     };
 
     /// What a commit of a ledger with customer A alone removes of a changelog that has these keys.
@@ -255,7 +245,7 @@ mod tests {
         let progress = Progress::whole(assignment, None, &(0..8), ledger);
         let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
         let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&book(&[]), 0)));
-        let durable_state = DurableState { epoch: assignment.epoch, base: 0, checksum, rules, former };
+        let durable_state = DurableState { base: 0, checksum, rules, stored: former };
         PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
     }
 

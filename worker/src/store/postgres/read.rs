@@ -6,10 +6,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use futures::TryStreamExt;
-use parking_lot::Mutex;
+use futures::{TryStreamExt, future::select_all};
 use smallvec::smallvec;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{
     Client, Row,
     types::{ToSql, Type},
@@ -47,7 +46,7 @@ pub(crate) struct DatabaseReader {
     group: String,
     topic: String,
     book: Rulebook,
-    known: Mutex<BTreeMap<i32, Arc<Known>>>,
+    known: parking_lot::Mutex<BTreeMap<i32, Arc<Known>>>,
     one: Pool,
     all: Pool,
 }
@@ -83,7 +82,7 @@ impl DatabaseReader {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
             book: Rulebook::new(config.rules.clone()),
-            known: Mutex::default(),
+            known: parking_lot::Mutex::default(),
             one: Pool::new(target, FOR_ONE, READERS_OF_ONE),
             all: Pool::new(target, FOR_ALL, READERS_OF_ALL),
         }
@@ -101,10 +100,8 @@ impl DatabaseReader {
             Selection::All => (&self.all, ALL_WITHIN),
             Selection::Customer(_) => (&self.one, ONE_WITHIN),
         };
-        let read = async {
-            let mut pooled = pool.get().await?;
-            let (client, mut charged) = (pooled.client().await?, 0);
-            let mut read = Ok(None);
+        let select = async |client: &Client| {
+            let mut charged = 0;
             for telling in [Telling::Nothing, Telling::Rules] {
                 // What was asked for once is not asked for again.
                 let mut wanted: usize = 0;
@@ -116,19 +113,14 @@ impl DatabaseReader {
                     }
                     is_granted
                 };
-                read = self.select(client, topic_id, selection, &mut may_take, telling).await;
-                if !matches!(read, Ok(None)) {
-                    break;
+                if let Some(read) = self.select(client, topic_id, selection, &mut may_take, telling).await? {
+                    return Ok(read);
                 }
             }
-            if read.is_ok() {
-                pooled.give_back();
-            }
-            read
+            Ok(Vec::new())
         };
-        // A connection whose answer is not waited for is closed.
-        let read = tokio::time::timeout(limit, read).await.map_err(|_| DatabaseError::Late(limit))??;
-        Ok(read.unwrap_or_default())
+        let read = async { pool.get().await.ask_now(select).await };
+        tokio::time::timeout(limit, read).await.map_err(|_| DatabaseError::Late(limit))?
     }
 
     /// `None` if what is known of the rules is not enough, which cannot be when they are told.
@@ -285,51 +277,15 @@ fn add(partition: i32, rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u
 }
 
 /// A few connections, each used by one read at a time.
-struct Pool {
-    target: DatabaseTarget,
-    settings: &'static [&'static str],
-    idle: Mutex<Vec<ReconnectingClient>>,
-    permits: Semaphore,
-}
-
-/// The use of one connection. Dropped before it is given back, it is closed: an answer may be on its way.
-struct PooledClient<'a> {
-    pool: &'a Pool,
-    connection: Option<ReconnectingClient>,
-    _permit: tokio::sync::SemaphorePermit<'a>,
-}
+struct Pool(Vec<Mutex<ReconnectingClient>>);
 
 impl Pool {
     fn new(target: &DatabaseTarget, settings: &'static [&'static str], size: usize) -> Self {
-        let idle = (0..size).map(|_| ReconnectingClient::new(target.clone(), settings)).collect();
-        Self { target: target.clone(), settings, idle: Mutex::new(idle), permits: Semaphore::new(size) }
+        Self((0..size).map(|_| Mutex::new(ReconnectingClient::new(target.clone(), settings))).collect())
     }
 
-    async fn get(&self) -> Result<PooledClient<'_>, DatabaseError> {
-        let closed = |_| DatabaseError::Lost { detail: "the worker ends".to_owned() };
-        let permit = self.permits.acquire().await.map_err(closed)?;
-        let connection =
-            self.idle.lock().pop().unwrap_or_else(|| ReconnectingClient::new(self.target.clone(), self.settings));
-        Ok(PooledClient { pool: self, connection: Some(connection), _permit: permit })
-    }
-}
-
-impl PooledClient<'_> {
-    async fn client(&mut self) -> Result<&Client, DatabaseError> {
-        let new = || ReconnectingClient::new(self.pool.target.clone(), self.pool.settings);
-        self.connection.get_or_insert_with(new).now().await
-    }
-
-    fn give_back(&mut self) {
-        self.pool.idle.lock().extend(self.connection.take());
-    }
-}
-
-impl Drop for PooledClient<'_> {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            connection.disconnect();
-            self.pool.idle.lock().push(connection);
-        }
+    /// The first one that is free, by turns.
+    async fn get(&self) -> MutexGuard<'_, ReconnectingClient> {
+        select_all(self.0.iter().map(|connection| Box::pin(connection.lock()))).await.0
     }
 }

@@ -18,74 +18,93 @@ pub(crate) struct ReconnectingClient {
     target: DatabaseTarget,
     /// SQL that every session begins with.
     settings: &'static [&'static str],
-    client: Option<Session>,
-    failures: u32,
-    next_try: Option<Instant>,
-    last_failure: Option<DatabaseError>,
+    session: Option<Session>,
+    failures: Option<Failures>,
+}
+
+/// The tries since the last connection that came about.
+struct Failures {
+    count: u32,
+    next_try: Instant,
+    last: DatabaseError,
 }
 
 impl ReconnectingClient {
     pub(super) fn new(target: DatabaseTarget, settings: &'static [&'static str]) -> Self {
-        Self { target, settings, client: None, failures: 0, next_try: None, last_failure: None }
+        Self { target, settings, session: None, failures: None }
     }
 
-    /// The connection, made if there is none; waits while it is too early for another try.
-    pub(super) async fn ready(&mut self) -> Result<&Client, DatabaseError> {
-        if let Some(next_try) = self.next_try.filter(|_| !self.is_open()) {
-            tokio::time::sleep_until(next_try.into()).await;
-        }
-        self.now().await
+    /// What `question` comes to on the connection, which is made if there is none; waits while it is too early for another try.
+    /// Unless the outcome is good, the connection is closed at once: also when nobody waits for it any more. Whatever is still
+    /// under way on it, the server ends.
+    pub(super) async fn ask<T, E: From<DatabaseError>>(
+        &mut self,
+        question: impl AsyncFnOnce(&Client) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.wait().await;
+        self.ask_now(question).await
     }
 
     /// The same without waiting: as long as it is too early, the last failure stands.
-    pub(super) async fn now(&mut self) -> Result<&Client, DatabaseError> {
-        let client = match self.client.take().filter(|client| !client.is_closed()) {
-            Some(client) => client,
-            None => self.connect().await?,
-        };
-        Ok(self.client.insert(client))
+    pub(super) async fn ask_now<T, E: From<DatabaseError>>(
+        &mut self,
+        question: impl AsyncFnOnce(&Client) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let session = self.take().await?;
+        let outcome = question(&session).await?;
+        self.session = Some(session);
+        Ok(outcome)
     }
 
-    fn is_open(&self) -> bool {
-        self.client.as_ref().is_some_and(|client| !client.is_closed())
+    /// The connection, for whoever closes it himself.
+    pub(super) async fn ready(&mut self) -> Result<&Client, DatabaseError> {
+        self.wait().await;
+        let session = self.take().await?;
+        Ok(self.session.insert(session))
     }
 
-    async fn connect(&mut self) -> Result<Session, DatabaseError> {
-        if let (Some(next_try), Some(failure)) = (self.next_try, &self.last_failure)
-            && Instant::now() < next_try
-        {
-            return Err(failure.clone());
+    pub(super) fn disconnect(&mut self) {
+        self.session = None;
+    }
+
+    async fn wait(&self) {
+        let is_open = self.session.as_ref().is_some_and(|session| !session.is_closed());
+        if let Some(failures) = self.failures.as_ref().filter(|_| !is_open) {
+            tokio::time::sleep_until(failures.next_try.into()).await;
         }
-        match self.try_connect().await {
-            Ok(client) => {
-                if self.failures > 0 {
-                    tracing::info!(place = self.target.place(), tries = self.failures + 1, "PostgreSQL answers again");
+    }
+
+    async fn take(&mut self) -> Result<Session, DatabaseError> {
+        if let Some(session) = self.session.take().filter(|session| !session.is_closed()) {
+            return Ok(session);
+        }
+        if let Some(failures) = self.failures.as_ref().filter(|failures| Instant::now() < failures.next_try) {
+            return Err(failures.last.clone());
+        }
+        let count = self.failures.as_ref().map_or(0, |failures| failures.count);
+        match self.connect().await {
+            Ok(session) => {
+                if count > 0 {
+                    tracing::info!(place = self.target.place(), tries = count + 1, "PostgreSQL answers again");
                 }
-                (self.failures, self.next_try, self.last_failure) = (0, None, None);
-                Ok(client)
+                self.failures = None;
+                Ok(session)
             }
             Err(error) => {
-                if self.failures == 0 {
+                if count == 0 {
                     tracing::warn!(kind = error.kind(), "{error}; trying again");
                 }
-                let pause = SOONEST.saturating_mul(1 << self.failures.min(10)).min(LATEST);
-                self.failures = self.failures.saturating_add(1);
-                self.next_try = Some(Instant::now() + pause);
-                self.last_failure = Some(error.clone());
+                let next_try = Instant::now() + SOONEST.saturating_mul(1 << count.min(10)).min(LATEST);
+                self.failures = Some(Failures { count: count.saturating_add(1), next_try, last: error.clone() });
                 Err(error)
             }
         }
     }
 
-    async fn try_connect(&self) -> Result<Session, DatabaseError> {
-        let client = self.target.connect().await?;
-        within(LATEST, client.batch_execute(&self.settings.join("; "))).await?;
-        Ok(client)
-    }
-
-    /// Gives the connection up. It is closed at once; whatever it still has under way, the server ends.
-    pub(super) fn disconnect(&mut self) {
-        self.client = None;
+    async fn connect(&self) -> Result<Session, DatabaseError> {
+        let session = self.target.connect().await?;
+        within(LATEST, session.batch_execute(&self.settings.join("; "))).await?;
+        Ok(session)
     }
 }
 

@@ -60,11 +60,10 @@ pub(super) async fn clear(
     ledger_key: &LedgerKey,
     commit: &PartitionCommit<'_>,
 ) -> Result<(), DatabaseError> {
-    let (durable_state, partition) = (&commit.durable_state, commit.partition());
+    let (before, partition) = (&commit.before, commit.partition());
     let whose: [(&(dyn ToSql + Sync), Type); 3] =
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
-    let what: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&durable_state.topic_id, Type::TEXT), (&durable_state.base, Type::INT8)];
+    let what: [(&(dyn ToSql + Sync), Type); 2] = [(&before.stored.topic_id, Type::TEXT), (&before.base, Type::INT8)];
     within(ANSWER_WITHIN, client.batch_execute(LIMITS)).await?;
     within(ANSWER_WITHIN, client.execute_typed(TURN, &[&whose[..], &what].concat())).await?;
     within(DELETE_WITHIN, client.execute_typed(DELETE, &whose)).await.map(drop)

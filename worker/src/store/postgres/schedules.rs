@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{
     claim::claim,
-    durable_state::{DurableState, PartitionCommit, plan_claim},
+    durable_state::{DurableState, PartitionCommit, plan_claim, replacing},
     load::{LoadOutcome, load},
     schema::prepare,
     session::LedgerKey,
@@ -109,8 +109,18 @@ impl Drop for Rows {
     }
 }
 
+impl From<BatchFate> for Verdict {
+    fn from(fate: BatchFate) -> Self {
+        match fate {
+            BatchFate::Written => Self::Written,
+            BatchFate::Untouched => Self::Untouched,
+            BatchFate::Others(_) => Self::Others,
+        }
+    }
+}
+
 fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
-    durable_state.partition_commit(progress, &BOOK, &mut RowWriter::default())
+    PartitionCommit::new(progress, durable_state.clone(), &BOOK, &mut RowWriter::default())
 }
 
 impl Medium for Rows {
@@ -124,8 +134,8 @@ impl Medium for Rows {
         let (assignment, rules) =
             (Assignment { partition: 0, epoch: Epoch(0), generation: 0 }, LedgerRules::begin(&BOOK, 0));
         let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
-        let durable_state = DurableState::anew(assignment.epoch, TOPIC_ID, None, 0, rules);
-        let commit = durable_state.partition_commit(&progress, &BOOK, &mut RowWriter::default());
+        let durable_state = replacing(TOPIC_ID, None, 0, rules);
+        let commit = PartitionCommit::new(&progress, durable_state, &BOOK, &mut RowWriter::default());
         assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 
@@ -137,7 +147,9 @@ impl Medium for Rows {
         let claim = claims.remove(0).unwrap();
         let (durable_state, plan) =
             plan_claim(claim, assignment, ledger_key, TOPIC_ID, position).expect("it can go on");
-        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.row) else { return (plan, durable_state) };
+        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.stored.row) else {
+            return (plan, durable_state);
+        };
         let restored = Restored {
             ledger: self.load(worker, row.epoch),
             base: durable_state.base,
@@ -155,8 +167,7 @@ impl Medium for Rows {
         let Database { runtime, sessions } = &*self.database;
         let (session, ledger_key) = (&sessions[flight.worker], &self.ledger_keys[flight.worker]);
         match runtime.block_on(write(session, ledger_key, &[commit(flight)])) {
-            Ok(()) => Verdict::Written,
-            Err(CommitFailure::Fenced(_)) => Verdict::Others,
+            Ok(fate) => fate.into(),
             Err(CommitFailure::Failed(error) | CommitFailure::Unknown(error)) => panic!("{error}"),
         }
     }
@@ -164,16 +175,12 @@ impl Medium for Rows {
     fn resolve_outcome(&mut self, flight: &Flight<DurableState>, _group: &Group) -> Verdict {
         let Database { runtime, sessions } = &*self.database;
         let (session, ledger_key) = (&sessions[flight.worker], &self.ledger_keys[flight.worker]);
-        match runtime.block_on(read_outcome(session, ledger_key, &[&commit(flight)])).unwrap() {
-            BatchFate::Written => Verdict::Written,
-            BatchFate::Untouched => Verdict::Untouched,
-            BatchFate::Others(_) => Verdict::Others,
-        }
+        runtime.block_on(read_outcome(session, ledger_key, &[&commit(flight)])).unwrap().into()
     }
 
     /// Kafka is told without being waited for.
     fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<DurableState>, group: &mut Group) {
-        durable_state.advance(&commit(flight));
+        *durable_state = commit(flight).after;
         if group.takes(flight) {
             group.commit(&flight.progress);
         }

@@ -43,10 +43,8 @@ const READ_OUTCOME: &str = "\
 SELECT partition, epoch, next_offset, owner FROM balancefleet.part
  WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
 
-/// How a batch ended that was not committed.
+/// How a batch failed.
 pub(super) enum CommitFailure {
-    /// The rows of these partitions are not what this worker left. Nothing of the batch is durable.
-    Fenced(Vec<i32>),
     /// Nothing of it is durable.
     Failed(DatabaseError),
     /// Nobody knows.
@@ -59,12 +57,13 @@ impl From<DatabaseError> for CommitFailure {
     }
 }
 
-/// Writes the batch. After an error the connection is of no use any more.
+/// Writes the batch, if the rows of its partitions are as this worker left them. After an error the connection is of no use
+/// any more.
 pub(super) async fn write(
     client: &Client,
     ledger_key: &LedgerKey,
     commits: &[PartitionCommit<'_>],
-) -> Result<(), CommitFailure> {
+) -> Result<BatchFate, CommitFailure> {
     let rows = sorted_rows(commits);
     within(ANSWER_WITHIN, client.batch_execute("BEGIN")).await?;
     // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
@@ -77,15 +76,16 @@ pub(super) async fn write(
         commits.iter().zip(moved).filter(|(_, rows)| *rows != 1).map(|(commit, _)| commit.partition()).collect();
     if !lost.is_empty() {
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
-        return Err(CommitFailure::Fenced(lost));
+        return Ok(BatchFate::Others(lost));
     }
-    for commit in commits.iter().filter(|commit| commit.durable_state.replaces) {
+    for commit in commits.iter().filter(|commit| commit.before.stored.replaces) {
         clear(client, ledger_key, commit).await?;
     }
     write_balances(client, ledger_key, &rows).await?;
     write_dead_letters(client, ledger_key, commits).await?;
     // Whatever goes wrong from here on, it may have been committed.
-    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(CommitFailure::Unknown)
+    within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(CommitFailure::Unknown)?;
+    Ok(BatchFate::Written)
 }
 
 async fn advance(
@@ -93,12 +93,11 @@ async fn advance(
     ledger_key: &LedgerKey,
     commit: &PartitionCommit<'_>,
 ) -> Result<u64, tokio_postgres::Error> {
-    let PartitionCommit { progress, durable_state, checksum, rules } = commit;
-    let assignment = &progress.assignment;
-    let (customers, checksum) = Part::checksum_columns(*checksum);
-    let (base, next_offset) = (durable_state.base, progress.next_offset);
-    let (rules, rule_details) =
-        rule_columns(rules, LedgerMark { topic_id: &durable_state.topic_id, base, next_offset });
+    let PartitionCommit { progress, before, after } = commit;
+    let (assignment, topic_id) = (&progress.assignment, &before.stored.topic_id);
+    let (customers, checksum) = Part::checksum_columns(after.checksum);
+    let (base, next_offset) = (before.base, progress.next_offset);
+    let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, base, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
         (&ledger_key.group, Type::TEXT),
         (&ledger_key.topic, Type::TEXT),
@@ -110,15 +109,15 @@ async fn advance(
         (&rules, Type::TEXT),
         (&rule_details, Type::TEXT),
     ];
-    match &durable_state.row {
+    match &before.stored.row {
         Some(row) => {
             let expected: [(&(dyn ToSql + Sync), Type); 2] = [(&row.epoch, Type::INT8), (&row.next_offset, Type::INT8)];
             client.execute_typed(ADVANCE, &[&common[..], &expected].concat()).await
         }
         None => {
             let new: [(&(dyn ToSql + Sync), Type); 4] = [
-                (&durable_state.topic_id, Type::TEXT),
-                (&durable_state.base, Type::INT8),
+                (topic_id, Type::TEXT),
+                (&before.base, Type::INT8),
                 (&assignment.generation, Type::INT4),
                 (&ledger_key.owner, Type::TEXT),
             ];
@@ -164,7 +163,7 @@ pub(super) async fn read_outcome(
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
     let rows = within(ANSWER_WITHIN, client.query_typed(READ_OUTCOME, &params)).await?;
     let told = commits.iter().map(|commit| {
-        let before = commit.durable_state.row.map(|row| (row.epoch, row.next_offset));
+        let before = commit.before.stored.row.map(|row| (row.epoch, row.next_offset));
         let row = rows.iter().find(|row| row.get::<_, i32>(0) == commit.partition());
         // Two workers' first rows may look the same.
         if before.is_none() && row.is_some_and(|row| row.get::<_, &str>(3) != ledger_key.owner) {
