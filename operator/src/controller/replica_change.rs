@@ -59,12 +59,15 @@ pub(super) fn next_change(
     if desired >= there || desired == 0 {
         return go;
     }
-    match state.ranked {
-        Some((target, at)) if target == desired && now.saturating_duration_since(at) >= RANKED_BEFORE => go,
-        ranked => ReplicaChange {
+    let ranked = state.ranked.filter(|(target, _)| *target == desired);
+    let since = ranked.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at));
+    // What is left of the wait: a reconcile that comes early does not begin it anew.
+    match RANKED_BEFORE.checked_sub(since).filter(|left| !left.is_zero()) {
+        None => go,
+        left => ReplicaChange {
             replicas: Replicas { spec: there, recorded, ..wanted },
-            rank: ranked.is_none_or(|(target, _)| target != desired),
-            requeue_after: Some(RANKED_BEFORE),
+            rank: ranked.is_none(),
+            requeue_after: left,
             ..go
         },
     }
@@ -94,6 +97,7 @@ mod tests {
         state.ranked = Some((2, now));
         let early = change(2, &state, now + Duration::from_millis(500));
         assert!(!early.rank && early.replicas == Replicas::both(4));
+        assert_eq!(early.requeue_after, Some(Duration::from_millis(500)), "the wait does not begin anew");
         assert_eq!(change(2, &state, now + RANKED_BEFORE).replicas, Replicas::both(2));
         assert!(change(1, &state, now + RANKED_BEFORE).rank, "another target asks for another ranking");
         assert_eq!(change(0, &ObjectState::default(), now).replicas, Replicas::both(0), "all leave: nothing to rank");

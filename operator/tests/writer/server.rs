@@ -73,7 +73,7 @@ impl Server {
     }
 
     /// Makes an object, or changes it as a person would: `spec` replaces the whole one.
-    pub(crate) fn put(&self, name: &str, spec: Value) {
+    pub(crate) fn put(&self, name: &str, spec: &Value) {
         let mut state = self.state.lock();
         let generation = state.groups.get(name).map_or(0, |known| known["metadata"]["generation"].as_i64().unwrap());
         let object = json!({
@@ -83,6 +83,11 @@ impl Server {
             "spec": spec,
         });
         state.keep(name, object);
+    }
+
+    /// Makes a child or a Secret, e.g. `secrets/ca`.
+    pub(crate) fn put_other(&self, what: &str, object: Value) {
+        self.state.lock().children.insert(what.to_owned(), object);
     }
 
     /// Changes an object in a way that means nothing, which makes the operator look at it.
