@@ -218,7 +218,7 @@ fn an_answer_that_arrives_when_its_partition_has_gone_and_come_back_is_outdated(
     scene.await_shares(&[0]);
     // The partitions are read again, and wait for their claim to be written.
     sleep(Duration::from_secs(3));
-    assert!(!scene.worker(0).log().contains("the outcome of a commit is not known"), "{}", scene.worker(0).log());
+    assert!(!scene.worker(0).log().contains("commit outcome unknown"), "{}", scene.worker(0).log());
     held.release();
     scene.await_fresh();
     scene.finish();

@@ -85,7 +85,7 @@ fn a_commit_whose_answer_is_lost_is_found_again_and_nothing_is_done_twice() {
     }
     fleet.await_balances(&traffic.oracle, SOON);
     let worker = fleet.get(0);
-    assert_eq!(worker.log().matches("the outcome of a commit is not known").count(), 5);
+    assert_eq!(worker.log().matches("commit outcome unknown").count(), 5);
     assert!(!worker.log().contains("partitions fenced, reacquiring"), "{}", worker.log());
     assert_eq!(worker.count("messagesConsumed"), Ok(800));
 }
@@ -117,7 +117,7 @@ fn a_commit_that_the_old_session_has_not_ended_is_waited_for() {
     });
     wire.cut();
     let worker = fleet.get(0);
-    worker.await_log("the outcome of a commit is not known");
+    worker.await_log("commit outcome unknown");
     // In this time a worker that reads what was there before would have gone on from it.
     std::thread::sleep(Duration::from_secs(1));
     database.run("SELECT pg_advisory_unlock(7)");
