@@ -29,13 +29,13 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// A consumer that can become that member.
 pub(super) fn consumer(config: &Config) -> Result<Arc<GroupConsumer>, OpsError> {
-    let consumer = Arc::new(group_consumer(config).map_err(settings)?);
+    let consumer = Arc::new(group_consumer(config).map_err(|error| settings(&error))?);
     // Destroying a consumer may hang (librdkafka#4362), and the process is about to end.
     std::mem::forget(consumer.clone());
     Ok(consumer)
 }
 
-fn settings(error: KafkaError) -> OpsError {
+fn settings(error: &KafkaError) -> OpsError {
     OpsError::Impossible(format!("the Kafka client: {error}"))
 }
 
@@ -50,7 +50,7 @@ pub(super) fn as_only_member<T>(
     partitions: i32,
     work: impl FnOnce(GroupMetadata) -> Result<T, OpsError>,
 ) -> Result<T, OpsError> {
-    consumer.subscribe(&[&config.topic]).map_err(settings)?;
+    consumer.subscribe(&[&config.topic]).map_err(|error| settings(&error))?;
     let outcome = join(consumer, partitions).and_then(|membership| {
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
