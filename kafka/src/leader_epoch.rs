@@ -127,7 +127,7 @@ pub fn look_up_positions(
         for fetched in records.take(SLICE, AT_ONCE).iter() {
             let (partition, validity) = match fetched {
                 Fetched::Record(record) => (record.partition, Validity::InLog),
-                Fetched::End { partition } => (partition, Validity::InLog),
+                Fetched::End { partition, .. } => (partition, Validity::InLog),
                 Fetched::Failed { partition, error: Error::OutOfRange { .. } } => (partition, Validity::NotInLog),
                 Fetched::Failed { .. } => continue,
             };

@@ -6,7 +6,7 @@
 //! | what | for |
 //! |---|---|
 //! | [`Connection`] | the settings every client starts from |
-//! | [`Admin`] | committed offsets, ends of logs, groups, topics |
+//! | [`Admin`] | committed offsets, ends of logs, groups, topics, settings |
 //! | [`TransactionalProducer`] | records and a group's offsets, both or neither; its errors say what may be done next |
 //! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
@@ -42,7 +42,7 @@ pub mod usage;
 
 pub use admin::{
     Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, Named,
-    PartitionDescription, TopicDescription, TopicPartition,
+    PartitionDescription, Settings, TopicDescription, TopicPartition, TopicSettings,
 };
 pub use batch::BatchReader;
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};

@@ -1,14 +1,17 @@
-//! The records of a member of a group, many at a time: in goes a consumer of the safe crate, out come the records of the
+//! The records of a consumer, many at a time: in goes a consumer of the safe crate, out come the records of the
 //! partitions that were routed here, without an event, an allocation and a look at the clock for each.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use crate::Error;
 use crate::ReadRecord;
-use crate::batch::error_of;
+use crate::error::partition_name;
+use crate::failure::Failure;
 use crate::native::{DataQueue, Message, Messages, NativeMessage};
 
 /// Takes the place of `BaseConsumer::poll` for records. Everything else still comes by that call, which has to be made as
@@ -43,6 +46,8 @@ pub enum Fetched<'a> {
     End {
         /// Which one.
         partition: i32,
+        /// The one after its last record or marker so far.
+        offset: i64,
     },
     /// It is not, or not now, fetched any further; [`OutOfRange`](crate::ErrorKind::OutOfRange) when its log does not hold the
     /// offset that is next.
@@ -121,6 +126,20 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
     pub fn take(&self, wait: Duration, at_most: usize) -> Batch<'_> {
         Batch { messages: self.native.take(wait, at_most.max(1)), topic: &self.topic }
     }
+
+    /// Gives the partitions of `list` the offsets that the client takes for the next ones, transaction markers counted;
+    /// none to those it has given nothing of.
+    pub(crate) fn look_up_positions(&self, list: &mut TopicPartitionList) {
+        self.native.look_up_positions(&self.consumer, list);
+    }
+
+    pub(crate) fn consumer(&self) -> &BaseConsumer<C> {
+        &self.consumer
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
 }
 
 impl Batch<'_> {
@@ -141,7 +160,16 @@ impl Batch<'_> {
             Message::Failed { partition, offset, failure } => {
                 Fetched::Failed { partition, error: error_of(self.topic, partition, offset, failure) }
             }
-            Message::End { partition, .. } => Fetched::End { partition },
+            Message::End { partition, offset } => Fetched::End { partition, offset },
         })
     }
+}
+
+/// Why a partition is not read any further than `next`.
+fn error_of(topic: &str, partition: i32, next: i64, failure: Failure) -> Error {
+    if failure.is(Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) || failure.is(Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+    {
+        return Error::OutOfRange { topic: topic.to_owned(), partition, offset: next, detail: failure.text };
+    }
+    failure.error(&partition_name(topic, partition))
 }

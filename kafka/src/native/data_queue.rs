@@ -1,4 +1,4 @@
-//! The records of a group's consumer, away from its own queue: in go the partitions to take from there, out come messages
+//! The records of a consumer, away from its own queue: in go the partitions to take from there, out come messages
 //! in batches.
 //!
 //! Taken one by one from the consumer's own queue, each record is an event that is made and freed, and a look at the
@@ -9,6 +9,7 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka_sys as sys;
 
@@ -79,6 +80,18 @@ impl DataQueue {
             sys::rd_kafka_ListOffsets(client, list.as_ptr(), std::ptr::null(), answers.as_ptr());
         }
         Ok(())
+    }
+
+    /// Sets the offsets in `list` to the client's own positions. The safe crate asks another thread for all its partitions
+    /// first, which takes as long as some hundred records.
+    pub(crate) fn look_up_positions<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        list: &mut TopicPartitionList,
+    ) {
+        // SAFETY: client and list are live, and the list is borrowed exclusively; the call only fills it in, and never
+        // fails as a whole.
+        unsafe { sys::rd_kafka_position(consumer.client().native_ptr(), list.ptr()) };
     }
 
     /// Lets whoever waits in [`take`](Self::take), or comes to wait next, go on.

@@ -17,14 +17,18 @@ unsafe extern "C" {
     pub(super) fn rd_kafka_err2str(code: c_int) -> *const c_char;
     pub(super) fn rd_kafka_ConfigResource_error(resource: *const sys::rd_kafka_ConfigResource_t) -> c_int;
     pub(super) fn rd_kafka_producev(client: *mut sys::rd_kafka_t, ...) -> c_int;
-    pub(super) fn rd_kafka_assign(
-        client: *mut sys::rd_kafka_t,
-        list: *const sys::rd_kafka_topic_partition_list_t,
+    pub(super) fn rd_kafka_ConfigResource_set_config(
+        resource: *mut sys::rd_kafka_ConfigResource_t,
+        name: *const c_char,
+        value: *const c_char,
     ) -> c_int;
-    pub(super) fn rd_kafka_pause_partitions(
-        client: *mut sys::rd_kafka_t,
-        list: *mut sys::rd_kafka_topic_partition_list_t,
+    pub(super) fn rd_kafka_ConfigEntry_source(entry: *const sys::rd_kafka_ConfigEntry_t) -> c_int;
+    pub(super) fn rd_kafka_NewTopic_set_config(
+        topic: *mut sys::rd_kafka_NewTopic_t,
+        name: *const c_char,
+        value: *const c_char,
     ) -> c_int;
+    pub(super) fn rd_kafka_topic_result_error(result: *const sys::rd_kafka_topic_result_t) -> c_int;
     pub(super) fn rd_kafka_ConsumerGroupDescription_state(
         group: *const sys::rd_kafka_ConsumerGroupDescription_t,
     ) -> c_int;
@@ -98,7 +102,7 @@ pub(super) unsafe fn failure_of(error: *const sys::rd_kafka_error_t) -> Option<F
 }
 
 /// The failure that a bare code stands for; `None` for 0.
-pub(super) fn failure_of_code(code: c_int) -> Option<Failure> {
+pub(crate) fn failure_of_code(code: c_int) -> Option<Failure> {
     // SAFETY: takes any number and returns a static string.
     (code != 0).then(|| Failure { code, text: unsafe { owned_text(rd_kafka_err2str(code)) } })
 }

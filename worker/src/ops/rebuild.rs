@@ -111,12 +111,10 @@ impl Rebuild<'_> {
         let config = self.tools.config;
         self.carry_out(&format!("changelog {}", config.changelog_topic), plans, out, |membership, plans, progress| {
             let Tools { admin, topic, .. } = &self.tools;
-            prepare_changelog(config, admin, self.runtime, topic.partition_count, true).map_err(
-                |unfit| match unfit {
-                    Unfit::Kafka(error) => OpsError::from(error),
-                    unfit => PreflightError::Changelog(unfit).into(),
-                },
-            )?;
+            prepare_changelog(config, admin, topic.partition_count, true).map_err(|unfit| match unfit {
+                Unfit::Kafka(error) => OpsError::from(error),
+                unfit => PreflightError::Changelog(unfit).into(),
+            })?;
             self.replace_in_changelog(membership, plans, progress)
         })
     }

@@ -239,8 +239,7 @@ mod tests {
     #[test]
     fn nothing_is_written_of_a_partition_that_has_left_or_was_assigned_anew() {
         let parts = offline(&[]);
-        let store =
-            Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
+        let store = Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone());
         let durable_state = durable_state(&store, 5, 0);
         store.durable_states.lock().extend((0..3).map(|partition| (partition, durable_state.clone())));
         let batch =
@@ -253,8 +252,7 @@ mod tests {
     #[test]
     fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
         let parts = offline(&[]);
-        let store =
-            Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone(), parts.runtime.handle());
+        let store = Changelog::new(&parts.config, "i", parts.admin.clone(), parts.consumer.clone());
         store.durable_states.lock().insert(0, durable_state(&store, 4, 1));
         let batch = parts.batch(&[(0, Epoch(4), false)]);
         let commits = store.partition_commits(&batch);
