@@ -18,12 +18,6 @@ pub(crate) struct Client {
     handle: Owned<sys::rd_kafka_t>,
 }
 
-// SAFETY: librdkafka's client handles and queues are made for concurrent use from any thread, freeing included, as long
-// as nobody uses them afterwards, which ownership rules out.
-unsafe impl Send for Client {}
-// SAFETY: as above.
-unsafe impl Sync for Client {}
-
 /// What a client is for; librdkafka makes and ends them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -27,11 +27,6 @@ pub(crate) struct DataQueue {
     events: NativeQueue,
 }
 
-// SAFETY: librdkafka's queues are made for concurrent use from any thread, and are freed by their last owner.
-unsafe impl Send for DataQueue {}
-// SAFETY: as above.
-unsafe impl Sync for DataQueue {}
-
 impl DataQueue {
     pub(crate) fn new<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Result<Self, Error> {
         let client = consumer.client().native_ptr();

@@ -17,17 +17,7 @@ unsafe extern "C" {
     pub(super) fn rd_kafka_err2str(code: c_int) -> *const c_char;
     pub(super) fn rd_kafka_ConfigResource_error(resource: *const sys::rd_kafka_ConfigResource_t) -> c_int;
     pub(super) fn rd_kafka_producev(client: *mut sys::rd_kafka_t, ...) -> c_int;
-    pub(super) fn rd_kafka_ConfigResource_set_config(
-        resource: *mut sys::rd_kafka_ConfigResource_t,
-        name: *const c_char,
-        value: *const c_char,
-    ) -> c_int;
     pub(super) fn rd_kafka_ConfigEntry_source(entry: *const sys::rd_kafka_ConfigEntry_t) -> c_int;
-    pub(super) fn rd_kafka_NewTopic_set_config(
-        topic: *mut sys::rd_kafka_NewTopic_t,
-        name: *const c_char,
-        value: *const c_char,
-    ) -> c_int;
     pub(super) fn rd_kafka_topic_result_error(result: *const sys::rd_kafka_topic_result_t) -> c_int;
     pub(super) fn rd_kafka_ConsumerGroupDescription_state(
         group: *const sys::rd_kafka_ConsumerGroupDescription_t,
@@ -39,6 +29,16 @@ pub(crate) struct Owned<T> {
     pointer: NonNull<T>,
     free: unsafe extern "C" fn(*mut T),
 }
+
+// SAFETY: librdkafka's clients and queues are made for concurrent use from any thread, freeing included, as long as nobody
+// uses them afterwards, which ownership rules out.
+unsafe impl Send for Owned<sys::rd_kafka_t> {}
+// SAFETY: as above.
+unsafe impl Sync for Owned<sys::rd_kafka_t> {}
+// SAFETY: as above.
+unsafe impl Send for Owned<sys::rd_kafka_queue_t> {}
+// SAFETY: as above.
+unsafe impl Sync for Owned<sys::rd_kafka_queue_t> {}
 
 impl<T> Owned<T> {
     /// Takes ownership; null is an error.

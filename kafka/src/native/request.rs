@@ -4,12 +4,11 @@ use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
 use rdkafka_sys as sys;
-use sys::rd_kafka_admin_op_t as Operation;
 
 use super::answer::Answer;
 use super::client::Client;
 use super::list::{Element, List, list_of};
-use super::object::{Owned, c_text, failure_of_code, rd_kafka_ConfigResource_set_config, rd_kafka_NewTopic_set_config};
+use super::object::{Owned, c_text, failure_of_code};
 use crate::Error;
 use crate::{At, Isolation, TopicPartition};
 
@@ -90,8 +89,8 @@ impl<'client> Queue<'client> {
         limits: Limits,
     ) -> Result<(), Error> {
         let limits = Limits { timeout: COORDINATED, ..limits };
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limits)?;
-        // SAFETY: live options of the operation this switch belongs to.
+        let options = self.options(limits)?;
+        // SAFETY: live options.
         let refusal = unsafe {
             sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.as_ptr(), c_int::from(require_stable))
         };
@@ -119,12 +118,12 @@ impl<'client> Queue<'client> {
         isolation: Isolation,
         limits: Limits,
     ) -> Result<(), Error> {
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limits)?;
+        let options = self.options(limits)?;
         let level = match isolation {
             Isolation::ReadUncommitted => sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
             Isolation::ReadCommitted => sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
         };
-        // SAFETY: live options of the operation this switch belongs to.
+        // SAFETY: live options.
         refuse(unsafe { sys::rd_kafka_AdminOptions_set_isolation_level(options.as_ptr(), level) })?;
         let which = match at {
             At::Earliest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
@@ -141,7 +140,7 @@ impl<'client> Queue<'client> {
     /// Asks for the state and the members of one group: answers for several come only when the last one is there.
     pub(crate) fn ask_group(&self, group: &str, limits: Limits) -> Result<(), Error> {
         let limits = Limits { timeout: COORDINATED, ..limits };
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, limits)?;
+        let options = self.options(limits)?;
         let group = c_text(group)?;
         let mut groups = [group.as_ptr()];
         // SAFETY: all objects are live, the array has the stated length, and librdkafka copies the names.
@@ -159,7 +158,7 @@ impl<'client> Queue<'client> {
 
     /// Asks for the ids and partitions of topics.
     pub(crate) fn ask_topics(&self, topics: &[&str], limits: Limits) -> Result<(), Error> {
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, limits)?;
+        let options = self.options(limits)?;
         let names = topics.iter().map(|topic| c_text(topic)).collect::<Result<Vec<_>, _>>()?;
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: the names are live and copied into the collection, which is ours.
@@ -183,7 +182,7 @@ impl<'client> Queue<'client> {
 
     /// Asks for the settings of a topic or a broker.
     pub(crate) fn ask_settings(&self, of: Resource<'_>, limits: Limits) -> Result<(), Error> {
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, limits)?;
+        let options = self.options(limits)?;
         let resource = of.native()?;
         // SAFETY: a call about such an object.
         unsafe { self.ask_about(sys::rd_kafka_DescribeConfigs, &resource, &options) };
@@ -192,9 +191,9 @@ impl<'client> Queue<'client> {
 
     /// Asks that a topic has these settings and no others.
     pub(crate) fn ask_to_configure(&self, topic: &str, settings: &[(&str, &str)], limits: Limits) -> Result<(), Error> {
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_ALTERCONFIGS, limits)?;
+        let options = self.options(limits)?;
         let resource = Resource::Topic(topic).native()?;
-        set_all(&resource, rd_kafka_ConfigResource_set_config, settings)?;
+        set_all(&resource, sys::rd_kafka_ConfigResource_set_config, settings)?;
         // SAFETY: a call about such an object.
         unsafe { self.ask_about(sys::rd_kafka_AlterConfigs, &resource, &options) };
         Ok(())
@@ -209,7 +208,7 @@ impl<'client> Queue<'client> {
         settings: &[(&str, &str)],
         limits: Limits,
     ) -> Result<(), Error> {
-        let options = self.lasting_options(Operation::RD_KAFKA_ADMIN_OP_CREATETOPICS, limits)?;
+        let options = self.options(limits)?;
         let (name, replication) = (c_text(topic)?, replication.unwrap_or(-1));
         // SAFETY: the name is live and copied into the topic, which is ours; no text is asked for in return.
         let new = unsafe {
@@ -219,7 +218,7 @@ impl<'client> Queue<'client> {
         .map_err(|_| {
             Error::invalid(format!("no topic can have {partitions} partitions, {replication} replicas each"))
         })?;
-        set_all(&new, rd_kafka_NewTopic_set_config, settings)?;
+        set_all(&new, sys::rd_kafka_NewTopic_set_config, settings)?;
         // SAFETY: a call about such an object.
         unsafe { self.ask_about(sys::rd_kafka_CreateTopics, &new, &options) };
         Ok(())
@@ -227,7 +226,7 @@ impl<'client> Queue<'client> {
 
     /// Asks that a topic has so many partitions.
     pub(crate) fn ask_to_grow(&self, topic: &str, partitions: usize, limits: Limits) -> Result<(), Error> {
-        let options = self.lasting_options(Operation::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, limits)?;
+        let options = self.options(limits)?;
         let name = c_text(topic)?;
         // SAFETY: the name is live and copied into the request, which is ours; no text is asked for in return.
         let more = unsafe {
@@ -242,7 +241,7 @@ impl<'client> Queue<'client> {
 
     /// Asks which brokers there are.
     pub(crate) fn ask_brokers(&self, limits: Limits) -> Result<(), Error> {
-        let options = self.options(Operation::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, limits)?;
+        let options = self.options(limits)?;
         // SAFETY: all objects are live.
         unsafe { sys::rd_kafka_DescribeCluster(self.client.as_ptr(), options.as_ptr(), self.native.as_ptr()) };
         Ok(())
@@ -258,36 +257,21 @@ impl<'client> Queue<'client> {
         }
     }
 
-    /// Lets the broker answer only when it is done, as far as the time goes.
-    fn lasting_options(&self, operation: Operation, limits: Limits) -> Result<Options, Error> {
-        let options = self.options(operation, limits)?;
-        let millis = millis(limits.timeout);
-        // SAFETY: live options of an operation that takes some time; as in `options`.
-        unsafe {
-            sys::rd_kafka_AdminOptions_set_operation_timeout(options.as_ptr(), millis, std::ptr::null_mut(), 0);
-        }
-        Ok(options)
-    }
-
-    fn options(&self, operation: Operation, limits: Limits) -> Result<Options, Error> {
+    fn options(&self, limits: Limits) -> Result<Options, Error> {
+        let any = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ANY;
         // SAFETY: the client is live; the options get an owner at once.
         let options = unsafe {
-            Owned::new(
-                sys::rd_kafka_AdminOptions_new(self.client.as_ptr(), operation),
-                sys::rd_kafka_AdminOptions_destroy,
-            )
+            Owned::new(sys::rd_kafka_AdminOptions_new(self.client.as_ptr(), any), sys::rd_kafka_AdminOptions_destroy)
         }?;
+        let (millis, no_text) = (millis(limits.timeout), std::ptr::null_mut());
         // The ticket travels as the opaque pointer and is never followed: a plain number is enough.
         let ticket: *mut c_void = std::ptr::without_provenance_mut(limits.ticket);
         // SAFETY: live options; no text is asked for in return, so there is no buffer. The time is within the limits
         // that librdkafka checks, so it cannot refuse.
         unsafe {
-            sys::rd_kafka_AdminOptions_set_request_timeout(
-                options.as_ptr(),
-                millis(limits.timeout),
-                std::ptr::null_mut(),
-                0,
-            );
+            sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), millis, no_text, 0);
+            // For a broker that makes something: it answers when it is made, as far as the time goes.
+            sys::rd_kafka_AdminOptions_set_operation_timeout(options.as_ptr(), millis, no_text, 0);
             sys::rd_kafka_AdminOptions_set_opaque(options.as_ptr(), ticket);
         }
         Ok(options)
@@ -306,14 +290,14 @@ fn element_list(partitions: &[TopicPartition], offset: i64) -> Result<List, Erro
 /// Gives what is asked for its settings.
 fn set_all<T>(
     of: &Owned<T>,
-    set: unsafe extern "C" fn(*mut T, *const c_char, *const c_char) -> c_int,
+    set: unsafe extern "C" fn(*mut T, *const c_char, *const c_char) -> sys::rd_kafka_resp_err_t,
     settings: &[(&str, &str)],
 ) -> Result<(), Error> {
     for (name, value) in settings {
         let (name, value) = (c_text(name)?, c_text(value)?);
         // SAFETY: the object and both texts are live, and the texts are copied.
         let code = unsafe { set(of.as_ptr(), name.as_ptr(), value.as_ptr()) };
-        failure_of_code(code).map_or(Ok(()), |failure| Err(Error::invalid(failure.text)))?;
+        failure_of_code(code as c_int).map_or(Ok(()), |failure| Err(Error::invalid(failure.text)))?;
     }
     Ok(())
 }
