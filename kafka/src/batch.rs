@@ -13,8 +13,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::record_queue::Fetched;
-use crate::{Error, ReadRecord, RecordQueue};
+use crate::native::{Fetched, RecordQueue};
+use crate::{Error, ReadRecord};
 use client::Reports;
 use progress::Progress;
 

@@ -16,7 +16,7 @@ use rdkafka_sys as sys;
 
 use crate::Error;
 use crate::error::partition_name;
-use crate::record_queue::{Fetched, RecordQueue};
+use crate::native::{Fetched, RecordQueue};
 
 /// Where a partition was read to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,6 @@ mod leader_epoch;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
 mod record;
-mod record_queue;
 pub mod reserved_keys;
 mod session;
 mod topic_id;
@@ -49,8 +48,8 @@ pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use leader_epoch::{Position, Validity, look_up_positions, set_leader_epoch, validate};
+pub use native::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use record::{OffsetToCommit, ReadRecord, Record};
-pub use record_queue::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
 pub use transactions::{AbortReason, Rows, TransactionError, TransactionalProducer};
