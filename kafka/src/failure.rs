@@ -33,6 +33,13 @@ impl Failure {
     pub(crate) const fn is(&self, code: Code) -> bool {
         self.code == code as i32
     }
+
+    /// The error that it is by itself, where nothing is known about the client; `what` was asked for.
+    pub(crate) fn error(self, what: &str) -> Error {
+        let nothing_known =
+            Circumstances { trouble: None, met_a_broker: true, last_failure_log: None, timeout: Duration::ZERO };
+        nothing_known.error(what, self)
+    }
 }
 
 /// What is known about the client when a call has ended.
@@ -98,7 +105,7 @@ impl Circumstances {
 }
 
 /// The client's own codes for "nobody answered": what they mean depends on the circumstances.
-const fn is_no_answer(code: Code) -> bool {
+pub(crate) const fn is_no_answer(code: Code) -> bool {
     matches!(
         code,
         Code::RD_KAFKA_RESP_ERR__TIMED_OUT

@@ -16,7 +16,7 @@ use rdkafka_sys as sys;
 
 use crate::Error;
 use crate::error::partition_name;
-use crate::record_queue::{Fetched, RecordQueue};
+use crate::native::{Fetched, RecordQueue};
 
 /// Where a partition was read to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ pub fn look_up_positions(
         for fetched in records.take(SLICE, AT_ONCE).iter() {
             let (partition, validity) = match fetched {
                 Fetched::Record(record) => (record.partition, Validity::InLog),
-                Fetched::End { partition } => (partition, Validity::InLog),
+                Fetched::End { partition, .. } => (partition, Validity::InLog),
                 Fetched::Failed { partition, error: Error::OutOfRange { .. } } => (partition, Validity::NotInLog),
                 Fetched::Failed { .. } => continue,
             };

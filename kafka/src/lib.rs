@@ -6,7 +6,7 @@
 //! | what | for |
 //! |---|---|
 //! | [`Connection`] | the settings every client starts from |
-//! | [`Admin`] | committed offsets, ends of logs, groups, topics |
+//! | [`Admin`] | committed offsets, ends of logs, groups, topics, settings |
 //! | [`TransactionalProducer`] | records and a group's offsets, both or neither; its errors say what may be done next |
 //! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
 //! | [`GroupMetadata`] | a membership, captured once and used as it was |
@@ -32,7 +32,6 @@ mod leader_epoch;
 #[allow(unsafe_code, reason = "the border to librdkafka")]
 mod native;
 mod record;
-mod record_queue;
 pub mod reserved_keys;
 mod session;
 mod topic_id;
@@ -42,15 +41,15 @@ pub mod usage;
 
 pub use admin::{
     Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, Named,
-    PartitionDescription, TopicDescription, TopicPartition,
+    PartitionDescription, Settings, TopicDescription, TopicPartition, TopicSettings,
 };
 pub use batch::BatchReader;
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use leader_epoch::{Position, Validity, look_up_positions, set_leader_epoch, validate};
+pub use native::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use record::{OffsetToCommit, ReadRecord, Record};
-pub use record_queue::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
 pub use transactions::{AbortReason, Rows, TransactionError, TransactionalProducer};

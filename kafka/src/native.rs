@@ -2,20 +2,18 @@
 //! copied into plain values before it can dangle. Nothing above this module sees a pointer.
 
 mod answer;
+mod batch;
 mod client;
-mod data_queue;
 mod list;
-mod messages;
 mod object;
 mod producer;
-mod reader;
+mod record_queue;
 mod request;
 
-pub(crate) use answer::{Answer, RawGroup, RawPartition, RawTopic};
+pub(crate) use answer::{Answer, RawGroup, RawPartition, RawTopic, RawTopicPartition, Setting};
+pub use batch::{Batch, Fetched, FetchedRecord};
 pub(crate) use client::{Client, ClientEvent, Delivered, Purpose, Undelivered};
-pub(crate) use data_queue::DataQueue;
-pub(crate) use messages::{Message, Messages, NativeMessage};
-pub(crate) use object::{Owned, owned_text};
+pub(crate) use object::{Owned, failure_of_code, owned_text};
 pub(crate) use producer::{CallFailure, Producer};
-pub(crate) use reader::Reader;
-pub(crate) use request::{Limits, Queue};
+pub use record_queue::RecordQueue;
+pub(crate) use request::{Limits, Queue, Resource};

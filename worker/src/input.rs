@@ -61,7 +61,7 @@ impl Input {
 /// They do not answer. That they may not tell is none: see [`Input::Unknown`].
 pub(crate) fn ask(admin: &Admin, topic: &str) -> Result<Input, Error> {
     match admin.topic_settings(topic, TIMEOUT) {
-        Ok(mut settings) => Ok(Input::of(topic, settings.remove("cleanup.policy"))),
+        Ok(settings) => Ok(Input::of(topic, settings.in_effect.get("cleanup.policy").cloned())),
         Err(error) if error.kind() == ErrorKind::Authorization => Ok(Input::Unknown),
         Err(error) => Err(error),
     }

@@ -4,7 +4,6 @@
 //! with a usage record, log lines and metrics.
 
 mod api;
-mod cluster;
 mod config;
 mod critical_thread;
 mod domain;

@@ -163,7 +163,7 @@ impl PollLoop {
             (LedgerKind::Count, _) => Arc::new(Count { offsets: offsets(), start_from: config.start_from }),
             (LedgerKind::Balances, StoreKind::Replay) => Arc::new(Replay(offsets())),
             (LedgerKind::Balances, StoreKind::Changelog) => {
-                Arc::new(Changelog::new(config, topic_id, admin.clone(), consumer.clone(), runtime))
+                Arc::new(Changelog::new(config, topic_id, admin.clone(), consumer.clone()))
             }
         };
         let records = Arc::new(RecordQueue::new(consumer.clone(), &config.topic)?);

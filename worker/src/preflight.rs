@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::{Admin, At, Error, ErrorKind, Isolation, TopicId};
+use balancefleet_kafka::{Admin, At, Error, ErrorKind, Isolation, Settings, TopicId};
 use tokio::runtime::Handle;
 
 use crate::{
-    cluster::{Cluster, Settings},
     config::{Config, StoreKind},
     domain::rules::LedgerKind,
     input::{self, Input},
@@ -22,6 +21,8 @@ use crate::{
 
 /// Short enough that a stop is not held up.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Before the broker that is asked for its settings nobody may have connected to it.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -121,8 +122,7 @@ pub(crate) fn check(
     }
     match config.store {
         StoreKind::Changelog => {
-            let cluster = Cluster::connect(&config.connection, runtime.clone()).map_err(PreflightError::Connection)?;
-            match cluster.broker_settings() {
+            match admin.broker_settings(BROKER_TIMEOUT) {
                 Ok(settings) => verifies(&settings).map_err(PreflightError::Brokers)?,
                 Err(error) if error.kind() == ErrorKind::Authorization => tracing::warn!(
                     %error,
@@ -130,7 +130,7 @@ pub(crate) fn check(
                 ),
                 Err(error) => return Ok(Err(error.into())),
             }
-            match prepare_changelog(config, admin, runtime, facts.partition_count, make) {
+            match prepare_changelog(config, admin, facts.partition_count, make) {
                 Ok(()) => Ok(Ok(facts)),
                 Err(Unfit::Kafka(error)) => Ok(Err(error.into())),
                 Err(unfit) => Err(PreflightError::Changelog(unfit)),

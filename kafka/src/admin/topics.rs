@@ -1,12 +1,12 @@
 //! Topics: their identity and their partitions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::client::Admin;
 use super::values::Named;
 use crate::failure::Failure;
-use crate::native::{Answer, Queue, RawTopic};
+use crate::native::{Answer, Queue, RawTopic, RawTopicPartition};
 use crate::{Error, TopicId};
 
 /// A topic as the brokers know it now.
@@ -25,6 +25,10 @@ pub struct PartitionDescription {
     pub id: i32,
     /// The broker that leads it; `None` while there is no leader.
     pub leader: Option<i32>,
+    /// How many brokers have it, the leader among them.
+    pub replicas: usize,
+    /// How many of them are in sync.
+    pub in_sync: usize,
 }
 
 impl Admin {
@@ -48,29 +52,14 @@ impl Admin {
         };
         Ok(topics.iter().map(describe).collect())
     }
-
-    /// The settings of a topic by their names, the brokers' defaults among them.
-    ///
-    /// # Errors
-    /// [`Authorization`](crate::ErrorKind::Authorization) where the user may not see them, and
-    /// [`UnknownTopic`](crate::ErrorKind::UnknownTopic) also where the broker that was asked has not heard of a new topic yet.
-    pub fn topic_settings(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>, Error> {
-        let (answer, circumstances) =
-            self.ask_once(timeout, |queue, limits| queue.ask_settings(topic, limits), Answer::settings)?;
-        let what = format!("the settings of topic {topic}");
-        answer.map_err(|failure| match circumstances.error(&what, failure) {
-            Error::Authorization { operation, detail, .. } => {
-                Error::Authorization { operation, needs: "DescribeConfigs on that topic", detail }
-            }
-            Error::UnknownTopic { .. } => Error::UnknownTopic { what: format!("topic {topic}") },
-            error => error,
-        })
-    }
 }
 
 impl From<RawTopic> for TopicDescription {
     fn from(raw: RawTopic) -> Self {
-        let describe = |(id, leader): (i32, i32)| PartitionDescription { id, leader: (leader >= 0).then_some(leader) };
+        let describe = |RawTopicPartition { id, leader, replicas, in_sync }| {
+            let leader = (leader >= 0).then_some(leader);
+            PartitionDescription { id, leader, replicas, in_sync }
+        };
         let mut partitions: Vec<_> = raw.partitions.into_iter().map(describe).collect();
         partitions.sort_unstable_by_key(|partition| partition.id);
         Self { id: raw.id, partitions }

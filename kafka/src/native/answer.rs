@@ -1,11 +1,12 @@
 //! Reading answers: in goes librdkafka's result event, out come plain values.
 
-use std::{collections::BTreeMap, ffi::c_int};
+use std::ffi::{c_char, c_int};
 
 use rdkafka_sys as sys;
 
 use super::object::{
-    Owned, failure_of, failure_of_code, owned_text, rd_kafka_ConfigResource_error, rd_kafka_event_error,
+    Owned, failure_of, failure_of_code, owned_text, rd_kafka_ConfigEntry_source, rd_kafka_ConfigResource_error,
+    rd_kafka_event_error, rd_kafka_topic_result_error,
 };
 use crate::failure::Failure;
 use crate::{Member, TopicId, TopicPartition};
@@ -34,11 +35,31 @@ pub(crate) struct RawGroup {
     pub(crate) coordinator: i32,
 }
 
-/// A topic that could be described: partition numbers with their leaders, negative for none.
+/// A topic that could be described.
 pub(crate) struct RawTopic {
     pub(crate) id: TopicId,
-    pub(crate) partitions: Vec<(i32, i32)>,
+    pub(crate) partitions: Vec<RawTopicPartition>,
 }
+
+/// One of its partitions.
+pub(crate) struct RawTopicPartition {
+    pub(crate) id: i32,
+    /// Negative for none.
+    pub(crate) leader: i32,
+    pub(crate) replicas: usize,
+    pub(crate) in_sync: usize,
+}
+
+/// A setting that has a value.
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    /// Given to the topic itself.
+    pub(crate) is_topics_own: bool,
+}
+
+/// Where such a setting comes from.
+const OF_TOPIC: c_int = sys::rd_kafka_ConfigSource_t::RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG as c_int;
 
 impl RawPartition {
     /// Stands for a partition that an answer leaves out.
@@ -67,24 +88,24 @@ impl Answer {
         unsafe { sys::rd_kafka_event_opaque(self.event.as_ptr()) }.addr()
     }
 
-    /// The failure of the request as a whole.
-    fn failure(&self) -> Option<Failure> {
-        // SAFETY: a live event; its text is copied before it goes.
+    /// The result, null where the event is of another type; an error when the request failed as a whole. It belongs to the
+    /// event.
+    fn result<T>(&self, of: unsafe extern "C" fn(*mut sys::rd_kafka_event_t) -> *const T) -> Result<*const T, Failure> {
+        let event = self.event.as_ptr();
+        // SAFETY: a live event.
         unsafe {
-            let code = rd_kafka_event_error(self.event.as_ptr());
-            (code != 0)
-                .then(|| Failure { code, text: owned_text(sys::rd_kafka_event_error_string(self.event.as_ptr())) })
+            outcome(rd_kafka_event_error(event), sys::rd_kafka_event_error_string(event))?;
+            Ok(of(event))
         }
     }
 
     /// What a group has committed.
     pub(crate) fn committed(&self) -> Result<Vec<RawPartition>, Failure> {
-        self.succeeded()?;
+        let result = self.result(sys::rd_kafka_event_ListConsumerGroupOffsets_result)?;
         let mut partitions = Vec::new();
-        // SAFETY: a live event; a result of another type would be null, which `elements` takes for empty. Groups and
-        // lists belong to the event, which outlives this block.
+        // SAFETY: null, which `elements` takes for empty, or live: groups and lists belong to the event, which outlives
+        // this block.
         unsafe {
-            let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(self.event.as_ptr());
             for group in elements(result, sys::rd_kafka_ListConsumerGroupOffsets_result_groups) {
                 if let Some(failure) = failure_of(sys::rd_kafka_group_result_error(group)) {
                     return Err(failure);
@@ -97,10 +118,9 @@ impl Answer {
 
     /// Where logs begin or end. Succeeds when at least one leader answered.
     pub(crate) fn offsets(&self) -> Result<Vec<RawPartition>, Failure> {
-        self.succeeded()?;
+        let result = self.result(sys::rd_kafka_event_ListOffsets_result)?;
         // SAFETY: as in `committed`.
         let mut partitions: Vec<_> = unsafe {
-            let result = sys::rd_kafka_event_ListOffsets_result(self.event.as_ptr());
             let infos = elements(result, sys::rd_kafka_ListOffsets_result_infos);
             infos.map(|info| read_partition(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info))).collect()
         };
@@ -117,51 +137,107 @@ impl Answer {
 
     /// The group asked for.
     pub(crate) fn group(&self) -> Result<RawGroup, Failure> {
-        self.succeeded()?;
+        let result = self.result(sys::rd_kafka_event_DescribeConsumerGroups_result)?;
         // SAFETY: as in `committed`.
-        unsafe {
-            let result = sys::rd_kafka_event_DescribeConsumerGroups_result(self.event.as_ptr());
-            let mut groups = elements(result, sys::rd_kafka_DescribeConsumerGroups_result_groups);
-            groups.next().map_or_else(|| Err(Failure::unanswered()), |group| read_group(group))
-        }
+        unsafe { read_group(only(result, sys::rd_kafka_DescribeConsumerGroups_result_groups)?) }
     }
 
     /// The topics asked for, by name.
     pub(crate) fn topics(&self) -> Result<Vec<Named<RawTopic>>, Failure> {
-        self.succeeded()?;
+        let result = self.result(sys::rd_kafka_event_DescribeTopics_result)?;
+        // SAFETY: as in `committed`.
+        Ok(unsafe { elements(result, sys::rd_kafka_DescribeTopics_result_topics).map(|it| read_topic(it)).collect() })
+    }
+
+    /// The settings asked for, those without a value left out.
+    pub(crate) fn settings(&self) -> Result<Vec<Setting>, Failure> {
+        let result = self.result(sys::rd_kafka_event_DescribeConfigs_result)?;
         // SAFETY: as in `committed`.
         unsafe {
-            let result = sys::rd_kafka_event_DescribeTopics_result(self.event.as_ptr());
-            Ok(elements(result, sys::rd_kafka_DescribeTopics_result_topics).map(|it| read_topic(it)).collect())
-        }
-    }
-
-    /// The settings of the topic asked for, those without a value left out.
-    pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, Failure> {
-        self.succeeded()?;
-        // SAFETY: as in `committed`; what is read of the one resource is copied.
-        unsafe {
-            let result = sys::rd_kafka_event_DescribeConfigs_result(self.event.as_ptr());
-            let mut resources = elements(result, sys::rd_kafka_DescribeConfigs_result_resources);
-            let Some(resource) = resources.next() else { return Err(Failure::unanswered()) };
-            let code = rd_kafka_ConfigResource_error(resource);
-            if code != 0 {
-                let text = owned_text(sys::rd_kafka_ConfigResource_error_string(resource));
-                return Err(Failure { code, text });
-            }
+            let resource = only(result, sys::rd_kafka_DescribeConfigs_result_resources)?;
+            resource_outcome(resource)?;
             let entries = elements(resource, sys::rd_kafka_ConfigResource_configs);
-            let told = entries.filter(|entry| !sys::rd_kafka_ConfigEntry_value(*entry).is_null());
-            Ok(told
-                .map(|entry| {
-                    let name = owned_text(sys::rd_kafka_ConfigEntry_name(entry));
-                    (name, owned_text(sys::rd_kafka_ConfigEntry_value(entry)))
-                })
-                .collect())
+            Ok(entries.filter_map(|entry| read_setting(entry)).collect())
         }
     }
 
-    fn succeeded(&self) -> Result<(), Failure> {
-        self.failure().map_or(Ok(()), Err)
+    /// Whether a topic was made.
+    pub(crate) fn created(&self) -> Result<(), Failure> {
+        let result = self.result(sys::rd_kafka_event_CreateTopics_result)?;
+        // SAFETY: as in `committed`.
+        unsafe { topic_outcome(only(result, sys::rd_kafka_CreateTopics_result_topics)?) }
+    }
+
+    /// Whether a topic was given partitions.
+    pub(crate) fn grown(&self) -> Result<(), Failure> {
+        let result = self.result(sys::rd_kafka_event_CreatePartitions_result)?;
+        // SAFETY: as in `committed`.
+        unsafe { topic_outcome(only(result, sys::rd_kafka_CreatePartitions_result_topics)?) }
+    }
+
+    /// Whether a topic was configured.
+    pub(crate) fn configured(&self) -> Result<(), Failure> {
+        let result = self.result(sys::rd_kafka_event_AlterConfigs_result)?;
+        // SAFETY: as in `committed`.
+        unsafe { resource_outcome(only(result, sys::rd_kafka_AlterConfigs_result_resources)?) }
+    }
+
+    /// The ids of the brokers.
+    pub(crate) fn brokers(&self) -> Result<Vec<i32>, Failure> {
+        let result = self.result(sys::rd_kafka_event_DescribeCluster_result)?;
+        // SAFETY: as in `committed`.
+        Ok(unsafe { elements(result, sys::rd_kafka_DescribeCluster_result_nodes).map(|it| node_id(it)).collect() })
+    }
+}
+
+/// The one element of an answer about one thing.
+///
+/// # Safety
+/// As for `elements`.
+unsafe fn only<T, E>(
+    owner: *const T,
+    array_of: unsafe extern "C" fn(*const T, *mut usize) -> *mut *const E,
+) -> Result<*const E, Failure> {
+    // SAFETY: by the caller's promise.
+    unsafe { elements(owner, array_of) }.next().ok_or_else(Failure::unanswered)
+}
+
+/// An error for every code but 0.
+///
+/// # Safety
+/// `text` is null or as `owned_text` takes it.
+unsafe fn outcome(code: c_int, text: *const c_char) -> Result<(), Failure> {
+    let Some(failure) = failure_of_code(code) else { return Ok(()) };
+    // SAFETY: by the caller's promise.
+    let text = Some(unsafe { owned_text(text) }).filter(|text| !text.is_empty());
+    Err(Failure { text: text.unwrap_or(failure.text), code })
+}
+
+/// # Safety
+/// `resource` is live.
+unsafe fn resource_outcome(resource: *const sys::rd_kafka_ConfigResource_t) -> Result<(), Failure> {
+    // SAFETY: a live resource.
+    unsafe { outcome(rd_kafka_ConfigResource_error(resource), sys::rd_kafka_ConfigResource_error_string(resource)) }
+}
+
+/// # Safety
+/// `topic` is live.
+unsafe fn topic_outcome(topic: *const sys::rd_kafka_topic_result_t) -> Result<(), Failure> {
+    // SAFETY: a live result.
+    unsafe { outcome(rd_kafka_topic_result_error(topic), sys::rd_kafka_topic_result_error_string(topic)) }
+}
+
+/// # Safety
+/// `entry` is live.
+unsafe fn read_setting(entry: *const sys::rd_kafka_ConfigEntry_t) -> Option<Setting> {
+    // SAFETY: a live entry, whose texts are copied.
+    unsafe {
+        let value = sys::rd_kafka_ConfigEntry_value(entry);
+        (!value.is_null()).then(|| Setting {
+            name: owned_text(sys::rd_kafka_ConfigEntry_name(entry)),
+            value: owned_text(value),
+            is_topics_own: rd_kafka_ConfigEntry_source(entry) == OF_TOPIC,
+        })
     }
 }
 
@@ -266,10 +342,13 @@ unsafe fn read_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> Named<Ra
             return (name, Err(failure));
         }
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-        let partitions = elements(topic, sys::rd_kafka_TopicDescription_partitions).map(|partition| {
-            let number = sys::rd_kafka_TopicPartitionInfo_partition(partition);
-            (number, node_id(sys::rd_kafka_TopicPartitionInfo_leader(partition)))
-        });
+        let partitions =
+            elements(topic, sys::rd_kafka_TopicDescription_partitions).map(|partition| RawTopicPartition {
+                id: sys::rd_kafka_TopicPartitionInfo_partition(partition),
+                leader: node_id(sys::rd_kafka_TopicPartitionInfo_leader(partition)),
+                replicas: elements(partition, sys::rd_kafka_TopicPartitionInfo_replicas).count(),
+                in_sync: elements(partition, sys::rd_kafka_TopicPartitionInfo_isr).count(),
+            });
         let description = RawTopic {
             id: TopicId::from_halves(
                 sys::rd_kafka_Uuid_most_significant_bits(id),

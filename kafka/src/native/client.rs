@@ -1,11 +1,9 @@
 //! One librdkafka client, and what it reports about itself: in goes a configuration, out come its log lines, connection
 //! errors and delivery reports as plain events.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::Arc;
+use std::ffi::{CStr, c_char, c_int};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka_sys as sys;
 
@@ -15,28 +13,16 @@ use crate::failure::Failure;
 
 /// A running client. Every call below it may come from any thread.
 pub(crate) struct Client {
-    // Dropped in this order: a queue must go before its client, and what the client writes to after it.
+    // Dropped in this order: a queue must go before its client.
     events: Owned<sys::rd_kafka_queue_t>,
     handle: Owned<sys::rd_kafka_t>,
-    stray: Arc<StrayError>,
 }
-
-/// The first error not yet taken that librdkafka made no event of.
-type StrayError = Mutex<Option<Failure>>;
-
-// SAFETY: librdkafka's client handles and queues are made for concurrent use from any thread, freeing included, as long
-// as nobody uses them afterwards, which ownership rules out.
-unsafe impl Send for Client {}
-// SAFETY: as above.
-unsafe impl Sync for Client {}
 
 /// What a client is for; librdkafka makes and ends them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Admin calls alone.
     Admin,
-    /// Reading partitions that are assigned to it by hand.
-    Reader,
     /// Sending records.
     Producer,
 }
@@ -72,17 +58,10 @@ unsafe extern "C" fn destroy_admin(handle: *mut sys::rd_kafka_t) {
     unsafe { sys::rd_kafka_destroy_flags(handle, sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
 }
 
-/// Takes an error that comes by a queue read for something else, on the thread that reads it.
-unsafe extern "C" fn keep_error(_: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, stray: *mut c_void) {
-    // SAFETY: what was given to the client when it was made, and lives longer than it; the text lives during the call.
-    let (stray, text) = unsafe { (&*stray.cast::<StrayError>(), owned_text(reason)) };
-    stray.lock().get_or_insert(Failure { code, text });
-}
-
 impl Purpose {
     fn client_type(self) -> sys::rd_kafka_type_t {
         match self {
-            Self::Admin | Self::Reader => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+            Self::Admin => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
             Self::Producer => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
         }
     }
@@ -93,7 +72,6 @@ impl Purpose {
     }
 
     fn destroy(self) -> unsafe extern "C" fn(*mut sys::rd_kafka_t) {
-        // A reader first stops to fetch, which needs no broker.
         if self == Self::Admin { destroy_admin } else { sys::rd_kafka_destroy }
     }
 }
@@ -102,13 +80,8 @@ impl Client {
     /// Starts a client. It connects by itself, in the background.
     pub(crate) fn start(config: &ClientConfig, purpose: Purpose) -> Result<Self, Error> {
         let config = config.create_native_config().map_err(|error| Error::invalid(error.to_string()))?;
-        let stray = Arc::<StrayError>::default();
-        // SAFETY: a live configuration that we own; `stray` keeps its place, and is dropped after the client.
-        unsafe {
-            sys::rd_kafka_conf_set_events(config.ptr(), purpose.events());
-            sys::rd_kafka_conf_set_error_cb(config.ptr(), Some(keep_error));
-            sys::rd_kafka_conf_set_opaque(config.ptr(), Arc::as_ptr(&stray).cast_mut().cast());
-        }
+        // SAFETY: a live configuration that we own.
+        unsafe { sys::rd_kafka_conf_set_events(config.ptr(), purpose.events()) };
         let mut reason: [c_char; 512] = [0; 512];
         // SAFETY: the configuration is live, the buffer has the stated size, and librdkafka ends its text with a zero.
         let handle =
@@ -134,7 +107,7 @@ impl Client {
             sys::rd_kafka_set_log_queue(handle.as_ptr(), std::ptr::null_mut());
             Owned::new(queue, sys::rd_kafka_queue_destroy)
         }?;
-        Ok(Self { events, handle, stray })
+        Ok(Self { events, handle })
     }
 
     pub(super) const fn as_ptr(&self) -> *mut sys::rd_kafka_t {
@@ -160,11 +133,6 @@ impl Client {
                 _ => {}
             }
         }
-    }
-
-    /// The first error since the last call that was in the way of something else than events.
-    pub(crate) fn take_stray_error(&self) -> Option<Failure> {
-        self.stray.lock().take()
     }
 
     /// Whether any broker has ever described the cluster to this client.

@@ -17,14 +17,8 @@ unsafe extern "C" {
     pub(super) fn rd_kafka_err2str(code: c_int) -> *const c_char;
     pub(super) fn rd_kafka_ConfigResource_error(resource: *const sys::rd_kafka_ConfigResource_t) -> c_int;
     pub(super) fn rd_kafka_producev(client: *mut sys::rd_kafka_t, ...) -> c_int;
-    pub(super) fn rd_kafka_assign(
-        client: *mut sys::rd_kafka_t,
-        list: *const sys::rd_kafka_topic_partition_list_t,
-    ) -> c_int;
-    pub(super) fn rd_kafka_pause_partitions(
-        client: *mut sys::rd_kafka_t,
-        list: *mut sys::rd_kafka_topic_partition_list_t,
-    ) -> c_int;
+    pub(super) fn rd_kafka_ConfigEntry_source(entry: *const sys::rd_kafka_ConfigEntry_t) -> c_int;
+    pub(super) fn rd_kafka_topic_result_error(result: *const sys::rd_kafka_topic_result_t) -> c_int;
     pub(super) fn rd_kafka_ConsumerGroupDescription_state(
         group: *const sys::rd_kafka_ConsumerGroupDescription_t,
     ) -> c_int;
@@ -35,6 +29,16 @@ pub(crate) struct Owned<T> {
     pointer: NonNull<T>,
     free: unsafe extern "C" fn(*mut T),
 }
+
+// SAFETY: librdkafka's clients and queues are made for concurrent use from any thread, freeing included, as long as nobody
+// uses them afterwards, which ownership rules out.
+unsafe impl Send for Owned<sys::rd_kafka_t> {}
+// SAFETY: as above.
+unsafe impl Sync for Owned<sys::rd_kafka_t> {}
+// SAFETY: as above.
+unsafe impl Send for Owned<sys::rd_kafka_queue_t> {}
+// SAFETY: as above.
+unsafe impl Sync for Owned<sys::rd_kafka_queue_t> {}
 
 impl<T> Owned<T> {
     /// Takes ownership; null is an error.
@@ -98,7 +102,7 @@ pub(super) unsafe fn failure_of(error: *const sys::rd_kafka_error_t) -> Option<F
 }
 
 /// The failure that a bare code stands for; `None` for 0.
-pub(super) fn failure_of_code(code: c_int) -> Option<Failure> {
+pub(crate) fn failure_of_code(code: c_int) -> Option<Failure> {
     // SAFETY: takes any number and returns a static string.
     (code != 0).then(|| Failure { code, text: unsafe { owned_text(rd_kafka_err2str(code)) } })
 }

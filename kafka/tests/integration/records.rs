@@ -52,7 +52,7 @@ fn take(consumer: &BaseConsumer, records: &Records, wait: Duration) -> Vec<(i32,
     let batch = records.take(wait, BATCH);
     let taken = batch.iter().map(|fetched| match fetched {
         Fetched::Record(record) => (record.partition, record.offset),
-        Fetched::End { partition } => panic!("{partition}: nobody has asked for ends"),
+        Fetched::End { partition, .. } => panic!("{partition}: nobody has asked for ends"),
         Fetched::Failed { partition, error } => panic!("{partition}: {error}"),
     });
     assert!(consumer.poll(Duration::ZERO).is_none());
@@ -98,7 +98,7 @@ fn what_was_not_asked_for_waits_for_the_next_call() {
         assert!(batch.len() <= 7);
         seen.extend(batch.iter().map(|fetched| match fetched {
             Fetched::Record(record) => record.offset,
-            Fetched::End { partition } => panic!("{partition}: nobody has asked for ends"),
+            Fetched::End { partition, .. } => panic!("{partition}: nobody has asked for ends"),
             Fetched::Failed { partition, error } => panic!("{partition}: {error}"),
         }));
         seen.len() == 100
@@ -167,7 +167,7 @@ fn an_offset_that_the_log_does_not_have_is_told_with_its_partition() {
         for fetched in records.take(SLICE, BATCH).iter() {
             match fetched {
                 Fetched::Record(record) => read += i32::from(record.partition == 0),
-                Fetched::End { partition } => panic!("{partition}: nobody has asked for ends"),
+                Fetched::End { partition, .. } => panic!("{partition}: nobody has asked for ends"),
                 Fetched::Failed { partition, error } => failed.push((partition, error.kind())),
             }
         }

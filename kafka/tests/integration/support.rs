@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use balancefleet_kafka::{Admin, At, Connection, GroupMetadata, Isolation, TopicPartition};
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
@@ -62,11 +62,7 @@ pub(crate) fn create_topic(name: &str, partitions: i32) {
 }
 
 fn create_configured_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
-    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
-    let results = block_on(topic_admin().create_topics([&topic], &options)).expect("the broker answers");
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(admin().create_topic(name, partitions, Some(1), settings, TIMEOUT), Ok(true));
     wait_until("the topic has leaders", || {
         let known = admin().describe_topics(&[name], TIMEOUT).expect("the broker answers").remove(0).1;
         known.is_ok_and(|topic| topic.partitions.iter().filter(|it| it.leader.is_some()).count() == partitions as usize)
@@ -94,10 +90,8 @@ pub(crate) fn delete_topic(name: &str) {
     });
 }
 
-pub(crate) fn add_partitions(name: &str, total: usize) {
-    let more = NewPartitions::new(name, total);
-    let results = block_on(topic_admin().create_partitions([&more], &AdminOptions::new())).expect("the broker answers");
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
+pub(crate) fn add_partitions(name: &str, total: i32) {
+    assert_eq!(admin().grow_topic(name, total, TIMEOUT), Ok(()));
 }
 
 /// Deletes the records below `offset`.

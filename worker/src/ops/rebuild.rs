@@ -131,7 +131,7 @@ impl Rebuild<'_> {
                 Ok(Box::new(Postgres::new(config, topic_id, database, admin, consumer, self.runtime)))
             }
             Stored::Changelog(partitions) => {
-                let store = Changelog::new(config, topic_id, admin, consumer, self.runtime).of_rebuilds();
+                let store = Changelog::new(config, topic_id, admin, consumer).of_rebuilds();
                 // What one that was killed has left open would hold up the reading.
                 if *partitions > 0 {
                     try_again(|| store.open())?;
@@ -147,7 +147,7 @@ impl Rebuild<'_> {
         if let Stored::Postgres(database, _) = &self.tools.stored {
             return Ok(prepare_postgres(database, self.runtime, true)?);
         }
-        match prepare_changelog(config, admin, self.runtime, topic.partition_count, true) {
+        match prepare_changelog(config, admin, topic.partition_count, true) {
             Err(Unfit::Kafka(error)) => Err(error.into()),
             prepared => Ok(prepared.map_err(PreflightError::Changelog)?),
         }

@@ -28,7 +28,6 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 
 pub(crate) use image::ChangelogImage;
 pub(crate) use inspect::{NewestProgress, inspect};
@@ -75,14 +74,8 @@ pub(crate) struct Changelog {
 }
 
 /// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
-pub(crate) fn prepare(
-    config: &Config,
-    admin: &Admin,
-    runtime: &Handle,
-    partitions: i32,
-    make: bool,
-) -> Result<(), Unfit> {
-    let log = Topic::new(config, runtime.clone());
+pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
+    let log = Topic::new(config);
     log.prepare(admin, partitions, make)?;
     let Some(dead_letter_topic) = &config.dead_letter_topic else { return Ok(()) };
     if make {
@@ -115,16 +108,10 @@ fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableSt
 
 impl Changelog {
     /// `topic_id` is that of the input as it was when this process began: everything here stands for records of it.
-    pub(crate) fn new(
-        config: &Config,
-        topic_id: &str,
-        admin: Admin,
-        consumer: Arc<GroupConsumer>,
-        runtime: &Handle,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, topic_id: &str, admin: Admin, consumer: Arc<GroupConsumer>) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
-            log: Topic::new(config, runtime.clone()),
+            log: Topic::new(config),
             group: config.group_id.clone(),
             topic: config.topic.clone(),
             topic_id: topic_id.to_owned(),

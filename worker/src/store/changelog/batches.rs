@@ -6,10 +6,8 @@
 
 use std::{fmt, time::Duration};
 
-use balancefleet_kafka::Admin;
+use balancefleet_kafka::{Admin, Settings};
 use rdkafka::ClientConfig;
-
-use crate::cluster::Settings;
 
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -184,7 +182,7 @@ impl Batches {
     fn ask(&mut self) {
         for (topic, told) in &mut self.topics {
             match self.admin.topic_settings(topic, TIMEOUT) {
-                Ok(settings) => *told = limit_of(&settings),
+                Ok(settings) => *told = limit_of(&settings.in_effect),
                 // It is found out by what is refused.
                 Err(error) => tracing::warn!(topic, %error, "cannot look up how large a batch the topic takes"),
             }

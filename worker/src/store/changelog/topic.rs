@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
-use tokio::runtime::Handle;
+use balancefleet_kafka::{Admin, Error, ErrorKind, PartitionDescription, Settings, TopicSettings};
 
 use super::batches::limit_of;
-use crate::{
-    cluster::{Cluster, Replicas, Settings, TopicSettings},
-    config::Config,
-    topic_facts::describe,
-};
+use crate::{config::Config, topic_facts::describe};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,8 +64,6 @@ pub(super) struct Topic {
     /// Of the shortest batches that are ever written to the topic and to that of the dead letters.
     progress_bytes: usize,
     dead_letter_bytes: usize,
-    connection: Connection,
-    runtime: Handle,
 }
 
 /// Whether a topic with these settings takes a batch of so many bytes.
@@ -82,31 +75,33 @@ fn takes(topic: &str, settings: &Settings, what: &'static str, needed: usize) ->
 }
 
 impl Topic {
-    pub(super) fn new(config: &Config, runtime: Handle) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let names = config.group_id.len().max(config.topic.len());
         Self {
             progress_bytes: PROGRESS_BYTES + names,
             dead_letter_bytes: DEAD_LETTER_BYTES + names,
             name: config.changelog_topic.clone(),
             replication: config.changelog_replication,
-            connection: config.connection.clone(),
-            runtime,
         }
     }
 
     /// Looks at the topic; with `make` it is made, or grown, to have `partitions`.
     pub(super) fn prepare(&self, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
-        let cluster = self.cluster()?;
         let is_new = match describe(admin, &self.name, TIMEOUT) {
             Ok(_) => false,
-            Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(&cluster, partitions)?,
+            Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(admin, partitions)?,
             Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         // Also after making it: somebody else may have been first, with other settings.
-        let TopicSettings { own, in_effect: mut settings } = cluster.topic_settings(&self.name)?;
+        let TopicSettings { own, in_effect: mut settings } =
+            admin.topic_settings(&self.name, TIMEOUT).map_err(|error| match error {
+                // It is there, but too new for the broker that was asked.
+                Error::UnknownTopic { .. } => self.just_made(),
+                error => error,
+            })?;
         if make && is_unfinished(&own) {
-            self.finish(&cluster, is_new)?;
+            self.finish(admin, is_new)?;
         }
         let policy = settings.remove("cleanup.policy").unwrap_or_default();
         if policy != "compact" {
@@ -124,7 +119,7 @@ impl Topic {
         }
         tracing::info!(topic = self.name, from = found, to = partitions, "adding partitions to the changelog");
         // Of several owners of new partitions, one is first.
-        self.cluster()?.grow_topic(&self.name, partitions)
+        admin.grow_topic(&self.name, partitions, TIMEOUT)
     }
 
     /// Makes a plain topic of that name with as many partitions, unless there is one.
@@ -133,7 +128,7 @@ impl Topic {
             Err(error) if error.kind() == ErrorKind::UnknownTopic => {}
             known => return known.map(drop),
         }
-        if self.cluster()?.create_topic(name, partitions, self.replication, &[])? {
+        if admin.create_topic(name, partitions, self.replication, &[], TIMEOUT)? {
             tracing::info!(topic = name, partitions, "created the dead letter topic");
         }
         Ok(())
@@ -142,7 +137,9 @@ impl Topic {
     /// Whether the topic of the dead letters, if it is there, takes at least one that is cut.
     pub(super) fn prepare_dead_letter_topic(&self, admin: &Admin, name: &str) -> Result<(), Unfit> {
         match admin.topic_settings(name, TIMEOUT) {
-            Ok(settings) => takes(name, &settings, "a dead letter without its record", self.dead_letter_bytes),
+            Ok(settings) => {
+                takes(name, &settings.in_effect, "a dead letter without its record", self.dead_letter_bytes)
+            }
             Err(error) if error.is_transient() => Err(error.into()),
             // It is still to be made, or not everybody who may write to it may look at its settings.
             Err(error) => {
@@ -153,9 +150,9 @@ impl Topic {
     }
 
     /// Whether there was none.
-    fn create(&self, cluster: &Cluster, partitions: i32) -> Result<bool, Error> {
+    fn create(&self, admin: &Admin, partitions: i32) -> Result<bool, Error> {
         // Workers that start together all try.
-        let is_new = cluster.create_topic(&self.name, partitions, self.replication, SETTINGS)?;
+        let is_new = admin.create_topic(&self.name, partitions, self.replication, SETTINGS, TIMEOUT)?;
         if is_new {
             tracing::info!(topic = self.name, partitions, "created the changelog");
         }
@@ -163,8 +160,8 @@ impl Topic {
     }
 
     /// What is missing of a topic that a worker has made: only afterwards it is known how many replicas the cluster gave it.
-    fn finish(&self, cluster: &Cluster, is_new: bool) -> Result<(), Error> {
-        match self.raise_min_insync(cluster) {
+    fn finish(&self, admin: &Admin, is_new: bool) -> Result<(), Error> {
+        match self.raise_min_insync(admin) {
             // Workers have worked with it as it is, and it may be somebody's who has set just the same.
             Err(error) if !is_new => {
                 tracing::warn!(topic = self.name, %error, "the changelog keeps the cluster's min.insync.replicas");
@@ -175,29 +172,40 @@ impl Topic {
     }
 
     /// With three replicas or more an acknowledged write shall survive the loss of any one broker.
-    fn raise_min_insync(&self, cluster: &Cluster) -> Result<(), Error> {
-        let mut replicas = cluster.replicas(&self.name)?;
+    fn raise_min_insync(&self, admin: &Admin) -> Result<(), Error> {
+        let mut partitions = self.partitions(admin)?;
         for _ in 0..KNOWN_AFTER {
-            if replicas.is_some() {
+            if !partitions.is_empty() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(100));
-            replicas = cluster.replicas(&self.name)?;
+            partitions = self.partitions(admin)?;
         }
-        let unknown = || Error::Transient { what: format!("topic {}", self.name), detail: "just made".to_owned() };
-        let Replicas { all, least_in_sync } = replicas.ok_or_else(unknown)?;
+        let least = |count: fn(&PartitionDescription) -> usize| partitions.iter().map(count).min();
+        let (replicas, in_sync) =
+            least(|it| it.replicas).zip(least(|it| it.in_sync)).ok_or_else(|| self.just_made())?;
         // Where one alone is in sync it would end all writing.
-        if all < SAFE_REPLICAS || least_in_sync < MIN_IN_SYNC {
+        if replicas < SAFE_REPLICAS || in_sync < MIN_IN_SYNC {
             return Ok(());
         }
         let min_in_sync = MIN_IN_SYNC.to_string();
         let settings: Vec<_> =
             SETTINGS.iter().copied().chain([("min.insync.replicas", min_in_sync.as_str())]).collect();
-        cluster.configure_topic(&self.name, &settings)
+        admin.configure_topic(&self.name, &settings, TIMEOUT)
     }
 
-    fn cluster(&self) -> Result<Cluster, Error> {
-        Cluster::connect(&self.connection, self.runtime.clone())
+    /// None while the broker that was asked does not know the topic yet.
+    fn partitions(&self, admin: &Admin) -> Result<Vec<PartitionDescription>, Error> {
+        let described = admin.describe_topics(&[&self.name], TIMEOUT)?.pop();
+        match described.ok_or_else(|| self.just_made())?.1 {
+            Ok(topic) => Ok(topic.partitions),
+            Err(error) if matches!(error.kind(), ErrorKind::UnknownTopic | ErrorKind::Transient) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn just_made(&self) -> Error {
+        Error::Transient { what: format!("topic {}", self.name), detail: "just made".to_owned() }
     }
 }
 
