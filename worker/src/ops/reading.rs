@@ -154,6 +154,7 @@ impl Tools<'_> {
                 )));
             }
         }
+        reader.end();
         Ok(())
     }
 }
