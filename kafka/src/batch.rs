@@ -23,7 +23,7 @@ const BATCH: usize = 4096;
 
 /// A consumer that reads chosen partitions of one topic. It may move between threads; one at a time uses it.
 ///
-/// Dropping it waits for the client's threads, usually some milliseconds.
+/// Dropping it waits for the client's threads, usually a tenth of a second; see [`end`](Self::end).
 pub struct BatchReader {
     records: RecordQueue<Reports>,
     /// Sorted by partition.
@@ -144,6 +144,12 @@ impl BatchReader {
             // Only wasteful: the caller does not need the records that still come.
             tracing::debug!(%error, topic = self.records.topic(), "cannot stop reading partitions");
         }
+    }
+
+    /// Ends without waiting: the safe crate looks only ten times a second whether its consumer has closed.
+    pub fn end(self) {
+        // Should there be no thread to be had, it ends here after all.
+        drop(std::thread::Builder::new().name("kafka-client-end".into()).spawn(move || drop(self)));
     }
 }
 

@@ -44,7 +44,7 @@ impl Operation {
             Ok(
                 Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
                 | Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
-            ) => Error::Authorization { operation: format!("{verb} {object}"), needs: *needs, detail: failure.text },
+            ) => Error::Authorization { operation: format!("{verb} {object}"), needs, detail: failure.text },
             Ok(Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT) => {
                 Error::Timeout { what, detail: failure.text, timeout: circumstances.timeout }
             }

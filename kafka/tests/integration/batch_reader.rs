@@ -272,6 +272,14 @@ fn a_reader_goes_on_where_it_was_when_its_broker_returns_and_ends_at_once_withou
     let begun = Instant::now();
     drop(reader);
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+
+    forwarder.set(Mode::Open);
+    let mut reader = BatchReader::open(&through, &topic, [(0, 0)].into_iter()).expect("the settings are fine");
+    read_to(&mut reader, &[(0, 7)]);
+    let begun = Instant::now();
+    reader.end();
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    wait_until("its client has ended", || forwarder.in_use() == 0);
 }
 
 #[test]

@@ -145,6 +145,7 @@ impl Tools<'_> {
                 )));
             }
         }
+        reader.end();
         Ok(())
     }
 }

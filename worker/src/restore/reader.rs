@@ -40,13 +40,13 @@ impl RestoreReader {
     /// The reader is recreated whenever the set of restores has grown.
     pub(super) fn add(&mut self, restore: PartitionRestore) {
         self.restores.push(restore);
-        self.reader = None;
+        self.end_reader();
     }
 
     pub(super) fn forget_released(&mut self) {
         self.restores.retain(|restore| !restore.assigned.cell.is_released());
         if self.restores.is_empty() {
-            self.reader = None;
+            self.end_reader();
         }
     }
 
@@ -82,12 +82,18 @@ impl RestoreReader {
             Ok(_) => Vec::new(),
             Err(error) => {
                 tracing::warn!(%error, topic = self.topic, "the restore reader lost its place; looking it up again");
-                self.reader = None;
+                self.end_reader();
                 let (done, lost) = std::mem::take(&mut self.restores).into_iter().partition(PartitionRestore::is_done);
                 self.restores = done;
                 let lost: Vec<PartitionRestore> = lost;
                 lost.into_iter().map(|restore| restore.assigned).collect()
             }
+        }
+    }
+
+    fn end_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.end();
         }
     }
 
