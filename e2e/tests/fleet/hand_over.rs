@@ -122,7 +122,7 @@ fn a_killed_process_shows_as_lag_until_its_session_ends_and_every_balance_stays_
         // A third of the traffic waits for about the session timeout: some 330 records.
         assert!(highest < 1_500, "the lag rose to {highest}");
         assert!(shown > 0, "the status never showed the lag, which rose to {highest}");
-        assert!(took < 2 * SESSION_TIMEOUT + Duration::from_secs(5), "the partitions came back after {took:?}");
+        assert!(took < 4 * SESSION_TIMEOUT, "the partitions came back after {took:?}");
         group.wait_for_assignment(3, PARTITIONS)?;
         traffic.stop()?;
         every_balance_is_right(scenario, &group, &topic)?;
@@ -150,7 +150,7 @@ fn a_pod_deleted_without_grace_loses_and_doubles_nothing_with_the_replay_store()
         let began = Instant::now();
         scenario.kubectl().run(&["delete", "pod", victim.pod(), "--grace-period=0", "--force"])?;
         let took = wait_for_heirs(&group, victim.pod(), began)?;
-        assert!(took < 2 * SESSION_TIMEOUT, "the hand-over took {took:?}");
+        assert!(took < 3 * SESSION_TIMEOUT, "the hand-over took {took:?}");
         group.wait_for_assignment(3, PARTITIONS)?;
         traffic.stop()?;
         every_balance_is_right(scenario, &group, &topic)?;

@@ -143,6 +143,8 @@ impl Scene {
     #[track_caller]
     pub(crate) fn stop(&mut self, place: usize) -> String {
         let mut worker = self.take(place);
+        // Until then it handles no signals, and SIGTERM ends it as it ends any program.
+        worker.await_log("balance-worker starts");
         let (status, took) = worker.stop();
         assert_eq!(status.code(), Some(0), "{}", worker.log());
         // A busy machine adds to the worker's own three seconds.
