@@ -137,7 +137,7 @@ pub(crate) struct PollLoop {
     /// Kafka's id of the topic this process works on.
     topic_id: String,
     /// Handed back after an order to stop: leaving the group answers their revocation.
-    unanswered: Vec<i32>,
+    unanswered: Option<Vec<i32>>,
     stop: Stop,
 }
 
@@ -215,7 +215,7 @@ impl PollLoop {
             has_said_unvalidated: false,
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
-            unanswered: Vec::new(),
+            unanswered: None,
             stop,
         })
     }

@@ -28,8 +28,8 @@ const BOUNDS: Bounds = Bounds { open: 640, reserved: 128, working: 512 };
 /// Connections that wait to be accepted. Beyond it the system drops a client's first packet, who tries again after a second:
 /// also a probe, when a crowd comes back at once. The system allows 4096 as a rule.
 const BACKLOG: u32 = 4096;
-/// What the system keeps of answers that a client has not taken yet. By itself it may keep 4 MiB for each connection, and
-/// copying that for many clients that do not read takes the time of those that do.
+/// For what a client has not taken yet of its answer; Linux doubles it. By itself the system keeps up to 4 MiB for each
+/// connection, and copying that for many clients that do not read takes the time of those that do.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Request line and headers together.
 const MAX_HEAD_BYTES: usize = 16 * 1024;

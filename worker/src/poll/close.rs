@@ -17,8 +17,8 @@ impl PollLoop {
     pub(super) fn close(&mut self) {
         self.view.set_status(Status::Stopped);
         let begun = self.stop.ordered_at().unwrap_or_else(Instant::now);
-        let owned: Vec<_> =
-            self.partitions.keys().copied().filter(|partition| !self.unanswered.contains(partition)).collect();
+        let handed_back = self.unanswered.as_deref().unwrap_or_default();
+        let owned: Vec<_> = self.partitions.keys().copied().filter(|it| !handed_back.contains(it)).collect();
         let generation = GroupMetadata::capture(&*self.consumer).map_or(-1, |membership| membership.generation());
         if !owned.is_empty()
             && let Err(error) = self.hand_back(&owned, generation, begun + LAST_COMMIT)
@@ -38,7 +38,8 @@ impl PollLoop {
         for partition in self.partitions.keys() {
             self.view.remove_partition(*partition);
         }
-        let is_asked = !self.unanswered.is_empty();
+        // Also for no partitions: a member of an eager group is asked for those it has, none included.
+        let is_asked = self.unanswered.is_some();
         leave(&self.consumer, &self.admin, &self.view.identity().group_id, is_asked, deadline);
     }
 }

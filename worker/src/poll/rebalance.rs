@@ -184,7 +184,7 @@ impl PollLoop {
         self.hand_back(partitions, generation, Instant::now() + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
         if self.stop.is_ordered() {
             // With its answer the client would join again, and could leave only when all others have joined too.
-            self.unanswered = partitions.to_vec();
+            self.unanswered = Some(partitions.to_vec());
             return Ok(());
         }
         self.let_go(partitions).map_err(Fatal::Rebalance)

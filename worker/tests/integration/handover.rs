@@ -28,6 +28,7 @@ fn a_stopped_worker_hands_over_at_once_and_ends_well(store: &str) {
     assert!(took < ENDED, "ending took {took:?}");
     fleet.await_shares(&[6]);
     fleet.await_balances(&traffic.oracle, SOON);
+    // Half the session: nobody has waited for its end.
     assert!(asked.elapsed() < Duration::from_secs(15), "handing over took {:?}", asked.elapsed());
 }
 
