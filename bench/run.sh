@@ -26,9 +26,8 @@ if [[ " $* " == *postgres* ]]; then
   e2e/scripts/prerequisites.sh postgres
   around+=(e2e/postgres/with-postgres.sh)
 fi
-claim_target
 # Build the whole workspace, as the tests do: building a part of it would rebuild the dependencies with fewer features.
-quietly "building the binaries" cargo build --release --locked --workspace --all-features --bins
+quietly "building the binaries" e2e/scripts/cargo.sh build --release --locked --workspace --all-features --bins
 peers=$(bench/peers/build.sh)
 kafka=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' e2e/kafka/pom.xml)
 output=$cache/bench/$(date -u +%Y-%m-%dT%H-%M-%S)

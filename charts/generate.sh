@@ -17,7 +17,7 @@ out=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-generate.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 
 mkdir -p "$out"/config/{crd,rbac,manager} "$out/charts/balancefleet-crds/files"
-cargo run --quiet --release --locked --manifest-path "$root/Cargo.toml" --all-features --bin crdgen \
+"$e2e/scripts/cargo.sh" run --quiet --release --locked --all-features --bin crdgen \
   >"$out/config/crd/balanceconsumergroups.yaml"
 cp "$out/config/crd/balanceconsumergroups.yaml" "$out/charts/balancefleet-crds/files/"
 

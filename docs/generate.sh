@@ -12,8 +12,7 @@ mode=${1:-write}
 out=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-docs.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 
-claim_target
-run() { cargo run --quiet --release --locked --manifest-path "$root/Cargo.toml" --all-features --bin "$1" -- "${@:2}"; }
+run() { "$e2e/scripts/cargo.sh" run --quiet --release --locked --all-features --bin "$1" -- "${@:2}"; }
 run crdgen --reference >"$out/reference.md"
 run balance-worker --print-openapi >"$out/openapi.json"
 

@@ -10,7 +10,5 @@ usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
 "$e2e/demo/install.sh"
-claim_target
 # Two at a time: they mostly wait for the cluster, but more would compete for its cores.
-cargo test --quiet --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace \
-  --all-features --test fleet -- --test-threads=2 "$@"
+"$e2e/scripts/cargo.sh" test --quiet --release --locked --workspace --all-features --test fleet -- --test-threads=2 "$@"

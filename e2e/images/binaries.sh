@@ -5,6 +5,5 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 usage_when_asked "$@"
-claim_target
 # The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
-quietly "building the binaries" cargo build --release --locked --manifest-path "$e2e/../Cargo.toml" --workspace --all-features --bins
+quietly "building the binaries" "$e2e/scripts/cargo.sh" build --release --locked --workspace --all-features --bins

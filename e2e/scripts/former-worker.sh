@@ -4,8 +4,7 @@
 #   e2e/scripts/former-worker.sh [COMMIT]      default: the first release
 #
 # Tests run it together with the worker of this build: both must share a group (docs/upgrading.md). It is built like
-# everything else, in the same target, so common dependencies are compiled once. The next build must claim the target
-# again.
+# everything else, in the same target, so common dependencies are compiled once.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -20,10 +19,7 @@ build() {
   local sources=$cache/run/former-worker
   rm -rf "$sources"
   mkdir -p "$sources"
-  git -C "$clone" archive "$commit" | tar -x -C "$sources"
-  # It is built from other sources; Cargo must never mistake its build products for those of this clone.
-  # shellcheck disable=SC2016 # for that shell to read
-  bash -euo pipefail -c '. "$1" && claim_target' claim "$sources/e2e/scripts/lib.sh"
+  git -C "$clone" archive "$commit" | tar -x -m -C "$sources"
   quietly "building the worker of ${commit:0:7}" cargo build --release --locked --workspace --all-features \
     --bin balance-worker --manifest-path "$sources/Cargo.toml"
   cp "$CARGO_TARGET_DIR/release/balance-worker" "$1/"

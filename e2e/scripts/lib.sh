@@ -21,22 +21,6 @@ if [[ ! -x $RUSTC_WORKSPACE_WRAPPER ]]; then
   mv "$RUSTC_WORKSPACE_WRAPPER.$BASHPID" "$RUSTC_WORKSPACE_WRAPPER"
 fi
 
-# claim_target: call this before a build. All clones share one target folder, and Cargo detects stale files by time
-# stamp, so it could mistake another clone's build of these crates for this clone's. If another clone built last, this
-# function makes Cargo forget the crates of the workspace; dependencies stay. Cargo's own lock makes it wait until no
-# build is running.
-claim_target() {
-  local owner=$CARGO_TARGET_DIR/clone clone
-  clone=$(dirname "$e2e")
-  [[ $(cat "$owner" 2>/dev/null || true) != "$clone" ]] || return 0
-  mkdir -p "$CARGO_TARGET_DIR/release"
-  (
-    flock --nonblock 9 || { echo "waiting for another clone's build" >&2 && flock 9; }
-    rm -rf "$CARGO_TARGET_DIR"/*/.fingerprint/{balance-worker,balancefleet}*
-    echo "$clone" >"$owner"
-  ) 9>>"$CARGO_TARGET_DIR/release/.cargo-lock"
-}
-
 # Elapsed time counts from the start of the outermost script.
 : "${BALANCEFLEET_STARTED:=$(date +%s)}"
 export BALANCEFLEET_STARTED
