@@ -4,6 +4,10 @@
 #   e2e/images/binaries.sh
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
+. "$e2e/images/images.sh"
 usage_when_asked "$@"
 # The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
-quietly "building the binaries" "$e2e/scripts/cargo.sh" build --release --locked --workspace --all-features --bins
+binaries=(--bin verify)
+add() { binaries+=(--bin "$3"); }
+each_image add
+quietly "building the binaries" "$e2e/scripts/cargo.sh" build --release --locked --workspace --all-features "${binaries[@]}"

@@ -22,12 +22,12 @@ if [[ ! -x $RUSTC_WORKSPACE_WRAPPER ]]; then
 fi
 
 # Elapsed time counts from the start of the outermost script.
-: "${BALANCEFLEET_STARTED:=$(date +%s)}"
+: "${BALANCEFLEET_STARTED:=$EPOCHSECONDS}"
 export BALANCEFLEET_STARTED
 
 # progress WORDS…: prints one line with the elapsed time to stderr.
 progress() {
-  local elapsed=$(($(date +%s) - BALANCEFLEET_STARTED))
+  local elapsed=$(($EPOCHSECONDS - BALANCEFLEET_STARTED))
   printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
 }
 
@@ -60,10 +60,10 @@ content_hash() {
 
 # wait_until SECONDS COMMAND…: runs COMMAND every 100 ms until it succeeds; fails when the time is up.
 wait_until() {
-  local deadline=$(($(date +%s) + $1))
+  local deadline=$((EPOCHSECONDS + $1))
   shift
   until "$@"; do
-    (($(date +%s) < deadline)) || return 1
+    ((EPOCHSECONDS < deadline)) || return 1
     sleep 0.1
   done
 }
@@ -104,7 +104,9 @@ stop_process() {
 
 # A zombie counts as gone: only its parent can reap it.
 process_is_gone() {
-  [[ ! -d /proc/$1 ]] || grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
+  local stat
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+  [[ ${stat##*) } == Z* ]]
 }
 
 # begin COMMAND…: starts COMMAND as $job in its own process group. A signal then reaches our trap at once (a script that
@@ -163,10 +165,10 @@ cached() {
 quietly() {
   local what=$1 log began status=0
   log=$(mktemp -t balancefleet-log.XXXXXX)
-  began=$(date +%s)
+  began=$EPOCHSECONDS
   progress "$what"
   begin "${@:2}" >"$log" 2>&1
-  while still_runs_after 30 "$job"; do progress "$what: $(($(date +%s) - began)) s so far"; done
+  while still_runs_after 30 "$job"; do progress "$what: $(($EPOCHSECONDS - began)) s so far"; done
   finish || status=$?
   if [[ $status -ne 0 ]]; then
     tail -n 20 "$log" >&2
