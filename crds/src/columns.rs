@@ -29,7 +29,7 @@ pub const COLUMNS: [Column; 12] = [
     column("Ready", "integer", ".status.readyReplicas", "Ready worker pods"),
     column("Lag", "integer", ".status.lag", "Unread records"),
     column("Behind", "string", ".status.lagAge", "Age of the oldest unread record"),
-    column("Scaling", "string", ".status.scaling.mode", "What decides the number of workers"),
+    column("Scaling", "string", ".status.scaling.mode", "What decides the number of replicas"),
     column("Age", "date", ".metadata.creationTimestamp", "Time since the object was created"),
     wide("Topic", "string", ".spec.kafka.topic", "Consumed topic"),
     wide("Group", "string", ".status.groupId", "Consumer group"),

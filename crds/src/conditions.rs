@@ -7,7 +7,7 @@ pub const READY: &str = "Ready";
 pub const PROGRESSING: &str = "Progressing";
 /// The lag of every partition is known.
 pub const LAG_KNOWN: &str = "LagKnown";
-/// The operator chooses the number of workers.
+/// The operator chooses the number of replicas.
 pub const SCALING_ACTIVE: &str = "ScalingActive";
 /// A limit keeps replicas from the number that the load needs.
 pub const SCALING_LIMITED: &str = "ScalingLimited";

@@ -45,13 +45,13 @@ pub struct BalanceConsumerGroupSpec {
     /// `ledger: Count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,
-    /// Fixed number of workers, whatever the lag; `0` suspends the fleet. Default: unset, the operator scales.
+    /// Fixed number of replicas, whatever the lag; `0` suspends the fleet. Default: unset, the operator scales.
     /// `kubectl scale` sets this field; return to automatic scaling with
     /// `kubectl patch bcg NAME --type=merge -p '{"spec":{"replicas":null}}'`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10000))]
     pub replicas: Option<i32>,
-    /// How the operator chooses the number of workers while `replicas` is not set.
+    /// How the operator chooses the number of replicas while `replicas` is not set.
     #[serde(default)]
     pub scaling: Scaling,
     /// Settings of the worker pods.

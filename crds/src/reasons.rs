@@ -36,7 +36,7 @@ pub const APPLY_FAILED: &str = "ApplyFailed";
 
 /// A new pod template is being rolled out.
 pub const ROLLING_OUT: &str = "RollingOut";
-/// The number of workers is changing.
+/// The number of replicas is changing.
 pub const SCALING: &str = "Scaling";
 /// Nothing is changing.
 pub const SETTLED: &str = "Settled";
@@ -68,9 +68,9 @@ pub const AT_MAX_REPLICAS: &str = "AtMaxReplicas";
 /// Every partition already has a worker of its own.
 pub const AT_PARTITIONS: &str = "AtPartitions";
 
-/// The number of workers was increased (event).
+/// The number of replicas was increased (event).
 pub const SCALED_UP: &str = "ScaledUp";
-/// The number of workers was reduced (event).
+/// The number of replicas was reduced (event).
 pub const SCALED_DOWN: &str = "ScaledDown";
 /// All workers were stopped and rejoin the group with another assignor (event).
 pub const ASSIGNOR_CHANGED: &str = "AssignorChanged";

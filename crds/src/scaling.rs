@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 
-/// How the operator chooses the number of workers while `spec.replicas` is not set.
+/// How the operator chooses the number of replicas while `spec.replicas` is not set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scaling {
-    /// Minimum number of workers. Default `1`.
+    /// Minimum number of replicas. Default `1`.
     #[schemars(range(min = 1, max = 10000))]
     pub min_replicas: i32,
-    /// Maximum number of workers. Default: the number of partitions, which is always a limit too, because further
+    /// Maximum number of replicas. Default: the number of partitions, which is always a limit too, because further
     /// workers would have nothing to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]

@@ -30,7 +30,7 @@ pub struct BalanceConsumerGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 249))]
     pub group_id: Option<String>,
-    /// Number of partitions of the topic: the largest useful number of workers.
+    /// Number of partitions of the topic: the largest useful number of replicas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i32>,
     /// Unread records of all partitions, rounded to two significant digits. Absent while unknown.
@@ -87,10 +87,10 @@ pub struct AssignmentRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingStatus {
-    /// What decides the number of workers: `Auto`, `Pinned`, `DryRun`, `Holding` or `Paused`.
+    /// What decides the number of replicas: `Auto`, `Pinned`, `DryRun`, `Holding` or `Paused`.
     #[schemars(schema_with = "schema::word")]
     pub mode: ScalingMode,
-    /// Wanted number of workers.
+    /// Wanted number of replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<i32>,
     /// Reason for the decision, as one word.
@@ -107,7 +107,7 @@ pub struct ScalingStatus {
     pub learned: Option<Learned>,
 }
 
-/// What decides the number of workers.
+/// What decides the number of replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ScalingMode {
     /// The operator, by lag.

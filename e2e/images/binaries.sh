@@ -3,8 +3,9 @@
 #
 #   e2e/images/binaries.sh
 set -euo pipefail
-. "$(dirname "$0")/../scripts/lib.sh"
-. "$e2e/images/images.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../scripts/lib.sh"
+. "$here/images.sh"
 usage_when_asked "$@"
 # The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
 binaries=(--bin verify)

@@ -14,8 +14,9 @@ sources=$CARGO_TARGET_DIR/sources
 
 # list_files FOLDER: reads names of files, separated by NUL; prints mode and checksum of each that FOLDER has, with its name.
 list_files() {
-  (cd "$1" && xargs -0 sh -c 'for file; do [ ! -f "$file" ] || printf "%s\0" "$file"; done' sh >"$lists/names" &&
-    { xargs -0r stat --printf '%a  %n\n' && xargs -0r sha256sum <"$lists/names"; } <"$lists/names" | LC_ALL=C sort)
+  local file
+  while read -rd '' file; do [[ ! -f $1/$file ]] || printf '%s\0' "$file"; done >"$lists/names"
+  (cd "$1" && { xargs -0r stat --printf '%a  %n\n' <"$lists/names" && xargs -0r sha256sum <"$lists/names"; } | LC_ALL=C sort)
 }
 copy_changes() {
   git -C "$clone" ls-files -z --cached --others --exclude-standard >"$lists/wanted"

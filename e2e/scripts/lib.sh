@@ -27,7 +27,7 @@ export BALANCEFLEET_STARTED
 
 # progress WORDS…: prints one line with the elapsed time to stderr.
 progress() {
-  local elapsed=$(($EPOCHSECONDS - BALANCEFLEET_STARTED))
+  local elapsed=$((EPOCHSECONDS - BALANCEFLEET_STARTED))
   printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
 }
 
@@ -168,7 +168,7 @@ quietly() {
   began=$EPOCHSECONDS
   progress "$what"
   begin "${@:2}" >"$log" 2>&1
-  while still_runs_after 30 "$job"; do progress "$what: $(($EPOCHSECONDS - began)) s so far"; done
+  while still_runs_after 30 "$job"; do progress "$what: $((EPOCHSECONDS - began)) s so far"; done
   finish || status=$?
   if [[ $status -ne 0 ]]; then
     tail -n 20 "$log" >&2

@@ -61,7 +61,7 @@ impl Error {
             Self::Timeout { .. } => "timeout",
             Self::NotSent { .. } => "not_sent",
             Self::CacheNotReady => "cache_not_ready",
-            Self::ReconcileTimeout(_) => "pass_timeout",
+            Self::ReconcileTimeout(_) => "reconcile_timeout",
             Self::Panicked { .. } => "panicked",
             Self::Json { .. } => "serialize",
             Self::Api { source, .. } => match status_code(source) {

@@ -402,7 +402,9 @@ fn a_commit_does_not_wait_for_a_look_every_100_ms() {
         .collect();
     took.sort_unstable();
     let (quartile, median, worst) = (took[took.len() / 4], took[took.len() / 2], took[took.len() - 1]);
-    println!("flush, send_offsets and commit with 6 partitions: p25 {quartile:?}, p50 {median:?}, worst of 50 {worst:?}");
+    println!(
+        "flush, send_offsets and commit with 6 partitions: p25 {quartile:?}, p50 {median:?}, worst of 50 {worst:?}"
+    );
     // With the wait none of them would take less than 100 ms, on whatever machine.
     assert!(quartile < Duration::from_millis(60), "{took:?}");
 }

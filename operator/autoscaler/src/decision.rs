@@ -167,7 +167,7 @@ pub struct Decision {
     pub blocked_by: Option<BlockedBy>,
     /// Which limit keeps the need from being higher or lower.
     pub limited_by: Option<Limit>,
-    /// A partition that gets more than one worker can process, so that no number of workers is enough.
+    /// A partition that gets more than one worker can process, so that no number of replicas is enough.
     pub hot: Option<i32>,
     /// The caller should poll this group again after [`CONFIRM_AFTER`](crate::CONFIRM_AFTER) and not wait for the next
     /// regular poll.

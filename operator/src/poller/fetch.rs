@@ -90,7 +90,7 @@ fn check_size(name: &str, topic: TopicDescription) -> Result<TopicDescription, E
         return Ok(topic);
     }
     let detail = format!(
-        "it has {count} partitions and the operator follows at most {MOST_PARTITIONS}: fix the number of workers with \
+        "it has {count} partitions and the operator follows at most {MOST_PARTITIONS}: fix the number of replicas with \
          spec.replicas, or split the topic"
     );
     Err(Error::Other { what: format!("topic {name}"), detail })

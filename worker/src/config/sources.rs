@@ -260,11 +260,15 @@ fn file(table: &Command, path: &Path) -> Result<Given, ConfigError> {
 
 /// Reads the setting at `path`, or those below it. A section or a setting without a value gives nothing.
 fn flatten(table: &Command, place: &str, path: &str, value: &Value, given: &mut Given) -> Result<(), ConfigError> {
-    if value.is_null() {
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+    let is_section = table.get_arguments().any(|arg| arg.get_id().as_str().starts_with(&prefix));
+    let arg = table.get_arguments().find(|arg| arg.get_id() == path);
+    let is_not_available = NOT_AVAILABLE.iter().any(|(known, _)| *known == path);
+    if value.is_null() && (is_section || arg.is_some() || is_not_available) {
         return Ok(());
     }
     let name = format!("{path} ({place})");
-    if let Some(arg) = table.get_arguments().find(|arg| arg.get_id() == path) {
+    if let Some(arg) = arg {
         let expected = match form(arg) {
             Form::Single => "a single value is expected",
             Form::List => "a list of values is expected",
@@ -274,11 +278,9 @@ fn flatten(table: &Command, place: &str, path: &str, value: &Value, given: &mut 
         given.insert(arg, texts_of(arg, value).ok_or_else(wrong)?, &name);
         return Ok(());
     }
-    if NOT_AVAILABLE.iter().any(|(known, _)| *known == path) {
+    if is_not_available {
         return Err(ConfigError::NotAvailable { name });
     }
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-    let is_section = table.get_arguments().any(|arg| arg.get_id().as_str().starts_with(&prefix));
     let (true, Value::Mapping(section)) = (is_section, value) else {
         return Err(ConfigError::Unknown { name: path.to_owned(), place: place.to_owned() });
     };

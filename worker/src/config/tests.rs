@@ -116,6 +116,12 @@ fn unknown_settings_are_named() {
     refused(&["--config", path(&misspelt)], &[], &["kafka.bootstrapServer", path(&misspelt)]);
     let section = file("kafkas: {topic: t}\n");
     refused(&["--config", path(&section)], &[], &["kafkas"]);
+    for empty in ["kafkas:\n", "kafka: {bootstrapServer: }\n"] {
+        let file = file(empty);
+        refused(&["--config", path(&file)], &[], &["unknown setting", path(&file)]);
+    }
+    let without_values = file("kafka:\nhttp: {address: , tokenFile: }\n");
+    config(&["--config", path(&without_values)], &[]);
     refused(&["--topics", "t"], &[], &["--topics"]);
     for name in ["KAFKA_GROUPID", "BALANCE_SIGN", "WORKER_PEER", "Kafka__Group"] {
         refused(&[], &[(name, "x")], &[name]);

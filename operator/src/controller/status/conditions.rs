@@ -22,14 +22,14 @@ const LONGEST_MESSAGE: usize = 4_000;
 const LONGEST_NAME: usize = 253;
 
 /// What a condition says, without its times.
-struct Fact {
+struct ConditionState {
     status: &'static str,
     reason: String,
     message: String,
 }
 
-fn fact(status: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Fact {
-    Fact { status, reason: reason.into(), message: message.into() }
+fn state(status: &'static str, reason: impl Into<String>, message: impl Into<String>) -> ConditionState {
+    ConditionState { status, reason: reason.into(), message: message.into() }
 }
 
 /// All conditions; those that are there only while true are left out otherwise.
@@ -52,23 +52,23 @@ pub(super) fn conditions(old: &Status, new: &Status, input: &StatusInput<'_>) ->
         (types::WORKER_IMAGE_OUTDATED, worker_image_outdated(input)),
     ];
     let all = always.into_iter().chain(while_true);
-    all.filter_map(|(name, fact)| Some(dated(name, fact?, old, input))).collect()
+    all.filter_map(|(name, state)| Some(dated(name, state?, old, input))).collect()
 }
 
 /// Keeps the transition time unless the status flipped.
-fn dated(name: &str, fact: Fact, old: &Status, input: &StatusInput<'_>) -> Condition {
-    let before = find(old, name).filter(|before| before.status == fact.status);
+fn dated(name: &str, state: ConditionState, old: &Status, input: &StatusInput<'_>) -> Condition {
+    let before = find(old, name).filter(|before| before.status == state.status);
     let same_problem = before.filter(|before| {
         // After an edit of the object the old words may be about something that is no longer in it.
-        before.reason == fact.reason
-            && kafka::is_reason(&fact.reason)
+        before.reason == state.reason
+            && kafka::is_reason(&state.reason)
             && before.observed_generation == input.group.metadata.generation
     });
     Condition {
         type_: name.to_owned(),
-        status: fact.status.to_owned(),
-        reason: fact.reason,
-        message: same_problem.map_or_else(|| shortened(fact.message), |before| before.message.clone()),
+        status: state.status.to_owned(),
+        reason: state.reason,
+        message: same_problem.map_or_else(|| shortened(state.message), |before| before.message.clone()),
         observed_generation: input.group.metadata.generation,
         last_transition_time: before.map_or_else(|| input.time(), |before| before.last_transition_time.clone()),
     }
@@ -95,11 +95,11 @@ fn find<'a>(status: &'a Status, name: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == name)
 }
 
-fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> Fact {
+fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState {
     // A change that waits for Kafka's answer about the group needs to show first why there is none.
     let does_not_wait = input.problem.filter(|problem| problem.reason != types::ASSIGNOR_CHANGE_PENDING);
     if let Some(problem) = does_not_wait {
-        return fact("False", problem.reason, &problem.message);
+        return state("False", problem.reason, &problem.message);
     }
     match kafka::problem(input.snapshot, input.instant) {
         Ok(Some((reason, message))) => return where_to_look(reason, message, input),
@@ -107,15 +107,15 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> Fact {
         // Too young to be reported, and no proof of health either: what was reported before stays.
         Err(_) => {
             if let Some(before) = find(old, types::READY).filter(|before| kafka::is_reason(&before.reason)) {
-                return fact("False", &before.reason, &before.message);
+                return state("False", &before.reason, &before.message);
             }
         }
     }
     if let Some(problem) = input.problem {
-        return fact("False", problem.reason, &problem.message);
+        return state("False", problem.reason, &problem.message);
     }
     if let Some(pending) = input.pending {
-        return fact("False", types::ASSIGNOR_CHANGE_PENDING, assignor::in_short(pending));
+        return state("False", types::ASSIGNOR_CHANGE_PENDING, assignor::in_short(pending));
     }
     let ready = new.ready_replicas.unwrap_or(0);
     // While all workers are stopped for a change, the recorded replicas are desired.
@@ -127,31 +127,31 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> Fact {
         }
     };
     match input.deployment.map(wanted) {
-        Some(0) => fact("True", reasons::SUSPENDED, "no worker is wanted"),
-        Some(wanted) if ready >= wanted => fact("True", reasons::WORKERS_READY, "all workers are ready"),
-        Some(wanted) => fact("False", reasons::WORKERS_NOT_READY, format!("{ready} of {wanted} workers are ready")),
+        Some(0) => state("True", reasons::SUSPENDED, "no worker is wanted"),
+        Some(wanted) if ready >= wanted => state("True", reasons::WORKERS_READY, "all workers are ready"),
+        Some(wanted) => state("False", reasons::WORKERS_NOT_READY, format!("{ready} of {wanted} workers are ready")),
         None if input.group.spec.paused => {
-            fact("False", reasons::PAUSED, "there are no workers and spec.paused is true")
+            state("False", reasons::PAUSED, "there are no workers and spec.paused is true")
         }
-        None => fact("False", reasons::WORKERS_NOT_READY, "the workers have not been created yet"),
+        None => state("False", reasons::WORKERS_NOT_READY, "the workers have not been created yet"),
     }
 }
 
 /// Kafka's own words do not know which Secret a login or a certificate comes from.
-fn where_to_look(reason: &'static str, message: &str, input: &StatusInput<'_>) -> Fact {
+fn where_to_look(reason: &'static str, message: &str, input: &StatusInput<'_>) -> ConditionState {
     let kafka = &input.group.spec.kafka;
     let all = kafka_secrets(input.group);
     let login: Vec<String> = kafka.sasl.iter().map(|sasl| sasl.credentials_secret_ref.name.clone()).collect();
     let mut certificates: Vec<String> = kafka.tls.iter().flat_map(secrets_of).collect();
     certificates.dedup();
     match reason {
-        reasons::AUTHENTICATION_FAILED => fact("False", reason, with_secrets(message, &login)),
-        reasons::TLS_FAILED => fact("False", reason, with_secrets(message, &certificates)),
+        reasons::AUTHENTICATION_FAILED => state("False", reason, with_secrets(message, &login)),
+        reasons::TLS_FAILED => state("False", reason, with_secrets(message, &certificates)),
         // Validation has checked the rest of the connection: what librdkafka cannot use is in a Secret.
         reasons::INVALID_SPEC if !all.is_empty() => {
-            fact("False", reasons::SECRET_INCOMPLETE, with_secrets(message, &all))
+            state("False", reasons::SECRET_INCOMPLETE, with_secrets(message, &all))
         }
-        _ => fact("False", reason, message),
+        _ => state("False", reason, message),
     }
 }
 
@@ -160,61 +160,61 @@ fn secrets_of(tls: &Tls) -> impl Iterator<Item = String> {
     both.into_iter().flatten().map(|secret| secret.name.clone())
 }
 
-fn progressing(input: &StatusInput<'_>) -> Fact {
+fn progressing(input: &StatusInput<'_>) -> ConditionState {
     let Some(deployment) = input.deployment else {
-        return fact("False", reasons::SETTLED, "there are no workers");
+        return state("False", reasons::SETTLED, "there are no workers");
     };
     let (wanted, there) = (workload::spec_replicas(deployment), workload::existing(deployment));
-    let rolling = fact("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
+    let rolling = state("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
     let recreates = |pending: &Pending| pending.way == Way::Recreate && pending.obstacle != Obstacle::Paused;
     if input.pending.is_some_and(recreates) {
-        return fact("True", reasons::ROLLING_OUT, "all workers are replaced at once, by some with another assignor");
+        return state("True", reasons::ROLLING_OUT, "all workers are replaced at once, by some with another assignor");
     }
     match workload::rollout(deployment) {
         workload::Rollout::Stuck if workload::is_observed(deployment) => {
             let name = deployment.name_any();
             let next = format!("no worker became ready for 15 minutes: look at the pods of Deployment `{name}`");
-            fact("False", reasons::ROLLOUT_STUCK, next)
+            state("False", reasons::ROLLOUT_STUCK, next)
         }
         _ if workload::is_rolling(deployment) => rolling,
-        _ if wanted != there => fact("True", reasons::SCALING, "the number of workers is changing"),
+        _ if wanted != there => state("True", reasons::SCALING, "the number of replicas is changing"),
         _ if !workload::is_observed(deployment) => rolling,
         workload::Rollout::Underway | workload::Rollout::Stuck => {
-            fact("True", reasons::ROLLING_OUT, "workers are starting")
+            state("True", reasons::ROLLING_OUT, "workers are starting")
         }
-        workload::Rollout::Complete => fact("False", reasons::SETTLED, "nothing is changing"),
+        workload::Rollout::Complete => state("False", reasons::SETTLED, "nothing is changing"),
     }
 }
 
-fn lag_known(input: &StatusInput<'_>) -> Fact {
+fn lag_known(input: &StatusInput<'_>) -> ConditionState {
     let Some(snapshot) = input.snapshot else {
-        return fact("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet");
+        return state("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet");
     };
     let problem = snapshot.problem.as_ref();
     match (&snapshot.lag, problem) {
-        (LagReading::Known(_), _) => fact("True", reasons::LAG_READ, "the lag of every partition is known"),
+        (LagReading::Known(_), _) => state("True", reasons::LAG_READ, "the lag of every partition is known"),
         (LagReading::Partial(_), None) => {
-            fact("False", reasons::LAG_PARTIAL, "the lag of some partitions could not be read")
+            state("False", reasons::LAG_PARTIAL, "the lag of some partitions could not be read")
         }
-        (LagReading::Partial(_), Some(problem)) => fact("False", reasons::LAG_PARTIAL, &problem.message),
-        (LagReading::Unknown, Some(problem)) => fact("False", kafka::reason(problem), &problem.message),
-        (LagReading::Unknown, None) => fact("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet"),
+        (LagReading::Partial(_), Some(problem)) => state("False", reasons::LAG_PARTIAL, &problem.message),
+        (LagReading::Unknown, Some(problem)) => state("False", kafka::reason(problem), &problem.message),
+        (LagReading::Unknown, None) => state("Unknown", reasons::LAG_NOT_READ_YET, "Kafka has not been read yet"),
     }
 }
 
-fn scaling_active(input: &StatusInput<'_>) -> Fact {
+fn scaling_active(input: &StatusInput<'_>) -> ConditionState {
     if let Some(problem) = input.problem {
-        return fact("False", problem.reason, "the object has a problem: see Ready");
+        return state("False", problem.reason, "the object has a problem: see Ready");
     }
     match input.plan.map(|plan| (plan.mode, plan.explanation.as_str())) {
-        Some((ScalingMode::Pinned, _)) => fact("False", reasons::PINNED, pinned(input)),
-        Some((ScalingMode::Paused, why)) => fact("False", reasons::PAUSED, why),
-        Some((ScalingMode::Holding, why)) => fact("False", reasons::HOLDING, why),
+        Some((ScalingMode::Pinned, _)) => state("False", reasons::PINNED, pinned(input)),
+        Some((ScalingMode::Paused, why)) => state("False", reasons::PAUSED, why),
+        Some((ScalingMode::Holding, why)) => state("False", reasons::HOLDING, why),
         Some((ScalingMode::DryRun, _)) => {
-            fact("False", reasons::DRY_RUN, "spec.scaling.dryRun is true: status.scaling says what would be done")
+            state("False", reasons::DRY_RUN, "spec.scaling.dryRun is true: status.scaling says what would be done")
         }
-        Some((ScalingMode::Auto, _)) => fact("True", reasons::AUTOMATIC, "the number of workers follows the lag"),
-        None => fact("False", reasons::HOLDING, "nothing has been decided yet"),
+        Some((ScalingMode::Auto, _)) => state("True", reasons::AUTOMATIC, "the number of replicas follows the lag"),
+        None => state("False", reasons::HOLDING, "nothing has been decided yet"),
     }
 }
 
@@ -234,25 +234,25 @@ fn pinned(input: &StatusInput<'_>) -> String {
     )
 }
 
-fn scaling_limited(input: &StatusInput<'_>) -> Fact {
+fn scaling_limited(input: &StatusInput<'_>) -> ConditionState {
     match input.plan.and_then(|plan| plan.limited_by) {
         Some(Limit::MinReplicas) => {
-            fact("True", reasons::AT_MIN_REPLICAS, "fewer workers would do; spec.scaling.minReplicas keeps them")
+            state("True", reasons::AT_MIN_REPLICAS, "fewer workers would do; spec.scaling.minReplicas keeps them")
         }
         Some(Limit::MaxReplicas) => {
-            fact("True", reasons::AT_MAX_REPLICAS, "more workers are needed than spec.scaling.maxReplicas allows")
+            state("True", reasons::AT_MAX_REPLICAS, "more workers are needed than spec.scaling.maxReplicas allows")
         }
         Some(Limit::Partitions) => {
-            fact("True", reasons::AT_PARTITIONS, "the load asks for more workers than there are partitions: add some")
+            state("True", reasons::AT_PARTITIONS, "the load asks for more workers than there are partitions: add some")
         }
-        None => fact("False", reasons::WITHIN_LIMITS, "replicas are within the limits"),
+        None => state("False", reasons::WITHIN_LIMITS, "replicas are within the limits"),
     }
 }
 
 /// Even one worker per partition would not carry the busiest partition. Its number is read back after a restart.
-fn hot_partition(input: &StatusInput<'_>) -> Option<Fact> {
+fn hot_partition(input: &StatusInput<'_>) -> Option<ConditionState> {
     let partition = input.snapshot?.decision.hot?;
-    Some(fact(
+    Some(state(
         "True",
         types::HOT_PARTITION,
         format!(
@@ -272,23 +272,23 @@ fn partitions_where(
     (!named.is_empty()).then(|| ranges(&named))
 }
 
-fn data_loss(input: &StatusInput<'_>) -> Option<Fact> {
+fn data_loss(input: &StatusInput<'_>) -> Option<ConditionState> {
     let named = partitions_where(input, |partition| partition.lost > 0)?;
     let message =
         format!("retention deleted records of partition {named} before they were read: lengthen the topic's retention");
-    Some(fact("True", types::DATA_LOSS, message))
+    Some(state("True", types::DATA_LOSS, message))
 }
 
-fn offset_ahead_of_log(input: &StatusInput<'_>) -> Option<Fact> {
+fn offset_ahead_of_log(input: &StatusInput<'_>) -> Option<ConditionState> {
     let named = partitions_where(input, |partition| partition.ahead_of_log)?;
     let message = format!(
         "the committed offset of partition {named} lies beyond the end of its log: the log was truncated or the topic \
          created anew"
     );
-    Some(fact("True", types::OFFSET_AHEAD_OF_LOG, message))
+    Some(state("True", types::OFFSET_AHEAD_OF_LOG, message))
 }
 
-fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<Fact> {
+fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<ConditionState> {
     let snapshot = input.snapshot?;
     if input.deployment.is_some_and(workload::is_rolling) {
         return None;
@@ -296,7 +296,7 @@ fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<Fact> {
     if snapshot.group_state != Some(GroupState::Stable) {
         // Who is idle in the middle of a rebalance says nothing; what was true before it stays until it is over.
         let before = find(old, types::OVER_CAPACITY).filter(|_| snapshot.group_state.is_some())?;
-        return Some(fact("True", &before.reason, &before.message));
+        return Some(state("True", &before.reason, &before.message));
     }
     let ours = snapshot.members.iter().filter(|member| members::is_ours(&member.client_id, &input.group.name_any()));
     let (mut all, mut idle) = (0, 0);
@@ -307,19 +307,19 @@ fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<Fact> {
     // A worker that has just joined waits for its first assignment; only more workers than partitions are too many.
     let too_many = snapshot.partitions.is_some_and(|partitions| all > partitions);
     (idle > 0 && too_many).then(|| {
-        fact("True", reasons::IDLE_WORKERS, format!("{idle} of {all} workers are idle: there are fewer partitions"))
+        state("True", reasons::IDLE_WORKERS, format!("{idle} of {all} workers are idle: there are fewer partitions"))
     })
 }
 
-fn replicas_contended(input: &StatusInput<'_>) -> Option<Fact> {
+fn replicas_contended(input: &StatusInput<'_>) -> Option<ConditionState> {
     input.contended.then(|| {
         let message = "somebody else keeps changing the Deployment's replicas: point autoscalers at this object, whose \
                        scale subresource is made for them";
-        fact("True", types::REPLICAS_CONTENDED, message)
+        state("True", types::REPLICAS_CONTENDED, message)
     })
 }
 
-fn foreign_members(input: &StatusInput<'_>) -> Option<Fact> {
+fn foreign_members(input: &StatusInput<'_>) -> Option<ConditionState> {
     let name = input.group.name_any();
     let foreign = input.snapshot?.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
     let mut names: Vec<&str> = foreign.map(|member| member.client_id.as_str()).collect();
@@ -338,20 +338,20 @@ fn foreign_members(input: &StatusInput<'_>) -> Option<Fact> {
             ),
             None => format!("the group has members that are not this object's pods, and they take partitions: {shown}"),
         };
-        fact("True", types::FOREIGN_MEMBERS, message)
+        state("True", types::FOREIGN_MEMBERS, message)
     })
 }
 
 /// Members of one group have to have one assignor, so another one has to wait.
-fn assignor_change_pending(input: &StatusInput<'_>) -> Option<Fact> {
+fn assignor_change_pending(input: &StatusInput<'_>) -> Option<ConditionState> {
     let pending = input.pending?;
     // Of a Deployment that is gone the problem says it, in the same words.
     let left_over = input.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
     let message = left_over.map_or_else(|| assignor::message(input.group, pending), |problem| problem.message.clone());
-    Some(fact("True", types::ASSIGNOR_CHANGE_PENDING, message))
+    Some(state("True", types::ASSIGNOR_CHANGE_PENDING, message))
 }
 
-fn worker_image_outdated(input: &StatusInput<'_>) -> Option<Fact> {
+fn worker_image_outdated(input: &StatusInput<'_>) -> Option<ConditionState> {
     let running = input.deployment.and_then(workload::image)?;
     let chosen = input.group.spec.worker.image.is_some();
     (!chosen && running != input.release_image).then(|| {
@@ -359,6 +359,6 @@ fn worker_image_outdated(input: &StatusInput<'_>) -> Option<Fact> {
             "the workers run {running}, this release brings {}: set spec.worker.image to it to roll them",
             input.release_image
         );
-        fact("True", types::WORKER_IMAGE_OUTDATED, message)
+        state("True", types::WORKER_IMAGE_OUTDATED, message)
     })
 }
