@@ -31,6 +31,22 @@ pub(crate) struct Scene {
     fallen: Vec<Worker>,
     pub(crate) figures: Figures,
     pub(crate) brokers: Brokers,
+    _topics: Topics,
+}
+
+/// What is deleted when all else of the scene is gone and the brokers run again: each partition there is makes every
+/// fetch between brokers cost more. What is left behind only costs time.
+struct Topics {
+    bootstrap: String,
+    prefix: String,
+}
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        if let Err(error) = Stream::delete_topics_of(&self.bootstrap, &self.prefix) {
+            eprintln!("topics of {} are left: {error}", self.prefix);
+        }
+    }
 }
 
 /// What happened to the fleet, and what the workers counted; of one that was killed as far as was asked before.
@@ -88,6 +104,7 @@ impl Scene {
         Self {
             traffic: Traffic::start(&stream, load),
             reader: Reader::start(&stream, ports.clone(), store != "replay"),
+            _topics: Topics { bootstrap: stream.bootstrap.clone(), prefix: stream.topic.clone() },
             stream,
             settings: all,
             ports,
