@@ -173,7 +173,10 @@ impl<W> Queue<W> {
         self.change(key, |object| {
             let same = object.steps.iter_mut().find(|(_, waiting, _)| waiting.name == step.name && !waiting.creates);
             match same {
-                Some((_, _, waiting)) => Some(std::mem::replace(waiting, work)),
+                Some((_, waiting, before)) => {
+                    *waiting = step;
+                    Some(std::mem::replace(before, work))
+                }
                 None => {
                     object.steps.push_back((now, step, work));
                     None

@@ -69,6 +69,18 @@ fn the_latest_of_several_waiting_writes_wins_but_never_over_a_create_or_an_event
 }
 
 #[test]
+fn a_create_that_replaced_an_earlier_step_is_not_replaced_itself() {
+    let (mut queue, now, one) = (Queue::default(), Instant::now(), key(1));
+    assert_eq!(queue.push_step(&one, step("apply"), "change", now), None);
+    let create = Step { name: "apply".into(), creates: true };
+    assert_eq!(queue.push_step(&one, create, "create", now), Some("change"));
+    assert_eq!(queue.push_step(&one, step("apply"), "next change", now), None);
+    assert_eq!(works(&mut queue, now), ["create"]);
+    queue.answered(&one, Class::Step, now);
+    assert_eq!(works(&mut queue, now), ["next change"]);
+}
+
+#[test]
 fn a_status_that_is_right_again_is_withdrawn() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     queue.set_status(&key(1), Some((Urgency::Urgent, "status")), now);
