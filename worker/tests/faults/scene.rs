@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 use balancefleet_e2e::brokers::{Brokers, Use};
 use balancefleet_e2e::oracle::{Offsets, Topic};
 use balancefleet_e2e::proxy::Proxy;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 
 use crate::harness::{Stream, Worker, eventually, free_port};
 use crate::reader::{Reader, Seen};
@@ -41,9 +46,24 @@ struct Topics {
     prefix: String,
 }
 
+impl Topics {
+    fn delete(&self) -> Result<(), KafkaError> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        let reader: BaseConsumer = config.create()?;
+        let metadata = reader.fetch_metadata(None, Duration::from_secs(10))?;
+        let names = metadata.topics().iter().map(|topic| topic.name());
+        let names: Vec<_> = names.filter(|name| name.starts_with(&self.prefix)).collect();
+        let admin: AdminClient<DefaultClientContext> = config.create()?;
+        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(admin.delete_topics(&names, &options)).map(drop)
+    }
+}
+
 impl Drop for Topics {
     fn drop(&mut self) {
-        if let Err(error) = Stream::delete_topics_of(&self.bootstrap, &self.prefix) {
+        if let Err(error) = self.delete() {
             eprintln!("topics of {} are left: {error}", self.prefix);
         }
     }

@@ -87,19 +87,6 @@ impl Stream {
         std::thread::sleep(Duration::from_secs(2));
     }
 
-    /// Deletes every topic whose name begins with `prefix`.
-    pub(crate) fn delete_topics_of(bootstrap: &str, prefix: &str) -> Result<(), KafkaError> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", bootstrap);
-        let reader: BaseConsumer = config.create()?;
-        let metadata = reader.fetch_metadata(None, Duration::from_secs(10))?;
-        let names: Vec<_> =
-            metadata.topics().iter().map(|topic| topic.name()).filter(|name| name.starts_with(prefix)).collect();
-        let admin: AdminClient<DefaultClientContext> = config.create()?;
-        block_on(admin.delete_topics(&names, &AdminOptions::new().request_timeout(Some(Duration::from_secs(10)))))?;
-        Ok(())
-    }
-
     /// Removes every record below `offset`, as retention would.
     pub(crate) fn delete_records_before(&self, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
