@@ -6,11 +6,6 @@ use std::time::{Duration, Instant};
 use balancefleet_e2e::brokers::{Brokers, Use};
 use balancefleet_e2e::oracle::{Offsets, Topic};
 use balancefleet_e2e::proxy::Proxy;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 
 use crate::harness::{Stream, Worker, eventually, free_port};
 use crate::reader::{Reader, Seen};
@@ -26,7 +21,6 @@ const PLACES: usize = 8;
 
 /// See the module. Places are numbered from 0.
 pub(crate) struct Scene {
-    pub(crate) stream: Stream,
     pub(crate) traffic: Traffic,
     reader: Reader,
     settings: Vec<(String, String)>,
@@ -36,37 +30,8 @@ pub(crate) struct Scene {
     fallen: Vec<Worker>,
     pub(crate) figures: Figures,
     pub(crate) brokers: Brokers,
-    _topics: Topics,
-}
-
-/// What is deleted when all else of the scene is gone and the brokers run again: each partition there is makes every
-/// fetch between brokers cost more. What is left behind only costs time.
-struct Topics {
-    bootstrap: String,
-    prefix: String,
-}
-
-impl Topics {
-    fn delete(&self) -> Result<(), KafkaError> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap);
-        let reader: BaseConsumer = config.create()?;
-        let metadata = reader.fetch_metadata(None, Duration::from_secs(10))?;
-        let names = metadata.topics().iter().map(|topic| topic.name());
-        let names: Vec<_> = names.filter(|name| name.starts_with(&self.prefix)).collect();
-        let admin: AdminClient<DefaultClientContext> = config.create()?;
-        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(admin.delete_topics(&names, &options)).map(drop)
-    }
-}
-
-impl Drop for Topics {
-    fn drop(&mut self) {
-        if let Err(error) = self.delete() {
-            eprintln!("topics of {} are left: {error}", self.prefix);
-        }
-    }
+    // The last one: it deletes its topics when nobody uses them, and all brokers run.
+    pub(crate) stream: Stream,
 }
 
 /// What happened to the fleet, and what the workers counted; of one that was killed as far as was asked before.
@@ -124,7 +89,6 @@ impl Scene {
         Self {
             traffic: Traffic::start(&stream, load),
             reader: Reader::start(&stream, ports.clone(), store != "replay"),
-            _topics: Topics { bootstrap: stream.bootstrap.clone(), prefix: stream.topic.clone() },
             stream,
             settings: all,
             ports,

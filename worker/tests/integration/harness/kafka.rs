@@ -21,6 +21,9 @@ use super::{SOON, eventually};
 /// The brokers' own: one replica on a single broker, three on three.
 const REPLICATION: TopicReplication<'_> = TopicReplication::Fixed(-1);
 
+/// How long a test that is over waits for the brokers.
+const AT_THE_END: Duration = Duration::from_secs(10);
+
 /// A topic and a group nobody else uses.
 pub(crate) struct Stream {
     pub(crate) bootstrap: String,
@@ -40,6 +43,25 @@ pub(crate) fn stream_of(name: &str, partitions: i32, settings: &[(&str, &str)]) 
     let stream = Stream::unmade(name, partitions);
     stream.make(settings);
     stream
+}
+
+/// Deletes the topics: whatever a broker does at intervals or for each fetch, it does for every partition there is.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let delete = || {
+            let metadata = self.producer.client().fetch_metadata(None, AT_THE_END)?;
+            let names = metadata.topics().iter().map(|topic| topic.name());
+            let names: Vec<_> = names.filter(|name| name.starts_with(&self.topic)).collect();
+            if names.is_empty() {
+                return Ok(());
+            }
+            let options = AdminOptions::new().request_timeout(Some(AT_THE_END));
+            block_on(self.admin().delete_topics(&names, &options)).map(drop)
+        };
+        if let Err(error) = delete() {
+            eprintln!("topics of {} are left: {error}", self.topic);
+        }
+    }
 }
 
 impl Stream {
