@@ -33,7 +33,7 @@ await_broker() {
   ! broker_has_started "$1" || return 0
   kill -KILL "$broker" 2>/dev/null || true
   rm -f "$1/pid"
-  fail "Kafka did not start: $(tail -n 3 "$1/broker.log")" "look at $1/broker.log"
+  fail "Kafka did not start: $(grep -E ' (ERROR|FATAL) ' "$1/broker.log" | tail -n 3 || tail -n 3 "$1/broker.log")" "look at $1/broker.log"
 }
 
 broker_has_started_or_ended() { broker_has_started "$1" || process_is_gone "$2"; }

@@ -29,9 +29,9 @@ pub(crate) struct Scene {
     proxies: BTreeMap<usize, Proxy>,
     fallen: Vec<Worker>,
     pub(crate) figures: Figures,
-    pub(crate) brokers: Brokers,
-    // The last one: it deletes its topics when nobody uses them, and all brokers run.
+    // After all that uses it, because it deletes its topics; before the brokers, which the next test may stop.
     pub(crate) stream: Stream,
+    pub(crate) brokers: Brokers,
 }
 
 /// What happened to the fleet, and what the workers counted; of one that was killed as far as was asked before.
