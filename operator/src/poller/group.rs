@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{CONFIRM_AFTER, GroupState, LagReading, decide, round_age, round_lag};
+use balancefleet_autoscaler::{CONFIRM_AFTER, GroupHistory, LagReading, decide, round_age, round_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
 use super::fetch::GroupReading;
@@ -33,7 +33,7 @@ pub(super) struct PollOutcome {
 /// What was learned of one group, and its newest snapshot.
 pub(super) struct Group {
     pub(super) target: PollTarget,
-    group: GroupState,
+    history: GroupHistory,
     pub(super) snapshot: Option<Arc<Snapshot>>,
     failures: u32,
     problem: Option<KafkaProblem>,
@@ -41,13 +41,13 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(target: PollTarget) -> Self {
-        let group = GroupState::resume(target.recorded.clone());
-        Self { target, group, snapshot: None, failures: 0, problem: None }
+        let history = GroupHistory::resume(target.recorded.clone());
+        Self { target, history, snapshot: None, failures: 0, problem: None }
     }
 
     /// Forgets what was learned: it may be what caused a panic. That the poll failed is not forgotten.
     pub(super) fn reset(&mut self) {
-        self.group = GroupState::default();
+        self.history = GroupHistory::default();
     }
 
     /// Decides from what a poll read, and makes the next snapshot.
@@ -58,10 +58,10 @@ impl Group {
             return PollOutcome { changed: false, repoll_after: Some(CONFIRM_AFTER) };
         }
         let lag = match polled {
-            Ok(reading) => self.group.observe(&reading.observation, self.target.start_from, now.elapsed),
+            Ok(reading) => self.history.observe(&reading.observation, self.target.start_from, now.elapsed),
             Err(_) => LagReading::Unknown,
         };
-        let decision = decide(&self.target.policy, &mut self.group, &lag, &self.target.current, now.elapsed);
+        let decision = decide(&self.target.policy, &mut self.history, &lag, &self.target.current, now.elapsed);
         let repoll_after = decision.confirm.then_some(CONFIRM_AFTER);
         let before = self.snapshot.take();
         if before.as_ref().is_none_or(|before| before.decision.explanation != decision.explanation) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::world::{Settings, World};
 use balancefleet_autoscaler::{
-    BlockedBy, Committed, Current, Decision, GroupState, Hold, LagReading, Limit, Member, Observation,
+    BlockedBy, Committed, Current, Decision, GroupHistory, Hold, LagReading, Limit, Member, Observation,
     PartitionReading, Policy, Reason, Recorded, StartFrom, Usage, decide,
 };
 
@@ -139,12 +139,12 @@ fn two_partitions(second: u64, blind: bool) -> Observation {
 
 #[test]
 fn partial_lag_may_bring_workers_but_never_takes_any() {
-    let (mut state, policy) = (GroupState::default(), Policy::default());
+    let (mut history, policy) = (GroupHistory::default(), Policy::default());
     let mut decide_at = |second: u64, blind: bool, desired: i32| {
         let current = Current { desired, ..Current::default() };
-        let reading = state.observe(&two_partitions(second, blind), StartFrom::Earliest, secs(second));
+        let reading = history.observe(&two_partitions(second, blind), StartFrom::Earliest, secs(second));
         assert_eq!(matches!(reading, LagReading::Partial(_)), blind);
-        decide(&policy, &mut state, &reading, &current, secs(second))
+        decide(&policy, &mut history, &reading, &current, secs(second))
     };
     decide_at(0, false, 1);
     decide_at(5, false, 1);
@@ -159,17 +159,17 @@ fn partial_lag_may_bring_workers_but_never_takes_any() {
 
 #[test]
 fn unknown_lag_takes_no_worker_away_but_the_users_maximum_does() {
-    let (mut state, mut policy) = (GroupState::default(), Policy::default());
-    state.observe(&two_partitions(0, false), StartFrom::Earliest, secs(0));
+    let (mut history, mut policy) = (GroupHistory::default(), Policy::default());
+    history.observe(&two_partitions(0, false), StartFrom::Earliest, secs(0));
     // Eight were asked for by a pin on two partitions; it goes while Kafka is away.
     let current = Current { desired: 8, ..Current::default() };
-    let blind = decide(&policy, &mut state, &LagReading::Unknown, &current, secs(5));
+    let blind = decide(&policy, &mut history, &LagReading::Unknown, &current, secs(5));
     assert_eq!((blind.replicas, blind.reason), (8, Reason::LagUnknown), "{blind:#?}");
     policy.max_replicas = Some(4);
-    let limited = decide(&policy, &mut state, &LagReading::Unknown, &current, secs(10));
+    let limited = decide(&policy, &mut history, &LagReading::Unknown, &current, secs(10));
     assert_eq!((limited.replicas, limited.reason), (4, Reason::LagUnknown), "{limited:#?}");
-    let reading = state.observe(&two_partitions(15, false), StartFrom::Earliest, secs(15));
-    let known = decide(&policy, &mut state, &reading, &current, secs(15));
+    let reading = history.observe(&two_partitions(15, false), StartFrom::Earliest, secs(15));
+    let known = decide(&policy, &mut history, &reading, &current, secs(15));
     assert_eq!((known.replicas, known.reason), (2, Reason::OutOfBounds), "{known:#?}");
 }
 
@@ -281,7 +281,7 @@ fn a_restart_takes_no_decision_back_and_forgets_nothing_learned() {
         world.run(100.0, secs(60));
         world.run(rate, secs(240));
         let before = world.last.clone().expect("a decision");
-        world.state = GroupState::resume(recorded(&before));
+        world.history = GroupHistory::resume(recorded(&before));
         for _ in 0..12 {
             world.run(rate, secs(5));
             let after = world.last.clone().expect("a decision");
@@ -300,7 +300,7 @@ fn an_idle_fleet_shrinks_after_a_restart_although_no_worker_reports() {
     assert_eq!(world.desired(), 6);
     let capacity = world.last.as_ref().and_then(|decision| decision.capacity);
     world.run(0.0, secs(20));
-    world.state = GroupState::resume(Recorded { capacity, ..Recorded::default() });
+    world.history = GroupHistory::resume(Recorded { capacity, ..Recorded::default() });
     let restarted = world.now;
     world.run(0.0, secs(45));
     assert_eq!(world.desired(), 1, "{:?}", world.changes);

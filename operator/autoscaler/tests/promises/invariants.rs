@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use balancefleet_autoscaler::{
-    Assignor, Committed, Current, DOWN_WINDOW, Decision, GroupState, Hold, LagReading, Member, Observation,
+    Assignor, Committed, Current, DOWN_WINDOW, Decision, GroupHistory, Hold, LagReading, Member, Observation,
     PartitionReading, Policy, Reason, StartFrom, Usage, decide,
 };
 use proptest::prelude::*;
@@ -156,7 +156,7 @@ fn check(policy: &Policy, step: &Step, reading: &LagReading, current: &Current, 
 }
 
 fn run(policy: &Policy, partitions: usize, steps: &[Step]) -> Vec<Decision> {
-    let (mut state, mut group, mut now) = (GroupState::default(), Group::new(partitions), Duration::ZERO);
+    let (mut history, mut group, mut now) = (GroupHistory::default(), Group::new(partitions), Duration::ZERO);
     let mut current = Current { desired: policy.min_replicas, ..Current::default() };
     let (mut seen_partitions, mut confirmed) = (i32::MAX, false);
     let mut decisions = Vec::new();
@@ -169,9 +169,9 @@ fn run(policy: &Policy, partitions: usize, steps: &[Step]) -> Vec<Decision> {
             LagReading::Unknown
         } else {
             seen_partitions = partitions as i32;
-            state.observe(&group.observe(step, workers), StartFrom::Earliest, now)
+            history.observe(&group.observe(step, workers), StartFrom::Earliest, now)
         };
-        let decision = decide(policy, &mut state, &reading, &current, now);
+        let decision = decide(policy, &mut history, &reading, &current, now);
         check(policy, step, &reading, &current, &decision, seen_partitions);
         assert!(!(confirmed && decision.confirm), "a confirmation is never confirmed");
         confirmed = decision.confirm;

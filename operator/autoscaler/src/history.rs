@@ -17,7 +17,7 @@ use crate::tuning::CONFIRMATIONS;
 
 /// Everything known of one group from earlier polls. Starts empty; losing it costs a few polls of caution, no more.
 #[derive(Debug, Clone, Default)]
-pub struct GroupState {
+pub struct GroupHistory {
     topic_id: String,
     pub(crate) partition_count: i32,
     pub(crate) partitions: BTreeMap<i32, PartitionState>,
@@ -83,7 +83,7 @@ pub struct Recorded {
     pub hot: Option<i32>,
 }
 
-impl GroupState {
+impl GroupHistory {
     /// What is left of an earlier process's state, so a restart takes nothing back that still holds.
     pub fn resume(recorded: Recorded) -> Self {
         let last = recorded.decision.map(|(replicas, reason, explanation)| Decision {
