@@ -105,10 +105,10 @@ impl Assessment {
         self.need = feasible.or_else(closest).map(|found| found.rung.replicas);
         self.infeasible = feasible.is_none();
         self.limits = Some(LIMIT_MARGINS.map(|factor| {
-            if !allowed().any(|found| found.exertion * factor <= 1.0) {
+            if !allowed().any(|found| found.load_ratio * factor <= 1.0) {
                 return Some(self.limit_above(partitions));
             }
-            let fewer = evaluated.iter().any(|found| found.rung.replicas < floor && found.exertion * factor <= 1.0);
+            let fewer = evaluated.iter().any(|found| found.rung.replicas < floor && found.load_ratio * factor <= 1.0);
             fewer.then_some(Limit::MinReplicas)
         }));
         self.rungs = evaluated.into_iter().map(|found| found.rung).collect();

@@ -8,7 +8,7 @@ use crate::decision::{BlockedBy, Capacity, Choice, Decision, Limit, Reason};
 use crate::explain::explain;
 use crate::history::GroupHistory;
 use crate::lag::LagReading;
-use crate::policy::{Current, Hold, Policy};
+use crate::policy::{Current, FreezeReason, Policy};
 use crate::tuning::{
     CONFIRMATIONS, DOWN_WINDOW, GROW_MARGIN, POLL_INTERVAL, REBALANCE_TIME, SHRINK_MARGIN, START_TIME, URGENT_FACTOR,
 };
@@ -38,7 +38,7 @@ pub fn decide(
 /// Detects what changed outside since the last decision.
 fn detect_changes(history: &mut GroupHistory, current: &Current, now: Duration) {
     let template_changed = history.decision_state.template.as_ref().is_some_and(|known| *known != current.template);
-    if template_changed || current.hold == Some(Hold::RollingUpdate) {
+    if template_changed || current.frozen_by == Some(FreezeReason::RollingUpdate) {
         // Figures of a time when two templates ran belong to neither.
         history.capacity = Default::default();
     }
@@ -72,7 +72,7 @@ fn choose(
     need: &Assessment,
     now: Duration,
 ) -> Choice {
-    let chosen = held(current)
+    let chosen = frozen(current)
         .or_else(|| unknown(policy, history, reading, current))
         .or_else(|| out_of_bounds(policy, history, current))
         .inspect(|_| history.decision_state.exceeded = 0)
@@ -92,11 +92,11 @@ fn choose(
     choice
 }
 
-fn held(current: &Current) -> Option<Choice> {
-    let (reason, blocked_by) = match current.hold? {
-        Hold::Pinned => (Reason::Pinned, BlockedBy::Pinned),
-        Hold::Paused => (Reason::Paused, BlockedBy::Paused),
-        Hold::RollingUpdate => (Reason::RollingUpdate, BlockedBy::RollingUpdate),
+fn frozen(current: &Current) -> Option<Choice> {
+    let (reason, blocked_by) = match current.frozen_by? {
+        FreezeReason::Pinned => (Reason::Pinned, BlockedBy::Pinned),
+        FreezeReason::Paused => (Reason::Paused, BlockedBy::Paused),
+        FreezeReason::RollingUpdate => (Reason::RollingUpdate, BlockedBy::RollingUpdate),
     };
     Some(Choice::keep(current.desired, reason, Some(blocked_by)))
 }
@@ -172,17 +172,17 @@ fn shrink(history: &mut GroupHistory, current: &Current, need: &Assessment, now:
 /// Which limit is in the way of the load, with a margin against noise.
 fn limited_by(history: &mut GroupHistory, need: &Assessment) -> Option<Limit> {
     let state = &mut history.decision_state.limited_by;
-    need.limits.map_or(state.said, |limits| state.update(limits.contains(&state.said), limits[1]))
+    need.limits.map_or(state.reported, |limits| state.update(limits.contains(&state.reported), limits[1]))
 }
 
 /// The partition that even a worker of its own could not carry, with a margin against noise.
 fn hot(history: &mut GroupHistory, need: &Assessment) -> Option<i32> {
-    let said = history.decision_state.hot.said;
-    let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return said };
+    let reported = history.decision_state.hot.reported;
+    let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return reported };
     let rate = |partition: i32| history.arrival.rate_of(partition);
     let busiest = (0..history.partition_count).max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
     let found = busiest.filter(|busiest| rate(*busiest) > capacity.rate * (1.0 + GROW_MARGIN));
-    let holds = said.map_or(found.is_none(), |said| rate(said) > capacity.rate * (1.0 - SHRINK_MARGIN));
+    let holds = reported.map_or(found.is_none(), |reported| rate(reported) > capacity.rate * (1.0 - SHRINK_MARGIN));
     history.decision_state.hot.update(holds, found)
 }
 

@@ -31,9 +31,9 @@ pub(crate) fn explain(
         Reason::LagUnknown if from == to => String::from("lag is unknown; replicas are held"),
         Reason::LagUnknown => String::from("lag is unknown, but the limits of the object still hold"),
         Reason::LagPartial => partial(reading, need),
-        Reason::Pinned => held("the number is pinned", need),
-        Reason::Paused => held("the object is paused", need),
-        Reason::RollingUpdate => held("a new pod template is being rolled out", need),
+        Reason::Pinned => frozen("the number is pinned", need),
+        Reason::Paused => frozen("the object is paused", need),
+        Reason::RollingUpdate => frozen("a new pod template is being rolled out", need),
     };
     format!("{head}: {body}")
 }
@@ -123,7 +123,7 @@ fn partial(reading: &LagReading, need: &Assessment) -> String {
     format!("lag of {missing} of {all} partitions is unknown, so no worker is taken away; {}", load(need))
 }
 
-fn held(why: &str, need: &Assessment) -> String {
+fn frozen(why: &str, need: &Assessment) -> String {
     match need.need {
         Some(wanted) => format!("{why}; {}, so {wanted} would be asked for", load(need)),
         None => String::from(why),

@@ -51,13 +51,13 @@ pub(crate) struct DecisionState {
 /// What is said of a load at its limits: it changes only when [`CONFIRMATIONS`] polls in a row contradict it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Steady<T> {
-    pub(crate) said: T,
+    pub(crate) reported: T,
     contradicted: u32,
 }
 
 impl<T: Copy> Steady<T> {
-    const fn new(said: T) -> Self {
-        Self { said, contradicted: 0 }
+    const fn new(reported: T) -> Self {
+        Self { reported, contradicted: 0 }
     }
 
     /// Gives what is to be said after a poll, by which it either `holds` or `found` would have to be said.
@@ -66,13 +66,13 @@ impl<T: Copy> Steady<T> {
         if self.contradicted >= CONFIRMATIONS {
             *self = Self::new(found);
         }
-        self.said
+        self.reported
     }
 }
 
 /// What an earlier process wrote down of a group that it followed.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Recorded {
+pub struct Checkpoint {
     /// The replicas it decided, why, and its sentence.
     pub decision: Option<(i32, Reason, String)>,
     /// What one worker can process.
@@ -85,23 +85,23 @@ pub struct Recorded {
 
 impl GroupHistory {
     /// What is left of an earlier process's state, so a restart takes nothing back that still holds.
-    pub fn resume(recorded: Recorded) -> Self {
-        let last = recorded.decision.map(|(replicas, reason, explanation)| Decision {
+    pub fn resume(checkpoint: Checkpoint) -> Self {
+        let last = checkpoint.decision.map(|(replicas, reason, explanation)| Decision {
             replicas,
             reason,
             explanation,
             need: None,
             blocked_by: None,
-            limited_by: recorded.limited_by,
-            hot: recorded.hot,
+            limited_by: checkpoint.limited_by,
+            hot: checkpoint.hot,
             confirm: false,
             rungs: Vec::new(),
-            capacity: recorded.capacity,
+            capacity: checkpoint.capacity,
             arrival_rate: None,
         });
-        let (limited_by, hot) = (Steady::new(recorded.limited_by), Steady::new(recorded.hot));
+        let (limited_by, hot) = (Steady::new(checkpoint.limited_by), Steady::new(checkpoint.hot));
         let decision_state = DecisionState { last, limited_by, hot, ..DecisionState::default() };
-        let capacity = recorded.capacity.map(CapacityEstimate::resume).unwrap_or_default();
+        let capacity = checkpoint.capacity.map(CapacityEstimate::resume).unwrap_or_default();
         Self { decision_state, capacity, ..Self::default() }
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Evaluation {
     /// Records per second that some worker would have to process to drain in time.
     pub(crate) required_rate: f64,
     /// The part of what a worker may have to do that the busiest one has: the rung is feasible up to 1.
-    pub(crate) exertion: f64,
+    pub(crate) load_ratio: f64,
 }
 
 impl Load {
@@ -59,7 +59,7 @@ impl Load {
         let prediction = predict(self.assignor, &self.owners, count, replicas);
         let backlogs = self.backlogs_after(&prediction, replicas);
         let drain_within = self.drain_within.as_secs_f64();
-        let (mut max_required_rate, mut exertion): (f64, f64) = (0.0, 0.0);
+        let (mut max_required_rate, mut load_ratio): (f64, f64) = (0.0, 0.0);
         let mut rung = Rung {
             replicas,
             busiest_rate: 0.0,
@@ -78,9 +78,9 @@ impl Load {
             let required_rate = rate + backlog / drain_within.max(1.0);
             max_required_rate = max_required_rate.max(required_rate);
             rung.feasible &= rate <= utilization * self.capacity && required_rate <= self.capacity;
-            exertion = exertion.max((rate / utilization).max(required_rate) / self.capacity);
+            load_ratio = load_ratio.max((rate / utilization).max(required_rate) / self.capacity);
         }
-        Evaluation { rung, required_rate: max_required_rate, exertion }
+        Evaluation { rung, required_rate: max_required_rate, load_ratio }
     }
 
     /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on as

@@ -99,7 +99,7 @@ impl Policy {
 
 /// Why the replicas must stay as they are although others may be needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hold {
+pub enum FreezeReason {
     /// A user or another controller has fixed them.
     Pinned,
     /// The object is paused.
@@ -114,7 +114,7 @@ pub struct Current {
     /// The replicas last decided: what the Deployment is to have.
     pub desired: i32,
     /// Set when nothing may be changed; the need is still computed and explained.
-    pub hold: Option<Hold>,
+    pub frozen_by: Option<FreezeReason>,
     /// Identifies the pod template: what was learned of a worker's capacity is forgotten when it changes.
     pub template: String,
 }

@@ -1,7 +1,7 @@
 //! Pure. The desired replicas, by precedence: paused > pin > the poller's decision within the limits. Unknown lag, a
 //! rollout and a dry run keep the last decision.
 
-use balancefleet_autoscaler::{Decision, Hold, Limit, Policy, Reason};
+use balancefleet_autoscaler::{Decision, FreezeReason, Limit, Policy, Reason};
 use balancefleet_crds::{ScalingMode, reasons};
 
 /// What the replicas follow from.
@@ -44,11 +44,11 @@ pub(super) struct Plan {
 
 impl Inputs<'_> {
     /// Why the poller must not change the replicas; it still explains what it would do.
-    pub(super) fn hold(&self) -> Option<Hold> {
+    pub(super) fn frozen_by(&self) -> Option<FreezeReason> {
         match (self.paused, self.pin, self.rolling) {
-            (true, ..) => Some(Hold::Paused),
-            (_, Some(_), _) => Some(Hold::Pinned),
-            (_, _, true) => Some(Hold::RollingUpdate),
+            (true, ..) => Some(FreezeReason::Paused),
+            (_, Some(_), _) => Some(FreezeReason::Pinned),
+            (_, _, true) => Some(FreezeReason::RollingUpdate),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
         _ if inputs.rolling => {
             none(ScalingMode::Auto, Reason::RollingUpdate.as_str(), "a new pod template is being rolled out")
         }
-        // Made under a hold: it says what was, not what is needed. The next poll decides.
+        // Made while the replicas were frozen: it says what was, not what is needed. The next poll decides.
         Reason::Pinned | Reason::Paused | Reason::RollingUpdate => {
             none(ScalingMode::Auto, Reason::Measuring.as_str(), "the next poll decides")
         }
@@ -211,9 +211,9 @@ mod tests {
             decision: None,
             partitions: None,
         };
-        assert_eq!(base.hold(), None);
-        assert_eq!(Inputs { rolling: true, ..base }.hold(), Some(Hold::RollingUpdate));
-        assert_eq!(Inputs { rolling: true, pin: Some(3), ..base }.hold(), Some(Hold::Pinned));
-        assert_eq!(Inputs { paused: true, pin: Some(3), ..base }.hold(), Some(Hold::Paused));
+        assert_eq!(base.frozen_by(), None);
+        assert_eq!(Inputs { rolling: true, ..base }.frozen_by(), Some(FreezeReason::RollingUpdate));
+        assert_eq!(Inputs { rolling: true, pin: Some(3), ..base }.frozen_by(), Some(FreezeReason::Pinned));
+        assert_eq!(Inputs { paused: true, pin: Some(3), ..base }.frozen_by(), Some(FreezeReason::Paused));
     }
 }

@@ -189,7 +189,7 @@ fn inputs<'a>(
         dry_run: group.spec.scaling.dry_run,
         policy,
         last: live.map(workload::recorded_replicas),
-        rolling: live.is_some_and(|live| workload::holds_decisions(live) || choice.stops_workers()),
+        rolling: live.is_some_and(|live| workload::freezes_replicas(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
         partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),
@@ -225,7 +225,7 @@ fn poll_target(
     inputs: &Inputs<'_>,
     plan: &Plan,
     applied: &Applied,
-    recorded: autoscaler::Recorded,
+    checkpoint: autoscaler::Checkpoint,
 ) -> PollTarget {
     PollTarget {
         connection: valid.connection.clone(),
@@ -239,10 +239,10 @@ fn poll_target(
         current: autoscaler::Current {
             // Not what another writer made of it: while that is tolerated, it would look like a decision of ours.
             desired: applied.deployment.as_deref().map_or(plan.replicas, workload::recorded_replicas),
-            hold: inputs.hold(),
+            frozen_by: inputs.frozen_by(),
             template: applied.template.clone(),
         },
-        recorded,
+        checkpoint,
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn is_rolling(deployment: &Deployment) -> bool {
 
 /// True while figures of old and new workers are mixed. Not for ever: an image that never starts must not keep the old
 /// workers, which still do all the work, at their number.
-pub(super) fn holds_decisions(deployment: &Deployment) -> bool {
+pub(super) fn freezes_replicas(deployment: &Deployment) -> bool {
     is_rolling(deployment) && rollout(deployment) != Rollout::Stuck
 }
 
@@ -131,7 +131,7 @@ mod tests {
             }))
             .unwrap()
         };
-        assert!(holds_decisions(&with("True")));
-        assert!(is_rolling(&with("False")) && !holds_decisions(&with("False")));
+        assert!(freezes_replicas(&with("True")));
+        assert!(is_rolling(&with("False")) && !freezes_replicas(&with("False")));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{POLL_INTERVAL, Recorded};
+use balancefleet_autoscaler::{Checkpoint, POLL_INTERVAL};
 use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -66,7 +66,7 @@ impl Cluster {
             other => {
                 if other.is_some() {
                     // The status is about another topic or group.
-                    target.recorded = Recorded::default();
+                    target.checkpoint = Checkpoint::default();
                 }
                 let group = Arc::new(Mutex::new(Group::new(target.clone())));
                 groups.insert(key, Entry { target, group, snapshot: None, due: Instant::now() });
@@ -304,7 +304,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             policy: Policy::default(),
             current: Current { desired: 3, ..Current::default() },
-            recorded: Recorded::default(),
+            checkpoint: Checkpoint::default(),
         }
     }
 

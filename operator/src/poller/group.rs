@@ -41,7 +41,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(target: PollTarget) -> Self {
-        let history = GroupHistory::resume(target.recorded.clone());
+        let history = GroupHistory::resume(target.checkpoint.clone());
         Self { target, history, snapshot: None, failures: 0, problem: None }
     }
 

@@ -1,6 +1,6 @@
 //! What the controller asks the poller to poll.
 
-use balancefleet_autoscaler::{Current, Policy, Recorded, StartFrom};
+use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
 use balancefleet_kafka::Connection;
 
 /// The object that a group belongs to.
@@ -34,7 +34,7 @@ pub struct PollTarget {
     /// What runs now, as the controller last saw it.
     pub current: Current,
     /// What the object's status says of earlier polls: where a group that was not polled before goes on from.
-    pub recorded: Recorded,
+    pub checkpoint: Checkpoint,
 }
 
 impl PollTarget {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::world::{Settings, World};
 use balancefleet_autoscaler::{
-    BlockedBy, Committed, Current, Decision, GroupHistory, Hold, LagReading, Limit, Member, Observation,
-    PartitionReading, Policy, Reason, Recorded, StartFrom, Usage, decide,
+    BlockedBy, Checkpoint, Committed, Current, Decision, FreezeReason, GroupHistory, LagReading, Limit, Member,
+    Observation, PartitionReading, Policy, Reason, StartFrom, Usage, decide,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -57,13 +57,15 @@ fn a_limit_that_moves_is_followed_at_once() {
 }
 
 #[test]
-fn a_held_group_is_left_alone_but_its_need_is_computed() {
-    for (hold, reason) in
-        [(Hold::Pinned, Reason::Pinned), (Hold::Paused, Reason::Paused), (Hold::RollingUpdate, Reason::RollingUpdate)]
-    {
+fn a_frozen_group_is_left_alone_but_its_need_is_computed() {
+    for (frozen_by, reason) in [
+        (FreezeReason::Pinned, Reason::Pinned),
+        (FreezeReason::Paused, Reason::Paused),
+        (FreezeReason::RollingUpdate, Reason::RollingUpdate),
+    ] {
         let mut world = world(Policy { expected_rate_per_replica: Some(140), ..Policy::default() });
         world.run(100.0, secs(60));
-        world.current.hold = Some(hold);
+        world.current.frozen_by = Some(frozen_by);
         world.run(600.0, secs(60));
         let decision = world.last.expect("a decision");
         assert_eq!((decision.replicas, decision.reason, decision.need), (1, reason, Some(6)));
@@ -261,8 +263,8 @@ fn a_partition_that_no_single_worker_carries_is_hot_until_one_does() {
 }
 
 /// What a status says of the last decision.
-fn recorded(decision: &Decision) -> Recorded {
-    Recorded {
+fn checkpoint(decision: &Decision) -> Checkpoint {
+    Checkpoint {
         decision: Some((decision.replicas, decision.reason, decision.explanation.clone())),
         capacity: decision.capacity,
         limited_by: decision.limited_by,
@@ -281,11 +283,11 @@ fn a_restart_takes_no_decision_back_and_forgets_nothing_learned() {
         world.run(100.0, secs(60));
         world.run(rate, secs(240));
         let before = world.last.clone().expect("a decision");
-        world.history = GroupHistory::resume(recorded(&before));
+        world.history = GroupHistory::resume(checkpoint(&before));
         for _ in 0..12 {
             world.run(rate, secs(5));
             let after = world.last.clone().expect("a decision");
-            assert_eq!(recorded(&after).decision, recorded(&before).decision);
+            assert_eq!(checkpoint(&after).decision, checkpoint(&before).decision);
             assert_eq!((after.limited_by, after.hot), (before.limited_by, before.hot));
             let source = |decision: &Decision| decision.capacity.map(|capacity| capacity.source);
             assert_eq!(source(&after), source(&before));
@@ -300,7 +302,7 @@ fn an_idle_fleet_shrinks_after_a_restart_although_no_worker_reports() {
     assert_eq!(world.desired(), 6);
     let capacity = world.last.as_ref().and_then(|decision| decision.capacity);
     world.run(0.0, secs(20));
-    world.history = GroupHistory::resume(Recorded { capacity, ..Recorded::default() });
+    world.history = GroupHistory::resume(Checkpoint { capacity, ..Checkpoint::default() });
     let restarted = world.now;
     world.run(0.0, secs(45));
     assert_eq!(world.desired(), 1, "{:?}", world.changes);

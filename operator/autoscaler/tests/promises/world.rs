@@ -123,7 +123,7 @@ impl World {
             policy,
             history: GroupHistory::default(),
             now: Duration::ZERO,
-            current: Current { desired: 1, hold: None, template: "a".into() },
+            current: Current { desired: 1, frozen_by: None, template: "a".into() },
             changes: Vec::new(),
             last: None,
             unreadable: false,

@@ -100,7 +100,7 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
 }
 
 /// What a status says of earlier polls, for a poller that has not seen them.
-pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Recorded {
+pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
     let status = group.status.as_ref();
     let scaling = status.and_then(|status| status.scaling.as_ref());
     let condition = |name: &str| {
@@ -110,7 +110,7 @@ pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscal
     let decision = |scaling: &ScalingStatus| {
         Some((scaling.desired?, autoscaler::Reason::parse(&scaling.reason)?, scaling.explanation.clone()))
     };
-    autoscaler::Recorded {
+    autoscaler::Checkpoint {
         decision: scaling.and_then(decision),
         capacity: scaling.and_then(|scaling| capacity(scaling.learned.as_ref()?)),
         limited_by: condition(conditions::SCALING_LIMITED).and_then(|limited| limit(&limited.reason)),
