@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result, call},
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 /// What was done.
@@ -183,7 +183,7 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
 
 /// Takes ownership of the template's fields that others added, and drops the applied hash: if the operator dies before
 /// the apply that removes them, the next one still sees that there is something to do.
-async fn adopt(context: &Context, key: &GroupKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
+async fn adopt(context: &Context, key: &ObjectKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
     let live = call(format!("read Deployment {name}"), api.get(name)).await?;
     let entries = adopt_template_fields(live.managed_fields());
     let patch = json!({"metadata": {
@@ -199,7 +199,7 @@ async fn adopt(context: &Context, key: &GroupKey, api: &Api<DynamicObject>, name
     Ok(())
 }
 
-async fn remove(context: &Context, key: &GroupKey, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
+async fn remove(context: &Context, key: &ObjectKey, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
     let (api, name) = (context.api(kind, &orphan.namespace().unwrap_or_default()), orphan.name_any());
     let params = DeleteParams {
         // Never one that somebody has made under the same name since.

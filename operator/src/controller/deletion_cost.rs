@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{managed_fields::FIELD_MANAGER, members::pod_of, shared::Shared};
 use crate::{
     error::Error,
-    poller::{GroupKey, MemberLag},
+    poller::{MemberLag, ObjectKey},
 };
 
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -39,7 +39,7 @@ fn rank<'a>(
 /// Writes the ranks of a group's pods. An API server that does not answer is asked once, not once for every pod.
 pub(super) async fn write<'a>(
     shared: &Shared,
-    key: &GroupKey,
+    key: &ObjectKey,
     pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
     members: &[MemberLag],
 ) {

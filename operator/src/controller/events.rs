@@ -8,7 +8,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta:
 use kube::runtime::events::{Event, EventType};
 
 use super::{desired_replicas::Plan, shared::Shared, writer::Sent};
-use crate::{error::call, poller::GroupKey};
+use crate::{error::call, poller::ObjectKey};
 
 /// `Ready=False` reasons that are normal, or that have a condition of their own.
 const NO_EVENT: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
@@ -76,7 +76,7 @@ fn is_news(old: &Status, condition: &Condition) -> bool {
 /// Hands events over to the writer; one that cannot be written is no reason to repeat a reconcile.
 pub(super) fn publish(
     shared: &Shared,
-    key: &GroupKey,
+    key: &ObjectKey,
     about: &ObjectReference,
     drafts: impl IntoIterator<Item = Draft>,
 ) {

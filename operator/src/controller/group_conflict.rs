@@ -7,7 +7,7 @@ use balancefleet_crds::BalanceConsumerGroup;
 use kube::ResourceExt;
 
 use super::validate::{key_of, qualify};
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 
 /// The oldest other object with the same group on the same Kafka, if it is older than this one. `has_workers` says
 /// whether an object has its Deployment already.
@@ -15,7 +15,7 @@ pub(super) fn conflicting_group<'a>(
     group: &BalanceConsumerGroup,
     others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
     has_workers: impl Fn(&BalanceConsumerGroup) -> bool,
-) -> Option<GroupKey> {
+) -> Option<ObjectKey> {
     let id = group.effective_group_id();
     let age = |of: &BalanceConsumerGroup| age(of, has_workers(of));
     let own = age(group);
@@ -30,7 +30,7 @@ pub(super) fn conflicting_group<'a>(
 
 /// Order of precedence. Creation times have a resolution of a second. Among objects of the same second the one that has
 /// workers comes first, so that no other gets workers beside it; before any has, the name decides, so that all agree.
-fn age(group: &BalanceConsumerGroup, has_workers: bool) -> (Option<jiff::Timestamp>, bool, GroupKey) {
+fn age(group: &BalanceConsumerGroup, has_workers: bool) -> (Option<jiff::Timestamp>, bool, ObjectKey) {
     (group.creation_timestamp().map(|time| time.0), !has_workers, key_of(group))
 }
 
@@ -58,7 +58,7 @@ mod tests {
     fn conflicting_group<'a>(
         group: &BalanceConsumerGroup,
         others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
-    ) -> Option<GroupKey> {
+    ) -> Option<ObjectKey> {
         super::conflicting_group(group, others, |_| false)
     }
 

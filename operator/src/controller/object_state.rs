@@ -14,7 +14,7 @@ use super::{
     contention,
     validate::Problem,
 };
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 
 /// What is kept of one object.
 #[derive(Debug, Clone, Default)]
@@ -40,37 +40,37 @@ pub(super) struct ObjectState {
 /// What is kept of all objects.
 #[derive(Default)]
 pub(super) struct ObjectStates {
-    states: Mutex<HashMap<GroupKey, ObjectState>>,
+    states: Mutex<HashMap<ObjectKey, ObjectState>>,
 }
 
 impl ObjectStates {
     /// A copy of what is kept; none of a new object. No two reconciles of one object run at once.
-    pub(super) fn load(&self, key: &GroupKey, uid: &str) -> Option<ObjectState> {
+    pub(super) fn load(&self, key: &ObjectKey, uid: &str) -> Option<ObjectState> {
         self.states.lock().get(key).filter(|state| state.uid == uid).cloned()
     }
 
     /// Stores what a reconcile changed.
-    pub(super) fn store(&self, key: &GroupKey, state: ObjectState) {
+    pub(super) fn store(&self, key: &ObjectKey, state: ObjectState) {
         self.states.lock().insert(key.clone(), state);
     }
 
     /// Counts a failed reconcile and gives the pause before the next; `random` is in [0, 1).
-    pub(super) fn failed(&self, key: &GroupKey, now: Instant, random: f64) -> Duration {
+    pub(super) fn failed(&self, key: &ObjectKey, now: Instant, random: f64) -> Duration {
         self.states.lock().entry(key.clone()).or_default().failure.failed(AFTER_FAILURE, now, random)
     }
 
     /// Forgets an object that is gone.
-    pub(super) fn forget(&self, key: &GroupKey) {
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.states.lock().remove(key);
     }
 
     /// Every object of which something is kept.
-    pub(super) fn keys(&self) -> Vec<GroupKey> {
+    pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.states.lock().keys().cloned().collect()
     }
 
     /// The objects that wait after a failure or for the end of a problem.
-    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+    pub(super) fn in_backoff(&self) -> HashSet<ObjectKey> {
         let states = self.states.lock();
         let waiting = states.iter().filter(|(_, state)| state.failure.has_failed() || state.problem.is_some());
         waiting.map(|(key, _)| key.clone()).collect()
@@ -145,8 +145,8 @@ mod tests {
     use super::*;
     use crate::controller::validate::Remedy;
 
-    fn key() -> GroupKey {
-        GroupKey { namespace: "bank".into(), name: "x".into() }
+    fn key() -> ObjectKey {
+        ObjectKey { namespace: "bank".into(), name: "x".into() }
     }
 
     fn problem(reason: &'static str) -> Problem {

@@ -23,13 +23,13 @@ use super::{
 };
 use crate::{
     error::{Result, call},
-    poller::{GroupKey, Snapshot},
+    poller::{ObjectKey, Snapshot},
 };
 
 /// All that a reconcile knows of an object's surroundings.
 pub(super) struct Observed {
     /// Namespace and name.
-    pub key: GroupKey,
+    pub key: ObjectKey,
     /// The Deployment that exists under the name that ours has, whoever made it.
     pub deployment: Option<Arc<DynamicObject>>,
     /// The same to be read, if it belongs to this object: a foreign one says nothing about our workers.
@@ -39,7 +39,7 @@ pub(super) struct Observed {
     /// The Secrets the object names.
     pub secrets: BTreeMap<String, SecretReading>,
     /// An older object with the same group on the same Kafka.
-    pub conflicting_group: Option<GroupKey>,
+    pub conflicting_group: Option<ObjectKey>,
     /// What is left of the workers, where another assignor may have to wait for the last of them.
     pub remains: Option<Remains>,
     /// What the poller last saw of the group.
@@ -106,7 +106,7 @@ impl Observed {
 
 /// The child that exists under the name that ours has, whoever made it. From the cache; where it shows nothing, from the
 /// API server: the cache holds only children that carry our label, and one without it must not be overwritten.
-pub(super) async fn find(context: &Context, kind: &ChildKind, key: &GroupKey) -> Result<Option<Arc<DynamicObject>>> {
+pub(super) async fn find(context: &Context, kind: &ChildKind, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>> {
     match context.caches.child(kind, key) {
         None => read(context, kind, key).await,
         found => Ok(found),
@@ -114,7 +114,7 @@ pub(super) async fn find(context: &Context, kind: &ChildKind, key: &GroupKey) ->
 }
 
 /// From the API server.
-async fn read(context: &Context, kind: &ChildKind, key: &GroupKey) -> Result<Option<Arc<DynamicObject>>> {
+async fn read(context: &Context, kind: &ChildKind, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>> {
     let (api, name) = (context.api(kind, &key.namespace), (kind.name)(&key.name));
     Ok(call(format!("read {} {name}", kind.resource.kind), api.get_opt(&name)).await?.map(Arc::new))
 }
@@ -127,7 +127,7 @@ fn own(deployment: Option<&DynamicObject>, uid: &str) -> Result<Option<Arc<Deplo
 
 /// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
 /// kept for its log, makes the difference.
-async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
+async fn remains(context: &Context, key: &ObjectKey) -> Result<Remains> {
     let api: Api<Pod> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     let params = ListParams::default().labels(&selector_text(&key.name));
     let pods = call(format!("list the pods of {key}"), api.list(&params)).await?;
@@ -144,7 +144,7 @@ async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
     Ok(Remains { pods: left, at: Instant::now() })
 }
 
-fn pods(context: &Context, key: &GroupKey) -> Vec<Arc<PartialObjectMeta<Pod>>> {
+fn pods(context: &Context, key: &ObjectKey) -> Vec<Arc<PartialObjectMeta<Pod>>> {
     let labels = selector_labels(&key.name);
     context.caches.pods.state_filter(|pod| {
         pod.namespace().as_deref() == Some(&key.namespace)

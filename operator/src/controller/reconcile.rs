@@ -24,7 +24,7 @@ use crate::{
     clock,
     error::{Error, Result},
     panic::catch_panic,
-    poller::{GroupKey, PollTarget},
+    poller::{ObjectKey, PollTarget},
 };
 
 /// Longer than any sum of calls that each keep to their own limit should take.
@@ -82,7 +82,7 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
 }
 
 /// A reconcile that was running when its object was deleted has stored state and a poll target again: drops both.
-pub(super) fn forget_if_gone(context: &Context, key: &GroupKey) {
+pub(super) fn forget_if_gone(context: &Context, key: &ObjectKey) {
     if context.caches.groups.store().get(&reference(key)).is_none() {
         context.shared.forget(key);
     }
@@ -271,7 +271,7 @@ pub(super) fn error_policy(object: &MaybeInvalid, error: &Error, context: &Conte
     Action::requeue(pause)
 }
 
-fn publish_unreadable(shared: &Shared, key: &GroupKey, object: &MaybeInvalid, error: &str) {
+fn publish_unreadable(shared: &Shared, key: &ObjectKey, object: &MaybeInvalid, error: &str) {
     let draft = events::Draft {
         warning: true,
         reason: reasons::INVALID_SPEC.to_owned(),

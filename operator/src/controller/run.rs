@@ -29,7 +29,7 @@ use crate::{
     clock,
     error::{Error, call, status_code},
     health::Health,
-    poller::{GroupKey, Triggers},
+    poller::{ObjectKey, Triggers},
 };
 
 /// The liveness canary: an object that cannot exist is sent through queue, scheduler and runner; when it comes out, the
@@ -120,7 +120,7 @@ fn why_not(shared: &Shared, scope: &str, error: &Error) -> String {
 async fn serve(
     scope: Scope,
     shared: Arc<Shared>,
-    triggers: UnboundedReceiver<GroupKey>,
+    triggers: UnboundedReceiver<ObjectKey>,
     health: Health,
     stop: CancellationToken,
 ) {
@@ -173,14 +173,14 @@ async fn serve(
     health.retire(&name);
 }
 
-fn key_of_reference(reference: &ObjectRef<DynamicObject>) -> GroupKey {
-    GroupKey { namespace: reference.namespace.clone().unwrap_or_default(), name: reference.name.clone() }
+fn key_of_reference(reference: &ObjectRef<DynamicObject>) -> ObjectKey {
+    ObjectKey { namespace: reference.namespace.clone().unwrap_or_default(), name: reference.name.clone() }
 }
 
 /// Everything that triggers a reconcile.
 fn queue(
     changes: impl Stream<Item = ObjectRef<MaybeInvalid>> + Send + 'static,
-    triggers: UnboundedReceiver<GroupKey>,
+    triggers: UnboundedReceiver<ObjectKey>,
 ) -> impl Stream<Item = ReconcileRequest<MaybeInvalid>> {
     let triggers =
         stream::unfold(
@@ -194,9 +194,9 @@ fn queue(
     stream::select_all([changes.boxed(), triggers.boxed(), canary.boxed()]).map(ReconcileRequest::from)
 }
 
-type Routes = Arc<Vec<(Scope, UnboundedSender<GroupKey>)>>;
+type Routes = Arc<Vec<(Scope, UnboundedSender<ObjectKey>)>>;
 
-fn trigger(routes: &Routes, key: &GroupKey) {
+fn trigger(routes: &Routes, key: &ObjectKey) {
     for (_, sender) in routes.iter().filter(|(scope, _)| in_scope(scope, key)) {
         // Fails only after that scope has ended, which ends everything.
         let _ = sender.send(key.clone());
@@ -234,7 +234,7 @@ async fn refresh_secrets(shared: Arc<Shared>, routes: Routes, stop: Cancellation
     }
 }
 
-fn named_secrets(group: &BalanceConsumerGroup) -> (GroupKey, Vec<(String, String)>) {
+fn named_secrets(group: &BalanceConsumerGroup) -> (ObjectKey, Vec<(String, String)>) {
     let key = key_of(group);
     let names = referenced_secrets(group).into_iter().map(|name| (key.namespace.clone(), name)).collect();
     (key, names)

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
     metrics::Metrics,
-    poller::{GroupKey, LagRegistry},
+    poller::{LagRegistry, ObjectKey},
 };
 
 /// An object as watched: one that cannot be read is an error of that object and stalls no other.
@@ -111,7 +111,7 @@ impl Shared {
     }
 
     /// Drops all that is kept of an object that is gone.
-    pub(super) fn forget(&self, key: &GroupKey) {
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.lag.forget(key);
         self.object_states.forget(key);
         self.writer.forget(key);
@@ -161,7 +161,7 @@ impl Caches {
     }
 
     /// A group's child of this kind, under the name that ours has, whoever made it.
-    pub(super) fn child(&self, kind: &ChildKind, key: &GroupKey) -> Option<Arc<DynamicObject>> {
+    pub(super) fn child(&self, kind: &ChildKind, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
         self.children.get(&kind.resource)?.get(&key.namespace, &(kind.name)(&key.name))
     }
 }
@@ -182,15 +182,15 @@ impl Context {
 }
 
 /// The object of that key, for queues and caches.
-pub(super) fn reference(key: &GroupKey) -> ObjectRef<MaybeInvalid> {
+pub(super) fn reference(key: &ObjectKey) -> ObjectRef<MaybeInvalid> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
 /// The key of an object, readable or not.
-pub(super) fn object_key(object: &MaybeInvalid) -> GroupKey {
+pub(super) fn object_key(object: &MaybeInvalid) -> ObjectKey {
     match &object.0 {
         Ok(group) => key_of(group),
-        Err(_) => GroupKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+        Err(_) => ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
         let (lag, _triggers) = LagRegistry::new();
         let shared = Shared::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into(), None);
-        let key = |namespace: &str, name: &str| GroupKey { namespace: namespace.into(), name: name.into() };
+        let key = |namespace: &str, name: &str| ObjectKey { namespace: namespace.into(), name: name.into() };
         for kept in [key("bank", "gone"), key("bank", "there"), key("shop", "elsewhere")] {
             shared.object_states.store(&kept, ObjectState::default());
         }

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::fetch::{GroupReading, GroupRef, PollResult, fetch};
 use super::group::{Group, PollOutcome, PollTime};
 use super::triggers::Trigger;
-use super::{GroupKey, PollTarget, Snapshot};
+use super::{ObjectKey, PollTarget, Snapshot};
 use crate::panic::{catch_panic, catch_panic_now};
 
 /// Groups due within this time of each other are polled together.
@@ -36,7 +36,7 @@ pub(super) struct Cluster {
 /// What the registry and the task share. The lock is held for look-ups only: nobody waits while a group decides.
 struct ClusterState {
     epoch: Instant,
-    groups: Mutex<HashMap<GroupKey, Entry>>,
+    groups: Mutex<HashMap<ObjectKey, Entry>>,
     arrived: Notify,
     trigger: Trigger,
 }
@@ -59,7 +59,7 @@ impl Cluster {
         Self { state, _task: stop.drop_guard() }
     }
 
-    pub(super) fn put(&self, key: GroupKey, mut target: PollTarget) {
+    pub(super) fn put(&self, key: ObjectKey, mut target: PollTarget) {
         let mut groups = self.state.groups.lock();
         match groups.get_mut(&key) {
             Some(entry) if entry.target.is_about_the_same(&target) => entry.target = target,
@@ -76,13 +76,13 @@ impl Cluster {
     }
 
     /// Whether that was the last group.
-    pub(super) fn remove(&self, key: &GroupKey) -> bool {
+    pub(super) fn remove(&self, key: &ObjectKey) -> bool {
         let mut groups = self.state.groups.lock();
         groups.remove(key);
         groups.is_empty()
     }
 
-    pub(super) fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
+    pub(super) fn snapshot(&self, key: &ObjectKey) -> Option<Arc<Snapshot>> {
         self.state.groups.lock().get(key)?.snapshot.clone()
     }
 }
@@ -133,14 +133,14 @@ impl ClusterState {
         }
     }
 
-    fn due(&self, now: Instant) -> Vec<(GroupKey, GroupRef)> {
+    fn due(&self, now: Instant) -> Vec<(ObjectKey, GroupRef)> {
         let groups = self.groups.lock();
         let due = groups.iter().filter(|(_, entry)| entry.due <= now + TOGETHER);
         due.map(|(key, entry)| (key.clone(), group_ref(&entry.target))).collect()
     }
 
     /// Delivers to every polled group its part of the result.
-    fn deliver_all(&self, polled: &[(GroupKey, GroupRef)], outcome: &Result<PollResult, Error>, regular: Instant) {
+    fn deliver_all(&self, polled: &[(ObjectKey, GroupRef)], outcome: &Result<PollResult, Error>, regular: Instant) {
         let at = outcome.as_ref().map_or_else(|_| Instant::now(), |result| result.at);
         let time = PollTime { instant: at, elapsed: at.saturating_duration_since(self.epoch) };
         for (key, group_ref) in polled {
@@ -158,7 +158,7 @@ impl ClusterState {
     /// A group that was forgotten or has another target by now gets nothing.
     fn deliver(
         &self,
-        key: &GroupKey,
+        key: &ObjectKey,
         group_ref: &GroupRef,
         part: Result<&GroupReading, &Error>,
         time: PollTime,
@@ -187,7 +187,7 @@ impl ClusterState {
         }
     }
 
-    fn group_of(&self, key: &GroupKey, polled: &GroupRef) -> Option<(Arc<Mutex<Group>>, PollTarget)> {
+    fn group_of(&self, key: &ObjectKey, polled: &GroupRef) -> Option<(Arc<Mutex<Group>>, PollTarget)> {
         let groups = self.groups.lock();
         let entry = groups.get(key).filter(|entry| group_ref(&entry.target) == *polled)?;
         Some((Arc::clone(&entry.group), entry.target.clone()))
@@ -273,7 +273,7 @@ impl Poller {
 /// Decides on a thread that may block: a group with thousands of partitions takes its time.
 async fn dispatch(
     state: &Arc<ClusterState>,
-    polled: Vec<(GroupKey, GroupRef)>,
+    polled: Vec<(ObjectKey, GroupRef)>,
     outcome: Result<PollResult, Error>,
     regular: Instant,
 ) {
@@ -328,7 +328,7 @@ mod tests {
         let state =
             Arc::new(ClusterState { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), trigger });
         let cluster = Cluster { state: Arc::clone(&state), _task: CancellationToken::new().drop_guard() };
-        let key = GroupKey { namespace: "bank".into(), name: "shop".into() };
+        let key = ObjectKey { namespace: "bank".into(), name: "shop".into() };
         cluster.put(key.clone(), target());
         let (group, _) = state.group_of(&key, &group_ref(&target())).expect("it is polled");
         let deciding = group.lock();

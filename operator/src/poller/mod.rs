@@ -15,5 +15,5 @@ mod triggers;
 
 pub use registry::LagRegistry;
 pub use snapshot::{KafkaProblem, MemberLag, ProblemKind, Rounded, Snapshot};
-pub use target::{GroupKey, PollTarget};
+pub use target::{ObjectKey, PollTarget};
 pub use triggers::Triggers;

@@ -28,7 +28,7 @@ use super::{
     workload,
     writer::{Job, Sent},
 };
-use crate::{error::call, poller::GroupKey};
+use crate::{error::call, poller::ObjectKey};
 
 pub(super) use assignor::left_over;
 pub(super) use figures::read_back;
@@ -110,7 +110,7 @@ pub(super) fn write(context: &Arc<Context>, group: &BalanceConsumerGroup, old: &
 }
 
 /// Writes the status, and then the events that follow from it: so each is published once, however often it is tried.
-fn job(context: Arc<Context>, key: GroupKey, uid: Option<String>, new: Status) -> Job {
+fn job(context: Arc<Context>, key: ObjectKey, uid: Option<String>, new: Status) -> Job {
     let write = async move {
         // It has waited: an earlier write may have said the same, and a later object may have the name.
         let current = context.caches.groups.get(&key.namespace, &key.name);

@@ -11,7 +11,7 @@ use kube::Resource;
 mod connection;
 
 use super::secrets::SecretReading;
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 use connection::{database, database_secret, files, login, tls, versions};
 
 pub(super) use connection::qualify;
@@ -40,7 +40,7 @@ pub(super) enum Remedy {
 #[derive(Debug, Clone)]
 pub(super) struct ValidatedGroup {
     /// Namespace and name.
-    pub key: GroupKey,
+    pub key: ObjectKey,
     /// What makes children go with the object.
     pub owner: OwnerReference,
     /// Cluster, login and encryption, with the Secrets' contents. The brokers' names are resolvable from any namespace.
@@ -113,7 +113,7 @@ pub(super) struct Surroundings<'a> {
     /// The image of the operator's release.
     pub release_image: &'a str,
     /// An older object with the same group on the same Kafka.
-    pub conflicting_group: Option<GroupKey>,
+    pub conflicting_group: Option<ObjectKey>,
 }
 
 /// The Secrets an object refers to, in its own namespace.
@@ -218,9 +218,9 @@ pub(super) fn with_secrets(message: &str, names: &[String]) -> String {
 }
 
 /// Namespace and name; the kind is namespaced, so an object from the API server always has both.
-pub(super) fn key_of(group: &BalanceConsumerGroup) -> GroupKey {
+pub(super) fn key_of(group: &BalanceConsumerGroup) -> ObjectKey {
     let meta = group.meta();
-    GroupKey { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+    ObjectKey { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
 }
 
 fn invalid(message: impl Into<String>) -> Problem {

@@ -17,7 +17,7 @@ use crate::{
     health::Health,
     metrics::Metrics,
     panic::catch_panic,
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 pub(in crate::controller) use queue::Urgency;
@@ -66,7 +66,7 @@ impl Writer {
     /// What the API server answered, that it did not, or that the step was not sent.
     pub(super) async fn step<T: Send + 'static>(
         &self,
-        key: &GroupKey,
+        key: &ObjectKey,
         action: String,
         creates: bool,
         request: impl Future<Output = Result<T, kube::Error>> + Send + 'static,
@@ -94,13 +94,13 @@ impl Writer {
     }
 
     /// Publishes an event.
-    pub(super) fn event(&self, key: &GroupKey, job: Job) {
+    pub(super) fn event(&self, key: &ObjectKey, job: Job) {
         let dropped = self.queue.lock().push_event(key, job, clock::now());
         self.handed_over(Class::Event, dropped.is_some(), "dropped");
     }
 
     /// Writes a status, or withdraws the one that waits: what is written is right.
-    pub(super) fn set_status(&self, key: &GroupKey, status: Option<(Urgency, Job)>) {
+    pub(super) fn set_status(&self, key: &ObjectKey, status: Option<(Urgency, Job)>) {
         let replaced = self.queue.lock().set_status(key, status, clock::now());
         self.handed_over(Class::Status, replaced.is_some(), "superseded");
     }
@@ -111,17 +111,17 @@ impl Writer {
     }
 
     /// Drops what waits of an object that is gone.
-    pub(super) fn forget(&self, key: &GroupKey) {
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.queue.lock().forget(key);
     }
 
     /// Every object of which something is kept.
-    pub(super) fn keys(&self) -> Vec<GroupKey> {
+    pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.queue.lock().keys().cloned().collect()
     }
 
     /// The objects whose status waits because it could not be written.
-    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+    pub(super) fn in_backoff(&self) -> HashSet<ObjectKey> {
         self.queue.lock().in_backoff()
     }
 
@@ -159,7 +159,7 @@ impl Writer {
         }
     }
 
-    fn ended(&self, key: &GroupKey, class: Class, sent: Result<Sent, String>) {
+    fn ended(&self, key: &ObjectKey, class: Class, sent: Result<Sent, String>) {
         let (outcome, failed) = match sent {
             Ok(Sent::Written) => ("success", None),
             Ok(Sent::Needless) => ("dropped", Some(None)),

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     controller::backoff::{AFTER_FAILURE, Backoff},
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 /// Writes in flight at once.
@@ -69,7 +69,7 @@ pub(in crate::controller) enum Urgency {
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
-    Send(GroupKey, Class, W),
+    Send(ObjectKey, Class, W),
     /// Nothing before that time, or before the next call of another method.
     Wait(Option<Instant>),
 }
@@ -137,9 +137,9 @@ impl<W> Object<W> {
 /// All writes that wait or are in flight.
 #[derive(Debug)]
 pub(super) struct Queue<W> {
-    objects: HashMap<GroupKey, Object<W>>,
+    objects: HashMap<ObjectKey, Object<W>>,
     /// By class: the first of every object that has none in flight, by time.
-    ready: [BTreeSet<(Instant, GroupKey)>; Class::ALL.len()],
+    ready: [BTreeSet<(Instant, ObjectKey)>; Class::ALL.len()],
     in_flight: usize,
     reports_in_flight: usize,
     next_status: Option<Instant>,
@@ -169,7 +169,7 @@ impl<W> Queue<W> {
     }
 
     /// Adds a step. Gives the one that it replaces.
-    pub(super) fn push_step(&mut self, key: &GroupKey, step: Step, work: W, now: Instant) -> Option<W> {
+    pub(super) fn push_step(&mut self, key: &ObjectKey, step: Step, work: W, now: Instant) -> Option<W> {
         self.change(key, |object| {
             let same = object.steps.iter_mut().find(|(_, waiting, _)| waiting.name == step.name && !waiting.creates);
             match same {
@@ -186,7 +186,7 @@ impl<W> Queue<W> {
     }
 
     /// Adds an event; gives it back if too many wait.
-    pub(super) fn push_event(&mut self, key: &GroupKey, work: W, now: Instant) -> Option<W> {
+    pub(super) fn push_event(&mut self, key: &ObjectKey, work: W, now: Instant) -> Option<W> {
         self.change(key, |object| {
             if object.events.len() >= MOST_EVENTS {
                 return Some(work);
@@ -197,7 +197,7 @@ impl<W> Queue<W> {
     }
 
     /// Sets the status to write; none if what is written is right. Gives the one that it replaces.
-    pub(super) fn set_status(&mut self, key: &GroupKey, status: Option<(Urgency, W)>, now: Instant) -> Option<W> {
+    pub(super) fn set_status(&mut self, key: &ObjectKey, status: Option<(Urgency, W)>, now: Instant) -> Option<W> {
         self.change(key, |object| {
             let before = object.status.take();
             object.status = status.map(|(urgency, work)| {
@@ -237,7 +237,7 @@ impl<W> Queue<W> {
     }
 
     /// A write was answered.
-    pub(super) fn answered(&mut self, key: &GroupKey, class: Class, now: Instant) {
+    pub(super) fn answered(&mut self, key: &ObjectKey, class: Class, now: Instant) {
         self.ended(key, class, |object| {
             if class.is_status() {
                 (object.status_written, object.status_backoff) = (Some(now), Backoff::default());
@@ -247,7 +247,7 @@ impl<W> Queue<W> {
 
     /// A write failed, or was not sent after all. A step and an event are not tried again from here. A status is, after a
     /// pause, unless a newer one waits; `again` is what to write then. `random` is in [0, 1).
-    pub(super) fn failed(&mut self, key: &GroupKey, class: Class, again: Option<W>, now: Instant, random: f64) {
+    pub(super) fn failed(&mut self, key: &ObjectKey, class: Class, again: Option<W>, now: Instant, random: f64) {
         self.ended(key, class, |object| {
             let Some(work) = again else { return };
             object.status_backoff.failed(AFTER_FAILURE, now, random);
@@ -257,7 +257,7 @@ impl<W> Queue<W> {
     }
 
     /// Drops what waits and all that is kept of an object that is gone.
-    pub(super) fn forget(&mut self, key: &GroupKey) {
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.change(key, |object| {
             *object = Object { in_flight: object.in_flight, head: object.head, ..Object::default() };
         });
@@ -270,18 +270,18 @@ impl<W> Queue<W> {
     }
 
     /// Every object of which something is kept.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &GroupKey> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
     }
 
     /// The objects whose status waits because it could not be written.
-    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+    pub(super) fn in_backoff(&self) -> HashSet<ObjectKey> {
         let waits = |object: &Object<W>| object.status.is_some() && object.status_backoff.has_failed();
         let failed = self.objects.iter().filter(|(_, object)| waits(object));
         failed.map(|(key, _)| key.clone()).collect()
     }
 
-    fn ended<T>(&mut self, key: &GroupKey, class: Class, change: impl FnOnce(&mut Object<W>) -> T) -> T {
+    fn ended<T>(&mut self, key: &ObjectKey, class: Class, change: impl FnOnce(&mut Object<W>) -> T) -> T {
         self.in_flight -= 1;
         self.reports_in_flight -= usize::from(class != Class::Step);
         self.change(key, |object| {
@@ -291,7 +291,7 @@ impl<W> Queue<W> {
     }
 
     /// Changes an object and puts it where it belongs after that.
-    fn change<T>(&mut self, key: &GroupKey, change: impl FnOnce(&mut Object<W>) -> T) -> T {
+    fn change<T>(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Object<W>) -> T) -> T {
         let object = self.objects.entry(key.clone()).or_default();
         let changed = change(object);
         let head = object.first();
