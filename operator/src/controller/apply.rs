@@ -18,7 +18,7 @@ use super::{
     contention, deletion_cost,
     desired_replicas::Plan,
     drift::{APPLIED_HASH_ANNOTATION, DesiredObject, controlled_by},
-    managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
+    managed_fields::{FIELD_MANAGER, take_over_template_fields, template_has_foreign_fields},
     object_state::ObjectState,
     observe::{Observed, find},
     replica_change::next_change,
@@ -65,14 +65,14 @@ pub(super) async fn apply(
     if let Some(taken) = taken(group, &children) {
         return Ok(Err(taken));
     }
-    let before = workers.map(workload::recorded_replicas);
-    if change.forget_ranks {
-        state.ranked = None;
+    let before = workers.map(workload::annotated_replicas);
+    if change.forget_deletion_cost {
+        state.deletion_cost_written = None;
     }
-    if change.rank {
+    if change.write_deletion_cost {
         let members = observed.snapshot.as_ref().map(|snapshot| snapshot.members.as_slice()).unwrap_or_default();
         deletion_cost::write(&context.shared, &group.key, observed.pods.iter().map(AsRef::as_ref), members).await;
-        state.ranked = Some((plan.replicas, clock::now()));
+        state.deletion_cost_written = Some((plan.replicas, clock::now()));
     }
     let version = workers.and_then(ResourceExt::resource_version);
     if let Some(version) = version.filter(|_| choice.replaces.is_some()) {
@@ -88,9 +88,9 @@ pub(super) async fn apply(
                 contention::restored(&mut state.restores, clock::now());
             }
             let scaled =
-                before.map(|before| (before, change.replicas.recorded)).filter(|(before, after)| before != after);
+                before.map(|before| (before, change.replicas.annotated)).filter(|(before, after)| before != after);
             if scaled.is_some() {
-                state.ranked = None;
+                state.deletion_cost_written = None;
             }
             Ok(Ok(Applied {
                 deployment: deployment.map(Arc::new).or_else(|| observed.workers.clone()),
@@ -146,8 +146,8 @@ async fn write(context: &Context, group: &ValidatedGroup, children: &[Child]) ->
         deployment = applied.filter(|_| child.is_deployment()).or(deployment);
     }
     for child in children.iter().filter(|child| child.desired.is_none()) {
-        if let Some(orphan) = child.live.as_deref().filter(|live| is_ours(live, group)) {
-            remove(context, &group.key, child.kind, orphan).await?;
+        if let Some(obsolete) = child.live.as_deref().filter(|live| is_ours(live, group)) {
+            remove(context, &group.key, child.kind, obsolete).await?;
         }
     }
     deployment.as_ref().map(workload::from_object).transpose()
@@ -160,7 +160,7 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
     let api = context.api(child.kind, &group.key.namespace);
     let mut live = child.live.as_deref();
     if child.is_deployment() && live.is_some_and(|live| template_has_foreign_fields(live.managed_fields())) {
-        adopt(context, &group.key, &api, &name).await?;
+        take_over_fields(context, &group.key, &api, &name).await?;
         // What was read is older than the object now, and still shows the foreign fields.
         live = None;
     }
@@ -183,9 +183,9 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
 
 /// Takes ownership of the template's fields that others added, and drops the applied hash: if the operator dies before
 /// the apply that removes them, the next one still sees that there is something to do.
-async fn adopt(context: &Context, key: &ObjectKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
+async fn take_over_fields(context: &Context, key: &ObjectKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
     let live = call(format!("read Deployment {name}"), api.get(name)).await?;
-    let entries = adopt_template_fields(live.managed_fields());
+    let entries = take_over_template_fields(live.managed_fields());
     let patch = json!({"metadata": {
         "resourceVersion": live.resource_version(),
         "managedFields": entries,
@@ -199,11 +199,11 @@ async fn adopt(context: &Context, key: &ObjectKey, api: &Api<DynamicObject>, nam
     Ok(())
 }
 
-async fn remove(context: &Context, key: &ObjectKey, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
-    let (api, name) = (context.api(kind, &orphan.namespace().unwrap_or_default()), orphan.name_any());
+async fn remove(context: &Context, key: &ObjectKey, kind: &ChildKind, obsolete: &DynamicObject) -> Result<()> {
+    let (api, name) = (context.api(kind, &obsolete.namespace().unwrap_or_default()), obsolete.name_any());
     let params = DeleteParams {
         // Never one that somebody has made under the same name since.
-        preconditions: Some(Preconditions { uid: orphan.uid(), resource_version: None }),
+        preconditions: Some(Preconditions { uid: obsolete.uid(), resource_version: None }),
         ..DeleteParams::default()
     };
     let (action, target) = (format!("delete {} {name}", kind.resource.kind), name.clone());

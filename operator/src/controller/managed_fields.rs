@@ -23,13 +23,13 @@ pub(super) fn template_has_foreign_fields(entries: &[ManagedFieldsEntry]) -> boo
 }
 
 /// The entries after every such field has been made ours.
-pub(super) fn adopt_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<ManagedFieldsEntry> {
-    let mut adopted = Map::new();
+pub(super) fn take_over_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<ManagedFieldsEntry> {
+    let mut taken_over = Map::new();
     let mut kept = Vec::new();
     for entry in entries {
         let (template, rest) = if is_foreign(entry) { split(&fields(entry)) } else { (None, fields(entry)) };
         if let Some(template) = template {
-            merge(&mut adopted, &template);
+            merge(&mut taken_over, &template);
         }
         if !rest.is_empty() {
             kept.push(ManagedFieldsEntry { fields_v1: Some(FieldsV1(Value::Object(rest))), ..entry.clone() });
@@ -40,7 +40,7 @@ pub(super) fn adopt_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<Manag
     match kept.iter_mut().find(|entry| is_ours(entry)) {
         Some(entry) => {
             let mut all = fields(entry);
-            merge(&mut all, &adopted);
+            merge(&mut all, &taken_over);
             entry.fields_v1 = Some(FieldsV1(Value::Object(all)));
         }
         None => kept.push(ManagedFieldsEntry {
@@ -48,7 +48,7 @@ pub(super) fn adopt_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<Manag
             operation: Some("Apply".to_owned()),
             api_version: Some("apps/v1".to_owned()),
             fields_type: Some("FieldsV1".to_owned()),
-            fields_v1: Some(FieldsV1(Value::Object(adopted))),
+            fields_v1: Some(FieldsV1(Value::Object(taken_over))),
             ..ManagedFieldsEntry::default()
         }),
     }
@@ -134,9 +134,9 @@ mod tests {
             {".": {}, "f:kubectl.kubernetes.io/restartedAt": {}}}}}});
         let entries = [ours(), entry("kubectl-rollout", "Update", restart)];
         assert!(!template_has_foreign_fields(&entries));
-        let adopted = adopt_template_fields(&entries);
-        assert_eq!(adopted.len(), 2);
-        assert!(fields(&adopted[1]).contains_key("f:spec"));
+        let taken_over = take_over_template_fields(&entries);
+        assert_eq!(taken_over.len(), 2);
+        assert!(fields(&taken_over[1]).contains_key("f:spec"));
     }
 
     #[test]
@@ -145,21 +145,21 @@ mod tests {
             "f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}});
         let entries = [ours(), entry("kubectl-edit", "Update", edit)];
         assert!(template_has_foreign_fields(&entries));
-        let adopted = adopt_template_fields(&entries);
+        let taken_over = take_over_template_fields(&entries);
         assert_eq!(
-            fields(&adopted[0]),
+            fields(&taken_over[0]),
             *json!({"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:a": {}, "f:hostNetwork": {}}}}})
                 .as_object()
                 .unwrap()
         );
-        assert_eq!(fields(&adopted[1]), *json!({"f:metadata": {"f:labels": {"f:team": {}}}}).as_object().unwrap());
-        assert!(!template_has_foreign_fields(&adopted));
+        assert_eq!(fields(&taken_over[1]), *json!({"f:metadata": {"f:labels": {"f:team": {}}}}).as_object().unwrap());
+        assert!(!template_has_foreign_fields(&taken_over));
     }
 
     #[test]
     fn a_manager_that_owned_nothing_else_is_gone_after_it() {
         let entries = [ours(), entry("x", "Apply", json!({"f:spec": {"f:template": {"f:spec": {"f:b": {}}}}}))];
-        assert_eq!(adopt_template_fields(&entries).len(), 1);
+        assert_eq!(take_over_template_fields(&entries).len(), 1);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) struct ObjectState {
     /// The problem that is being retried.
     problem: Option<(Problem, Backoff)>,
     /// When the pods were last ranked, and for which replicas.
-    pub(super) ranked: Option<(i32, Instant)>,
+    pub(super) deletion_cost_written: Option<(i32, Instant)>,
     /// Since when no pod is left.
     pub(super) no_pod: NoPod,
     /// When the replicas were restored after somebody else wrote them.
@@ -90,8 +90,8 @@ impl ObjectState {
     }
 
     /// Whether the learned figures have been in the status for so long that they may be written again.
-    pub(super) fn learned_due(&mut self, recorded: &Status, now: Instant) -> bool {
-        let learned = recorded.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
+    pub(super) fn learned_due(&mut self, last_status: &Status, now: Instant) -> bool {
+        let learned = last_status.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
         match &self.learned {
             Some((known, since)) if *known == learned => now.saturating_duration_since(*since) >= LEARNED_EVERY,
             _ => {

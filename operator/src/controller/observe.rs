@@ -12,7 +12,7 @@ use kube::{
 };
 
 use super::{
-    assignor::{Remains, asks_for_remains},
+    assignor::{RemainingPods, needs_remaining_pods},
     build::{ChildKind, DEPLOYMENT, selector_labels, selector_text},
     drift::controlled_by,
     group_conflict::conflicting_group,
@@ -41,7 +41,7 @@ pub(super) struct Observed {
     /// An older object with the same group on the same Kafka.
     pub conflicting_group: Option<ObjectKey>,
     /// What is left of the workers, where another assignor may have to wait for the last of them.
-    pub remains: Option<Remains>,
+    pub remaining_pods: Option<RemainingPods>,
     /// What the poller last saw of the group.
     pub snapshot: Option<Arc<Snapshot>>,
 }
@@ -68,14 +68,14 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     let snapshot = shared.lag.snapshot(&key);
     let mut workers = own(deployment.as_deref(), &uid)?;
     let taken = deployment.is_some() && workers.is_none();
-    let asks = asks_for_remains(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
-    let remains = if asks && !taken {
+    let asks = needs_remaining_pods(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
+    let remaining_pods = if asks && !taken {
         if workers.is_some() {
             // The cache may be behind, and a Deployment that somebody has just scaled up is none that has no workers.
             deployment = read(context, &DEPLOYMENT, &key).await?;
             workers = own(deployment.as_deref(), &uid)?;
         }
-        Some(remains(context, &key).await?)
+        Some(read_remaining_pods(context, &key).await?)
     } else {
         None
     };
@@ -83,7 +83,7 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
         deployment,
         workers,
         pods,
-        remains,
+        remaining_pods,
         secrets,
         conflicting_group: conflicting_group(group, others, |other| shared.has_workers(other)),
         snapshot,
@@ -127,7 +127,7 @@ fn own(deployment: Option<&DynamicObject>, uid: &str) -> Result<Option<Arc<Deplo
 
 /// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
 /// kept for its log, makes the difference.
-async fn remains(context: &Context, key: &ObjectKey) -> Result<Remains> {
+async fn read_remaining_pods(context: &Context, key: &ObjectKey) -> Result<RemainingPods> {
     let api: Api<Pod> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     let params = ListParams::default().labels(&selector_text(&key.name));
     let pods = call(format!("list the pods of {key}"), api.list(&params)).await?;
@@ -141,7 +141,7 @@ async fn remains(context: &Context, key: &ObjectKey) -> Result<Remains> {
         .map(|pod| (pod.name_any(), pod.spec.as_ref().and_then(workload::assignor_of)))
         .collect();
     left.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(Remains { pods: left, at: Instant::now() })
+    Ok(RemainingPods { pods: left, at: Instant::now() })
 }
 
 fn pods(context: &Context, key: &ObjectKey) -> Vec<Arc<PartialObjectMeta<Pod>>> {

@@ -141,7 +141,7 @@ async fn reconcile_group(
     let replaced = applied.replaced.map(|before| events::assignor_changed(before, choice.assignor));
     events::publish(shared, &observed.key, &group.object_ref(&()), scaled.into_iter().chain(replaced));
     let now = clock::now();
-    let old = status::recorded(group);
+    let old = status::last_written(group);
     let input = status::StatusInput {
         group,
         deployment: applied.deployment.as_deref(),
@@ -170,9 +170,9 @@ fn refused_before(state: &ObjectState) -> Option<Problem> {
 }
 
 fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, state: &mut ObjectState) -> AssignorChoice {
-    let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
+    let (workers, remaining_pods) = (observed.workers.as_deref(), observed.remaining_pods.as_ref());
     let pods: Vec<_> = observed.pods.iter().map(|pod| pod.name_any()).collect();
-    assignor::evaluate(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut state.no_pod)
+    assignor::evaluate(group, workers, &pods, remaining_pods, observed.snapshot.as_deref(), &mut state.no_pod)
 }
 
 fn inputs<'a>(
@@ -182,17 +182,17 @@ fn inputs<'a>(
     choice: &AssignorChoice,
 ) -> Inputs<'a> {
     let live = observed.workers.as_deref();
-    let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
+    let (snapshot, last_status) = (observed.snapshot.as_deref(), group.status.as_ref());
     Inputs {
         paused: group.spec.paused,
         pin: group.spec.replicas,
         dry_run: group.spec.scaling.dry_run,
         policy,
-        last: live.map(workload::recorded_replicas),
+        last: live.map(workload::annotated_replicas),
         rolling: live.is_some_and(|live| workload::freezes_replicas(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
-        partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),
+        partitions: snapshot.map_or_else(|| last_status.and_then(|status| status.partitions), |seen| seen.partitions),
     }
 }
 
@@ -238,7 +238,7 @@ fn poll_target(
         policy: inputs.policy.clone(),
         current: autoscaler::Current {
             // Not what another writer made of it: while that is tolerated, it would look like a decision of ours.
-            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::recorded_replicas),
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::annotated_replicas),
             frozen_by: inputs.frozen_by(),
             template: applied.template.clone(),
         },

@@ -23,8 +23,8 @@ pub(super) fn from_object(object: &DynamicObject) -> Result<Deployment> {
 
 /// The image last given by us, or the one there where that is not recorded.
 pub(super) fn image(deployment: &Deployment) -> Option<&str> {
-    let recorded = deployment.annotations().get(IMAGE_ANNOTATION).map(String::as_str);
-    recorded.or_else(|| {
+    let annotated = deployment.annotations().get(IMAGE_ANNOTATION).map(String::as_str);
+    annotated.or_else(|| {
         let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
         pod.containers.first()?.image.as_deref()
     })
@@ -32,9 +32,9 @@ pub(super) fn image(deployment: &Deployment) -> Option<&str> {
 
 /// The assignor last given by us, or the one there where that is not recorded; none that workers do not have.
 pub(super) fn assignor(deployment: &Deployment) -> Option<Assignor> {
-    let recorded = deployment.annotations().get(ASSIGNOR_ANNOTATION).map(String::as_str);
-    let recorded = recorded.and_then(Assignor::from_protocol_name);
-    recorded.or_else(|| assignor_of(deployment.spec.as_ref()?.template.spec.as_ref()?))
+    let annotated = deployment.annotations().get(ASSIGNOR_ANNOTATION).map(String::as_str);
+    let annotated = annotated.and_then(Assignor::from_protocol_name);
+    annotated.or_else(|| assignor_of(deployment.spec.as_ref()?.template.spec.as_ref()?))
 }
 
 /// The assignor that the worker in a pod has.
@@ -51,13 +51,13 @@ pub(super) fn is_stopped(deployment: &Deployment) -> bool {
 
 /// The `spec.replicas` that we last wrote, whoever changed it since.
 pub(super) fn last_spec_replicas(deployment: &Deployment) -> i32 {
-    if is_stopped(deployment) { 0 } else { recorded_replicas(deployment) }
+    if is_stopped(deployment) { 0 } else { annotated_replicas(deployment) }
 }
 
 /// The replicas last decided: what we recorded, whoever changed `spec.replicas` since.
-pub(super) fn recorded_replicas(deployment: &Deployment) -> i32 {
-    let recorded = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
-    recorded.unwrap_or_else(|| spec_replicas(deployment))
+pub(super) fn annotated_replicas(deployment: &Deployment) -> i32 {
+    let annotated = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
+    annotated.unwrap_or_else(|| spec_replicas(deployment))
 }
 
 /// The replicas that the cluster is asked for now.

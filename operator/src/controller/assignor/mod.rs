@@ -30,7 +30,7 @@ struct Inputs<'a> {
     /// The names of its pods, as the watch shows them.
     pods: &'a [String],
     /// What the API server itself says is left of them; only where that is asked.
-    remains: Option<&'a Remains>,
+    remaining_pods: Option<&'a RemainingPods>,
     /// Since when it is known that no pod is left.
     no_pod_since: Option<Instant>,
     /// The group as it was last read.
@@ -39,7 +39,7 @@ struct Inputs<'a> {
 
 /// Pods of the object that have not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Remains {
+pub(super) struct RemainingPods {
     /// Name and assignor of each.
     pub pods: Vec<(String, Option<Assignor>)>,
     /// When that was known.
@@ -131,13 +131,13 @@ pub(super) fn evaluate(
     group: &BalanceConsumerGroup,
     workers: Option<&Deployment>,
     pods: &[String],
-    remains: Option<&Remains>,
+    remaining_pods: Option<&RemainingPods>,
     snapshot: Option<&Snapshot>,
     kept: &mut NoPod,
 ) -> AssignorChoice {
-    *kept = no_pod(workers, remains, *kept);
+    *kept = no_pod(workers, remaining_pods, *kept);
     let no_pod_since = kept.map(|(_, since)| since);
-    let choice = choose(&Inputs { group, workers, pods, remains, no_pod_since, snapshot });
+    let choice = choose(&Inputs { group, workers, pods, remaining_pods, no_pod_since, snapshot });
     if workers.is_none() && choice.pending.is_none() {
         // Pods may start from now on, and no generation distinguishes them from those before.
         *kept = None;
@@ -147,7 +147,7 @@ pub(super) fn evaluate(
 
 /// Whether the API server is to be asked what is left of the workers: where none is wanted and those that come next are
 /// to have another assignor, and where there is no Deployment but something says that there was one.
-pub(super) fn asks_for_remains(
+pub(super) fn needs_remaining_pods(
     group: &BalanceConsumerGroup,
     workers: Option<&Deployment>,
     has_pods: bool,
@@ -156,7 +156,7 @@ pub(super) fn asks_for_remains(
     let wanted = group.spec.kafka.consumer.assignor;
     match workers {
         Some(workers) => workload::spec_replicas(workers) == 0 && workload::assignor(workers) != Some(wanted),
-        None => has_pods || recorded(group).is_some() || agreed(group, snapshot, |_| true).is_some(),
+        None => has_pods || assignor_in_status(group).is_some() || agreed(group, snapshot, |_| true).is_some(),
     }
 }
 
@@ -179,8 +179,8 @@ fn running(inputs: &Inputs<'_>) -> Option<Assignor> {
     }
     // Of a Deployment that is gone, or of an object of that name that is.
     let wanted = inputs.group.spec.kafka.consumer.assignor;
-    let pods = inputs.remains?.pods.iter().filter_map(|(_, assignor)| *assignor);
-    pods.chain(agreed(&|_| true)).chain(recorded(inputs.group)).find(|found| *found != wanted)
+    let pods = inputs.remaining_pods?.pods.iter().filter_map(|(_, assignor)| *assignor);
+    pods.chain(agreed(&|_| true)).chain(assignor_in_status(inputs.group)).find(|found| *found != wanted)
 }
 
 /// What the group's members agreed on, if some are our workers in such pods: foreign members say nothing about them.
@@ -196,7 +196,7 @@ fn agreed(
 }
 
 /// What the workers had when the status was last written.
-fn recorded(group: &BalanceConsumerGroup) -> Option<Assignor> {
+fn assignor_in_status(group: &BalanceConsumerGroup) -> Option<Assignor> {
     let word = group.status.as_ref()?.assignor.as_deref()?;
     Assignor::ALL.into_iter().find(|assignor| assignor.as_str() == word)
 }
@@ -210,7 +210,7 @@ fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
     if inputs.workers.is_some_and(|workers| workload::spec_replicas(workers) > 0) {
         return Some(Obstacle::Running);
     }
-    let pods = inputs.remains.map(|remains| remains.pods.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    let pods = inputs.remaining_pods.map(|left| left.pods.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
     let Some(since) = inputs.no_pod_since.filter(|_| pods.as_ref().is_some_and(Vec::is_empty)) else {
         return Some(Obstacle::Pods(pods.unwrap_or_default()));
     };
@@ -254,15 +254,15 @@ fn way(inputs: &Inputs<'_>) -> Way {
 }
 
 /// Since when no pod is left of a Deployment that asks for none, or that is gone.
-fn no_pod(workers: Option<&Deployment>, remains: Option<&Remains>, before: NoPod) -> NoPod {
-    let remains = remains?;
+fn no_pod(workers: Option<&Deployment>, remaining_pods: Option<&RemainingPods>, before: NoPod) -> NoPod {
+    let remaining_pods = remaining_pods?;
     let over = workers.is_none_or(|workers| {
         workload::spec_replicas(workers) == 0 && workload::is_observed(workers) && workload::existing(workers) == 0
     });
     // Whoever asked for workers in between has made another generation.
     let generation = workers.and_then(|workers| workers.metadata.generation);
     let known = before.filter(|(seen_at, _)| *seen_at == generation);
-    (over && remains.pods.is_empty()).then(|| known.unwrap_or((generation, remains.at)))
+    (over && remaining_pods.pods.is_empty()).then(|| known.unwrap_or((generation, remaining_pods.at)))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     let mut metadata = metadata(group, &group.key.name);
     let mut annotations = BTreeMap::from([
         (IMAGE_ANNOTATION.to_owned(), group.image.clone()),
-        (REPLICAS_ANNOTATION.to_owned(), replicas.recorded.to_string()),
+        (REPLICAS_ANNOTATION.to_owned(), replicas.annotated.to_string()),
         (ASSIGNOR_ANNOTATION.to_owned(), group.consumer.assignor.protocol_name().to_owned()),
     ]);
     if let Some(assignor) = replicas.stopped_for {

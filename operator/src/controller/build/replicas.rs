@@ -9,7 +9,7 @@ pub(in crate::controller) struct Replicas {
     /// `spec.replicas`.
     pub spec: i32,
     /// The annotation.
-    pub recorded: i32,
+    pub annotated: i32,
     /// All workers are stopped so that they can start again with this one.
     pub stopped_for: Option<Assignor>,
 }
@@ -17,11 +17,11 @@ pub(in crate::controller) struct Replicas {
 impl Replicas {
     /// One number for both.
     pub(in crate::controller) fn both(number: i32) -> Self {
-        Self { spec: number, recorded: number, stopped_for: None }
+        Self { spec: number, annotated: number, stopped_for: None }
     }
 
     /// None now, and as many as were decided when the workers can have another assignor.
-    pub(in crate::controller) fn stopped(recorded: i32, stopped_for: Assignor) -> Self {
-        Self { spec: 0, recorded, stopped_for: Some(stopped_for) }
+    pub(in crate::controller) fn stopped(annotated: i32, stopped_for: Assignor) -> Self {
+        Self { spec: 0, annotated, stopped_for: Some(stopped_for) }
     }
 }

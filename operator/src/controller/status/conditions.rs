@@ -121,7 +121,7 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState 
     // While all workers are stopped for a change, the recorded replicas are desired.
     let wanted = |workers: &Deployment| {
         if workload::is_stopped(workers) {
-            workload::recorded_replicas(workers)
+            workload::annotated_replicas(workers)
         } else {
             workload::spec_replicas(workers)
         }

@@ -65,7 +65,7 @@ pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
 }
 
 /// The status as it was last written; empty for a new object.
-pub(super) fn recorded(group: &BalanceConsumerGroup) -> Status {
+pub(super) fn last_written(group: &BalanceConsumerGroup) -> Status {
     let mut status = group.status.clone().unwrap_or_default();
     conditions::order(&mut status.conditions);
     status
@@ -116,7 +116,7 @@ fn job(context: Arc<Context>, key: ObjectKey, uid: Option<String>, new: Status) 
         let current = context.caches.groups.get(&key.namespace, &key.name);
         let current = current.as_deref().and_then(|object| object.0.as_ref().ok());
         let Some(group) = current.filter(|group| group.uid() == uid) else { return Sent::Needless };
-        let old = recorded(group);
+        let old = last_written(group);
         if old == new {
             return Sent::Needless;
         }
