@@ -1,5 +1,5 @@
-//! What the group needs, before anybody asks whether this is the moment to act: in go policy, group and lag, out comes
-//! an [`Assessment`].
+//! What the group needs, whether or not this is the moment to act. Takes the policy, the group's history and its lag,
+//! gives an [`Assessment`].
 
 use std::time::Duration;
 
@@ -29,17 +29,17 @@ pub(crate) struct Assessment {
     pub(crate) exceeded: Option<UnderProvisioned>,
     /// The smallest number that would carry the load with margin to spare, if it is below the present one.
     pub(crate) lower: Option<i32>,
-    /// Which limit keeps the need from being higher or lower, of a load that is a margin lower, as it is, and a margin
-    /// higher; `None` while that cannot be said.
+    /// Which limit keeps the need from being higher or lower, for three loads: a margin lower than the present one, the
+    /// present one, and a margin higher (see [`LIMIT_MARGINS`]). `None` while the load is not known.
     pub(crate) limits: Option<[Option<Limit>; 3]>,
     pub(crate) age: Option<Age>,
     /// Records unread in the partitions that are known.
     pub(crate) records: i64,
-    /// Unread records beyond what a healthy consumer shows between two commits, and not young.
+    /// Whether there are more unread records than a healthy consumer shows between two commits, and they are not young.
     pub(crate) draining: bool,
 }
 
-/// In what way the present replicas are too few.
+/// Why the present replicas are too few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnderProvisioned {
     /// More arrives than they can process.
@@ -50,7 +50,7 @@ pub(crate) enum UnderProvisioned {
     Lag,
 }
 
-/// Assesses a group of which at least a part is known.
+/// Assesses a group.
 pub(crate) fn assess(policy: &Policy, history: &GroupHistory, reading: &LagReading, current: &Current) -> Assessment {
     let (floor, ceiling) = (policy.floor(history.partition_count), policy.ceiling(history.partition_count));
     let capacity = history.capacity.estimate(policy.expected_rate_per_replica.map(f64::from));
@@ -99,7 +99,8 @@ impl Assessment {
         let (floor, ceiling) = (self.floor, self.ceiling);
         let allowed = || evaluated.iter().filter(|found| (floor..=ceiling).contains(&found.rung.replicas));
         let feasible = allowed().find(|found| found.rung.feasible);
-        // If nothing is enough: the smallest number that requires no higher rate of one worker than any other does.
+        // If nothing is enough, take the smallest number whose busiest worker has the lowest required rate. A
+        // difference of 1 % does not count: it is not worth more workers.
         let least = allowed().map(|found| found.required_rate).fold(f64::INFINITY, f64::min);
         let closest = || allowed().find(|found| found.required_rate <= least * 1.01);
         self.need = feasible.or_else(closest).map(|found| found.rung.replicas);
@@ -131,15 +132,15 @@ impl Assessment {
         let mut below: Vec<i32> = self.rungs.iter().map(|rung| rung.replicas).collect();
         below.retain(|replicas| (self.floor..desired).contains(replicas));
         if only_bound {
-            // What was only seen and not measured is trusted one rung at a time.
+            // A capacity that is only a lower bound is trusted one rung at a time.
             below = below.split_off(below.len().saturating_sub(1));
         }
         let utilization = utilization.min(self.utilization);
         self.lower = below.into_iter().find(|replicas| load.rung(*replicas, utilization).feasible);
     }
 
-    /// Without a measured capacity only the lag itself says that workers are missing; then the next rung is tried, or
-    /// what the most that was ever seen of a worker makes necessary.
+    /// Without a measured capacity only the lag itself shows that workers are missing. The need is then the next rung,
+    /// or what the highest rate seen of one worker makes necessary, whichever is more.
     fn apply_lag_evidence(&mut self, history: &GroupHistory, policy: &Policy, desired: i32) {
         if self.lag_is_evidence(history, policy, desired) {
             let rungs = ladder(history.partition_count, self.floor, self.ceiling);
@@ -156,8 +157,8 @@ impl Assessment {
         }
     }
 
-    /// Lag that grows or is old, under workers that are all there and commit: where some are missing that were asked
-    /// for, or nothing moves at all, asking for more would not help.
+    /// Whether lag shows that workers are missing: it grows or is old, although all desired workers run and commit. If
+    /// some have not joined yet, or nothing is committed at all, more workers would not help.
     fn lag_is_evidence(&self, history: &GroupHistory, policy: &Policy, desired: i32) -> bool {
         let Some(gap) = history.commit_gap() else { return false };
         let complete = history.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
@@ -183,7 +184,8 @@ fn load(policy: &Policy, history: &GroupHistory, capacity: f64, desired: i32) ->
     }
 }
 
-/// A quarter of the objective is young: no backlog that would suffer from fewer workers.
+/// Whether a backlog is being worked off. Records younger than a quarter of the objective are no backlog that would
+/// suffer from fewer workers.
 fn is_draining(policy: &Policy, history: &GroupHistory, reading: &LagReading) -> bool {
     let young = |age: Age| age.exactly().is_some_and(|age| age < policy.lag_slo / 4);
     let behind = (0..history.partition_count).any(|partition| history.is_behind(partition));

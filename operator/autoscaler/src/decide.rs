@@ -1,5 +1,5 @@
-//! The decision: a chain of small checks, each of which may make it. In go what is needed and what runs, out come the
-//! replicas to ask for now, with their reason.
+//! The decision: a chain of small checks, of which the first that applies decides. Takes what is needed and what runs,
+//! gives the replicas to ask for now, with their reason.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::tuning::{
 /// Decides the replicas, from the reading that [`GroupHistory::observe`] gave for this poll, or
 /// [`LagReading::Unknown`] when the poll failed.
 ///
-/// `now` is the time given to `observe`. `group` must be the state of this group alone.
+/// `now` is the time given to `observe`. `history` must be of this group alone.
 pub fn decide(
     policy: &Policy,
     history: &mut GroupHistory,
@@ -39,7 +39,7 @@ pub fn decide(
 fn detect_changes(history: &mut GroupHistory, current: &Current, now: Duration) {
     let template_changed = history.decision_state.template.as_ref().is_some_and(|known| *known != current.template);
     if template_changed || current.frozen_by == Some(FreezeReason::RollingUpdate) {
-        // Figures of a time when two templates ran belong to neither.
+        // Figures from a time when two templates ran are valid for neither.
         history.capacity = Default::default();
     }
     history.decision_state.template = Some(current.template.clone());
@@ -54,8 +54,9 @@ fn detect_changes(history: &mut GroupHistory, current: &Current, now: Duration) 
     }
 }
 
-/// The group is stable, has as many members as desired, and every partition with a backlog was committed since the
-/// change; or it has taken so long that waiting for it would hide a lasting fault.
+/// Whether a change of the replicas has taken effect: the group is stable, has as many members as desired, and every
+/// partition with a backlog was committed since the change. After a time limit it counts as settled anyway, because
+/// waiting longer would hide a lasting fault.
 fn has_settled(history: &GroupHistory, desired: i32, since: Duration, now: Duration) -> bool {
     let complete = history.members.as_ref().is_some_and(|members| i32::try_from(members.len()) == Ok(desired));
     let commits =
@@ -86,7 +87,7 @@ fn choose(
         return Choice::keep(current.desired, Reason::LagPartial, Some(BlockedBy::LagPartial));
     }
     let mut choice = shrink(history, current, need, now);
-    // What looks like a jump of the arrivals is polled again at once, so that the answer is the right number.
+    // If the arrivals seem to jump, poll again at once, so that one decision gets the number right.
     choice.confirm =
         history.arrival.suspects_rise() && current.desired < need.ceiling && !history.decision_state.confirming;
     choice
@@ -141,7 +142,7 @@ fn grow(policy: &Policy, history: &mut GroupHistory, current: &Current, need: &A
     Some(Choice::act(wanted, reason))
 }
 
-/// Fewer replicas in one change: the most that were needed in the whole window.
+/// Reduces the replicas in one change, to the most that were needed in the whole window.
 fn shrink(history: &mut GroupHistory, current: &Current, need: &Assessment, now: Duration) -> Choice {
     let reason = if need.need.is_some() { Reason::Sufficient } else { Reason::Measuring };
     let blocked_by = if need.capacity.is_none() && current.desired > need.floor {
@@ -169,13 +170,13 @@ fn shrink(history: &mut GroupHistory, current: &Current, need: &Assessment, now:
     Choice::act(most, Reason::DemandFell)
 }
 
-/// Which limit is in the way of the load, with a margin against noise.
+/// The limit that keeps the replicas from the need, with a margin against noise.
 fn limited_by(history: &mut GroupHistory, need: &Assessment) -> Option<Limit> {
     let state = &mut history.decision_state.limited_by;
     need.limits.map_or(state.reported, |limits| state.update(limits.contains(&state.reported), limits[1]))
 }
 
-/// The partition that even a worker of its own could not carry, with a margin against noise.
+/// The partition that gets more than one worker can process, with a margin against noise.
 fn hot(history: &mut GroupHistory, need: &Assessment) -> Option<i32> {
     let reported = history.decision_state.hot.reported;
     let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return reported };
@@ -186,8 +187,8 @@ fn hot(history: &mut GroupHistory, need: &Assessment) -> Option<i32> {
     history.decision_state.hot.update(holds, found)
 }
 
-/// Makes the choice a decision. A choice that changes nothing keeps reason and explanation: they are those of the
-/// decision that holds, and a group at rest must not cause writes.
+/// Turns the choice into a decision. A choice that changes nothing keeps the reason and the explanation of the decision
+/// that holds, so that a group at rest causes no writes.
 fn finish(
     last: Option<Decision>,
     choice: Choice,
@@ -198,10 +199,10 @@ fn finish(
 ) -> Decision {
     let stands = |last: &Decision| {
         let same = last.reason == choice.reason;
-        // That arrivals are not measured yet, after a restart, is no news either.
+        // After a restart arrivals are not measured yet; that is no reason for a new explanation.
         let unmeasured = choice.reason == Reason::Measuring && need.arrival_rate.is_none();
         let calm = (choice.reason == Reason::Sufficient || unmeasured) && last.reason.is_about_load();
-        // Better knowledge of the capacity is worth a new sentence.
+        // Another source of the capacity is worth a new explanation.
         let source = |capacity: Option<Capacity>| capacity.map(|capacity| capacity.source);
         last.replicas == choice.replicas && (same || calm) && source(last.capacity) == source(need.capacity)
     };

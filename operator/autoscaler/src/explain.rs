@@ -1,4 +1,4 @@
-//! The sentence that says why: in go the choice and the numbers it rests on, out comes one line of English.
+//! The sentence that says why: takes the choice and the numbers it rests on, gives one line of English.
 
 use std::time::Duration;
 
@@ -70,7 +70,9 @@ fn chosen_count(need: &Assessment, to: i32) -> String {
         .busiest_partition
         .map_or_else(|| String::from("every worker"), |partition| format!("partition {partition}'s owner"));
     if need.infeasible {
-        return format!("no count carries that, {to} brings {whose} closest to its capacity");
+        return format!(
+            "no allowed number of replicas carries that; {to} comes closest, but {whose} still gets too much"
+        );
     }
     match rung.drained_after {
         Some(drained) if need.records > 0 && drained > Duration::ZERO => format!(

@@ -1,9 +1,9 @@
 //! Lag, estimates and the scaling decision: pure functions without clock or I/O.
 //!
-//! In go what one poll of Kafka saw ([`Observation`]), what the user wants ([`Policy`]), what runs now
-//! ([`Current`]), what was learned before ([`GroupHistory`]) and the time as a [`Duration`] since any epoch the caller keeps
-//! to. Out come the lag ([`LagReading`], from [`GroupHistory::observe`]) and the [`Decision`] (from [`decide`]). The same
-//! sequence of inputs always gives the same sequence of outputs.
+//! Inputs: what one poll of Kafka saw ([`Observation`]), what the user wants ([`Policy`]), what runs now ([`Current`]),
+//! what earlier polls showed ([`GroupHistory`]), and the time as a [`Duration`](std::time::Duration) since an epoch
+//! that the caller chooses. Outputs: the lag ([`LagReading`], from [`GroupHistory::observe`]) and the [`Decision`]
+//! (from [`decide`]). The same sequence of inputs always gives the same sequence of outputs.
 
 mod age;
 mod arrival;

@@ -1,5 +1,5 @@
-//! Writes the children: server-side apply of the full desired object, one field manager, only what differs. Each write is a
-//! step that the next one waits for.
+//! Writes the children: server-side apply of the full desired object, one field manager, only what differs. Each write
+//! is a step that the next one waits for.
 
 use std::{sync::Arc, time::Duration};
 

@@ -16,8 +16,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure and gives the pause before the next attempt: 80 to 120 % of the doubled one, so that objects that
-    /// failed together come apart. `random` is in [0, 1).
+    /// Counts a failure and gives the pause before the next attempt: 80 to 120 % of the doubled one, so that objects
+    /// that failed together come apart. `random` is in [0, 1).
     pub(super) fn failed(&mut self, (first, longest): (Duration, Duration), now: Instant, random: f64) -> Duration {
         let doubled = first.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);

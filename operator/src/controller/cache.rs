@@ -19,7 +19,8 @@ use kube::{
 };
 use parking_lot::Mutex;
 
-/// A child we created that the watch has not shown by then is gone again: its deletion was shown before our answer came.
+/// A child we created that the watch has not shown by then is gone again: its deletion was shown before our answer
+/// came.
 const ECHO_WITHIN: Duration = Duration::from_secs(30);
 
 /// Reads of one kind. Cloning shares.

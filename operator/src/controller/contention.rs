@@ -27,7 +27,8 @@ pub(super) fn is_contended(restores: &[Instant], now: Instant) -> bool {
     recent(restores, now).count() >= AT_MOST
 }
 
-/// The restores of a contention that goes on since then at the latest: whoever has just started restores nothing at once.
+/// The restores of a contention that goes on since then at the latest: whoever has just started restores nothing at
+/// once.
 pub(super) fn contended_since(now: Instant) -> Vec<Instant> {
     vec![now; AT_MOST]
 }

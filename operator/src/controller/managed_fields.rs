@@ -5,7 +5,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value};
 
-/// The name under which all our writes are recorded. It must never change: fields of an old name would never be removed.
+/// The name under which all our writes are recorded. It must never change: fields of an old name would never be
+/// removed.
 pub(super) const FIELD_MANAGER: &str = "balancefleet-operator";
 
 /// `kubectl rollout restart` writes this into the template; it is the one addition of others that stays.

@@ -1,8 +1,8 @@
 //! One object after the other: observe → validate → decide → build → apply → status → events.
 //!
 //! `observe` reads; what `apply`, `status` and `events` have to write goes through the one writer; what lies between is
-//! pure. A reconcile starts from what is there, never from what the last one did, so a missed event, a crash between two
-//! writes or an edit by hand all end the same way.
+//! pure. A reconcile starts from what is there, never from what the last one did, so a missed event, a crash between
+//! two writes or an edit by hand all end the same way.
 
 mod apply;
 mod assignor;

@@ -104,8 +104,8 @@ impl Observed {
     }
 }
 
-/// The child that exists under the name that ours has, whoever made it. From the cache; where it shows nothing, from the
-/// API server: the cache holds only children that carry our label, and one without it must not be overwritten.
+/// The child that exists under the name that ours has, whoever made it. From the cache; where it shows nothing, from
+/// the API server: the cache holds only children that carry our label, and one without it must not be overwritten.
 pub(super) async fn find(context: &Context, kind: &ChildKind, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>> {
     match context.caches.child(kind, key) {
         None => read(context, kind, key).await,
@@ -125,8 +125,8 @@ fn own(deployment: Option<&DynamicObject>, uid: &str) -> Result<Option<Arc<Deplo
     own.map(|own| workload::from_object(own).map(Arc::new)).transpose()
 }
 
-/// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
-/// kept for its log, makes the difference.
+/// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is
+/// only kept for its log, makes the difference.
 async fn read_remaining_pods(context: &Context, key: &ObjectKey) -> Result<RemainingPods> {
     let api: Api<Pod> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     let params = ListParams::default().labels(&selector_text(&key.name));

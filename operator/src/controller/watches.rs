@@ -121,8 +121,8 @@ fn watch_children(scope: &Scope, shared: &Arc<Shared>, kind: ChildResource) -> (
     (cache, logged(changes, kind.kind, shared.metrics.clone()))
 }
 
-/// Brings the cache up to date and gives the objects whose children an event is about: also of those that went while the
-/// watch was away, which the list that follows only leaves out.
+/// Brings the cache up to date and gives the objects whose children an event is about: also of those that went while
+/// the watch was away, which the list that follows only leaves out.
 fn apply_event(
     writer: &mut Writer<DynamicObject>,
     cache: &Cache<DynamicObject>,

@@ -68,7 +68,8 @@ pub struct Snapshot {
     pub topic_id: Option<String>,
     /// The group's state; `None` if it could not be read.
     pub group_state: Option<GroupState>,
-    /// The assignor that the members agreed on, in Kafka's words; `None` while they have not, or if it could not be read.
+    /// The assignor that the members agreed on, in Kafka's words; `None` while they have not, or if it could not be
+    /// read.
     pub group_assignor: Option<String>,
     /// The live members, by client id; empty if they could not be read (see `group_state`).
     pub members: Vec<MemberLag>,

@@ -29,8 +29,8 @@ struct Step {
     topic: u8,
 }
 
-/// A stretch of polls under one kind of traffic, so that a need lasts long enough to be acted on; now and then something
-/// goes wrong in between.
+/// A stretch of polls under one kind of traffic, so that a need lasts long enough to be acted on; now and then
+/// something goes wrong in between.
 fn phase() -> impl Strategy<Value = Vec<Step>> {
     let frozen_by = prop_oneof![
         60 => Just(None),

@@ -1,6 +1,6 @@
 //! A small deterministic world for scenario tests: partitions that fill, workers that process at a fixed speed and
-//! commit now and then, a Deployment that follows the decision, and the poll loop with its confirmation polls. Time is a
-//! number; nothing sleeps.
+//! commit now and then, a Deployment that follows the decision, and the poll loop with its confirmation polls. Time is
+//! a number; nothing sleeps.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,10 +1,11 @@
-//! Pure. Which assignor the workers get. The members of a group have to agree on one: a worker that brings another cannot
-//! join those that run, and a rollout that adds one worker before it ends another would never get on. So a changed
-//! assignor waits until no worker and no member is left, and all start with the new one.
+//! Pure. Which assignor the workers get. The members of a group have to agree on one: a worker that brings another
+//! cannot join those that run, and a rollout that adds one worker before it ends another would never get on. So a
+//! changed assignor waits until no worker and no member is left, and all start with the new one.
 //!
-//! Nothing of it is remembered but since when no pod is left: what runs is read from the group and the Deployment, and a
-//! Deployment that we stopped for a change says so. Where the Deployment is gone the status says what its workers had:
-//! one that was killed is a member of the group until its session ends, longer than its Deployment and its pod exist.
+//! Nothing of it is remembered but since when no pod is left: what runs is read from the group and the Deployment, and
+//! a Deployment that we stopped for a change says so. Where the Deployment is gone the status says what its workers
+//! had: one that was killed is a member of the group until its session ends, longer than its Deployment and its pod
+//! exist.
 
 use std::time::{Duration, Instant};
 

@@ -47,8 +47,8 @@ fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
             replicas: Some(replicas.spec),
             selector: selector(group),
             strategy: Some(one_more_before_one_less()),
-            // A rollout that somebody paused by hand would never end, and look like workers that start; `spec.paused` of
-            // the object is the switch for that.
+            // A rollout that somebody paused by hand would never end, and look like workers that start; `spec.paused`
+            // of the object is the switch for that.
             paused: Some(false),
             progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
             revision_history_limit: Some(REVISION_HISTORY_LIMIT),

@@ -18,8 +18,8 @@ pub(in crate::controller) struct ChildResource {
     pub kind: &'static str,
     /// What paths call them.
     pub plural: &'static str,
-    /// Not every cluster has it: it is looked for before the watches start, and left out where it is absent. One that is
-    /// installed later is seen after a restart.
+    /// Not every cluster has it: it is looked for before the watches start, and left out where it is absent. One that
+    /// is installed later is seen after a restart.
     pub optional: bool,
 }
 

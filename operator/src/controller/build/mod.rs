@@ -1,5 +1,5 @@
-//! Pure. From a [`ValidatedGroup`](super::validate::ValidatedGroup) to the children it should have: one file per kind, each a function of the group
-//! alone, so that equal input gives equal bytes and nothing is applied twice.
+//! Pure. From a [`ValidatedGroup`](super::validate::ValidatedGroup) to the children it should have: one file per kind,
+//! each a function of the group alone, so that equal input gives equal bytes and nothing is applied twice.
 
 mod deployment;
 mod environment;

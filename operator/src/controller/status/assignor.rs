@@ -1,4 +1,5 @@
-//! Pure. A changed assignor that waits, in words: what waits for what, and the commands that carry it out or take it back.
+//! Pure. A changed assignor that waits, in words: what waits for what, and the commands that carry it out or take it
+//! back.
 
 use balancefleet_crds::{Assignor, BalanceConsumerGroup};
 use kube::ResourceExt;

@@ -25,8 +25,8 @@ pub(super) fn age_text(age: Duration) -> String {
     }
 }
 
-/// The age of the oldest unread record. An operator that has just started does not know it yet: the last known one stays,
-/// as long as the lag itself is known.
+/// The age of the oldest unread record. An operator that has just started does not know it yet: the last known one
+/// stays, as long as the lag itself is known.
 pub(super) fn lag_age(old: &Status, snapshot: &Snapshot) -> Option<String> {
     let age = snapshot.rounded.lag_age.map(age_text);
     age.or_else(|| old.lag_age.clone().filter(|_| snapshot.rounded.lag.is_some()))

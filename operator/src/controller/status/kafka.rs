@@ -23,8 +23,8 @@ pub(crate) fn problem(snapshot: Option<&Snapshot>, now: Instant) -> Result<Optio
     Ok(Some((reason(problem), &problem.message)))
 }
 
-/// Whether a condition's reason is one of Kafka's problems. Their messages carry librdkafka's words with counts and times
-/// in them; as long as the reason stays, so does the message.
+/// Whether a condition's reason is one of Kafka's problems. Their messages carry librdkafka's words with counts and
+/// times in them; as long as the reason stays, so does the message.
 pub(super) fn is_reason(reason: &str) -> bool {
     [
         reasons::TOPIC_NOT_FOUND,

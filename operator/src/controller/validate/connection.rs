@@ -1,5 +1,5 @@
-//! Pure. How the group's Kafka and its database are reached: which Secrets are meant, what is in them, and what is missing
-//! of it.
+//! Pure. How the group's Kafka and its database are reached: which Secrets are meant, what is in them, and what is
+//! missing of it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its writes
-//! over and waits for the answers of its steps alone. The [`Queue`] says what is sent when (pure); here it is sent.
+//! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its
+//! writes over and waits for the answers of its steps alone. The [`Queue`] says what is sent when (pure); here it is
+//! sent.
 
 mod queue;
 

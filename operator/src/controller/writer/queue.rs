@@ -2,8 +2,8 @@
 //! again.
 //!
 //! An object has one write in flight at a time, all objects together [`MOST_IN_FLIGHT`]. The steps of an object (its
-//! children) go first and at once, in their order; then its events, in theirs; then its status, of which there is one, the
-//! newest. Statuses alone are paced: urgent ones first, the others no sooner than their interval after the last.
+//! children) go first and at once, in their order; then its events, in theirs; then its status, of which there is one,
+//! the newest. Statuses alone are paced: urgent ones first, the others no sooner than their interval after the last.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -245,8 +245,8 @@ impl<W> Queue<W> {
         });
     }
 
-    /// A write failed, or was not sent after all. A step and an event are not tried again from here. A status is, after a
-    /// pause, unless a newer one waits; `again` is what to write then. `random` is in [0, 1).
+    /// A write failed, or was not sent after all. A step and an event are not tried again from here. A status is, after
+    /// a pause, unless a newer one waits; `again` is what to write then. `random` is in [0, 1).
     pub(super) fn failed(&mut self, key: &ObjectKey, class: Class, again: Option<W>, now: Instant, random: f64) {
         self.ended(key, class, |object| {
             let Some(work) = again else { return };
@@ -263,8 +263,8 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Whether a step or an event waits or a write is in flight: what a process that ends should wait for. The next process
-    /// finds out by itself what statuses there are to write.
+    /// Whether a step or an event waits or a write is in flight: what a process that ends should wait for. The next
+    /// process finds out by itself what statuses there are to write.
     pub(super) fn is_drained(&self) -> bool {
         self.in_flight == 0 && [Class::Step, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
     }
