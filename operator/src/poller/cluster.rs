@@ -1,5 +1,5 @@
-//! One Kafka cluster: its groups, the task that polls them, and when. Clusters share nothing, so that one that does not
-//! answer stops nobody else's groups.
+//! One Kafka cluster: its groups, the task that polls them, and when it does. Clusters share nothing, so that a cluster
+//! that does not answer delays no group of another one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::panic::{catch_panic, catch_panic_now};
 /// Groups due within this time of each other are polled together.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// After a refused login: many attempts lock an account, and only a user can unlock it.
+/// Backoff after a refused login: many attempts could lock the account, and only a user can unlock it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(15);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
-/// The name brokers see.
+/// The client id that brokers see.
 const CLIENT_ID: &str = "balancefleet-operator";
 
 /// One Kafka cluster and its groups; its task ends when it is dropped.
@@ -33,7 +33,7 @@ pub(super) struct Cluster {
     _task: DropGuard,
 }
 
-/// What the registry and the task share. The lock is held for look-ups only: nobody waits while a group decides.
+/// What the registry and the task share. The lock is held for look-ups only, never while a group decides.
 struct ClusterState {
     epoch: Instant,
     groups: Mutex<HashMap<ObjectKey, Entry>>,
@@ -75,7 +75,7 @@ impl Cluster {
         }
     }
 
-    /// Whether that was the last group.
+    /// Removes a group. Gives true if it was the last one.
     pub(super) fn remove(&self, key: &ObjectKey) -> bool {
         let mut groups = self.state.groups.lock();
         groups.remove(key);
@@ -96,7 +96,7 @@ struct Poller {
     refused: Option<Refusal>,
 }
 
-/// Why, and until when, the cluster is left alone.
+/// Why, and until when, the cluster is not polled.
 struct Refusal {
     error: Error,
     backoff: Duration,
@@ -111,7 +111,7 @@ async fn run(connection: Connection, state: Arc<ClusterState>, stop: Cancellatio
             poller.fail(&state, detail).await;
         }
     }
-    // Ending a client waits for its threads, which must not be a thread of ours that others need.
+    // Dropping a client waits for its threads, so it must not block a thread of the runtime.
     tokio::task::spawn_blocking(move || drop(poller.client));
 }
 
@@ -139,7 +139,7 @@ impl ClusterState {
         due.map(|(key, entry)| (key.clone(), group_ref(&entry.target))).collect()
     }
 
-    /// Delivers to every polled group its part of the result.
+    /// Delivers the result to every polled group.
     fn deliver_all(&self, polled: &[(ObjectKey, GroupRef)], outcome: &Result<PollResult, Error>, regular: Instant) {
         let at = outcome.as_ref().map_or_else(|_| Instant::now(), |result| result.at);
         let time = PollTime { instant: at, elapsed: at.saturating_duration_since(self.epoch) };
@@ -155,7 +155,7 @@ impl ClusterState {
         }
     }
 
-    /// A group that was forgotten or has another target by now gets nothing.
+    /// Delivers one group's result. A group that was forgotten or has another target by now gets nothing.
     fn deliver(
         &self,
         key: &ObjectKey,
@@ -199,7 +199,8 @@ fn group_ref(target: &PollTarget) -> GroupRef {
     GroupRef { topic: target.topic.clone(), group: target.group.clone() }
 }
 
-/// A group whose figures make the update panic is reset and counts a failed poll; the others get their part.
+/// Updates a group. If its figures make the update panic, the group is reset and counts a failed poll; other groups are
+/// not affected.
 fn update_or_reset(group: &mut Group, time: PollTime, update: impl FnOnce(&mut Group) -> PollOutcome) -> PollOutcome {
     catch_panic_now(|| update(group)).unwrap_or_else(|detail| {
         tracing::error!(
@@ -250,7 +251,7 @@ impl Poller {
         }
     }
 
-    /// After a panic: what was due is unknown and is polled again at the next regular poll.
+    /// After a panic: the groups that were due count a failed poll and are polled again at the next regular poll.
     async fn fail(&mut self, state: &Arc<ClusterState>, detail: String) {
         let now = Instant::now();
         self.regular = now + POLL_INTERVAL;
@@ -270,7 +271,7 @@ impl Poller {
     }
 }
 
-/// Decides on a thread that may block: a group with thousands of partitions takes its time.
+/// Delivers the outcome on a thread that may block: deciding takes a while for a group with thousands of partitions.
 async fn dispatch(
     state: &Arc<ClusterState>,
     polled: Vec<(ObjectKey, GroupRef)>,
@@ -285,7 +286,7 @@ async fn dispatch(
     }
 }
 
-/// Errors that a retry does not end soon and repeated attempts may make worse.
+/// Errors that a retry will not fix soon, and that repeated attempts may make worse.
 const fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Authentication | ErrorKind::Tls | ErrorKind::Invalid)
 }

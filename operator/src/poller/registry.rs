@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::triggers::{self, Trigger};
 use super::{ObjectKey, PollTarget, Snapshot, Triggers};
 
-/// Which groups are polled, on which clusters, and what is known of them. Cheap to clone; clones share their content.
+/// Which groups are polled, on which clusters, and their newest snapshots. Cheap to clone; clones share their content.
 #[derive(Clone)]
 pub struct LagRegistry {
     inner: Arc<Mutex<Inner>>,
@@ -24,7 +24,7 @@ struct Inner {
 }
 
 impl LagRegistry {
-    /// An empty registry and the stream of objects that it triggers a reconcile of.
+    /// An empty registry, and the stream of the objects to reconcile.
     pub fn new() -> (Self, Triggers) {
         let (trigger, triggers) = triggers::queue();
         (Self { inner: Arc::default(), trigger }, triggers)
@@ -45,7 +45,7 @@ impl LagRegistry {
             .put(key, target);
     }
 
-    /// Stops polling the group; a cluster's client goes with its last group.
+    /// Stops polling the group; a cluster's client is closed with its last group.
     pub fn forget(&self, key: &ObjectKey) {
         self.inner.lock().remove(key);
     }
@@ -55,7 +55,7 @@ impl LagRegistry {
         self.inner.lock().connections.keys().cloned().collect()
     }
 
-    /// What the last poll saw; `None` until the first one after `register` has ended.
+    /// What the last poll saw; `None` until the first poll after `register` has ended.
     pub fn snapshot(&self, key: &ObjectKey) -> Option<Arc<Snapshot>> {
         let inner = self.inner.lock();
         inner.clusters.get(inner.connections.get(key)?)?.snapshot(key)

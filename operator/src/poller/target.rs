@@ -3,7 +3,7 @@
 use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
 use balancefleet_kafka::Connection;
 
-/// The object that a group belongs to.
+/// Namespace and name of a custom resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// Its namespace.
@@ -33,12 +33,12 @@ pub struct PollTarget {
     pub policy: Policy,
     /// What runs now, as the controller last saw it.
     pub current: Current,
-    /// What the object's status says of earlier polls: where a group that was not polled before goes on from.
+    /// What the object's status says about earlier polls; a group that this process has not polled yet resumes from it.
     pub checkpoint: Checkpoint,
 }
 
 impl PollTarget {
-    /// Whether both are about the same group of the same topic, so that what was learned still holds.
+    /// Whether both are about the same group and topic, so that what was learned still holds.
     pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
         self.topic == other.topic && self.group == other.group
     }

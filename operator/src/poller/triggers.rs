@@ -1,5 +1,5 @@
-//! The queue of reconcile triggers: an object is in it at most once, however often it is triggered before it is taken,
-//! so a controller that falls behind costs no memory.
+//! The queue of reconcile triggers. An object is in it at most once, however often it is triggered before it is taken,
+//! so the queue of a slow controller stays small.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ pub(super) struct Trigger {
 impl Trigger {
     pub(super) fn fire(&self, key: &ObjectKey) {
         if self.pending.lock().insert(key.clone()) {
-            // Fails only when nobody listens any more, which is the end of the process.
+            // Fails only when the receiver is gone, which happens at the end of the process.
             let _ = self.sender.send(key.clone());
         }
     }
@@ -43,7 +43,7 @@ impl Stream for Triggers {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ObjectKey>> {
         let key = ready!(self.receiver.poll_recv(context));
         if let Some(key) = &key {
-            // Before the reconcile: a trigger that fires during it must not be swallowed.
+            // Removed before the reconcile: a trigger that fires during it must not be lost.
             self.pending.lock().remove(key);
         }
         Poll::Ready(key)
