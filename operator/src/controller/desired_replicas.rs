@@ -4,7 +4,7 @@
 use balancefleet_autoscaler::{Decision, FreezeReason, Limit, Policy, Reason};
 use balancefleet_crds::{ScalingMode, reasons};
 
-/// What the replicas follow from.
+/// What the desired replicas depend on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs<'a> {
     /// `spec.paused`.
@@ -15,30 +15,30 @@ pub(super) struct Inputs<'a> {
     pub dry_run: bool,
     /// The limits, among others.
     pub policy: &'a Policy,
-    /// The last decision; none before the first Deployment.
+    /// The last decision; `None` before the first Deployment.
     pub last: Option<i32>,
     /// Whether a new pod template is being rolled out.
     pub rolling: bool,
-    /// The poller's newest decision; none before its first poll.
+    /// The poller's newest decision; `None` before its first poll.
     pub decision: Option<&'a Decision>,
     /// Partitions of the topic, if known.
     pub partitions: Option<i32>,
 }
 
-/// The replicas and who decided them.
+/// The replicas, and who decided them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
-    /// What the Deployment gets.
+    /// The replicas that the Deployment gets.
     pub replicas: i32,
-    /// What is desired: differs from `replicas` under a dry run only.
+    /// The desired replicas; different from `replicas` only under a dry run.
     pub desired: i32,
     /// Who decides.
     pub mode: ScalingMode,
-    /// One word for why.
+    /// The reason, in one word.
     pub reason: String,
     /// One sentence.
     pub explanation: String,
-    /// Which limit keeps the replicas from what the load asks for.
+    /// The limit that keeps the replicas from the number that the load needs.
     pub limited_by: Option<Limit>,
 }
 

@@ -1,4 +1,5 @@
-//! What is kept of an object between two reconciles. Losing it (a restart) costs a repeated read, never a wrong write.
+//! What is kept about an object between two reconciles. Losing it (at a restart) costs a repeated read, never a wrong
+//! write.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,19 +22,19 @@ use crate::poller::ObjectKey;
 pub(super) struct ObjectState {
     /// Distinguishes an object from a later one of the same name.
     pub(super) uid: String,
-    /// After failed reconciles.
+    /// The pause after failed reconciles.
     failure: Backoff,
-    /// The generation of the object that the last reconcile was about: another one may be the cure.
+    /// The object's generation in the last reconcile: an edit makes another one, and may end a problem.
     generation: Option<i64>,
     /// The problem that is being retried.
     problem: Option<(Problem, Backoff)>,
-    /// When the pods were last ranked, and for which replicas.
+    /// When the deletion costs of the pods were last written, and for which number of replicas.
     pub(super) deletion_cost_written: Option<(i32, Instant)>,
     /// Since when no pod is left.
     pub(super) no_pod: NoPod,
-    /// When the replicas were restored after somebody else wrote them.
+    /// When the replicas were restored after another writer had changed them.
     pub(super) restores: Vec<Instant>,
-    /// The learned figures in the status, and since when they are seen there.
+    /// The learned figures in the status, and since when this process has seen them there.
     pub(super) learned: Option<(Option<Learned>, Instant)>,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct ObjectStates {
 }
 
 impl ObjectStates {
-    /// A copy of what is kept; none of a new object. No two reconciles of one object run at once.
+    /// A copy of what is kept; `None` for a new object. No two reconciles of one object run at once.
     pub(super) fn load(&self, key: &ObjectKey, uid: &str) -> Option<ObjectState> {
         self.states.lock().get(key).filter(|state| state.uid == uid).cloned()
     }
@@ -77,11 +78,12 @@ impl ObjectStates {
     }
 }
 
-/// Figures that were learned are written this often at most, unless a decision takes them along.
+/// Learned figures are written at most this often, unless a new decision is written with them.
 const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
 impl ObjectState {
-    /// Of an object that is new, or new to this process: then its status says what the last one knew.
+    /// The state of an object that is new, or new to this process. In the latter case its status says whether the
+    /// replicas are contended.
     pub(super) fn new(uid: String, group: &BalanceConsumerGroup, now: Instant) -> Self {
         let conditions = group.status.iter().flat_map(|status| &status.conditions);
         let contended = conditions.into_iter().any(|condition| condition.type_ == conditions::REPLICAS_CONTENDED);
@@ -101,17 +103,17 @@ impl ObjectState {
         }
     }
 
-    /// What is left of the pause after a failed reconcile. Nothing but an edit of the object shortens it.
+    /// The rest of the pause after a failed reconcile. Only an edit of the object shortens it.
     pub(super) fn pause(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
         self.failure.left(now).filter(|_| self.generation == generation)
     }
 
-    /// The last reconcile did not fail.
+    /// Records that the reconcile did not fail.
     pub(super) fn succeeded(&mut self) {
         self.failure = Backoff::default();
     }
 
-    /// A reconcile begins. What an object had a problem with before its edit may be gone with it.
+    /// Begins a reconcile. After an edit of the object, its problem is forgotten: the edit may have ended it.
     pub(super) fn begin(&mut self, generation: Option<i64>) {
         if self.generation != generation {
             (self.generation, self.problem) = (generation, None);
@@ -124,8 +126,8 @@ impl ObjectState {
         backoff.left(now).map(|_| problem)
     }
 
-    /// Counts an attempt that ended with this problem and gives the pause before the next, or what is left of it if no
-    /// attempt was due yet; `random` is in [0, 1).
+    /// Counts an attempt that ended with this problem and gives the pause before the next one. If no attempt was due
+    /// yet, counts nothing and gives the rest of the pause. `random` is in [0, 1).
     pub(super) fn problem_backoff(&mut self, problem: &Problem, now: Instant, random: f64) -> Duration {
         let known = self.problem.take().filter(|(known, _)| known.reason == problem.reason);
         let mut backoff = known.map(|(_, backoff)| backoff).unwrap_or_default();
@@ -134,7 +136,7 @@ impl ObjectState {
         pause
     }
 
-    /// There is no problem any more that time may end.
+    /// Records that there is no problem that a retry may end.
     pub(super) fn no_problem(&mut self) {
         self.problem = None;
     }

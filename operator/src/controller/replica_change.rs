@@ -1,5 +1,5 @@
-//! Pure. How the replicas may change in one reconcile: at once, after the pods were ranked, or not while another writer
-//! contends them.
+//! Pure. How the replicas may change in one reconcile: at once, after the deletion costs of the pods were written, or
+//! not while another writer contends them.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use super::{build::Replicas, contention, object_state::ObjectState, workload};
 
-/// Kubernetes reads the ranks from its own cache: they have to be there a moment before the replicas fall.
+/// Kubernetes reads the deletion costs from its own cache, so they are written this long before the replicas fall.
 const DELETION_COST_LEAD: Duration = Duration::from_secs(1);
 
 /// What this reconcile writes, and what it leaves for a later one.
@@ -15,9 +15,9 @@ const DELETION_COST_LEAD: Duration = Duration::from_secs(1);
 pub(super) struct ReplicaChange {
     /// The replicas to write.
     pub replicas: Replicas,
-    /// The pods have to be ranked before.
+    /// Write the deletion costs of the pods first.
     pub write_deletion_cost: bool,
-    /// No pod is to leave: what the pods were ranked by will have changed when one is.
+    /// No pod has to leave now. Written deletion costs are forgotten: they will be outdated when one has to.
     pub forget_deletion_cost: bool,
     /// The write restores replicas that somebody else changed.
     pub restores: bool,
@@ -42,12 +42,12 @@ pub(super) fn next_change(
     };
     let Some(live) = live else { return go };
     let (there, annotated) = (workload::spec_replicas(live), workload::annotated_replicas(live));
-    // A contention is about the last decision only: a new decision is written at once.
+    // Only the last decision can be contended; a new decision is written at once.
     let last_spec_replicas = workload::last_spec_replicas(live);
     if there != last_spec_replicas && desired == last_spec_replicas {
         return match contention::may_restore(&state.restores, now) {
             Ok(()) => ReplicaChange { restores: true, ..go },
-            // Theirs stay for now, ours stay on record.
+            // The other writer's replicas stay for now; the annotation keeps ours.
             Err(wait) => ReplicaChange {
                 replicas: Replicas { spec: there, annotated, ..wanted },
                 requeue_after: Some(wait),
@@ -55,13 +55,13 @@ pub(super) fn next_change(
             },
         };
     }
-    // To 0 all leave: there is nothing to rank.
+    // All pods leave: their order does not matter.
     if desired >= there || desired == 0 {
         return go;
     }
     let written = state.deletion_cost_written.filter(|(target, _)| *target == desired);
     let since = written.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at));
-    // What is left of the wait: a reconcile that comes early does not begin it anew.
+    // The rest of the wait: a reconcile that comes early does not start it again.
     match DELETION_COST_LEAD.checked_sub(since).filter(|left| !left.is_zero()) {
         None => go,
         left => ReplicaChange {

@@ -1,4 +1,5 @@
-//! What all reconciles share: clients, caches, the poller's registry. One [`Context`] per scope around one [`Shared`].
+//! What all reconciles share: clients, caches, the poller's registry. Each scope has a [`Context`]; all share one
+//! [`Shared`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,7 +34,7 @@ use crate::{
     poller::{LagRegistry, ObjectKey},
 };
 
-/// An object as watched: one that cannot be read is an error of that object and stalls no other.
+/// An object as watched. An object that cannot be deserialized is an error of its own and does not stop the watch.
 pub(super) type MaybeInvalid = DeserializeGuard<BalanceConsumerGroup>;
 
 /// Reconciles that run at the same time, over all watched namespaces.
@@ -49,7 +50,7 @@ pub struct Shared {
     pub(super) metrics: Metrics,
     /// Secrets by name.
     pub(super) secrets: SecretCache,
-    /// What is kept of objects between reconciles.
+    /// What is kept about objects between reconciles.
     pub(super) object_states: ObjectStates,
     /// Publishes events.
     pub(super) recorder: Recorder,
@@ -68,7 +69,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Around a client; `pod` is the one that events name as their source.
+    /// Wraps a client; `pod` is the pod that events name as their source.
     pub fn new(
         client: Client,
         lag: LagRegistry,
@@ -98,7 +99,7 @@ impl Shared {
         self.groups.read().iter().flat_map(Store::state).filter(|object| object.0.is_ok()).collect()
     }
 
-    /// Whether an object has its Deployment, in whatever watched namespace.
+    /// Whether an object has its Deployment already.
     pub(super) fn has_workers(&self, group: &BalanceConsumerGroup) -> bool {
         let (key, uid) = (key_of(group), group.uid().unwrap_or_default());
         let found = self.deployments.read().iter().find_map(|cache| cache.get(&key.namespace, &key.name));
@@ -110,14 +111,14 @@ impl Shared {
         self.object_states.in_backoff().union(&self.writer.in_backoff()).count()
     }
 
-    /// Drops all that is kept of an object that is gone.
+    /// Drops all that is kept about an object that is gone.
     pub(super) fn forget(&self, key: &ObjectKey) {
         self.lag.forget(key);
         self.object_states.forget(key);
         self.writer.forget(key);
     }
 
-    /// Drops all that is kept of objects of a scope that its newest list does not have.
+    /// Drops all that is kept about objects of a scope that are not in its newest list.
     pub(super) fn forget_absent(&self, scope: &Scope, store: &Store<MaybeInvalid>) {
         let kept = [self.lag.keys(), self.object_states.keys(), self.writer.keys()].concat().into_iter();
         for key in kept.filter(|key| in_scope(scope, key) && store.get(&reference(key)).is_none()) {
@@ -137,7 +138,7 @@ pub(super) struct Caches {
 }
 
 impl Caches {
-    /// Waits until every kind was listed once, however long that takes.
+    /// Waits until every kind was listed once. Without a time limit.
     ///
     /// # Errors
     /// When the watches have ended.
@@ -149,7 +150,7 @@ impl Caches {
         self.pods.wait_until_ready().await
     }
 
-    /// The same for a reconcile: before that an absent child means nothing.
+    /// The same for a reconcile, with a time limit. Until all kinds are listed, an absent child means nothing.
     ///
     /// # Errors
     /// When that takes too long, or the watches have ended.
@@ -160,7 +161,7 @@ impl Caches {
         }
     }
 
-    /// A group's child of this kind, under the name that ours has, whoever made it.
+    /// The child of this kind with the name of ours, whoever created it.
     pub(super) fn child(&self, kind: &ChildKind, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
         self.children.get(&kind.resource)?.get(&key.namespace, &(kind.name)(&key.name))
     }

@@ -1,4 +1,4 @@
-//! Pure. Which write is sent next: in go writes, answers and the time, out comes the next write to send, or when to ask
+//! Pure. Which write is sent next: takes writes, answers and the time, gives the next write to send, or when to ask
 //! again.
 //!
 //! An object has one write in flight at a time, all objects together [`MOST_IN_FLIGHT`]. The steps of an object (its
@@ -17,12 +17,12 @@ use crate::{
 
 /// Writes in flight at once.
 pub(super) const MOST_IN_FLIGHT: usize = 16;
-/// Of these, events and statuses: steps always find room beside them.
+/// At most this many of them are events and statuses, so that there is always room for steps.
 pub(super) const MOST_REPORTS: usize = 8;
-/// Events of one object that may wait; an object that makes more is not worth the memory.
+/// Events of one object that may wait, to bound the memory; further ones are dropped.
 pub(super) const MOST_EVENTS: usize = 32;
 
-/// What waits, in the order in which it is sent.
+/// The kinds of waiting writes, in the order in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Step,
@@ -34,7 +34,7 @@ pub(super) enum Class {
 impl Class {
     const ALL: [Self; 4] = [Self::Step, Self::Event, Self::UrgentStatus, Self::Status];
 
-    /// The word for it in metrics; the ranks of pods count as children.
+    /// The word for it in metrics; the deletion costs of pods count as children.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Step => "child",
@@ -51,9 +51,9 @@ impl Class {
 /// One change of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What it does to what, e.g. `apply Deployment shop`: a later one of the same name replaces it while it waits.
+    /// What it does, e.g. `apply Deployment shop`: while it waits, a later step of the same name replaces it.
     pub name: String,
-    /// Whether it creates the child. Such a step is never replaced: what follows may need what it makes.
+    /// Whether it creates the child. Such a step is never replaced: later steps may need the child.
     pub creates: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Step {
 pub(in crate::controller) enum Urgency {
     /// As soon as the pace allows.
     Urgent,
-    /// This long after the last one of the object, and after the urgent ones of others.
+    /// This long after the object's last status, and after urgent statuses of other objects.
     Every(Duration),
 }
 
@@ -70,7 +70,7 @@ pub(in crate::controller) enum Urgency {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
     Send(ObjectKey, Class, W),
-    /// Nothing before that time, or before the next call of another method.
+    /// Nothing to send before that time, or before the next call of another method.
     Wait(Option<Instant>),
 }
 
@@ -88,7 +88,7 @@ struct Object<W> {
     events: VecDeque<(Instant, W)>,
     status: Option<Status<W>>,
     in_flight: bool,
-    /// Under what the object is in the set of what is ready.
+    /// The object's entry in [`Queue::ready`]; `None` if it has none.
     head: Option<(Class, Instant)>,
     status_written: Option<Instant>,
     status_backoff: Backoff,
@@ -109,7 +109,7 @@ impl<W> Default for Object<W> {
 }
 
 impl<W> Object<W> {
-    /// What to send of this object, and when at the earliest.
+    /// The next write of this object, and the earliest time to send it.
     fn first(&self) -> Option<(Class, Instant)> {
         if self.in_flight {
             return None;
@@ -120,14 +120,14 @@ impl<W> Object<W> {
             let status = self.status.as_ref()?;
             let (class, due) = match status.urgency {
                 Urgency::Urgent => (Class::UrgentStatus, status.since),
-                // After a restart nobody knows when the last one was written: perhaps just now.
+                // After a restart it is not known when the last one was written: perhaps just now.
                 Urgency::Every(interval) => (Class::Status, self.status_written.unwrap_or(status.since) + interval),
             };
             Some((class, self.status_backoff.not_before().map_or(due, |until| until.max(due))))
         })
     }
 
-    /// Whether nothing would be lost with it.
+    /// Whether the entry can be dropped without losing anything.
     fn is_blank(&self) -> bool {
         let waits = !self.steps.is_empty() || !self.events.is_empty() || self.status.is_some();
         !waits && !self.in_flight && self.status_written.is_none() && !self.status_backoff.has_failed()
@@ -138,7 +138,7 @@ impl<W> Object<W> {
 #[derive(Debug)]
 pub(super) struct Queue<W> {
     objects: HashMap<ObjectKey, Object<W>>,
-    /// By class: the first of every object that has none in flight, by time.
+    /// Per class, by time: the next write of every object that has none in flight.
     ready: [BTreeSet<(Instant, ObjectKey)>; Class::ALL.len()],
     in_flight: usize,
     reports_in_flight: usize,
@@ -162,7 +162,8 @@ impl<W> Default for Queue<W> {
 }
 
 impl<W> Queue<W> {
-    /// How many objects there are: ten statuses a second are written, or as many as it takes to write all in a minute.
+    /// Sets the number of objects, and with it the pace: ten statuses a second, or as many as it takes to write the
+    /// status of every object within a minute.
     pub(super) fn set_objects(&mut self, objects: usize) {
         let per_minute = u32::try_from(objects).unwrap_or(u32::MAX).max(600);
         self.status_interval = Duration::from_secs(60) / per_minute;
@@ -196,12 +197,12 @@ impl<W> Queue<W> {
         })
     }
 
-    /// Sets the status to write; none if what is written is right. Gives the one that it replaces.
+    /// Sets the status to write; `None` if the written one is right. Gives the status that it replaces.
     pub(super) fn set_status(&mut self, key: &ObjectKey, status: Option<(Urgency, W)>, now: Instant) -> Option<W> {
         self.change(key, |object| {
             let before = object.status.take();
             object.status = status.map(|(urgency, work)| {
-                // It keeps its place in the line, unless it has become urgent just now.
+                // It keeps its place in the queue, unless it has just become urgent.
                 let kept = before.as_ref().filter(|old| old.urgency == Urgency::Urgent || urgency != Urgency::Urgent);
                 Status { urgency, since: kept.map_or(now, |old| old.since), work }
             });
@@ -236,7 +237,7 @@ impl<W> Queue<W> {
         Next::Wait(soonest)
     }
 
-    /// A write was answered.
+    /// Records that a write succeeded.
     pub(super) fn answered(&mut self, key: &ObjectKey, class: Class, now: Instant) {
         self.ended(key, class, |object| {
             if class.is_status() {
@@ -245,8 +246,8 @@ impl<W> Queue<W> {
         });
     }
 
-    /// A write failed, or was not sent after all. A step and an event are not tried again from here. A status is, after
-    /// a pause, unless a newer one waits; `again` is what to write then. `random` is in [0, 1).
+    /// Records that a write failed, or was not sent after all. Steps and events are not repeated from here. A status is
+    /// repeated after a pause, unless a newer one waits; `again` is the write to repeat. `random` is in [0, 1).
     pub(super) fn failed(&mut self, key: &ObjectKey, class: Class, again: Option<W>, now: Instant, random: f64) {
         self.ended(key, class, |object| {
             let Some(work) = again else { return };
@@ -256,15 +257,15 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Drops what waits and all that is kept of an object that is gone.
+    /// Drops the waiting writes and all that is kept about an object that is gone.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.change(key, |object| {
             *object = Object { in_flight: object.in_flight, head: object.head, ..Object::default() };
         });
     }
 
-    /// Whether a step or an event waits or a write is in flight: what a process that ends should wait for. The next
-    /// process finds out by itself what statuses there are to write.
+    /// Whether no step or event waits and no write is in flight. A process that ends waits for this; the next process
+    /// finds out by itself which statuses to write.
     pub(super) fn is_drained(&self) -> bool {
         self.in_flight == 0 && [Class::Step, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
     }
@@ -290,7 +291,7 @@ impl<W> Queue<W> {
         })
     }
 
-    /// Changes an object and puts it where it belongs after that.
+    /// Changes an object and updates its place among the ready ones.
     fn change<T>(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Object<W>) -> T) -> T {
         let object = self.objects.entry(key.clone()).or_default();
         let changed = change(object);
