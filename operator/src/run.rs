@@ -28,7 +28,7 @@ pub enum RunError {
     /// Log lines could not be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),
-    /// There is no client for the API server.
+    /// No client for the API server could be created.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The runtime, the signals or the HTTP port.

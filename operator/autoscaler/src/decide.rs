@@ -1,4 +1,4 @@
-//! The decision: a chain of small checks, of which the first that applies decides. Takes what is needed and what runs,
+//! The decision: a chain of small checks; the first that applies decides. Takes what is needed and what runs,
 //! gives the replicas to ask for now, with their reason.
 
 use std::time::Duration;

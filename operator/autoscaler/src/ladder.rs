@@ -102,7 +102,7 @@ impl Load {
 
     /// Records per second by which each partition falls behind under its present owner.
     fn growth(&self) -> Vec<f64> {
-        // A partition that nobody owns falls behind by all that arrives.
+        // A partition without an owner falls behind by all that arrives.
         let mut growth = self.rates.clone();
         for owned in &self.owners {
             let rate = sum(&self.rates, owned);

@@ -91,7 +91,7 @@ fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
         _ if inputs.rolling => {
             none(ScalingMode::Auto, Reason::RollingUpdate.as_str(), "a new pod template is being rolled out")
         }
-        // Made while the replicas were frozen: it says what was, not what is needed. The next poll decides.
+        // Decided while the replicas were frozen, so it does not say what is needed now. The next poll decides.
         Reason::Pinned | Reason::Paused | Reason::RollingUpdate => {
             none(ScalingMode::Auto, Reason::Measuring.as_str(), "the next poll decides")
         }

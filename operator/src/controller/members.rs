@@ -2,7 +2,7 @@
 
 const PREFIX: &str = "balance-worker-";
 
-/// The pod's name; `None` for a member that is no worker of ours.
+/// The pod's name; `None` if the member is not a worker of this product.
 pub(super) fn pod_of(client_id: &str) -> Option<&str> {
     let (pod, suffix) = client_id.strip_prefix(PREFIX)?.rsplit_once('-')?;
     (!pod.is_empty() && suffix.len() == 8 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(pod)

@@ -65,7 +65,7 @@ impl ObjectStates {
         self.states.lock().remove(key);
     }
 
-    /// Every object of which something is kept.
+    /// Every object that something is kept about.
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.states.lock().keys().cloned().collect()
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// The typed Deployment; no other child is read by its fields.
 ///
 /// # Errors
-/// When the object is no Deployment.
+/// When the object is not a Deployment.
 pub(super) fn from_object(object: &DynamicObject) -> Result<Deployment> {
     let failed = |source| Error::Json { action: format!("read Deployment {}", object.name_any()), source };
     Ok(Deployment {

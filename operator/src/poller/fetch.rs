@@ -39,7 +39,7 @@ pub(super) struct GroupReading {
     pub(super) assignor: Option<String>,
     /// `client.id` by member id.
     pub(super) clients: BTreeMap<String, String>,
-    /// Why a part of it could not be read.
+    /// Why a part of the group could not be read.
     pub(super) error: Option<Error>,
 }
 

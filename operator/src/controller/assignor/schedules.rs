@@ -1,8 +1,8 @@
-//! A fleet in random order: people who change their minds, pods that take their time to end, killed workers that stay
-//! members, also longer than their Deployment and all pods, reads that are old, operators that die between a read and a
-//! write. However it goes, no pod starts while a pod or a worker's membership with another assignor is left; and when
-//! everybody has become quiet the fleet has what the object asks for. The choice, the replica change and the object's
-//! state are the real ones; cluster and group are a few lines.
+//! Random schedules of a fleet: users change their minds, pods end slowly, killed workers stay members (even longer
+//! than their Deployment and all pods), reads are old, operators die between a read and a write. In every schedule, no
+//! pod starts while a pod or a member with another assignor is left; and when nothing happens any more, the fleet has
+//! what the object asks for. The choice, the replica change and the object's state are the real code; cluster and group
+//! are simulated.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -25,7 +25,7 @@ struct Pod {
 struct Member {
     client: String,
     assignor: Assignor,
-    /// When the coordinator gives it up; none for one that is alive.
+    /// When its session ends; `None` for a member that is alive.
     until: Option<u64>,
 }
 

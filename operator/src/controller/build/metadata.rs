@@ -27,7 +27,7 @@ pub(in crate::controller) fn peers_service_name(group: &str) -> String {
     format!("{group}-peers")
 }
 
-/// The labels that select one group's pods; immutable in a Deployment, hence never more than these.
+/// The labels that select one group's pods. Never add one: a Deployment's selector is immutable.
 pub(in crate::controller) fn selector_labels(group: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/instance".to_owned(), group.to_owned()),

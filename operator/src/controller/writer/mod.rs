@@ -115,7 +115,7 @@ impl Writer {
         self.queue.lock().forget(key);
     }
 
-    /// Every object of which something is kept.
+    /// Every object that something is kept about.
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.queue.lock().keys().cloned().collect()
     }

@@ -1,9 +1,9 @@
 //! Pure. Which write is sent next: takes writes, answers and the time, gives the next write to send, or when to ask
 //! again.
 //!
-//! An object has one write in flight at a time, all objects together [`MOST_IN_FLIGHT`]. The steps of an object (its
-//! children) go first and at once, in their order; then its events, in theirs; then its status, of which there is one,
-//! the newest. Statuses alone are paced: urgent ones first, the others no sooner than their interval after the last.
+//! An object has one write in flight at a time, all objects together at most [`MOST_IN_FLIGHT`]. The steps of an object
+//! (its children) are sent first and at once, in their order; then its events, in theirs; then its newest status. Only
+//! statuses are paced: urgent ones first, the others no sooner than their interval after the last one of the object.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -270,7 +270,7 @@ impl<W> Queue<W> {
         self.in_flight == 0 && [Class::Step, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
     }
 
-    /// Every object of which something is kept.
+    /// Every object that something is kept about.
     pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
     }
