@@ -1,5 +1,5 @@
-//! The CustomResourceDefinition: the derived schema, cut to what the API server takes without a warning, with limits
-//! on what is borrowed from Kubernetes and with the admission rules in place.
+//! The CustomResourceDefinition: the derived schema, reduced to what the API server accepts without a warning, with
+//! limits for the schemas borrowed from Kubernetes, and with the admission rules.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -9,14 +9,14 @@ use crate::BalanceConsumerGroup;
 use crate::columns::{COLUMNS, Column};
 use crate::rules::{AdmissionRule, rules};
 
-/// The fields whose schemas are Kubernetes' own: without limits, and with descriptions that would make the definition
-/// too big for the annotation of a client-side apply.
+/// The fields with Kubernetes' own schemas. Those have no limits, and their descriptions would make the definition too
+/// big for the annotation of a client-side apply.
 const BORROWED: [&str; 3] =
     [".spec.worker.affinity", ".spec.worker.tolerations[]", ".spec.worker.topologySpreadConstraints[]"];
 const BORROWED_MAX_LENGTH: u32 = 512;
 const BORROWED_MAX_ITEMS: u32 = 32;
 
-/// What a CPU or memory quantity looks like, so that a bad one is refused here and not later by the Deployment.
+/// The pattern of CPU and memory quantities, so that a bad one is refused here and not later with the Deployment.
 const QUANTITY_PATTERN: &str =
     r"^\+?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$";
 const QUANTITY_DESCRIPTION: &str = "A Kubernetes quantity, such as 250m, 1 or 64Mi.";
@@ -25,7 +25,7 @@ const QUANTITY_DESCRIPTION: &str = "A Kubernetes quantity, such as 250m, 1 or 64
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
     /// A rule or limit refers to a field that the types do not have.
-    #[error("the schema has no field {0}: correct its path in rules.rs or definition.rs")]
+    #[error("the schema has no field {0}: correct its path in rules.rs, rules/*.rs or definition.rs")]
     UnknownField(String),
     /// The edited schema is not a valid definition.
     #[error("the edited schema is not a CustomResourceDefinition: {0}")]
@@ -44,7 +44,7 @@ pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
         .ok_or_else(|| DefinitionError::UnknownField("openAPIV3Schema".to_owned()))?;
     for path in BORROWED {
         let field = field(schema, path)?;
-        // The text of the field itself is ours where it is no list item.
+        // The description of the field itself is our own, except for list items.
         let description = field.get("description").filter(|_| !path.ends_with("[]")).cloned();
         walk(field, &limit_borrowed);
         if let (Some(text), Some(field)) = (description, field.as_object_mut()) {
@@ -52,7 +52,7 @@ pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
         }
     }
     walk(schema, &tidy);
-    // The rule about the store says what the choices are; the schema's own words for it name none.
+    // The admission rule for the store replaces `oneOf`, whose message would not name the choices.
     if let Some(store) = field(schema, ".spec.balances.store")?.as_object_mut() {
         store.remove("oneOf");
     }
@@ -75,7 +75,7 @@ fn field<'a>(schema: &'a mut Value, path: &str) -> Result<&'a mut Value, Definit
     schema.pointer_mut(&pointer).ok_or_else(|| DefinitionError::UnknownField(path.to_owned()))
 }
 
-/// Visits a schema and all below it, innermost first.
+/// Visits a schema and all schemas in it, innermost first.
 fn walk(schema: &mut Value, visit: &dyn Fn(&mut Map<String, Value>)) {
     let Some(object) = schema.as_object_mut() else { return };
     if let Some(Value::Object(properties)) = object.get_mut("properties") {
@@ -106,14 +106,14 @@ fn limit_borrowed(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Absence is said by leaving a field out: no nulls, and no empty default that every object would carry.
+/// Removes nulls and empty defaults: an absent field is omitted, and not every object should carry an empty default.
 fn tidy(schema: &mut Map<String, Value>) {
     schema.remove("nullable");
     schema.remove("title");
     if let Some(Value::Array(words)) = schema.get_mut("enum") {
         words.retain(|word| !word.is_null());
     }
-    // A doc comment's line breaks are those of its source file.
+    // The line breaks of a doc comment come from the source file.
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = text.replace('\n', " ");
     }
@@ -136,7 +136,7 @@ fn column(column: &Column) -> Value {
     let mut entry = json!({
         "name": column.name, "type": column.kind, "jsonPath": column.path, "description": column.description,
     });
-    // The API server drops a priority of 0; written, it would look like a difference to everything that compares.
+    // The API server drops a priority of 0; if it were written, comparisons with the stored definition would differ.
     if column.wide {
         entry["priority"] = json!(1);
     }

@@ -1,5 +1,8 @@
 //! The object itself and its effective values once defaults are applied. The columns of `kubectl get` are in
 //! [`crate::columns`].
+//!
+//! A new field reaches the workers through the operator's `controller/validate/` and `controller/build/environment.rs`,
+//! which passes it on as a variable, and then `worker/src/config/`, which reads the variable.
 
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;

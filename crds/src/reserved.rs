@@ -2,7 +2,7 @@
 
 /// A group of librdkafka keys that `spec.kafka.extraConfig` refuses for one reason.
 pub struct ReservedKeys {
-    /// Reason, and what to do instead.
+    /// The reason, and what to do instead.
     pub because: &'static str,
     /// Whole keys.
     pub keys: &'static [&'static str],
@@ -86,9 +86,11 @@ pub const CONFIG_KEYS: [ReservedKeys; 3] = [
     },
 ];
 
-/// Prefixes of environment variable names that `spec.worker.env` refuses.
+/// Prefixes of environment variable names that `spec.worker.env` refuses. `Kafka__` is that of the reference .NET
+/// consumer, whose names the worker understands too (see `worker/src/config/sources.rs`).
 pub const ENV_PREFIXES: [&str; 5] = ["KAFKA_", "Kafka__", "BALANCE_", "WORKER_", "API_"];
-/// Environment variable names that `spec.worker.env` refuses.
+/// Environment variable names that `spec.worker.env` refuses. `ASPNETCORE_URLS` is the reference .NET consumer's name
+/// for the HTTP address, which the worker understands too.
 pub const ENV_NAMES: [&str; 6] =
     ["ASPNETCORE_URLS", "HTTP_ADDRESS", "LOG_FORMAT", "POD_NAME", "POD_UID", "SIMULATED_WORK"];
 

@@ -1,7 +1,7 @@
 //! The admission rules: what the API server checks beyond types and limits, each with the message a user reads.
 //!
-//! A value that can be absent is compared in its effective form: a rule on an optional field does not run when the
-//! field is added or removed, so immutable values are compared at the root.
+//! A value that can be absent is compared in its effective form. A rule on an optional field does not run when the
+//! field is added or removed, so rules about immutable values are attached to the object itself.
 
 mod balances;
 mod client_settings;
@@ -29,7 +29,7 @@ pub fn rules() -> Vec<AdmissionRule> {
     .concat()
 }
 
-/// A rule of the object that blames one of its fields.
+/// A rule of the object that reports one of its fields as immutable.
 fn immutable(field_path: &'static str, effective: impl Fn(&str) -> String, message: &str) -> AdmissionRule {
     let same = format!("{} == {}", effective("self"), effective("oldSelf"));
     AdmissionRule { field_path: Some(field_path), ..rule("", same, message) }
@@ -102,7 +102,7 @@ fn object() -> Vec<AdmissionRule> {
     ]
 }
 
-/// Signs are compared one by one with their defaults filled in: writing a default out is no change.
+/// Compares signs one by one with their defaults filled in: to write out a default is not a change.
 fn same_signs() -> String {
     let defaults: Vec<String> =
         TRANSACTION_TYPES.iter().map(|(name, sign)| format!("'{name}': '{}'", sign_word(*sign))).collect();
@@ -113,7 +113,7 @@ fn same_signs() -> String {
     format!("{{{}}}.all(t, sign, {} == {})", defaults.join(", "), effective("self"), effective("oldSelf"))
 }
 
-/// Every currency there was is there with as many decimals.
+/// Every former currency is still there with the same decimals.
 fn minor_units_stay() -> String {
     let [(units, is_written), (former, was_written)] = ["self", "oldSelf"].map(|object| {
         let units = format!("{object}.spec.balances.minorUnits");

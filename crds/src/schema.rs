@@ -1,4 +1,4 @@
-//! Schemas of fields whose Rust type says less, or more, than the API server should check.
+//! Schemas of fields for which the Rust type does not say exactly what the API server should check.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -28,7 +28,7 @@ pub(crate) fn client_settings(_: &mut SchemaGenerator) -> Schema {
     texts(32, 1024)
 }
 
-/// As many decimal places as the worker takes.
+/// Decimal places per currency, as many as the worker accepts.
 pub(crate) fn minor_units(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

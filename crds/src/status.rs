@@ -142,7 +142,7 @@ pub struct Learned {
     /// Records per second one worker can process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_replica: Option<i64>,
-    /// Source of the rate: `BusyTime`, `Saturation`, `LowerBound` or `Expected`.
+    /// Source of the rate: `BusyTime`, `Saturation`, `Expected` or `LowerBound`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word")]
     pub source: Option<CapacitySource>,
@@ -155,8 +155,8 @@ pub enum CapacitySource {
     BusyTime,
     /// The rate while a backlog kept every worker busy.
     Saturation,
-    /// The highest observed rate; the real one may be higher.
-    LowerBound,
     /// `spec.scaling.expectedRatePerReplica`.
     Expected,
+    /// The highest observed rate; the real one may be higher.
+    LowerBound,
 }

@@ -55,7 +55,7 @@ impl Args {
     pub fn namespaces(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.watch_namespaces.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-        // Watched twice, a namespace would have two controllers that write the same objects.
+        // A namespace that is listed twice would get two controllers that write the same objects.
         names.sort();
         names.dedup();
         names

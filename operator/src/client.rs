@@ -1,4 +1,4 @@
-//! The Kubernetes client: where it finds its server, and a layer that counts every request that writes.
+//! The Kubernetes client: how it finds its server, and a layer that counts every write request.
 
 use std::task::{Context, Poll};
 
@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::{args::Args, controller::child_plurals, metrics::Metrics};
 
-/// Why no client could be made.
+/// Why no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// A kubeconfig file could not be used.
@@ -26,7 +26,7 @@ pub enum ClientError {
     Build(#[source] kube::Error),
 }
 
-/// Makes the client that everything shares.
+/// Creates the client that all components share.
 ///
 /// # Errors
 /// When no usable configuration is found. The server is not contacted.
@@ -51,7 +51,7 @@ async fn config(args: &Args) -> Result<Config, ClientError> {
     }
 }
 
-/// Counts requests that are not reads; that nothing is written at rest is a promise, so it must be visible.
+/// Counts requests that are not reads. The operator promises to write nothing at rest, and this metric shows it.
 #[derive(Clone)]
 struct CountWrites {
     metrics: Metrics,

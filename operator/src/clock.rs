@@ -1,4 +1,4 @@
-//! The time by the runtime's clock, which a test can hold and move.
+//! The time by the runtime's clock, which a test can stop and advance.
 
 use std::time::Instant;
 

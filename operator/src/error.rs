@@ -1,5 +1,5 @@
-//! What can go wrong while an object is reconciled: a sentence for people, a bounded category for
-//! metrics, and whether a retry may succeed.
+//! What can go wrong while an object is reconciled: a sentence for users, a bounded category for metrics, and whether a
+//! retry may succeed.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub enum Error {
         /// What was tried.
         action: String,
     },
-    /// A write was given up before it was sent: another one took its place, or the object is gone.
+    /// A write was dropped before it was sent: another one replaced it, or the object is gone.
     #[error("{action}: given up before it was sent")]
     NotSent {
         /// What was to be done.
@@ -55,7 +55,7 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A label for metrics: one of a dozen words, whatever the server says.
+    /// A label for metrics: one of the fifteen words below, whatever the server answers.
     pub fn category(&self) -> &'static str {
         match self {
             Self::Timeout { .. } => "timeout",
@@ -78,8 +78,8 @@ impl Error {
         }
     }
 
-    /// True when the same request may succeed later without anybody changing anything.
-    /// A refusal (400, 403, 422 …) belongs into a condition, since a user has to act.
+    /// Whether the same request may succeed later, although nobody changes anything. A refusal (400, 403, 422 …) is
+    /// reported in a condition instead, because a user has to act.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::NotSent { .. } | Self::CacheNotReady | Self::ReconcileTimeout(_) => true,
@@ -104,7 +104,7 @@ pub fn status_code(error: &kube::Error) -> Option<u16> {
     }
 }
 
-/// The server's own sentence: kube's `Display` of an API error repeats it and adds a debug dump.
+/// The server's own sentence. kube's `Display` of an API error repeats it and adds a debug dump.
 fn sentence(error: &kube::Error) -> String {
     match error {
         // Server-side apply refuses the whole object for one field that the installed definition does not have.

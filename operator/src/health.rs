@@ -1,5 +1,8 @@
-//! Whether the operator is alive (its liveness canary comes through) and ready (its caches are filled).
-//! Both are facts of this process alone: an API server that is away must not restart the operator.
+//! Whether the operator is alive and ready. It is ready when its caches are filled. It is alive while every loop beats.
+//! The controller's loop beats when a reconcile ends or its liveness canary comes through: the key of an object that
+//! cannot exist, sent through the queue of reconciles every ten seconds (see `controller/run.rs`).
+//!
+//! Both depend on this process alone: an unreachable API server must not restart the operator.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +12,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A loop without a beat for this long is stuck. It beats every ten seconds, but a beat has to wait while every slot is
-/// taken by a reconcile that runs into its time limit of a minute.
+/// A loop without a beat for this long is stuck. It beats every ten seconds, but a beat may have to wait for a
+/// reconcile that runs into its time limit of a minute.
 pub const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 /// Shared between the loop that beats and the HTTP server that answers probes.
@@ -23,27 +26,27 @@ pub struct Health {
 #[derive(Default)]
 struct State {
     beats: BTreeMap<String, Instant>,
-    /// What each loop waits for; nothing any more when it runs.
+    /// What each loop waits for; `None` once it runs.
     waits: BTreeMap<String, Option<String>>,
 }
 
 impl Health {
-    /// The named loop is alive now.
+    /// Records that the named loop is alive now.
     pub fn beat(&self, name: &str, now: Instant) {
         self.state.lock().beats.insert(name.to_owned(), now);
     }
 
-    /// The named loop ended as it should (at shutdown).
+    /// Records that the named loop ended as it should (at shutdown).
     pub fn retire(&self, name: &str) {
         self.state.lock().beats.remove(name);
     }
 
-    /// The named loop's caches are filled: its reconciles run.
+    /// Records that the named loop's caches are filled and its reconciles run.
     pub fn set_ready(&self, name: &str) {
         self.state.lock().waits.insert(name.to_owned(), None);
     }
 
-    /// The named loop does not run yet, and why; shown by /readyz.
+    /// Records that the named loop does not run yet, and why; shown by /readyz.
     pub fn set_waiting(&self, name: &str, reason: impl Into<String>) {
         self.state.lock().waits.insert(name.to_owned(), Some(reason.into()));
     }

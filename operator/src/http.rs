@@ -1,5 +1,5 @@
-//! /livez, /readyz and /metrics on one port, and PUT /log-level from the pod itself. A probe's body is a sentence, so
-//! that `kubectl describe` shows it.
+//! /livez, /readyz and /metrics on one port, and PUT /log-level from the pod itself. A probe that fails answers with a
+//! sentence, which `kubectl describe` shows.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -22,7 +22,7 @@ pub struct AppState {
     pub health: Health,
     /// Everything that is counted.
     pub metrics: Metrics,
-    /// The filter of the log; none where it is somebody else's.
+    /// The log filter; `None` if this process does not own it.
     pub log_level: Option<LogLevel>,
 }
 
@@ -69,8 +69,8 @@ async fn metrics(State(state): State<AppState>) -> Response {
     }
 }
 
-/// The body is the new filter. Only who may `kubectl port-forward` or `exec` comes from the pod's own address; the port
-/// itself is open to whoever scrapes metrics.
+/// The body is the new filter. Only requests from the pod's own address are accepted, which takes the right to
+/// `kubectl port-forward` or `exec`; the port itself is open to everybody who scrapes metrics.
 async fn log_level(
     State(state): State<AppState>,
     ConnectInfo(caller): ConnectInfo<SocketAddr>,

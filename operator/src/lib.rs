@@ -4,10 +4,10 @@
 //! name, read by name; the lag, members and partitions of their groups, from [`poller`]. Out: a Deployment, two
 //! Services, a ServiceAccount and a PodDisruptionBudget per object, its status, and events.
 //!
-//! [`controller`] goes over one object at a time: observe → validate → decide → build → apply → status → events.
-//! Kafka is polled apart from it, so no reconcile ever waits for a broker.
+//! [`controller`] reconciles one object at a time; its module docs name the steps. The [`poller`] reads Kafka and
+//! decides the replicas in tasks of its own, so no reconcile ever waits for a broker.
 //!
-//! One replica of the operator is meant to run, replaced by recreation: there is no leader election yet.
+//! Run one replica of the operator, with the strategy `Recreate`: there is no leader election yet.
 
 pub mod args;
 pub mod client;

@@ -1,4 +1,4 @@
-//! Log lines: text for people or JSON for collectors, filtered by one directive that can be changed while running.
+//! Log lines: text for users or JSON for collectors, with one filter that can be changed at runtime.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum LoggingError {
 pub struct LogLevel(Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
 
 impl LogLevel {
-    /// Puts another directive into effect.
+    /// Changes the filter.
     ///
     /// # Errors
     /// When the directive cannot be read; the old one stays.
@@ -48,7 +48,7 @@ impl LogLevel {
 pub fn start(directive: &str, format: LogFormat) -> Result<LogLevel, LoggingError> {
     let filter = parse(directive)?;
     let builder = tracing_subscriber::fmt();
-    // The type of a filter names the format it stands before, so the two ways meet only at their end.
+    // The builder's type depends on the format, so the two branches repeat the same calls.
     match format {
         LogFormat::Text => {
             let builder = builder.with_env_filter(filter).with_filter_reloading();

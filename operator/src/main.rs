@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match run::run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Tracing may be what failed to start, so the reason goes to standard error as well.
+            // Logging itself may have failed to start, so the reason goes to standard error as well.
             eprintln!("balancefleet-operator: {error}");
             ExitCode::FAILURE
         }

@@ -28,14 +28,14 @@ pub struct CategoryLabels {
     category: &'static str,
 }
 
-/// Writing requests by verb and resource.
+/// Write requests by verb and resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct WriteLabels {
     verb: &'static str,
     resource: &'static str,
 }
 
-/// Writes by what they are about and what became of them.
+/// Writes by kind and outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct WriteOutcomeLabels {
     kind: &'static str,
@@ -95,33 +95,33 @@ impl Metrics {
         registry.register("groups", "Objects of this kind that are watched", self.groups.clone());
     }
 
-    /// Adds what another part knows at scrape time.
+    /// Adds metrics that another component computes when they are scraped.
     pub fn add_collector(&self, collector: Box<dyn prometheus_client::collector::Collector>) {
         self.registry.lock().register_collector(collector);
     }
 
-    /// Starts to measure a reconcile; what is returned records it when it ends, also when it is dropped.
+    /// Starts to measure a reconcile; the timer records it when it is dropped.
     pub fn start_reconcile(&self) -> ReconcileTimer {
         ReconcileTimer { metrics: self.clone(), started: Instant::now(), outcome: "cancelled" }
     }
 
-    /// One request that changes something was sent.
+    /// Counts a write request that was sent.
     pub fn api_write(&self, verb: &'static str, resource: &'static str) {
         self.writes.get_or_create(&WriteLabels { verb, resource }).inc();
         self.total_writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// This became of a write.
+    /// Counts the outcome of a write.
     pub fn write_outcome(&self, kind: &'static str, outcome: &'static str) {
         self.write_outcomes.get_or_create(&WriteOutcomeLabels { kind, outcome }).inc();
     }
 
-    /// All writing requests so far: at rest this number stands still.
+    /// All write requests so far; at rest this number does not change.
     pub fn total_api_writes(&self) -> u64 {
         self.total_writes.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// A watch failed and will be restarted.
+    /// Counts a watch that failed and will be restarted.
     pub fn watch_error(&self) {
         self.watch_errors.inc();
     }

@@ -1,4 +1,5 @@
-//! A panic is a bug in the work for one object. Caught, it costs that object an attempt and the others nothing.
+//! A panic is a bug in the work for one object. It is caught, so it costs that object one attempt and the others
+//! nothing.
 
 use std::{
     any::Any,
@@ -7,10 +8,10 @@ use std::{
 
 use futures::FutureExt;
 
-/// Runs a future.
+/// Runs a future and catches a panic. The work must not leave state that it shares with others half-changed.
 ///
 /// # Errors
-/// What a panic said. State that the work shares with others must not be left half-changed by it.
+/// The message of the panic.
 pub(crate) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| message(payload.as_ref()))
 }

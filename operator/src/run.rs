@@ -1,4 +1,4 @@
-//! From arguments to a running operator and back: starts its components, stops all of them when one exits.
+//! Starts the operator's components from the arguments, and stops all of them when one exits.
 
 use std::{io, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     poller::LagRegistry,
 };
 
-/// Reconciles that are still running when the process is to stop get this long; the pod's grace period is longer.
+/// At shutdown, running reconciles get this long to end; the pod's grace period is longer.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Why the operator could not start, or had to stop.
@@ -28,7 +28,7 @@ pub enum RunError {
     /// Log lines could not be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),
-    /// There is no client for the API server.
+    /// No client for the API server could be created.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The runtime, the signals or the HTTP port.
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<(), RunError> {
         .build()
         .map_err(|source| RunError::Io { what: "cannot start the runtime".to_owned(), source })?;
     let result = runtime.block_on(operate(args, log_level));
-    // A call into librdkafka that still waits for a broker must not keep the process.
+    // A call into librdkafka that still waits for a broker must not delay the exit.
     runtime.shutdown_background();
     result
 }
@@ -80,7 +80,8 @@ async fn operate(args: &Args, log_level: LogLevel) -> Result<(), RunError> {
         let served = http::serve(address, state, stop_server).await;
         served.map_err(|source| RunError::Io { what: format!("cannot serve {address}"), source })
     });
-    // A token of its own: a controller that exits by itself cancels all its tasks, and that is no order to stop.
+    // A token of its own: a controller that exits by itself cancels its tasks, which must not look like an order to
+    // stop.
     let controller = tokio::spawn(controller::run(shared, scopes(args), triggers, health, stop.child_token()));
     until_stopped(&stop, server, controller).await
 }
@@ -100,7 +101,7 @@ async fn until_stopped(
         }),
         _ = &mut controller => Some(RunError::ComponentExited),
     };
-    // The order may come while a component that follows it has exited already.
+    // After the order to stop, a component that exits is no error, even if its exit was seen first.
     if let Some(error) = ended.filter(|_| !stop.is_cancelled()) {
         return Err(error);
     }

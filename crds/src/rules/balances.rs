@@ -85,7 +85,7 @@ fn stores() -> Vec<AdmissionRule> {
     ]
 }
 
-/// Topics that are written to: one that is read, or written to by two hands, would never come to rest.
+/// Rules about the topics that workers write to: they must not be the topic that is read, nor the same topic.
 fn topics() -> Vec<AdmissionRule> {
     let (changelog, dead_letters) = ("self.balances.store.changelog.topic", "self.balances.deadLetterTopic");
     vec![

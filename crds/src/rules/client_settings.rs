@@ -26,8 +26,8 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
     rules
 }
 
-/// The message names the key with a chain of choices between literals: their length is known, and a message whose
-/// length is not (such as `join` of a filtered list) is over the budget of the API server.
+/// The message finds the key with a chain of choices between literals, because their length is known. A message of
+/// unknown length (such as `join` of a filtered list) exceeds the cost limit of the API server.
 fn reserved_keys(at: &'static str, keys: &[&str], because: &str) -> AdmissionRule {
     let name: String = keys.iter().map(|key| format!("'{key}' in self ? '{key}' : ")).collect();
     AdmissionRule {

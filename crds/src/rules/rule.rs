@@ -1,9 +1,9 @@
-//! One admission rule, and what several of them are written with.
+//! One admission rule, and helpers to write several of them.
 
 /// One rule of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdmissionRule {
-    /// The field whose schema carries it, `.spec.worker.env[]`; empty for the object itself.
+    /// The field whose schema has the rule, for example `.spec.worker.env[]`; empty for the object itself.
     pub at: &'static str,
     /// A CEL expression that is true for good objects.
     pub rule: String,
@@ -28,7 +28,7 @@ pub(super) fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
     )
 }
 
-/// That a field and all fields above it, from `balances` on, are there.
+/// A CEL expression: a field and all fields above it, from `balances` on, are present.
 pub(super) fn is_written(path: &str) -> String {
     let from = path.find(".balances").map_or(0, |dot| dot + 1);
     let ends = path.match_indices('.').map(|(end, _)| end).filter(|end| *end > from).chain([path.len()]);

@@ -1,5 +1,5 @@
-//! How old the oldest unread record is, interpolated from our own samples of (time, end of the log): no record has to be
-//! read, no clock but ours is involved, and it works for any consumer.
+//! The age of the oldest unread record, interpolated from the operator's own samples of (time, end of the log). No
+//! record is read, no other clock is involved, and it works for any consumer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Age {
     }
 }
 
-/// When the end of one partition's log was where.
+/// The end of one partition's log over time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EndSamples {
     points: VecDeque<(Duration, i64)>,
@@ -56,12 +56,12 @@ impl EndSamples {
     /// Adds the end of the log as it was at `now`.
     pub(crate) fn push(&mut self, now: Duration, end: i64) {
         if self.points.back().is_some_and(|(_, last)| end < *last) {
-            // A truncated log: what the old offsets were written at means nothing for the new ones.
+            // The log was truncated: the times of the old offsets mean nothing for the new ones.
             self.points.clear();
         }
         let newest = self.points.len();
         if newest >= 2 && self.points.range(newest - 2..).all(|(_, known)| *known == end) {
-            // A flat run is kept as its two ends, so that the first record after it is not dated into the silence.
+            // Keep only the two ends of a flat run: the first record after it must not be dated into the silence.
             self.points.pop_back();
         }
         self.points.push_back((now, end));
@@ -70,8 +70,9 @@ impl EndSamples {
         }
     }
 
-    /// Drops every second point of the older half: old lag needs less resolution than young. The ends of flat runs stay,
-    /// since a missing one would date records hours wrong; with nothing else left the oldest point goes.
+    /// Drops every second point of the older half: old lag needs less resolution than young lag. The ends of flat runs
+    /// stay, because without one of them records would be dated hours wrong. If only such points are left, the oldest
+    /// one is dropped.
     fn thin(&mut self) {
         let half = END_SAMPLES / 2;
         let flat =

@@ -1,7 +1,7 @@
 //! How many records arrive per second and partition: an exponentially weighted mean that jumps when the rate does.
 //!
-//! The jump (change point) needs two polls that agree. It is what makes one right-sized decision possible: a mean with a
-//! time constant of 15 s would creep towards the new rate and take one step after the other.
+//! The jump (change point) needs two polls that agree. Because of it, one decision of the right size answers a new
+//! rate: a mean with a time constant of 15 s alone would creep towards the new rate, one scaling step after the other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,11 +21,11 @@ struct Partition {
     end: i64,
     end_at: Duration,
     rate: Option<f64>,
-    /// End and rate before the present change point.
+    /// End of the log and rate before the suspected change point.
     base: Option<(i64, f64)>,
 }
 
-/// A candidate: a first poll that looks like a jump.
+/// A suspected change point: one poll that looks like a jump and is not confirmed yet.
 #[derive(Debug, Clone, Copy)]
 struct ChangePoint {
     since: Duration,
@@ -41,7 +41,7 @@ struct Sample {
 }
 
 impl Arrival {
-    /// Records the ends of the log that a poll at `now` saw. Partitions that are not among them keep their rate.
+    /// Records the ends of the logs that a poll at `now` saw. Partitions without an end keep their rate.
     pub(crate) fn update(&mut self, ends: &[(i32, i64)], now: Duration) {
         let span = self.polled_at.map(|before| now.saturating_sub(before));
         if span.is_some_and(|span| span < MIN_RATE_INTERVAL) {
@@ -81,7 +81,7 @@ impl Arrival {
         let sample = |(partition, end): &(i32, i64)| {
             let before = self.partitions.get(partition)?;
             let span = now.saturating_sub(before.end_at).as_secs_f64();
-            // A log that became shorter was truncated: nothing is known of what arrived meanwhile.
+            // A log that became shorter was truncated: what arrived in between is unknown.
             let raw = (*end >= before.end && span > 0.0).then(|| end.saturating_sub(before.end) as f64 / span)?;
             Some(Sample { partition: *partition, raw, known: before.rate.unwrap_or(raw) })
         };
@@ -100,7 +100,7 @@ impl Arrival {
         }
     }
 
-    /// Moves to the new rate if this poll agrees with the one before that something has changed.
+    /// Moves to the new rate if this poll confirms the change that the poll before suspected.
     fn jump(&mut self, change_point: ChangePoint, ends: &[(i32, i64)], samples: &[Sample], now: Duration) -> bool {
         let since = now.saturating_sub(change_point.since).as_secs_f64();
         let ends: BTreeMap<i32, i64> = ends.iter().copied().collect();
@@ -120,8 +120,8 @@ impl Arrival {
         {
             return false;
         }
-        // The first poll may have seen the old rate for a part of its time and then errs towards it: if the last one lies
-        // further from the old rate, beyond its own noise, it alone counts.
+        // The first poll may cover some time at the old rate, and then its rate is too close to the old one. If the
+        // last poll is further from the old rate, by more than its own noise, it alone counts.
         let further = (raw_total - pooled_total) * change.signum();
         let newest_only = further > (pooled_total.max(1.0 / last) / last).sqrt();
         let (total, window) = if newest_only { (raw_total, last) } else { (pooled_total, since) };
@@ -129,7 +129,8 @@ impl Arrival {
             let Some((end, rate)) = self.base_of(sample.partition) else { continue };
             let seen = if newest_only { sample.raw } else { grown(sample.partition, end) / since };
             let scaled = if base_total > 0.0 { rate * total / base_total } else { seen };
-            // A second's worth of one partition is noisy: it keeps its share of the total unless it clearly differs.
+            // The records of one partition in one second are noisy: it keeps its share of the total unless it clearly
+            // differs.
             let differs = (seen - scaled).abs() > SAME_RATE_DEVIATIONS * (scaled.max(1.0 / window) / window).sqrt();
             if let Some(partition) = self.partitions.get_mut(&sample.partition) {
                 partition.rate = Some(if differs { seen } else { scaled });

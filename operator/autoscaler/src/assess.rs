@@ -1,14 +1,14 @@
-//! What the group needs, before anybody asks whether this is the moment to act: in go policy, group and lag, out comes
-//! an [`Assessment`].
+//! What the group needs, whether or not this is the moment to act. Takes the policy, the group's history and its lag,
+//! gives an [`Assessment`].
 
 use std::time::Duration;
 
 use crate::age::Age;
 use crate::decision::{Capacity, CapacitySource, Limit, Rung};
+use crate::history::GroupHistory;
 use crate::ladder::{Evaluation, Load, ladder};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
-use crate::state::GroupState;
 use crate::tuning::{GROW_MARGIN, LAG_AGE_EVIDENCE, LIMIT_MARGINS, LOWER_BOUND_UTILIZATION, SHRINK_MARGIN};
 
 /// What a group needs.
@@ -29,17 +29,17 @@ pub(crate) struct Assessment {
     pub(crate) exceeded: Option<UnderProvisioned>,
     /// The smallest number that would carry the load with margin to spare, if it is below the present one.
     pub(crate) lower: Option<i32>,
-    /// Which limit keeps the need from being higher or lower, of a load that is a margin lower, as it is, and a margin
-    /// higher; `None` while that cannot be said.
+    /// Which limit keeps the need from being higher or lower, for three loads: a margin lower than the present one, the
+    /// present one, and a margin higher (see [`LIMIT_MARGINS`]). `None` while the load is not known.
     pub(crate) limits: Option<[Option<Limit>; 3]>,
     pub(crate) age: Option<Age>,
     /// Records unread in the partitions that are known.
     pub(crate) records: i64,
-    /// Unread records beyond what a healthy consumer shows between two commits, and not young.
+    /// Whether there are more unread records than a healthy consumer shows between two commits, and they are not young.
     pub(crate) draining: bool,
 }
 
-/// In what way the present replicas are too few.
+/// Why the present replicas are too few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnderProvisioned {
     /// More arrives than they can process.
@@ -50,16 +50,16 @@ pub(crate) enum UnderProvisioned {
     Lag,
 }
 
-/// Assesses a group of which at least a part is known.
-pub(crate) fn assess(policy: &Policy, group: &GroupState, reading: &LagReading, current: &Current) -> Assessment {
-    let (floor, ceiling) = (policy.floor(group.partition_count), policy.ceiling(group.partition_count));
-    let capacity = group.capacity.estimate(policy.expected_rate_per_replica.map(f64::from));
+/// Assesses a group.
+pub(crate) fn assess(policy: &Policy, history: &GroupHistory, reading: &LagReading, current: &Current) -> Assessment {
+    let (floor, ceiling) = (policy.floor(history.partition_count), policy.ceiling(history.partition_count));
+    let capacity = history.capacity.estimate(policy.expected_rate_per_replica.map(f64::from));
     let only_bound = capacity.is_some_and(|capacity| capacity.source == CapacitySource::LowerBound);
     let target = policy.target();
     let mut assessment = Assessment {
         floor,
         ceiling,
-        arrival_rate: group.arrival.total(),
+        arrival_rate: history.arrival.total(),
         capacity,
         utilization: if only_bound { target.min(LOWER_BOUND_UTILIZATION) } else { target },
         rungs: Vec::new(),
@@ -70,21 +70,21 @@ pub(crate) fn assess(policy: &Policy, group: &GroupState, reading: &LagReading, 
         limits: None,
         age: reading.age(),
         records: reading.lag().map_or(0, crate::lag::Lag::known_records),
-        draining: is_draining(policy, group, reading),
+        draining: is_draining(policy, history, reading),
     };
     if assessment.arrival_rate.is_none() {
         return assessment;
     }
     if let Some(capacity) = capacity {
-        let load = load(policy, group, capacity.rate, current.desired);
-        assessment.plan(&load, group.partition_count);
+        let load = load(policy, history, capacity.rate, current.desired);
+        assessment.plan(&load, history.partition_count);
         if !only_bound {
             assessment.check_present(&load, current.desired, (target * (1.0 + GROW_MARGIN)).min(1.0));
         }
         assessment.plan_lower(&load, current.desired, target * (1.0 - SHRINK_MARGIN), only_bound);
     }
     if capacity.is_none() || only_bound {
-        assessment.apply_lag_evidence(group, policy, current.desired);
+        assessment.apply_lag_evidence(history, policy, current.desired);
     }
     assessment
 }
@@ -99,16 +99,17 @@ impl Assessment {
         let (floor, ceiling) = (self.floor, self.ceiling);
         let allowed = || evaluated.iter().filter(|found| (floor..=ceiling).contains(&found.rung.replicas));
         let feasible = allowed().find(|found| found.rung.feasible);
-        // If nothing is enough: the smallest number that requires no higher rate of one worker than any other does.
+        // If nothing is enough, take the smallest number whose busiest worker has the lowest required rate. A
+        // difference of 1 % does not count: it is not worth more workers.
         let least = allowed().map(|found| found.required_rate).fold(f64::INFINITY, f64::min);
         let closest = || allowed().find(|found| found.required_rate <= least * 1.01);
         self.need = feasible.or_else(closest).map(|found| found.rung.replicas);
         self.infeasible = feasible.is_none();
         self.limits = Some(LIMIT_MARGINS.map(|factor| {
-            if !allowed().any(|found| found.exertion * factor <= 1.0) {
+            if !allowed().any(|found| found.load_ratio * factor <= 1.0) {
                 return Some(self.limit_above(partitions));
             }
-            let fewer = evaluated.iter().any(|found| found.rung.replicas < floor && found.exertion * factor <= 1.0);
+            let fewer = evaluated.iter().any(|found| found.rung.replicas < floor && found.load_ratio * factor <= 1.0);
             fewer.then_some(Limit::MinReplicas)
         }));
         self.rungs = evaluated.into_iter().map(|found| found.rung).collect();
@@ -131,22 +132,22 @@ impl Assessment {
         let mut below: Vec<i32> = self.rungs.iter().map(|rung| rung.replicas).collect();
         below.retain(|replicas| (self.floor..desired).contains(replicas));
         if only_bound {
-            // What was only seen and not measured is trusted one rung at a time.
+            // A capacity that is only a lower bound is trusted one rung at a time.
             below = below.split_off(below.len().saturating_sub(1));
         }
         let utilization = utilization.min(self.utilization);
         self.lower = below.into_iter().find(|replicas| load.rung(*replicas, utilization).feasible);
     }
 
-    /// Without a measured capacity only the lag itself says that workers are missing; then the next rung is tried, or
-    /// what the most that was ever seen of a worker makes necessary.
-    fn apply_lag_evidence(&mut self, group: &GroupState, policy: &Policy, desired: i32) {
-        if self.lag_is_evidence(group, policy, desired) {
-            let rungs = ladder(group.partition_count, self.floor, self.ceiling);
+    /// Without a measured capacity only the lag itself shows that workers are missing. The need is then the next rung,
+    /// or what the highest rate seen of one worker makes necessary, whichever is more.
+    fn apply_lag_evidence(&mut self, history: &GroupHistory, policy: &Policy, desired: i32) {
+        if self.lag_is_evidence(history, policy, desired) {
+            let rungs = ladder(history.partition_count, self.floor, self.ceiling);
             let next = rungs.into_iter().find(|replicas| *replicas > desired && *replicas <= self.ceiling);
             self.need = next.or(Some(self.ceiling)).max(self.need);
             self.infeasible = next.is_none();
-            self.limits = Some([self.infeasible.then_some(self.limit_above(group.partition_count)); 3]);
+            self.limits = Some([self.infeasible.then_some(self.limit_above(history.partition_count)); 3]);
             self.exceeded = Some(UnderProvisioned::Lag);
         } else {
             self.need = self.need.map(|need| need.min(desired).clamp(self.floor, self.ceiling));
@@ -156,26 +157,26 @@ impl Assessment {
         }
     }
 
-    /// Lag that grows or is old, under workers that are all there and commit: where some are missing that were asked
-    /// for, or nothing moves at all, asking for more would not help.
-    fn lag_is_evidence(&self, group: &GroupState, policy: &Policy, desired: i32) -> bool {
-        let Some(gap) = group.commit_gap() else { return false };
-        let complete = group.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
-        let growing = || group.trend.is_growing(gap, self.arrival_rate.unwrap_or(0.0));
+    /// Whether lag shows that workers are missing: it grows or is old, although all desired workers run and commit. If
+    /// some have not joined yet, or nothing is committed at all, more workers would not help.
+    fn lag_is_evidence(&self, history: &GroupHistory, policy: &Policy, desired: i32) -> bool {
+        let Some(gap) = history.commit_gap() else { return false };
+        let complete = history.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
+        let growing = || history.trend.is_growing(gap, self.arrival_rate.unwrap_or(0.0));
         let old = || {
             self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(LAG_AGE_EVIDENCE) + gap)
-                && !group.trend.is_shrinking(gap)
+                && !history.trend.is_shrinking(gap)
         };
-        group.stable && complete && self.records > 0 && (growing() || old())
+        history.stable && complete && self.records > 0 && (growing() || old())
     }
 }
 
-fn load(policy: &Policy, group: &GroupState, capacity: f64, desired: i32) -> Load {
-    let partitions = 0..group.partition_count;
+fn load(policy: &Policy, history: &GroupHistory, capacity: f64, desired: i32) -> Load {
+    let partitions = 0..history.partition_count;
     Load {
-        rates: partitions.clone().map(|partition| group.arrival.rate_of(partition)).collect(),
-        backlogs: partitions.map(|partition| group.backlog_of(partition)).collect(),
-        owners: group.members.iter().flatten().map(|member| member.partitions.clone()).collect(),
+        rates: partitions.clone().map(|partition| history.arrival.rate_of(partition)).collect(),
+        backlogs: partitions.map(|partition| history.backlog_of(partition)).collect(),
+        owners: history.members.iter().flatten().map(|member| member.partitions.clone()).collect(),
         assignor: policy.assignor,
         capacity,
         drain_within: policy.drain_within,
@@ -183,10 +184,11 @@ fn load(policy: &Policy, group: &GroupState, capacity: f64, desired: i32) -> Loa
     }
 }
 
-/// A quarter of the objective is young: no backlog that would suffer from fewer workers.
-fn is_draining(policy: &Policy, group: &GroupState, reading: &LagReading) -> bool {
+/// Whether a backlog is being worked off. Records younger than a quarter of the objective are no backlog that would
+/// suffer from fewer workers.
+fn is_draining(policy: &Policy, history: &GroupHistory, reading: &LagReading) -> bool {
     let young = |age: Age| age.exactly().is_some_and(|age| age < policy.lag_slo / 4);
-    let behind = (0..group.partition_count).any(|partition| group.is_behind(partition));
+    let behind = (0..history.partition_count).any(|partition| history.is_behind(partition));
     behind && !reading.age().is_some_and(young)
 }
 

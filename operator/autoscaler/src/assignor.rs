@@ -1,15 +1,15 @@
-//! Predicts which partitions each worker will own after the replicas change: in go the present owners and the new
-//! replicas, out come the partitions per worker.
+//! Predicts which partitions each worker will own after the replicas change. Takes the present owners and the new
+//! number of replicas, gives the partitions per worker.
 //!
-//! Counts are exact; which partition moves follows librdkafka's assignors. Which worker leaves is Kubernetes' choice, and
-//! the operator ranks those with the fewest partitions first.
+//! The number of partitions per worker is exact; which partition moves follows librdkafka's assignors. Kubernetes
+//! chooses the worker that leaves; the operator's deletion costs make it choose one with the fewest partitions.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use crate::policy::Assignor;
 
-/// The predicted owners and who must stop for it.
+/// The predicted owners, and the partitions that stop for the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prediction {
     /// The partitions of each worker, ascending.
@@ -52,8 +52,8 @@ fn round_robin(partitions: i32, workers: usize) -> Vec<Vec<i32>> {
     dealt
 }
 
-/// Everybody keeps what they have; unowned partitions go to whoever has least; then the fullest give to the emptiest
-/// until no two differ by more than one.
+/// Every worker keeps its partitions. Partitions without an owner go to the worker with the fewest. Then the fullest
+/// workers give to the emptiest, until no two differ by more than one.
 fn sticky(current: &[Vec<i32>], partitions: i32, workers: usize) -> Vec<Vec<i32>> {
     let mut owned: Vec<Vec<i32>> = current.to_vec();
     owned.sort_by_key(|partitions| Reverse(partitions.len()));
@@ -61,7 +61,7 @@ fn sticky(current: &[Vec<i32>], partitions: i32, workers: usize) -> Vec<Vec<i32>
     owned.resize(workers, Vec::new());
     let mut seen = vec![false; usize::try_from(partitions).unwrap_or(0)];
     for partitions_of_one in &mut owned {
-        // A member may claim a partition that another one has as well, or that the topic does not have.
+        // A member may claim a partition that another member also claims, or that the topic does not have.
         partitions_of_one
             .retain(|partition| slot(&mut seen, *partition).is_some_and(|seen| !std::mem::replace(seen, true)));
     }
@@ -84,9 +84,10 @@ fn balance(owned: Vec<Vec<i32>>) -> Vec<Vec<i32>> {
         VecDeque::from(partitions)
     };
     let mut owned: Vec<VecDeque<i32>> = owned.into_iter().map(in_order).collect();
-    // Heaps, since with thousands of workers nobody can look at all for each partition. Who gives stays at least as full
-    // as whoever receives will be, and the reverse, so neither ever changes its part and each heap is right for its own.
-    // Of equals the first, which keeps the prediction independent of how many follow.
+    // Heaps, because a scan of all workers for each partition is too slow with thousands of them. A worker that gives
+    // always stays at least as full as one that receives. So a giver never becomes a receiver, nor the reverse, and
+    // each heap is up to date for the workers that matter to it. Among equals the first comes first, so that the
+    // prediction does not depend on how many follow.
     let counts = || owned.iter().map(VecDeque::len).zip(0..);
     let mut emptiest: BinaryHeap<_> = counts().map(Reverse).collect();
     let mut fullest: BinaryHeap<_> = counts().map(|(count, worker)| (count, Reverse(worker))).collect();
@@ -103,8 +104,8 @@ fn balance(owned: Vec<Vec<i32>>) -> Vec<Vec<i32>> {
     owned.into_iter().map(|partitions| in_order(partitions.into()).into()).collect()
 }
 
-/// Partitions that do not stay with the worker that has them now. The prediction lists workers by another order than
-/// `current`, hence the comparison by what they keep.
+/// Partitions that do not stay with their present worker. The prediction lists workers by the number of partitions they
+/// have now, so `current` is put in the same order first.
 fn moved(current: &[Vec<i32>], predicted: &[Vec<i32>]) -> BTreeSet<i32> {
     let mut before: Vec<&Vec<i32>> = current.iter().collect();
     before.sort_by_key(|partitions| Reverse(partitions.len()));

@@ -1,5 +1,5 @@
-//! What one worker can process, in records per second. The best source that has anything to say wins: reported busy
-//! time, then what workers with a standing backlog process, then the policy's figure, then the highest rate observed.
+//! What one worker can process, in records per second. The best source that is available wins: reported busy time, then
+//! the rate of workers with a standing backlog, then the policy's figure, then the highest rate observed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -18,15 +18,15 @@ pub(crate) struct WorkerSample {
     pub(crate) partitions: Vec<i32>,
     /// Sum of the committed offsets; `None` if one of them is unknown or absent.
     pub(crate) committed: Option<i64>,
-    /// Whether one of them moved at this poll.
+    /// Whether one of the committed offsets moved at this poll.
     pub(crate) moved: bool,
     /// Unread records.
     pub(crate) lag: i64,
-    /// Records per second that arrive for it.
+    /// Records per second that arrive in its partitions.
     pub(crate) arrival_rate: f64,
     /// The longest commit gap of its partitions.
     pub(crate) commit_gap: Duration,
-    /// What it reported since its last report, and over what time; `None` if it does not report.
+    /// Work reported since the last report; `None` if the worker does not report.
     pub(crate) usage: Option<UsageDelta>,
 }
 
@@ -107,7 +107,7 @@ impl CapacityEstimate {
         }
         let rate = usage.records as f64 / busy;
         if busy / over < MIN_BUSY_FRACTION {
-            // Hardly busy: it can do more than it does, but no more than ten times as much is assumed.
+            // Hardly busy: it could do more, but at most ten times as much is assumed.
             self.record_rate(rate.min(usage.records as f64 / over / MIN_BUSY_FRACTION));
             return;
         }

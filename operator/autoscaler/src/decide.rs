@@ -1,123 +1,124 @@
-//! The decision: a chain of small checks, each of which may make it. In go what is needed and what runs, out come the
-//! replicas to ask for now, with their reason.
+//! The decision: a chain of small checks; the first that applies decides. Takes what is needed and what runs,
+//! gives the replicas to ask for now, with their reason.
 
 use std::time::Duration;
 
 use crate::assess::{Assessment, UnderProvisioned, assess, misses_objective};
 use crate::decision::{BlockedBy, Capacity, Choice, Decision, Limit, Reason};
 use crate::explain::explain;
+use crate::history::GroupHistory;
 use crate::lag::LagReading;
-use crate::policy::{Current, Hold, Policy};
-use crate::state::GroupState;
+use crate::policy::{Current, FreezeReason, Policy};
 use crate::tuning::{
     CONFIRMATIONS, DOWN_WINDOW, GROW_MARGIN, POLL_INTERVAL, REBALANCE_TIME, SHRINK_MARGIN, START_TIME, URGENT_FACTOR,
 };
 
-/// Decides the replicas, from the reading that [`GroupState::observe`] gave for this poll, or
+/// Decides the replicas, from the reading that [`GroupHistory::observe`] gave for this poll, or
 /// [`LagReading::Unknown`] when the poll failed.
 ///
-/// `now` is the time given to `observe`. `group` must be the state of this group alone.
+/// `now` is the time given to `observe`. `history` must be of this group alone.
 pub fn decide(
     policy: &Policy,
-    group: &mut GroupState,
+    history: &mut GroupHistory,
     reading: &LagReading,
     current: &Current,
     now: Duration,
 ) -> Decision {
-    detect_changes(group, current, now);
-    let assessment = assess(policy, group, reading, current);
-    let choice = choose(policy, group, reading, current, &assessment, now);
-    group.decision_state.confirming = choice.confirm;
-    let mut decision = finish(group.decision_state.last.take(), choice, &assessment, reading, current, policy);
-    decision.limited_by = limited_by(group, &assessment);
-    decision.hot = hot(group, &assessment);
-    group.decision_state.last = Some(decision.clone());
+    detect_changes(history, current, now);
+    let assessment = assess(policy, history, reading, current);
+    let choice = choose(policy, history, reading, current, &assessment, now);
+    history.decision_state.confirming = choice.confirm;
+    let mut decision = finish(history.decision_state.last.take(), choice, &assessment, reading, current, policy);
+    decision.limited_by = limited_by(history, &assessment);
+    decision.hot = hot(history, &assessment);
+    history.decision_state.last = Some(decision.clone());
     decision
 }
 
 /// Detects what changed outside since the last decision.
-fn detect_changes(group: &mut GroupState, current: &Current, now: Duration) {
-    let template_changed = group.decision_state.template.as_ref().is_some_and(|known| *known != current.template);
-    if template_changed || current.hold == Some(Hold::RollingUpdate) {
-        // Figures of a time when two templates ran belong to neither.
-        group.capacity = Default::default();
+fn detect_changes(history: &mut GroupHistory, current: &Current, now: Duration) {
+    let template_changed = history.decision_state.template.as_ref().is_some_and(|known| *known != current.template);
+    if template_changed || current.frozen_by == Some(FreezeReason::RollingUpdate) {
+        // Figures from a time when two templates ran are valid for neither.
+        history.capacity = Default::default();
     }
-    group.decision_state.template = Some(current.template.clone());
-    if group.decision_state.desired.is_some_and(|known| known != current.desired) {
-        group.decision_state.settling = Some(now);
-        group.decision_state.exceeded = 0;
-        group.decision_state.lower = None;
+    history.decision_state.template = Some(current.template.clone());
+    if history.decision_state.desired.is_some_and(|known| known != current.desired) {
+        history.decision_state.settling = Some(now);
+        history.decision_state.exceeded = 0;
+        history.decision_state.lower = None;
     }
-    group.decision_state.desired = Some(current.desired);
-    if group.decision_state.settling.is_some_and(|since| has_settled(group, current.desired, since, now)) {
-        group.decision_state.settling = None;
+    history.decision_state.desired = Some(current.desired);
+    if history.decision_state.settling.is_some_and(|since| has_settled(history, current.desired, since, now)) {
+        history.decision_state.settling = None;
     }
 }
 
-/// The group is stable, has as many members as desired, and every partition with a backlog was committed since the
-/// change; or it has taken so long that waiting for it would hide a lasting fault.
-fn has_settled(group: &GroupState, desired: i32, since: Duration, now: Duration) -> bool {
-    let complete = group.members.as_ref().is_some_and(|members| i32::try_from(members.len()) == Ok(desired));
+/// Whether a change of the replicas has taken effect: the group is stable, has as many members as desired, and every
+/// partition with a backlog was committed since the change. After a time limit it counts as settled anyway, because
+/// waiting longer would hide a lasting fault.
+fn has_settled(history: &GroupHistory, desired: i32, since: Duration, now: Duration) -> bool {
+    let complete = history.members.as_ref().is_some_and(|members| i32::try_from(members.len()) == Ok(desired));
     let commits =
-        || group.partitions.values().all(|found| found.lag == 0 || found.committed_at.is_some_and(|at| at > since));
+        || history.partitions.values().all(|found| found.lag == 0 || found.committed_at.is_some_and(|at| at > since));
     let limit = START_TIME + REBALANCE_TIME + POLL_INTERVAL * 2;
-    (group.stable && complete && commits()) || now.saturating_sub(since) >= limit
+    (history.stable && complete && commits()) || now.saturating_sub(since) >= limit
 }
 
 fn choose(
     policy: &Policy,
-    group: &mut GroupState,
+    history: &mut GroupHistory,
     reading: &LagReading,
     current: &Current,
     need: &Assessment,
     now: Duration,
 ) -> Choice {
-    let chosen = held(current)
-        .or_else(|| unknown(policy, group, reading, current))
-        .or_else(|| out_of_bounds(policy, group, current))
-        .inspect(|_| group.decision_state.exceeded = 0)
-        .or_else(|| grow(policy, group, current, need));
+    let chosen = frozen(current)
+        .or_else(|| unknown(policy, history, reading, current))
+        .or_else(|| out_of_bounds(policy, history, current))
+        .inspect(|_| history.decision_state.exceeded = 0)
+        .or_else(|| grow(policy, history, current, need));
     if let Some(choice) = chosen {
-        group.decision_state.lower = None;
+        history.decision_state.lower = None;
         return choice;
     }
     if matches!(reading, LagReading::Partial(_)) {
-        group.decision_state.lower = None;
+        history.decision_state.lower = None;
         return Choice::keep(current.desired, Reason::LagPartial, Some(BlockedBy::LagPartial));
     }
-    let mut choice = shrink(group, current, need, now);
-    // What looks like a jump of the arrivals is polled again at once, so that the answer is the right number.
+    let mut choice = shrink(history, current, need, now);
+    // If the arrivals seem to jump, poll again at once, so that one decision gets the number right.
     choice.confirm =
-        group.arrival.suspects_rise() && current.desired < need.ceiling && !group.decision_state.confirming;
+        history.arrival.suspects_rise() && current.desired < need.ceiling && !history.decision_state.confirming;
     choice
 }
 
-fn held(current: &Current) -> Option<Choice> {
-    let (reason, blocked_by) = match current.hold? {
-        Hold::Pinned => (Reason::Pinned, BlockedBy::Pinned),
-        Hold::Paused => (Reason::Paused, BlockedBy::Paused),
-        Hold::RollingUpdate => (Reason::RollingUpdate, BlockedBy::RollingUpdate),
+fn frozen(current: &Current) -> Option<Choice> {
+    let (reason, blocked_by) = match current.frozen_by? {
+        FreezeReason::Pinned => (Reason::Pinned, BlockedBy::Pinned),
+        FreezeReason::Paused => (Reason::Paused, BlockedBy::Paused),
+        FreezeReason::RollingUpdate => (Reason::RollingUpdate, BlockedBy::RollingUpdate),
     };
     Some(Choice::keep(current.desired, reason, Some(blocked_by)))
 }
 
-fn unknown(policy: &Policy, group: &GroupState, reading: &LagReading, current: &Current) -> Option<Choice> {
-    let bounded = policy.bounded_without_lag(current.desired, counted(group));
+fn unknown(policy: &Policy, history: &GroupHistory, reading: &LagReading, current: &Current) -> Option<Choice> {
+    let bounded = policy.bounded_without_lag(current.desired, counted(history));
     matches!(reading, LagReading::Unknown)
         .then(|| Choice::keep(bounded, Reason::LagUnknown, Some(BlockedBy::LagUnknown)))
 }
 
-fn out_of_bounds(policy: &Policy, group: &GroupState, current: &Current) -> Option<Choice> {
-    let bounded = policy.bounded(current.desired, counted(group));
+fn out_of_bounds(policy: &Policy, history: &GroupHistory, current: &Current) -> Option<Choice> {
+    let bounded = policy.bounded(current.desired, counted(history));
     (bounded != current.desired).then(|| Choice::act(bounded, Reason::OutOfBounds))
 }
 
-fn counted(group: &GroupState) -> Option<i32> {
-    Some(group.partition_count).filter(|count| *count > 0)
+fn counted(history: &GroupHistory) -> Option<i32> {
+    Some(history.partition_count).filter(|count| *count > 0)
 }
 
-fn grow(policy: &Policy, group: &mut GroupState, current: &Current, need: &Assessment) -> Option<Choice> {
-    let state = &mut group.decision_state;
+fn grow(policy: &Policy, history: &mut GroupHistory, current: &Current, need: &Assessment) -> Option<Choice> {
+    let state = &mut history.decision_state;
     let wanted = need.need.filter(|wanted| *wanted > current.desired);
     let (Some(under_provisioned), Some(wanted)) = (need.exceeded, wanted) else {
         state.exceeded = 0;
@@ -141,16 +142,16 @@ fn grow(policy: &Policy, group: &mut GroupState, current: &Current, need: &Asses
     Some(Choice::act(wanted, reason))
 }
 
-/// Fewer replicas in one change: the most that were needed in the whole window.
-fn shrink(group: &mut GroupState, current: &Current, need: &Assessment, now: Duration) -> Choice {
+/// Reduces the replicas in one change, to the most that were needed in the whole window.
+fn shrink(history: &mut GroupHistory, current: &Current, need: &Assessment, now: Duration) -> Choice {
     let reason = if need.need.is_some() { Reason::Sufficient } else { Reason::Measuring };
     let blocked_by = if need.capacity.is_none() && current.desired > need.floor {
         Some(BlockedBy::CapacityUnknown)
     } else if need.lower.is_none() {
         None
-    } else if group.decision_state.settling.is_some() {
+    } else if history.decision_state.settling.is_some() {
         Some(BlockedBy::Settling)
-    } else if !group.stable {
+    } else if !history.stable {
         Some(BlockedBy::Rebalancing)
     } else if need.draining {
         Some(BlockedBy::Draining)
@@ -158,36 +159,36 @@ fn shrink(group: &mut GroupState, current: &Current, need: &Assessment, now: Dur
         None
     };
     let (Some(lower), None) = (need.lower, blocked_by) else {
-        group.decision_state.lower = None;
+        history.decision_state.lower = None;
         return Choice::keep(current.desired, reason, blocked_by);
     };
-    let (since, most) = group.decision_state.lower.map_or((now, lower), |(since, most)| (since, most.max(lower)));
-    group.decision_state.lower = Some((since, most));
+    let (since, most) = history.decision_state.lower.map_or((now, lower), |(since, most)| (since, most.max(lower)));
+    history.decision_state.lower = Some((since, most));
     if now.saturating_sub(since) < DOWN_WINDOW {
         return Choice::keep(current.desired, reason, Some(BlockedBy::DownWindow));
     }
     Choice::act(most, Reason::DemandFell)
 }
 
-/// Which limit is in the way of the load, with a margin against noise.
-fn limited_by(group: &mut GroupState, need: &Assessment) -> Option<Limit> {
-    let state = &mut group.decision_state.limited_by;
-    need.limits.map_or(state.said, |limits| state.update(limits.contains(&state.said), limits[1]))
+/// The limit that keeps the replicas from the need, with a margin against noise.
+fn limited_by(history: &mut GroupHistory, need: &Assessment) -> Option<Limit> {
+    let state = &mut history.decision_state.limited_by;
+    need.limits.map_or(state.reported, |limits| state.update(limits.contains(&state.reported), limits[1]))
 }
 
-/// The partition that even a worker of its own could not carry, with a margin against noise.
-fn hot(group: &mut GroupState, need: &Assessment) -> Option<i32> {
-    let said = group.decision_state.hot.said;
-    let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return said };
-    let rate = |partition: i32| group.arrival.rate_of(partition);
-    let busiest = (0..group.partition_count).max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
+/// The partition that gets more than one worker can process, with a margin against noise.
+fn hot(history: &mut GroupHistory, need: &Assessment) -> Option<i32> {
+    let reported = history.decision_state.hot.reported;
+    let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return reported };
+    let rate = |partition: i32| history.arrival.rate_of(partition);
+    let busiest = (0..history.partition_count).max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
     let found = busiest.filter(|busiest| rate(*busiest) > capacity.rate * (1.0 + GROW_MARGIN));
-    let holds = said.map_or(found.is_none(), |said| rate(said) > capacity.rate * (1.0 - SHRINK_MARGIN));
-    group.decision_state.hot.update(holds, found)
+    let holds = reported.map_or(found.is_none(), |reported| rate(reported) > capacity.rate * (1.0 - SHRINK_MARGIN));
+    history.decision_state.hot.update(holds, found)
 }
 
-/// Makes the choice a decision. A choice that changes nothing keeps reason and explanation: they are those of the
-/// decision that holds, and a group at rest must not cause writes.
+/// Turns the choice into a decision. A choice that changes nothing keeps the reason and the explanation of the decision
+/// that holds, so that a group at rest causes no writes.
 fn finish(
     last: Option<Decision>,
     choice: Choice,
@@ -198,10 +199,10 @@ fn finish(
 ) -> Decision {
     let stands = |last: &Decision| {
         let same = last.reason == choice.reason;
-        // That arrivals are not measured yet, after a restart, is no news either.
+        // After a restart arrivals are not measured yet; that is no reason for a new explanation.
         let unmeasured = choice.reason == Reason::Measuring && need.arrival_rate.is_none();
         let calm = (choice.reason == Reason::Sufficient || unmeasured) && last.reason.is_about_load();
-        // Better knowledge of the capacity is worth a new sentence.
+        // Another source of the capacity is worth a new explanation.
         let source = |capacity: Option<Capacity>| capacity.map(|capacity| capacity.source);
         last.replicas == choice.replicas && (same || calm) && source(last.capacity) == source(need.capacity)
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Declares an enum whose variants are the words that people see.
+/// Declares an enum whose variant names are the words that users see.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
         $(#[$meta])*
@@ -10,7 +10,7 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
-            /// The variant of a word that was written before; none of a word that this release does not know.
+            /// The variant with this name; `None` for a word that this release does not know.
             pub fn parse(word: &str) -> Option<Self> {
                 [$(Self::$variant,)+].into_iter().find(|known| known.as_str() == word)
             }
@@ -32,9 +32,9 @@ macro_rules! words {
 words! {
     /// Why the replicas are what they are.
     Reason {
-        /// Too little has been seen yet to say anything.
+        /// Arrivals or capacity are not measured yet.
         Measuring,
-        /// The number carries the load; nothing to change.
+        /// The present replicas carry the load.
         Sufficient,
         /// More workers, because more records arrive than the present ones can process.
         ArrivalRate,
@@ -48,9 +48,9 @@ words! {
         OutOfBounds,
         /// Kept, because lag is unknown.
         LagUnknown,
-        /// Kept, because lag is known of some partitions only, and those need no more workers.
+        /// Kept, because lag is known for some partitions only, and those need no more workers.
         LagPartial,
-        /// Kept, because somebody fixed the number.
+        /// Kept, because a user or another controller fixed the replicas.
         Pinned,
         /// Kept, because the object is paused.
         Paused,
@@ -60,7 +60,7 @@ words! {
 }
 
 impl Reason {
-    /// Whether it is about load, in contrast to what could not be known or done.
+    /// Whether the reason is the load, and not something that is unknown or not allowed.
     pub(crate) const fn is_about_load(self) -> bool {
         matches!(
             self,
@@ -77,7 +77,7 @@ impl Reason {
 words! {
     /// What keeps the needed replicas from being asked for at this moment.
     BlockedBy {
-        /// One poll is not yet proof: another one follows at once.
+        /// One poll is not enough evidence: another one follows at once.
         Confirmation,
         /// The last change has not taken effect yet.
         Settling,
@@ -91,9 +91,9 @@ words! {
         LagUnknown,
         /// Lag is partly unknown, which allows more workers but never fewer.
         LagPartial,
-        /// Nothing is known about a worker's capacity, so none can be spared.
+        /// Nothing is known about a worker's capacity, so no worker can be removed.
         CapacityUnknown,
-        /// The number is fixed.
+        /// A user or another controller fixed the replicas.
         Pinned,
         /// The object is paused.
         Paused,
@@ -103,7 +103,7 @@ words! {
 }
 
 words! {
-    /// The limit that keeps the replicas away from the need.
+    /// The limit that keeps the replicas from the number that the load needs.
     Limit {
         /// Fewer would do, but the minimum is higher.
         MinReplicas,
@@ -115,7 +115,7 @@ words! {
 }
 
 words! {
-    /// Where a capacity comes from, the best first.
+    /// Where a capacity comes from, best first.
     CapacitySource {
         /// Records divided by the busy time that the workers report.
         BusyTime,
@@ -123,7 +123,7 @@ words! {
         Saturation,
         /// The policy's own figure.
         Expected,
-        /// The most that a worker was seen doing: it can do at least this.
+        /// The highest rate that a worker was seen to process: it can do at least this.
         LowerBound,
     }
 }
@@ -146,7 +146,7 @@ pub struct Rung {
     pub busiest_rate: f64,
     /// The largest partition of that worker by arrivals.
     pub busiest_partition: Option<i32>,
-    /// When the last worker would have worked its backlog off; `None` if never.
+    /// Time until the last worker would have worked its backlog off; `None` if never.
     pub drained_after: Option<Duration>,
     /// Whether the number carries the load and drains in time.
     pub feasible: bool,
@@ -165,7 +165,7 @@ pub struct Decision {
     pub need: Option<i32>,
     /// Why `replicas` is not `need` yet.
     pub blocked_by: Option<BlockedBy>,
-    /// Which limit keeps the need from being higher or lower.
+    /// The limit that `need` runs into: without it, more or fewer replicas would be asked for.
     pub limited_by: Option<Limit>,
     /// A partition that gets more than one worker can process, so that no number of replicas is enough.
     pub hot: Option<i32>,

@@ -1,4 +1,4 @@
-//! The sentence that says why: in go the choice and the numbers it rests on, out comes one line of English.
+//! The sentence that says why: takes the choice and the numbers it rests on, gives one line of English.
 
 use std::time::Duration;
 
@@ -31,9 +31,9 @@ pub(crate) fn explain(
         Reason::LagUnknown if from == to => String::from("lag is unknown; replicas are held"),
         Reason::LagUnknown => String::from("lag is unknown, but the limits of the object still hold"),
         Reason::LagPartial => partial(reading, need),
-        Reason::Pinned => held("the number is pinned", need),
-        Reason::Paused => held("the object is paused", need),
-        Reason::RollingUpdate => held("a new pod template is being rolled out", need),
+        Reason::Pinned => frozen("the number is pinned", need),
+        Reason::Paused => frozen("the object is paused", need),
+        Reason::RollingUpdate => frozen("a new pod template is being rolled out", need),
     };
     format!("{head}: {body}")
 }
@@ -70,7 +70,9 @@ fn chosen_count(need: &Assessment, to: i32) -> String {
         .busiest_partition
         .map_or_else(|| String::from("every worker"), |partition| format!("partition {partition}'s owner"));
     if need.infeasible {
-        return format!("no count carries that, {to} brings {whose} closest to its capacity");
+        return format!(
+            "no allowed number of replicas carries that; {to} comes closest, but {whose} still gets too much"
+        );
     }
     match rung.drained_after {
         Some(drained) if need.records > 0 && drained > Duration::ZERO => format!(
@@ -123,7 +125,7 @@ fn partial(reading: &LagReading, need: &Assessment) -> String {
     format!("lag of {missing} of {all} partitions is unknown, so no worker is taken away; {}", load(need))
 }
 
-fn held(why: &str, need: &Assessment) -> String {
+fn frozen(why: &str, need: &Assessment) -> String {
     match need.need {
         Some(wanted) => format!("{why}; {}, so {wanted} would be asked for", load(need)),
         None => String::from(why),

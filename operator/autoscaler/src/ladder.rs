@@ -1,8 +1,8 @@
-//! Which replica counts are worth considering, and what each would mean: in go the estimates and the present owners,
-//! out comes a [`Rung`] per number.
+//! Which numbers of replicas are worth considering, and what each would mean. Takes the estimates and the present
+//! owners, gives a [`Rung`] per number.
 //!
-//! With P partitions dealt out evenly the busiest of r workers has ⌈P/r⌉ of them, so all r between two values of ⌈P/k⌉
-//! carry no more than the lower one: only the ladder {⌈P/k⌉} is worth climbing.
+//! With P partitions assigned evenly, the busiest of r workers has ⌈P/r⌉ of them. All r between two values of ⌈P/k⌉
+//! therefore carry no more than the lower one, and only the ladder {⌈P/k⌉} is worth considering.
 
 use std::time::Duration;
 
@@ -37,29 +37,30 @@ pub(crate) fn ladder(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
     rungs
 }
 
-/// A rung, and how near it is to what its workers can do.
+/// A rung, and how heavily it loads its workers.
 #[derive(Debug, Clone)]
 pub(crate) struct Evaluation {
     pub(crate) rung: Rung,
-    /// Records per second that some worker would have to process to drain in time.
+    /// Records per second that the busiest worker has to process: arrivals, and its backlog in the drain time.
     pub(crate) required_rate: f64,
-    /// The part of what a worker may have to do that the busiest one has: the rung is feasible up to 1.
-    pub(crate) exertion: f64,
+    /// The load of the busiest worker divided by what one worker may carry; the rung is feasible up to 1. Arrivals
+    /// alone may take the planned utilization of a worker's capacity, arrivals and backlog together all of it.
+    pub(crate) load_ratio: f64,
 }
 
 impl Load {
-    /// What `replicas` would mean when no worker is to be busier than `utilization` of its capacity.
+    /// What `replicas` would mean if arrivals may take at most `utilization` of a worker's capacity.
     pub(crate) fn rung(&self, replicas: i32, utilization: f64) -> Rung {
         self.evaluate(replicas, utilization).rung
     }
 
-    /// The same with the figures that it is judged by.
+    /// The same, with the figures that say how heavily the workers are loaded.
     pub(crate) fn evaluate(&self, replicas: i32, utilization: f64) -> Evaluation {
         let count = i32::try_from(self.rates.len()).unwrap_or(i32::MAX);
         let prediction = predict(self.assignor, &self.owners, count, replicas);
         let backlogs = self.backlogs_after(&prediction, replicas);
         let drain_within = self.drain_within.as_secs_f64();
-        let (mut max_required_rate, mut exertion): (f64, f64) = (0.0, 0.0);
+        let (mut max_required_rate, mut load_ratio): (f64, f64) = (0.0, 0.0);
         let mut rung = Rung {
             replicas,
             busiest_rate: 0.0,
@@ -78,14 +79,13 @@ impl Load {
             let required_rate = rate + backlog / drain_within.max(1.0);
             max_required_rate = max_required_rate.max(required_rate);
             rung.feasible &= rate <= utilization * self.capacity && required_rate <= self.capacity;
-            exertion = exertion.max((rate / utilization).max(required_rate) / self.capacity);
+            load_ratio = load_ratio.max((rate / utilization).max(required_rate) / self.capacity);
         }
-        Evaluation { rung, required_rate: max_required_rate, exertion }
+        Evaluation { rung, required_rate: max_required_rate, load_ratio }
     }
 
-    /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on as
-    /// they can; during the rebalance what moves stands still. (Where the whole consumption stopped for the start, as in
-    /// a stream job's restart, every arrival of that time would count.)
+    /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on
+    /// processing; during the rebalance, the partitions that move are not processed.
     fn backlogs_after(&self, prediction: &Prediction, replicas: i32) -> Vec<f64> {
         if replicas == self.desired {
             return self.backlogs.clone();
@@ -102,7 +102,7 @@ impl Load {
 
     /// Records per second by which each partition falls behind under its present owner.
     fn growth(&self) -> Vec<f64> {
-        // A partition that nobody owns falls behind by all that arrives.
+        // A partition without an owner falls behind by all that arrives.
         let mut growth = self.rates.clone();
         for owned in &self.owners {
             let rate = sum(&self.rates, owned);

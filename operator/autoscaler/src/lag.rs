@@ -1,5 +1,5 @@
-//! How many records are unread: in goes one poll's reading of a partition, out comes its lag, or that it is unknown.
-//! Unknown is a value of its own and never zero; a partition that cannot be read never hides another's lag.
+//! How many records are unread: takes one poll's reading of a partition, gives its lag, or that it is unknown. Unknown
+//! is a value of its own and never zero; a partition that cannot be read never hides another one's lag.
 
 use crate::age::Age;
 use crate::observation::{Committed, PartitionReading};
@@ -12,11 +12,11 @@ pub struct PartitionLag {
     pub partition: i32,
     /// Unread records, never negative; `None` if unknown.
     pub lag: Option<i64>,
-    /// How old the oldest of them is; `None` if unknown.
+    /// Age of the oldest unread record; `None` if unknown.
     pub age: Option<Age>,
     /// Records that were deleted before the group read them.
     pub lost: i64,
-    /// The group's offset lies beyond the end of the log: it was truncated, or the topic created anew.
+    /// The group's offset lies beyond the end of the log: the log was truncated, or the topic recreated.
     pub ahead_of_log: bool,
 }
 
@@ -105,8 +105,8 @@ pub(crate) struct Start {
     pub(crate) from: StartFrom,
     /// The end of the log when the partition was first seen.
     pub(crate) first_end: i64,
-    /// Some partition of the group has a commit. A worker then reads one that has none (it was added later) from its
-    /// first record, whatever the start policy says: those records were written for this group to count.
+    /// Some partition of the group has a commit. A worker then reads a partition without one (it was added later) from
+    /// its first record, whatever the start policy says: those records were written for this group to process.
     pub(crate) group_has_progress: bool,
 }
 

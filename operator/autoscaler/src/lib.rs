@@ -1,9 +1,9 @@
 //! Lag, estimates and the scaling decision: pure functions without clock or I/O.
 //!
-//! In go what one poll of Kafka saw ([`Observation`]), what the user wants ([`Policy`]), what runs now
-//! ([`Current`]), what was learned before ([`GroupState`]) and the time as a [`Duration`] since any epoch the caller keeps
-//! to. Out come the lag ([`LagReading`], from [`GroupState::observe`]) and the [`Decision`] (from [`decide`]). The same
-//! sequence of inputs always gives the same sequence of outputs.
+//! Inputs: what one poll of Kafka saw ([`Observation`]), what the user wants ([`Policy`]), what runs now ([`Current`]),
+//! what earlier polls showed ([`GroupHistory`]), and the time as a [`Duration`](std::time::Duration) since an epoch
+//! that the caller chooses. Outputs: the lag ([`LagReading`], from [`GroupHistory::observe`]) and the [`Decision`]
+//! (from [`decide`]). The same sequence of inputs always gives the same sequence of outputs.
 
 mod age;
 mod arrival;
@@ -13,22 +13,22 @@ mod capacity;
 mod decide;
 mod decision;
 mod explain;
+mod history;
 mod ladder;
 mod lag;
 mod observation;
 mod partition;
 mod policy;
 mod rounding;
-mod state;
 mod trend;
 mod tuning;
 
 pub use age::Age;
 pub use decide::decide;
 pub use decision::{BlockedBy, Capacity, CapacitySource, Decision, Limit, Reason, Rung};
+pub use history::{Checkpoint, GroupHistory};
 pub use lag::{Lag, LagReading, PartitionLag};
 pub use observation::{Committed, Member, Observation, PartitionReading, Usage};
-pub use policy::{Assignor, Current, Hold, Policy, StartFrom};
+pub use policy::{Assignor, Current, FreezeReason, Policy, StartFrom};
 pub use rounding::{round_age, round_lag};
-pub use state::{GroupState, Recorded};
 pub use tuning::{CONFIRM_AFTER, DOWN_WINDOW, POLL_INTERVAL};

@@ -7,20 +7,20 @@ pub enum Committed {
     At(i64),
     /// The group has never committed this partition.
     None,
-    /// It could not be read; this is not "none".
+    /// It could not be read, so the group may have committed or not.
     Unknown,
 }
 
 /// The work a worker reports for one partition since its assignment, from the commit's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Records applied; falls when the partition is assigned anew.
+    /// Records applied; starts at 0 again when the partition is reassigned.
     pub records: u64,
     /// Time spent on them, in microseconds.
     pub busy_micros: u64,
 }
 
-/// One partition. The committed offset is to be read before the two ends, else lag would come out negative.
+/// One partition. Read the committed offset before the two ends: otherwise lag could be negative.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionReading {
     /// The partition's number.
@@ -47,7 +47,7 @@ pub struct Member {
 /// What one poll saw of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// Identifies the topic's incarnation: another one means that every offset has lost its meaning.
+    /// Kafka's id of the topic. A different one means that the topic was recreated and old offsets mean nothing.
     pub topic_id: String,
     /// How many partitions the topic has. A partition in this range without a usable reading makes the lag partial.
     pub partition_count: i32,
@@ -55,6 +55,6 @@ pub struct Observation {
     pub partitions: Vec<PartitionReading>,
     /// The live members; `None` if the group could not be described.
     pub members: Option<Vec<Member>>,
-    /// Whether the group was stable: nobody joining, leaving or waiting for an assignment.
+    /// Whether the group was stable: no member was joining, leaving or waiting for an assignment.
     pub stable: bool,
 }

@@ -13,7 +13,7 @@ pub(crate) struct PartitionState {
     pub(crate) ends: EndSamples,
     /// The end of the log when the partition was first seen.
     pub(crate) first_end: i64,
-    /// The end of the log at the last poll that knew it, and when that was.
+    /// The end of the log at the last poll that knew it, and the time of that poll.
     pub(crate) end: i64,
     pub(crate) end_at: Duration,
     pub(crate) committed: Option<i64>,
@@ -46,8 +46,7 @@ impl PartitionState {
         }
     }
 
-    /// Records a reading whose end and commit are known. The arrival estimate has to be updated before, since it
-    /// compares with the end kept here.
+    /// Records a reading; one without a known end changes nothing.
     pub(crate) fn update(&mut self, reading: &PartitionReading, now: Duration) {
         let Some(latest) = reading.latest else { return };
         let had_work = self.committed.is_some_and(|committed| committed < self.end);
@@ -59,7 +58,7 @@ impl PartitionState {
         {
             self.committed = Some(committed);
             self.still_since = now;
-            // What the first poll finds was committed at any time before it.
+            // The commit that the first poll finds may be of any earlier time.
             if self.first_at.is_some() {
                 let before = self.committed_at.replace(now);
                 // A gap during which there was nothing to commit says nothing about how often the group commits.
@@ -80,7 +79,8 @@ impl PartitionState {
         gaps.get(gaps.len() / 2).copied()
     }
 
-    /// The same, or what is assumed until it is known: as long as one has been waited for already.
+    /// The known commit gap. Until it is known: the time since the last commit that was seen, or since the first poll,
+    /// from [`MIN_COMMIT_GAP`] to [`MAX_COMMIT_GAP`].
     pub(crate) fn commit_gap(&self) -> Duration {
         let waited_since = self.committed_at.or(self.first_at).unwrap_or(self.end_at);
         let waited = self.end_at.saturating_sub(waited_since);

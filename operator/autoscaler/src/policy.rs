@@ -1,5 +1,5 @@
-//! What the user wants of a group and what the cluster runs now: the two inputs of a decision that do not come from
-//! Kafka. Plain numbers, already validated; counts are `i32` as in Kubernetes.
+//! What the user wants for a group and what the cluster runs now: the two inputs of a decision that do not come from
+//! Kafka. Plain numbers, already validated; numbers of replicas and partitions are `i32`, as in Kubernetes.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ pub enum StartFrom {
     Latest,
 }
 
-/// How the group deals its partitions out.
+/// How the group assigns its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Assignor {
-    /// Moves only what must move; everybody else goes on.
+    /// Moves only the partitions that must move; all others are processed on.
     #[default]
     CooperativeSticky,
-    /// Consecutive blocks; every change stops everybody.
+    /// Consecutive blocks; every change stops all workers.
     Range,
-    /// One after the other; every change stops everybody.
+    /// One after the other; every change stops all workers.
     RoundRobin,
 }
 
@@ -41,13 +41,13 @@ pub struct Policy {
     pub max_replicas: Option<i32>,
     /// How old the oldest unread record may be.
     pub lag_slo: Duration,
-    /// Within what time a backlog is to be gone.
+    /// Time in which a backlog should be worked off.
     pub drain_within: Duration,
     /// Percent of a worker's capacity to plan with, 1 to 100.
     pub target_utilization: i32,
-    /// Records per second to assume of one worker until its capacity is measured.
+    /// Records per second that one worker is expected to process, until its capacity is measured.
     pub expected_rate_per_replica: Option<i32>,
-    /// How the group deals its partitions out.
+    /// How the group assigns its partitions.
     pub assignor: Assignor,
 }
 
@@ -67,26 +67,27 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The most workers that make sense for so many partitions; never less than 1.
+    /// The most workers that are useful for this number of partitions; at least 1.
     pub fn ceiling(&self, partitions: i32) -> i32 {
         self.max_replicas.map_or(partitions, |max| max.min(partitions)).max(1)
     }
 
-    /// The fewest workers; the ceiling wins where both cannot hold, since a worker beyond it has nothing to read.
+    /// The fewest workers. If it is above the ceiling, the ceiling wins, because a worker beyond it has nothing to
+    /// read.
     pub fn floor(&self, partitions: i32) -> i32 {
         self.min_replicas.max(1).min(self.ceiling(partitions))
     }
 
-    /// Replicas within all limits: `min(maximum, partitions, max(minimum, number))`, never 0, which only a user may ask
-    /// for. Partitions not counted yet (`None`) are no limit.
+    /// Replicas within all limits: `min(maximum, partitions, max(minimum, number))`. Never 0, which only a user may ask
+    /// for. If the number of partitions is not known yet (`None`), it is no limit.
     pub fn bounded(&self, number: i32, partitions: Option<i32>) -> i32 {
         let partitions = partitions.unwrap_or(i32::MAX);
         number.clamp(self.floor(partitions), self.ceiling(partitions))
     }
 
-    /// Replicas while lag is unknown: the user's own limits hold whether it is known or not. The number of partitions
-    /// is a reading like any other: it takes no worker away, and lets the minimum ask for none that would have nothing
-    /// to read.
+    /// Replicas while lag is unknown. The user's own limits still hold. The number of partitions was read from Kafka
+    /// like the lag, so no worker is removed because of it; it only keeps the minimum from adding workers that would
+    /// have nothing to read.
     pub fn bounded_without_lag(&self, number: i32, partitions: Option<i32>) -> i32 {
         number.clamp(self.floor(partitions.unwrap_or(i32::MAX)), self.ceiling(i32::MAX))
     }
@@ -97,24 +98,24 @@ impl Policy {
     }
 }
 
-/// Why the replicas must stay as they are although others may be needed.
+/// Why the replicas are frozen: they stay as they are, whatever the load needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hold {
+pub enum FreezeReason {
     /// A user or another controller has fixed them.
     Pinned,
     /// The object is paused.
     Paused,
-    /// A new pod template is being rolled out: old and new workers overlap, so no figure means what it seems to.
+    /// A new pod template is being rolled out: old and new workers overlap, so the figures describe neither.
     RollingUpdate,
 }
 
 /// What runs now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Current {
-    /// The replicas last decided: what the Deployment is to have.
+    /// The replicas last decided, which the Deployment should have.
     pub desired: i32,
-    /// Set when nothing may be changed; the need is still computed and explained.
-    pub hold: Option<Hold>,
-    /// Identifies the pod template: what was learned of a worker's capacity is forgotten when it changes.
+    /// Set while the replicas must not change; the need is still computed and explained.
+    pub frozen_by: Option<FreezeReason>,
+    /// Identifies the pod template. When it changes, the learned capacity of a worker is forgotten.
     pub template: String,
 }

@@ -1,4 +1,4 @@
-//! Rounding for the status: figures that are written to the API server may change rarely, so they move in steps.
+//! Rounding for the status: figures that are written to the API server move in steps, so that they rarely change.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ pub fn round_lag(records: i64) -> i64 {
     rounded.saturating_mul(scale)
 }
 
-/// The largest of 0, 1, 2, 5, 10, 30 s, 1, 2, 5, 10, 30 min, 1, 2, 5, 10, 24 h that the age has reached; whole days beyond.
+/// The largest of 0, 1, 2, 5, 10, 30 s, 1, 2, 5, 10, 30 min, 1, 2, 5, 10, 24 h that the age has reached; whole days
+/// beyond.
 pub fn round_age(age: Duration) -> Duration {
     const DAY: u64 = 24 * 3600;
     const STEPS: [u64; 16] = [0, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18_000, 36_000, DAY];

@@ -1,4 +1,4 @@
-//! Whether a group's lag grows: the only evidence there is while nothing is known about a worker's capacity.
+//! Whether a group's lag grows: the only evidence while nothing is known about a worker's capacity.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) struct Trend {
 }
 
 impl Trend {
-    /// Adds the lag of a poll; one that does not know it ends the series.
+    /// Adds the lag of a poll; a poll with unknown lag starts the series again.
     pub(crate) fn push(&mut self, now: Duration, lag: Option<i64>) {
         let Some(lag) = lag else {
             self.points.clear();
@@ -24,14 +24,14 @@ impl Trend {
         }
     }
 
-    /// Whether lag grows by more than commits that come every `commit_gap` explain.
+    /// Whether lag grows by more than a commit every `commit_gap` explains.
     pub(crate) fn is_growing(&self, commit_gap: Duration, arrival_rate: f64) -> bool {
         let jitter = SAWTOOTH_FACTOR * arrival_rate * commit_gap.as_secs_f64();
         self.since_older_than(MIN_TREND_SPAN.max(commit_gap * 2))
             .any(|(span, growth)| growth > 0.0 && growth > jitter + MIN_GROWTH_FRACTION * arrival_rate * span)
     }
 
-    /// Whether lag got smaller over the shortest time that can be judged.
+    /// Whether lag shrank over the shortest time that can be judged.
     pub(crate) fn is_shrinking(&self, commit_gap: Duration) -> bool {
         self.since_older_than(MIN_TREND_SPAN.max(commit_gap * 2)).next().is_some_and(|(_, growth)| growth < 0.0)
     }

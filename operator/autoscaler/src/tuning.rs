@@ -1,30 +1,31 @@
-//! Every number that the estimates and the decision are tuned by, with its unit, the reason for it and where it is from.
-//! *Chosen* means: by judgement, held by the tests of this crate, not by a published result.
+//! Every number that tunes the estimates and the decision, with its unit, its reason and its origin. *Chosen* means: by
+//! judgement and checked by the tests of this crate, not taken from a published result.
 
 use std::time::Duration;
 
 // Polls.
 
-/// How often a group is polled; callers add jitter. Chosen: a decision within two polls answers a burst within 10 s, and
-/// Kafka has five calls a cluster to answer meanwhile.
+/// How often a group is polled; callers add jitter. Chosen: a decision takes two polls, so a burst is answered within
+/// 10 s, at the cost of five kinds of calls per cluster and poll.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How soon a poll that is to confirm another one follows it. Chosen: short enough that a burst is answered within
-/// seconds, long enough that a second's worth of records says what the rate is.
+/// Time until a poll that confirms another one. Chosen: short enough to answer a burst within seconds, long enough for
+/// the records of that time to show the rate.
 pub const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
 // Lag and its age.
 
-/// Samples (time, end of the log) kept per partition. Chosen: with thinning they reach back hours, at a resolution that
-/// stays a part of the age.
+/// Samples (time, end of the log) kept per partition. Chosen: with thinning they reach back hours, and the resolution
+/// is always a small part of the age.
 pub(crate) const END_SAMPLES: usize = 60;
 
-/// Records that can be nothing but transaction markers: the commit marker of the last transaction, and one of an aborted
-/// transaction. From Kafka's log format: a marker takes an offset and no consumer is given it.
+/// Up to this many records at the end of a log may be transaction markers alone: the commit marker of the last
+/// transaction, and one of an aborted transaction. From Kafka's log format: a marker takes an offset, and no consumer
+/// receives it.
 pub(crate) const MAX_MARKERS: i64 = 2;
 
-/// How long such a span must lie untouched. Kafka's default `transaction.timeout.ms`: by then every transaction that
-/// could have put a record there has ended, and a live consumer would have read it.
+/// Time without a change after which such records count as markers. Kafka's default `transaction.timeout.ms`: by then
+/// every transaction that could have written a record there has ended, and a live consumer would have read it.
 pub(crate) const MARKERS_AFTER: Duration = Duration::from_secs(60);
 
 /// Commit gaps kept per partition. Chosen: enough for a median that one slow commit does not move.
@@ -33,8 +34,8 @@ pub(crate) const COMMIT_GAP_SAMPLES: usize = 20;
 /// The shortest commit gap that is assumed. The poll interval: polls cannot tell shorter ones apart.
 pub(crate) const MIN_COMMIT_GAP: Duration = POLL_INTERVAL;
 
-/// The longest commit gap that is assumed. Chosen: a consumer that has not committed for longer does not merely commit
-/// seldom.
+/// The longest commit gap that is assumed. Chosen: a consumer that has not committed for longer is not just one that
+/// commits rarely.
 pub(crate) const MAX_COMMIT_GAP: Duration = Duration::from_secs(60);
 
 // Arrival rate.
@@ -43,15 +44,15 @@ pub(crate) const MAX_COMMIT_GAP: Duration = Duration::from_secs(60);
 /// second, short enough for ramps.
 pub(crate) const ARRIVAL_TIME_CONSTANT: Duration = Duration::from_secs(15);
 
-/// A change point is further than this many standard deviations of a Poisson stream of the known rate … Six: by chance
-/// once in 10⁹ polls.
+/// A change point differs from the known rate by more than this many standard deviations of a Poisson stream, and by
+/// more than [`JUMP_FRACTION`]. Six: by chance once in 10⁹ polls.
 pub(crate) const JUMP_DEVIATIONS: f64 = 6.0;
 
-/// … and further than this fraction of the known rate. Chosen: at high rates the Poisson deviation is far below what real
-/// traffic varies by.
+/// A change point differs from the known rate by more than this fraction of it. Chosen: at high rates, real traffic
+/// varies far more than a Poisson stream.
 pub(crate) const JUMP_FRACTION: f64 = 0.15;
 
-/// Standard deviations within which two figures are taken for the same rate. Three: 99.7 % of a normal distribution.
+/// Two figures within this many standard deviations count as the same rate. Three: 99.7 % of a normal distribution.
 pub(crate) const SAME_RATE_DEVIATIONS: f64 = 3.0;
 
 /// Polls closer together than this say nothing about a rate; the next one covers their time too. Chosen.
@@ -59,28 +60,29 @@ pub(crate) const MIN_RATE_INTERVAL: Duration = Duration::from_millis(500);
 
 // Capacity of a worker.
 
-/// Busy-time samples older than this, seen from the newest, are forgotten. Chosen: a store that became slower is believed
-/// within a quarter of it (the estimate is the first quartile), while an idle night forgets nothing.
+/// Busy-time samples that are older than the newest one by more than this are forgotten. Chosen: the estimate is the
+/// first quartile, so it follows a store that became slower within a quarter of this time; an idle night forgets
+/// nothing.
 pub(crate) const BUSY_WINDOW: Duration = Duration::from_secs(120);
 
 /// Busy-time samples kept at most. Chosen: a large group costs no more memory than a small one.
 pub(crate) const BUSY_SAMPLES: usize = 256;
 
-/// Below this fraction of busy time what is not measured (fetching, waiting) outweighs what is. Chosen.
+/// Below this fraction of busy time, the time that is not measured (fetching, waiting) outweighs the busy time. Chosen.
 pub(crate) const MIN_BUSY_FRACTION: f64 = 0.1;
 
-/// Records below which a sample is too small to divide by. Chosen.
+/// A sample with fewer records is too small to give a rate. Chosen.
 pub(crate) const MIN_SAMPLE_RECORDS: u64 = 10;
 
-/// A span of consumption is at least this long, and at least two commit gaps: polls see commits only with a delay. Three
-/// polls.
+/// A span of consumption is at least this long, and at least two commit gaps: polls see commits only with a delay.
+/// Three polls.
 pub(crate) const MIN_CONSUMPTION_SPAN: Duration = Duration::from_secs(15);
 
 /// Samples of saturated workers that are kept. Chosen.
 pub(crate) const SATURATED_SAMPLES: usize = 20;
 
-/// Busy time that promises more than this times what saturated workers show is not believed: the store blocks outside it.
-/// Chosen: above the noise of two medians.
+/// If busy time suggests more than this many times the rate of saturated workers, the saturated rate is used: workers
+/// spend time that busy time does not count, for example blocked by the store. Chosen: above the noise of two medians.
 pub(crate) const MAX_BUSY_OVER_SATURATED: f64 = 1.15;
 
 // Trend of the lag.
@@ -91,8 +93,8 @@ pub(crate) const MIN_TREND_SPAN: Duration = Duration::from_secs(10);
 /// Longest time that is kept. Chosen.
 pub(crate) const MAX_TREND_SPAN: Duration = Duration::from_secs(120);
 
-/// Between two commits lag rises by the arrivals of that time and falls back; this many times of it are never taken for
-/// growth. Chosen: one commit that comes half a gap late is no growth.
+/// Between two commits lag rises by the arrivals of that time, then falls back. A rise of up to this many times those
+/// arrivals is not growth. Chosen: one commit that comes half a gap late must not look like growth.
 pub(crate) const SAWTOOTH_FACTOR: f64 = 1.5;
 
 /// Beyond that, lag that grows by less than this fraction of the arrivals is noise. Chosen.
@@ -100,12 +102,13 @@ pub(crate) const MIN_GROWTH_FRACTION: f64 = 0.1;
 
 // What a number of replicas would mean.
 
-/// Time from asking for a worker until it consumes. A constant until it is learned: scheduling, image start and the
-/// restore of its partitions took 5 to 15 s on a small cluster; too long only sees a little more backlog than will be.
+/// Time from asking for a worker until it consumes. Not learned yet, so a constant: scheduling, image start and the
+/// restore of its partitions took 5 to 15 s on a small cluster. A value that is too long overestimates the backlog a
+/// little.
 pub(crate) const START_TIME: Duration = Duration::from_secs(15);
 
-/// Time for which a moved partition stands still: the two rounds of a cooperative rebalance. Measured: docs/benchmarks.md,
-/// hand-over.
+/// Time for which a moved partition is not processed: the two rounds of a cooperative rebalance. Measured:
+/// docs/benchmarks.md, hand-over.
 pub(crate) const REBALANCE_TIME: Duration = Duration::from_secs(4);
 
 /// Utilization to plan with when only a lower bound of the capacity is known. Chosen.
@@ -113,29 +116,31 @@ pub(crate) const LOWER_BOUND_UTILIZATION: f64 = 0.7;
 
 // The decision.
 
-/// Fewer workers must stay below the target by this fraction of it, so that a need that swings around the target does not
-/// swing the workers. A fraction, since a low target must leave room below it: 90 % gives 75 %, 12 % gives 10 %. Chosen.
+/// After a reduction, workers must stay below the target by this fraction of it, so that a load that swings around the
+/// target does not swing the replicas. A fraction, so that a low target leaves room below it: 90 % gives 75 %, 12 %
+/// gives 10 %. Chosen.
 pub(crate) const SHRINK_MARGIN: f64 = 1.0 / 6.0;
 
-/// The present workers may be above the target by this fraction of it: 90 % gives 95 %. Chosen.
+/// Present workers may exceed the target by this fraction of it before replicas are added: 90 % gives 95 %. Chosen.
 pub(crate) const GROW_MARGIN: f64 = 1.0 / 18.0;
 
-/// What the load is multiplied by to see which limit is in its way: what is said of it stays as long as it holds in one of
-/// these cases. The margins of growing and shrinking, so that a load that hovers at a limit makes no news.
+/// Factors on the load for finding the limit that it runs into: a margin lower, as it is, a margin higher. A reported
+/// limit stays while it is right for one of the three, so that a load that hovers at a limit does not change the report
+/// again and again. The margins are those of growing and shrinking.
 pub(crate) const LIMIT_MARGINS: [f64; 3] = [1.0 / (1.0 + GROW_MARGIN), 1.0, 1.0 / (1.0 - SHRINK_MARGIN)];
 
-/// Without a known capacity, lag older than this fraction of the objective is evidence that workers are missing. Chosen:
-/// it leaves the other half to add them.
+/// Without a known capacity, lag older than this fraction of the objective is evidence that workers are missing.
+/// Chosen: it leaves the other half to add them.
 pub(crate) const LAG_AGE_EVIDENCE: f64 = 0.5;
 
-/// Polls in a row that must find the present number too small, or a limit in the way or no longer. Chosen: one poll may be
-/// an outlier.
+/// Polls in a row that must agree before replicas are added, or a reported limit or hot partition changes. Chosen: one
+/// poll may be an outlier.
 pub(crate) const CONFIRMATIONS: u32 = 2;
 
-/// Before the last change has taken effect only a need of at least this many times the present number is acted on, and
-/// only once the objective is missed: what a group in motion shows is not what it can do. Chosen.
+/// Until the last change has taken effect, replicas are added only if the need is at least this many times the present
+/// number and the objective is missed: a group that is rebalancing shows less than it can do. Chosen.
 pub(crate) const URGENT_FACTOR: f64 = 1.5;
 
-/// How long the need must stay lower before workers are taken away. Chosen: an unneeded worker for half a minute costs
-/// about what two rebalances cost a worker that is taken away too early.
+/// How long the need must stay lower before workers are removed. Chosen: keeping an unneeded worker for half a minute
+/// costs about as much as the two rebalances of a worker that is removed too early.
 pub const DOWN_WINDOW: Duration = Duration::from_secs(30);

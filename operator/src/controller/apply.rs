@@ -1,5 +1,5 @@
-//! Writes the children: server-side apply of the full desired object, one field manager, only what differs. Each write is a
-//! step that the next one waits for.
+//! Writes the children: server-side apply of the full desired object, with one field manager, and only if it differs.
+//! Each write is a step that the next one waits for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
     contention, deletion_cost,
     desired_replicas::Plan,
     drift::{APPLIED_HASH_ANNOTATION, DesiredObject, controlled_by},
-    managed_fields::{FIELD_MANAGER, adopt_template_fields, template_has_foreign_fields},
+    managed_fields::{FIELD_MANAGER, take_over_template_fields, template_has_foreign_fields},
     object_state::ObjectState,
     observe::{Observed, find},
     replica_change::next_change,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result, call},
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 /// What was done.
@@ -50,7 +50,7 @@ pub(super) struct Applied {
 /// Brings all children to their desired state.
 ///
 /// # Errors
-/// The outer one when a call failed and may succeed later; the inner one when somebody has to act.
+/// The outer one if a call failed and may succeed later; the inner one if a user has to act.
 pub(super) async fn apply(
     context: &Context,
     group: &ValidatedGroup,
@@ -65,18 +65,19 @@ pub(super) async fn apply(
     if let Some(taken) = taken(group, &children) {
         return Ok(Err(taken));
     }
-    let before = workers.map(workload::recorded_replicas);
-    if change.forget_ranks {
-        state.ranked = None;
+    let before = workers.map(workload::annotated_replicas);
+    if change.forget_deletion_cost {
+        state.deletion_cost_written = None;
     }
-    if change.rank {
+    if change.write_deletion_cost {
         let members = observed.snapshot.as_ref().map(|snapshot| snapshot.members.as_slice()).unwrap_or_default();
         deletion_cost::write(&context.shared, &group.key, observed.pods.iter().map(AsRef::as_ref), members).await;
-        state.ranked = Some((plan.replicas, clock::now()));
+        state.deletion_cost_written = Some((plan.replicas, clock::now()));
     }
     let version = workers.and_then(ResourceExt::resource_version);
     if let Some(version) = version.filter(|_| choice.replaces.is_some()) {
-        // No worker is left of the Deployment that was read. Of another version that is not known.
+        // The Deployment that was read has no worker left. A later version of it may have some, so the write is valid
+        // for the version that was read alone.
         let deployment = children.iter_mut().find(|child| child.is_deployment());
         if let Some(desired) = deployment.and_then(|child| child.desired.as_mut()) {
             desired["metadata"]["resourceVersion"] = version.into();
@@ -88,9 +89,9 @@ pub(super) async fn apply(
                 contention::restored(&mut state.restores, clock::now());
             }
             let scaled =
-                before.map(|before| (before, change.replicas.recorded)).filter(|(before, after)| before != after);
+                before.map(|before| (before, change.replicas.annotated)).filter(|(before, after)| before != after);
             if scaled.is_some() {
-                state.ranked = None;
+                state.deletion_cost_written = None;
             }
             Ok(Ok(Applied {
                 deployment: deployment.map(Arc::new).or_else(|| observed.workers.clone()),
@@ -108,9 +109,9 @@ pub(super) async fn apply(
 /// A child as it should be and as it is.
 struct Child {
     kind: &'static ChildKind,
-    /// The object to apply; none if it is not to be there.
+    /// The object to apply; `None` if the child is obsolete.
     desired: Option<Value>,
-    /// What exists under its name, whoever made it.
+    /// The object that exists with its name, whoever created it.
     live: Option<Arc<DynamicObject>>,
 }
 
@@ -129,7 +130,7 @@ async fn children(context: &Context, group: &ValidatedGroup, observed: &Observed
         let live = match desired {
             _ if kind.resource == DEPLOYMENT.resource => observed.deployment.clone(),
             Some(_) => find(context, kind, &group.key).await?,
-            // One that is not desired matters only where it can be ours.
+            // A child that is not desired matters only if it is ours, and then the cache has it.
             None => context.caches.child(kind, &group.key),
         };
         children.push(Child { kind, desired, live });
@@ -137,8 +138,8 @@ async fn children(context: &Context, group: &ValidatedGroup, observed: &Observed
     Ok(children)
 }
 
-/// An orphan goes after the template has stopped to name it. Pods that run have no token of an orphaned ServiceAccount
-/// that they could miss.
+/// Applies the desired children and deletes obsolete ones. Those are deleted last, when the pod template no longer
+/// names them. Running pods do not miss an obsolete ServiceAccount: they have no token of it.
 async fn write(context: &Context, group: &ValidatedGroup, children: &[Child]) -> Result<Option<Deployment>> {
     let mut deployment = None;
     for child in children {
@@ -146,22 +147,22 @@ async fn write(context: &Context, group: &ValidatedGroup, children: &[Child]) ->
         deployment = applied.filter(|_| child.is_deployment()).or(deployment);
     }
     for child in children.iter().filter(|child| child.desired.is_none()) {
-        if let Some(orphan) = child.live.as_deref().filter(|live| is_ours(live, group)) {
-            remove(context, &group.key, child.kind, orphan).await?;
+        if let Some(obsolete) = child.live.as_deref().filter(|live| is_ours(live, group)) {
+            remove(context, &group.key, child.kind, obsolete).await?;
         }
     }
     deployment.as_ref().map(workload::from_object).transpose()
 }
 
-/// Applies a child if it differs from its desired state; gives it as it is after that.
+/// Applies a child if it differs from its desired state. Gives the child as applied; `None` if there was nothing to do.
 async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Result<Option<DynamicObject>> {
     let Some(desired) = &child.desired else { return Ok(None) };
     let (kind, name) = (child.kind.resource.kind, (child.kind.name)(&group.key.name));
     let api = context.api(child.kind, &group.key.namespace);
     let mut live = child.live.as_deref();
     if child.is_deployment() && live.is_some_and(|live| template_has_foreign_fields(live.managed_fields())) {
-        adopt(context, &group.key, &api, &name).await?;
-        // What was read is older than the object now, and still shows the foreign fields.
+        take_over_fields(context, &group.key, &api, &name).await?;
+        // The object that was read is outdated now: it still shows the foreign fields.
         live = None;
     }
     let action = format!("apply {kind} {name}");
@@ -181,11 +182,11 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
     Ok(Some(applied))
 }
 
-/// Takes ownership of the template's fields that others added, and drops the applied hash: if the operator dies before
-/// the apply that removes them, the next one still sees that there is something to do.
-async fn adopt(context: &Context, key: &GroupKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
+/// Takes over the ownership of fields that others added to the pod template, and removes the applied hash. If the
+/// operator dies before the apply that removes the fields, the next reconcile still sees that there is something to do.
+async fn take_over_fields(context: &Context, key: &ObjectKey, api: &Api<DynamicObject>, name: &str) -> Result<()> {
     let live = call(format!("read Deployment {name}"), api.get(name)).await?;
-    let entries = adopt_template_fields(live.managed_fields());
+    let entries = take_over_template_fields(live.managed_fields());
     let patch = json!({"metadata": {
         "resourceVersion": live.resource_version(),
         "managedFields": entries,
@@ -195,15 +196,15 @@ async fn adopt(context: &Context, key: &GroupKey, api: &Api<DynamicObject>, name
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let (api, target) = (api.clone(), name.to_owned());
     let request = async move { api.patch(&target, &params, &Patch::Merge(&patch)).await };
-    context.shared.writer.step(key, format!("adopt Deployment {name}"), false, request).await?;
+    context.shared.writer.step(key, format!("take over fields of Deployment {name}"), false, request).await?;
     Ok(())
 }
 
-async fn remove(context: &Context, key: &GroupKey, kind: &ChildKind, orphan: &DynamicObject) -> Result<()> {
-    let (api, name) = (context.api(kind, &orphan.namespace().unwrap_or_default()), orphan.name_any());
+async fn remove(context: &Context, key: &ObjectKey, kind: &ChildKind, obsolete: &DynamicObject) -> Result<()> {
+    let (api, name) = (context.api(kind, &obsolete.namespace().unwrap_or_default()), obsolete.name_any());
     let params = DeleteParams {
-        // Never one that somebody has made under the same name since.
-        preconditions: Some(Preconditions { uid: orphan.uid(), resource_version: None }),
+        // Never an object that somebody has created with the same name since.
+        preconditions: Some(Preconditions { uid: obsolete.uid(), resource_version: None }),
         ..DeleteParams::default()
     };
     let (action, target) = (format!("delete {} {name}", kind.resource.kind), name.clone());
@@ -221,7 +222,8 @@ fn is_ours(child: &DynamicObject, group: &ValidatedGroup) -> bool {
     controlled_by(child.owner_references(), &group.owner.uid)
 }
 
-/// A child's name that something else has: never touched, nothing else is written either. The workers' is named first.
+/// The problem that something else has a child's name. It is never touched, and no other child is written either. The
+/// Deployment's name is checked first.
 fn taken(group: &ValidatedGroup, children: &[Child]) -> Option<Problem> {
     let foreign =
         |child: &&Child| child.desired.is_some() && child.live.as_deref().is_some_and(|live| !is_ours(live, group));

@@ -1,5 +1,4 @@
-//! Pure. The pause after an attempt that failed: it doubles with each failure in a row, and nothing but its end, or a
-//! success, shortens it.
+//! Pure. The pause after a failed attempt. It doubles with each failure in a row; a success resets it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ pub(super) const AFTER_FAILURE: (Duration, Duration) = (Duration::from_secs(1), 
 /// First and longest pause while a problem outside the object lasts.
 pub(super) const WHILE_A_PROBLEM_LASTS: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
 
-/// Failures in a row, and until when the next attempt waits. The default has seen no failure.
+/// Failures in a row, and the earliest time of the next attempt. The default has seen no failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Backoff {
     failures: u32,
@@ -16,8 +15,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure and gives the pause before the next attempt: 80 to 120 % of the doubled one, so that objects that
-    /// failed together come apart. `random` is in [0, 1).
+    /// Counts a failure and gives the pause before the next attempt: 80 to 120 % of the doubled one, so that objects
+    /// that failed together are not retried together. `random` is in [0, 1).
     pub(super) fn failed(&mut self, (first, longest): (Duration, Duration), now: Instant, random: f64) -> Duration {
         let doubled = first.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);
@@ -26,12 +25,12 @@ impl Backoff {
         pause
     }
 
-    /// When the next attempt may come; none after a success.
+    /// The earliest time of the next attempt; `None` after a success.
     pub(super) fn not_before(&self) -> Option<Instant> {
         self.not_before
     }
 
-    /// What is left of the pause.
+    /// The rest of the pause; `None` if it is over.
     pub(super) fn left(&self, now: Instant) -> Option<Duration> {
         self.not_before?.checked_duration_since(now).filter(|left| !left.is_zero())
     }

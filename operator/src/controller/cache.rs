@@ -1,5 +1,5 @@
-//! A watch cache that also knows our own writes: between a write and its echo on the watch a reconcile would otherwise
-//! decide from the state before the write, and write again or, worse, take the decision back.
+//! A watch cache that also knows the operator's own writes. Otherwise a reconcile between a write and its echo on the
+//! watch would work with the state before the write: it would write again or, worse, revert the decision.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,8 @@ use kube::{
 };
 use parking_lot::Mutex;
 
-/// A child we created that the watch has not shown by then is gone again: its deletion was shown before our answer came.
+/// If the watch has not shown a created child within this time, the child is gone again: the watch had shown its
+/// deletion before the answer to our write arrived.
 const ECHO_WITHIN: Duration = Duration::from_secs(30);
 
 /// Reads of one kind. Cloning shares.
@@ -49,12 +50,12 @@ where
         Self { store, kind, written: Arc::default() }
     }
 
-    /// What the cache knows an object by.
+    /// The key of an object in the cache.
     pub(super) fn reference(&self, object: &K) -> ObjectRef<K> {
         ObjectRef::from_obj_with(object, self.kind.clone())
     }
 
-    /// The newest state known: the watch's, or our own last write as long as the watch is behind it.
+    /// The newest known state: that of the watch, or our own last write while the watch is behind it.
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let reference = ObjectRef::new_with(name, self.kind.clone()).within(namespace);
         let watched = self.store.get(&reference);
@@ -78,7 +79,7 @@ where
         self.written.lock().insert(reference, Written { object: Arc::new(object), at: Instant::now() });
     }
 
-    /// Must be called with every event of the watch, so that no write is kept for longer than it is of use.
+    /// Must be called with every event of the watch, so that no write is kept longer than needed.
     pub(super) fn echoed(&self, event: &Event<K>) {
         let mut written = self.written.lock();
         match event {
@@ -99,8 +100,8 @@ where
     }
 }
 
-/// Whether the left state is later than the right one. Versions of one resource are numbers that grow (Kubernetes
-/// documents it since 1.35 and has always done so); with anything else the watch is believed.
+/// Whether the left state is later than the right one. Versions of one resource are growing numbers (documented since
+/// Kubernetes 1.35, and always true before). With anything else the watch wins.
 fn is_newer(left: &impl Resource, right: &impl Resource) -> bool {
     let version = |meta: &ObjectMeta| meta.resource_version.as_deref().and_then(|text| text.parse::<u128>().ok());
     match (version(left.meta()), version(right.meta())) {

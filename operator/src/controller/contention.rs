@@ -1,5 +1,5 @@
-//! Pure. Another writer changes the Deployment's replicas: they are restored, but at a limited rate, since two writers
-//! that both insist would start and stop workers every second.
+//! Pure. Another writer changes the Deployment's replicas: they are restored, but at a limited rate. Two writers that
+//! both insist would otherwise start and stop workers every second.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ const WINDOW: Duration = Duration::from_secs(600);
 const AT_MOST: usize = 3;
 const AFTER_THAT_EVERY: Duration = Duration::from_secs(300);
 
-/// Whether the replicas may be restored now; else how long it takes until they may.
+/// Whether the replicas may be restored now.
 ///
 /// # Errors
-/// The time to wait.
+/// The time until they may.
 pub(super) fn may_restore(restores: &[Instant], now: Instant) -> Result<(), Duration> {
     if !is_contended(restores, now) {
         return Ok(());
@@ -22,24 +22,25 @@ pub(super) fn may_restore(restores: &[Instant], now: Instant) -> Result<(), Dura
     }
 }
 
-/// Whether the replicas were restored so often lately that the status has to report it.
+/// Whether the replicas were restored so often lately that the status reports it.
 pub(super) fn is_contended(restores: &[Instant], now: Instant) -> bool {
     recent(restores, now).count() >= AT_MOST
 }
 
-/// The restores of a contention that goes on since then at the latest: whoever has just started restores nothing at once.
+/// The restores of a contention that an earlier process reported. They count as if made at `now`, so that an operator
+/// that has just started does not restore the replicas at once.
 pub(super) fn contended_since(now: Instant) -> Vec<Instant> {
     vec![now; AT_MOST]
 }
 
-/// Notes a restore and drops what is too old to count.
+/// Records a restore and drops those that are too old to count.
 pub(super) fn restored(restores: &mut Vec<Instant>, now: Instant) {
     let mut kept: Vec<Instant> = recent(restores, now).collect();
     kept.push(now);
     *restores = kept;
 }
 
-/// How long until the oldest of the restores that make a contention stops to count.
+/// Time until the oldest restore of a contention stops counting; `None` without a contention.
 pub(super) fn ends_in(restores: &[Instant], now: Instant) -> Option<Duration> {
     is_contended(restores, now).then(|| {
         let oldest = recent(restores, now).min().unwrap_or(now);

@@ -1,5 +1,6 @@
-//! Which workers leave first when there are to be fewer: those without a partition, then those with the fewest and the
-//! least behind. Kubernetes asks for it in an annotation of each pod; it is a wish, so a failed write is no error.
+//! Which workers leave first when the replicas are reduced: those without a partition, then those with the fewest
+//! partitions, and among these the one with the least lag. The rank of a pod is its deletion cost, an annotation that
+//! Kubernetes reads. It is only a preference, so a failed write is not an error.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -12,13 +13,13 @@ use serde_json::json;
 use super::{managed_fields::FIELD_MANAGER, members::pod_of, shared::Shared};
 use crate::{
     error::Error,
-    poller::{GroupKey, MemberLag},
+    poller::{MemberLag, ObjectKey},
 };
 
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Pods whose annotation has to change, with its new value. All pods of the group are ranked, those that are new too:
-/// a pod without the annotation counts as 0, which would be somebody's rank.
+/// Pods whose annotation has to change, with its new value. All pods of the group are ranked, new ones too: a pod
+/// without the annotation has the cost 0 and would leave first.
 fn rank<'a>(
     pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
     members: &[MemberLag],
@@ -36,10 +37,10 @@ fn rank<'a>(
         .collect()
 }
 
-/// Writes the ranks of a group's pods. An API server that does not answer is asked once, not once for every pod.
+/// Writes the deletion costs of a group's pods. Stops at the first write that the API server does not answer.
 pub(super) async fn write<'a>(
     shared: &Shared,
-    key: &GroupKey,
+    key: &ObjectKey,
     pods: impl IntoIterator<Item = &'a PartialObjectMeta<Pod>>,
     members: &[MemberLag],
 ) {

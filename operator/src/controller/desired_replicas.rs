@@ -1,10 +1,10 @@
 //! Pure. The desired replicas, by precedence: paused > pin > the poller's decision within the limits. Unknown lag, a
 //! rollout and a dry run keep the last decision.
 
-use balancefleet_autoscaler::{Decision, Hold, Limit, Policy, Reason};
+use balancefleet_autoscaler::{Decision, FreezeReason, Limit, Policy, Reason};
 use balancefleet_crds::{ScalingMode, reasons};
 
-/// What the replicas follow from.
+/// What the desired replicas depend on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs<'a> {
     /// `spec.paused`.
@@ -15,40 +15,40 @@ pub(super) struct Inputs<'a> {
     pub dry_run: bool,
     /// The limits, among others.
     pub policy: &'a Policy,
-    /// The last decision; none before the first Deployment.
+    /// The last decision; `None` before the first Deployment.
     pub last: Option<i32>,
     /// Whether a new pod template is being rolled out.
     pub rolling: bool,
-    /// The poller's newest decision; none before its first poll.
+    /// The poller's newest decision; `None` before its first poll.
     pub decision: Option<&'a Decision>,
     /// Partitions of the topic, if known.
     pub partitions: Option<i32>,
 }
 
-/// The replicas and who decided them.
+/// The replicas, and who decided them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
-    /// What the Deployment gets.
+    /// The replicas that the Deployment gets.
     pub replicas: i32,
-    /// What is desired: differs from `replicas` under a dry run only.
+    /// The desired replicas; different from `replicas` only under a dry run.
     pub desired: i32,
     /// Who decides.
     pub mode: ScalingMode,
-    /// One word for why.
+    /// The reason, in one word.
     pub reason: String,
     /// One sentence.
     pub explanation: String,
-    /// Which limit keeps the replicas from what the load asks for.
+    /// The limit that keeps the replicas from the number that the load needs.
     pub limited_by: Option<Limit>,
 }
 
 impl Inputs<'_> {
     /// Why the poller must not change the replicas; it still explains what it would do.
-    pub(super) fn hold(&self) -> Option<Hold> {
+    pub(super) fn frozen_by(&self) -> Option<FreezeReason> {
         match (self.paused, self.pin, self.rolling) {
-            (true, ..) => Some(Hold::Paused),
-            (_, Some(_), _) => Some(Hold::Pinned),
-            (_, _, true) => Some(Hold::RollingUpdate),
+            (true, ..) => Some(FreezeReason::Paused),
+            (_, Some(_), _) => Some(FreezeReason::Pinned),
+            (_, _, true) => Some(FreezeReason::RollingUpdate),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ fn usable<'a>(inputs: &Inputs<'a>) -> Usable<'a> {
         _ if inputs.rolling => {
             none(ScalingMode::Auto, Reason::RollingUpdate.as_str(), "a new pod template is being rolled out")
         }
-        // Made under a hold: it says what was, not what is needed. The next poll decides.
+        // Decided while the replicas were frozen, so it does not say what is needed now. The next poll decides.
         Reason::Pinned | Reason::Paused | Reason::RollingUpdate => {
             none(ScalingMode::Auto, Reason::Measuring.as_str(), "the next poll decides")
         }
@@ -211,9 +211,9 @@ mod tests {
             decision: None,
             partitions: None,
         };
-        assert_eq!(base.hold(), None);
-        assert_eq!(Inputs { rolling: true, ..base }.hold(), Some(Hold::RollingUpdate));
-        assert_eq!(Inputs { rolling: true, pin: Some(3), ..base }.hold(), Some(Hold::Pinned));
-        assert_eq!(Inputs { paused: true, pin: Some(3), ..base }.hold(), Some(Hold::Paused));
+        assert_eq!(base.frozen_by(), None);
+        assert_eq!(Inputs { rolling: true, ..base }.frozen_by(), Some(FreezeReason::RollingUpdate));
+        assert_eq!(Inputs { rolling: true, pin: Some(3), ..base }.frozen_by(), Some(FreezeReason::Pinned));
+        assert_eq!(Inputs { paused: true, pin: Some(3), ..base }.frozen_by(), Some(FreezeReason::Paused));
     }
 }

@@ -1,13 +1,14 @@
-//! Pure. Whether a child is as desired. Three signs, all found in the live object, so that a restart applies nothing:
-//! the hash of what was last applied (finds what is no longer desired), whether the live object contains the desired
-//! one (finds what others changed or removed), and fields of the pod template owned by others (finds what they added).
+//! Pure. Whether a child is as desired. Three signs, all in the live object, so that a restart applies nothing: the
+//! hash of the last applied object shows fields that are no longer desired; a comparison with the desired object shows
+//! fields that others changed or removed; `managed_fields` shows fields that others added to the pod template.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
 use super::{build::REPLICAS_ANNOTATION, hash::short_hash, quantity::is_same};
 
-/// Holds the hash of what was last applied.
+/// The annotation with the hash of the last applied object. Its key dates from the first release and must not change:
+/// every child in every cluster carries it.
 pub(super) const APPLIED_HASH_ANNOTATION: &str = "balancefleet.io/intent";
 
 /// An object to apply, with its hash written into it.
@@ -19,9 +20,9 @@ pub(super) struct DesiredObject {
 }
 
 impl DesiredObject {
-    /// Stamps an object. The replicas and our record of them are left out of the hash, though they are compared like
-    /// any other field: while they are contended, the object is applied with those of the other writer, and that alone
-    /// must not look like another desired object.
+    /// Adds the hash to an object. The hash leaves out the replicas and their annotation, though they are compared like
+    /// any other field: while another writer contends them, the object is applied with the replicas of that writer,
+    /// which must not make it another desired object.
     pub(super) fn new(mut object: Value) -> Self {
         let mut hashed = object.clone();
         if let Some(spec) = hashed.get_mut("spec").and_then(Value::as_object_mut) {
@@ -30,7 +31,7 @@ impl DesiredObject {
         if let Some(annotations) = hashed.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.remove(REPLICAS_ANNOTATION);
         }
-        // A precondition, and no part of what is desired.
+        // The version is a precondition of the write, not a part of the desired state.
         if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("resourceVersion");
         }
@@ -51,10 +52,10 @@ pub(super) fn controlled_by(references: &[OwnerReference], uid: &str) -> bool {
     references.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// Whether all that is desired is there; what else is there does not matter.
+/// Whether the live value contains all that is desired; it may contain more.
 fn contains(live: &Value, desired: &Value) -> bool {
     match (live, desired) {
-        // The server leaves out what is empty.
+        // The API server leaves out empty values.
         (_, Value::Null) => true,
         (Value::Null, desired) => is_empty(desired),
         (Value::Object(live), Value::Object(desired)) => {

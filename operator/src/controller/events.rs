@@ -1,6 +1,6 @@
-//! Events: one per transition, none per reconcile. They are computed from the old and the new status (pure). An event
-//! that equals one of the last minutes in type, reason and action is counted onto it, note and all; so a change of the
-//! replicas has its numbers in the action, else the second one would be published with those of the first.
+//! Events: one per transition, none per reconcile, computed from the old and the new status (pure). An event with the
+//! type, reason and action of one of the last minutes only raises the count of that event, which keeps its note. So a
+//! change of the replicas has its numbers in the action: otherwise a second change would show those of the first.
 
 use balancefleet_crds::{Assignor, BalanceConsumerGroupStatus as Status, conditions, reasons};
 use futures::FutureExt;
@@ -8,12 +8,12 @@ use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta:
 use kube::runtime::events::{Event, EventType};
 
 use super::{desired_replicas::Plan, shared::Shared, writer::Sent};
-use crate::{error::call, poller::GroupKey};
+use crate::{error::call, poller::ObjectKey};
 
 /// `Ready=False` reasons that are normal, or that have a condition of their own.
 const NO_EVENT: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
 
-/// The action of everything that is found on the way.
+/// The action of events that change neither replicas nor assignor.
 pub(super) const RECONCILE: &str = "Reconcile";
 
 /// One event to publish.
@@ -62,7 +62,7 @@ pub(super) fn transitions(old: &Status, new: &Status) -> Vec<Draft> {
     .collect()
 }
 
-/// Whether a condition has just begun to say that something is wrong.
+/// Whether a condition reports a problem that the old status did not report.
 fn is_news(old: &Status, condition: &Condition) -> bool {
     let bad = match condition.type_.as_str() {
         conditions::READY => condition.status == "False" && !NO_EVENT.contains(&condition.reason.as_str()),
@@ -73,10 +73,10 @@ fn is_news(old: &Status, condition: &Condition) -> bool {
     bad && before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason))
 }
 
-/// Hands events over to the writer; one that cannot be written is no reason to repeat a reconcile.
+/// Hands events over to the writer. An event that cannot be written is not worth another reconcile.
 pub(super) fn publish(
     shared: &Shared,
-    key: &GroupKey,
+    key: &ObjectKey,
     about: &ObjectReference,
     drafts: impl IntoIterator<Item = Draft>,
 ) {

@@ -1,5 +1,5 @@
-//! Pure. Two objects with one consumer group on one Kafka would share its partitions between their workers: the older
-//! one is served, the younger one reports the conflict.
+//! Pure. If two objects had the same consumer group on the same Kafka, their workers would share its partitions. So
+//! only the older object is served, and the younger one reports the conflict.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use balancefleet_crds::BalanceConsumerGroup;
 use kube::ResourceExt;
 
 use super::validate::{key_of, qualify};
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 
 /// The oldest other object with the same group on the same Kafka, if it is older than this one. `has_workers` says
 /// whether an object has its Deployment already.
@@ -15,7 +15,7 @@ pub(super) fn conflicting_group<'a>(
     group: &BalanceConsumerGroup,
     others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
     has_workers: impl Fn(&BalanceConsumerGroup) -> bool,
-) -> Option<GroupKey> {
+) -> Option<ObjectKey> {
     let id = group.effective_group_id();
     let age = |of: &BalanceConsumerGroup| age(of, has_workers(of));
     let own = age(group);
@@ -28,13 +28,14 @@ pub(super) fn conflicting_group<'a>(
         .map(key_of)
 }
 
-/// Order of precedence. Creation times have a resolution of a second. Among objects of the same second the one that has
-/// workers comes first, so that no other gets workers beside it; before any has, the name decides, so that all agree.
-fn age(group: &BalanceConsumerGroup, has_workers: bool) -> (Option<jiff::Timestamp>, bool, GroupKey) {
+/// Order of precedence: the older object comes first. Creation times have a resolution of a second. Among objects of
+/// the same second, one that has workers comes first, so that no other gets workers beside it; if none has, the name
+/// decides.
+fn age(group: &BalanceConsumerGroup, has_workers: bool) -> (Option<jiff::Timestamp>, bool, ObjectKey) {
     (group.creation_timestamp().map(|time| time.0), !has_workers, key_of(group))
 }
 
-/// Brokers in one spelling. One in common is enough: nobody lists brokers of two clusters.
+/// The brokers in one spelling. One common broker means the same Kafka: nobody lists brokers of two clusters.
 fn brokers(group: &BalanceConsumerGroup) -> BTreeSet<String> {
     let namespace = group.namespace().unwrap_or_default();
     let servers = qualify(&group.spec.kafka.bootstrap_servers, &namespace).to_lowercase();
@@ -58,7 +59,7 @@ mod tests {
     fn conflicting_group<'a>(
         group: &BalanceConsumerGroup,
         others: impl IntoIterator<Item = &'a BalanceConsumerGroup>,
-    ) -> Option<GroupKey> {
+    ) -> Option<ObjectKey> {
         super::conflicting_group(group, others, |_| false)
     }
 

@@ -1,5 +1,5 @@
-//! The lag of every group, read from the poller's newest snapshots when somebody scrapes: exact, and gone with the
-//! object. An unknown lag is an absent series, never 0.
+//! The lag of every group, read from the poller's newest snapshots at each scrape: exact, and gone with the object. An
+//! unknown lag is an absent series, never 0.
 
 use std::{fmt, sync::Arc, time::Instant};
 

@@ -1,5 +1,5 @@
-//! The initial cache sync of all watched namespaces. Whether an object shares its consumer group with an older one is
-//! known only after it.
+//! The initial cache sync of all watched namespaces. Only after it is it known whether an object shares its consumer
+//! group with an older one.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::error::{CALL_TIMEOUT, Error, Result};
 
-/// A namespace that can be listed in part only must not stop the reconciles of all others.
+/// How long the other namespaces wait for one that cannot be listed completely.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The scopes whose first lists are not complete yet.
@@ -28,12 +28,12 @@ impl InitialSync {
         self.expected.send_modify(|expected| expected.extend(scopes));
     }
 
-    /// The scope is synced, or is known not to be for now.
+    /// Records that the scope is synced, or that the others must not wait for it any longer.
     pub(super) fn mark_synced(&self, scope: &str) {
         self.expected.send_modify(|expected| drop(expected.take(scope)));
     }
 
-    /// Waits for the first lists of a scope. The other scopes wait with it, but for a limited time.
+    /// Waits for the first lists of a scope. The other scopes wait for them too, but for a limited time.
     pub(super) async fn wait_for_scope<T>(&self, scope: &str, list: impl Future<Output = T>) -> T {
         tokio::pin!(list);
         let early = tokio::time::timeout(self.patience, &mut list).await;

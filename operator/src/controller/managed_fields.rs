@@ -1,17 +1,17 @@
-//! Pure. Who owns which fields of a Deployment. Fields of the pod template that others added are to go, since they may
-//! change what workers do with money; a forced apply leaves them, as long as others own them. So they are first made
-//! ours, and the next apply, which does not name them, removes them.
+//! Pure. Which field manager owns which fields of a Deployment. Fields that others added to the pod template have to
+//! go, because they may change what workers do with money. A forced apply leaves fields that others own. So the
+//! operator first takes over their ownership; the next apply, which does not contain them, removes them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value};
 
-/// The name under which all our writes are recorded. It must never change: fields of an old name would never be removed.
+/// The operator's field manager. It must never change: fields of an old name would never be removed.
 pub(super) const FIELD_MANAGER: &str = "balancefleet-operator";
 
-/// `kubectl rollout restart` writes this into the template; it is the one addition of others that stays.
+/// `kubectl rollout restart` writes this into the template; no other addition of others stays.
 const RESTARTED_AT: [&str; 4] = ["f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"];
 
-/// True for an entry that says what somebody else wrote into the object itself.
+/// Whether an entry describes what somebody else wrote into the object itself (not into a subresource).
 pub(super) fn is_foreign(entry: &ManagedFieldsEntry) -> bool {
     let ours = entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply");
     !ours && entry.subresource.as_deref().unwrap_or_default().is_empty()
@@ -22,14 +22,14 @@ pub(super) fn template_has_foreign_fields(entries: &[ManagedFieldsEntry]) -> boo
     entries.iter().filter(|entry| is_foreign(entry)).any(|entry| split(&fields(entry)).0.is_some())
 }
 
-/// The entries after every such field has been made ours.
-pub(super) fn adopt_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<ManagedFieldsEntry> {
-    let mut adopted = Map::new();
+/// The entries with every such field owned by the operator.
+pub(super) fn take_over_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<ManagedFieldsEntry> {
+    let mut taken_over = Map::new();
     let mut kept = Vec::new();
     for entry in entries {
         let (template, rest) = if is_foreign(entry) { split(&fields(entry)) } else { (None, fields(entry)) };
         if let Some(template) = template {
-            merge(&mut adopted, &template);
+            merge(&mut taken_over, &template);
         }
         if !rest.is_empty() {
             kept.push(ManagedFieldsEntry { fields_v1: Some(FieldsV1(Value::Object(rest))), ..entry.clone() });
@@ -40,7 +40,7 @@ pub(super) fn adopt_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<Manag
     match kept.iter_mut().find(|entry| is_ours(entry)) {
         Some(entry) => {
             let mut all = fields(entry);
-            merge(&mut all, &adopted);
+            merge(&mut all, &taken_over);
             entry.fields_v1 = Some(FieldsV1(Value::Object(all)));
         }
         None => kept.push(ManagedFieldsEntry {
@@ -48,7 +48,7 @@ pub(super) fn adopt_template_fields(entries: &[ManagedFieldsEntry]) -> Vec<Manag
             operation: Some("Apply".to_owned()),
             api_version: Some("apps/v1".to_owned()),
             fields_type: Some("FieldsV1".to_owned()),
-            fields_v1: Some(FieldsV1(Value::Object(adopted))),
+            fields_v1: Some(FieldsV1(Value::Object(taken_over))),
             ..ManagedFieldsEntry::default()
         }),
     }
@@ -84,7 +84,7 @@ fn split(fields: &Map<String, Value>) -> (Option<Map<String, Value>>, Map<String
     (foreign, rest)
 }
 
-/// Takes out what lies at a path.
+/// Removes and gives the value at a path.
 fn remove(map: &mut Map<String, Value>, path: &[&str]) -> Option<Value> {
     match path {
         [] => None,
@@ -93,7 +93,7 @@ fn remove(map: &mut Map<String, Value>, path: &[&str]) -> Option<Value> {
     }
 }
 
-/// Whether a leaf is left that is a field of its own, and not only the mark of a parent that was there before it.
+/// Whether the map names a field that others added, and not only parents that were there before.
 fn names_a_field(map: &Map<String, Value>) -> bool {
     map.iter().any(|(key, value)| match value.as_object() {
         Some(inner) if !inner.is_empty() => names_a_field(inner),
@@ -134,9 +134,9 @@ mod tests {
             {".": {}, "f:kubectl.kubernetes.io/restartedAt": {}}}}}});
         let entries = [ours(), entry("kubectl-rollout", "Update", restart)];
         assert!(!template_has_foreign_fields(&entries));
-        let adopted = adopt_template_fields(&entries);
-        assert_eq!(adopted.len(), 2);
-        assert!(fields(&adopted[1]).contains_key("f:spec"));
+        let taken_over = take_over_template_fields(&entries);
+        assert_eq!(taken_over.len(), 2);
+        assert!(fields(&taken_over[1]).contains_key("f:spec"));
     }
 
     #[test]
@@ -145,21 +145,21 @@ mod tests {
             "f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}});
         let entries = [ours(), entry("kubectl-edit", "Update", edit)];
         assert!(template_has_foreign_fields(&entries));
-        let adopted = adopt_template_fields(&entries);
+        let taken_over = take_over_template_fields(&entries);
         assert_eq!(
-            fields(&adopted[0]),
+            fields(&taken_over[0]),
             *json!({"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:a": {}, "f:hostNetwork": {}}}}})
                 .as_object()
                 .unwrap()
         );
-        assert_eq!(fields(&adopted[1]), *json!({"f:metadata": {"f:labels": {"f:team": {}}}}).as_object().unwrap());
-        assert!(!template_has_foreign_fields(&adopted));
+        assert_eq!(fields(&taken_over[1]), *json!({"f:metadata": {"f:labels": {"f:team": {}}}}).as_object().unwrap());
+        assert!(!template_has_foreign_fields(&taken_over));
     }
 
     #[test]
     fn a_manager_that_owned_nothing_else_is_gone_after_it() {
         let entries = [ours(), entry("x", "Apply", json!({"f:spec": {"f:template": {"f:spec": {"f:b": {}}}}}))];
-        assert_eq!(adopt_template_fields(&entries).len(), 1);
+        assert_eq!(take_over_template_fields(&entries).len(), 1);
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Pure. Which pod a member of the consumer group is, from its client id `balance-worker-<pod>-<8 hex>`.
+//! Pure. Finds the pod of a member of the consumer group, from its client id `balance-worker-<pod>-<8 hex>`.
 
 const PREFIX: &str = "balance-worker-";
 
-/// The pod's name; `None` for a member that is no worker of ours.
+/// The pod's name; `None` if the member is not a worker of this product.
 pub(super) fn pod_of(client_id: &str) -> Option<&str> {
     let (pod, suffix) = client_id.strip_prefix(PREFIX)?.rsplit_once('-')?;
     (!pod.is_empty() && suffix.len() == 8 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(pod)
 }
 
-/// Whether a member is a pod of this group's Deployment, living or just gone: a killed worker stays a member until its
-/// session times out, and is not foreign for that.
+/// Whether a member is a worker of this object's Deployment. Its pod may be gone: a killed worker stays a member until
+/// its session times out.
 pub(super) fn is_ours(client_id: &str, group: &str) -> bool {
     pod_of(client_id).and_then(|pod| pod.strip_prefix(group)).is_some_and(|rest| rest.starts_with('-'))
 }

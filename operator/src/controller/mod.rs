@@ -1,8 +1,11 @@
-//! One object after the other: observe → validate → decide → build → apply → status → events.
+//! Reconciles one object at a time. The steps, each a module: `observe` → `assignor` → `validate` → `desired_replicas`
+//! → `apply` (with `build`) → `status` → `events`; `reconcile` calls them in this order. The number of replicas that
+//! the lag asks for is decided in [`crate::poller`]; `desired_replicas` gives a pause, a pin and the limits precedence
+//! over it.
 //!
-//! `observe` reads; what `apply`, `status` and `events` have to write goes through the one writer; what lies between is
-//! pure. A reconcile starts from what is there, never from what the last one did, so a missed event, a crash between two
-//! writes or an edit by hand all end the same way.
+//! `observe` reads; `apply`, `status` and `events` write through the one `writer`; the steps between are pure. A
+//! reconcile starts from what is there, never from what the last one did. So a missed event, a crash between two writes
+//! and an edit by hand all lead to the same result.
 
 mod apply;
 mod assignor;

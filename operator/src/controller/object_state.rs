@@ -1,4 +1,5 @@
-//! What is kept of an object between two reconciles. Losing it (a restart) costs a repeated read, never a wrong write.
+//! What is kept about an object between two reconciles. Losing it (at a restart) costs a repeated read, never a wrong
+//! write.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,74 +15,75 @@ use super::{
     contention,
     validate::Problem,
 };
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 
 /// What is kept of one object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ObjectState {
     /// Distinguishes an object from a later one of the same name.
     pub(super) uid: String,
-    /// After failed reconciles.
+    /// The pause after failed reconciles.
     failure: Backoff,
-    /// The generation of the object that the last reconcile was about: another one may be the cure.
+    /// The object's generation in the last reconcile: an edit makes another one, and may end a problem.
     generation: Option<i64>,
     /// The problem that is being retried.
     problem: Option<(Problem, Backoff)>,
-    /// When the pods were last ranked, and for which replicas.
-    pub(super) ranked: Option<(i32, Instant)>,
+    /// When the deletion costs of the pods were last written, and for which number of replicas.
+    pub(super) deletion_cost_written: Option<(i32, Instant)>,
     /// Since when no pod is left.
     pub(super) no_pod: NoPod,
-    /// When the replicas were restored after somebody else wrote them.
+    /// When the replicas were restored after another writer had changed them.
     pub(super) restores: Vec<Instant>,
-    /// The learned figures in the status, and since when they are seen there.
+    /// The learned figures in the status, and since when this process has seen them there.
     pub(super) learned: Option<(Option<Learned>, Instant)>,
 }
 
 /// What is kept of all objects.
 #[derive(Default)]
 pub(super) struct ObjectStates {
-    states: Mutex<HashMap<GroupKey, ObjectState>>,
+    states: Mutex<HashMap<ObjectKey, ObjectState>>,
 }
 
 impl ObjectStates {
-    /// A copy of what is kept; none of a new object. No two reconciles of one object run at once.
-    pub(super) fn load(&self, key: &GroupKey, uid: &str) -> Option<ObjectState> {
+    /// A copy of what is kept; `None` for a new object. No two reconciles of one object run at once.
+    pub(super) fn load(&self, key: &ObjectKey, uid: &str) -> Option<ObjectState> {
         self.states.lock().get(key).filter(|state| state.uid == uid).cloned()
     }
 
     /// Stores what a reconcile changed.
-    pub(super) fn store(&self, key: &GroupKey, state: ObjectState) {
+    pub(super) fn store(&self, key: &ObjectKey, state: ObjectState) {
         self.states.lock().insert(key.clone(), state);
     }
 
     /// Counts a failed reconcile and gives the pause before the next; `random` is in [0, 1).
-    pub(super) fn failed(&self, key: &GroupKey, now: Instant, random: f64) -> Duration {
+    pub(super) fn failed(&self, key: &ObjectKey, now: Instant, random: f64) -> Duration {
         self.states.lock().entry(key.clone()).or_default().failure.failed(AFTER_FAILURE, now, random)
     }
 
     /// Forgets an object that is gone.
-    pub(super) fn forget(&self, key: &GroupKey) {
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.states.lock().remove(key);
     }
 
-    /// Every object of which something is kept.
-    pub(super) fn keys(&self) -> Vec<GroupKey> {
+    /// Every object that something is kept about.
+    pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.states.lock().keys().cloned().collect()
     }
 
     /// The objects that wait after a failure or for the end of a problem.
-    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+    pub(super) fn in_backoff(&self) -> HashSet<ObjectKey> {
         let states = self.states.lock();
         let waiting = states.iter().filter(|(_, state)| state.failure.has_failed() || state.problem.is_some());
         waiting.map(|(key, _)| key.clone()).collect()
     }
 }
 
-/// Figures that were learned are written this often at most, unless a decision takes them along.
+/// Learned figures are written at most this often, unless a new decision is written with them.
 const LEARNED_EVERY: Duration = Duration::from_secs(300);
 
 impl ObjectState {
-    /// Of an object that is new, or new to this process: then its status says what the last one knew.
+    /// The state of an object that is new, or new to this process. In the latter case its status says whether the
+    /// replicas are contended.
     pub(super) fn new(uid: String, group: &BalanceConsumerGroup, now: Instant) -> Self {
         let conditions = group.status.iter().flat_map(|status| &status.conditions);
         let contended = conditions.into_iter().any(|condition| condition.type_ == conditions::REPLICAS_CONTENDED);
@@ -90,8 +92,8 @@ impl ObjectState {
     }
 
     /// Whether the learned figures have been in the status for so long that they may be written again.
-    pub(super) fn learned_due(&mut self, recorded: &Status, now: Instant) -> bool {
-        let learned = recorded.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
+    pub(super) fn learned_due(&mut self, last_status: &Status, now: Instant) -> bool {
+        let learned = last_status.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
         match &self.learned {
             Some((known, since)) if *known == learned => now.saturating_duration_since(*since) >= LEARNED_EVERY,
             _ => {
@@ -101,17 +103,17 @@ impl ObjectState {
         }
     }
 
-    /// What is left of the pause after a failed reconcile. Nothing but an edit of the object shortens it.
+    /// The rest of the pause after a failed reconcile. Only an edit of the object shortens it.
     pub(super) fn pause(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
         self.failure.left(now).filter(|_| self.generation == generation)
     }
 
-    /// The last reconcile did not fail.
+    /// Records that the reconcile did not fail.
     pub(super) fn succeeded(&mut self) {
         self.failure = Backoff::default();
     }
 
-    /// A reconcile begins. What an object had a problem with before its edit may be gone with it.
+    /// Begins a reconcile. After an edit of the object, its problem is forgotten: the edit may have ended it.
     pub(super) fn begin(&mut self, generation: Option<i64>) {
         if self.generation != generation {
             (self.generation, self.problem) = (generation, None);
@@ -124,8 +126,8 @@ impl ObjectState {
         backoff.left(now).map(|_| problem)
     }
 
-    /// Counts an attempt that ended with this problem and gives the pause before the next, or what is left of it if no
-    /// attempt was due yet; `random` is in [0, 1).
+    /// Counts an attempt that ended with this problem and gives the pause before the next one. If no attempt was due
+    /// yet, counts nothing and gives the rest of the pause. `random` is in [0, 1).
     pub(super) fn problem_backoff(&mut self, problem: &Problem, now: Instant, random: f64) -> Duration {
         let known = self.problem.take().filter(|(known, _)| known.reason == problem.reason);
         let mut backoff = known.map(|(_, backoff)| backoff).unwrap_or_default();
@@ -134,7 +136,7 @@ impl ObjectState {
         pause
     }
 
-    /// There is no problem any more that time may end.
+    /// Records that there is no problem that a retry may end.
     pub(super) fn no_problem(&mut self) {
         self.problem = None;
     }
@@ -145,8 +147,8 @@ mod tests {
     use super::*;
     use crate::controller::validate::Remedy;
 
-    fn key() -> GroupKey {
-        GroupKey { namespace: "bank".into(), name: "x".into() }
+    fn key() -> ObjectKey {
+        ObjectKey { namespace: "bank".into(), name: "x".into() }
     }
 
     fn problem(reason: &'static str) -> Problem {

@@ -1,5 +1,5 @@
-//! Reads: the children and pods from the caches (or by name, where a cache has none), the Secrets that the object
-//! names, the newest snapshot of its lag. Nothing here waits for Kafka.
+//! Reads the children and pods from the caches (a child that its cache lacks: by name), the Secrets that the object
+//! names, and the newest snapshot of its lag. Nothing here waits for Kafka.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -12,7 +12,7 @@ use kube::{
 };
 
 use super::{
-    assignor::{Remains, asks_for_remains},
+    assignor::{RemainingPods, needs_remaining_pods},
     build::{ChildKind, DEPLOYMENT, selector_labels, selector_text},
     drift::controlled_by,
     group_conflict::conflicting_group,
@@ -23,25 +23,25 @@ use super::{
 };
 use crate::{
     error::{Result, call},
-    poller::{GroupKey, Snapshot},
+    poller::{ObjectKey, Snapshot},
 };
 
-/// All that a reconcile knows of an object's surroundings.
+/// Everything that a reconcile knows about an object's surroundings.
 pub(super) struct Observed {
     /// Namespace and name.
-    pub key: GroupKey,
-    /// The Deployment that exists under the name that ours has, whoever made it.
+    pub key: ObjectKey,
+    /// The Deployment with the name of ours, whoever created it.
     pub deployment: Option<Arc<DynamicObject>>,
-    /// The same to be read, if it belongs to this object: a foreign one says nothing about our workers.
+    /// The same Deployment, typed, if it belongs to this object: a foreign one says nothing about our workers.
     pub workers: Option<Arc<Deployment>>,
     /// The pods that match the group's selector.
     pub pods: Vec<Arc<PartialObjectMeta<Pod>>>,
     /// The Secrets the object names.
     pub secrets: BTreeMap<String, SecretReading>,
     /// An older object with the same group on the same Kafka.
-    pub conflicting_group: Option<GroupKey>,
-    /// What is left of the workers, where another assignor may have to wait for the last of them.
-    pub remains: Option<Remains>,
+    pub conflicting_group: Option<ObjectKey>,
+    /// The pods that have not ended; read only where a change of the assignor may have to wait for the last of them.
+    pub remaining_pods: Option<RemainingPods>,
     /// What the poller last saw of the group.
     pub snapshot: Option<Arc<Snapshot>>,
 }
@@ -68,14 +68,14 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
     let snapshot = shared.lag.snapshot(&key);
     let mut workers = own(deployment.as_deref(), &uid)?;
     let taken = deployment.is_some() && workers.is_none();
-    let asks = asks_for_remains(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
-    let remains = if asks && !taken {
+    let asks = needs_remaining_pods(group, workers.as_deref(), !pods.is_empty(), snapshot.as_deref());
+    let remaining_pods = if asks && !taken {
         if workers.is_some() {
-            // The cache may be behind, and a Deployment that somebody has just scaled up is none that has no workers.
+            // The cache may be behind: somebody may just have scaled up a Deployment that it shows without replicas.
             deployment = read(context, &DEPLOYMENT, &key).await?;
             workers = own(deployment.as_deref(), &uid)?;
         }
-        Some(remains(context, &key).await?)
+        Some(read_remaining_pods(context, &key).await?)
     } else {
         None
     };
@@ -83,7 +83,7 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
         deployment,
         workers,
         pods,
-        remains,
+        remaining_pods,
         secrets,
         conflicting_group: conflicting_group(group, others, |other| shared.has_workers(other)),
         snapshot,
@@ -92,7 +92,7 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
 }
 
 impl Observed {
-    /// What validation needs of it.
+    /// What validation needs.
     pub(super) fn surroundings<'a>(&'a self, assignor: Assignor, release_image: &'a str) -> Surroundings<'a> {
         Surroundings {
             assignor: Some(assignor),
@@ -104,30 +104,30 @@ impl Observed {
     }
 }
 
-/// The child that exists under the name that ours has, whoever made it. From the cache; where it shows nothing, from the
-/// API server: the cache holds only children that carry our label, and one without it must not be overwritten.
-pub(super) async fn find(context: &Context, kind: &ChildKind, key: &GroupKey) -> Result<Option<Arc<DynamicObject>>> {
+/// The child with the name of ours, whoever created it. From the cache; if it has none, from the API server: the cache
+/// holds only children with our label, and one without it must not be overwritten.
+pub(super) async fn find(context: &Context, kind: &ChildKind, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>> {
     match context.caches.child(kind, key) {
         None => read(context, kind, key).await,
         found => Ok(found),
     }
 }
 
-/// From the API server.
-async fn read(context: &Context, kind: &ChildKind, key: &GroupKey) -> Result<Option<Arc<DynamicObject>>> {
+/// Reads the child from the API server.
+async fn read(context: &Context, kind: &ChildKind, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>> {
     let (api, name) = (context.api(kind, &key.namespace), (kind.name)(&key.name));
     Ok(call(format!("read {} {name}", kind.resource.kind), api.get_opt(&name)).await?.map(Arc::new))
 }
 
-/// The Deployment to be read, if it belongs to the object of this uid.
+/// The Deployment, typed, if it belongs to the object with this uid.
 fn own(deployment: Option<&DynamicObject>, uid: &str) -> Result<Option<Arc<Deployment>>> {
     let own = deployment.filter(|found| controlled_by(found.owner_references(), uid));
     own.map(|own| workload::from_object(own).map(Arc::new)).transpose()
 }
 
-/// The pods that have not ended, from the API server: one that the cache does not show yet, or that has ended and is only
-/// kept for its log, makes the difference.
-async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
+/// The pods that have not ended, from the API server: the cache may not show a new pod yet, and does not say whether a
+/// pod has ended and only its log is kept.
+async fn read_remaining_pods(context: &Context, key: &ObjectKey) -> Result<RemainingPods> {
     let api: Api<Pod> = Api::namespaced(context.shared.client.clone(), &key.namespace);
     let params = ListParams::default().labels(&selector_text(&key.name));
     let pods = call(format!("list the pods of {key}"), api.list(&params)).await?;
@@ -141,10 +141,10 @@ async fn remains(context: &Context, key: &GroupKey) -> Result<Remains> {
         .map(|pod| (pod.name_any(), pod.spec.as_ref().and_then(workload::assignor_of)))
         .collect();
     left.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(Remains { pods: left, at: Instant::now() })
+    Ok(RemainingPods { pods: left, at: Instant::now() })
 }
 
-fn pods(context: &Context, key: &GroupKey) -> Vec<Arc<PartialObjectMeta<Pod>>> {
+fn pods(context: &Context, key: &ObjectKey) -> Vec<Arc<PartialObjectMeta<Pod>>> {
     let labels = selector_labels(&key.name);
     context.caches.pods.state_filter(|pod| {
         pod.namespace().as_deref() == Some(&key.namespace)

@@ -1,17 +1,17 @@
-//! Pure. Amounts of CPU and memory in Kubernetes' notation. The server writes them in its own way: `0.5` comes back as
-//! `500m`, `1024Mi` as `1Gi`, `1000P` as `1E`.
+//! Pure. Amounts of CPU and memory in Kubernetes' notation. The API server normalizes them: `0.5` comes back as `500m`,
+//! `1024Mi` as `1Gi`, `1000P` as `1E`.
 
 /// Whether two texts are the same quantity.
 pub(super) fn is_same(left: &str, right: &str) -> bool {
     matches!((milli(left), milli(right)), (Some(left), Some(right)) if left == right)
 }
 
-/// Whether the left one is known to be more.
+/// Whether the left quantity is more than the right one; false if either cannot be read.
 pub(super) fn is_more(left: &str, right: &str) -> bool {
     matches!((milli(left), milli(right)), (Some(left), Some(right)) if left > right)
 }
 
-/// A quantity in thousandths; `None` if it is none or finer than that.
+/// A quantity in thousandths; `None` if the text is no quantity, or one finer than that.
 fn milli(text: &str) -> Option<i128> {
     let unsigned = text.trim_start_matches(['+', '-']);
     let digits = unsigned.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(unsigned.len());

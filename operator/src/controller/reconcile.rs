@@ -1,4 +1,4 @@
-//! The reconcile of one object: the steps in their order, how long each may take, and when to requeue.
+//! The reconcile of one object: the steps in their order, the time limit, and when to requeue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,19 +24,19 @@ use crate::{
     clock,
     error::{Error, Result},
     panic::catch_panic,
-    poller::{GroupKey, PollTarget},
+    poller::{ObjectKey, PollTarget},
 };
 
-/// Longer than any sum of calls that each keep to their own limit should take.
+/// Longer than all calls of a reconcile should take together, each within its own limit.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Every object is reconciled now and then even if nothing seems to happen: a watch may have missed something.
+/// Every object is reconciled this often even if nothing triggers it: a watch may have missed something.
 const RESYNC: Duration = Duration::from_secs(600);
 
-/// Reconciles one object, measured, limited in number and in time.
+/// Reconciles one object: takes a slot, keeps to the time limit, and records the outcome.
 pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) -> Result<Action> {
     let shared = &context.shared;
     let key = object_key(&object);
-    // The applier hands out what the watch shows; our own last status may be newer.
+    // The applier gives the object as the watch shows it; our own last status may be newer.
     let object = context.caches.groups.get(&key.namespace, &key.name).unwrap_or(object);
     let uid = object.meta().uid.clone().unwrap_or_default();
     let known = shared.object_states.load(&key, &uid);
@@ -50,14 +50,14 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
         Err(invalid) => {
             timer.failed("unreadable_object");
             tracing::warn!(object = %key, error = %invalid.error, "the object cannot be read and is skipped");
-            // Its polls would trigger it again and again, each time with an event.
+            // Polls would trigger it again and again, each time with an event.
             shared.lag.forget(&key);
             publish_unreadable(shared, &key, &object, &invalid.error);
             return Ok(Action::await_change());
         }
     };
     if group.metadata.deletion_timestamp.is_some() {
-        // Its children go with it by their owner references; writing them now would only fight the collector.
+        // Its children are deleted with it, by their owner references; writes would only fight the garbage collector.
         return Ok(Action::await_change());
     }
     let mut state = known.unwrap_or_else(|| ObjectState::new(uid, group, clock::now()));
@@ -81,14 +81,15 @@ pub(super) async fn reconcile(object: Arc<MaybeInvalid>, context: Arc<Context>) 
     result.map(Action::requeue)
 }
 
-/// A reconcile that was running when its object was deleted has stored state and a poll target again: drops both.
-pub(super) fn forget_if_gone(context: &Context, key: &GroupKey) {
+/// Drops the state and the poll target of an object that is gone: a reconcile that was running when the object was
+/// deleted has stored both again.
+pub(super) fn forget_if_gone(context: &Context, key: &ObjectKey) {
     if context.caches.groups.store().get(&reference(key)).is_none() {
         context.shared.forget(key);
     }
 }
 
-/// The steps; gives the time after which to requeue although nothing has happened.
+/// Runs the steps. Gives the time after which to requeue although nothing has happened.
 async fn reconcile_group(
     context: &Arc<Context>,
     group: &BalanceConsumerGroup,
@@ -106,7 +107,7 @@ async fn reconcile_group(
             let outcome = if inputs.paused {
                 Ok(untouched(&valid, &observed))
             } else if let Some(pending) = choice.pending.as_ref().filter(|_| observed.workers.is_none()) {
-                // Kafka says when the wait is over, also to an operator that has just started.
+                // Polls show when the wait is over, so an operator that has just started must poll the group too.
                 let as_it_is = untouched(&valid, &observed);
                 shared.lag.register(
                     observed.key.clone(),
@@ -136,12 +137,13 @@ async fn reconcile_group(
     if problem.as_ref().is_some_and(|problem| problem.reason == reasons::GROUP_SHARED) {
         shared.lag.forget(&observed.key);
     }
-    // At once: if the status cannot be written the event must not be lost, since no later reconcile would know of it.
+    // Published at once, not with the status: no later reconcile would know of the change if the status cannot be
+    // written.
     let scaled = plan.as_ref().zip(applied.scaled).map(|(plan, change)| events::scaled(change, plan));
     let replaced = applied.replaced.map(|before| events::assignor_changed(before, choice.assignor));
     events::publish(shared, &observed.key, &group.object_ref(&()), scaled.into_iter().chain(replaced));
     let now = clock::now();
-    let old = status::recorded(group);
+    let old = status::last_written(group);
     let input = status::StatusInput {
         group,
         deployment: applied.deployment.as_deref(),
@@ -156,23 +158,23 @@ async fn reconcile_group(
         learned_due: state.learned_due(&old, now),
     };
     status::write(context, group, &old, status::next(&old, &input));
-    // Another problem, or a Kafka that cannot be read, has a backoff of its own.
+    // Another problem has a backoff of its own, and while Kafka cannot be read there is nothing to wait for.
     let waits = input.problem.is_none_or(|problem| problem.reason == conditions::ASSIGNOR_CHANGE_PENDING)
         && !matches!(status::kafka_problem(input.snapshot, input.instant), Ok(Some(_)));
     let for_assignor = choice.requeue_after().filter(|_| waits).unwrap_or(Duration::MAX);
     Ok(requeue_after(&input, &applied, state).min(for_assignor))
 }
 
-/// What the API server refused before is not tried again before its time; the rest of the status goes on.
+/// The problem of an apply that the API server refused, while its backoff lasts: the apply is not tried again before.
 fn refused_before(state: &ObjectState) -> Option<Problem> {
     let lasting = state.lasting_problem(clock::now());
     lasting.filter(|problem| problem.reason == reasons::APPLY_FAILED).cloned()
 }
 
 fn choose_assignor(group: &BalanceConsumerGroup, observed: &Observed, state: &mut ObjectState) -> AssignorChoice {
-    let (workers, remains) = (observed.workers.as_deref(), observed.remains.as_ref());
+    let (workers, remaining_pods) = (observed.workers.as_deref(), observed.remaining_pods.as_ref());
     let pods: Vec<_> = observed.pods.iter().map(|pod| pod.name_any()).collect();
-    assignor::evaluate(group, workers, &pods, remains, observed.snapshot.as_deref(), &mut state.no_pod)
+    assignor::evaluate(group, workers, &pods, remaining_pods, observed.snapshot.as_deref(), &mut state.no_pod)
 }
 
 fn inputs<'a>(
@@ -182,17 +184,17 @@ fn inputs<'a>(
     choice: &AssignorChoice,
 ) -> Inputs<'a> {
     let live = observed.workers.as_deref();
-    let (snapshot, recorded) = (observed.snapshot.as_deref(), group.status.as_ref());
+    let (snapshot, last_status) = (observed.snapshot.as_deref(), group.status.as_ref());
     Inputs {
         paused: group.spec.paused,
         pin: group.spec.replicas,
         dry_run: group.spec.scaling.dry_run,
         policy,
-        last: live.map(workload::recorded_replicas),
-        rolling: live.is_some_and(|live| workload::holds_decisions(live) || choice.stops_workers()),
+        last: live.map(workload::annotated_replicas),
+        rolling: live.is_some_and(|live| workload::freezes_replicas(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
-        // Until Kafka is read, as it was last known: a restart must not raise what has nothing to read.
-        partitions: snapshot.map_or_else(|| recorded.and_then(|status| status.partitions), |seen| seen.partitions),
+        // Until the first poll, the last known number: after a restart no worker may be added that has nothing to read.
+        partitions: snapshot.map_or_else(|| last_status.and_then(|status| status.partitions), |seen| seen.partitions),
     }
 }
 
@@ -214,18 +216,18 @@ fn policy(valid: &ValidatedGroup) -> autoscaler::Policy {
     }
 }
 
-/// What a paused object has: its children as they are.
+/// The outcome for an object whose children are not written.
 fn untouched(valid: &ValidatedGroup, observed: &Observed) -> Applied {
     Applied { deployment: observed.workers.clone(), template: build::template_id(valid), ..Applied::default() }
 }
 
-/// What the poller is to poll from now on.
+/// What the poller polls from now on.
 fn poll_target(
     valid: &ValidatedGroup,
     inputs: &Inputs<'_>,
     plan: &Plan,
     applied: &Applied,
-    recorded: autoscaler::Recorded,
+    checkpoint: autoscaler::Checkpoint,
 ) -> PollTarget {
     PollTarget {
         connection: valid.connection.clone(),
@@ -237,16 +239,16 @@ fn poll_target(
         },
         policy: inputs.policy.clone(),
         current: autoscaler::Current {
-            // Not what another writer made of it: while that is tolerated, it would look like a decision of ours.
-            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::recorded_replicas),
-            hold: inputs.hold(),
+            // Not the replicas of another writer: while they are tolerated, they would look like our own decision.
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::annotated_replicas),
+            frozen_by: inputs.frozen_by(),
             template: applied.template.clone(),
         },
-        recorded,
+        checkpoint,
     }
 }
 
-/// The soonest of everything that comes by time alone.
+/// Time until the next reconcile that nothing but time triggers.
 fn requeue_after(input: &status::StatusInput<'_>, applied: &Applied, state: &mut ObjectState) -> Duration {
     let random = rand::random::<f64>();
     let retry = match input.problem {
@@ -263,7 +265,7 @@ fn requeue_after(input: &status::StatusInput<'_>, applied: &Applied, state: &mut
     soonest.map_or(resync, |soonest| soonest.min(resync))
 }
 
-/// A failed reconcile is retried after a pause that grows with every failure of this object, and of no other.
+/// Retries a failed reconcile after a pause that grows with every failure of this object.
 pub(super) fn error_policy(object: &MaybeInvalid, error: &Error, context: &Context) -> Action {
     let key = object_key(object);
     let pause = context.shared.object_states.failed(&key, clock::now(), rand::random());
@@ -271,7 +273,7 @@ pub(super) fn error_policy(object: &MaybeInvalid, error: &Error, context: &Conte
     Action::requeue(pause)
 }
 
-fn publish_unreadable(shared: &Shared, key: &GroupKey, object: &MaybeInvalid, error: &str) {
+fn publish_unreadable(shared: &Shared, key: &ObjectKey, object: &MaybeInvalid, error: &str) {
     let draft = events::Draft {
         warning: true,
         reason: reasons::INVALID_SPEC.to_owned(),

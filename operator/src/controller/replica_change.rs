@@ -1,5 +1,5 @@
-//! Pure. How the replicas may change in one reconcile: at once, after the pods were ranked, or not while another writer
-//! contends them.
+//! Pure. How the replicas may change in one reconcile: at once, after the deletion costs of the pods were written, or
+//! not while another writer contends them.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use super::{build::Replicas, contention, object_state::ObjectState, workload};
 
-/// Kubernetes reads the ranks from its own cache: they have to be there a moment before the replicas fall.
-const RANKED_BEFORE: Duration = Duration::from_secs(1);
+/// Kubernetes reads the deletion costs from its own cache, so they are written this long before the replicas fall.
+const DELETION_COST_LEAD: Duration = Duration::from_secs(1);
 
 /// What this reconcile writes, and what it leaves for a later one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ReplicaChange {
     /// The replicas to write.
     pub replicas: Replicas,
-    /// The pods have to be ranked before.
-    pub rank: bool,
-    /// No pod is to leave: what the pods were ranked by will have changed when one is.
-    pub forget_ranks: bool,
+    /// Write the deletion costs of the pods first.
+    pub write_deletion_cost: bool,
+    /// No pod has to leave now. Written deletion costs are forgotten: they will be outdated when one has to.
+    pub forget_deletion_cost: bool,
     /// The write restores replicas that somebody else changed.
     pub restores: bool,
     /// When the deferred rest is due.
@@ -35,38 +35,38 @@ pub(super) fn next_change(
     let desired = wanted.spec;
     let go = ReplicaChange {
         replicas: wanted,
-        rank: false,
-        forget_ranks: live.is_none_or(|live| desired >= workload::spec_replicas(live)),
+        write_deletion_cost: false,
+        forget_deletion_cost: live.is_none_or(|live| desired >= workload::spec_replicas(live)),
         restores: false,
         requeue_after: None,
     };
     let Some(live) = live else { return go };
-    let (there, recorded) = (workload::spec_replicas(live), workload::recorded_replicas(live));
-    // A contention is about the last decision only: a new decision is written at once.
+    let (there, annotated) = (workload::spec_replicas(live), workload::annotated_replicas(live));
+    // Only the last decision can be contended; a new decision is written at once.
     let last_spec_replicas = workload::last_spec_replicas(live);
     if there != last_spec_replicas && desired == last_spec_replicas {
         return match contention::may_restore(&state.restores, now) {
             Ok(()) => ReplicaChange { restores: true, ..go },
-            // Theirs stay for now, ours stay on record.
+            // The other writer's replicas stay for now; the annotation keeps ours.
             Err(wait) => ReplicaChange {
-                replicas: Replicas { spec: there, recorded, ..wanted },
+                replicas: Replicas { spec: there, annotated, ..wanted },
                 requeue_after: Some(wait),
                 ..go
             },
         };
     }
-    // To 0 all leave: there is nothing to rank.
+    // All pods leave: their order does not matter.
     if desired >= there || desired == 0 {
         return go;
     }
-    let ranked = state.ranked.filter(|(target, _)| *target == desired);
-    let since = ranked.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at));
-    // What is left of the wait: a reconcile that comes early does not begin it anew.
-    match RANKED_BEFORE.checked_sub(since).filter(|left| !left.is_zero()) {
+    let written = state.deletion_cost_written.filter(|(target, _)| *target == desired);
+    let since = written.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at));
+    // The rest of the wait: a reconcile that comes early does not start it again.
+    match DELETION_COST_LEAD.checked_sub(since).filter(|left| !left.is_zero()) {
         None => go,
         left => ReplicaChange {
-            replicas: Replicas { spec: there, recorded, ..wanted },
-            rank: ranked.is_none(),
+            replicas: Replicas { spec: there, annotated, ..wanted },
+            write_deletion_cost: written.is_none(),
             requeue_after: left,
             ..go
         },
@@ -78,9 +78,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn live(replicas: i32, recorded: i32) -> Deployment {
+    fn live(replicas: i32, annotated: i32) -> Deployment {
         serde_json::from_value(json!({
-            "metadata": {"annotations": {"balancefleet.io/replicas": recorded.to_string()}},
+            "metadata": {"annotations": {"balancefleet.io/replicas": annotated.to_string()}},
             "spec": {"replicas": replicas, "selector": {}, "template": {}},
         }))
         .unwrap()
@@ -93,13 +93,16 @@ mod tests {
             |wanted, state: &ObjectState, now| next_change(Some(&live(4, 4)), Replicas::both(wanted), state, now);
         assert_eq!(change(6, &state, now).replicas, Replicas::both(6));
         let first = change(2, &state, now);
-        assert!(first.rank && first.replicas == Replicas::both(4) && first.requeue_after.is_some());
-        state.ranked = Some((2, now));
+        assert!(first.write_deletion_cost && first.replicas == Replicas::both(4) && first.requeue_after.is_some());
+        state.deletion_cost_written = Some((2, now));
         let early = change(2, &state, now + Duration::from_millis(500));
-        assert!(!early.rank && early.replicas == Replicas::both(4));
+        assert!(!early.write_deletion_cost && early.replicas == Replicas::both(4));
         assert_eq!(early.requeue_after, Some(Duration::from_millis(500)), "the wait does not begin anew");
-        assert_eq!(change(2, &state, now + RANKED_BEFORE).replicas, Replicas::both(2));
-        assert!(change(1, &state, now + RANKED_BEFORE).rank, "another target asks for another ranking");
+        assert_eq!(change(2, &state, now + DELETION_COST_LEAD).replicas, Replicas::both(2));
+        assert!(
+            change(1, &state, now + DELETION_COST_LEAD).write_deletion_cost,
+            "another target asks for another ranking"
+        );
         assert_eq!(change(0, &ObjectState::default(), now).replicas, Replicas::both(0), "all leave: nothing to rank");
     }
 
@@ -121,15 +124,15 @@ mod tests {
         let change = next_change(Some(&live(9, 4)), Replicas::both(12), &state, now);
         assert_eq!((change.replicas, change.restores), (Replicas::both(12), false));
         let change = next_change(Some(&live(9, 4)), Replicas::both(2), &state, now);
-        assert!(change.rank, "somebody leaves");
+        assert!(change.write_deletion_cost, "somebody leaves");
         assert_eq!(
             change.replicas,
             Replicas { spec: 9, ..Replicas::both(4) },
             "replicas that are tolerated are not recorded as ours"
         );
-        state.ranked = Some((2, now));
+        state.deletion_cost_written = Some((2, now));
         assert_eq!(
-            next_change(Some(&live(9, 4)), Replicas::both(2), &state, now + RANKED_BEFORE).replicas,
+            next_change(Some(&live(9, 4)), Replicas::both(2), &state, now + DELETION_COST_LEAD).replicas,
             Replicas::both(2)
         );
     }
@@ -137,7 +140,8 @@ mod tests {
     #[test]
     fn ranks_are_forgotten_when_nobody_is_to_leave_any_more() {
         let (now, state) = (Instant::now(), ObjectState::default());
-        let forgotten = |wanted| next_change(Some(&live(4, 4)), Replicas::both(wanted), &state, now).forget_ranks;
+        let forgotten =
+            |wanted| next_change(Some(&live(4, 4)), Replicas::both(wanted), &state, now).forget_deletion_cost;
         assert!(forgotten(4) && forgotten(5) && !forgotten(2));
     }
 

@@ -1,4 +1,4 @@
-//! Runs the reconciles of one scope until it is stopped, and the tasks beside them.
+//! Runs the reconciles of every scope until stopped, and the tasks beside them.
 
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
@@ -29,14 +29,14 @@ use crate::{
     clock,
     error::{Error, call, status_code},
     health::Health,
-    poller::{GroupKey, Triggers},
+    poller::{ObjectKey, Triggers},
 };
 
-/// The liveness canary: an object that cannot exist is sent through queue, scheduler and runner; when it comes out, the
-/// scope is live.
+/// The liveness canary: the key of an object that cannot exist goes through queue, scheduler and runner every
+/// [`CANARY_EVERY`]. When it comes out as not found, the scope's loop is alive.
 const CANARY: &str = "liveness canary";
 const CANARY_EVERY: Duration = Duration::from_secs(10);
-/// Secrets are read again this often; nothing else announces their change.
+/// Secrets are read again this often, because nothing announces their change.
 const SECRETS_EVERY: Duration = Duration::from_secs(60);
 
 /// Watches and reconciles these scopes until `stop` is cancelled and the reconciles that were running have ended.
@@ -54,10 +54,10 @@ pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, he
     let routes = Arc::new(routes);
     tasks.spawn(forward(triggers, Arc::clone(&routes), stop.clone()));
     tasks.spawn(refresh_secrets(Arc::clone(&shared), routes, stop.clone()));
-    // The reconciles that are running still need it.
+    // The writer stops last: reconciles that are still running need it.
     let last = CancellationToken::new();
     tasks.spawn(shared.writer.clone().run(health, last.clone()));
-    // None of these exits before `stop`: if one does, the others must not go on as if nothing had happened.
+    // None of these tasks should exit before `stop`. If one does, the others are stopped.
     while let Some(ended) = tasks.join_next().await {
         if !stop.is_cancelled() {
             tracing::error!(?ended, "a task of the controller exited by itself");
@@ -69,12 +69,12 @@ pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, he
     }
 }
 
-/// Waits until the objects of a scope can be listed, however long that takes: the custom resource definition may be
-/// installed later, and the right to read a namespace given later. Gives the kinds of children that the cluster has, or
-/// none if stopped before.
+/// Waits until the objects of a scope can be listed, without a time limit: the custom resource definition may be
+/// installed later, and the right to read a namespace granted later. Gives the kinds of children that the cluster has;
+/// `None` if stopped before.
 async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &CancellationToken) -> Option<Served> {
     let (api, name) = (scope.api::<MaybeInvalid>(&shared.client, &()), scope.to_string());
-    let mut said = String::new();
+    let mut logged = String::new();
     loop {
         let kinds = async {
             call("list BalanceConsumerGroups", api.list_metadata(&ListParams::default().limit(1))).await?;
@@ -89,9 +89,9 @@ async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &C
         };
         health.set_waiting(&name, format!("waiting: {reason}"));
         health.beat(&name, clock::now());
-        if reason != said {
+        if reason != logged {
             tracing::warn!(%scope, reason, "waiting");
-            said = reason;
+            logged = reason;
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
@@ -106,7 +106,7 @@ fn why_not(shared: &Shared, scope: &str, error: &Error) -> String {
         _ => None,
     };
     if let Some(403 | 404) = code {
-        // A user has to act: the other scopes do not wait for that.
+        // A user has to act; the other scopes do not wait for it.
         shared.initial_sync.mark_synced(scope);
     }
     if code == Some(404) {
@@ -120,7 +120,7 @@ fn why_not(shared: &Shared, scope: &str, error: &Error) -> String {
 async fn serve(
     scope: Scope,
     shared: Arc<Shared>,
-    triggers: UnboundedReceiver<GroupKey>,
+    triggers: UnboundedReceiver<ObjectKey>,
     health: Health,
     stop: CancellationToken,
 ) {
@@ -144,10 +144,10 @@ async fn serve(
                 None => break,
                 Some(Err(ControllerError::ObjectNotFound(gone))) => match key_of_reference(&gone) {
                     canary if canary.name == CANARY => health.beat(&name, clock::now()),
-                    // It was deleted while queued; a reconcile that ran meanwhile may have registered it again.
+                    // It was deleted while queued; a reconcile that ran at that time may have registered it again.
                     key => forget_if_gone(&context, &key),
                 },
-                // As good as the canary, which may have to wait for its turn behind many of them.
+                // As good as the canary, which may have to wait behind many reconciles.
                 Some(Err(ControllerError::ReconcilerFailed(..)) | Ok(_)) => health.beat(&name, clock::now()),
                 Some(Err(error)) => tracing::error!(%scope, %error, "the queue of objects is broken"),
             },
@@ -158,12 +158,12 @@ async fn serve(
                     tracing::info!(%scope, "watching");
                 }
             }
-            // Before the first list the applier holds everything back, also its own end.
+            // Before the first list the applier yields nothing and does not end.
             () = stop.cancelled(), if !ready => break,
             _ = tick.tick() => {
                 shared.metrics.set_in_backoff(shared.in_backoff());
-                // Without an API server there is no first list and no reconcile, which is no reason to restart. While
-                // every slot is taken those of other scopes may go first; each is given back in limited time.
+                // Without an API server there is no first list and no reconcile; a restart would not help. While every
+                // slot is taken, reconciles of other scopes may go first; each slot is released within its time limit.
                 if !ready || shared.slots.available_permits() == 0 {
                     health.beat(&name, clock::now());
                 }
@@ -173,14 +173,14 @@ async fn serve(
     health.retire(&name);
 }
 
-fn key_of_reference(reference: &ObjectRef<DynamicObject>) -> GroupKey {
-    GroupKey { namespace: reference.namespace.clone().unwrap_or_default(), name: reference.name.clone() }
+fn key_of_reference(reference: &ObjectRef<DynamicObject>) -> ObjectKey {
+    ObjectKey { namespace: reference.namespace.clone().unwrap_or_default(), name: reference.name.clone() }
 }
 
 /// Everything that triggers a reconcile.
 fn queue(
     changes: impl Stream<Item = ObjectRef<MaybeInvalid>> + Send + 'static,
-    triggers: UnboundedReceiver<GroupKey>,
+    triggers: UnboundedReceiver<ObjectKey>,
 ) -> impl Stream<Item = ReconcileRequest<MaybeInvalid>> {
     let triggers =
         stream::unfold(
@@ -194,11 +194,11 @@ fn queue(
     stream::select_all([changes.boxed(), triggers.boxed(), canary.boxed()]).map(ReconcileRequest::from)
 }
 
-type Routes = Arc<Vec<(Scope, UnboundedSender<GroupKey>)>>;
+type Routes = Arc<Vec<(Scope, UnboundedSender<ObjectKey>)>>;
 
-fn trigger(routes: &Routes, key: &GroupKey) {
+fn trigger(routes: &Routes, key: &ObjectKey) {
     for (_, sender) in routes.iter().filter(|(scope, _)| in_scope(scope, key)) {
-        // Fails only after that scope has ended, which ends everything.
+        // Fails only after that scope has ended, which stops the whole controller.
         let _ = sender.send(key.clone());
     }
 }
@@ -234,7 +234,7 @@ async fn refresh_secrets(shared: Arc<Shared>, routes: Routes, stop: Cancellation
     }
 }
 
-fn named_secrets(group: &BalanceConsumerGroup) -> (GroupKey, Vec<(String, String)>) {
+fn named_secrets(group: &BalanceConsumerGroup) -> (ObjectKey, Vec<(String, String)>) {
     let key = key_of(group);
     let names = referenced_secrets(group).into_iter().map(|name| (key.namespace.clone(), name)).collect();
     (key, names)

@@ -2,7 +2,7 @@
 
 use kube::{Api, Client, Resource, core::NamespaceScope};
 
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 
 /// The namespaces of one set of watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Scope {
 }
 
 /// Whether the object of this key is in the scope.
-pub(super) fn in_scope(scope: &Scope, key: &GroupKey) -> bool {
+pub(super) fn in_scope(scope: &Scope, key: &ObjectKey) -> bool {
     match scope {
         Scope::All => true,
         Scope::Namespace(name) => *name == key.namespace,

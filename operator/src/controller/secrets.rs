@@ -1,4 +1,5 @@
-//! The Secrets that objects name: read by name, never watched, once per name and minute however many objects share it.
+//! The Secrets that objects name: read by name, never watched. Each is read once a minute, however many objects share
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,7 +15,8 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result, call, status_code};
 
-/// A Secret that is absent is read again after this: shorter than the shortest retry of an object that waits.
+/// An absent Secret is read again after this time, which is shorter than the shortest retry of an object that waits for
+/// it.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 /// Reads in flight during a refresh.
 const AT_ONCE: usize = 4;
@@ -29,7 +31,7 @@ pub(super) enum SecretReading {
         /// Its keys and values.
         data: Arc<BTreeMap<String, Vec<u8>>>,
     },
-    /// There is none of that name.
+    /// There is no Secret of that name.
     Missing,
     /// The operator may not read it.
     Forbidden,
@@ -85,7 +87,7 @@ impl SecretCache {
                     Ok(now) if before.as_ref() != Some(&now) => Some(name),
                     Ok(_) => None,
                     Err(error) => {
-                        // What was read before stays good: an API server that is away must not stop workers.
+                        // The last reading stays valid: an unreachable API server must not stop workers.
                         tracing::warn!(namespace = name.0, secret = name.1, %error, "cannot read a Secret again");
                         None
                     }

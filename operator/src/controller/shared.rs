@@ -1,4 +1,5 @@
-//! What all reconciles share: clients, caches, the poller's registry. One [`Context`] per scope around one [`Shared`].
+//! What all reconciles share: clients, caches, the poller's registry. Each scope has a [`Context`]; all share one
+//! [`Shared`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,10 +31,10 @@ use super::{
 use crate::{
     error::{CALL_TIMEOUT, Error, Result},
     metrics::Metrics,
-    poller::{GroupKey, LagRegistry},
+    poller::{LagRegistry, ObjectKey},
 };
 
-/// An object as watched: one that cannot be read is an error of that object and stalls no other.
+/// An object as watched. An object that cannot be deserialized is an error of its own and does not stop the watch.
 pub(super) type MaybeInvalid = DeserializeGuard<BalanceConsumerGroup>;
 
 /// Reconciles that run at the same time, over all watched namespaces.
@@ -49,7 +50,7 @@ pub struct Shared {
     pub(super) metrics: Metrics,
     /// Secrets by name.
     pub(super) secrets: SecretCache,
-    /// What is kept of objects between reconciles.
+    /// What is kept about objects between reconciles.
     pub(super) object_states: ObjectStates,
     /// Publishes events.
     pub(super) recorder: Recorder,
@@ -68,7 +69,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Around a client; `pod` is the one that events name as their source.
+    /// Wraps a client; `pod` is the pod that events name as their source.
     pub fn new(
         client: Client,
         lag: LagRegistry,
@@ -98,7 +99,7 @@ impl Shared {
         self.groups.read().iter().flat_map(Store::state).filter(|object| object.0.is_ok()).collect()
     }
 
-    /// Whether an object has its Deployment, in whatever watched namespace.
+    /// Whether an object has its Deployment already.
     pub(super) fn has_workers(&self, group: &BalanceConsumerGroup) -> bool {
         let (key, uid) = (key_of(group), group.uid().unwrap_or_default());
         let found = self.deployments.read().iter().find_map(|cache| cache.get(&key.namespace, &key.name));
@@ -110,14 +111,14 @@ impl Shared {
         self.object_states.in_backoff().union(&self.writer.in_backoff()).count()
     }
 
-    /// Drops all that is kept of an object that is gone.
-    pub(super) fn forget(&self, key: &GroupKey) {
+    /// Drops all that is kept about an object that is gone.
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.lag.forget(key);
         self.object_states.forget(key);
         self.writer.forget(key);
     }
 
-    /// Drops all that is kept of objects of a scope that its newest list does not have.
+    /// Drops all that is kept about objects of a scope that are not in its newest list.
     pub(super) fn forget_absent(&self, scope: &Scope, store: &Store<MaybeInvalid>) {
         let kept = [self.lag.keys(), self.object_states.keys(), self.writer.keys()].concat().into_iter();
         for key in kept.filter(|key| in_scope(scope, key) && store.get(&reference(key)).is_none()) {
@@ -137,7 +138,7 @@ pub(super) struct Caches {
 }
 
 impl Caches {
-    /// Waits until every kind was listed once, however long that takes.
+    /// Waits until every kind was listed once. Without a time limit.
     ///
     /// # Errors
     /// When the watches have ended.
@@ -149,7 +150,7 @@ impl Caches {
         self.pods.wait_until_ready().await
     }
 
-    /// The same for a reconcile: before that an absent child means nothing.
+    /// The same for a reconcile, with a time limit. Until all kinds are listed, an absent child means nothing.
     ///
     /// # Errors
     /// When that takes too long, or the watches have ended.
@@ -160,8 +161,8 @@ impl Caches {
         }
     }
 
-    /// A group's child of this kind, under the name that ours has, whoever made it.
-    pub(super) fn child(&self, kind: &ChildKind, key: &GroupKey) -> Option<Arc<DynamicObject>> {
+    /// The child of this kind with the name of ours, whoever created it.
+    pub(super) fn child(&self, kind: &ChildKind, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
         self.children.get(&kind.resource)?.get(&key.namespace, &(kind.name)(&key.name))
     }
 }
@@ -182,15 +183,15 @@ impl Context {
 }
 
 /// The object of that key, for queues and caches.
-pub(super) fn reference(key: &GroupKey) -> ObjectRef<MaybeInvalid> {
+pub(super) fn reference(key: &ObjectKey) -> ObjectRef<MaybeInvalid> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
 /// The key of an object, readable or not.
-pub(super) fn object_key(object: &MaybeInvalid) -> GroupKey {
+pub(super) fn object_key(object: &MaybeInvalid) -> ObjectKey {
     match &object.0 {
         Ok(group) => key_of(group),
-        Err(_) => GroupKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+        Err(_) => ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
         let (lag, _triggers) = LagRegistry::new();
         let shared = Shared::new(Client::try_from(nobody).unwrap(), lag, Metrics::default(), "image".into(), None);
-        let key = |namespace: &str, name: &str| GroupKey { namespace: namespace.into(), name: name.into() };
+        let key = |namespace: &str, name: &str| ObjectKey { namespace: namespace.into(), name: name.into() };
         for kept in [key("bank", "gone"), key("bank", "there"), key("shop", "elsewhere")] {
             shared.object_states.store(&kept, ObjectState::default());
         }

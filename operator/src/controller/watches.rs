@@ -1,4 +1,4 @@
-//! The watches of one namespace (or all): they fill the caches and turn every change into the object to reconcile.
+//! The watches of one namespace (or all): they fill the caches and give the object to reconcile for every change.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -32,10 +32,11 @@ use crate::{
 
 /// Objects to reconcile.
 type Triggers = BoxStream<'static, ObjectRef<MaybeInvalid>>;
-/// The resources of the table that the cluster has.
+/// The resources of [`KINDS`] that the cluster has.
 pub(super) type Served = BTreeSet<ChildResource>;
 
-/// The caches and the stream that must be polled to fill them; it yields every object that something happened to.
+/// The caches, and the stream that must be polled to fill them. It yields every object that has changed, or whose child
+/// has.
 pub(super) fn start(scope: &Scope, shared: &Arc<Shared>, kinds: &Served) -> (Caches, Triggers) {
     let (groups, group_changes) = watch_groups(scope, shared);
     let (pods, pod_changes) = watch_pods(scope, shared);
@@ -50,10 +51,10 @@ pub(super) fn start(scope: &Scope, shared: &Arc<Shared>, kinds: &Served) -> (Cac
     (caches, stream::select_all(changes).boxed())
 }
 
-/// Looks for the optional kinds.
+/// The kinds of children that the cluster has: all but the optional ones that it lacks.
 ///
 /// # Errors
-/// When the API server does not say.
+/// When the API server does not answer.
 pub(super) async fn served_kinds(client: &Client) -> Result<Served> {
     let mut served = Served::new();
     for kind in &KINDS {
@@ -79,7 +80,7 @@ fn watch_groups(scope: &Scope, shared: &Arc<Shared>) -> (Cache<MaybeInvalid>, Tr
     shared.groups.write().push(store.clone());
     let cache = Cache::new(store, ());
     let (seen, written, covered) = (Arc::clone(shared), cache.clone(), scope.clone());
-    // Our own status writes do not come back as work; everything that a user can edit does.
+    // Our own status writes trigger nothing; every edit of a user does.
     let edits = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
     let changes = watcher(scope.api::<MaybeInvalid>(&shared.client, &()), watcher::Config::default())
         .default_backoff()
@@ -89,7 +90,8 @@ fn watch_groups(scope: &Scope, shared: &Arc<Shared>) -> (Cache<MaybeInvalid>, Tr
             written.echoed(event);
             match event {
                 Event::Delete(object) => seen.forget(&object_key(object)),
-                // What was deleted while the watch was away is absent from the new list, and no event reports it.
+                // Objects that were deleted while the watch was down are absent from the new list; no event reports
+                // them.
                 Event::InitDone => seen.forget_absent(&covered, written.store()),
                 Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
             }
@@ -111,9 +113,9 @@ fn watch_children(scope: &Scope, shared: &Arc<Shared>, kind: ChildResource) -> (
     let changes = watcher(scope.api(&shared.client, &resource), ours())
         .default_backoff()
         .modify(move |child: &mut DynamicObject| {
-            // Ours is large and says nothing that the desired object does not; drift is found by those of others.
+            // Our own entry is large and says no more than the desired object; the others' entries show drift.
             child.metadata.managed_fields.get_or_insert_default().retain(is_foreign);
-            // An object in a list does not say of what kind it is, and would differ from the desired one.
+            // Objects in a list have no kind, and would differ from the desired one.
             child.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
         })
         .map_ok(move |event| stream::iter(apply_event(&mut writer, &written, event)).map(Ok))
@@ -121,8 +123,8 @@ fn watch_children(scope: &Scope, shared: &Arc<Shared>, kind: ChildResource) -> (
     (cache, logged(changes, kind.kind, shared.metrics.clone()))
 }
 
-/// Brings the cache up to date and gives the objects whose children an event is about: also of those that went while the
-/// watch was away, which the list that follows only leaves out.
+/// Updates the cache and gives the owners of the children that an event is about. The list after a broken watch omits
+/// children that were deleted in between; their owners are given too.
 fn apply_event(
     writer: &mut Writer<DynamicObject>,
     cache: &Cache<DynamicObject>,
@@ -141,7 +143,7 @@ fn apply_event(
     }
 }
 
-/// Pods trigger nothing: their Deployment's status does.
+/// Watches pods. They trigger nothing, because their Deployment's status does.
 fn watch_pods(scope: &Scope, shared: &Arc<Shared>) -> (Store<PartialObjectMeta<Pod>>, Triggers) {
     let (store, writer) = reflector::store::<PartialObjectMeta<Pod>>();
     let changes = watcher(scope.api::<PartialObjectMeta<Pod>>(&shared.client, &()), ours())
@@ -165,7 +167,7 @@ fn owner(child: &impl Resource) -> Option<ObjectRef<MaybeInvalid>> {
     ours.then(|| ObjectRef::new(&owner.name).within(child.namespace().as_deref().unwrap_or_default()))
 }
 
-/// Keeps of the field owners only who set `spec.replicas`, which a pin's condition names.
+/// Of the managed fields, keeps only the entries for `spec.replicas`: the condition of a pin names who set it.
 fn prune_group(object: &mut MaybeInvalid) {
     let owns_replicas = |entry: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| {
         let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
@@ -176,7 +178,7 @@ fn prune_group(object: &mut MaybeInvalid) {
     object.meta_mut().annotations.get_or_insert_default().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
-/// A broken watch is restarted with a growing pause; it is logged and counted.
+/// Logs and counts a broken watch, which is restarted with a growing pause.
 fn logged(
     changes: impl Stream<Item = Result<ObjectRef<MaybeInvalid>, watcher::Error>> + Send + 'static,
     kind: &'static str,

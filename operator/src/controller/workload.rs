@@ -1,4 +1,5 @@
-//! Pure. What a live Deployment says: the last decisions it carries, and how far the cluster has followed them.
+//! Pure. What a live Deployment says: the last decisions, in its annotations, and how far the cluster has followed
+//! them.
 
 use balancefleet_crds::Assignor;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PodSpec};
@@ -8,10 +9,10 @@ use serde::Deserialize;
 use super::build::{ASSIGNOR_ANNOTATION, ASSIGNOR_VARIABLE, IMAGE_ANNOTATION, REPLICAS_ANNOTATION, STOPPED_ANNOTATION};
 use crate::error::{Error, Result};
 
-/// The one child that is read by its fields.
+/// The typed Deployment; no other child is read by its fields.
 ///
 /// # Errors
-/// When it is no Deployment.
+/// When the object is not a Deployment.
 pub(super) fn from_object(object: &DynamicObject) -> Result<Deployment> {
     let failed = |source| Error::Json { action: format!("read Deployment {}", object.name_any()), source };
     Ok(Deployment {
@@ -21,46 +22,47 @@ pub(super) fn from_object(object: &DynamicObject) -> Result<Deployment> {
     })
 }
 
-/// The image last given by us, or the one there where that is not recorded.
+/// The image that the operator last set, from the annotation; without the annotation, the image in the pod template.
 pub(super) fn image(deployment: &Deployment) -> Option<&str> {
-    let recorded = deployment.annotations().get(IMAGE_ANNOTATION).map(String::as_str);
-    recorded.or_else(|| {
+    let annotated = deployment.annotations().get(IMAGE_ANNOTATION).map(String::as_str);
+    annotated.or_else(|| {
         let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
         pod.containers.first()?.image.as_deref()
     })
 }
 
-/// The assignor last given by us, or the one there where that is not recorded; none that workers do not have.
+/// The assignor that the operator last set, from the annotation; without the annotation, the one in the pod template.
+/// `None` if it is not one that workers have.
 pub(super) fn assignor(deployment: &Deployment) -> Option<Assignor> {
-    let recorded = deployment.annotations().get(ASSIGNOR_ANNOTATION).map(String::as_str);
-    let recorded = recorded.and_then(Assignor::from_protocol_name);
-    recorded.or_else(|| assignor_of(deployment.spec.as_ref()?.template.spec.as_ref()?))
+    let annotated = deployment.annotations().get(ASSIGNOR_ANNOTATION).map(String::as_str);
+    let annotated = annotated.and_then(Assignor::from_protocol_name);
+    annotated.or_else(|| assignor_of(deployment.spec.as_ref()?.template.spec.as_ref()?))
 }
 
-/// The assignor that the worker in a pod has.
+/// The assignor of the worker in a pod.
 pub(super) fn assignor_of(pod: &PodSpec) -> Option<Assignor> {
     let mut variables = pod.containers.iter().flat_map(|container| container.env.iter().flatten());
     let variable = variables.find(|variable| variable.name == ASSIGNOR_VARIABLE)?;
     Assignor::from_protocol_name(variable.value.as_deref()?)
 }
 
-/// Whether we keep the replicas at 0 for another assignor.
+/// Whether the operator keeps the replicas at 0 until the workers can have another assignor.
 pub(super) fn is_stopped(deployment: &Deployment) -> bool {
     deployment.annotations().contains_key(STOPPED_ANNOTATION)
 }
 
-/// The `spec.replicas` that we last wrote, whoever changed it since.
+/// The `spec.replicas` that the operator last wrote, even if others changed it since.
 pub(super) fn last_spec_replicas(deployment: &Deployment) -> i32 {
-    if is_stopped(deployment) { 0 } else { recorded_replicas(deployment) }
+    if is_stopped(deployment) { 0 } else { annotated_replicas(deployment) }
 }
 
-/// The replicas last decided: what we recorded, whoever changed `spec.replicas` since.
-pub(super) fn recorded_replicas(deployment: &Deployment) -> i32 {
-    let recorded = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
-    recorded.unwrap_or_else(|| spec_replicas(deployment))
+/// The replicas last decided, from the annotation, even if others changed `spec.replicas` since.
+pub(super) fn annotated_replicas(deployment: &Deployment) -> i32 {
+    let annotated = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
+    annotated.unwrap_or_else(|| spec_replicas(deployment))
 }
 
-/// The replicas that the cluster is asked for now.
+/// The replicas that the Deployment asks for now.
 pub(super) fn spec_replicas(deployment: &Deployment) -> i32 {
     // The API server's own default.
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
@@ -76,32 +78,32 @@ pub(super) fn ready(deployment: &Deployment) -> i32 {
     deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0)
 }
 
-/// True while pods of an older template are left.
+/// Whether pods of an older template are left.
 pub(super) fn is_rolling(deployment: &Deployment) -> bool {
     let updated = deployment.status.as_ref().and_then(|status| status.updated_replicas).unwrap_or(0);
     updated < existing(deployment)
 }
 
-/// True while figures of old and new workers are mixed. Not for ever: an image that never starts must not keep the old
-/// workers, which still do all the work, at their number.
-pub(super) fn holds_decisions(deployment: &Deployment) -> bool {
+/// Whether a rollout freezes the replicas, because figures of old and new workers are mixed. Not if it is stuck: then
+/// the old workers still do all the work, and must be scaled.
+pub(super) fn freezes_replicas(deployment: &Deployment) -> bool {
     is_rolling(deployment) && rollout(deployment) != Rollout::Stuck
 }
 
-/// Whether the cluster has taken up the newest version of the Deployment; before that its status is about an older one.
+/// Whether the cluster has observed the newest version of the Deployment; until then its status describes an older one.
 pub(super) fn is_observed(deployment: &Deployment) -> bool {
     let observed = deployment.status.as_ref().and_then(|status| status.observed_generation);
     observed.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
 }
 
-/// How a rollout goes, in the cluster's own words.
+/// How a rollout goes, as the cluster reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rollout {
     /// The newest template runs everywhere.
     Complete,
     /// On its way.
     Underway,
-    /// No progress by its deadline.
+    /// It made no progress before its deadline.
     Stuck,
 }
 
@@ -131,7 +133,7 @@ mod tests {
             }))
             .unwrap()
         };
-        assert!(holds_decisions(&with("True")));
-        assert!(is_rolling(&with("False")) && !holds_decisions(&with("False")));
+        assert!(freezes_replicas(&with("True")));
+        assert!(is_rolling(&with("False")) && !freezes_replicas(&with("False")));
     }
 }

@@ -1,11 +1,11 @@
-//! One Kafka cluster: its groups, the task that polls them, and when. Clusters share nothing, so that one that does not
-//! answer stops nobody else's groups.
+//! One Kafka cluster: its groups, the task that polls them, and when it does. Clusters share nothing, so that a cluster
+//! that does not answer delays no group of another one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{POLL_INTERVAL, Recorded};
+use balancefleet_autoscaler::{Checkpoint, POLL_INTERVAL};
 use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -14,17 +14,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::fetch::{GroupReading, GroupRef, PollResult, fetch};
 use super::group::{Group, PollOutcome, PollTime};
 use super::triggers::Trigger;
-use super::{GroupKey, PollTarget, Snapshot};
+use super::{ObjectKey, PollTarget, Snapshot};
 use crate::panic::{catch_panic, catch_panic_now};
 
 /// Groups due within this time of each other are polled together.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// After a refused login: many attempts lock an account, and only a user can unlock it.
+/// Backoff after a refused login: many attempts could lock the account, and only a user can unlock it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(15);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
-/// The name brokers see.
+/// The client id that brokers see.
 const CLIENT_ID: &str = "balancefleet-operator";
 
 /// One Kafka cluster and its groups; its task ends when it is dropped.
@@ -33,10 +33,10 @@ pub(super) struct Cluster {
     _task: DropGuard,
 }
 
-/// What the registry and the task share. The lock is held for look-ups only: nobody waits while a group decides.
+/// What the registry and the task share. The lock is held for look-ups only, never while a group decides.
 struct ClusterState {
     epoch: Instant,
-    groups: Mutex<HashMap<GroupKey, Entry>>,
+    groups: Mutex<HashMap<ObjectKey, Entry>>,
     arrived: Notify,
     trigger: Trigger,
 }
@@ -59,14 +59,14 @@ impl Cluster {
         Self { state, _task: stop.drop_guard() }
     }
 
-    pub(super) fn put(&self, key: GroupKey, mut target: PollTarget) {
+    pub(super) fn put(&self, key: ObjectKey, mut target: PollTarget) {
         let mut groups = self.state.groups.lock();
         match groups.get_mut(&key) {
             Some(entry) if entry.target.is_about_the_same(&target) => entry.target = target,
             other => {
                 if other.is_some() {
                     // The status is about another topic or group.
-                    target.recorded = Recorded::default();
+                    target.checkpoint = Checkpoint::default();
                 }
                 let group = Arc::new(Mutex::new(Group::new(target.clone())));
                 groups.insert(key, Entry { target, group, snapshot: None, due: Instant::now() });
@@ -75,14 +75,14 @@ impl Cluster {
         }
     }
 
-    /// Whether that was the last group.
-    pub(super) fn remove(&self, key: &GroupKey) -> bool {
+    /// Removes a group. Gives true if it was the last one.
+    pub(super) fn remove(&self, key: &ObjectKey) -> bool {
         let mut groups = self.state.groups.lock();
         groups.remove(key);
         groups.is_empty()
     }
 
-    pub(super) fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
+    pub(super) fn snapshot(&self, key: &ObjectKey) -> Option<Arc<Snapshot>> {
         self.state.groups.lock().get(key)?.snapshot.clone()
     }
 }
@@ -96,7 +96,7 @@ struct Poller {
     refused: Option<Refusal>,
 }
 
-/// Why, and until when, the cluster is left alone.
+/// Why, and until when, the cluster is not polled.
 struct Refusal {
     error: Error,
     backoff: Duration,
@@ -111,7 +111,7 @@ async fn run(connection: Connection, state: Arc<ClusterState>, stop: Cancellatio
             poller.fail(&state, detail).await;
         }
     }
-    // Ending a client waits for its threads, which must not be a thread of ours that others need.
+    // Dropping a client waits for its threads, so it must not block a thread of the runtime.
     tokio::task::spawn_blocking(move || drop(poller.client));
 }
 
@@ -133,14 +133,14 @@ impl ClusterState {
         }
     }
 
-    fn due(&self, now: Instant) -> Vec<(GroupKey, GroupRef)> {
+    fn due(&self, now: Instant) -> Vec<(ObjectKey, GroupRef)> {
         let groups = self.groups.lock();
         let due = groups.iter().filter(|(_, entry)| entry.due <= now + TOGETHER);
         due.map(|(key, entry)| (key.clone(), group_ref(&entry.target))).collect()
     }
 
-    /// Delivers to every polled group its part of the result.
-    fn deliver_all(&self, polled: &[(GroupKey, GroupRef)], outcome: &Result<PollResult, Error>, regular: Instant) {
+    /// Delivers the result to every polled group.
+    fn deliver_all(&self, polled: &[(ObjectKey, GroupRef)], outcome: &Result<PollResult, Error>, regular: Instant) {
         let at = outcome.as_ref().map_or_else(|_| Instant::now(), |result| result.at);
         let time = PollTime { instant: at, elapsed: at.saturating_duration_since(self.epoch) };
         for (key, group_ref) in polled {
@@ -155,10 +155,10 @@ impl ClusterState {
         }
     }
 
-    /// A group that was forgotten or has another target by now gets nothing.
+    /// Delivers one group's result. A group that was forgotten or has another target by now gets nothing.
     fn deliver(
         &self,
-        key: &GroupKey,
+        key: &ObjectKey,
         group_ref: &GroupRef,
         part: Result<&GroupReading, &Error>,
         time: PollTime,
@@ -187,7 +187,7 @@ impl ClusterState {
         }
     }
 
-    fn group_of(&self, key: &GroupKey, polled: &GroupRef) -> Option<(Arc<Mutex<Group>>, PollTarget)> {
+    fn group_of(&self, key: &ObjectKey, polled: &GroupRef) -> Option<(Arc<Mutex<Group>>, PollTarget)> {
         let groups = self.groups.lock();
         let entry = groups.get(key).filter(|entry| group_ref(&entry.target) == *polled)?;
         Some((Arc::clone(&entry.group), entry.target.clone()))
@@ -199,7 +199,8 @@ fn group_ref(target: &PollTarget) -> GroupRef {
     GroupRef { topic: target.topic.clone(), group: target.group.clone() }
 }
 
-/// A group whose figures make the update panic is reset and counts a failed poll; the others get their part.
+/// Updates a group. If its figures make the update panic, the group is reset and counts a failed poll; other groups are
+/// not affected.
 fn update_or_reset(group: &mut Group, time: PollTime, update: impl FnOnce(&mut Group) -> PollOutcome) -> PollOutcome {
     catch_panic_now(|| update(group)).unwrap_or_else(|detail| {
         tracing::error!(
@@ -250,7 +251,7 @@ impl Poller {
         }
     }
 
-    /// After a panic: what was due is unknown and is polled again at the next regular poll.
+    /// After a panic: the groups that were due count a failed poll and are polled again at the next regular poll.
     async fn fail(&mut self, state: &Arc<ClusterState>, detail: String) {
         let now = Instant::now();
         self.regular = now + POLL_INTERVAL;
@@ -270,10 +271,10 @@ impl Poller {
     }
 }
 
-/// Decides on a thread that may block: a group with thousands of partitions takes its time.
+/// Delivers the outcome on a thread that may block: deciding takes a while for a group with thousands of partitions.
 async fn dispatch(
     state: &Arc<ClusterState>,
-    polled: Vec<(GroupKey, GroupRef)>,
+    polled: Vec<(ObjectKey, GroupRef)>,
     outcome: Result<PollResult, Error>,
     regular: Instant,
 ) {
@@ -285,7 +286,7 @@ async fn dispatch(
     }
 }
 
-/// Errors that a retry does not end soon and repeated attempts may make worse.
+/// Errors that a retry will not fix soon, and that repeated attempts may make worse.
 const fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Authentication | ErrorKind::Tls | ErrorKind::Invalid)
 }
@@ -304,7 +305,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             policy: Policy::default(),
             current: Current { desired: 3, ..Current::default() },
-            recorded: Recorded::default(),
+            checkpoint: Checkpoint::default(),
         }
     }
 
@@ -328,7 +329,7 @@ mod tests {
         let state =
             Arc::new(ClusterState { epoch: Instant::now(), groups: Mutex::default(), arrived: Notify::new(), trigger });
         let cluster = Cluster { state: Arc::clone(&state), _task: CancellationToken::new().drop_guard() };
-        let key = GroupKey { namespace: "bank".into(), name: "shop".into() };
+        let key = ObjectKey { namespace: "bank".into(), name: "shop".into() };
         cluster.put(key.clone(), target());
         let (group, _) = state.group_of(&key, &group_ref(&target())).expect("it is polled");
         let deciding = group.lock();

@@ -1,8 +1,9 @@
-//! Reads many groups of one Kafka cluster in five kinds of calls: topics, ends of the logs (twice) and groups in a few
-//! requests, committed offsets in one request per group. Out come plain values. Blocks, with a time-out on every call.
+//! Reads many groups of one Kafka cluster and gives plain values. Five kinds of calls: one call each for all topics,
+//! all latest and all earliest ends of the logs; one request per group, pipelined, for committed offsets and for the
+//! state and members of the groups. Blocks, with a time-out on every call.
 //!
-//! Offsets are read committed first, ends second, else lag could come out negative. `require_stable` stays off: with an
-//! open transaction it would make partitions unknown in half of all polls, and the last commit is what lag needs.
+//! Committed offsets are read before the ends: otherwise lag could be negative. `require_stable` stays off: with an
+//! open transaction it would make partitions unknown in half of all polls, and lag needs only the last commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -12,13 +13,13 @@ use balancefleet_kafka::{
     Admin, At, CommittedOffset, Error, GroupDescription, GroupState, Isolation, TopicDescription, UsageRecord,
 };
 
-/// Time for each call. Less than a poll interval: a slow cluster must not pile up polls.
+/// Time limit of each call. Less than a poll interval, so that polls of a slow cluster do not pile up.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A larger topic is refused: one group must not take the time of all others.
+/// A topic with more partitions is refused: one group must not take the time of all others.
 const MOST_PARTITIONS: usize = 10_000;
 
-/// What the workers read with: an open transaction's records are no lag yet.
+/// The workers' own isolation level: records of an open transaction are not lag yet.
 const ISOLATION: Isolation = Isolation::ReadCommitted;
 
 /// One group to fetch, and its topic.
@@ -38,14 +39,14 @@ pub(super) struct GroupReading {
     pub(super) assignor: Option<String>,
     /// `client.id` by member id.
     pub(super) clients: BTreeMap<String, String>,
-    /// Why a part of it could not be read.
+    /// Why a part of the group could not be read.
     pub(super) error: Option<Error>,
 }
 
 /// What one poll read.
 #[derive(Debug)]
 pub(super) struct PollResult {
-    /// When the ends of the logs were read: the time that goes with them.
+    /// When the latest ends of the logs had been read.
     pub(super) at: Instant,
     pub(super) groups: HashMap<GroupRef, Result<GroupReading, Error>>,
 }
@@ -53,7 +54,7 @@ pub(super) struct PollResult {
 type Described<T> = HashMap<String, Result<T, Error>>;
 type Ends = HashMap<(String, i32), Result<i64, Error>>;
 
-/// Fetches `groups`. The outer error is that of the whole cluster.
+/// Fetches `groups`. The outer error concerns the whole cluster.
 pub(super) fn fetch(admin: &Admin, groups: &[GroupRef]) -> Result<PollResult, Error> {
     let topic_names = unique(groups.iter().map(|group| group.topic.as_str()));
     let described = admin.describe_topics(&topic_names, TIMEOUT)?;
@@ -179,7 +180,8 @@ fn committed_of(commit: &CommittedOffset) -> Committed {
     }
 }
 
-/// Foreign metadata, or that of another release, is no usage record: then capacity is learned from saturation.
+/// The usage record in the commit's metadata. Other clients and other releases may write none that can be read;
+/// capacity is then learned from saturation.
 fn usage_of(commit: &CommittedOffset) -> Option<Usage> {
     let record: UsageRecord = commit.metadata.parse().ok()?;
     Some(Usage { records: record.records, busy_micros: record.busy_micros })

@@ -1,17 +1,17 @@
-//! One polled group: what was learned of it and what is published. In goes what a poll read, out comes a new snapshot,
-//! whether to trigger a reconcile, and whether to poll again soon. No I/O.
+//! One polled group: its history and its newest snapshot. Takes what a poll read, gives a new snapshot, whether to
+//! trigger a reconcile, and whether to poll again soon. No I/O.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{CONFIRM_AFTER, GroupState, LagReading, decide, round_age, round_lag};
+use balancefleet_autoscaler::{CONFIRM_AFTER, GroupHistory, LagReading, decide, round_age, round_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
 use super::fetch::GroupReading;
 use super::{KafkaProblem, MemberLag, PollTarget, ProblemKind, Rounded, Snapshot};
 
-/// Failed polls in a row after which lag is unknown. A coordinator or leader on the move fails one, and the next poll
-/// follows at once.
+/// Failed polls in a row after which lag is unknown. A coordinator or leader that moves makes one poll fail; the next
+/// one follows at once.
 const FAILURES_UNTIL_UNKNOWN: u32 = 2;
 
 /// When a poll read the group: the instant for readers, and the time since the poller's start for the autoscaler.
@@ -30,10 +30,10 @@ pub(super) struct PollOutcome {
     pub(super) repoll_after: Option<Duration>,
 }
 
-/// What was learned of one group, and its newest snapshot.
+/// The history of one group, and its newest snapshot.
 pub(super) struct Group {
     pub(super) target: PollTarget,
-    group: GroupState,
+    history: GroupHistory,
     pub(super) snapshot: Option<Arc<Snapshot>>,
     failures: u32,
     problem: Option<KafkaProblem>,
@@ -41,16 +41,16 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(target: PollTarget) -> Self {
-        let group = GroupState::resume(target.recorded.clone());
-        Self { target, group, snapshot: None, failures: 0, problem: None }
+        let history = GroupHistory::resume(target.checkpoint.clone());
+        Self { target, history, snapshot: None, failures: 0, problem: None }
     }
 
-    /// Forgets what was learned: it may be what caused a panic. That the poll failed is not forgotten.
+    /// Forgets the history, which may have caused a panic. The number of failed polls is kept.
     pub(super) fn reset(&mut self) {
-        self.group = GroupState::default();
+        self.history = GroupHistory::default();
     }
 
-    /// Decides from what a poll read, and makes the next snapshot.
+    /// Decides from what a poll read, and creates the next snapshot.
     pub(super) fn update(&mut self, polled: Result<&GroupReading, &Error>, now: PollTime) -> PollOutcome {
         let error = polled.map_or_else(Some, |reading| reading.error.as_ref());
         self.record_error(error, now.instant);
@@ -58,14 +58,14 @@ impl Group {
             return PollOutcome { changed: false, repoll_after: Some(CONFIRM_AFTER) };
         }
         let lag = match polled {
-            Ok(reading) => self.group.observe(&reading.observation, self.target.start_from, now.elapsed),
+            Ok(reading) => self.history.observe(&reading.observation, self.target.start_from, now.elapsed),
             Err(_) => LagReading::Unknown,
         };
-        let decision = decide(&self.target.policy, &mut self.group, &lag, &self.target.current, now.elapsed);
+        let decision = decide(&self.target.policy, &mut self.history, &lag, &self.target.current, now.elapsed);
         let repoll_after = decision.confirm.then_some(CONFIRM_AFTER);
         let before = self.snapshot.take();
         if before.as_ref().is_none_or(|before| before.decision.explanation != decision.explanation) {
-            // The status keeps the last sentence only; the log keeps them all.
+            // The status keeps only the last explanation; the log keeps them all.
             tracing::info!(
                 topic = self.target.topic,
                 group = self.target.group,
@@ -98,7 +98,7 @@ impl Group {
         PollOutcome { changed, repoll_after }
     }
 
-    /// Counts failures and remembers since when there is what kind of problem.
+    /// Counts failures, and remembers the kind of the present problem and since when it lasts.
     fn record_error(&mut self, error: Option<&Error>, now: Instant) {
         let Some(error) = error else {
             if let Some(problem) = self.problem.take() {
@@ -106,7 +106,7 @@ impl Group {
                     topic = self.target.topic,
                     group = self.target.group,
                     was = ?problem.kind,
-                    "Kafka reachable again"
+                    "group can be read again"
                 );
             }
             self.failures = 0;
@@ -161,8 +161,8 @@ fn members(reading: &GroupReading, lag: &LagReading) -> Vec<MemberLag> {
     members
 }
 
-/// Whether decision, conditions and status would be the same. Exact figures and what blocks a decision for
-/// the moment do not count: they change with every poll.
+/// Whether both give the same decision, conditions and status. Exact figures and what blocks a decision at the moment
+/// do not count: they change with every poll.
 fn is_equivalent(before: &Snapshot, after: &Snapshot) -> bool {
     let (old, new) = (&before.decision, &after.decision);
     let kinds = |snapshot: &Snapshot| snapshot.problem.as_ref().map(|problem| problem.kind);

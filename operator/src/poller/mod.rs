@@ -2,8 +2,8 @@
 //! publishes the result as a [`Snapshot`] and triggers a reconcile of the object when something worth acting on has
 //! changed.
 //!
-//! In goes a [`PollTarget`] per object, out come snapshots and reconcile triggers. One task per Kafka cluster, so that
-//! a cluster that does not answer stops nobody else's groups. Nobody who asks for a snapshot ever waits for Kafka.
+//! Takes a [`PollTarget`] per object, gives snapshots and reconcile triggers. Each Kafka cluster has a task of its own,
+//! so that a cluster that does not answer delays no group of another one. Reading a snapshot never waits for Kafka.
 
 mod cluster;
 mod fetch;
@@ -15,5 +15,5 @@ mod triggers;
 
 pub use registry::LagRegistry;
 pub use snapshot::{KafkaProblem, MemberLag, ProblemKind, Rounded, Snapshot};
-pub use target::{GroupKey, PollTarget};
+pub use target::{ObjectKey, PollTarget};
 pub use triggers::Triggers;

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 use super::cluster::Cluster;
 use super::triggers::{self, Trigger};
-use super::{GroupKey, PollTarget, Snapshot, Triggers};
+use super::{ObjectKey, PollTarget, Snapshot, Triggers};
 
-/// Which groups are polled, on which clusters, and what is known of them. Cheap to clone; clones share their content.
+/// Which groups are polled, on which clusters, and their newest snapshots. Cheap to clone; clones share their content.
 #[derive(Clone)]
 pub struct LagRegistry {
     inner: Arc<Mutex<Inner>>,
@@ -20,11 +20,11 @@ pub struct LagRegistry {
 #[derive(Default)]
 struct Inner {
     clusters: HashMap<Connection, Cluster>,
-    connections: HashMap<GroupKey, Connection>,
+    connections: HashMap<ObjectKey, Connection>,
 }
 
 impl LagRegistry {
-    /// An empty registry and the stream of objects that it triggers a reconcile of.
+    /// An empty registry, and the stream of the objects to reconcile.
     pub fn new() -> (Self, Triggers) {
         let (trigger, triggers) = triggers::queue();
         (Self { inner: Arc::default(), trigger }, triggers)
@@ -32,7 +32,7 @@ impl LagRegistry {
 
     /// Polls a group from now on, or updates its target. What was learned is kept unless connection (with its login),
     /// topic or group changed. Needs a tokio runtime; cheap enough for every reconcile.
-    pub fn register(&self, key: GroupKey, target: PollTarget) {
+    pub fn register(&self, key: ObjectKey, target: PollTarget) {
         let mut inner = self.inner.lock();
         if inner.connections.get(&key).is_some_and(|connection| *connection != target.connection) {
             inner.remove(&key);
@@ -45,25 +45,25 @@ impl LagRegistry {
             .put(key, target);
     }
 
-    /// Stops polling the group; a cluster's client goes with its last group.
-    pub fn forget(&self, key: &GroupKey) {
+    /// Stops polling the group; a cluster's client is closed with its last group.
+    pub fn forget(&self, key: &ObjectKey) {
         self.inner.lock().remove(key);
     }
 
     /// Every polled group.
-    pub fn keys(&self) -> Vec<GroupKey> {
+    pub fn keys(&self) -> Vec<ObjectKey> {
         self.inner.lock().connections.keys().cloned().collect()
     }
 
-    /// What the last poll saw; `None` until the first one after `register` has ended.
-    pub fn snapshot(&self, key: &GroupKey) -> Option<Arc<Snapshot>> {
+    /// What the last poll saw; `None` until the first poll after `register` has ended.
+    pub fn snapshot(&self, key: &ObjectKey) -> Option<Arc<Snapshot>> {
         let inner = self.inner.lock();
         inner.clusters.get(inner.connections.get(key)?)?.snapshot(key)
     }
 }
 
 impl Inner {
-    fn remove(&mut self, key: &GroupKey) {
+    fn remove(&mut self, key: &ObjectKey) {
         let Some(connection) = self.connections.remove(key) else { return };
         if let Some(cluster) = self.clusters.get(&connection)
             && cluster.remove(key)

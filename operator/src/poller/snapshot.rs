@@ -1,11 +1,11 @@
-//! What the poller publishes about one group: everything that status, conditions and metrics say about Kafka.
+//! What the poller publishes about one group: the source of all that status, conditions and metrics say about Kafka.
 
 use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{Decision, LagReading};
 use balancefleet_kafka::GroupState;
 
-/// Why Kafka could not be read, bounded: each kind is the reason of a condition.
+/// Why Kafka could not be read: a bounded set, because each kind becomes the reason of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
     /// The topic does not exist.
@@ -20,7 +20,7 @@ pub enum ProblemKind {
     AuthorizationFailed,
     /// The connection's settings cannot work.
     InvalidConnection,
-    /// Anything else; the message has Kafka's own words.
+    /// Anything else; the message is Kafka's own.
     ReadFailed,
 }
 
@@ -68,7 +68,8 @@ pub struct Snapshot {
     pub topic_id: Option<String>,
     /// The group's state; `None` if it could not be read.
     pub group_state: Option<GroupState>,
-    /// The assignor that the members agreed on, in Kafka's words; `None` while they have not, or if it could not be read.
+    /// The assignor that the members agreed on, in Kafka's words; `None` while they have not, or if it could not be
+    /// read.
     pub group_assignor: Option<String>,
     /// The live members, by client id; empty if they could not be read (see `group_state`).
     pub members: Vec<MemberLag>,
@@ -76,6 +77,7 @@ pub struct Snapshot {
     pub decision: Decision,
     /// Set while the group cannot be read, or only in part.
     pub problem: Option<KafkaProblem>,
-    /// When the poll began.
+    /// When the ends of the logs had been read; members and group state were read after it. For a failed poll: when it
+    /// had failed.
     pub taken_at: Instant,
 }

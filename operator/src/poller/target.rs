@@ -1,18 +1,18 @@
 //! What the controller asks the poller to poll.
 
-use balancefleet_autoscaler::{Current, Policy, Recorded, StartFrom};
+use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
 use balancefleet_kafka::Connection;
 
-/// The object that a group belongs to.
+/// Namespace and name of a custom resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupKey {
+pub struct ObjectKey {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
 }
 
-impl std::fmt::Display for GroupKey {
+impl std::fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
@@ -33,12 +33,12 @@ pub struct PollTarget {
     pub policy: Policy,
     /// What runs now, as the controller last saw it.
     pub current: Current,
-    /// What the object's status says of earlier polls: where a group that was not polled before goes on from.
-    pub recorded: Recorded,
+    /// What the object's status says about earlier polls; a group that this process has not polled yet resumes from it.
+    pub checkpoint: Checkpoint,
 }
 
 impl PollTarget {
-    /// Whether both are about the same group of the same topic, so that what was learned still holds.
+    /// Whether both are about the same group and topic, so that what was learned still holds.
     pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
         self.topic == other.topic && self.group == other.group
     }

@@ -1,5 +1,5 @@
-//! The queue of reconcile triggers: an object is in it at most once, however often it is triggered before it is taken,
-//! so a controller that falls behind costs no memory.
+//! The queue of reconcile triggers. An object is in it at most once, however often it is triggered before it is taken,
+//! so the queue of a slow controller stays small.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -10,21 +10,21 @@ use futures::Stream;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::GroupKey;
+use super::ObjectKey;
 
-type Pending = Arc<Mutex<HashSet<GroupKey>>>;
+type Pending = Arc<Mutex<HashSet<ObjectKey>>>;
 
 /// The sending end.
 #[derive(Debug, Clone)]
 pub(super) struct Trigger {
     pending: Pending,
-    sender: UnboundedSender<GroupKey>,
+    sender: UnboundedSender<ObjectKey>,
 }
 
 impl Trigger {
-    pub(super) fn fire(&self, key: &GroupKey) {
+    pub(super) fn fire(&self, key: &ObjectKey) {
         if self.pending.lock().insert(key.clone()) {
-            // Fails only when nobody listens any more, which is the end of the process.
+            // Fails only when the receiver is gone, which happens at the end of the process.
             let _ = self.sender.send(key.clone());
         }
     }
@@ -34,16 +34,16 @@ impl Trigger {
 #[derive(Debug)]
 pub struct Triggers {
     pending: Pending,
-    receiver: UnboundedReceiver<GroupKey>,
+    receiver: UnboundedReceiver<ObjectKey>,
 }
 
 impl Stream for Triggers {
-    type Item = GroupKey;
+    type Item = ObjectKey;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<GroupKey>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ObjectKey>> {
         let key = ready!(self.receiver.poll_recv(context));
         if let Some(key) = &key {
-            // Before the reconcile: a trigger that fires during it must not be swallowed.
+            // Removed before the reconcile: a trigger that fires during it must not be lost.
             self.pending.lock().remove(key);
         }
         Poll::Ready(key)
@@ -62,8 +62,8 @@ mod tests {
 
     use super::*;
 
-    fn key(name: &str) -> GroupKey {
-        GroupKey { namespace: "bank".into(), name: name.into() }
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "bank".into(), name: name.into() }
     }
 
     #[test]

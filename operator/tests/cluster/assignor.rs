@@ -1,5 +1,5 @@
-//! Another assignor for workers that run: held, and carried out without a pod that starts beside one with the former. The
-//! members of the groups are real ones, of a real broker, under the names that the workers in the pods would have.
+//! Another assignor for workers that run: held, and carried out without a pod that starts beside one with the former.
+//! The members of the groups are real ones, of a real broker, under the names that the workers in the pods would have.
 
 use std::{
     collections::BTreeSet,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{Current, Policy, Recorded, StartFrom};
+use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
 use balancefleet_kafka::{Connection, UsageRecord};
-use balancefleet_operator::poller::{GroupKey, LagRegistry, PollTarget, Snapshot};
+use balancefleet_operator::poller::{LagRegistry, ObjectKey, PollTarget, Snapshot};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -29,8 +29,8 @@ pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{:08x}", rand::random::<u32>())
 }
 
-pub(crate) fn key(name: &str) -> GroupKey {
-    GroupKey { namespace: "bank".into(), name: name.into() }
+pub(crate) fn key(name: &str) -> ObjectKey {
+    ObjectKey { namespace: "bank".into(), name: name.into() }
 }
 
 pub(crate) fn target(topic: &str, group: &str) -> PollTarget {
@@ -41,7 +41,7 @@ pub(crate) fn target(topic: &str, group: &str) -> PollTarget {
         start_from: StartFrom::Earliest,
         policy: Policy::default(),
         current: Current { desired: 1, ..Current::default() },
-        recorded: Recorded::default(),
+        checkpoint: Checkpoint::default(),
     }
 }
 
@@ -133,7 +133,7 @@ impl Worker {
 /// Waits for a snapshot that satisfies `wanted`.
 pub(crate) async fn snapshot(
     registry: &LagRegistry,
-    key: &GroupKey,
+    key: &ObjectKey,
     wanted: impl Fn(&Snapshot) -> bool,
 ) -> Arc<Snapshot> {
     let deadline = Instant::now() + PATIENCE;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::world::{Settings, World};
 use balancefleet_autoscaler::{
-    BlockedBy, Committed, Current, Decision, GroupState, Hold, LagReading, Limit, Member, Observation,
-    PartitionReading, Policy, Reason, Recorded, StartFrom, Usage, decide,
+    BlockedBy, Checkpoint, Committed, Current, Decision, FreezeReason, GroupHistory, LagReading, Limit, Member,
+    Observation, PartitionReading, Policy, Reason, StartFrom, Usage, decide,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -57,13 +57,15 @@ fn a_limit_that_moves_is_followed_at_once() {
 }
 
 #[test]
-fn a_held_group_is_left_alone_but_its_need_is_computed() {
-    for (hold, reason) in
-        [(Hold::Pinned, Reason::Pinned), (Hold::Paused, Reason::Paused), (Hold::RollingUpdate, Reason::RollingUpdate)]
-    {
+fn a_frozen_group_is_left_alone_but_its_need_is_computed() {
+    for (frozen_by, reason) in [
+        (FreezeReason::Pinned, Reason::Pinned),
+        (FreezeReason::Paused, Reason::Paused),
+        (FreezeReason::RollingUpdate, Reason::RollingUpdate),
+    ] {
         let mut world = world(Policy { expected_rate_per_replica: Some(140), ..Policy::default() });
         world.run(100.0, secs(60));
-        world.current.hold = Some(hold);
+        world.current.frozen_by = Some(frozen_by);
         world.run(600.0, secs(60));
         let decision = world.last.expect("a decision");
         assert_eq!((decision.replicas, decision.reason, decision.need), (1, reason, Some(6)));
@@ -139,12 +141,12 @@ fn two_partitions(second: u64, blind: bool) -> Observation {
 
 #[test]
 fn partial_lag_may_bring_workers_but_never_takes_any() {
-    let (mut state, policy) = (GroupState::default(), Policy::default());
+    let (mut history, policy) = (GroupHistory::default(), Policy::default());
     let mut decide_at = |second: u64, blind: bool, desired: i32| {
         let current = Current { desired, ..Current::default() };
-        let reading = state.observe(&two_partitions(second, blind), StartFrom::Earliest, secs(second));
+        let reading = history.observe(&two_partitions(second, blind), StartFrom::Earliest, secs(second));
         assert_eq!(matches!(reading, LagReading::Partial(_)), blind);
-        decide(&policy, &mut state, &reading, &current, secs(second))
+        decide(&policy, &mut history, &reading, &current, secs(second))
     };
     decide_at(0, false, 1);
     decide_at(5, false, 1);
@@ -159,17 +161,17 @@ fn partial_lag_may_bring_workers_but_never_takes_any() {
 
 #[test]
 fn unknown_lag_takes_no_worker_away_but_the_users_maximum_does() {
-    let (mut state, mut policy) = (GroupState::default(), Policy::default());
-    state.observe(&two_partitions(0, false), StartFrom::Earliest, secs(0));
+    let (mut history, mut policy) = (GroupHistory::default(), Policy::default());
+    history.observe(&two_partitions(0, false), StartFrom::Earliest, secs(0));
     // Eight were asked for by a pin on two partitions; it goes while Kafka is away.
     let current = Current { desired: 8, ..Current::default() };
-    let blind = decide(&policy, &mut state, &LagReading::Unknown, &current, secs(5));
+    let blind = decide(&policy, &mut history, &LagReading::Unknown, &current, secs(5));
     assert_eq!((blind.replicas, blind.reason), (8, Reason::LagUnknown), "{blind:#?}");
     policy.max_replicas = Some(4);
-    let limited = decide(&policy, &mut state, &LagReading::Unknown, &current, secs(10));
+    let limited = decide(&policy, &mut history, &LagReading::Unknown, &current, secs(10));
     assert_eq!((limited.replicas, limited.reason), (4, Reason::LagUnknown), "{limited:#?}");
-    let reading = state.observe(&two_partitions(15, false), StartFrom::Earliest, secs(15));
-    let known = decide(&policy, &mut state, &reading, &current, secs(15));
+    let reading = history.observe(&two_partitions(15, false), StartFrom::Earliest, secs(15));
+    let known = decide(&policy, &mut history, &reading, &current, secs(15));
     assert_eq!((known.replicas, known.reason), (2, Reason::OutOfBounds), "{known:#?}");
 }
 
@@ -261,8 +263,8 @@ fn a_partition_that_no_single_worker_carries_is_hot_until_one_does() {
 }
 
 /// What a status says of the last decision.
-fn recorded(decision: &Decision) -> Recorded {
-    Recorded {
+fn checkpoint(decision: &Decision) -> Checkpoint {
+    Checkpoint {
         decision: Some((decision.replicas, decision.reason, decision.explanation.clone())),
         capacity: decision.capacity,
         limited_by: decision.limited_by,
@@ -281,11 +283,11 @@ fn a_restart_takes_no_decision_back_and_forgets_nothing_learned() {
         world.run(100.0, secs(60));
         world.run(rate, secs(240));
         let before = world.last.clone().expect("a decision");
-        world.state = GroupState::resume(recorded(&before));
+        world.history = GroupHistory::resume(checkpoint(&before));
         for _ in 0..12 {
             world.run(rate, secs(5));
             let after = world.last.clone().expect("a decision");
-            assert_eq!(recorded(&after).decision, recorded(&before).decision);
+            assert_eq!(checkpoint(&after).decision, checkpoint(&before).decision);
             assert_eq!((after.limited_by, after.hot), (before.limited_by, before.hot));
             let source = |decision: &Decision| decision.capacity.map(|capacity| capacity.source);
             assert_eq!(source(&after), source(&before));
@@ -300,7 +302,7 @@ fn an_idle_fleet_shrinks_after_a_restart_although_no_worker_reports() {
     assert_eq!(world.desired(), 6);
     let capacity = world.last.as_ref().and_then(|decision| decision.capacity);
     world.run(0.0, secs(20));
-    world.state = GroupState::resume(Recorded { capacity, ..Recorded::default() });
+    world.history = GroupHistory::resume(Checkpoint { capacity, ..Checkpoint::default() });
     let restarted = world.now;
     world.run(0.0, secs(45));
     assert_eq!(world.desired(), 1, "{:?}", world.changes);

@@ -1,4 +1,4 @@
-//! The labs' table as a day of traffic: one worker at 100 transactions per second, three at 300, six at 600, and back.
+//! The demo's table as a day of traffic: one worker at 100 transactions per second, three at 300, six at 600, and back.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use balancefleet_autoscaler::{
-    Assignor, Committed, Current, DOWN_WINDOW, Decision, GroupState, Hold, LagReading, Member, Observation,
+    Assignor, Committed, Current, DOWN_WINDOW, Decision, FreezeReason, GroupHistory, LagReading, Member, Observation,
     PartitionReading, Policy, Reason, StartFrom, Usage, decide,
 };
 use proptest::prelude::*;
@@ -25,32 +25,43 @@ struct Step {
     usage: bool,
     /// Whether the controller carries the decision out.
     obeyed: bool,
-    hold: Option<Hold>,
+    frozen_by: Option<FreezeReason>,
     topic: u8,
 }
 
-/// A stretch of polls under one kind of traffic, so that a need lasts long enough to be acted on; now and then something
-/// goes wrong in between.
+/// A stretch of polls under one kind of traffic, so that a need lasts long enough to be acted on; now and then
+/// something goes wrong in between.
 fn phase() -> impl Strategy<Value = Vec<Step>> {
-    let hold = prop_oneof![
+    let frozen_by = prop_oneof![
         60 => Just(None),
-        1 => Just(Some(Hold::Pinned)),
-        1 => Just(Some(Hold::Paused)),
-        1 => Just(Some(Hold::RollingUpdate)),
+        1 => Just(Some(FreezeReason::Pinned)),
+        1 => Just(Some(FreezeReason::Paused)),
+        1 => Just(Some(FreezeReason::RollingUpdate)),
     ];
     let step = (
         (500..7_000_u64, prop::collection::vec(0.8..1.2_f64, 9), 0..300_u16),
-        (prop::bool::weighted(0.98), prop::bool::weighted(0.9), hold, 0..300_u16),
+        (prop::bool::weighted(0.98), prop::bool::weighted(0.9), frozen_by, 0..300_u16),
         prop_oneof![30 => Just(None), 1 => (0..8_usize).prop_map(Some)],
     );
     let rate = prop_oneof![2 => Just(0.0), 2 => 0.0..20.0_f64, 2 => 0.0..150.0, 1 => 0.0..2_000.0];
     let polls = prop::collection::vec(step, 1..40);
     (polls, rate, 1.0..400.0_f64, any::<bool>()).prop_map(|(polls, rate, speed, usage)| {
-        let step = |((millis, noise, fault), (stable, obeyed, hold, topic), workers): (_, _, _)| {
+        let step = |((millis, noise, fault), (stable, obeyed, frozen_by, topic), workers): (_, _, _)| {
             let (noise, millis): (Vec<f64>, u64) = (noise, millis);
             let arrivals = noise.iter().map(|noise| (noise * rate * millis as f64 / 1e3) as i64).collect();
             let fault = u8::try_from(fault).unwrap_or(u8::MAX);
-            Step { millis, arrivals, speed, fault, workers, stable, usage, obeyed, hold, topic: u8::from(topic == 0) }
+            Step {
+                millis,
+                arrivals,
+                speed,
+                fault,
+                workers,
+                stable,
+                usage,
+                obeyed,
+                frozen_by,
+                topic: u8::from(topic == 0),
+            }
         };
         polls.into_iter().map(step).collect()
     })
@@ -133,17 +144,17 @@ fn check(policy: &Policy, step: &Step, reading: &LagReading, current: &Current, 
     // Partitions take no worker away while nothing is known; the user's maximum does.
     let most = policy.ceiling(if *reading == LagReading::Unknown { i32::MAX } else { partitions });
     let bounded = current.desired.clamp(policy.floor(partitions), most);
-    if current.hold.is_some() {
-        assert_eq!(decision.replicas, current.desired, "a held group is left alone");
+    if current.frozen_by.is_some() {
+        assert_eq!(decision.replicas, current.desired, "a frozen group is left alone");
     } else {
         assert!(decision.replicas <= most, "above the ceiling: {decision:#?}");
         assert!(decision.replicas >= policy.floor(partitions), "below the floor: {decision:#?}");
     }
     let blind = !matches!(reading, LagReading::Known(_)) || !step.stable;
-    if blind && current.hold.is_none() {
+    if blind && current.frozen_by.is_none() {
         assert!(decision.replicas >= bounded, "lowered without knowing or while rebalancing: {decision:#?}");
     }
-    if *reading == LagReading::Unknown && current.hold.is_none() {
+    if *reading == LagReading::Unknown && current.frozen_by.is_none() {
         assert_eq!(decision.replicas, bounded, "replicas are held while lag is unknown");
     }
     for partition in reading.lag().into_iter().flat_map(|lag| &lag.partitions) {
@@ -156,7 +167,7 @@ fn check(policy: &Policy, step: &Step, reading: &LagReading, current: &Current, 
 }
 
 fn run(policy: &Policy, partitions: usize, steps: &[Step]) -> Vec<Decision> {
-    let (mut state, mut group, mut now) = (GroupState::default(), Group::new(partitions), Duration::ZERO);
+    let (mut history, mut group, mut now) = (GroupHistory::default(), Group::new(partitions), Duration::ZERO);
     let mut current = Current { desired: policy.min_replicas, ..Current::default() };
     let (mut seen_partitions, mut confirmed) = (i32::MAX, false);
     let mut decisions = Vec::new();
@@ -164,14 +175,14 @@ fn run(policy: &Policy, partitions: usize, steps: &[Step]) -> Vec<Decision> {
         now += Duration::from_millis(step.millis);
         let workers = step.workers.unwrap_or(usize::try_from(current.desired).unwrap_or(0));
         group.advance(step, workers);
-        current.hold = step.hold;
+        current.frozen_by = step.frozen_by;
         let reading = if step.fault == 0 {
             LagReading::Unknown
         } else {
             seen_partitions = partitions as i32;
-            state.observe(&group.observe(step, workers), StartFrom::Earliest, now)
+            history.observe(&group.observe(step, workers), StartFrom::Earliest, now)
         };
-        let decision = decide(policy, &mut state, &reading, &current, now);
+        let decision = decide(policy, &mut history, &reading, &current, now);
         check(policy, step, &reading, &current, &decision, seen_partitions);
         assert!(!(confirmed && decision.confirm), "a confirmation is never confirmed");
         confirmed = decision.confirm;
@@ -211,7 +222,7 @@ proptest! {
         for (step, decision) in steps.iter().zip(&decisions) {
             now += Duration::from_millis(step.millis);
             let fell = decision.replicas < desired && decision.reason == Reason::DemandFell;
-            if decision.need.is_none_or(|need| need >= desired) || step.fault == 0 || step.hold.is_some() {
+            if decision.need.is_none_or(|need| need >= desired) || step.fault == 0 || step.frozen_by.is_some() {
                 prop_assert!(!fell, "{decision:#?}");
                 needed_at = now;
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use balancefleet_autoscaler::{
-    Age, Committed, GroupState, Lag, LagReading, Member, Observation, PartitionLag, PartitionReading, StartFrom,
+    Age, Committed, GroupHistory, Lag, LagReading, Member, Observation, PartitionLag, PartitionReading, StartFrom,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -28,7 +28,7 @@ fn seen(partitions: Vec<PartitionReading>) -> Observation {
 }
 
 fn observe(start_from: StartFrom, partitions: Vec<PartitionReading>) -> LagReading {
-    GroupState::default().observe(&seen(partitions), start_from, secs(0))
+    GroupHistory::default().observe(&seen(partitions), start_from, secs(0))
 }
 
 /// The only partition's lag, read once.
@@ -84,10 +84,10 @@ fn without_a_commit_a_group_that_starts_at_the_earliest_has_all_that_the_log_hol
 
 #[test]
 fn without_a_commit_a_group_that_starts_at_the_latest_has_what_came_since_it_was_first_seen() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     let mut lag_at = |end, seconds| {
         let observation = seen(vec![reading(0, 0, end, Committed::None)]);
-        known(state.observe(&observation, StartFrom::Latest, secs(seconds))).partitions[0].lag
+        known(history.observe(&observation, StartFrom::Latest, secs(seconds))).partitions[0].lag
     };
     assert_eq!(lag_at(1_000_000, 0), Some(0));
     assert_eq!(lag_at(1_000_025, 5), Some(25));
@@ -101,10 +101,10 @@ fn a_partition_without_a_commit_in_a_group_that_has_some_is_read_from_its_first_
 
 #[test]
 fn transaction_markers_at_the_end_are_no_lag_once_they_lie_still() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     let mut lag_at = |end, seconds| {
         let observation = seen(vec![reading(0, 0, end, Committed::At(99))]);
-        known(state.observe(&observation, StartFrom::Earliest, secs(seconds))).partitions[0].lag
+        known(history.observe(&observation, StartFrom::Earliest, secs(seconds))).partitions[0].lag
     };
     assert_eq!(lag_at(100, 0), Some(1));
     assert_eq!(lag_at(100, 59), Some(1));
@@ -114,11 +114,11 @@ fn transaction_markers_at_the_end_are_no_lag_once_they_lie_still() {
 
 #[test]
 fn two_unread_records_that_nobody_reads_are_lag_for_ever() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     for seconds in [0, 100, 1_000] {
         let mut observation = seen(vec![reading(0, 0, 100, Committed::At(98))]);
         observation.members = Some(Vec::new());
-        assert_eq!(state.observe(&observation, StartFrom::Earliest, secs(seconds)).records(), Some(2));
+        assert_eq!(history.observe(&observation, StartFrom::Earliest, secs(seconds)).records(), Some(2));
     }
 }
 
@@ -142,7 +142,7 @@ fn an_offset_that_cannot_be_read_makes_the_partition_unknown_and_never_zero() {
 fn a_partition_that_is_not_reported_at_all_makes_the_reading_partial() {
     let mut observation = seen(vec![reading(0, 0, 100, Committed::At(90)), reading(1, 0, 10, Committed::At(10))]);
     observation.partition_count = 3;
-    let read = GroupState::default().observe(&observation, StartFrom::Earliest, secs(0));
+    let read = GroupHistory::default().observe(&observation, StartFrom::Earliest, secs(0));
     assert!(matches!(read, LagReading::Partial(lag) if lag.missing() == [2]));
 }
 
@@ -155,43 +155,43 @@ fn when_no_partition_can_be_read_lag_is_unknown() {
 
 #[test]
 fn partitions_added_while_running_count_from_their_first_record() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     let two = seen(vec![reading(0, 0, 10, Committed::At(10)), reading(1, 0, 10, Committed::At(10))]);
-    state.observe(&two, StartFrom::Latest, secs(0));
+    history.observe(&two, StartFrom::Latest, secs(0));
     let mut partitions = two.partitions.clone();
     partitions.extend([reading(2, 0, 7, Committed::None), reading(3, 0, 0, Committed::None)]);
     let four = seen(partitions);
-    let lag = known(state.observe(&four, StartFrom::Latest, secs(5)));
+    let lag = known(history.observe(&four, StartFrom::Latest, secs(5)));
     assert_eq!((lag.partitions.len(), lag.known_records()), (4, 7));
 }
 
 #[test]
 fn partitions_that_seem_to_be_gone_are_unknown_because_kafka_never_takes_any_away() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     let two = seen(vec![reading(0, 0, 10, Committed::At(10)), reading(1, 0, 10, Committed::At(10))]);
-    state.observe(&two, StartFrom::Earliest, secs(0));
+    history.observe(&two, StartFrom::Earliest, secs(0));
     let one = seen(vec![reading(0, 0, 10, Committed::At(10))]);
-    let read = state.observe(&one, StartFrom::Earliest, secs(5));
+    let read = history.observe(&one, StartFrom::Earliest, secs(5));
     assert!(matches!(read, LagReading::Partial(lag) if lag.missing() == [1]));
 }
 
 #[test]
 fn a_topic_created_anew_starts_from_scratch() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     let old = seen(vec![reading(0, 0, 1_000, Committed::At(900)), reading(1, 0, 10, Committed::At(10))]);
-    state.observe(&old, StartFrom::Earliest, secs(0));
+    history.observe(&old, StartFrom::Earliest, secs(0));
     let mut new = seen(vec![reading(0, 0, 3, Committed::At(900))]);
     new.topic_id = "second".into();
-    let lag = known(state.observe(&new, StartFrom::Earliest, secs(5)));
+    let lag = known(history.observe(&new, StartFrom::Earliest, secs(5)));
     assert_eq!((lag.partitions.len(), lag.ahead_of_log(), lag.known_records()), (1, vec![0], 0));
 }
 
 #[test]
 fn the_age_of_the_group_is_that_of_its_oldest_unread_record() {
-    let mut state = GroupState::default();
+    let mut history = GroupHistory::default();
     let mut age_at = |seconds, ends: [i64; 2], committed: [i64; 2]| {
         let partitions = (0..2).map(|p| reading(p as i32, 0, ends[p], Committed::At(committed[p]))).collect::<Vec<_>>();
-        state.observe(&seen(partitions), StartFrom::Earliest, secs(seconds)).age()
+        history.observe(&seen(partitions), StartFrom::Earliest, secs(seconds)).age()
     };
     // Written before the first poll: all that is known is that it is not younger than the first poll.
     assert_eq!(age_at(0, [100, 100], [50, 100]), Some(Age::AtLeast(secs(0))));

@@ -1,12 +1,12 @@
 //! A small deterministic world for scenario tests: partitions that fill, workers that process at a fixed speed and
-//! commit now and then, a Deployment that follows the decision, and the poll loop with its confirmation polls. Time is a
-//! number; nothing sleeps.
+//! commit now and then, a Deployment that follows the decision, and the poll loop with its confirmation polls. Time is
+//! a number; nothing sleeps.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use balancefleet_autoscaler::{
-    CONFIRM_AFTER, Committed, Current, Decision, GroupState, LagReading, Member, Observation, POLL_INTERVAL,
+    CONFIRM_AFTER, Committed, Current, Decision, GroupHistory, LagReading, Member, Observation, POLL_INTERVAL,
     PartitionReading, Policy, StartFrom, Usage, decide,
 };
 
@@ -98,7 +98,7 @@ pub(crate) struct Change {
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) policy: Policy,
-    pub(crate) state: GroupState,
+    pub(crate) history: GroupHistory,
     pub(crate) now: Duration,
     pub(crate) current: Current,
     pub(crate) changes: Vec<Change>,
@@ -121,9 +121,9 @@ impl World {
     pub(crate) fn new(settings: Settings, policy: Policy) -> Self {
         let mut world = Self {
             policy,
-            state: GroupState::default(),
+            history: GroupHistory::default(),
             now: Duration::ZERO,
-            current: Current { desired: 1, hold: None, template: "a".into() },
+            current: Current { desired: 1, frozen_by: None, template: "a".into() },
             changes: Vec::new(),
             last: None,
             unreadable: false,
@@ -278,9 +278,9 @@ impl World {
             LagReading::Unknown
         } else {
             let seen = self.observe();
-            self.state.observe(&seen, StartFrom::Earliest, self.now)
+            self.history.observe(&seen, StartFrom::Earliest, self.now)
         };
-        let decision = decide(&self.policy, &mut self.state, &reading, &self.current, self.now);
+        let decision = decide(&self.policy, &mut self.history, &reading, &self.current, self.now);
         self.poll_at = if decision.confirm { self.regular_at.min(self.now + CONFIRM_AFTER) } else { self.regular_at };
         if decision.replicas != self.current.desired && !self.dry_run {
             self.changes.push(Change {

@@ -1,10 +1,11 @@
-//! Pure. Which assignor the workers get. The members of a group have to agree on one: a worker that brings another cannot
-//! join those that run, and a rollout that adds one worker before it ends another would never get on. So a changed
-//! assignor waits until no worker and no member is left, and all start with the new one.
+//! Pure. Which assignor the workers get. All members of a group must have the same assignor: a worker with another one
+//! cannot join, and a rollout that adds a worker before it removes one would never progress. So a changed assignor
+//! waits until no worker and no member is left; then all workers start with the new one.
 //!
-//! Nothing of it is remembered but since when no pod is left: what runs is read from the group and the Deployment, and a
-//! Deployment that we stopped for a change says so. Where the Deployment is gone the status says what its workers had:
-//! one that was killed is a member of the group until its session ends, longer than its Deployment and its pod exist.
+//! The operator remembers only since when no pod is left. It reads the running assignor from the group and the
+//! Deployment, and a Deployment that it stopped for a change has an annotation. If the Deployment is gone, the status
+//! says what its workers had: a killed worker stays a member of the group until its session ends, which may be later
+//! than the end of its Deployment and its pod.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::poller::Snapshot;
 /// While all workers are stopped nothing is processed: they start again as soon as they can.
 const REQUEUE_AFTER: Duration = Duration::from_secs(1);
 
-/// What the choice follows from.
+/// What the choice depends on.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
     /// The object.
@@ -29,8 +30,8 @@ struct Inputs<'a> {
     workers: Option<&'a Deployment>,
     /// The names of its pods, as the watch shows them.
     pods: &'a [String],
-    /// What the API server itself says is left of them; only where that is asked.
-    remains: Option<&'a Remains>,
+    /// The pods that have not ended, read from the API server; `None` if they were not read.
+    remaining_pods: Option<&'a RemainingPods>,
     /// Since when it is known that no pod is left.
     no_pod_since: Option<Instant>,
     /// The group as it was last read.
@@ -39,14 +40,14 @@ struct Inputs<'a> {
 
 /// Pods of the object that have not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Remains {
+pub(super) struct RemainingPods {
     /// Name and assignor of each.
     pub pods: Vec<(String, Option<Assignor>)>,
-    /// When that was known.
+    /// When they were read.
     pub at: Instant,
 }
 
-/// What the workers get, and what stands in the way of what they should get.
+/// The assignor that the workers get now, and the change that has to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AssignorChoice {
     /// The assignor of the pod template.
@@ -75,29 +76,29 @@ pub(super) struct Pending {
 pub(super) enum Obstacle {
     /// `spec.paused` is true.
     Paused,
-    /// Workers with the former one are wanted.
+    /// The Deployment asks for workers with the present one.
     Running,
     /// Pods that have not ended: their names.
     Pods(Vec<String>),
-    /// Kafka has not said since that the group is empty.
+    /// The group was not read since the last pod ended.
     GroupNotRead,
     /// Members of the group: their client ids.
     Members(Vec<String>),
 }
 
-/// Who brings the change about.
+/// Who carries the change out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
     /// A user, if at all.
     ByHand,
-    /// The operator would, but does not begin: of what it stops it is not certain that it can start again.
+    /// The operator may, but does not begin: it is not certain that workers it stops could start again.
     NotYet(Obstacle),
-    /// The operator, which has all workers stopped.
+    /// The operator, which stops all workers first.
     Recreate,
 }
 
 impl AssignorChoice {
-    /// What the Deployment gets for the desired replicas.
+    /// The replicas that the Deployment gets for the desired number.
     pub(super) fn replicas(&self, desired: i32) -> Replicas {
         match &self.pending {
             Some(Pending { way: Way::Recreate, to, .. }) => Replicas::stopped(desired, *to),
@@ -105,13 +106,13 @@ impl AssignorChoice {
         }
     }
 
-    /// Whether the workers are away for a change, which says nothing of how many are needed.
+    /// Whether all workers are stopped for a change; figures of that time do not show how many are needed.
     pub(super) fn stops_workers(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.way == Way::Recreate)
     }
 
-    /// When to reconcile again although nothing has happened: pods that end trigger nothing, nor does a poll that
-    /// equals one before the last pod had ended. Members that leave do.
+    /// When to reconcile again although nothing has happened. A pod that ends triggers no reconcile, nor does a poll
+    /// that equals the one before. A member that leaves does.
     pub(super) fn requeue_after(&self) -> Option<Duration> {
         let Pending { obstacle, way, .. } = self.pending.as_ref()?;
         match obstacle {
@@ -123,7 +124,7 @@ impl AssignorChoice {
     }
 }
 
-/// Kept between reconciles: since when no pod is left, and the generation of the Deployment for which that was seen.
+/// Kept between reconciles: the generation of the Deployment, and since when it has no pod left.
 pub(super) type NoPod = Option<(Option<i64>, Instant)>;
 
 /// Chooses, and records since when no pod is left.
@@ -131,13 +132,13 @@ pub(super) fn evaluate(
     group: &BalanceConsumerGroup,
     workers: Option<&Deployment>,
     pods: &[String],
-    remains: Option<&Remains>,
+    remaining_pods: Option<&RemainingPods>,
     snapshot: Option<&Snapshot>,
     kept: &mut NoPod,
 ) -> AssignorChoice {
-    *kept = no_pod(workers, remains, *kept);
+    *kept = no_pod(workers, remaining_pods, *kept);
     let no_pod_since = kept.map(|(_, since)| since);
-    let choice = choose(&Inputs { group, workers, pods, remains, no_pod_since, snapshot });
+    let choice = choose(&Inputs { group, workers, pods, remaining_pods, no_pod_since, snapshot });
     if workers.is_none() && choice.pending.is_none() {
         // Pods may start from now on, and no generation distinguishes them from those before.
         *kept = None;
@@ -145,9 +146,9 @@ pub(super) fn evaluate(
     choice
 }
 
-/// Whether the API server is to be asked what is left of the workers: where none is wanted and those that come next are
-/// to have another assignor, and where there is no Deployment but something says that there was one.
-pub(super) fn asks_for_remains(
+/// Whether to read the remaining pods from the API server: if the Deployment asks for no worker and the next ones get
+/// another assignor, or if there is no Deployment but something shows that there was one.
+pub(super) fn needs_remaining_pods(
     group: &BalanceConsumerGroup,
     workers: Option<&Deployment>,
     has_pods: bool,
@@ -156,7 +157,7 @@ pub(super) fn asks_for_remains(
     let wanted = group.spec.kafka.consumer.assignor;
     match workers {
         Some(workers) => workload::spec_replicas(workers) == 0 && workload::assignor(workers) != Some(wanted),
-        None => has_pods || recorded(group).is_some() || agreed(group, snapshot, |_| true).is_some(),
+        None => has_pods || assignor_in_status(group).is_some() || agreed(group, snapshot, |_| true).is_some(),
     }
 }
 
@@ -170,20 +171,22 @@ fn choose(inputs: &Inputs<'_>) -> AssignorChoice {
     AssignorChoice { assignor: running, pending: Some(pending), replaces: None }
 }
 
-/// What our members agreed on is what runs, whatever a template says: it may be one that could never be rolled out.
+/// The running assignor: the one that our members agreed on, whatever the template says, because a template with
+/// another one could never be rolled out.
 fn running(inputs: &Inputs<'_>) -> Option<Assignor> {
     let agreed = |is_there: &dyn Fn(&str) -> bool| agreed(inputs.group, inputs.snapshot, is_there);
     if let Some(workers) = inputs.workers {
         // Killed ones, perhaps of an earlier object of that name, say nothing about those that the template is making.
         return agreed(&|pod| inputs.pods.iter().any(|name| name == pod)).or_else(|| workload::assignor(workers));
     }
-    // Of a Deployment that is gone, or of an object of that name that is.
+    // The Deployment is gone, or an earlier object of this name had one.
     let wanted = inputs.group.spec.kafka.consumer.assignor;
-    let pods = inputs.remains?.pods.iter().filter_map(|(_, assignor)| *assignor);
-    pods.chain(agreed(&|_| true)).chain(recorded(inputs.group)).find(|found| *found != wanted)
+    let pods = inputs.remaining_pods?.pods.iter().filter_map(|(_, assignor)| *assignor);
+    pods.chain(agreed(&|_| true)).chain(assignor_in_status(inputs.group)).find(|found| *found != wanted)
 }
 
-/// What the group's members agreed on, if some are our workers in such pods: foreign members say nothing about them.
+/// The assignor that the group's members agreed on, if at least one of them is our worker in a pod that `is_there`.
+/// Foreign members say nothing about our workers.
 fn agreed(
     group: &BalanceConsumerGroup,
     snapshot: Option<&Snapshot>,
@@ -195,14 +198,14 @@ fn agreed(
     Assignor::from_protocol_name(seen.group_assignor.as_deref().filter(|_| has_ours)?)
 }
 
-/// What the workers had when the status was last written.
-fn recorded(group: &BalanceConsumerGroup) -> Option<Assignor> {
+/// The workers' assignor in `status.assignor`, from when the status was last written.
+fn assignor_in_status(group: &BalanceConsumerGroup) -> Option<Assignor> {
     let word = group.status.as_ref()?.assignor.as_deref()?;
     Assignor::ALL.into_iter().find(|assignor| assignor.as_str() == word)
 }
 
-/// What has to happen before the first worker with another assignor may start. Pods are checked before members: while a
-/// pod has not ended, its worker may still join.
+/// What keeps the first worker with another assignor from starting. Pods are checked before members, because the worker
+/// of a pod that has not ended may still join.
 fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
     if inputs.group.spec.paused {
         return Some(Obstacle::Paused);
@@ -210,14 +213,14 @@ fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
     if inputs.workers.is_some_and(|workers| workload::spec_replicas(workers) > 0) {
         return Some(Obstacle::Running);
     }
-    let pods = inputs.remains.map(|remains| remains.pods.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    let pods = inputs.remaining_pods.map(|left| left.pods.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
     let Some(since) = inputs.no_pod_since.filter(|_| pods.as_ref().is_some_and(Vec::is_empty)) else {
         return Some(Obstacle::Pods(pods.unwrap_or_default()));
     };
     let newest = inputs.snapshot.filter(|seen| seen.taken_at >= since);
     let (name, wanted) = (inputs.group.name_any(), inputs.group.spec.kafka.consumer.assignor);
     match newest.and_then(|seen| Some((seen, seen.group_state?))) {
-        // Others alone, whom the new workers can join.
+        // Only foreign members, and they have the wanted assignor: the new workers can join them.
         Some((seen, _))
             if seen.group_assignor.as_deref() == Some(wanted.protocol_name())
                 && !seen.members.iter().any(|member| members::is_ours(&member.client_id, &name)) =>
@@ -232,10 +235,11 @@ fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
     }
 }
 
-/// Workers that run are stopped only if nothing is in sight that would keep them from starting again.
+/// Who carries the change out. The operator stops running workers only if nothing is known that would keep them from
+/// starting again.
 fn way(inputs: &Inputs<'_>) -> Way {
     if inputs.workers.is_none() {
-        // Whoever took them away has stopped them: there is nothing left to decide.
+        // The workers are gone already, so there is nothing left to stop.
         return Way::Recreate;
     }
     if inputs.group.spec.kafka.consumer.assignor_change != Some(AssignorChange::Recreate) {
@@ -253,16 +257,16 @@ fn way(inputs: &Inputs<'_>) -> Way {
     if foreign.is_empty() { Way::Recreate } else { Way::NotYet(Obstacle::Members(foreign)) }
 }
 
-/// Since when no pod is left of a Deployment that asks for none, or that is gone.
-fn no_pod(workers: Option<&Deployment>, remains: Option<&Remains>, before: NoPod) -> NoPod {
-    let remains = remains?;
+/// Since when no pod is left, if the Deployment asks for none or is gone.
+fn no_pod(workers: Option<&Deployment>, remaining_pods: Option<&RemainingPods>, before: NoPod) -> NoPod {
+    let remaining_pods = remaining_pods?;
     let over = workers.is_none_or(|workers| {
         workload::spec_replicas(workers) == 0 && workload::is_observed(workers) && workload::existing(workers) == 0
     });
-    // Whoever asked for workers in between has made another generation.
+    // If workers were asked for in between, the generation is another one.
     let generation = workers.and_then(|workers| workers.metadata.generation);
     let known = before.filter(|(seen_at, _)| *seen_at == generation);
-    (over && remains.pods.is_empty()).then(|| known.unwrap_or((generation, remains.at)))
+    (over && remaining_pods.pods.is_empty()).then(|| known.unwrap_or((generation, remaining_pods.at)))
 }
 
 #[cfg(test)]

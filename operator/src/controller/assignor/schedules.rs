@@ -1,8 +1,8 @@
-//! A fleet in random order: people who change their minds, pods that take their time to end, killed workers that stay
-//! members, also longer than their Deployment and all pods, reads that are old, operators that die between a read and a
-//! write. However it goes, no pod starts while a pod or a worker's membership with another assignor is left; and when
-//! everybody has become quiet the fleet has what the object asks for. The choice, the replica change and the object's
-//! state are the real ones; cluster and group are a few lines.
+//! Random schedules of a fleet: users change their minds, pods end slowly, killed workers stay members (even longer
+//! than their Deployment and all pods), reads are old, operators die between a read and a write. In every schedule, no
+//! pod starts while a pod or a member with another assignor is left; and when nothing happens any more, the fleet has
+//! what the object asks for. The choice, the replica change and the object's state are the real code; cluster and group
+//! are simulated.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -25,7 +25,7 @@ struct Pod {
 struct Member {
     client: String,
     assignor: Assignor,
-    /// When the coordinator gives it up; none for one that is alive.
+    /// When its session ends; `None` for a member that is alive.
     until: Option<u64>,
 }
 
@@ -98,14 +98,18 @@ impl World {
         let now = self.now();
         // Where the watch shows none the API server is asked.
         let mut read = self.watched.clone().or_else(|| self.live.clone());
-        let asks = asks_for_remains(&self.group, read.as_ref(), !self.pods.is_empty(), self.snapshot.as_ref());
-        let remains = asks.then(|| {
+        let asks = needs_remaining_pods(&self.group, read.as_ref(), !self.pods.is_empty(), self.snapshot.as_ref());
+        let remaining_pods = asks.then(|| {
             read.clone_from(&self.live);
-            Remains { pods: self.pods.iter().map(|pod| (pod.name.clone(), Some(pod.assignor))).collect(), at: now }
+            RemainingPods {
+                pods: self.pods.iter().map(|pod| (pod.name.clone(), Some(pod.assignor))).collect(),
+                at: now,
+            }
         });
         let snapshot = self.snapshot.as_ref();
         let pods: Vec<_> = self.pods.iter().map(|pod| pod.name.clone()).collect();
-        let choice = evaluate(&self.group, read.as_ref(), &pods, remains.as_ref(), snapshot, &mut self.state.no_pod);
+        let choice =
+            evaluate(&self.group, read.as_ref(), &pods, remaining_pods.as_ref(), snapshot, &mut self.state.no_pod);
         if self.group.spec.paused {
             self.record(choice.pending.map(|pending| pending.from));
             return;
@@ -116,14 +120,14 @@ impl World {
             self.record(Some(pending.from));
             return;
         }
-        let last = read.as_ref().map_or(0, workload::recorded_replicas);
+        let last = read.as_ref().map_or(0, workload::annotated_replicas);
         let desired = self.group.spec.replicas.unwrap_or(last.max(1));
         let change = next_change(read.as_ref(), choice.replicas(desired), &self.state, now);
-        if change.forget_ranks {
-            self.state.ranked = None;
+        if change.forget_deletion_cost {
+            self.state.deletion_cost_written = None;
         }
-        if change.rank {
-            self.state.ranked = Some((change.replicas.spec.min(desired), now));
+        if change.write_deletion_cost {
+            self.state.deletion_cost_written = Some((change.replicas.spec.min(desired), now));
         }
         let only_if = (choice.replaces.is_some() && read.is_some()).then_some(self.version);
         self.write = Some(Write { change, assignor: choice.assignor, only_if });
@@ -149,8 +153,8 @@ impl World {
         if before.as_ref().and_then(workload::assignor) != Some(assignor) {
             self.changes += 1;
         }
-        let Replicas { spec, recorded, stopped_for } = change.replicas;
-        let mut next = deployment(spec, recorded, stopped_for.is_some(), assignor);
+        let Replicas { spec, annotated, stopped_for } = change.replicas;
+        let mut next = deployment(spec, annotated, stopped_for.is_some(), assignor);
         next.status = None;
         if let Some(before) = before {
             let differs = workload::spec_replicas(&next) != workload::spec_replicas(&before)
@@ -324,11 +328,11 @@ impl World {
     fn is_as_asked_for(&self) -> bool {
         let wanted = self.group.spec.kafka.consumer.assignor;
         let Some(live) = &self.live else { return false };
-        let recorded = usize::try_from(workload::recorded_replicas(live)).unwrap();
+        let annotated = usize::try_from(workload::annotated_replicas(live)).unwrap();
         workload::assignor(live) == Some(wanted)
             && !workload::is_stopped(live)
-            && self.pods.len() == recorded
-            && self.members.len() == recorded
+            && self.pods.len() == annotated
+            && self.members.len() == annotated
             && self.pods.iter().all(|pod| pod.assignor == wanted && !pod.ends)
     }
 }

@@ -92,7 +92,7 @@ impl Case {
     }
 
     fn choice(&self) -> AssignorChoice {
-        let remains = self.pods.as_ref().map(|pods| Remains {
+        let remaining_pods = self.pods.as_ref().map(|pods| RemainingPods {
             pods: pods.iter().map(|(name, assignor)| ((*name).to_owned(), *assignor)).collect(),
             at: Instant::now(),
         });
@@ -100,7 +100,7 @@ impl Case {
             group: &self.group,
             workers: self.workers.as_ref(),
             pods: &self.watched,
-            remains: remains.as_ref(),
+            remaining_pods: remaining_pods.as_ref(),
             no_pod_since: self.no_pod_since,
             snapshot: self.snapshot.as_ref(),
         })
@@ -283,13 +283,13 @@ fn members_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assi
 fn what_is_left_is_asked_for_where_something_says_that_there_were_workers() {
     let first = object(Range, None);
     let now = Instant::now();
-    assert!(!asks_for_remains(&first, None, false, None), "a first Deployment waits for nothing");
-    assert!(asks_for_remains(&first, None, true, None));
-    assert!(asks_for_remains(&Case::gone(now, Some(Sticky), None).group, None, false, None));
+    assert!(!needs_remaining_pods(&first, None, false, None), "a first Deployment waits for nothing");
+    assert!(needs_remaining_pods(&first, None, true, None));
+    assert!(needs_remaining_pods(&Case::gone(now, Some(Sticky), None).group, None, false, None));
     let has = |client| seen(now, STABLE, Some(Sticky), &[client]);
-    assert!(asks_for_remains(&first, None, false, Some(&has(OURS))));
-    assert!(!asks_for_remains(&first, None, false, Some(&has("somebody"))));
-    let asks = |workers: Deployment| asks_for_remains(&first, Some(&workers), true, None);
+    assert!(needs_remaining_pods(&first, None, false, Some(&has(OURS))));
+    assert!(!needs_remaining_pods(&first, None, false, Some(&has("somebody"))));
+    let asks = |workers: Deployment| needs_remaining_pods(&first, Some(&workers), true, None);
     assert!(asks(deployment(0, 2, false, Sticky)));
     assert!(!asks(deployment(1, 2, false, Sticky)) && !asks(deployment(0, 2, false, Range)));
 }
@@ -320,8 +320,8 @@ fn who_changes_it_by_hand_is_looked_after_soon_only_while_pods_end() {
 #[test]
 fn that_no_pod_is_left_is_known_of_one_generation_of_a_deployment_that_asks_for_none() {
     let now = Instant::now();
-    let none = Remains { pods: Vec::new(), at: now };
-    let some = Remains { pods: vec![("a".into(), None)], at: now };
+    let none = RemainingPods { pods: Vec::new(), at: now };
+    let some = RemainingPods { pods: vec![("a".into(), None)], at: now };
     let zero = deployment(0, 3, true, Sticky);
     let earlier = now.checked_sub(Duration::from_secs(9)).unwrap();
     assert_eq!(no_pod(Some(&zero), Some(&none), None), Some((Some(4), now)));
@@ -345,7 +345,7 @@ fn that_no_pod_is_left_is_known_of_one_generation_of_a_deployment_that_asks_for_
 #[test]
 fn before_workers_start_it_is_forgotten_that_no_pod_was_left() {
     let now = Instant::now();
-    let none = Remains { pods: Vec::new(), at: now };
+    let none = RemainingPods { pods: Vec::new(), at: now };
     let mut kept = None;
     let group = Case::gone(now, Some(Sticky), None).group;
     assert!(evaluate(&group, None, &[], Some(&none), None, &mut kept).pending.is_some());

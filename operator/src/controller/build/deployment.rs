@@ -15,7 +15,7 @@ use super::{
 };
 use crate::controller::{hash::short_hash, validate::ValidatedGroup};
 
-/// A worker that replays a long topic is not ready for minutes; that is no failed rollout.
+/// A worker that replays a long topic takes minutes to become ready; the rollout has not failed then.
 const PROGRESS_DEADLINE_SECONDS: i32 = 900;
 const REVISION_HISTORY_LIMIT: i32 = 3;
 
@@ -23,7 +23,7 @@ pub(in crate::controller) const KIND: ChildKind = ChildKind::of::<Deployment>(st
     Some(serde_json::to_value(deployment(group, replicas)))
 });
 
-/// Identifies the pod template: whoever learns from the workers begins anew when it changes.
+/// Identifies the pod template. When it changes, the poller forgets the learned capacity of a worker.
 pub(in crate::controller) fn template_id(group: &ValidatedGroup) -> String {
     let text = serde_json::to_string(&pod::template(group)).unwrap_or_default();
     short_hash(text.as_bytes())
@@ -33,7 +33,7 @@ fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     let mut metadata = metadata(group, &group.key.name);
     let mut annotations = BTreeMap::from([
         (IMAGE_ANNOTATION.to_owned(), group.image.clone()),
-        (REPLICAS_ANNOTATION.to_owned(), replicas.recorded.to_string()),
+        (REPLICAS_ANNOTATION.to_owned(), replicas.annotated.to_string()),
         (ASSIGNOR_ANNOTATION.to_owned(), group.consumer.assignor.protocol_name().to_owned()),
     ]);
     if let Some(assignor) = replicas.stopped_for {
@@ -43,12 +43,12 @@ fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     Deployment {
         metadata,
         spec: Some(DeploymentSpec {
-            // Always said: a field that an apply leaves out falls back to its default, which is one worker.
+            // Always set: a field that an apply omits falls back to its default, which is one worker.
             replicas: Some(replicas.spec),
             selector: selector(group),
             strategy: Some(one_more_before_one_less()),
-            // A rollout that somebody paused by hand would never end, and look like workers that start; `spec.paused` of
-            // the object is the switch for that.
+            // A rollout that somebody paused by hand would never end, and look as if workers were starting. Users pause
+            // with `spec.paused` of the object.
             paused: Some(false),
             progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
             revision_history_limit: Some(REVISION_HISTORY_LIMIT),
@@ -59,7 +59,7 @@ fn deployment(group: &ValidatedGroup, replicas: Replicas) -> Deployment {
     }
 }
 
-/// The new worker restores its partitions before the old one leaves, so that somebody can always answer.
+/// A new worker restores its partitions before an old one leaves, so that every partition can always be read.
 fn one_more_before_one_less() -> DeploymentStrategy {
     DeploymentStrategy {
         type_: Some("RollingUpdate".to_owned()),

@@ -11,11 +11,12 @@ use crate::controller::validate::ValidatedGroup;
 pub(super) const CA_DIRECTORY: &str = "/etc/balancefleet/kafka-ca";
 pub(super) const CERTIFICATE_DIRECTORY: &str = "/etc/balancefleet/kafka-certificate";
 pub(super) const LOGIN_DIRECTORY: &str = "/etc/balancefleet/kafka-login";
-/// Has the assignor's name; a pod without a record of ours is known by it.
+/// The variable with the assignor's protocol name; it tells the assignor of a pod, and of a Deployment without our
+/// annotation.
 pub(crate) const ASSIGNOR_VARIABLE: &str = "KAFKA_ASSIGNOR";
 pub(super) const DATABASE_DIRECTORY: &str = "/etc/balancefleet/database";
 
-/// Ours in a fixed order, then the user's own in theirs.
+/// The operator's variables in a fixed order, then the user's in theirs.
 pub(super) fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
     let mut variables = vec![field("POD_NAME", "metadata.name"), field("POD_UID", "metadata.uid")];
     variables.extend(kafka(group));
@@ -24,7 +25,7 @@ pub(super) fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
     variables.extend(http(group));
     let ours = variables.len();
     for own in &group.worker.env {
-        // A definition that is older than the operator may not refuse our own names yet.
+        // An installed definition that is older than the operator may not refuse all of our names.
         if !variables[..ours].iter().any(|variable| variable.name == own.name) {
             variables.push(literal(&own.name, &own.value));
         }
@@ -101,7 +102,7 @@ fn ledger(group: &ValidatedGroup) -> Vec<EnvVar> {
     variables
 }
 
-/// What is not said here is the worker's default.
+/// Only what the object sets: the worker has the defaults.
 fn store(store: &Store) -> Vec<EnvVar> {
     let mut variables = vec![literal("BALANCE_STORE", store_name(store))];
     let Store::Changelog(Changelog { topic, replication_factor, commit_interval }) = store else { return variables };
@@ -120,7 +121,7 @@ fn http(group: &ValidatedGroup) -> Vec<EnvVar> {
     ]
 }
 
-/// The store's word, in the environment and in the status.
+/// The store's name in the environment and in the status.
 pub(crate) fn store_name(store: &Store) -> &'static str {
     match store {
         Store::Changelog(_) => "changelog",
@@ -152,7 +153,7 @@ fn literal(name: &str, value: impl std::fmt::Display) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(format!("{value}")), ..EnvVar::default() }
 }
 
-/// The kubelet reads it, so that no object but the Secret holds it.
+/// A variable that the kubelet reads from the Secret, so that no other object holds the value.
 fn from_secret(name: &str, secret: &str, key: &str) -> EnvVar {
     let selector = SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: None };
     EnvVar {

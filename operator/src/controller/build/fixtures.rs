@@ -67,17 +67,17 @@ spec:
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nAA==\n";
 
-/// As the API server does it: YAML to JSON first, since YAML has a notation of its own for one-of choices.
+/// Parses YAML as the API server does: to JSON first, because YAML has its own notation for one-of choices.
 fn parse(yaml: &str) -> BalanceConsumerGroup {
     serde_json::from_value(serde_yaml::from_str(yaml).unwrap()).unwrap()
 }
 
-/// Says only what it must.
+/// An object with the required fields only.
 pub(crate) fn minimal() -> BalanceConsumerGroup {
     parse(MINIMAL)
 }
 
-/// Says everything.
+/// An object with every field.
 pub(crate) fn full() -> BalanceConsumerGroup {
     parse(FULL)
 }

@@ -1,5 +1,8 @@
-//! What there is to know of one kind of children. That they are watched, applied, restored and removed follows from it,
-//! and is the same for all.
+//! What the operator knows about one kind of children. Watching, applying, restoring and removing them follows from it
+//! and is the same for all kinds.
+//!
+//! A new kind also needs its row in the table `KINDS` in `build/mod.rs`, and its RBAC rules in
+//! `charts/balancefleet/templates/_helpers.tpl` (`balancefleet.rules`).
 
 use kube::api::{ApiResource, GroupVersionKind};
 use serde_json::Value;
@@ -10,41 +13,41 @@ use crate::controller::validate::ValidatedGroup;
 /// A namespaced resource of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::controller) struct ChildResource {
-    /// Empty for those of the core.
+    /// The API group; empty for the core group.
     pub group: &'static str,
     /// The version in which it is read and written.
     pub version: &'static str,
-    /// What objects call themselves.
+    /// The kind, as in objects.
     pub kind: &'static str,
-    /// What paths call them.
+    /// The plural name, as in paths.
     pub plural: &'static str,
-    /// Not every cluster has it: it is looked for before the watches start, and left out where it is absent. One that is
-    /// installed later is seen after a restart.
+    /// Not every cluster has it. The operator looks for it before the watches start and does without it if it is
+    /// absent; if it is installed later, the operator sees it after a restart.
     pub optional: bool,
 }
 
 impl ChildResource {
-    /// The same for the client.
+    /// The resource in the client's own type.
     pub(in crate::controller) fn api_resource(self) -> ApiResource {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
     }
 }
 
-/// Builds the full object to apply; none if the group is not to have such a child, and one that it has is removed.
+/// Builds the full object to apply; `None` if the group should not have such a child, which removes an existing one.
 type Build = fn(&ValidatedGroup, Replicas) -> Option<serde_json::Result<Value>>;
 
 /// A kind of children: a row of the table.
 pub(in crate::controller) struct ChildKind {
     /// What it is to the API server. Two kinds may share it.
     pub resource: ChildResource,
-    /// The name of a group's child. No other kind of the same resource has it.
+    /// The name of a group's child, unique among the kinds of the same resource.
     pub name: fn(group: &str) -> String,
     /// Builds a group's child.
     pub build: Build,
 }
 
 impl ChildKind {
-    /// Of a resource that every cluster has.
+    /// A kind of children whose resource every cluster has.
     pub(super) const fn of<K: k8s_openapi::Resource>(name: fn(&str) -> String, build: Build) -> Self {
         let (group, version, kind, plural) = (K::GROUP, K::VERSION, K::KIND, K::URL_PATH_SEGMENT);
         Self { resource: ChildResource { group, version, kind, plural, optional: false }, name, build }

@@ -12,14 +12,14 @@ pub(super) const HTTP_PORT_NAME: &str = "http";
 
 /// Value of `app.kubernetes.io/managed-by` on every child; the watches select by it.
 pub(in crate::controller) const MANAGED_BY: &str = "balancefleet-operator";
-/// The Deployment's replicas as last decided: what is restored when somebody else writes `spec.replicas`.
+/// The replicas last decided. They are restored when somebody else writes `spec.replicas` of the Deployment.
 pub(in crate::controller) const REPLICAS_ANNOTATION: &str = "balancefleet.io/replicas";
-/// The image the Deployment was last given: what is restored when somebody else writes it.
+/// The image that the operator last set. It is restored when somebody else changes it.
 pub(in crate::controller) const IMAGE_ANNOTATION: &str = "balancefleet.io/worker-image";
 
-/// The assignor that the Deployment's workers were last given, by its protocol name.
+/// The assignor that the operator last set for the workers, by its protocol name.
 pub(in crate::controller) const ASSIGNOR_ANNOTATION: &str = "balancefleet.io/assignor";
-/// There while we keep the replicas at 0 for another assignor, whose protocol name it has.
+/// Set while the operator keeps the replicas at 0 for a change of the assignor: the protocol name of the new one.
 pub(in crate::controller) const STOPPED_ANNOTATION: &str = "balancefleet.io/stopped-for-assignor";
 
 /// Name of the headless Service through which workers find each other.
@@ -27,7 +27,7 @@ pub(in crate::controller) fn peers_service_name(group: &str) -> String {
     format!("{group}-peers")
 }
 
-/// The labels that select one group's pods; immutable in a Deployment, hence never more than these.
+/// The labels that select one group's pods. Never add one: a Deployment's selector is immutable.
 pub(in crate::controller) fn selector_labels(group: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/instance".to_owned(), group.to_owned()),
@@ -36,7 +36,7 @@ pub(in crate::controller) fn selector_labels(group: &str) -> BTreeMap<String, St
     ])
 }
 
-/// The same as text.
+/// The selector labels as text.
 pub(in crate::controller) fn selector_text(group: &str) -> String {
     selector_labels(group).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
@@ -51,7 +51,8 @@ pub(super) fn labels(group: &ValidatedGroup) -> BTreeMap<String, String> {
     labels
 }
 
-/// Metadata of a child. Labels of the object itself are not handed on: tools that track by label would claim the child.
+/// Metadata of a child. It does not get the labels of the object itself: tools that track by label would claim the
+/// child.
 pub(super) fn metadata(group: &ValidatedGroup, name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),

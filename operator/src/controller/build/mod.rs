@@ -1,5 +1,6 @@
-//! Pure. From a [`ValidatedGroup`](super::validate::ValidatedGroup) to the children it should have: one file per kind, each a function of the group
-//! alone, so that equal input gives equal bytes and nothing is applied twice.
+//! Pure. Builds the children that a [`ValidatedGroup`](super::validate::ValidatedGroup) should have: one file per kind.
+//! Each is a function of the group and its [`Replicas`] alone, so equal input gives equal bytes and nothing is applied
+//! twice.
 
 mod deployment;
 mod environment;
@@ -21,13 +22,13 @@ pub(super) use metadata::{
 };
 pub(super) use replicas::Replicas;
 
-/// All kinds of children, in the order in which they are applied, which matters. Pods need their ServiceAccount to be
-/// admitted and the headless Service to find their peers. The budget comes before there is anything to disrupt. The
-/// Deployment comes last, so a reconcile that fails half-way restarts no pod twice.
+/// All kinds of children, in the order in which they are applied. Pods need their ServiceAccount to be admitted, and
+/// the headless Service to find their peers. The budget must exist before the pods that it protects. The Deployment
+/// comes last, so that a reconcile that fails half-way restarts no pod twice.
 pub(super) static KINDS: [ChildKind; 5] =
     [service_account::KIND, peers_service::KIND, service::KIND, pod_disruption_budget::KIND, DEPLOYMENT];
 
-/// What paths of the API server call the kinds.
+/// The plural names of the kinds, as in paths of the API server.
 pub(crate) fn child_plurals() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.resource.plural)
 }

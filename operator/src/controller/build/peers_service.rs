@@ -1,4 +1,4 @@
-//! Pure. The headless Service by which each worker asks all others for the balances it does not hold itself.
+//! Pure. The headless Service by which a worker finds the others, to ask them for balances that it does not hold.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 
@@ -16,7 +16,8 @@ fn peers_service(group: &ValidatedGroup) -> Service {
         metadata: metadata(group, &peers_service_name(&group.key.name)),
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
-            // A worker that restores one partition is not ready, yet the only one that can answer for its others.
+            // A worker that restores one partition is not ready, but no other worker can answer for its other
+            // partitions.
             publish_not_ready_addresses: Some(true),
             selector: Some(selector_labels(&group.key.name)),
             ports: Some(vec![ServicePort {

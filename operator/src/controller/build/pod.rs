@@ -1,4 +1,4 @@
-//! Pure. The worker pod: restricted security, probes, Secrets as files, and the chosen part that the object opens.
+//! Pure. The worker pod: restricted security, probes, Secrets as files, and the settings of `spec.worker`.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::controller::{quantity::is_more, validate::ValidatedGroup};
 
 /// The name of the worker's container.
 pub(super) const CONTAINER: &str = "worker";
-/// What a worker may use where the object says nothing.
+/// The memory limit of a worker, if the object sets none.
 const MEMORY_LIMIT: &str = "512Mi";
 /// The Secrets the pods mount, each with the resourceVersion last read: a new one makes a new template.
 const SECRETS_ANNOTATION: &str = "balancefleet.io/secret-versions";
@@ -28,7 +28,7 @@ const SECRETS_ANNOTATION: &str = "balancefleet.io/secret-versions";
 pub(super) fn template(group: &ValidatedGroup) -> PodTemplateSpec {
     let worker = &group.worker;
     let mut labels_of_pod = worker.pod_labels.clone();
-    // Ours last: the selector must match whatever a user writes.
+    // Ours last, so that the selector matches whatever labels a user sets.
     labels_of_pod.extend(labels(group));
     let mut annotations = worker.pod_annotations.clone();
     if !group.secret_versions.is_empty() {
@@ -56,7 +56,7 @@ fn spec(group: &ValidatedGroup) -> PodSpec {
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(seconds(worker.termination_grace_period)),
         security_context: Some(PodSecurityContext {
-            // No user id: OpenShift assigns one per namespace, elsewhere the image's own counts.
+            // No user id: OpenShift assigns one per namespace; other clusters use the image's own.
             run_as_non_root: Some(true),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
             ..PodSecurityContext::default()
@@ -112,15 +112,15 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     }
 }
 
-/// What the object says, else a request that fits the labs' load and a bound on memory only: a throttled worker
-/// heartbeats late and loses its partitions.
+/// The resources that the object sets. By default, requests that fit the demo's load, and a limit on memory only: a
+/// worker whose CPU is throttled sends heartbeats late and loses its partitions.
 fn resources(chosen: Option<&Resources>) -> ResourceRequirements {
     let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
     let default_requests = || BTreeMap::from([quantity("cpu", "100m"), quantity("memory", "128Mi")]);
     let requests = chosen.map_or_else(default_requests, |chosen| chosen.requests.clone());
     let limits = match chosen {
         Some(chosen) if !chosen.limits.is_empty() => chosen.limits.clone(),
-        // Without a bound one worker could take a node's memory from all others.
+        // Without a limit, one worker could use up a node's memory.
         _ => BTreeMap::from([("memory".to_owned(), memory_limit(requests.get("memory")))]),
     };
     ResourceRequirements { requests: some_map(requests), limits: some_map(limits), ..ResourceRequirements::default() }
@@ -132,7 +132,7 @@ fn memory_limit(request: Option<&Quantity>) -> Quantity {
     request.filter(|request| is_more(&request.0, MEMORY_LIMIT)).cloned().unwrap_or(default)
 }
 
-/// A Secret of which chosen keys become files.
+/// A Secret whose listed keys become files.
 struct SecretMount {
     volume: &'static str,
     secret: String,
@@ -206,7 +206,7 @@ fn seconds(duration: balancefleet_crds::Duration) -> i64 {
     i64::try_from(duration.whole_seconds()).unwrap_or(i64::MAX)
 }
 
-/// An empty list or map is left out: written, it would be a field to own and to compare.
+/// Omits an empty list or map: otherwise it would be a field to own and to compare.
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }

@@ -1,4 +1,4 @@
-//! Pure. Node drains take one worker at a time; scaling down does not ask this budget.
+//! Pure. The PodDisruptionBudget: node drains evict one worker at a time. Scaling down does not ask it.
 
 use k8s_openapi::{
     api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},

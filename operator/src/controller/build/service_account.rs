@@ -1,4 +1,4 @@
-//! Pure. The workers' identity: it can do nothing, since no worker talks to Kubernetes.
+//! Pure. The workers' identity. It has no rights, because no worker talks to Kubernetes.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 

@@ -1,4 +1,5 @@
-//! Pure. A changed assignor that waits, in words: what waits for what, and the commands that carry it out or take it back.
+//! Pure. The messages about a changed assignor that waits: what it waits for, and the commands that carry the change
+//! out or revert it.
 
 use balancefleet_crds::{Assignor, BalanceConsumerGroup};
 use kube::ResourceExt;
@@ -9,18 +10,18 @@ use crate::controller::{
     members,
 };
 
-/// So many pods or members are named.
+/// At most this many pods or members are named.
 const NAMED: usize = 3;
-/// Clients choose their names themselves, and may choose up to 32 KB of them.
+/// Clients choose their own names, of up to 32 KB.
 const LONGEST_NAME: usize = 253;
 
-/// For `Ready`, which points to the condition that says more.
+/// The message of `Ready`, which points to the condition that says more.
 pub(super) fn in_short(pending: &Pending) -> String {
     let Pending { from, to, .. } = pending;
     format!("spec.kafka.consumer.assignor is {to} and the workers have {from}: see the condition AssignorChangePending")
 }
 
-/// For the condition.
+/// The message of the condition.
 pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String {
     let Pending { from, to, obstacle, way } = pending;
     let stay = stay(group, *from);
@@ -71,14 +72,14 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
     }
 }
 
-/// For what is left of a Deployment that is gone.
+/// The message about pods and members that a deleted Deployment has left.
 pub(crate) fn left_over(group: &BalanceConsumerGroup, pending: &Pending) -> String {
     let Pending { from, to, obstacle, .. } = pending;
     match obstacle {
         Obstacle::Pods(pods) if !pods.is_empty() => format!(
             "pods of a Deployment that is gone are still there with {from}: {}. Workers with {to} cannot join them and \
-             start when they have ended. If they stay, delete the ReplicaSet that asks for them, and with --force --grace-period=0 what \
-             a lost node has left",
+             start when they have ended. If they stay, delete the ReplicaSet that owns them; delete pods of a lost node \
+             with --force --grace-period=0",
             some_of(pods)
         ),
         obstacle => format!(
@@ -101,7 +102,10 @@ fn until(group: &BalanceConsumerGroup, obstacle: &Obstacle) -> String {
             let session = group.spec.kafka.consumer.session_timeout;
             let mut text = String::from("the group has no members");
             if !ours.is_empty() {
-                text += &format!("; of this object's there are still (a killed one for {session}): {}", some_of(&ours));
+                text += &format!(
+                    "; workers of this object are still members (a killed one for {session}): {}",
+                    some_of(&ours)
+                );
             }
             if !others.is_empty() {
                 text += &format!("; there are others, which somebody has to stop: {}", some_of(&others));
@@ -118,7 +122,7 @@ fn some_of(names: &[String]) -> String {
     shown.join(", ") + &more
 }
 
-/// The way back, which has nothing to wait for.
+/// The command that reverts the change, which takes effect at once.
 fn stay(group: &BalanceConsumerGroup, from: Assignor) -> String {
     let command = edit(group, &json!({"kafka": {"consumer": {"assignor": from.as_str()}}}));
     format!("stay with {from}: {command}")
@@ -128,12 +132,12 @@ fn scale(group: &BalanceConsumerGroup, replicas: i32) -> String {
     format!("{} scale bcg/{} --replicas={replicas}", kubectl(group), group.name_any())
 }
 
-/// An object without workers is ready when nothing of them is left.
+/// Waits for the end of all workers: an object with 0 replicas is ready when none is left.
 fn wait(group: &BalanceConsumerGroup) -> String {
     format!("{} wait bcg/{} --for=condition=Ready --timeout=5m", kubectl(group), group.name_any())
 }
 
-/// As many workers as before, or as many as the operator finds right.
+/// Starts the workers again: as many as were pinned, or as many as the operator decides.
 fn again(group: &BalanceConsumerGroup) -> String {
     match group.spec.replicas {
         Some(replicas) => scale(group, replicas),

@@ -1,11 +1,11 @@
-//! Pure. Between the start of the operator and its first poll nothing new is known of the lag, and nothing that was
-//! known has become wrong: that part of the status is carried over, so that a restart writes nothing.
+//! Pure. Between the start of the operator and its first poll nothing new is known about the lag. That part of the old
+//! status is carried over, so that a restart writes nothing.
 
 use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions as types, reasons};
 
 use super::{conditions, input::StatusInput, kafka};
 
-/// What is known from Kafka alone.
+/// Conditions that come from Kafka alone.
 const FROM_KAFKA: [&str; 6] = [
     types::LAG_KNOWN,
     types::HOT_PARTITION,
@@ -14,17 +14,17 @@ const FROM_KAFKA: [&str; 6] = [
     types::OVER_CAPACITY,
     types::FOREIGN_MEMBERS,
 ];
-/// What follows from a decision.
+/// Conditions that come from a decision.
 const FROM_DECISION: [&str; 2] = [types::SCALING_ACTIVE, types::SCALING_LIMITED];
 
-/// Whether the old status still says all that is known. Not while something keeps the group from being polled at all:
-/// then no first poll will come.
+/// Whether the old status still says all that is known: the first poll has not ended, and will come. A problem may keep
+/// the group from being polled at all.
 pub(super) fn before_first_poll(old: &Status, input: &StatusInput<'_>) -> bool {
     let is_polled = input.problem.is_none_or(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
     input.snapshot.is_none() && is_polled && !old.conditions.is_empty()
 }
 
-/// Carries over what the first poll will soon renew.
+/// Carries over what the first poll will replace.
 pub(super) fn apply(old: &Status, new: &mut Status, input: &StatusInput<'_>) {
     new.lag = old.lag;
     new.lag_age.clone_from(&old.lag_age);

@@ -1,4 +1,5 @@
-//! Pure. The conditions: what is true of the object, each with a reason from a bounded set and a message for a user.
+//! Pure. The conditions of an object, each with a reason from a bounded set and a message for users. Their names and
+//! meanings are in `crds/src/conditions.rs`.
 
 use balancefleet_autoscaler::{LagReading, Limit};
 use balancefleet_crds::{
@@ -16,12 +17,12 @@ use crate::controller::{
     workload,
 };
 
-/// In characters. The API server takes eight times as much; nobody reads it.
+/// In characters. The API server accepts eight times as much, which nobody would read.
 const LONGEST_MESSAGE: usize = 4_000;
-/// Clients choose their names themselves, and may choose up to 32 KB of them.
+/// Clients choose their own names, of up to 32 KB.
 const LONGEST_NAME: usize = 253;
 
-/// What a condition says, without its times.
+/// A condition without its times.
 struct ConditionState {
     status: &'static str,
     reason: String,
@@ -32,7 +33,7 @@ fn state(status: &'static str, reason: impl Into<String>, message: impl Into<Str
     ConditionState { status, reason: reason.into(), message: message.into() }
 }
 
-/// All conditions; those that are there only while true are left out otherwise.
+/// All conditions; those that are present only while true are omitted otherwise.
 pub(super) fn conditions(old: &Status, new: &Status, input: &StatusInput<'_>) -> Vec<Condition> {
     let always = [
         (types::READY, Some(ready(old, new, input))),
@@ -59,7 +60,7 @@ pub(super) fn conditions(old: &Status, new: &Status, input: &StatusInput<'_>) ->
 fn dated(name: &str, state: ConditionState, old: &Status, input: &StatusInput<'_>) -> Condition {
     let before = find(old, name).filter(|before| before.status == state.status);
     let same_problem = before.filter(|before| {
-        // After an edit of the object the old words may be about something that is no longer in it.
+        // After an edit of the object, the old message may be about something that is no longer in it.
         before.reason == state.reason
             && kafka::is_reason(&state.reason)
             && before.observed_generation == input.group.metadata.generation
@@ -74,7 +75,7 @@ fn dated(name: &str, state: ConditionState, old: &Status, input: &StatusInput<'_
     }
 }
 
-/// One order for equal conditions: the API server appends what is new to a list that it merges by key.
+/// Sorts conditions, so that equal ones compare equal: the API server appends new ones to a list that it merges by key.
 pub(super) fn order(conditions: &mut [Condition]) {
     let place = |condition: &Condition| {
         let always = &types::ALWAYS_PRESENT;
@@ -83,7 +84,7 @@ pub(super) fn order(conditions: &mut [Condition]) {
     conditions.sort_by(|left, right| (place(left), &left.type_).cmp(&(place(right), &right.type_)));
 }
 
-/// What others wrote into a message must not make the API server refuse the whole status for its length.
+/// Cuts a message. Text of others in it could make it so long that the API server refuses the whole status.
 fn shortened(message: String) -> String {
     match message.char_indices().nth(LONGEST_MESSAGE) {
         Some((end, _)) => format!("{}…", &message[..end]),
@@ -96,7 +97,7 @@ fn find<'a>(status: &'a Status, name: &str) -> Option<&'a Condition> {
 }
 
 fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState {
-    // A change that waits for Kafka's answer about the group needs to show first why there is none.
+    // A change of the assignor that waits for a poll of the group must not hide why Kafka cannot be read.
     let does_not_wait = input.problem.filter(|problem| problem.reason != types::ASSIGNOR_CHANGE_PENDING);
     if let Some(problem) = does_not_wait {
         return state("False", problem.reason, &problem.message);
@@ -104,7 +105,7 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState 
     match kafka::problem(input.snapshot, input.instant) {
         Ok(Some((reason, message))) => return where_to_look(reason, message, input),
         Ok(None) => {}
-        // Too young to be reported, and no proof of health either: what was reported before stays.
+        // Too young to be reported, but no sign of health either: what was reported before stays.
         Err(_) => {
             if let Some(before) = find(old, types::READY).filter(|before| kafka::is_reason(&before.reason)) {
                 return state("False", &before.reason, &before.message);
@@ -118,10 +119,10 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState 
         return state("False", types::ASSIGNOR_CHANGE_PENDING, assignor::in_short(pending));
     }
     let ready = new.ready_replicas.unwrap_or(0);
-    // While all workers are stopped for a change, the recorded replicas are desired.
+    // While all workers are stopped for a change of the assignor, the replicas in the annotation are the desired ones.
     let wanted = |workers: &Deployment| {
         if workload::is_stopped(workers) {
-            workload::recorded_replicas(workers)
+            workload::annotated_replicas(workers)
         } else {
             workload::spec_replicas(workers)
         }
@@ -137,7 +138,8 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState 
     }
 }
 
-/// Kafka's own words do not know which Secret a login or a certificate comes from.
+/// Adds the names of the Secrets to look at: Kafka's message does not know which Secret holds the login or the
+/// certificate.
 fn where_to_look(reason: &'static str, message: &str, input: &StatusInput<'_>) -> ConditionState {
     let kafka = &input.group.spec.kafka;
     let all = kafka_secrets(input.group);
@@ -147,7 +149,7 @@ fn where_to_look(reason: &'static str, message: &str, input: &StatusInput<'_>) -
     match reason {
         reasons::AUTHENTICATION_FAILED => state("False", reason, with_secrets(message, &login)),
         reasons::TLS_FAILED => state("False", reason, with_secrets(message, &certificates)),
-        // Validation has checked the rest of the connection: what librdkafka cannot use is in a Secret.
+        // Validation has checked the rest of the connection, so the setting that librdkafka refuses is in a Secret.
         reasons::INVALID_SPEC if !all.is_empty() => {
             state("False", reasons::SECRET_INCOMPLETE, with_secrets(message, &all))
         }
@@ -168,7 +170,11 @@ fn progressing(input: &StatusInput<'_>) -> ConditionState {
     let rolling = state("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
     let recreates = |pending: &Pending| pending.way == Way::Recreate && pending.obstacle != Obstacle::Paused;
     if input.pending.is_some_and(recreates) {
-        return state("True", reasons::ROLLING_OUT, "all workers are replaced at once, by some with another assignor");
+        return state(
+            "True",
+            reasons::ROLLING_OUT,
+            "all workers are stopped and replaced by workers with another assignor",
+        );
     }
     match workload::rollout(deployment) {
         workload::Rollout::Stuck if workload::is_observed(deployment) => {
@@ -218,7 +224,7 @@ fn scaling_active(input: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// Names the value and, where it is known, who set it: so whoever forgot a pin finds it.
+/// Names the value and, if known, who set it, so that a forgotten pin can be found.
 fn pinned(input: &StatusInput<'_>) -> String {
     let value = input.group.spec.replicas.unwrap_or_default();
     let setter =
@@ -249,7 +255,8 @@ fn scaling_limited(input: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// Even one worker per partition would not carry the busiest partition. Its number is read back after a restart.
+/// Even a worker of its own could not process the busiest partition. After a restart, `figures::read_back` reads the
+/// partition's number from this message.
 fn hot_partition(input: &StatusInput<'_>) -> Option<ConditionState> {
     let partition = input.snapshot?.decision.hot?;
     Some(state(
@@ -294,7 +301,7 @@ fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<ConditionState
         return None;
     }
     if snapshot.group_state != Some(GroupState::Stable) {
-        // Who is idle in the middle of a rebalance says nothing; what was true before it stays until it is over.
+        // During a rebalance an idle worker means nothing; the condition stays as it was until the rebalance is over.
         let before = find(old, types::OVER_CAPACITY).filter(|_| snapshot.group_state.is_some())?;
         return Some(state("True", &before.reason, &before.message));
     }
@@ -304,7 +311,8 @@ fn over_capacity(old: &Status, input: &StatusInput<'_>) -> Option<ConditionState
         all += 1;
         idle += i32::from(member.partitions.is_empty());
     }
-    // A worker that has just joined waits for its first assignment; only more workers than partitions are too many.
+    // A worker that has just joined waits for its first assignment. There are too many only if there are more workers
+    // than partitions.
     let too_many = snapshot.partitions.is_some_and(|partitions| all > partitions);
     (idle > 0 && too_many).then(|| {
         state("True", reasons::IDLE_WORKERS, format!("{idle} of {all} workers are idle: there are fewer partitions"))
@@ -342,10 +350,10 @@ fn foreign_members(input: &StatusInput<'_>) -> Option<ConditionState> {
     })
 }
 
-/// Members of one group have to have one assignor, so another one has to wait.
+/// All members of a group must have the same assignor, so a change has to wait.
 fn assignor_change_pending(input: &StatusInput<'_>) -> Option<ConditionState> {
     let pending = input.pending?;
-    // Of a Deployment that is gone the problem says it, in the same words.
+    // If the Deployment is gone, the problem already has the message.
     let left_over = input.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
     let message = left_over.map_or_else(|| assignor::message(input.group, pending), |problem| problem.message.clone());
     Some(state("True", types::ASSIGNOR_CHANGE_PENDING, message))

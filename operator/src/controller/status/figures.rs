@@ -1,4 +1,4 @@
-//! Pure. The figures of the status: few enough to read, rounded so that they seldom change.
+//! Pure. The figures of the status: few, and rounded so that they rarely change.
 
 use std::time::Duration;
 
@@ -25,20 +25,20 @@ pub(super) fn age_text(age: Duration) -> String {
     }
 }
 
-/// The age of the oldest unread record. An operator that has just started does not know it yet: the last known one stays,
-/// as long as the lag itself is known.
+/// The age of the oldest unread record. An operator that has just started does not know it yet; the old one stays as
+/// long as the lag itself is known.
 pub(super) fn lag_age(old: &Status, snapshot: &Snapshot) -> Option<String> {
     let age = snapshot.rounded.lag_age.map(age_text);
     age.or_else(|| old.lag_age.clone().filter(|_| snapshot.rounded.lag.is_some()))
 }
 
-/// How many members the group has; unknown where it could not be described.
+/// How many members the group has; `None` if the group could not be read.
 pub(super) fn members(snapshot: &Snapshot) -> Option<i32> {
     snapshot.group_state?;
     i32::try_from(snapshot.members.len()).ok()
 }
 
-/// What the workers have: what runs goes before what a template says.
+/// The workers' assignor: the running one while a change waits, else that of the Deployment.
 pub(super) fn assignor(input: &StatusInput<'_>) -> Option<String> {
     let running = input.pending.map(|pending| pending.from);
     let running = running.or_else(|| input.deployment.and_then(workload::assignor));
@@ -61,7 +61,7 @@ pub(super) fn assignment(snapshot: &Snapshot) -> Vec<AssignmentRow> {
     rows
 }
 
-/// `[0, 1, 2, 5]` → `0-2,5`, cut at a whole range where the field ends.
+/// `[0, 1, 2, 5]` → `0-2,5`, cut after a whole range if it is too long for the field.
 pub(super) fn ranges(partitions: &[i32]) -> String {
     let mut runs: Vec<(i32, i32)> = Vec::new();
     for &partition in partitions {
@@ -84,7 +84,7 @@ pub(super) fn ranges(partitions: &[i32]) -> String {
     text
 }
 
-/// What is known of one worker's capacity.
+/// What is known about one worker's capacity.
 pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
     let capacity = snapshot.decision.capacity?;
     Some(Learned {
@@ -99,8 +99,8 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
     })
 }
 
-/// What a status says of earlier polls, for a poller that has not seen them.
-pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Recorded {
+/// The checkpoint in an object's status, from which a poller that has not polled its group yet resumes.
+pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
     let status = group.status.as_ref();
     let scaling = status.and_then(|status| status.scaling.as_ref());
     let condition = |name: &str| {
@@ -110,7 +110,7 @@ pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscal
     let decision = |scaling: &ScalingStatus| {
         Some((scaling.desired?, autoscaler::Reason::parse(&scaling.reason)?, scaling.explanation.clone()))
     };
-    autoscaler::Recorded {
+    autoscaler::Checkpoint {
         decision: scaling.and_then(decision),
         capacity: scaling.and_then(|scaling| capacity(scaling.learned.as_ref()?)),
         limited_by: condition(conditions::SCALING_LIMITED).and_then(|limited| limit(&limited.reason)),
@@ -137,7 +137,7 @@ fn limit(reason: &str) -> Option<Limit> {
     }
 }
 
-/// The partition that the message of the condition names.
+/// The partition that the message of the condition `HotPartition` names.
 fn hot_partition(message: &str) -> Option<i32> {
     message.strip_prefix("partition ")?.split(' ').next()?.parse().ok()
 }

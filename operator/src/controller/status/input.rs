@@ -1,4 +1,4 @@
-//! What a status is computed from.
+//! The input of a status.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::{
     poller::Snapshot,
 };
 
-/// What a status is made of.
+/// Everything that a status is computed from.
 #[derive(Clone, Copy)]
 pub(in crate::controller) struct StatusInput<'a> {
     /// The object.
@@ -20,11 +20,11 @@ pub(in crate::controller) struct StatusInput<'a> {
     pub deployment: Option<&'a Deployment>,
     /// What the poller last saw.
     pub snapshot: Option<&'a Snapshot>,
-    /// The desired replicas; none when the object could not be validated.
+    /// The desired replicas; `None` if the object has a problem.
     pub plan: Option<&'a Plan>,
-    /// What stands in the way; Kafka's own problems are in the snapshot.
+    /// What keeps the workers from being run as wanted; problems of Kafka are in the snapshot.
     pub problem: Option<&'a Problem>,
-    /// Another assignor, which waits.
+    /// A change of the assignor that waits.
     pub pending: Option<&'a Pending>,
     /// Another writer keeps changing the replicas.
     pub contended: bool,
@@ -34,12 +34,12 @@ pub(in crate::controller) struct StatusInput<'a> {
     pub now: Timestamp,
     /// For how long a problem has lasted.
     pub instant: Instant,
-    /// Figures that were learned long enough ago to be written again.
+    /// Whether learned figures may be written again.
     pub learned_due: bool,
 }
 
 impl StatusInput<'_> {
-    /// Now. The API server keeps times in seconds: anything finer would differ from what comes back.
+    /// Now, in whole seconds, as the API server stores times: a finer one would differ from the stored one.
     pub(super) fn time(&self) -> Time {
         Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now))
     }

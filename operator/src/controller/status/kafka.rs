@@ -1,4 +1,4 @@
-//! Pure. What keeps Kafka from being read, as a reason of `Ready` with the next step.
+//! Pure. Why Kafka cannot be read, as a reason and message of `Ready`.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use balancefleet_crds::reasons;
 
 use crate::poller::{KafkaProblem, ProblemKind, Snapshot};
 
-/// A broker that restarts is away for seconds; that is no news about the object.
+/// A broker that restarts is away for seconds, which is not worth reporting.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The problem as reason and message; none while it is so young that it may be a broker that restarts.
+/// The problem as reason and message; `None` if none is known.
 ///
 /// # Errors
-/// The time after which it counts.
+/// The problem is so young that it may be a restarting broker: the time until it is reported.
 pub(crate) fn problem(snapshot: Option<&Snapshot>, now: Instant) -> Result<Option<(&'static str, &str)>, Duration> {
     let Some(problem) = snapshot.and_then(|snapshot| snapshot.problem.as_ref()) else { return Ok(None) };
     let passing = matches!(problem.kind, ProblemKind::BrokerUnreachable | ProblemKind::ReadFailed);
@@ -23,8 +23,8 @@ pub(crate) fn problem(snapshot: Option<&Snapshot>, now: Instant) -> Result<Optio
     Ok(Some((reason(problem), &problem.message)))
 }
 
-/// Whether a condition's reason is one of Kafka's problems. Their messages carry librdkafka's words with counts and times
-/// in them; as long as the reason stays, so does the message.
+/// Whether a condition's reason is a problem of Kafka. Such a message stays as long as its reason: the messages of
+/// librdkafka contain numbers and times that change with every poll.
 pub(super) fn is_reason(reason: &str) -> bool {
     [
         reasons::TOPIC_NOT_FOUND,
@@ -38,7 +38,7 @@ pub(super) fn is_reason(reason: &str) -> bool {
     .contains(&reason)
 }
 
-/// The reason in the words of the custom resource.
+/// The condition's reason for a problem.
 pub(super) fn reason(problem: &KafkaProblem) -> &'static str {
     match problem.kind {
         ProblemKind::UnknownTopic => reasons::TOPIC_NOT_FOUND,

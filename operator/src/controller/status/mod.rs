@@ -1,4 +1,4 @@
-//! The status of an object: computed from its input (pure), handed over to the writer if it changed.
+//! The status of an object: computed from its input (pure) and handed over to the writer if it changed.
 
 mod assignor;
 mod carry_over;
@@ -28,14 +28,14 @@ use super::{
     workload,
     writer::{Job, Sent},
 };
-use crate::{error::call, poller::GroupKey};
+use crate::{error::call, poller::ObjectKey};
 
 pub(super) use assignor::left_over;
 pub(super) use figures::read_back;
 pub(super) use input::StatusInput;
 pub(super) use kafka::problem as kafka_problem;
 
-/// The status that this input gives; what did not change keeps its times.
+/// The status for this input. What did not change keeps its times.
 pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
     let group = input.group;
     let snapshot = input.snapshot;
@@ -65,15 +65,15 @@ pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
 }
 
 /// The status as it was last written; empty for a new object.
-pub(super) fn recorded(group: &BalanceConsumerGroup) -> Status {
+pub(super) fn last_written(group: &BalanceConsumerGroup) -> Status {
     let mut status = group.status.clone().unwrap_or_default();
     conditions::order(&mut status.conditions);
     status
 }
 
-/// The decision; its time and its learned figures move only with it.
+/// The decision. Its time and the learned figures change only with it.
 fn scaling(old: Option<&ScalingStatus>, input: &StatusInput<'_>) -> Option<ScalingStatus> {
-    // Nothing was decided in this reconcile: what was decided last still holds.
+    // Nothing was decided in this reconcile: the last decision still holds.
     let Some(plan) = input.plan else { return old.cloned() };
     let mut scaling = ScalingStatus {
         mode: plan.mode,
@@ -101,7 +101,7 @@ fn known_as_well(old: Option<&Learned>, new: Option<&Learned>) -> bool {
     old.map(|learned| learned.source) == new.map(|learned| learned.source)
 }
 
-/// Hands the status over to the writer if it has changed, and withdraws the one that waits if it has not.
+/// Hands the status over to the writer if it has changed. If not, drops a status that waits.
 pub(super) fn write(context: &Arc<Context>, group: &BalanceConsumerGroup, old: &Status, new: Status) {
     let urgency = write_policy::urgency(old, &new, group.spec.scaling.lag_slo.get());
     let key = key_of(group);
@@ -109,14 +109,15 @@ pub(super) fn write(context: &Arc<Context>, group: &BalanceConsumerGroup, old: &
     context.shared.writer.set_status(&key, status);
 }
 
-/// Writes the status, and then the events that follow from it: so each is published once, however often it is tried.
-fn job(context: Arc<Context>, key: GroupKey, uid: Option<String>, new: Status) -> Job {
+/// Writes the status, and then the events that follow from it. So each event is published once, however often the write
+/// is tried.
+fn job(context: Arc<Context>, key: ObjectKey, uid: Option<String>, new: Status) -> Job {
     let write = async move {
-        // It has waited: an earlier write may have said the same, and a later object may have the name.
+        // While it waited, an earlier write may have written the same, or another object may have got the name.
         let current = context.caches.groups.get(&key.namespace, &key.name);
         let current = current.as_deref().and_then(|object| object.0.as_ref().ok());
         let Some(group) = current.filter(|group| group.uid() == uid) else { return Sent::Needless };
-        let old = recorded(group);
+        let old = last_written(group);
         if old == new {
             return Sent::Needless;
         }

@@ -5,7 +5,7 @@ mod assignor;
 use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{
-    Capacity, CapacitySource, Decision, Lag, LagReading, Limit, PartitionLag, Reason, Recorded,
+    Capacity, CapacitySource, Checkpoint, Decision, Lag, LagReading, Limit, PartitionLag, Reason,
 };
 use balancefleet_crds::{
     Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, ScalingMode, conditions, reasons,
@@ -393,10 +393,10 @@ fn what_a_status_says_of_earlier_polls_is_read_back() {
     let plan = Plan { limited_by: Some(Limit::Partitions), ..plan() };
     let case = Case { snapshot: Some(limited()), plan: Some(plan), ..Case::default() };
     let mut group = minimal();
-    assert_eq!(read_back(&group), Recorded::default());
+    assert_eq!(read_back(&group), Checkpoint::default());
     group.status = Some(case.after(&Status::default()));
     let Decision { replicas, reason, explanation, limited_by, hot, .. } = limited().decision;
-    let expected = Recorded {
+    let expected = Checkpoint {
         decision: Some((replicas, reason, explanation)),
         capacity: Some(Capacity { rate: 110.0, source: CapacitySource::BusyTime }),
         limited_by,

@@ -1,5 +1,5 @@
-//! Pure. How urgently a changed status is written: a decision or a condition as soon as the writer's pace allows, a lag
-//! that merely moved now and then.
+//! Pure. How urgently a changed status is written: a new decision or condition as soon as the writer's pace allows, a
+//! changed lag only now and then.
 
 use std::time::Duration;
 
@@ -7,18 +7,19 @@ use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions};
 
 use crate::controller::writer::Urgency;
 
-/// While something is being done about the lag, a user is likely to watch.
+/// While workers change or lag misses its objective, a user is likely to watch.
 const BUSY_INTERVAL: Duration = Duration::from_secs(10);
 const QUIET_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Compares; none if there is nothing to write.
+/// How urgent the change is; `None` if there is nothing to write.
 pub(super) fn urgency(old: &Status, new: &Status, slo: Duration) -> Option<Urgency> {
     if old == new {
         return None;
     }
     let mut known = without_lag(new);
     if old.assignor.is_none() {
-        // A status of an earlier release, of any number of objects: what they have is news to nobody.
+        // A status of an earlier release has no assignor. Adding it is not urgent: after an upgrade every object needs
+        // it.
         known.assignor = None;
     }
     if without_lag(old) != known {
@@ -27,10 +28,10 @@ pub(super) fn urgency(old: &Status, new: &Status, slo: Duration) -> Option<Urgen
     Some(Urgency::Every(if is_busy(new, slo) { BUSY_INTERVAL } else { QUIET_INTERVAL }))
 }
 
-/// The status without what moves by itself.
+/// The status without the figures that change with every poll.
 fn without_lag(status: &Status) -> Status {
     let mut status = status.clone();
-    // That it became known or unknown is news; its value is not.
+    // Whether lag is known matters; its value does not.
     status.lag = status.lag.map(|_| 0);
     status.lag_age = status.lag_age.map(|_| String::new());
     for row in &mut status.assignment {

@@ -1,5 +1,5 @@
-//! Pure. How the group's Kafka and its database are reached: which Secrets are meant, what is in them, and what is missing
-//! of it.
+//! Pure. How to reach the group's Kafka and its database: which Secrets are needed, what they contain, and what is
+//! missing.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,8 @@ pub(super) fn database_secret(group: &BalanceConsumerGroup) -> Option<&str> {
     }
 }
 
-/// The operator does not talk to the database: what is in the URL, the workers say.
+/// The Secret of the database, checked only as far as the scheme of the URL: the operator does not connect to the
+/// database, so the workers report anything else.
 pub(super) fn database(group: &BalanceConsumerGroup, secrets: &Secrets) -> Result<Option<DatabaseSecret>, Problem> {
     let Some(name) = database_secret(group) else { return Ok(None) };
     let url = value(secrets, name, "url")?;
@@ -115,8 +116,8 @@ pub(super) fn versions(secrets: &Secrets) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Broker names as they resolve from any namespace. A name without a dot is a Service beside the object for the
-/// workers; read from the operator's namespace it would be another Kafka, or none.
+/// Broker names that resolve from any namespace. For the workers, a name without a dot is a Service in the object's
+/// namespace; from the operator's namespace it would be another Kafka, or none.
 pub(crate) fn qualify(bootstrap_servers: &str, namespace: &str) -> String {
     let qualified = bootstrap_servers.split(',').map(str::trim).map(|server| match server.rsplit_once(':') {
         Some((host, port)) if !host.contains(['.', ':', '[']) && host != "localhost" => {

@@ -1,5 +1,6 @@
-//! Pure. From the object as written and the Secrets as read to a [`ValidatedGroup`]: everything that later steps need,
-//! resolved once. After this step nobody reads the raw spec. What stands in the way comes out as a [`Problem`].
+//! Pure. Turns the object as written and the Secrets as read into a [`ValidatedGroup`], with every default and
+//! reference resolved once, or into a [`Problem`]. Children and poll target are built from the validated group alone.
+//! The raw spec is still read for the choice of the assignor, for a pause, a pin and a dry run, and for the status.
 
 use std::collections::BTreeMap;
 
@@ -11,41 +12,41 @@ use kube::Resource;
 mod connection;
 
 use super::secrets::SecretReading;
-use crate::poller::GroupKey;
+use crate::poller::ObjectKey;
 use connection::{database, database_secret, files, login, tls, versions};
 
 pub(super) use connection::qualify;
 
-/// Why an object cannot be served as it is; becomes `Ready=False` and one event.
+/// Why the operator cannot run the workers of an object; becomes `Ready=False` and one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     /// One of [`balancefleet_crds::reasons`].
     pub reason: &'static str,
     /// What happened and what to do next.
     pub message: String,
-    /// Whether a retry may end it or only a change of the spec does.
+    /// What may end it: a retry, or only a change of the spec.
     pub remedy: Remedy,
 }
 
 /// What ends a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Something outside the object: nothing announces it, so it is retried.
+    /// Something outside the object. Nothing announces it, so the operator retries.
     Retry,
     /// A change of the object, which triggers a reconcile.
     SpecChange,
 }
 
-/// The object with every default and reference resolved.
+/// The validated custom resource, with every default and reference resolved. (Its consumer group is `group_id`.)
 #[derive(Debug, Clone)]
 pub(super) struct ValidatedGroup {
     /// Namespace and name.
-    pub key: GroupKey,
-    /// What makes children go with the object.
+    pub key: ObjectKey,
+    /// The reference to the object, with which its children are deleted.
     pub owner: OwnerReference,
-    /// Cluster, login and encryption, with the Secrets' contents. The brokers' names are resolvable from any namespace.
+    /// Cluster, login and encryption, with the Secrets' contents. The brokers' names resolve from any namespace.
     pub connection: Connection,
-    /// The brokers as the worker, which lives in the object's namespace, gets them.
+    /// The brokers as written: the workers run in the object's namespace.
     pub bootstrap_servers: String,
     /// The topic.
     pub topic: String,
@@ -53,33 +54,33 @@ pub(super) struct ValidatedGroup {
     pub group_id: String,
     /// The names of the Secrets that the worker mounts.
     pub files: SecretFiles,
-    /// The client's part in the group, with the assignor in effect.
+    /// How the workers take part in the consumer group, with the assignor in effect.
     pub consumer: Consumer,
-    /// Further librdkafka keys.
+    /// Additional librdkafka settings.
     pub extra_config: BTreeMap<String, String>,
     /// What a record means.
     pub ledger: Ledger,
-    /// Where balances are kept; none with the ledger `Count`.
+    /// Where balances are stored; `None` with the ledger `Count`.
     pub store: Option<Store>,
-    /// With the PostgreSQL store.
+    /// The Secret of the PostgreSQL store; `None` with other stores.
     pub database: Option<DatabaseSecret>,
-    /// Overridden signs.
+    /// Signs that differ from the defaults.
     pub signs: BTreeMap<String, Sign>,
-    /// Overridden decimal places.
+    /// Decimal places in addition to or instead of the defaults.
     pub minor_units: BTreeMap<String, i32>,
-    /// Where records go that cannot be applied.
+    /// The topic for records that cannot be applied.
     pub dead_letter_topic: Option<String>,
-    /// How many workers.
+    /// Goals and limits of scaling.
     pub scaling: Scaling,
-    /// The pods.
+    /// Settings of the pods.
     pub worker: Worker,
     /// The image in effect.
     pub image: String,
-    /// Secrets that the pods mount with the resourceVersion read: a new one rolls the workers.
+    /// The Secrets that the pods use, each with the resourceVersion that was read; a new version rolls the workers.
     pub secret_versions: BTreeMap<String, String>,
 }
 
-/// Which Secrets give which files; absent means the file is not there.
+/// Which Secrets give which files; `None` if the file does not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SecretFiles {
     /// `spec.kafka.tls` is set.
@@ -101,19 +102,19 @@ pub(super) struct DatabaseSecret {
     pub has_authority: bool,
 }
 
-/// What validation needs beside the object.
+/// What validation needs besides the object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings<'a> {
     /// The Secrets that [`referenced_secrets`] names.
     pub secrets: BTreeMap<String, SecretReading>,
-    /// The assignor in effect, where it is another than the object's.
+    /// The assignor in effect. A reconcile always sets it; `None` means the object's own.
     pub assignor: Option<Assignor>,
-    /// The image that the existing Deployment was last given.
+    /// The image that the operator last set in the existing Deployment.
     pub running_image: Option<&'a str>,
     /// The image of the operator's release.
     pub release_image: &'a str,
     /// An older object with the same group on the same Kafka.
-    pub conflicting_group: Option<GroupKey>,
+    pub conflicting_group: Option<ObjectKey>,
 }
 
 /// The Secrets an object refers to, in its own namespace.
@@ -125,7 +126,7 @@ pub(super) fn referenced_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
     names
 }
 
-/// Those of them that are for Kafka.
+/// The Secrets an object refers to for Kafka.
 pub(super) fn kafka_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
     let files = files(group);
     let mut names: Vec<String> =
@@ -138,7 +139,7 @@ pub(super) fn kafka_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
 /// Resolves the object.
 ///
 /// # Errors
-/// The first problem that keeps workers from being built; running ones stay as they are.
+/// The first problem that keeps the children from being built; running workers stay as they are.
 pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) -> Result<ValidatedGroup, Problem> {
     let key = key_of(group);
     let mut owner = group.controller_owner_ref(&()).ok_or_else(|| invalid("the object has no name or uid yet"))?;
@@ -190,7 +191,8 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
     })
 }
 
-/// What can be found wrong without a network, reported for where it is written: in the object or in a Secret.
+/// The connection, checked as far as possible without a network. A problem is reported where its cause was written: in
+/// the object or in a Secret.
 fn connection(
     group: &BalanceConsumerGroup,
     files: &SecretFiles,
@@ -208,7 +210,7 @@ fn connection(
     Ok(connection)
 }
 
-/// A problem with the Secrets in one of which its cause is.
+/// The message of a problem, with the names of the Secrets that may hold its cause.
 pub(super) fn with_secrets(message: &str, names: &[String]) -> String {
     match names {
         [] => message.to_owned(),
@@ -218,9 +220,9 @@ pub(super) fn with_secrets(message: &str, names: &[String]) -> String {
 }
 
 /// Namespace and name; the kind is namespaced, so an object from the API server always has both.
-pub(super) fn key_of(group: &BalanceConsumerGroup) -> GroupKey {
+pub(super) fn key_of(group: &BalanceConsumerGroup) -> ObjectKey {
     let meta = group.meta();
-    GroupKey { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+    ObjectKey { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
 }
 
 fn invalid(message: impl Into<String>) -> Problem {

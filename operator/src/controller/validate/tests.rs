@@ -10,7 +10,7 @@ use crate::{
         build::fixtures::{RELEASE_IMAGE, full, minimal, secret, surroundings},
         secrets::SecretReading,
     },
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 fn problem_with(name: &str, reading: Option<SecretReading>) -> (&'static str, String) {
@@ -113,7 +113,7 @@ fn a_client_setting_that_would_stop_the_workers_is_reported_before_any_starts() 
 
 #[test]
 fn the_younger_of_two_objects_with_one_group_is_refused() {
-    let older = GroupKey { namespace: "bank".into(), name: "older".into() };
+    let older = ObjectKey { namespace: "bank".into(), name: "older".into() };
     let around = Surroundings { conflicting_group: Some(older), ..Surroundings::default() };
     let problem = validate(&minimal(), &around).unwrap_err();
     assert_eq!(problem.reason, reasons::GROUP_SHARED);

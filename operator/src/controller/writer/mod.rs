@@ -1,5 +1,5 @@
-//! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its writes
-//! over and waits for the answers of its steps alone. The [`Queue`] says what is sent when (pure); here it is sent.
+//! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its
+//! writes over and waits only for the answers to its steps. The [`Queue`] (pure) says which write is sent when.
 
 mod queue;
 
@@ -17,14 +17,14 @@ use crate::{
     health::Health,
     metrics::Metrics,
     panic::catch_panic,
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 pub(in crate::controller) use queue::Urgency;
 
-/// What the liveness probe calls it.
+/// The name of its loop in the answer of the liveness probe.
 const NAME: &str = "the writer";
-/// It turns this often even if there is nothing to send.
+/// The loop beats at least this often, also with nothing to send.
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// A write, to be sent once.
@@ -32,11 +32,11 @@ pub(super) type Job = BoxFuture<'static, Sent>;
 
 /// What became of a write.
 pub(super) enum Sent {
-    /// The API server has taken it.
+    /// The API server accepted it.
     Written,
-    /// There was nothing to send any more.
+    /// It was not sent, because it was no longer needed.
     Needless,
-    /// The API server has not taken it.
+    /// The API server did not accept it, or did not answer.
     Failed {
         /// Why, see [`Error::category`].
         category: &'static str,
@@ -54,19 +54,19 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Sends nothing before it [runs](Self::run).
+    /// A writer that sends nothing until it [runs](Self::run).
     pub(super) fn new(metrics: Metrics) -> Self {
         Self { queue: Arc::default(), changed: Arc::default(), metrics }
     }
 
-    /// Writes a child and waits for the answer. `action` says what is done to what: while it waits, another step of the
-    /// same words replaces it, unless it `creates` the child.
+    /// Writes a child and waits for the answer. `action` names the step: while it waits, a later step of the same name
+    /// replaces it, unless it `creates` the child.
     ///
     /// # Errors
-    /// What the API server answered, that it did not, or that the step was not sent.
+    /// The API server refused the write or did not answer, or the step was not sent.
     pub(super) async fn step<T: Send + 'static>(
         &self,
-        key: &GroupKey,
+        key: &ObjectKey,
         action: String,
         creates: bool,
         request: impl Future<Output = Result<T, kube::Error>> + Send + 'static,
@@ -75,7 +75,7 @@ impl Writer {
         let name = action.clone();
         let job = async move {
             if answer.is_closed() {
-                // The reconcile that wanted it was cut off; the next one decides afresh.
+                // The reconcile that wanted it was cancelled; the next one computes its own writes.
                 return Sent::Needless;
             }
             let result = call(name, request).await;
@@ -83,7 +83,7 @@ impl Writer {
                 Ok(_) => Sent::Written,
                 Err(error) => Sent::Failed { category: error.category(), again: None },
             };
-            // Fails if nobody waits any more, which changes nothing of what was sent.
+            // Fails if nobody waits any more; the write was sent all the same.
             let _ = answer.send(result);
             sent
         };
@@ -94,34 +94,34 @@ impl Writer {
     }
 
     /// Publishes an event.
-    pub(super) fn event(&self, key: &GroupKey, job: Job) {
+    pub(super) fn event(&self, key: &ObjectKey, job: Job) {
         let dropped = self.queue.lock().push_event(key, job, clock::now());
         self.handed_over(Class::Event, dropped.is_some(), "dropped");
     }
 
-    /// Writes a status, or withdraws the one that waits: what is written is right.
-    pub(super) fn set_status(&self, key: &GroupKey, status: Option<(Urgency, Job)>) {
+    /// Writes a status; `None` drops the one that waits, because the written status is right.
+    pub(super) fn set_status(&self, key: &ObjectKey, status: Option<(Urgency, Job)>) {
         let replaced = self.queue.lock().set_status(key, status, clock::now());
         self.handed_over(Class::Status, replaced.is_some(), "superseded");
     }
 
-    /// How many objects there are, which sets the pace of statuses.
+    /// Sets the number of objects, and with it the pace of statuses.
     pub(super) fn set_objects(&self, objects: usize) {
         self.queue.lock().set_objects(objects);
     }
 
-    /// Drops what waits of an object that is gone.
-    pub(super) fn forget(&self, key: &GroupKey) {
+    /// Drops the waiting writes of an object that is gone.
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.queue.lock().forget(key);
     }
 
-    /// Every object of which something is kept.
-    pub(super) fn keys(&self) -> Vec<GroupKey> {
+    /// Every object that something is kept about.
+    pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.queue.lock().keys().cloned().collect()
     }
 
     /// The objects whose status waits because it could not be written.
-    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+    pub(super) fn in_backoff(&self) -> HashSet<ObjectKey> {
         self.queue.lock().in_backoff()
     }
 
@@ -159,7 +159,7 @@ impl Writer {
         }
     }
 
-    fn ended(&self, key: &GroupKey, class: Class, sent: Result<Sent, String>) {
+    fn ended(&self, key: &ObjectKey, class: Class, sent: Result<Sent, String>) {
         let (outcome, failed) = match sent {
             Ok(Sent::Written) => ("success", None),
             Ok(Sent::Needless) => ("dropped", Some(None)),

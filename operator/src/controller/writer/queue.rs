@@ -1,9 +1,9 @@
-//! Pure. Which write is sent next: in go writes, answers and the time, out comes the next write to send, or when to ask
+//! Pure. Which write is sent next: takes writes, answers and the time, gives the next write to send, or when to ask
 //! again.
 //!
-//! An object has one write in flight at a time, all objects together [`MOST_IN_FLIGHT`]. The steps of an object (its
-//! children) go first and at once, in their order; then its events, in theirs; then its status, of which there is one, the
-//! newest. Statuses alone are paced: urgent ones first, the others no sooner than their interval after the last.
+//! An object has one write in flight at a time, all objects together at most [`MOST_IN_FLIGHT`]. The steps of an object
+//! (its children) are sent first and at once, in their order; then its events, in theirs; then its newest status. Only
+//! statuses are paced: urgent ones first, the others no sooner than their interval after the last one of the object.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -12,17 +12,17 @@ use std::{
 
 use crate::{
     controller::backoff::{AFTER_FAILURE, Backoff},
-    poller::GroupKey,
+    poller::ObjectKey,
 };
 
 /// Writes in flight at once.
 pub(super) const MOST_IN_FLIGHT: usize = 16;
-/// Of these, events and statuses: steps always find room beside them.
+/// At most this many of them are events and statuses, so that there is always room for steps.
 pub(super) const MOST_REPORTS: usize = 8;
-/// Events of one object that may wait; an object that makes more is not worth the memory.
+/// Events of one object that may wait, to bound the memory; further ones are dropped.
 pub(super) const MOST_EVENTS: usize = 32;
 
-/// What waits, in the order in which it is sent.
+/// The kinds of waiting writes, in the order in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Step,
@@ -34,7 +34,7 @@ pub(super) enum Class {
 impl Class {
     const ALL: [Self; 4] = [Self::Step, Self::Event, Self::UrgentStatus, Self::Status];
 
-    /// The word for it in metrics; the ranks of pods count as children.
+    /// The word for it in metrics; the deletion costs of pods count as children.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Step => "child",
@@ -51,9 +51,9 @@ impl Class {
 /// One change of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What it does to what, e.g. `apply Deployment shop`: a later one of the same name replaces it while it waits.
+    /// What it does, e.g. `apply Deployment shop`: while it waits, a later step of the same name replaces it.
     pub name: String,
-    /// Whether it creates the child. Such a step is never replaced: what follows may need what it makes.
+    /// Whether it creates the child. Such a step is never replaced: later steps may need the child.
     pub creates: bool,
 }
 
@@ -62,15 +62,15 @@ pub(super) struct Step {
 pub(in crate::controller) enum Urgency {
     /// As soon as the pace allows.
     Urgent,
-    /// This long after the last one of the object, and after the urgent ones of others.
+    /// This long after the object's last status, and after urgent statuses of other objects.
     Every(Duration),
 }
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
-    Send(GroupKey, Class, W),
-    /// Nothing before that time, or before the next call of another method.
+    Send(ObjectKey, Class, W),
+    /// Nothing to send before that time, or before the next call of another method.
     Wait(Option<Instant>),
 }
 
@@ -88,7 +88,7 @@ struct Object<W> {
     events: VecDeque<(Instant, W)>,
     status: Option<Status<W>>,
     in_flight: bool,
-    /// Under what the object is in the set of what is ready.
+    /// The object's entry in [`Queue::ready`]; `None` if it has none.
     head: Option<(Class, Instant)>,
     status_written: Option<Instant>,
     status_backoff: Backoff,
@@ -109,7 +109,7 @@ impl<W> Default for Object<W> {
 }
 
 impl<W> Object<W> {
-    /// What to send of this object, and when at the earliest.
+    /// The next write of this object, and the earliest time to send it.
     fn first(&self) -> Option<(Class, Instant)> {
         if self.in_flight {
             return None;
@@ -120,14 +120,14 @@ impl<W> Object<W> {
             let status = self.status.as_ref()?;
             let (class, due) = match status.urgency {
                 Urgency::Urgent => (Class::UrgentStatus, status.since),
-                // After a restart nobody knows when the last one was written: perhaps just now.
+                // After a restart it is not known when the last one was written: perhaps just now.
                 Urgency::Every(interval) => (Class::Status, self.status_written.unwrap_or(status.since) + interval),
             };
             Some((class, self.status_backoff.not_before().map_or(due, |until| until.max(due))))
         })
     }
 
-    /// Whether nothing would be lost with it.
+    /// Whether the entry can be dropped without losing anything.
     fn is_blank(&self) -> bool {
         let waits = !self.steps.is_empty() || !self.events.is_empty() || self.status.is_some();
         !waits && !self.in_flight && self.status_written.is_none() && !self.status_backoff.has_failed()
@@ -137,9 +137,9 @@ impl<W> Object<W> {
 /// All writes that wait or are in flight.
 #[derive(Debug)]
 pub(super) struct Queue<W> {
-    objects: HashMap<GroupKey, Object<W>>,
-    /// By class: the first of every object that has none in flight, by time.
-    ready: [BTreeSet<(Instant, GroupKey)>; Class::ALL.len()],
+    objects: HashMap<ObjectKey, Object<W>>,
+    /// Per class, by time: the next write of every object that has none in flight.
+    ready: [BTreeSet<(Instant, ObjectKey)>; Class::ALL.len()],
     in_flight: usize,
     reports_in_flight: usize,
     next_status: Option<Instant>,
@@ -162,14 +162,15 @@ impl<W> Default for Queue<W> {
 }
 
 impl<W> Queue<W> {
-    /// How many objects there are: ten statuses a second are written, or as many as it takes to write all in a minute.
+    /// Sets the number of objects, and with it the pace: ten statuses a second, or as many as it takes to write the
+    /// status of every object within a minute.
     pub(super) fn set_objects(&mut self, objects: usize) {
         let per_minute = u32::try_from(objects).unwrap_or(u32::MAX).max(600);
         self.status_interval = Duration::from_secs(60) / per_minute;
     }
 
     /// Adds a step. Gives the one that it replaces.
-    pub(super) fn push_step(&mut self, key: &GroupKey, step: Step, work: W, now: Instant) -> Option<W> {
+    pub(super) fn push_step(&mut self, key: &ObjectKey, step: Step, work: W, now: Instant) -> Option<W> {
         self.change(key, |object| {
             let same = object.steps.iter_mut().find(|(_, waiting, _)| waiting.name == step.name && !waiting.creates);
             match same {
@@ -186,7 +187,7 @@ impl<W> Queue<W> {
     }
 
     /// Adds an event; gives it back if too many wait.
-    pub(super) fn push_event(&mut self, key: &GroupKey, work: W, now: Instant) -> Option<W> {
+    pub(super) fn push_event(&mut self, key: &ObjectKey, work: W, now: Instant) -> Option<W> {
         self.change(key, |object| {
             if object.events.len() >= MOST_EVENTS {
                 return Some(work);
@@ -196,12 +197,12 @@ impl<W> Queue<W> {
         })
     }
 
-    /// Sets the status to write; none if what is written is right. Gives the one that it replaces.
-    pub(super) fn set_status(&mut self, key: &GroupKey, status: Option<(Urgency, W)>, now: Instant) -> Option<W> {
+    /// Sets the status to write; `None` if the written one is right. Gives the status that it replaces.
+    pub(super) fn set_status(&mut self, key: &ObjectKey, status: Option<(Urgency, W)>, now: Instant) -> Option<W> {
         self.change(key, |object| {
             let before = object.status.take();
             object.status = status.map(|(urgency, work)| {
-                // It keeps its place in the line, unless it has become urgent just now.
+                // It keeps its place in the queue, unless it has just become urgent.
                 let kept = before.as_ref().filter(|old| old.urgency == Urgency::Urgent || urgency != Urgency::Urgent);
                 Status { urgency, since: kept.map_or(now, |old| old.since), work }
             });
@@ -236,8 +237,8 @@ impl<W> Queue<W> {
         Next::Wait(soonest)
     }
 
-    /// A write was answered.
-    pub(super) fn answered(&mut self, key: &GroupKey, class: Class, now: Instant) {
+    /// Records that a write succeeded.
+    pub(super) fn answered(&mut self, key: &ObjectKey, class: Class, now: Instant) {
         self.ended(key, class, |object| {
             if class.is_status() {
                 (object.status_written, object.status_backoff) = (Some(now), Backoff::default());
@@ -245,9 +246,9 @@ impl<W> Queue<W> {
         });
     }
 
-    /// A write failed, or was not sent after all. A step and an event are not tried again from here. A status is, after a
-    /// pause, unless a newer one waits; `again` is what to write then. `random` is in [0, 1).
-    pub(super) fn failed(&mut self, key: &GroupKey, class: Class, again: Option<W>, now: Instant, random: f64) {
+    /// Records that a write failed, or was not sent after all. Steps and events are not repeated from here. A status is
+    /// repeated after a pause, unless a newer one waits; `again` is the write to repeat. `random` is in [0, 1).
+    pub(super) fn failed(&mut self, key: &ObjectKey, class: Class, again: Option<W>, now: Instant, random: f64) {
         self.ended(key, class, |object| {
             let Some(work) = again else { return };
             object.status_backoff.failed(AFTER_FAILURE, now, random);
@@ -256,32 +257,32 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Drops what waits and all that is kept of an object that is gone.
-    pub(super) fn forget(&mut self, key: &GroupKey) {
+    /// Drops the waiting writes and all that is kept about an object that is gone.
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.change(key, |object| {
             *object = Object { in_flight: object.in_flight, head: object.head, ..Object::default() };
         });
     }
 
-    /// Whether a step or an event waits or a write is in flight: what a process that ends should wait for. The next process
-    /// finds out by itself what statuses there are to write.
+    /// Whether no step or event waits and no write is in flight. A process that ends waits for this; the next process
+    /// finds out by itself which statuses to write.
     pub(super) fn is_drained(&self) -> bool {
         self.in_flight == 0 && [Class::Step, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
     }
 
-    /// Every object of which something is kept.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &GroupKey> {
+    /// Every object that something is kept about.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
     }
 
     /// The objects whose status waits because it could not be written.
-    pub(super) fn in_backoff(&self) -> HashSet<GroupKey> {
+    pub(super) fn in_backoff(&self) -> HashSet<ObjectKey> {
         let waits = |object: &Object<W>| object.status.is_some() && object.status_backoff.has_failed();
         let failed = self.objects.iter().filter(|(_, object)| waits(object));
         failed.map(|(key, _)| key.clone()).collect()
     }
 
-    fn ended<T>(&mut self, key: &GroupKey, class: Class, change: impl FnOnce(&mut Object<W>) -> T) -> T {
+    fn ended<T>(&mut self, key: &ObjectKey, class: Class, change: impl FnOnce(&mut Object<W>) -> T) -> T {
         self.in_flight -= 1;
         self.reports_in_flight -= usize::from(class != Class::Step);
         self.change(key, |object| {
@@ -290,8 +291,8 @@ impl<W> Queue<W> {
         })
     }
 
-    /// Changes an object and puts it where it belongs after that.
-    fn change<T>(&mut self, key: &GroupKey, change: impl FnOnce(&mut Object<W>) -> T) -> T {
+    /// Changes an object and updates its place among the ready ones.
+    fn change<T>(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Object<W>) -> T) -> T {
         let object = self.objects.entry(key.clone()).or_default();
         let changed = change(object);
         let head = object.first();

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn key(object: usize) -> GroupKey {
-    GroupKey { namespace: "bank".into(), name: format!("group-{object}") }
+fn key(object: usize) -> ObjectKey {
+    ObjectKey { namespace: "bank".into(), name: format!("group-{object}") }
 }
 
 fn step(name: &str) -> Step {
@@ -15,7 +15,7 @@ fn millis(millis: u64) -> Duration {
 }
 
 /// What is sent at this moment until nothing more can be.
-fn sent<W>(queue: &mut Queue<W>, now: Instant) -> Vec<(GroupKey, Class, W)> {
+fn sent<W>(queue: &mut Queue<W>, now: Instant) -> Vec<(ObjectKey, Class, W)> {
     let mut all = Vec::new();
     while let Next::Send(key, class, work) = queue.next(now) {
         all.push((key, class, work));
@@ -248,15 +248,15 @@ type Work = (usize, Option<(u8, bool)>);
 #[derive(Default)]
 struct World {
     queue: Queue<Work>,
-    waiting: HashMap<GroupKey, Vec<Work>>,
-    newest_status: HashMap<GroupKey, Work>,
-    in_flight: Vec<(GroupKey, Class, Work)>,
+    waiting: HashMap<ObjectKey, Vec<Work>>,
+    newest_status: HashMap<ObjectKey, Work>,
+    in_flight: Vec<(ObjectKey, Class, Work)>,
     statuses: Vec<Instant>,
-    not_before: HashMap<GroupKey, Instant>,
+    not_before: HashMap<ObjectKey, Instant>,
 }
 
 impl World {
-    fn lost(&mut self, key: &GroupKey, work: Option<Work>) {
+    fn lost(&mut self, key: &ObjectKey, work: Option<Work>) {
         let Some(work) = work else { return };
         self.waiting.entry(key.clone()).or_default().retain(|waiting| *waiting != work);
     }
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    fn happens(&mut self, number: usize, key: GroupKey, what: &Happening, now: &mut Instant) {
+    fn happens(&mut self, number: usize, key: ObjectKey, what: &Happening, now: &mut Instant) {
         match *what {
             Happening::Step { name, creates } => {
                 let work = (number, Some((name, creates)));

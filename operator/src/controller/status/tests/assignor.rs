@@ -51,7 +51,7 @@ fn a_change_of_the_assignor_says_what_it_waits_for() {
         (
             Obstacle::Members(worker()),
             Way::Recreate,
-            "there are still (a killed one for 10s): balance-worker-shop-5d4f",
+            "workers of this object are still members (a killed one for 10s): balance-worker-shop-5d4f",
         ),
         (Obstacle::Members(foreign()), Way::Recreate, "there are others, which somebody has to stop: somebody"),
         (
@@ -78,7 +78,7 @@ fn a_change_that_waits_for_the_rest_of_a_deleted_deployment_says_so() {
         (Obstacle::GroupNotRead, "Workers with Range cannot join them and start when Kafka says that the group has no"),
         (
             Obstacle::Members(vec!["balance-worker-shop-5d4f-aaaaa-0123abcd".into()]),
-            "start when the group has no members; of this object's there are still (a killed one for 10s): balance-worker",
+            "no members; workers of this object are still members (a killed one for 10s): balance-worker",
         ),
     ] {
         let message = super::super::left_over(&case.group, &waiting(obstacle, Way::Recreate).unwrap());

@@ -1,5 +1,5 @@
-//! What is kept of one group from poll to poll, and how a poll is recorded: in goes an [`Observation`], out
-//! comes the [`LagReading`], and the estimates of arrivals and capacity are brought up to date.
+//! What is kept of one consumer group from poll to poll. Recording a poll takes an [`Observation`], gives the
+//! [`LagReading`], and updates the estimates of arrivals and capacity.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,10 @@ use crate::policy::StartFrom;
 use crate::trend::Trend;
 use crate::tuning::CONFIRMATIONS;
 
-/// Everything known of one group from earlier polls. Starts empty; losing it costs a few polls of caution, no more.
+/// Everything known of one consumer group from earlier polls. Starts empty; losing it costs a few polls of caution, no
+/// more. Kafka's own state of the group is not in it, but for [`Observation::stable`].
 #[derive(Debug, Clone, Default)]
-pub struct GroupState {
+pub struct GroupHistory {
     topic_id: String,
     pub(crate) partition_count: i32,
     pub(crate) partitions: BTreeMap<i32, PartitionState>,
@@ -29,91 +30,93 @@ pub struct GroupState {
     pub(crate) decision_state: DecisionState,
 }
 
-/// What the next decision has to know of those before.
+/// What the next decision needs to know about earlier ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DecisionState {
     pub(crate) template: Option<String>,
     /// The desired replicas at the last decision, to detect a change of them.
     pub(crate) desired: Option<i32>,
-    /// When they were changed, until the change has taken effect.
+    /// When the desired replicas were changed; `None` once the change has taken effect.
     pub(crate) settling: Option<Duration>,
     /// Polls in a row that found the present replicas too few.
     pub(crate) exceeded: u32,
-    /// Since when the need has been lower, and the highest it was in that time.
+    /// Since when the need has been lower than the present replicas, and its highest value in that time.
     pub(crate) lower: Option<(Duration, i32)>,
-    /// Whether the last poll asked for another one at once.
+    /// Whether the last decision asked for another poll at once.
     pub(crate) confirming: bool,
     pub(crate) last: Option<Decision>,
     pub(crate) limited_by: Steady<Option<Limit>>,
     pub(crate) hot: Steady<Option<i32>>,
 }
 
-/// What is said of a load at its limits: it changes only when [`CONFIRMATIONS`] polls in a row contradict it.
+/// A reported value that changes only when [`CONFIRMATIONS`] polls in a row contradict it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Steady<T> {
-    pub(crate) said: T,
+    pub(crate) reported: T,
     contradicted: u32,
 }
 
 impl<T: Copy> Steady<T> {
-    const fn new(said: T) -> Self {
-        Self { said, contradicted: 0 }
+    const fn new(reported: T) -> Self {
+        Self { reported, contradicted: 0 }
     }
 
-    /// Gives what is to be said after a poll, by which it either `holds` or `found` would have to be said.
+    /// Records a poll and gives the value to report. `holds` says whether the poll agrees with the reported value;
+    /// `found` is the value that the poll itself would report.
     pub(crate) fn update(&mut self, holds: bool, found: T) -> T {
         self.contradicted = if holds { 0 } else { self.contradicted + 1 };
         if self.contradicted >= CONFIRMATIONS {
             *self = Self::new(found);
         }
-        self.said
+        self.reported
     }
 }
 
-/// What an earlier process wrote down of a group that it followed.
+/// What an earlier process left about a group: the point that [`GroupHistory::resume`] goes on from. The operator reads
+/// it from the status of the custom resource.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Recorded {
-    /// The replicas it decided, why, and its sentence.
+pub struct Checkpoint {
+    /// The replicas it decided, the reason, and the explanation.
     pub decision: Option<(i32, Reason, String)>,
     /// What one worker can process.
     pub capacity: Option<Capacity>,
     /// The limit that kept the replicas from the need.
     pub limited_by: Option<Limit>,
-    /// The partition that one worker could not carry.
+    /// The partition that gets more than one worker can process.
     pub hot: Option<i32>,
 }
 
-impl GroupState {
-    /// What is left of an earlier process's state, so a restart takes nothing back that still holds.
-    pub fn resume(recorded: Recorded) -> Self {
-        let last = recorded.decision.map(|(replicas, reason, explanation)| Decision {
+impl GroupHistory {
+    /// Resumes from an earlier process, so that a restart revokes no decision that still holds.
+    pub fn resume(checkpoint: Checkpoint) -> Self {
+        let last = checkpoint.decision.map(|(replicas, reason, explanation)| Decision {
             replicas,
             reason,
             explanation,
             need: None,
             blocked_by: None,
-            limited_by: recorded.limited_by,
-            hot: recorded.hot,
+            limited_by: checkpoint.limited_by,
+            hot: checkpoint.hot,
             confirm: false,
             rungs: Vec::new(),
-            capacity: recorded.capacity,
+            capacity: checkpoint.capacity,
             arrival_rate: None,
         });
-        let (limited_by, hot) = (Steady::new(recorded.limited_by), Steady::new(recorded.hot));
+        let (limited_by, hot) = (Steady::new(checkpoint.limited_by), Steady::new(checkpoint.hot));
         let decision_state = DecisionState { last, limited_by, hot, ..DecisionState::default() };
-        let capacity = recorded.capacity.map(CapacityEstimate::resume).unwrap_or_default();
+        let capacity = checkpoint.capacity.map(CapacityEstimate::resume).unwrap_or_default();
         Self { decision_state, capacity, ..Self::default() }
     }
 
     /// Records what a poll at `now` saw. `now` counts from any epoch, the same for all calls, and never falls.
     pub fn observe(&mut self, seen: &Observation, start_from: StartFrom, now: Duration) -> LagReading {
         if self.topic_id != seen.topic_id {
-            // Another incarnation of the topic: offsets, ends and rates of the old one mean nothing for it.
+            // The topic was recreated: offsets, ends and rates of the old one mean nothing for the new one.
             let decision_state = std::mem::take(&mut self.decision_state);
             let capacity = std::mem::take(&mut self.capacity);
             *self = Self { topic_id: seen.topic_id.clone(), decision_state, capacity, ..Self::default() };
         }
-        // Partitions cannot be taken away: a lower count is a broker's stale view, and the rest counts as backlog.
+        // A topic never loses partitions: a lower count is a broker's stale view. The missing partitions are unknown.
         self.partition_count = self.partition_count.max(seen.partition_count);
         self.members.clone_from(&seen.members);
         self.stable = seen.stable;
@@ -204,8 +207,8 @@ impl GroupState {
         sample
     }
 
-    /// The backlog of a partition that is not merely a commit on its way: a healthy consumer that commits every `g`
-    /// seconds shows half of `g`'s arrivals on average.
+    /// The backlog of a partition, without the records that merely wait for the next commit: a healthy consumer that
+    /// commits every `g` seconds shows half of the arrivals of `g` as lag, on average.
     pub(crate) fn backlog_of(&self, number: i32) -> f64 {
         let Some(partition) = self.partitions.get(&number) else { return 0.0 };
         let allowance = self.arrival.rate_of(number) * partition.commit_gap().as_secs_f64() / 2.0;
