@@ -113,7 +113,7 @@ pub(crate) struct PollLoop {
 
     partitions: BTreeMap<i32, Owned>,
     pending_assignments: Vec<PendingAssignment>,
-    next_epoch: u64,
+    next_assignment_number: u64,
     bad_records: Throttle<(i32, BadRecord)>,
     commit_errors: Throttle<&'static str>,
     fetch_errors: Throttle<ErrorKind>,
@@ -192,7 +192,7 @@ impl PollLoop {
             dead_letters_enabled: config.dead_letter_topic.is_some() || config.database_in_use().is_some(),
             partitions: BTreeMap::new(),
             pending_assignments: Vec::new(),
-            next_epoch: 0,
+            next_assignment_number: 0,
             bad_records: Throttle::new(SAME_BAD_RECORD_EVERY),
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
             fetch_errors: Throttle::new(SAME_ERROR_EVERY),

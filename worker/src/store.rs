@@ -24,8 +24,8 @@ pub(crate) use changelog::{
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, NoRestorePlan, Progress, Replace, RestoreDecisions,
-    RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, Former, NoRestorePlan, Progress, Replace,
+    RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
 };
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
 pub(crate) use postgres::{

@@ -16,7 +16,7 @@ use crate::{
     domain::{ledger_rules::Rulebook, rules::LedgerKind},
     kafka_clients::restore_config,
     partition_failure::PartitionFailure,
-    store::{Assignment, Epoch, NewestProgress, Position, positions, replay_plan},
+    store::{Assignment, AssignmentNumber, NewestProgress, Position, positions, replay_plan},
     topic_facts::TopicFacts,
 };
 
@@ -92,7 +92,7 @@ fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
 }
 
 fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, OpsError> {
-    let assignment = Assignment { partition, epoch: Epoch(0), generation: 0 };
+    let assignment = Assignment { partition, number: AssignmentNumber(0), generation: 0 };
     let unknown = || OpsError::Impossible(format!("the brokers say nothing of partition {partition}"));
     let found = positions(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
     Ok(found.ok_or_else(unknown)?.1?)

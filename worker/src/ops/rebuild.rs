@@ -31,8 +31,8 @@ use crate::{
     partition_failure::PartitionFailure,
     preflight::PreflightError,
     store::{
-        Assignment, Batch, Changelog, CommitError, Committed, Epoch, Former, Postgres, Progress as Commit, Replace,
-        Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
+        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Former, Postgres, Progress as Commit,
+        Replace, Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
@@ -279,7 +279,8 @@ impl Rebuild<'_> {
         let (ledger, rules) = self.fold_anew(partition, &records, &rules, progress)?;
         let customers = ledger.len();
         progress.begin(format!("partition {partition}, writing {} customers", grouped(customers)));
-        let assignment = Assignment { partition, epoch: Epoch(0), generation: batch.membership.generation() };
+        let assignment =
+            Assignment { partition, number: AssignmentNumber(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
         batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
         try_again(|| store.commit(batch))?;

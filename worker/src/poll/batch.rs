@@ -113,11 +113,12 @@ impl PollLoop {
             tracing::warn!(%error, suppressed, "a partition is not fetched");
         }
         self.inspect();
-        let active = self.partitions.get_mut(&partition).and_then(|owned| Some((owned.epoch, owned.active()?)));
-        let Some((epoch, active)) = active else { return Ok(()) };
+        let active =
+            self.partitions.get_mut(&partition).and_then(|owned| Some((owned.assignment_number, owned.active()?)));
+        let Some((assignment_number, active)) = active else { return Ok(()) };
         let next_offset = active.next_offset();
         if error.kind() == ErrorKind::OutOfRange {
-            self.truncation_watch.raise([Suspect { partition, epoch, next_offset }]);
+            self.truncation_watch.raise([Suspect { partition, assignment_number, next_offset }]);
             return Ok(());
         }
         if active.position(partition).is_some() {

@@ -14,14 +14,14 @@ use crate::{
         money::Overflow,
     },
     partition_failure::PartitionFailure,
-    store::{ApplyMode, Assignment, Epoch, Progress, Restored},
+    store::{ApplyMode, Assignment, AssignmentNumber, Progress, Restored},
     view::{Cell, Phase, State, Visible},
 };
 
 /// One assignment of one partition.
 pub(crate) struct Owned {
     pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment_number: AssignmentNumber,
     pub(crate) generation: i32,
     /// As whom this worker got it: under any other name it must not commit for it.
     pub(crate) member_id: Arc<str>,
@@ -81,11 +81,16 @@ pub(crate) enum OffsetCheck {
 }
 
 impl Owned {
-    pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32, member_id: Arc<str>) -> Self {
+    pub(crate) fn new(
+        partition: i32,
+        assignment_number: AssignmentNumber,
+        generation: i32,
+        member_id: Arc<str>,
+    ) -> Self {
         let cell = Arc::new(Cell::new(partition, generation));
         Self {
             partition,
-            epoch,
+            assignment_number,
             generation,
             member_id,
             cell,
@@ -96,7 +101,7 @@ impl Owned {
     }
 
     pub(crate) fn assignment(&self) -> Assignment {
-        Assignment { partition: self.partition, epoch: self.epoch, generation: self.generation }
+        Assignment { partition: self.partition, number: self.assignment_number, generation: self.generation }
     }
 
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
@@ -365,7 +370,7 @@ mod tests {
     use super::*;
 
     fn restored(next_offset: i64, apply_mode: ApplyMode) -> Owned {
-        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+        let mut owned = Owned::new(0, AssignmentNumber(1), 1, "m".into());
         owned.restored(Restored::empty_at(next_offset), apply_mode);
         owned
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use super::partition::{Owned, Stage};
-use crate::store::Epoch;
+use crate::store::AssignmentNumber;
 
 /// The partitions of one Assigned event that are not active yet.
 pub(crate) struct PendingAssignment {
@@ -11,20 +11,23 @@ pub(crate) struct PendingAssignment {
     pub(crate) since: Instant,
     /// How many records were read for those that have arrived.
     pub(crate) records: u64,
-    waiting: Vec<(i32, Epoch)>,
+    waiting: Vec<(i32, AssignmentNumber)>,
     succeeded: bool,
 }
 
 impl PendingAssignment {
     /// `waiting` has just been assigned.
-    pub(crate) fn new(event: u64, waiting: Vec<(i32, Epoch)>) -> Self {
+    pub(crate) fn new(event: u64, waiting: Vec<(i32, AssignmentNumber)>) -> Self {
         Self { event, since: Instant::now(), records: 0, succeeded: waiting.is_empty(), waiting }
     }
 
     /// Strikes off the partitions that are no longer on their way.
     pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, Owned>) {
-        self.waiting.retain(|(partition, epoch)| {
-            let Some(owned) = partitions.get(partition).filter(|owned| owned.epoch == *epoch) else { return false };
+        self.waiting.retain(|(partition, assignment_number)| {
+            let Some(owned) = partitions.get(partition).filter(|owned| owned.assignment_number == *assignment_number)
+            else {
+                return false;
+            };
             match owned.stage {
                 Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_) => true,
                 Stage::Active(_) | Stage::Failed => {
@@ -54,9 +57,9 @@ mod tests {
 
     #[test]
     fn an_arrival_whose_partitions_all_left_on_the_way_did_not_come_about() {
-        let assigned = |partition| Owned::new(partition, Epoch(1), 1, "m".into());
+        let assigned = |partition| Owned::new(partition, AssignmentNumber(1), 1, "m".into());
         let mut partitions = BTreeMap::from([(0, assigned(0)), (1, assigned(1))]);
-        let pending = || PendingAssignment::new(1, vec![(0, Epoch(1)), (1, Epoch(1))]);
+        let pending = || PendingAssignment::new(1, vec![(0, AssignmentNumber(1)), (1, AssignmentNumber(1))]);
         let (mut interrupted, mut half) = (pending(), pending());
         half.update(&partitions);
         assert!(!half.is_over());
@@ -69,7 +72,7 @@ mod tests {
         half.update(&partitions);
         assert!(half.is_over() && half.succeeded());
         // Back again, but by another assignment.
-        interrupted.update(&BTreeMap::from([(1, Owned::new(1, Epoch(2), 2, "m".into()))]));
+        interrupted.update(&BTreeMap::from([(1, Owned::new(1, AssignmentNumber(2), 2, "m".into()))]));
         assert!(interrupted.is_over() && !interrupted.succeeded());
     }
 

@@ -47,12 +47,12 @@ impl ReacquireQueue {
 mod tests {
     use super::*;
     use crate::{
-        store::{Assignment, Epoch},
+        store::{Assignment, AssignmentNumber},
         view::Cell,
     };
 
     fn assigned(partition: i32) -> Assigned {
-        let assignment = Assignment { partition, epoch: Epoch(1), generation: 3 };
+        let assignment = Assignment { partition, number: AssignmentNumber(1), generation: 3 };
         Assigned { assignment, cell: Arc::new(Cell::new(partition, 3)) }
     }
 

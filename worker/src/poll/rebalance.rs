@@ -25,7 +25,7 @@ use super::{Assigned, Fatal, Owned, PendingAssignment, PollLoop, close::LAST_COM
 use crate::{
     kafka_clients::{Rebalance, RebalanceKind},
     status::Status,
-    store::Epoch,
+    store::AssignmentNumber,
     view::{EventType, Phase, RebalanceEvent},
 };
 
@@ -76,7 +76,7 @@ impl PollLoop {
         let event = self.record(EventType::Assigned, partitions, details, generation, None, None);
         let assigned: Vec<_> =
             partitions.iter().map(|partition| self.add(*partition, generation, member_id.clone())).collect();
-        let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
+        let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.number)).collect();
         self.pending_assignments.push(PendingAssignment::new(event, waiting));
         self.update_pending_assignments();
         if generation < 0 || member_id.is_empty() {
@@ -170,9 +170,9 @@ impl PollLoop {
     }
 
     fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> Assigned {
-        self.next_epoch += 1;
-        let epoch = Epoch(self.next_epoch);
-        let owned = Owned::new(partition, epoch, generation, member_id);
+        self.next_assignment_number += 1;
+        let assignment_number = AssignmentNumber(self.next_assignment_number);
+        let owned = Owned::new(partition, assignment_number, generation, member_id);
         let assigned = Assigned { assignment: owned.assignment(), cell: owned.cell.clone() };
         self.view.add_partition(partition, owned.cell.clone());
         self.partitions.insert(partition, owned);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     partition_failure::PartitionFailure,
-    store::{Assignment, CommitError, Epoch},
+    store::{Assignment, AssignmentNumber, CommitError},
     view::count,
 };
 
@@ -58,11 +58,11 @@ impl PollLoop {
 
     /// The partition, if it is still in that assignment.
     fn current(&mut self, assignment: Assignment) -> Option<&mut Owned> {
-        self.current_at(assignment.partition, assignment.epoch)
+        self.current_at(assignment.partition, assignment.number)
     }
 
-    fn current_at(&mut self, partition: i32, epoch: Epoch) -> Option<&mut Owned> {
-        self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch)
+    fn current_at(&mut self, partition: i32, assignment_number: AssignmentNumber) -> Option<&mut Owned> {
+        self.partitions.get_mut(&partition).filter(|owned| owned.assignment_number == assignment_number)
     }
 
     fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
@@ -137,8 +137,8 @@ impl PollLoop {
 
     /// The log of a suspect was measured.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
-        let Suspect { partition, epoch, next_offset: offset } = log.suspect;
-        let active = self.current_at(partition, epoch).and_then(Owned::active);
+        let Suspect { partition, assignment_number, next_offset: offset } = log.suspect;
+        let active = self.current_at(partition, assignment_number).and_then(Owned::active);
         let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
         if let Some((next_offset, Some(leader_epoch))) = fetch_state
             && next_offset == offset

@@ -9,7 +9,7 @@ use crate::{
     config::{self, Command, Config},
     domain::ledger::Changes,
     kafka_clients::{GroupConsumer, group_consumer},
-    store::{Assignment, Batch, Epoch, Progress},
+    store::{Assignment, AssignmentNumber, Batch, Progress},
     view::Cell,
 };
 
@@ -36,15 +36,15 @@ pub(crate) fn offline(variables: &[(&str, &str)]) -> Offline {
 }
 
 impl Offline {
-    /// A batch with one part for each of `assigned`: partition, epoch, and whether that assignment is over.
-    pub(crate) fn batch(&self, assigned: &[(i32, Epoch, bool)]) -> Batch {
-        let part = |(partition, epoch, is_over): &(i32, Epoch, bool)| {
+    /// A batch with one part for each of `assigned`: partition, number of the assignment, and whether that assignment is over.
+    pub(crate) fn batch(&self, assigned: &[(i32, AssignmentNumber, bool)]) -> Batch {
+        let part = |(partition, assignment_number, is_over): &(i32, AssignmentNumber, bool)| {
             let cell = Arc::new(Cell::new(*partition, 1));
             if *is_over {
                 cell.release();
             }
             Progress {
-                assignment: Assignment { partition: *partition, epoch: *epoch, generation: 1 },
+                assignment: Assignment { partition: *partition, number: *assignment_number, generation: 1 },
                 cell,
                 from: Some(5),
                 next_offset: 9,

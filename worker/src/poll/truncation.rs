@@ -12,7 +12,7 @@ use std::{
 use balancefleet_kafka::Position;
 use parking_lot::Mutex;
 
-use crate::store::Epoch;
+use crate::store::AssignmentNumber;
 
 /// A partition with records to fetch whose client has had nothing to deliver for this long is not fetched any more.
 const FETCHED_WITHIN: Duration = Duration::from_secs(5);
@@ -21,14 +21,14 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suspect {
     pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment_number: AssignmentNumber,
     pub(crate) next_offset: i64,
 }
 
 /// A position of which nothing was heard for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overdue {
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment_number: AssignmentNumber,
     pub(crate) position: Position,
 }
 
@@ -145,7 +145,7 @@ impl TruncationWatch {
 mod tests {
     use super::*;
 
-    const HERE: Suspect = Suspect { partition: 3, epoch: Epoch(7), next_offset: 50 };
+    const HERE: Suspect = Suspect { partition: 3, assignment_number: AssignmentNumber(7), next_offset: 50 };
 
     fn truncation_watch() -> TruncationWatch {
         let truncation_watch = TruncationWatch::default();
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn a_position_that_is_overdue_again_before_it_was_looked_up_is_looked_up_once() {
         let truncation_watch = TruncationWatch::default();
-        let at = |epoch, partition, offset| Overdue {
-            epoch: Epoch(epoch),
+        let at = |assignment_number, partition, offset| Overdue {
+            assignment_number: AssignmentNumber(assignment_number),
             position: Position { partition, offset, leader_epoch: 2 },
         };
         truncation_watch.add_overdue([at(1, 0, 5), at(2, 1, 7)]);

@@ -67,9 +67,10 @@ impl PollLoop {
 
     /// Of a position whose validation is overdue, the leader has told another client what it thinks.
     pub(super) fn looked_up(&mut self, overdue: Overdue, validity: Validity) -> Result<(), Fatal> {
-        let Overdue { epoch, position } = overdue;
+        let Overdue { assignment_number, position } = overdue;
         let (partition, idle_at) = (position.partition, self.idle_at);
-        let stands_there = |owned: &&mut Owned| owned.epoch == epoch && owned.position() == Some(position);
+        let stands_there =
+            |owned: &&mut Owned| owned.assignment_number == assignment_number && owned.position() == Some(position);
         let Some(owned) = self.partitions.get_mut(&partition).filter(stands_there) else { return Ok(()) };
         let Some(validation) = owned.validation_mut() else { return Ok(()) };
         match (validity, validation.asked_at) {
@@ -77,7 +78,7 @@ impl PollLoop {
             (Validity::InLog, Some(_)) => owned.validated(),
             (Validity::NotInLog, _) => {
                 validation.was_refused = true;
-                self.truncation_watch.raise([Suspect { partition, epoch, next_offset: position.offset }]);
+                self.truncation_watch.raise([Suspect { partition, assignment_number, next_offset: position.offset }]);
                 self.inspect();
             }
             (Validity::InLog | Validity::Unanswered, asked_at) => {
@@ -150,7 +151,7 @@ impl Owned {
 
     /// Its position, if too little was heard of it for too long; the same one again only after as long.
     fn overdue(&mut self, now: Instant) -> Option<Overdue> {
-        let (epoch, position) = (self.epoch, self.position()?);
+        let (assignment_number, position) = (self.assignment_number, self.position()?);
         let validation = self.validation_mut()?;
         let is_to_be_looked_up = now.saturating_duration_since(validation.looked_up_at) >= LOOK_UP_AFTER;
         if is_to_be_looked_up {
@@ -159,7 +160,7 @@ impl Owned {
         if now.saturating_duration_since(validation.since) >= OVERDUE {
             self.show_validation();
         }
-        is_to_be_looked_up.then_some(Overdue { epoch, position })
+        is_to_be_looked_up.then_some(Overdue { assignment_number, position })
     }
 
     fn show_validation(&mut self) {
@@ -221,14 +222,14 @@ mod tests {
         poll::test_support::{Offline, offline},
         run,
         stop::Stop,
-        store::{ApplyMode, Epoch, Restored},
+        store::{ApplyMode, AssignmentNumber, Restored},
     };
 
     const OFFSET: i64 = 50;
     const EPOCH: i32 = 3;
 
     fn at_work(offset: i64, leader_epoch: Option<i32>) -> Owned {
-        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+        let mut owned = Owned::new(0, AssignmentNumber(1), 1, "m".into());
         owned.restored(Restored { leader_epoch, ..Restored::empty_at(offset) }, ApplyMode::Direct);
         owned.activate();
         owned
@@ -249,7 +250,7 @@ mod tests {
     impl PollLoop {
         /// The leader refuses the position, and the log is measured.
         fn hear_refused(&mut self, start: i64, end: i64) -> Log {
-            let suspect = Suspect { partition: 0, epoch: Epoch(1), next_offset: OFFSET };
+            let suspect = Suspect { partition: 0, assignment_number: AssignmentNumber(1), next_offset: OFFSET };
             self.truncation_watch.raise([suspect]);
             let log = Log { suspect, start, end, stable_end: end };
             self.measured(&log).unwrap();
@@ -288,8 +289,8 @@ mod tests {
 
     #[test]
     fn without_an_epoch_or_a_record_before_it_there_is_nothing_to_ask() {
-        for (offset, epoch) in [(OFFSET, None), (0, Some(EPOCH))] {
-            let mut owned = at_work(offset, epoch);
+        for (offset, leader_epoch) in [(OFFSET, None), (0, Some(EPOCH))] {
+            let mut owned = at_work(offset, leader_epoch);
             assert!(owned.validation().is_none() && owned.is_validated());
         }
     }
@@ -319,7 +320,10 @@ mod tests {
     }
 
     fn overdue() -> Overdue {
-        Overdue { epoch: Epoch(1), position: Position { partition: 0, offset: OFFSET, leader_epoch: EPOCH } }
+        Overdue {
+            assignment_number: AssignmentNumber(1),
+            position: Position { partition: 0, offset: OFFSET, leader_epoch: EPOCH },
+        }
     }
 
     #[test]

@@ -174,11 +174,11 @@ mod tests {
             exponents::Exponents,
             rules::{LedgerKind, Signs},
         },
-        store::Epoch,
+        store::AssignmentNumber,
     };
 
     fn restore(fold: std::ops::Range<i64>) -> PartitionRestore {
-        let assignment = Assignment { partition: 0, epoch: Epoch(1), generation: 1 };
+        let assignment = Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 };
         PartitionRestore::replay_input(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
     }
 

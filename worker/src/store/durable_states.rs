@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::{Assignment, Batch, Epoch, LedgerChecksum, Progress, RowWriter};
+use super::{Assignment, AssignmentNumber, Batch, LedgerChecksum, Progress, RowWriter};
 use crate::domain::{
     ledger::Changed,
     ledger_rules::{LedgerRules, Rulebook},
@@ -30,15 +30,15 @@ impl<S> DurableState<S> {
 }
 
 /// Of each partition, the newest assignment's.
-pub(super) struct DurableStates<S>(Mutex<BTreeMap<i32, (Epoch, DurableState<S>)>>);
+pub(super) struct DurableStates<S>(Mutex<BTreeMap<i32, (AssignmentNumber, DurableState<S>)>>);
 
 impl<S: Clone> DurableStates<S> {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    pub(super) fn insert(&self, Assignment { partition, epoch, .. }: Assignment, durable_state: DurableState<S>) {
-        self.0.lock().insert(partition, (epoch, durable_state));
+    pub(super) fn insert(&self, Assignment { partition, number, .. }: Assignment, durable_state: DurableState<S>) {
+        self.0.lock().insert(partition, (number, durable_state));
     }
 
     pub(super) fn get(&self, assignment: Assignment) -> Option<DurableState<S>> {
@@ -48,7 +48,7 @@ impl<S: Clone> DurableStates<S> {
     /// Looks at what is known of an assignment, or changes it; `None` if there is a newer one.
     pub(super) fn with<T>(&self, assignment: Assignment, look: impl FnOnce(&mut DurableState<S>) -> T) -> Option<T> {
         let mut newest = self.0.lock();
-        let found = newest.get_mut(&assignment.partition).filter(|(epoch, _)| *epoch == assignment.epoch);
+        let found = newest.get_mut(&assignment.partition).filter(|(number, _)| *number == assignment.number);
         found.map(|(_, durable_state)| look(durable_state))
     }
 
@@ -77,8 +77,8 @@ mod tests {
         DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&book(&[]), 0)), stored: () }
     }
 
-    fn assignment(partition: i32, epoch: u64) -> Assignment {
-        Assignment { partition, epoch: Epoch(epoch), generation: 1 }
+    fn assignment(partition: i32, number: u64) -> Assignment {
+        Assignment { partition, number: AssignmentNumber(number), generation: 1 }
     }
 
     #[test]
@@ -86,10 +86,10 @@ mod tests {
         let durable_states = DurableStates::new();
         (0..3).for_each(|partition| durable_states.insert(assignment(partition, 5), durable_state(0)));
         let batch = offline(&[]).batch(&[
-            (0, Epoch(5), false),
-            (1, Epoch(5), true),
-            (2, Epoch(4), false),
-            (3, Epoch(5), false),
+            (0, AssignmentNumber(5), false),
+            (1, AssignmentNumber(5), true),
+            (2, AssignmentNumber(4), false),
+            (3, AssignmentNumber(5), false),
         ]);
         let written: Vec<_> =
             durable_states.still_ours(&batch).map(|(progress, _)| progress.assignment.partition).collect();
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
         let durable_states = DurableStates::new();
-        let digest_sum = |epoch| durable_states.get(assignment(0, epoch)).map(|it| it.checksum.digest_sum);
-        let batch = offline(&[]).batch(&[(0, Epoch(4), false)]);
+        let digest_sum = |number| durable_states.get(assignment(0, number)).map(|it| it.checksum.digest_sum);
+        let batch = offline(&[]).batch(&[(0, AssignmentNumber(4), false)]);
         durable_states.insert(assignment(0, 4), durable_state(1));
         durable_states.accept(&batch.parts[0], durable_state(2));
         assert_eq!(digest_sum(4), Some(2));

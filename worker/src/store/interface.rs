@@ -69,7 +69,7 @@ impl Restored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
+    pub(crate) number: AssignmentNumber,
     /// The group's, in which it was made.
     pub(crate) generation: i32,
 }
@@ -154,7 +154,7 @@ pub(crate) struct Batch {
 
 /// Numbers the assignments of this process: what carries an old one is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Epoch(pub(crate) u64);
+pub(crate) struct AssignmentNumber(pub(crate) u64);
 
 /// Why a commit was not accepted, or is not known to be.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use proptest::{
 };
 
 use super::{
-    ApplyMode, Assignment, Epoch, Progress, RestorePlan, Restored,
+    ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored,
     offsets::{Committed, Position},
 };
 use crate::{
@@ -139,7 +139,7 @@ struct World<M: Medium> {
     begin: i64,
     owner: Worker,
     members: [SimulatedMember<M>; 2],
-    epochs: u64,
+    assignments: u64,
 }
 
 fn customer(number: u8) -> String {
@@ -203,13 +203,14 @@ impl<M: Medium> World<M> {
             medium.rebuilt(&group.folded(offset), offset);
         }
         let members = [(); 2].map(|()| SimulatedMember { owned: None, flight: None });
-        Self { medium, group, begin, owner: 0, members, epochs: 0 }
+        Self { medium, group, begin, owner: 0, members, assignments: 0 }
     }
 
     /// What the owner's restore thread does, and the poll thread with what it found.
     fn restore(&mut self) {
-        self.epochs += 1;
-        let assignment = Assignment { partition: 0, epoch: Epoch(self.epochs), generation: self.group.generation };
+        self.assignments += 1;
+        let assignment =
+            Assignment { partition: 0, number: AssignmentNumber(self.assignments), generation: self.group.generation };
         let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
         let (plan, durable_state) = self.medium.plan(self.owner, assignment, &position);
         let restored = match plan {
@@ -224,7 +225,7 @@ impl<M: Medium> World<M> {
             }
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("it was loaded"),
         };
-        let mut owned = Owned::new(0, assignment.epoch, assignment.generation, "m".into());
+        let mut owned = Owned::new(0, assignment.number, assignment.generation, "m".into());
         owned.restored(restored, M::APPLY_MODE);
         self.members[self.owner].owned = Some((owned, durable_state));
     }

@@ -41,13 +41,13 @@ mod tests {
     use super::*;
     use crate::{
         domain::ledger::Changes,
-        store::{Assignment, Epoch},
+        store::{Assignment, AssignmentNumber},
         view::Cell,
     };
 
     fn progress(from: Option<i64>, next_offset: i64) -> Progress {
         Progress {
-            assignment: Assignment { partition: 0, epoch: Epoch(1), generation: 1 },
+            assignment: Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 },
             cell: Arc::new(Cell::new(0, 1)),
             from,
             next_offset,

@@ -231,7 +231,7 @@ mod tests {
             ledger_rules::{LedgerRules, tests::book},
             money::Currency,
         },
-        store::{Assignment, Epoch, LedgerChecksum},
+        store::{Assignment, AssignmentNumber, LedgerChecksum},
     };
 
     /// What a commit of a ledger with customer A alone removes of a changelog that has these keys.
@@ -241,7 +241,7 @@ mod tests {
         ledger
             .apply(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
             .unwrap();
-        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 1 };
+        let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
         let progress = Progress::whole(assignment, None, &(0..8), ledger);
         let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
         let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&book(&[]), 0)));

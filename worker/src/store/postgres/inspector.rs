@@ -19,7 +19,7 @@ use crate::{
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},
-    store::{Assignment, Epoch, Position, RestoreError, StoredPartition},
+    store::{Assignment, AssignmentNumber, Position, RestoreError, StoredPartition},
 };
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
@@ -37,7 +37,7 @@ impl FoundRow {
         position: &Position,
     ) -> Result<bool, PartitionFailure> {
         let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
-        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 0 };
+        let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
         match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, position) {
             Err(RestoreError::Final(failure)) => Err(failure),
             Ok((durable_state, _)) => Ok(durable_state.rules.agrees_in_everything() && !is_torn),

@@ -25,7 +25,7 @@ use crate::{
     },
     postgres_target::{DatabaseTarget, Session},
     store::{
-        ApplyMode, Assignment, Epoch, Progress, RestorePlan, Restored, RowWriter,
+        ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored, RowWriter,
         offsets::Position,
         schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
     },
@@ -132,7 +132,7 @@ impl Medium for Rows {
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let Database { runtime, sessions } = &*self.database;
         let (assignment, rules) =
-            (Assignment { partition: 0, epoch: Epoch(0), generation: 0 }, LedgerRules::begin(&BOOK, 0));
+            (Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 }, LedgerRules::begin(&BOOK, 0));
         let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
         let durable_state = replacing(TOPIC_ID, None, 0, rules);
         let commit = PartitionCommit::new(&progress, durable_state, &BOOK, &mut RowWriter::default());
