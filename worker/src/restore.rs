@@ -115,9 +115,9 @@ impl RestoreLoop {
             }
         }
         inbox.try_iter().for_each(|assigned| self.enqueue(assigned));
-        self.unplanned.retain(|assigned| !assigned.cell.is_released());
-        self.undecided.retain(|(assigned, _)| !assigned.cell.is_released());
-        self.unfetched.retain(|assigned| !assigned.cell.is_released());
+        self.unplanned.retain(|assigned| !assigned.shared.is_released());
+        self.undecided.retain(|(assigned, _)| !assigned.shared.is_released());
+        self.unfetched.retain(|assigned| !assigned.shared.is_released());
         self.input.forget_released();
         self.log.forget_released();
         Ok(())
@@ -179,9 +179,9 @@ impl RestoreLoop {
             if shown.is_none_or(|shown| now.saturating_duration_since(shown) >= SHOW_EVERY) {
                 shown = Some(now);
                 let progress = RestoreProgress::new(0, rows.cast_signed(), all.cast_signed(), now - began);
-                assigned.cell.lock().restore = Some(progress);
+                assigned.shared.lock().restore = Some(progress);
             }
-            !assigned.cell.is_released()
+            !assigned.shared.is_released()
         };
         match self.restorer.store.fetch(assigned.assignment, &mut watch) {
             Ok(restored) => self.report(&assigned, Ok(restored)),
@@ -197,7 +197,7 @@ impl RestoreLoop {
     fn note_not_ready(&mut self, partition: Option<i32>, error: &NotReady) {
         let is_meant = |it: &&Assigned| partition.is_none_or(|partition| it.assignment.partition == partition);
         let waiting = self.unplanned.iter().chain(self.undecided.iter().map(|(assigned, _)| assigned));
-        waiting.filter(is_meant).for_each(|it| it.cell.lock().blocked_by = Some(error.to_string()));
+        waiting.filter(is_meant).for_each(|it| it.shared.lock().blocked_by = Some(error.to_string()));
         if let Some(suppressed) = self.not_ready.admit(error.kind(), Instant::now()) {
             tracing::warn!(partition, %error, suppressed, "cannot look up where to restore from yet; trying again");
         }

@@ -3,10 +3,10 @@
 //! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole partition is
 //! copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some records.
 
-mod cell;
 mod counters;
 mod facts;
 mod history;
+mod shared_partition;
 mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
@@ -23,8 +23,8 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use cell::{Cell, State};
 pub(crate) use facts::*;
+pub(crate) use shared_partition::{SharedPartition, State};
 pub(crate) use snapshot::{CopyError, Snapshot};
 pub(crate) use visible::Visible;
 
@@ -55,7 +55,7 @@ pub(crate) struct View {
     session_timeout: Duration,
     status: Mutex<Status>,
     counters: Counters,
-    partitions: RwLock<BTreeMap<i32, Arc<Cell>>>,
+    partitions: RwLock<BTreeMap<i32, Arc<SharedPartition>>>,
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
     /// Whether the topic keeps every record, once that was looked at.
@@ -101,7 +101,11 @@ impl View {
 
     /// By which rules the ledgers of the active partitions are made, of a store that keeps them.
     pub(crate) fn ledger_rules(&self) -> Vec<Arc<LedgerRules>> {
-        self.cells().iter().filter(|cell| cell.is_active()).filter_map(|cell| cell.rules()).collect()
+        self.shared_partitions()
+            .iter()
+            .filter(|shared| shared.is_active())
+            .filter_map(|shared| shared.rules())
+            .collect()
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -114,7 +118,7 @@ impl View {
 
     /// The assigned partitions, sorted.
     pub(crate) fn partitions(&self) -> Vec<PartitionInfo> {
-        self.cells().iter().map(|cell| cell.info()).collect()
+        self.shared_partitions().iter().map(|shared| shared.info()).collect()
     }
 
     /// Rebalance events, newest first; the oldest are forgotten after some hundred.
@@ -144,19 +148,19 @@ impl View {
         if !self.is_member() {
             return Vec::new();
         }
-        self.cells().iter().filter(|cell| cell.is_active()).map(|cell| cell.partition()).collect()
+        self.shared_partitions().iter().filter(|shared| shared.is_active()).map(|shared| shared.partition()).collect()
     }
 
     /// One customer's balances in one partition; `None` unless the worker may answer for it.
     pub(crate) fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
-        let balances = self.cell(partition)?.customer(id, &self.book.rules().exponents)?;
+        let balances = self.shared(partition)?.customer(id, &self.book.rules().exponents)?;
         // Asked afterwards: a worker that was frozen meanwhile no longer knows whether it may answer.
         self.is_member().then_some(balances)
     }
 
     /// How many customers a partition has, as far as is known at once: new ones of the last moments may be missing.
     pub(crate) fn customers(&self, partition: i32) -> usize {
-        self.cell(partition).map_or(0, |cell| cell.lock().ledger.len())
+        self.shared(partition).map_or(0, |shared| shared.lock().ledger.len())
     }
 
     /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for it.
@@ -168,13 +172,13 @@ impl View {
         partition: i32,
         copy: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let Some(cell) = self.cell(partition) else { return Ok(None) };
+        let Some(shared) = self.shared(partition) else { return Ok(None) };
         let Some(_turn) = self.copying.try_lock_for(COPY_TURN) else { return Err(CopyError::Turn.into()) };
-        let Some(snapshot) = cell.snapshot(&self.book.rules().exponents) else { return Ok(None) };
+        let Some(snapshot) = shared.snapshot(&self.book.rules().exponents) else { return Ok(None) };
         let copied = copy(&snapshot)?;
         drop(snapshot);
         // Asked afterwards, as above: it may have failed or left meanwhile, too.
-        Ok((self.is_member() && cell.is_active() && !cell.is_released()).then_some(copied))
+        Ok((self.is_member() && shared.is_active() && !shared.is_released()).then_some(copied))
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
@@ -211,11 +215,11 @@ impl View {
             && self.last_membership_proof.lock().is_some_and(|proof| proof.elapsed() < self.session_timeout)
     }
 
-    fn cell(&self, partition: i32) -> Option<Arc<Cell>> {
+    fn shared(&self, partition: i32) -> Option<Arc<SharedPartition>> {
         self.partitions.read().get(&partition).cloned()
     }
 
-    fn cells(&self) -> Vec<Arc<Cell>> {
+    fn shared_partitions(&self) -> Vec<Arc<SharedPartition>> {
         self.partitions.read().values().cloned().collect()
     }
 }

@@ -142,9 +142,9 @@ impl PollLoop {
         self.view.message_processed();
         count(&self.view.counting().busy_micros, u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
         for owned in self.partitions.values_mut() {
-            let cell = owned.cell.clone();
+            let shared = owned.shared.clone();
             if let Some(active) = owned.active() {
-                active.end_batch(busy, records, &cell);
+                active.end_batch(busy, records, &shared);
             }
         }
     }
@@ -156,14 +156,14 @@ impl PollLoop {
         if !owned.is_validated() {
             return;
         }
-        let Owned { cell, stage: Stage::Active(active), .. } = owned else { return };
+        let Owned { shared, stage: Stage::Active(active), .. } = owned else { return };
         // Here no reader waits for it. If there is work to simulate, there is one record at a time.
         if records.iter().any(|(record, _)| active.check_offset(record.offset) != OffsetCheck::Duplicate) {
             simulate_work(self.simulated_work, &self.view);
         }
         let counters = self.view.counting();
         // To lock for each record would be a good part of all the work (docs/benchmarks.md).
-        let (mut state, mut bad) = (cell.lock(), Vec::new());
+        let (mut state, mut bad) = (shared.lock(), Vec::new());
         let customers = records.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
         active.prefetch(customers, &state.ledger);
         for (record, does) in records {

@@ -15,7 +15,7 @@ use crate::{
     },
     partition_failure::PartitionFailure,
     store::{ApplyMode, Assignment, AssignmentNumber, Progress, Restored},
-    view::{Cell, Phase, State, Visible},
+    view::{Phase, SharedPartition, State, Visible},
 };
 
 /// One assignment of one partition.
@@ -26,7 +26,7 @@ pub(crate) struct Owned {
     /// As whom this worker got it: under any other name it must not commit for it.
     pub(crate) member_id: Arc<str>,
     /// What readers see of it.
-    pub(crate) cell: Arc<Cell>,
+    pub(crate) shared: Arc<SharedPartition>,
     pub(crate) stage: Stage,
     /// Whether it is part of the client's assignment: from its activation on, also when it fails then.
     pub(crate) is_fetched: bool,
@@ -87,13 +87,13 @@ impl Owned {
         generation: i32,
         member_id: Arc<str>,
     ) -> Self {
-        let cell = Arc::new(Cell::new(partition, generation));
+        let shared = Arc::new(SharedPartition::new(partition, generation));
         Self {
             partition,
             assignment_number,
             generation,
             member_id,
-            cell,
+            shared,
             stage: Stage::Restoring,
             is_fetched: false,
             restored_records: 0,
@@ -113,7 +113,7 @@ impl Owned {
         let Restored { ledger, changes, committed, base, next_offset, leader_epoch, initial_offsets, records } =
             restored;
         self.restored_records = records;
-        let mut state = self.cell.lock();
+        let mut state = self.shared.lock();
         state.ledger = ledger.into();
         state.next_offset = Some(next_offset);
         // With changes that are not durable there is nothing yet that a balance could be true for.
@@ -147,7 +147,7 @@ impl Owned {
     pub(crate) fn activate(&mut self) {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::Ready(active) => {
-                let mut state = self.cell.lock();
+                let mut state = self.shared.lock();
                 (state.restore, state.blocked_by) = (None, None);
                 state.phase = Phase::Active;
                 Stage::Active(active)
@@ -179,7 +179,7 @@ impl Owned {
             "partition {} failed: {failure}",
             self.partition
         );
-        let mut state = self.cell.lock();
+        let mut state = self.shared.lock();
         state.phase = Phase::Failed;
         state.ledger = Visible::default();
         (state.restore, state.blocked_by) = (None, None);
@@ -226,12 +226,12 @@ impl Owned {
         }
         // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
         let at_most = if self.is_claiming() { ledger_at_once } else { usize::MAX };
-        let (assignment, cell) = (self.assignment(), self.cell.clone());
+        let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
         let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
         Some(Progress {
             assignment,
-            cell,
+            shared,
             from: active.committed,
             next_offset: active.next_offset,
             leader_epoch: active.leader_epoch,
@@ -251,9 +251,9 @@ impl Owned {
             active.ahead.as_mut().and_then(Ahead::landed)
         });
         if let Some(changes) = landed {
-            self.cell.publish(&changes, next_offset);
+            self.shared.publish(&changes, next_offset);
         }
-        self.cell.lock().committed_offset = Some(next_offset);
+        self.shared.lock().committed_offset = Some(next_offset);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::Claiming(active) if active.pending().0 == 0 => Stage::Ready(active),
             stage => stage,
@@ -351,9 +351,9 @@ impl Active {
     }
 
     /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
-    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, cell: &Cell) {
+    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, shared: &SharedPartition) {
         if self.ahead.is_some() && self.in_batch > 0 {
-            cell.lock().set_position(self.next_offset);
+            shared.lock().set_position(self.next_offset);
         }
         let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
         self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
@@ -414,10 +414,10 @@ mod tests {
     #[test]
     fn a_batchs_time_is_shared_by_records() {
         let mut active = active(0);
-        let cell = Cell::new(0, 1);
+        let shared = SharedPartition::new(0, 1);
         (0..3).for_each(|offset| active.advance(offset, None));
-        active.end_batch(Duration::from_micros(40), 4, &cell);
-        active.end_batch(Duration::from_micros(100), 4, &cell);
+        active.end_batch(Duration::from_micros(40), 4, &shared);
+        active.end_batch(Duration::from_micros(100), 4, &shared);
         assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
     }
 

@@ -33,7 +33,7 @@ impl ReacquireQueue {
 
     /// What may be claimed again at `now` by the member that `ask` names; what has left is forgotten.
     pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<Assigned> {
-        self.waiting.retain(|it| !it.assigned.cell.is_released());
+        self.waiting.retain(|it| !it.assigned.shared.is_released());
         if self.waiting.iter().all(|it| it.due > now) {
             return Vec::new();
         }
@@ -48,12 +48,12 @@ mod tests {
     use super::*;
     use crate::{
         store::{Assignment, AssignmentNumber},
-        view::Cell,
+        view::SharedPartition,
     };
 
     fn assigned(partition: i32) -> Assigned {
         let assignment = Assignment { partition, number: AssignmentNumber(1), generation: 3 };
-        Assigned { assignment, cell: Arc::new(Cell::new(partition, 3)) }
+        Assigned { assignment, shared: Arc::new(SharedPartition::new(partition, 3)) }
     }
 
     fn numbers(assigned: &[Assigned]) -> Vec<i32> {
@@ -77,7 +77,7 @@ mod tests {
     fn what_has_left_meanwhile_is_not_claimed_again() {
         let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::ZERO));
         let gone = assigned(0);
-        gone.cell.release();
+        gone.shared.release();
         reacquire_queue.add(gone, "one".into(), begun);
         assert!(reacquire_queue.due(begun, || Some("one")).is_empty());
     }

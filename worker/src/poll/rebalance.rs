@@ -173,8 +173,8 @@ impl PollLoop {
         self.next_assignment_number += 1;
         let assignment_number = AssignmentNumber(self.next_assignment_number);
         let owned = Owned::new(partition, assignment_number, generation, member_id);
-        let assigned = Assigned { assignment: owned.assignment(), cell: owned.cell.clone() };
-        self.view.add_partition(partition, owned.cell.clone());
+        let assigned = Assigned { assignment: owned.assignment(), shared: owned.shared.clone() };
+        self.view.add_partition(partition, owned.shared.clone());
         self.partitions.insert(partition, owned);
         assigned
     }
@@ -229,7 +229,7 @@ impl PollLoop {
         for partition in partitions {
             self.view.remove_partition(*partition);
             if let Some(owned) = self.partitions.remove(partition) {
-                owned.cell.release();
+                owned.shared.release();
                 if owned.is_fetched {
                     list.add_partition(&self.topic, *partition);
                 }
@@ -248,7 +248,7 @@ impl PollLoop {
         deadline: Instant,
     ) -> Result<RevokeOutcome, Fatal> {
         for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
-            let mut state = owned.cell.lock();
+            let mut state = owned.shared.lock();
             if state.phase == Phase::Active {
                 state.phase = Phase::Draining;
             }
@@ -283,7 +283,7 @@ impl PollLoop {
         let (mut is_any, now) = (false, Instant::now());
         for partition in partitions {
             let Some(owned) = self.partitions.remove(partition) else { continue };
-            owned.cell.release();
+            owned.shared.release();
             if owned.is_fetched {
                 fetched.add_partition(&self.topic, *partition);
             }

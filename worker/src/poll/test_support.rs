@@ -10,7 +10,7 @@ use crate::{
     domain::ledger::Changes,
     kafka_clients::{GroupConsumer, group_consumer},
     store::{Assignment, AssignmentNumber, Batch, Progress},
-    view::Cell,
+    view::SharedPartition,
 };
 
 /// Whatever is asked of it stays without an answer.
@@ -39,13 +39,13 @@ impl Offline {
     /// A batch with one part for each of `assigned`: partition, number of the assignment, and whether that assignment is over.
     pub(crate) fn batch(&self, assigned: &[(i32, AssignmentNumber, bool)]) -> Batch {
         let part = |(partition, assignment_number, is_over): &(i32, AssignmentNumber, bool)| {
-            let cell = Arc::new(Cell::new(*partition, 1));
+            let shared = Arc::new(SharedPartition::new(*partition, 1));
             if *is_over {
-                cell.release();
+                shared.release();
             }
             Progress {
                 assignment: Assignment { partition: *partition, number: *assignment_number, generation: 1 },
-                cell,
+                shared,
                 from: Some(5),
                 next_offset: 9,
                 leader_epoch: None,

@@ -165,7 +165,7 @@ impl Owned {
 
     fn show_validation(&mut self) {
         let Some(Position { offset, leader_epoch, .. }) = self.position() else { return };
-        let mut state = self.cell.lock();
+        let mut state = self.shared.lock();
         if state.blocked_by.is_some() {
             return;
         }
@@ -196,7 +196,7 @@ impl Owned {
         if let Some(validation) = self.active().and_then(|active| active.validation.take()) {
             let took = validation.since.elapsed();
             tracing::debug!(partition = self.partition, ?took, "the position is in the log");
-            self.cell.lock().blocked_by = None;
+            self.shared.lock().blocked_by = None;
         }
     }
 }
@@ -242,7 +242,7 @@ mod tests {
         let mut poll_loop =
             ManuallyDrop::new(PollLoop::new(&config, "i", admin, view, runtime.handle(), Stop::default()).unwrap());
         let owned = at_work(OFFSET, Some(EPOCH));
-        poll_loop.view.add_partition(0, owned.cell.clone());
+        poll_loop.view.add_partition(0, owned.shared.clone());
         poll_loop.partitions.insert(0, owned);
         (poll_loop, runtime)
     }
@@ -258,7 +258,7 @@ mod tests {
         }
 
         fn failure(&self) -> Option<PartitionFailure> {
-            self.partitions[&0].cell.lock().failure.clone()
+            self.partitions[&0].shared.lock().failure.clone()
         }
 
         /// The client has it again.

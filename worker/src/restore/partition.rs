@@ -13,14 +13,14 @@ use crate::{
         rules::Rules,
     },
     store::{ApplyMode, Assignment, ChangelogImage, Restored},
-    view::{Cell, RestoreProgress},
+    view::{RestoreProgress, SharedPartition},
 };
 
 /// A partition to restore.
 pub(crate) struct Assigned {
     pub(crate) assignment: Assignment,
     /// Gets the progress; also says when the partition has left and nobody waits any more.
-    pub(crate) cell: Arc<Cell>,
+    pub(crate) shared: Arc<SharedPartition>,
 }
 
 /// Reads the records of a plan, one way or the other.
@@ -121,7 +121,7 @@ impl PartitionRestore {
 
     /// Tells readers what it is blocked by.
     pub(super) fn set_blocked_by(&self, by: String) {
-        self.assigned.cell.lock().blocked_by = Some(by);
+        self.assigned.shared.lock().blocked_by = Some(by);
     }
 
     pub(super) fn finish(self, apply_mode: ApplyMode) -> (Assigned, RestoreOutcome) {
@@ -155,7 +155,7 @@ impl PartitionRestore {
     pub(super) fn show_progress(&mut self, now: Instant) {
         let progress =
             RestoreProgress::new(self.start, self.next, self.target, now.saturating_duration_since(self.started));
-        let mut state = self.assigned.cell.lock();
+        let mut state = self.assigned.shared.lock();
         if state.restore.is_none_or(|before| before.current != self.next) {
             self.moved = now;
             state.blocked_by = None;
@@ -179,7 +179,11 @@ mod tests {
 
     fn restore(fold: std::ops::Range<i64>) -> PartitionRestore {
         let assignment = Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 };
-        PartitionRestore::replay_input(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
+        PartitionRestore::replay_input(
+            Assigned { assignment, shared: Arc::new(SharedPartition::new(0, 1)) },
+            fold.start,
+            fold,
+        )
     }
 
     fn record(offset: i64, value: Option<&[u8]>) -> ReadRecord<'_> {

@@ -44,7 +44,7 @@ impl RestoreReader {
     }
 
     pub(super) fn forget_released(&mut self) {
-        self.restores.retain(|restore| !restore.assigned.cell.is_released());
+        self.restores.retain(|restore| !restore.assigned.shared.is_released());
         if self.restores.is_empty() {
             self.end_reader();
         }

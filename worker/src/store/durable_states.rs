@@ -54,14 +54,14 @@ impl<S: Clone> DurableStates<S> {
 
     /// What of `batch` is still this worker's, and what it builds on.
     pub(super) fn still_ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = (&'a Progress, DurableState<S>)> {
-        let left = batch.parts.iter().filter(|progress| !progress.cell.is_released());
+        let left = batch.parts.iter().filter(|progress| !progress.shared.is_released());
         left.filter_map(|progress| Some((progress, self.get(progress.assignment)?)))
     }
 
     /// `progress` was written, `after` is durable now.
     pub(super) fn accept(&self, progress: &Progress, after: DurableState<S>) {
         self.with(progress.assignment, |durable_state| {
-            progress.cell.show_rules(&after.rules);
+            progress.shared.show_rules(&after.rules);
             *durable_state = after;
         });
     }

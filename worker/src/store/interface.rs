@@ -12,7 +12,7 @@ use crate::{
     },
     not_ready::NotReady,
     partition_failure::PartitionFailure,
-    view::Cell,
+    view::SharedPartition,
 };
 
 /// How to bring one partition to where the group has committed.
@@ -111,7 +111,7 @@ pub(crate) struct Progress {
     /// Of which of this worker's assignments.
     pub(crate) assignment: Assignment,
     /// Says when that assignment is over.
-    pub(crate) cell: Arc<Cell>,
+    pub(crate) shared: Arc<SharedPartition>,
     /// What the group had committed before, `None` if nothing.
     pub(crate) from: Option<i64>,
     /// Every record below this was processed.
@@ -133,7 +133,7 @@ impl Progress {
     pub(crate) fn whole(assignment: Assignment, from: Option<i64>, records: &Range<i64>, ledger: Ledger) -> Self {
         Self {
             assignment,
-            cell: Arc::new(Cell::new(assignment.partition, assignment.generation)),
+            shared: Arc::new(SharedPartition::new(assignment.partition, assignment.generation)),
             from,
             next_offset: records.end,
             // The log may be another one than when its leader's epoch was noted.
@@ -244,7 +244,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// What is stored of a partition is not what its log says: readers of the store are no longer to be answered with it.
     /// Waits for nothing; given up when the partition has left. Of a store that only workers read there is nothing to do.
-    fn withdraw(&self, _assignment: Assignment, _cell: &Arc<Cell>) {}
+    fn withdraw(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
     /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;

@@ -61,7 +61,7 @@ use crate::{
     postgres_target::DatabaseTarget,
     throttle::Throttle,
     topic_facts::describe,
-    view::Cell,
+    view::SharedPartition,
 };
 use claim::claim;
 use durable_state::{PartitionCommit, Row, StoredRow, plan_claim, replacing};
@@ -164,7 +164,7 @@ impl Postgres {
         let mut warnings = Throttle::new(WARN_EVERY);
         loop {
             // What has left meanwhile may have been moved on by its next owner.
-            let left: Vec<_> = commits.iter().filter(|commit| !commit.progress.cell.is_released()).collect();
+            let left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
             if left.is_empty() {
                 return None;
             }
@@ -251,12 +251,12 @@ impl Store for Postgres {
         }
     }
 
-    fn withdraw(&self, assignment: Assignment, cell: &Arc<Cell>) {
+    fn withdraw(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
         let Some(row) = self.durable_states.get(assignment).and_then(|it| it.stored.row) else { return };
-        let (ledger_key, target, cell) = (self.ledger_key.clone(), self.target.clone(), cell.clone());
+        let (ledger_key, target, shared) = (self.ledger_key.clone(), self.target.clone(), shared.clone());
         self.runtime.spawn(async move {
             let (mut connection, mut warnings) = (ReconnectingClient::new(target, &[SESSION]), Throttle::new(WARN_EVERY));
-            while !cell.is_released() {
+            while !shared.is_released() {
                 let partition = assignment.partition;
                 let mark = async |client: &Client| load::mark(client, &ledger_key, partition, row.epoch, true).await;
                 let Err(error) = connection.ask(mark).await else { return };
@@ -292,7 +292,8 @@ impl Store for Postgres {
                     self.durable_states.accept(commit.progress, commit.after.clone());
                 }
                 // What was not written, or has left, is for its owner to announce.
-                let ours = commits.iter().map(|commit| commit.progress).filter(|progress| !progress.cell.is_released());
+                let ours =
+                    commits.iter().map(|commit| commit.progress).filter(|progress| !progress.shared.is_released());
                 self.offsets.announce(ours);
                 Ok(())
             }

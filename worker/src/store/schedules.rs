@@ -251,7 +251,7 @@ impl<M: Medium> World<M> {
     fn leave(&mut self) {
         self.group.generation += 1;
         if let Some((owned, _)) = self.members[self.owner].owned.take() {
-            owned.cell.release();
+            owned.shared.release();
         }
     }
 
@@ -261,7 +261,7 @@ impl<M: Medium> World<M> {
         }
         let Some((owned, _)) = &mut self.members[self.owner].owned else { return };
         owned.activate();
-        let cell = owned.cell.clone();
+        let shared = owned.shared.clone();
         let Some(active) = owned.active() else { return };
         for _ in 0..count {
             let offset = active.next_offset();
@@ -270,9 +270,11 @@ impl<M: Medium> World<M> {
                 return;
             };
             match amount {
-                Some(amount) => active.apply(&posting(&customer(*number), *amount), offset, &mut cell.lock()).unwrap(),
+                Some(amount) => {
+                    active.apply(&posting(&customer(*number), *amount), offset, &mut shared.lock()).unwrap()
+                }
                 None => {
-                    active.skip(offset, &mut cell.lock());
+                    active.skip(offset, &mut shared.lock());
                     active.add_dead_letter(dead_letter(offset));
                 }
             }
@@ -297,7 +299,7 @@ impl<M: Medium> World<M> {
             CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.medium.land(&flight, &mut self.group),
             CommitOutcome::Refused | CommitOutcome::LostUnheard => Verdict::Untouched,
         };
-        if flight.progress.cell.is_released() {
+        if flight.progress.shared.is_released() {
             return;
         }
         let verdict = match outcome {
@@ -319,7 +321,7 @@ impl<M: Medium> World<M> {
                 owned.refused();
             }
             Verdict::Others => {
-                owned.cell.release();
+                owned.shared.release();
                 self.restore();
             }
         }
@@ -337,7 +339,7 @@ impl<M: Medium> World<M> {
 
     fn check_readers(&self) -> TestCaseResult {
         for (owned, _) in self.members.iter().filter_map(|member| member.owned.as_ref()) {
-            let state = owned.cell.lock();
+            let state = owned.shared.lock();
             if let (Phase::Active, Some(as_of)) = (state.phase, state.as_of) {
                 prop_assert_eq!(
                     sums(state.ledger.customers()),
@@ -392,7 +394,7 @@ impl<M: Medium> World<M> {
         prop_assert_eq!(self.group.committed.as_ref().map(|committed| committed.offset), Some(end));
         let (owned, _) = self.members[self.owner].owned.as_ref().unwrap();
         prop_assert!(matches!(owned.stage, Stage::Active(_)));
-        let state = owned.cell.lock();
+        let state = owned.shared.lock();
         prop_assert_eq!(sums(state.ledger.customers()), sums(self.group.folded(end).customers()));
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
-use super::{Cell, Counters, RebalanceEvent, View};
+use super::{Counters, RebalanceEvent, SharedPartition, View};
 use crate::{input::Input, not_ready::NotReady, status::Status, topic_facts::TopicFacts};
 
 impl View {
@@ -21,8 +21,8 @@ impl View {
     }
 
     /// A partition was assigned; an older assignment of it is no longer readable.
-    pub(crate) fn add_partition(&self, partition: i32, cell: Arc<Cell>) {
-        self.partitions.write().insert(partition, cell);
+    pub(crate) fn add_partition(&self, partition: i32, shared: Arc<SharedPartition>) {
+        self.partitions.write().insert(partition, shared);
     }
 
     /// A partition leaves: from here on nobody is answered from it.

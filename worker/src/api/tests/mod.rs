@@ -25,7 +25,7 @@ use crate::domain::rules::{LedgerKind, Rules, Sign, Signs};
 use crate::domain::transaction::TransactionType;
 use crate::status::Status;
 use crate::topic_facts::TopicFacts;
-use crate::view::{Cell, Identity, Phase, View};
+use crate::view::{Identity, Phase, SharedPartition, View};
 
 /// Customer, currency, minor units, transaction id, second of its timestamp.
 type Transaction<'a> = (&'a str, &'a str, i128, &'a str, i64);
@@ -81,9 +81,9 @@ fn turns(view: &View) {
 
 /// Gives the worker an active partition that holds `transactions`, one per offset.
 fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction<'_>]) {
-    let cell = Cell::new(partition, generation);
+    let shared = SharedPartition::new(partition, generation);
     {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         for (offset, (customer, currency, minor_units, transaction_id, second)) in (0..).zip(transactions) {
             let posting = Posting {
                 customer: (*customer).into(),
@@ -99,7 +99,7 @@ fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction
         state.as_of = state.next_offset;
         state.phase = Phase::Active;
     }
-    view.add_partition(partition, Arc::new(cell));
+    view.add_partition(partition, Arc::new(shared));
 }
 
 fn alone(view: &Arc<View>) -> Router {

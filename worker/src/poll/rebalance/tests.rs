@@ -63,9 +63,9 @@ fn what_is_heard_of_an_assignment_that_is_over_says_nothing_of_the_next_one() {
 fn what_was_begun_for_a_partition_ends_when_it_is_let_go_or_read_again() {
     let (mut poll_loop, _runtime) = poll_loop();
     poll_loop.get_partition_0(7);
-    let first = poll_loop.partitions[&0].cell.clone();
+    let first = poll_loop.partitions[&0].shared.clone();
     poll_loop.restore_again(&[0]).unwrap();
-    let second = poll_loop.partitions[&0].cell.clone();
+    let second = poll_loop.partitions[&0].shared.clone();
     assert!(first.is_released() && !second.is_released());
     poll_loop.let_go(&[0]).unwrap();
     assert!(second.is_released() && poll_loop.view.partitions().is_empty());

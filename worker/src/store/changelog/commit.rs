@@ -139,7 +139,7 @@ impl Changelog {
             std::thread::sleep(AGAIN);
         }
         // What has left meanwhile may have been moved on by its next owner.
-        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.cell.is_released()).collect();
+        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
         let assigned: Vec<_> = commits_left.iter().map(|commit| commit.progress.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {

@@ -42,13 +42,13 @@ mod tests {
     use crate::{
         domain::ledger::Changes,
         store::{Assignment, AssignmentNumber},
-        view::Cell,
+        view::SharedPartition,
     };
 
     fn progress(from: Option<i64>, next_offset: i64) -> Progress {
         Progress {
             assignment: Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 },
-            cell: Arc::new(Cell::new(0, 1)),
+            shared: Arc::new(SharedPartition::new(0, 1)),
             from,
             next_offset,
             leader_epoch: None,

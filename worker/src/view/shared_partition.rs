@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The shared part of an assigned partition. A new assignment makes a new one, so nothing of an old one can leak in.
-pub(crate) struct Cell {
+pub(crate) struct SharedPartition {
     partition: i32,
     generation: i32,
     released: AtomicBool,
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-impl Cell {
+impl SharedPartition {
     /// A partition that was just assigned: restoring.
     pub(crate) fn new(partition: i32, generation: i32) -> Self {
         let state = State {
