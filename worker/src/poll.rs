@@ -48,7 +48,7 @@ use crate::{
     },
     kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
     partition_failure::PartitionFailure,
-    restore::{self, Assigned, Restorer},
+    restore::{self, RestoreRequest, Restorer},
     status::Status,
     stop::Stop,
     store::{ApplyMode, Batch, Changelog, CommitError, Count, Offsets, Postgres, Replay, Store},
@@ -58,7 +58,7 @@ use crate::{
 use commits::Commits;
 use input_watch::Watch;
 use messages::{Report, Reporter};
-use partition::Owned;
+use partition::AssignedPartition;
 use pending_assignment::PendingAssignment;
 use reacquire::ReacquireQueue;
 use truncation::TruncationWatch;
@@ -111,7 +111,7 @@ pub(crate) struct PollLoop {
     /// Whether records that cannot be applied are kept for the store.
     dead_letters_enabled: bool,
 
-    partitions: BTreeMap<i32, Owned>,
+    partitions: BTreeMap<i32, AssignedPartition>,
     pending_assignments: Vec<PendingAssignment>,
     next_assignment_number: u64,
     bad_records: Throttle<(i32, BadRecord)>,
@@ -123,7 +123,7 @@ pub(crate) struct PollLoop {
     backlog: VecDeque<Report>,
     store: Arc<dyn Store>,
     commits: Commits,
-    restorer: mpsc::Sender<Vec<Assigned>>,
+    restorer: mpsc::Sender<Vec<RestoreRequest>>,
     reacquire_queue: ReacquireQueue,
     topic_monitor: mpsc::Sender<()>,
     /// Whether the client was told to stop fetching.
@@ -290,7 +290,7 @@ impl PollLoop {
 
     /// How long to wait for records. Whatever else comes ends it; only commits and fetch wake-ups have a time of their own.
     fn wait(&self) -> Duration {
-        let (now, is_dirty) = (Instant::now(), self.partitions.values().any(Owned::is_dirty));
+        let (now, is_dirty) = (Instant::now(), self.partitions.values().any(AssignedPartition::is_dirty));
         let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
         let due_in = [commit, self.fetch_wakeups.due_in(now), self.validation_due_in()].into_iter().flatten().min();
         due_in.unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
@@ -362,7 +362,7 @@ impl PollLoop {
         let is_proof_due = self.commits.is_proof_due(now);
         if is_proof_due && self.commits.proves_each() {
             self.commit(|_| true, true, None);
-        } else if self.partitions.values().any(Owned::is_dirty) {
+        } else if self.partitions.values().any(AssignedPartition::is_dirty) {
             if !self.commit(|_| true, false, None) {
                 self.commits.put_off(now);
             }
@@ -379,7 +379,7 @@ impl PollLoop {
     ///
     /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
     /// can change its owner only in a later generation than this one.
-    fn commit(&mut self, chosen: impl Fn(&Owned) -> bool, all: bool, generation: Option<i32>) -> bool {
+    fn commit(&mut self, chosen: impl Fn(&AssignedPartition) -> bool, all: bool, generation: Option<i32>) -> bool {
         let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
         let Some(membership) = membership else {
             self.view.lost_membership();
@@ -388,7 +388,7 @@ impl PollLoop {
         if generation.is_some_and(|generation| generation != membership.generation()) || self.other_topic().is_some() {
             return false;
         }
-        let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
+        let ours = |owned: &&mut AssignedPartition| *owned.member_id == *membership.member_id() && chosen(owned);
         let at_once = self.store.ledger_at_once();
         let parts: Vec<_> =
             self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();

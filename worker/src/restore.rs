@@ -33,7 +33,7 @@ use crate::{
     throttle::{SAME_ERROR_EVERY, Throttle},
     view::RestoreProgress,
 };
-pub(crate) use partition::Assigned;
+pub(crate) use partition::RestoreRequest;
 use partition::{PartitionRestore, RestoreOutcome};
 use reader::RestoreReader;
 
@@ -59,7 +59,7 @@ pub(crate) struct Restorer {
     pub(crate) reporter: Reporter,
 }
 
-pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assigned>>> {
+pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<RestoreRequest>>> {
     let (requests, inbox) = mpsc::channel();
     let reader = |topic: &str| RestoreReader::new(topic, restorer.reader_config.clone());
     let restore_loop = RestoreLoop {
@@ -79,16 +79,16 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
 
 struct RestoreLoop {
     restorer: Restorer,
-    unplanned: Vec<Assigned>,
+    unplanned: Vec<RestoreRequest>,
     /// Not before this, while the brokers cannot tell.
     plan_after: Instant,
     input: RestoreReader,
     log: RestoreReader,
     /// Logs that are read, of which it is not known yet what follows.
-    undecided: Vec<(Assigned, ChangelogImage)>,
+    undecided: Vec<(RestoreRequest, ChangelogImage)>,
     decide_wait: Duration,
     /// To be read by the store.
-    unfetched: VecDeque<Assigned>,
+    unfetched: VecDeque<RestoreRequest>,
     not_ready: Throttle<&'static str>,
 }
 
@@ -96,12 +96,12 @@ struct RestoreLoop {
 struct PollThreadGone;
 
 impl RestoreLoop {
-    fn run(mut self, inbox: &mpsc::Receiver<Vec<Assigned>>) {
+    fn run(mut self, inbox: &mpsc::Receiver<Vec<RestoreRequest>>) {
         while self.take(inbox).is_ok() && self.run_once().is_ok() {}
     }
 
     /// Waits for requests when there is nothing to do, and for a moment when the brokers could not answer.
-    fn take(&mut self, inbox: &mpsc::Receiver<Vec<Assigned>>) -> Result<(), PollThreadGone> {
+    fn take(&mut self, inbox: &mpsc::Receiver<Vec<RestoreRequest>>) -> Result<(), PollThreadGone> {
         if self.input.is_empty() && self.log.is_empty() && self.unfetched.is_empty() {
             let wait = match (self.unplanned.is_empty(), self.undecided.is_empty()) {
                 (true, true) => Duration::MAX,
@@ -123,10 +123,11 @@ impl RestoreLoop {
         Ok(())
     }
 
-    fn enqueue(&mut self, assigned: Vec<Assigned>) {
+    fn enqueue(&mut self, assigned: Vec<RestoreRequest>) {
         // Of one partition, the later assignment stands.
-        let is_newer =
-            |older: &Assigned| assigned.iter().all(|newer| newer.assignment.partition != older.assignment.partition);
+        let is_newer = |older: &RestoreRequest| {
+            assigned.iter().all(|newer| newer.assignment.partition != older.assignment.partition)
+        };
         self.unplanned.retain(is_newer);
         self.unplanned.extend(assigned);
         self.plan_after = Instant::now();
@@ -195,7 +196,7 @@ impl RestoreLoop {
     }
 
     fn note_not_ready(&mut self, partition: Option<i32>, error: &NotReady) {
-        let is_meant = |it: &&Assigned| partition.is_none_or(|partition| it.assignment.partition == partition);
+        let is_meant = |it: &&RestoreRequest| partition.is_none_or(|partition| it.assignment.partition == partition);
         let waiting = self.unplanned.iter().chain(self.undecided.iter().map(|(assigned, _)| assigned));
         waiting.filter(is_meant).for_each(|it| it.shared.lock().blocked_by = Some(error.to_string()));
         if let Some(suppressed) = self.not_ready.admit(error.kind(), Instant::now()) {
@@ -203,7 +204,7 @@ impl RestoreLoop {
         }
     }
 
-    fn begin(&mut self, assigned: Assigned, plan: RestorePlan) -> Result<(), PollThreadGone> {
+    fn begin(&mut self, assigned: RestoreRequest, plan: RestorePlan) -> Result<(), PollThreadGone> {
         let partition = assigned.assignment.partition;
         let (restore, reader) = match plan {
             RestorePlan::Done(restored) => return self.report(&assigned, Ok(restored)),
@@ -288,7 +289,11 @@ impl RestoreLoop {
         Ok(())
     }
 
-    fn report(&self, assigned: &Assigned, outcome: Result<Restored, PartitionFailure>) -> Result<(), PollThreadGone> {
+    fn report(
+        &self,
+        assigned: &RestoreRequest,
+        outcome: Result<Restored, PartitionFailure>,
+    ) -> Result<(), PollThreadGone> {
         let report = Report::Restored { assignment: assigned.assignment, outcome };
         if self.restorer.reporter.send(report) { Ok(()) } else { Err(PollThreadGone) }
     }

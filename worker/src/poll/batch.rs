@@ -6,7 +6,7 @@ use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
 use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
-    Fatal, Owned, PollLoop,
+    AssignedPartition, Fatal, PollLoop,
     partition::{OffsetCheck, Stage},
     pending_validation::Validation,
     truncation::Suspect,
@@ -156,7 +156,7 @@ impl PollLoop {
         if !owned.is_validated() {
             return;
         }
-        let Owned { shared, stage: Stage::Active(active), .. } = owned else { return };
+        let AssignedPartition { shared, stage: Stage::Active(active), .. } = owned else { return };
         // Here no reader waits for it. If there is work to simulate, there is one record at a time.
         if records.iter().any(|(record, _)| active.check_offset(record.offset) != OffsetCheck::Duplicate) {
             simulate_work(self.simulated_work, &self.view);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// One assignment of one partition.
-pub(crate) struct Owned {
+pub(crate) struct AssignedPartition {
     pub(crate) partition: i32,
     pub(crate) assignment_number: AssignmentNumber,
     pub(crate) generation: i32,
@@ -40,7 +40,7 @@ pub(crate) enum Stage {
     Restoring,
     /// Restored, but not at work before a first commit is accepted: it fixes where the partition begins, and proves that
     /// the partition is this worker's.
-    Claiming(Active),
+    AwaitingFirstCommit(Active),
     /// To be fetched by the client from where it stands.
     Ready(Active),
     /// The client fetches it, records are applied.
@@ -59,7 +59,7 @@ pub(crate) struct Active {
     /// What the group has committed, as far as this worker knows.
     committed: Option<i64>,
     /// Whether a commit of this assignment was accepted.
-    is_claimed: bool,
+    is_first_commit_accepted: bool,
     /// Where the group's other partitions begin: said with the first commit.
     initial_offsets: Vec<(i32, i64)>,
     /// Changes over the ledger; `None` when records change the ledger itself.
@@ -80,7 +80,7 @@ pub(crate) enum OffsetCheck {
     Gap,
 }
 
-impl Owned {
+impl AssignedPartition {
     pub(crate) fn new(
         partition: i32,
         assignment_number: AssignmentNumber,
@@ -125,7 +125,7 @@ impl Owned {
             leader_epoch,
             validation: None,
             committed,
-            is_claimed: false,
+            is_first_commit_accepted: false,
             initial_offsets,
             ahead: (apply_mode == ApplyMode::Buffered).then(|| Ahead::new(changes)),
             records: 0,
@@ -133,7 +133,7 @@ impl Owned {
             in_batch: 0,
         };
         self.stage = match apply_mode {
-            ApplyMode::Buffered => Stage::Claiming(active),
+            ApplyMode::Buffered => Stage::AwaitingFirstCommit(active),
             ApplyMode::Direct => Stage::Ready(active),
         };
     }
@@ -167,7 +167,7 @@ impl Owned {
     pub(crate) fn fetch_from(&self) -> Option<(i64, Option<i32>)> {
         match &self.stage {
             Stage::Ready(active) | Stage::Active(active) => Some((active.next_offset, active.leader_epoch)),
-            Stage::Restoring | Stage::Claiming(_) | Stage::Failed => None,
+            Stage::Restoring | Stage::AwaitingFirstCommit(_) | Stage::Failed => None,
         }
     }
 
@@ -189,7 +189,7 @@ impl Owned {
 
     fn committing(&mut self) -> Option<&mut Active> {
         match &mut self.stage {
-            Stage::Claiming(active) | Stage::Active(active) => Some(active),
+            Stage::AwaitingFirstCommit(active) | Stage::Active(active) => Some(active),
             Stage::Restoring | Stage::Ready(_) | Stage::Failed => None,
         }
     }
@@ -197,15 +197,15 @@ impl Owned {
     /// Whether there is something to commit that is not durable.
     pub(crate) fn is_dirty(&self) -> bool {
         match &self.stage {
-            Stage::Claiming(_) => true,
+            Stage::AwaitingFirstCommit(_) => true,
             Stage::Active(active) => active.is_dirty(),
             Stage::Restoring | Stage::Ready(_) | Stage::Failed => false,
         }
     }
 
     /// Whether its claim is not complete.
-    pub(crate) fn is_claiming(&self) -> bool {
-        matches!(self.stage, Stage::Claiming(_))
+    pub(crate) fn awaits_first_commit(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingFirstCommit(_))
     }
 
     /// How many records were processed since its assignment.
@@ -225,7 +225,7 @@ impl Owned {
             return None;
         }
         // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
-        let at_most = if self.is_claiming() { ledger_at_once } else { usize::MAX };
+        let at_most = if self.awaits_first_commit() { ledger_at_once } else { usize::MAX };
         let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
         let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
@@ -246,7 +246,7 @@ impl Owned {
     pub(crate) fn committed(&mut self, next_offset: i64) {
         let landed = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
-            active.is_claimed = true;
+            active.is_first_commit_accepted = true;
             active.initial_offsets.clear();
             active.ahead.as_mut().and_then(Ahead::landed)
         });
@@ -255,7 +255,7 @@ impl Owned {
         }
         self.shared.lock().committed_offset = Some(next_offset);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
-            Stage::Claiming(active) if active.pending().0 == 0 => Stage::Ready(active),
+            Stage::AwaitingFirstCommit(active) if active.pending().0 == 0 => Stage::Ready(active),
             stage => stage,
         };
     }
@@ -347,7 +347,7 @@ impl Active {
     }
 
     fn is_dirty(&self) -> bool {
-        !self.is_claimed || self.committed != Some(self.next_offset)
+        !self.is_first_commit_accepted || self.committed != Some(self.next_offset)
     }
 
     /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
@@ -369,8 +369,8 @@ impl Active {
 mod tests {
     use super::*;
 
-    fn restored(next_offset: i64, apply_mode: ApplyMode) -> Owned {
-        let mut owned = Owned::new(0, AssignmentNumber(1), 1, "m".into());
+    fn restored(next_offset: i64, apply_mode: ApplyMode) -> AssignedPartition {
+        let mut owned = AssignedPartition::new(0, AssignmentNumber(1), 1, "m".into());
         owned.restored(Restored::empty_at(next_offset), apply_mode);
         owned
     }
@@ -400,7 +400,7 @@ mod tests {
     fn a_partition_whose_balances_are_kept_elsewhere_works_only_after_its_first_commit() {
         let mut owned = restored(7, ApplyMode::Buffered);
         owned.activate();
-        assert!(matches!(owned.stage, Stage::Claiming(_)) && owned.fetch_from().is_none());
+        assert!(matches!(owned.stage, Stage::AwaitingFirstCommit(_)) && owned.fetch_from().is_none());
         assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
         owned.refused();
         assert!(owned.is_dirty());

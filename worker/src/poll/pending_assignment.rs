@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::partition::{Owned, Stage};
+use super::partition::{AssignedPartition, Stage};
 use crate::store::AssignmentNumber;
 
 /// The partitions of one Assigned event that are not active yet.
@@ -22,14 +22,14 @@ impl PendingAssignment {
     }
 
     /// Strikes off the partitions that are no longer on their way.
-    pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, Owned>) {
+    pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, AssignedPartition>) {
         self.waiting.retain(|(partition, assignment_number)| {
             let Some(owned) = partitions.get(partition).filter(|owned| owned.assignment_number == *assignment_number)
             else {
                 return false;
             };
             match owned.stage {
-                Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_) => true,
+                Stage::Restoring | Stage::AwaitingFirstCommit(_) | Stage::Ready(_) => true,
                 Stage::Active(_) | Stage::Failed => {
                     self.succeeded = true;
                     self.records += owned.restored_records;
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_arrival_whose_partitions_all_left_on_the_way_did_not_come_about() {
-        let assigned = |partition| Owned::new(partition, AssignmentNumber(1), 1, "m".into());
+        let assigned = |partition| AssignedPartition::new(partition, AssignmentNumber(1), 1, "m".into());
         let mut partitions = BTreeMap::from([(0, assigned(0)), (1, assigned(1))]);
         let pending = || PendingAssignment::new(1, vec![(0, AssignmentNumber(1)), (1, AssignmentNumber(1))]);
         let (mut interrupted, mut half) = (pending(), pending());
@@ -72,7 +72,7 @@ mod tests {
         half.update(&partitions);
         assert!(half.is_over() && half.succeeded());
         // Back again, but by another assignment.
-        interrupted.update(&BTreeMap::from([(1, Owned::new(1, AssignmentNumber(2), 2, "m".into()))]));
+        interrupted.update(&BTreeMap::from([(1, AssignedPartition::new(1, AssignmentNumber(2), 2, "m".into()))]));
         assert!(interrupted.is_over() && !interrupted.succeeded());
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Assigned;
+use super::RestoreRequest;
 
 pub(super) struct ReacquireQueue {
     heartbeat: Duration,
@@ -16,7 +16,7 @@ pub(super) struct ReacquireQueue {
 }
 
 struct Waiting {
-    assigned: Assigned,
+    assigned: RestoreRequest,
     /// As whom this worker got it.
     member_id: Arc<str>,
     due: Instant,
@@ -27,12 +27,12 @@ impl ReacquireQueue {
         Self { heartbeat, waiting: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, assigned: Assigned, member_id: Arc<str>, now: Instant) {
+    pub(super) fn add(&mut self, assigned: RestoreRequest, member_id: Arc<str>, now: Instant) {
         self.waiting.push(Waiting { assigned, member_id, due: now + self.heartbeat });
     }
 
     /// What may be claimed again at `now` by the member that `ask` names; what has left is forgotten.
-    pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<Assigned> {
+    pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<RestoreRequest> {
         self.waiting.retain(|it| !it.assigned.shared.is_released());
         if self.waiting.iter().all(|it| it.due > now) {
             return Vec::new();
@@ -51,12 +51,12 @@ mod tests {
         view::SharedPartition,
     };
 
-    fn assigned(partition: i32) -> Assigned {
+    fn assigned(partition: i32) -> RestoreRequest {
         let assignment = Assignment { partition, number: AssignmentNumber(1), generation: 3 };
-        Assigned { assignment, shared: Arc::new(SharedPartition::new(partition, 3)) }
+        RestoreRequest { assignment, shared: Arc::new(SharedPartition::new(partition, 3)) }
     }
 
-    fn numbers(assigned: &[Assigned]) -> Vec<i32> {
+    fn numbers(assigned: &[RestoreRequest]) -> Vec<i32> {
         assigned.iter().map(|it| it.assignment.partition).collect()
     }
 

@@ -21,7 +21,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{Assigned, Fatal, Owned, PendingAssignment, PollLoop, close::LAST_COMMIT};
+use super::{AssignedPartition, Fatal, PendingAssignment, PollLoop, RestoreRequest, close::LAST_COMMIT};
 use crate::{
     kafka_clients::{Rebalance, RebalanceKind},
     status::Status,
@@ -108,7 +108,7 @@ impl PollLoop {
     /// Lets the client fetch what is restored, each from its offset.
     pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
         // What is lost is about to be revoked, and must not be taken up in between.
-        if !self.partitions.values().any(Owned::is_to_be_fetched) || self.consumer.assignment_lost() {
+        if !self.partitions.values().any(AssignedPartition::is_to_be_fetched) || self.consumer.assignment_lost() {
             return Ok(());
         }
         if self.is_paused {
@@ -158,7 +158,7 @@ impl PollLoop {
 
     /// Says once that a log that was cut off would go unnoticed.
     fn note_missing_epochs(&mut self) {
-        let lacks_epoch = |owned: &mut Owned| owned.active().is_some_and(|active| active.lacks_epoch());
+        let lacks_epoch = |owned: &mut AssignedPartition| owned.active().is_some_and(|active| active.lacks_epoch());
         if self.has_said_unvalidated || !self.partitions.values_mut().any(lacks_epoch) {
             return;
         }
@@ -169,11 +169,11 @@ impl PollLoop {
         );
     }
 
-    fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> Assigned {
+    fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> RestoreRequest {
         self.next_assignment_number += 1;
         let assignment_number = AssignmentNumber(self.next_assignment_number);
-        let owned = Owned::new(partition, assignment_number, generation, member_id);
-        let assigned = Assigned { assignment: owned.assignment(), shared: owned.shared.clone() };
+        let owned = AssignedPartition::new(partition, assignment_number, generation, member_id);
+        let assigned = RestoreRequest { assignment: owned.assignment(), shared: owned.shared.clone() };
         self.view.add_partition(partition, owned.shared.clone());
         self.partitions.insert(partition, owned);
         assigned
@@ -208,8 +208,11 @@ impl PollLoop {
             );
             "not committed before revocation".to_owned()
         };
-        let records =
-            partitions.iter().filter_map(|partition| self.partitions.get(partition)).map(Owned::processed).sum();
+        let records = partitions
+            .iter()
+            .filter_map(|partition| self.partitions.get(partition))
+            .map(AssignedPartition::processed)
+            .sum();
         self.record(EventType::Revoked, partitions, details, generation, Some(took), Some(records));
         Ok(())
     }
@@ -257,12 +260,13 @@ impl PollLoop {
         loop {
             let now = Instant::now();
             let deadline = self.stop.ordered_at().map_or(deadline, |at| deadline.min(at + LAST_COMMIT));
-            let has_uncommitted = |partition| self.partitions.get(partition).is_some_and(Owned::has_uncommitted);
+            let has_uncommitted =
+                |partition| self.partitions.get(partition).is_some_and(AssignedPartition::has_uncommitted);
             if !self.commits.is_running() {
                 if !leaving.iter().any(has_uncommitted) {
                     return Ok(RevokeOutcome::Committed);
                 }
-                let leaves = |owned: &Owned| leaving.contains(&owned.partition);
+                let leaves = |owned: &AssignedPartition| leaving.contains(&owned.partition);
                 // In a later generation they may be somebody else's already.
                 if has_asked || now >= deadline || !self.commit(leaves, false, Some(generation)) {
                     return Ok(RevokeOutcome::Uncommitted);

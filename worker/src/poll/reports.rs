@@ -7,7 +7,7 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 use super::{
     Fatal, PollLoop,
     messages::{Committed, Inspection, Report},
-    partition::{Owned, Stage},
+    partition::{AssignedPartition, Stage},
     truncation::{Diagnosis, FetchState, Log, Suspect},
 };
 use crate::{
@@ -26,7 +26,7 @@ impl PollLoop {
         match report {
             Report::Restored { assignment, outcome } => {
                 let apply_mode = self.apply_mode;
-                let restoring = |owned: &&mut Owned| matches!(owned.stage, Stage::Restoring);
+                let restoring = |owned: &&mut AssignedPartition| matches!(owned.stage, Stage::Restoring);
                 if let Some(owned) = self.current(assignment).filter(restoring) {
                     match outcome {
                         Ok(restored) => owned.restored(restored, apply_mode),
@@ -57,11 +57,11 @@ impl PollLoop {
     }
 
     /// The partition, if it is still in that assignment.
-    fn current(&mut self, assignment: Assignment) -> Option<&mut Owned> {
+    fn current(&mut self, assignment: Assignment) -> Option<&mut AssignedPartition> {
         self.current_at(assignment.partition, assignment.number)
     }
 
-    fn current_at(&mut self, partition: i32, assignment_number: AssignmentNumber) -> Option<&mut Owned> {
+    fn current_at(&mut self, partition: i32, assignment_number: AssignmentNumber) -> Option<&mut AssignedPartition> {
         self.partitions.get_mut(&partition).filter(|owned| owned.assignment_number == assignment_number)
     }
 
@@ -78,7 +78,7 @@ impl PollLoop {
                         owned.committed(next_offset);
                     }
                 }
-                if self.partitions.values().any(Owned::is_claiming) {
+                if self.partitions.values().any(AssignedPartition::awaits_first_commit) {
                     self.commits.hurry();
                 }
                 Ok(())
@@ -138,7 +138,7 @@ impl PollLoop {
     /// The log of a suspect was measured.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
         let Suspect { partition, assignment_number, next_offset: offset } = log.suspect;
-        let active = self.current_at(partition, assignment_number).and_then(Owned::active);
+        let active = self.current_at(partition, assignment_number).and_then(AssignedPartition::active);
         let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
         if let Some((next_offset, Some(leader_epoch))) = fetch_state
             && next_offset == offset

@@ -12,7 +12,7 @@ use balancefleet_kafka::{Position, Validity, validate};
 use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
 use super::{
-    Fatal, Owned, PollLoop,
+    AssignedPartition, Fatal, PollLoop,
     partition::{Active, Stage},
     pending_validation::Validation,
     truncation::{Log, Overdue, Suspect},
@@ -31,7 +31,7 @@ const OVERDUE: Duration = Duration::from_secs(5);
 impl PollLoop {
     /// How soon a position has to be sought, if any is waiting for that.
     pub(super) fn validation_due_in(&self) -> Option<Duration> {
-        let waits = |owned: &Owned| owned.validation().is_some_and(|validation| !validation.is_asked());
+        let waits = |owned: &AssignedPartition| owned.validation().is_some_and(|validation| !validation.is_asked());
         self.partitions.values().any(waits).then_some(BEGIN_AGAIN)
     }
 
@@ -39,7 +39,7 @@ impl PollLoop {
     pub(super) fn validate(&mut self) -> Result<(), Fatal> {
         let now = Instant::now();
         self.look_after_overdue(now);
-        let unasked: Vec<_> = self.partitions.values().filter_map(Owned::unasked_position).collect();
+        let unasked: Vec<_> = self.partitions.values().filter_map(AssignedPartition::unasked_position).collect();
         if unasked.is_empty() {
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl PollLoop {
             return Ok(());
         }
         for partition in begun {
-            if let Some(validation) = self.partitions.get_mut(&partition).and_then(Owned::validation_mut) {
+            if let Some(validation) = self.partitions.get_mut(&partition).and_then(AssignedPartition::validation_mut) {
                 validation.asked_at = Some(now);
             }
         }
@@ -69,8 +69,9 @@ impl PollLoop {
     pub(super) fn looked_up(&mut self, overdue: Overdue, validity: Validity) -> Result<(), Fatal> {
         let Overdue { assignment_number, position } = overdue;
         let (partition, idle_at) = (position.partition, self.idle_at);
-        let stands_there =
-            |owned: &&mut Owned| owned.assignment_number == assignment_number && owned.position() == Some(position);
+        let stands_there = |owned: &&mut AssignedPartition| {
+            owned.assignment_number == assignment_number && owned.position() == Some(position)
+        };
         let Some(owned) = self.partitions.get_mut(&partition).filter(stands_there) else { return Ok(()) };
         let Some(validation) = owned.validation_mut() else { return Ok(()) };
         match (validity, validation.asked_at) {
@@ -121,7 +122,8 @@ impl PollLoop {
         if offset < log.start {
             return self.fail(&[partition], &PartitionFailure::OffsetOutOfRange { offset });
         }
-        let was_refused = self.partitions.get(&partition).and_then(Owned::validation).is_some_and(|it| it.was_refused);
+        let was_refused =
+            self.partitions.get(&partition).and_then(AssignedPartition::validation).is_some_and(|it| it.was_refused);
         if was_refused || offset > log.end {
             return self.fail(&[partition], &PartitionFailure::LogTruncated { offset, leader_epoch });
         }
@@ -130,7 +132,7 @@ impl PollLoop {
     }
 }
 
-impl Owned {
+impl AssignedPartition {
     fn validation(&self) -> Option<&Validation> {
         if let Stage::Active(active) = &self.stage { active.validation.as_ref() } else { None }
     }
@@ -228,8 +230,8 @@ mod tests {
     const OFFSET: i64 = 50;
     const EPOCH: i32 = 3;
 
-    fn at_work(offset: i64, leader_epoch: Option<i32>) -> Owned {
-        let mut owned = Owned::new(0, AssignmentNumber(1), 1, "m".into());
+    fn at_work(offset: i64, leader_epoch: Option<i32>) -> AssignedPartition {
+        let mut owned = AssignedPartition::new(0, AssignmentNumber(1), 1, "m".into());
         owned.restored(Restored { leader_epoch, ..Restored::empty_at(offset) }, ApplyMode::Direct);
         owned.activate();
         owned

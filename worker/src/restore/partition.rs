@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A partition to restore.
-pub(crate) struct Assigned {
+pub(crate) struct RestoreRequest {
     pub(crate) assignment: Assignment,
     /// Gets the progress; also says when the partition has left and nobody waits any more.
     pub(crate) shared: Arc<SharedPartition>,
@@ -25,7 +25,7 @@ pub(crate) struct Assigned {
 
 /// Reads the records of a plan, one way or the other.
 pub(super) struct PartitionRestore {
-    pub(super) assigned: Assigned,
+    pub(super) assigned: RestoreRequest,
     kind: Kind,
     start: i64,
     /// Where the reading ends.
@@ -58,15 +58,15 @@ pub(super) enum RestoreOutcome {
 }
 
 impl PartitionRestore {
-    pub(super) fn replay_input(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
+    pub(super) fn replay_input(assigned: RestoreRequest, base: i64, records: std::ops::Range<i64>) -> Self {
         Self::new(assigned, Kind::ReplayInput { base, ledger: Ledger::default(), records: 0, last: None }, records)
     }
 
-    pub(super) fn read_changelog(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
+    pub(super) fn read_changelog(assigned: RestoreRequest, records: std::ops::Range<i64>) -> Self {
         Self::new(assigned, Kind::ReadChangelog(ChangelogImage::default()), records)
     }
 
-    fn new(assigned: Assigned, kind: Kind, records: std::ops::Range<i64>) -> Self {
+    fn new(assigned: RestoreRequest, kind: Kind, records: std::ops::Range<i64>) -> Self {
         let now = Instant::now();
         Self {
             assigned,
@@ -124,7 +124,7 @@ impl PartitionRestore {
         self.assigned.shared.lock().blocked_by = Some(by);
     }
 
-    pub(super) fn finish(self, apply_mode: ApplyMode) -> (Assigned, RestoreOutcome) {
+    pub(super) fn finish(self, apply_mode: ApplyMode) -> (RestoreRequest, RestoreOutcome) {
         let outcome = match self.kind {
             Kind::ReadChangelog(image) => RestoreOutcome::ChangelogRead(image),
             Kind::ReplayInput { base, ledger, records, last } => {
@@ -180,7 +180,7 @@ mod tests {
     fn restore(fold: std::ops::Range<i64>) -> PartitionRestore {
         let assignment = Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 };
         PartitionRestore::replay_input(
-            Assigned { assignment, shared: Arc::new(SharedPartition::new(0, 1)) },
+            RestoreRequest { assignment, shared: Arc::new(SharedPartition::new(0, 1)) },
             fold.start,
             fold,
         )

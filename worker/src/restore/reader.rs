@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use balancefleet_kafka::BatchReader;
 use rdkafka::ClientConfig;
 
-use super::partition::{Assigned, PartitionRestore};
+use super::partition::{PartitionRestore, RestoreRequest};
 use crate::domain::rules::Rules;
 
 /// How long records are waited for before looking at the inbox again.
@@ -51,7 +51,7 @@ impl RestoreReader {
     }
 
     /// Reads for a while. Gives the assignments back whose place in the log was lost.
-    pub(super) fn read(&mut self, rules: &Rules) -> Vec<Assigned> {
+    pub(super) fn read(&mut self, rules: &Rules) -> Vec<RestoreRequest> {
         if self.restores.is_empty() {
             return Vec::new();
         }

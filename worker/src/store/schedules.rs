@@ -23,7 +23,7 @@ use crate::{
         money::Currency,
         transaction::BadRecord,
     },
-    poll::partition::{Owned, Stage},
+    poll::partition::{AssignedPartition, Stage},
     view::Phase,
 };
 
@@ -128,7 +128,7 @@ enum CommitOutcome {
 }
 
 struct SimulatedMember<M: Medium> {
-    owned: Option<(Owned, M::DurableState)>,
+    owned: Option<(AssignedPartition, M::DurableState)>,
     flight: Option<Flight<M::Sent>>,
 }
 
@@ -225,7 +225,7 @@ impl<M: Medium> World<M> {
             }
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("it was loaded"),
         };
-        let mut owned = Owned::new(0, assignment.number, assignment.generation, "m".into());
+        let mut owned = AssignedPartition::new(0, assignment.number, assignment.generation, "m".into());
         owned.restored(restored, M::APPLY_MODE);
         self.members[self.owner].owned = Some((owned, durable_state));
     }

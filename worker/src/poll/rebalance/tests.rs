@@ -54,7 +54,7 @@ fn what_is_heard_of_an_assignment_that_is_over_says_nothing_of_the_next_one() {
     assert!(poll_loop.is_restoring(), "another worker may have come further than 5");
     poll_loop.hear_restored(second, 20);
     poll_loop.hear_committed(first, 5);
-    assert!(poll_loop.partitions[&0].is_claiming(), "that commit did not claim it");
+    assert!(poll_loop.partitions[&0].awaits_first_commit(), "that commit did not claim it");
     poll_loop.hear_committed(second, 20);
     assert_eq!(poll_loop.partitions[&0].fetch_from(), Some((20, None)));
 }
