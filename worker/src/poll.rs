@@ -234,7 +234,7 @@ impl PollLoop {
 
     fn work(&mut self) -> Result<(), Fatal> {
         while let Err(error) = self.store.open() {
-            self.view.tick();
+            self.view.mark_alive();
             match error {
                 CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
                 passing if self.stop.is_ordered() => {
@@ -256,11 +256,11 @@ impl PollLoop {
 
     /// One round: reports, a commit if it is time, records, rebalances.
     fn poll_once(&mut self) -> Result<(), Fatal> {
-        self.view.tick();
+        self.view.mark_alive();
         while let Some(report) = self.next_report() {
             self.take(report)?;
         }
-        self.claim_again();
+        self.reacquire_due();
         self.activate_ready()?;
         self.validate()?;
         self.commit_if_due();
@@ -359,14 +359,14 @@ impl PollLoop {
         if due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
-        let is_proof_due = self.commits.is_proof_due(now);
-        if is_proof_due && self.commits.proves_each() {
+        let is_membership_check_due = self.commits.is_membership_check_due(now);
+        if is_membership_check_due && self.commits.checks_each_partition() {
             self.commit(|_| true, true, None);
         } else if self.partitions.values().any(AssignedPartition::is_dirty) {
             if !self.commit(|_| true, false, None) {
                 self.commits.put_off(now);
             }
-        } else if is_proof_due {
+        } else if is_membership_check_due {
             // Any one partition proves it; the others have nothing to say.
             let one =
                 self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
@@ -389,9 +389,13 @@ impl PollLoop {
             return false;
         }
         let ours = |owned: &&mut AssignedPartition| *owned.member_id == *membership.member_id() && chosen(owned);
-        let at_once = self.store.ledger_at_once();
-        let parts: Vec<_> =
-            self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
+        let max_customers_per_commit = self.store.max_customers_per_commit();
+        let parts: Vec<_> = self
+            .partitions
+            .values_mut()
+            .filter(ours)
+            .filter_map(|owned| owned.progress(all, max_customers_per_commit))
+            .collect();
         let is_some = !parts.is_empty();
         if is_some {
             self.commits.send(Batch { membership, parts }, all);

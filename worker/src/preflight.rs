@@ -79,7 +79,7 @@ pub(crate) fn pass(
     stop: &Stop,
 ) -> Result<Option<TopicFacts>, PreflightError> {
     while !stop.is_ordered() {
-        view.tick();
+        view.mark_alive();
         match check(config, admin, runtime, true)? {
             Ok(facts) => {
                 view.set_waiting_for(None);

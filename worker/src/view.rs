@@ -42,7 +42,7 @@ pub(crate) use counters::{Counters, count};
 use history::History;
 
 /// A worker whose poll thread was last seen longer ago than this does not answer for its partitions.
-const ANSWER_WITHIN_TICK: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// So long a copy of a partition waits for others.
 const COPY_TURN: Duration = Duration::from_secs(5);
 /// A poll thread that was not seen for this long is stuck.
@@ -64,8 +64,8 @@ pub(crate) struct View {
     /// Why the last commit was not accepted.
     uncommitted: Mutex<Option<String>>,
     ready: Mutex<bool>,
-    last_tick: Mutex<Instant>,
-    last_membership_proof: Mutex<Option<Instant>>,
+    last_alive: Mutex<Instant>,
+    membership_confirmed_at: Mutex<Option<Instant>>,
     /// Held while a partition is copied: what has to be kept for a copy, is kept for one at a time.
     copying: Mutex<()>,
 }
@@ -85,8 +85,8 @@ impl View {
             waiting_for: Mutex::default(),
             uncommitted: Mutex::default(),
             ready: Mutex::new(false),
-            last_tick: Mutex::new(Instant::now()),
-            last_membership_proof: Mutex::default(),
+            last_alive: Mutex::new(Instant::now()),
+            membership_confirmed_at: Mutex::default(),
             copying: Mutex::default(),
         }
     }
@@ -207,12 +207,12 @@ impl View {
 
     /// False when the poll thread is stuck and only a restart helps.
     pub(crate) fn liveness(&self) -> bool {
-        self.last_tick.lock().elapsed() < STUCK_AFTER
+        self.last_alive.lock().elapsed() < STUCK_AFTER
     }
 
     fn is_member(&self) -> bool {
-        self.last_tick.lock().elapsed() <= ANSWER_WITHIN_TICK
-            && self.last_membership_proof.lock().is_some_and(|proof| proof.elapsed() < self.session_timeout)
+        self.last_alive.lock().elapsed() <= ANSWER_WITHIN
+            && self.membership_confirmed_at.lock().is_some_and(|at| at.elapsed() < self.session_timeout)
     }
 
     fn shared(&self, partition: i32) -> Option<Arc<SharedPartition>> {

@@ -129,7 +129,7 @@ impl PollLoop {
             Ok(()) => Ok(()),
             Err(refused) => {
                 tracing::warn!(%refused, partition, "it cannot be fetched again from there");
-                self.restore_again(&[partition])
+                self.queue_reacquire(&[partition])
             }
         }
     }
@@ -227,7 +227,7 @@ fn simulate_work(mut left: Duration, view: &View) {
     while !left.is_zero() {
         let pause = left.min(PAUSE);
         std::thread::sleep(pause);
-        view.tick();
+        view.mark_alive();
         left -= pause;
     }
 }

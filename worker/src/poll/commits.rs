@@ -36,10 +36,10 @@ pub(crate) struct Commits {
     backoff: Backoff,
     last_sent: Option<Instant>,
     /// Also without progress, a commit proves every so often that this worker is still a member,
-    proof_every: Duration,
+    membership_check_every: Duration,
     /// with a part of every partition if the store wants to hear of each.
-    proves_each: bool,
-    last_proof: Option<Instant>,
+    checks_each_partition: bool,
+    last_full_check: Option<Instant>,
     put_off: Option<Instant>,
 }
 
@@ -88,7 +88,7 @@ impl Commits {
     ) -> std::io::Result<Self> {
         let cadence =
             Cadence { apply_mode: store.apply_mode(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
-        let proves_each = store.proves_each_partition();
+        let checks_each_partition = store.checks_each_partition();
         let (requests, inbox) = mpsc::channel::<(Batch, Instant)>();
         critical_thread::start("commit", move || {
             for (batch, sent) in inbox {
@@ -105,9 +105,9 @@ impl Commits {
             running: None,
             backoff: Backoff::default(),
             last_sent: None,
-            proof_every: session_timeout / 3,
-            proves_each,
-            last_proof: None,
+            membership_check_every: session_timeout / 3,
+            checks_each_partition,
+            last_full_check: None,
             put_off: None,
         })
     }
@@ -131,15 +131,15 @@ impl Commits {
     }
 
     /// Whether a commit is wanted at `now` even if nothing has changed.
-    pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
-        let is_old = |sent| now.saturating_duration_since(sent) >= self.proof_every;
-        let last = if self.proves_each { self.last_proof } else { self.last_sent };
+    pub(crate) fn is_membership_check_due(&self, now: Instant) -> bool {
+        let is_old = |sent| now.saturating_duration_since(sent) >= self.membership_check_every;
+        let last = if self.checks_each_partition { self.last_full_check } else { self.last_sent };
         !self.is_running() && self.backoff.left(now).is_zero() && last.is_none_or(is_old)
     }
 
     /// Whether a proof has a part of every partition.
-    pub(crate) fn proves_each(&self) -> bool {
-        self.proves_each
+    pub(crate) fn checks_each_partition(&self) -> bool {
+        self.checks_each_partition
     }
 
     /// When the last commit was handed over.
@@ -152,7 +152,7 @@ impl Commits {
         let sent = Instant::now();
         self.last_sent = Some(sent);
         if is_whole {
-            self.last_proof = Some(sent);
+            self.last_full_check = Some(sent);
         }
         // The thread ends only with the process.
         self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);

@@ -219,13 +219,13 @@ impl AssignedPartition {
     }
 
     /// Puts what there is to commit on its way: news since the last accepted commit, or with `all` also without. Of a
-    /// ledger that the store does not have yet, `ledger_at_once` so many customers.
-    pub(crate) fn progress(&mut self, all: bool, ledger_at_once: usize) -> Option<Progress> {
+    /// ledger that the store does not have yet, `max_customers_per_commit` so many customers.
+    pub(crate) fn progress(&mut self, all: bool, max_customers_per_commit: usize) -> Option<Progress> {
         if !all && !self.is_dirty() {
             return None;
         }
         // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
-        let at_most = if self.awaits_first_commit() { ledger_at_once } else { usize::MAX };
+        let at_most = if self.awaits_first_commit() { max_customers_per_commit } else { usize::MAX };
         let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
         let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();

@@ -282,7 +282,7 @@ impl PollLoop {
 
     /// Others have gone on with `partitions` although the group says they are still ours: what is known of them is
     /// thrown away and, a heartbeat later, read again.
-    pub(super) fn restore_again(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
+    pub(super) fn queue_reacquire(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
         let mut fetched = TopicPartitionList::new();
         let (mut is_any, now) = (false, Instant::now());
         for partition in partitions {
@@ -310,7 +310,7 @@ impl PollLoop {
     }
 
     /// Lets partitions be restored again that are still this worker's after all.
-    pub(super) fn claim_again(&mut self) {
+    pub(super) fn reacquire_due(&mut self) {
         let consumer = self.consumer.clone();
         let ask = || {
             let membership = GroupMetadata::capture(&*consumer).filter(GroupMetadata::is_member)?;

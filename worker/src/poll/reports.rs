@@ -72,7 +72,7 @@ impl PollLoop {
             Ok(()) => {
                 count(&counters.commits, 1);
                 self.view.set_uncommitted(None);
-                self.view.proved_membership(committed.sent);
+                self.view.confirm_membership(committed.sent);
                 for (assignment, next_offset) in committed.progress {
                     if let Some(owned) = self.current(assignment) {
                         owned.committed(next_offset);
@@ -117,7 +117,7 @@ impl PollLoop {
                 again.push(assignment.partition);
             }
         }
-        self.restore_again(&again)
+        self.queue_reacquire(&again)
     }
 
     fn inspected(&mut self, inspection: Inspection) -> Result<(), Fatal> {

@@ -156,7 +156,7 @@ impl Store for Changelog {
     }
 
     /// A transaction has to end well within the session.
-    fn ledger_at_once(&self) -> usize {
+    fn max_customers_per_commit(&self) -> usize {
         10_000
     }
 

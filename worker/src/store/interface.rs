@@ -202,12 +202,12 @@ pub(crate) trait Store: Send + Sync {
     fn apply_mode(&self) -> ApplyMode;
 
     /// Of a ledger that the store does not have yet, so many customers go into one commit.
-    fn ledger_at_once(&self) -> usize {
+    fn max_customers_per_commit(&self) -> usize {
         usize::MAX
     }
 
     /// Whether a commit without progress says something of each partition, and not of the membership alone.
-    fn proves_each_partition(&self) -> bool {
+    fn checks_each_partition(&self) -> bool {
         false
     }
 

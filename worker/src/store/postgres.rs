@@ -189,7 +189,7 @@ impl Store for Postgres {
     }
 
     /// A row that is not touched is free for others after a while.
-    fn proves_each_partition(&self) -> bool {
+    fn checks_each_partition(&self) -> bool {
         true
     }
 

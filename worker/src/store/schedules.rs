@@ -2,7 +2,7 @@
 //! is a few lines. After every step, what is stored must be the fold of the records below its offset, each bad one of them
 //! dead-lettered once, and what readers see the fold of those below theirs.
 //!
-//! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`Medium`].
+//! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`SimulatedStore`].
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -45,9 +45,9 @@ pub(super) enum Verdict {
 }
 
 /// A partition's durable side, with the code of one store around it.
-pub(super) trait Medium {
+pub(super) trait SimulatedStore {
     const APPLY_MODE: ApplyMode;
-    const LEDGER_AT_ONCE: usize = usize::MAX;
+    const MAX_CUSTOMERS_PER_COMMIT: usize = usize::MAX;
     /// What a worker knows of it during an assignment.
     type DurableState;
     /// What goes with a commit's progress.
@@ -127,13 +127,13 @@ enum CommitOutcome {
     LostUnheard,
 }
 
-struct SimulatedMember<M: Medium> {
+struct SimulatedMember<M: SimulatedStore> {
     owned: Option<(AssignedPartition, M::DurableState)>,
     flight: Option<Flight<M::Sent>>,
 }
 
-struct World<M: Medium> {
-    medium: M,
+struct World<M: SimulatedStore> {
+    store: M,
     group: Group,
     /// What came before was another store's.
     begin: i64,
@@ -190,9 +190,9 @@ impl Group {
     }
 }
 
-impl<M: Medium> World<M> {
+impl<M: SimulatedStore> World<M> {
     /// With `replayed`, the group has come so far with the replay store, and was rebuilt for this one.
-    fn new(mut medium: M, input: Input, replayed: Option<usize>) -> Self {
+    fn new(mut store: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
             metadata: UsageRecord::beginning_at(0).to_string(),
@@ -200,10 +200,10 @@ impl<M: Medium> World<M> {
         let begin = committed.as_ref().map_or(0, |committed| committed.offset);
         let group = Group { input, committed, generation: 1 };
         if let Some(Committed { offset, .. }) = group.committed {
-            medium.rebuilt(&group.folded(offset), offset);
+            store.rebuilt(&group.folded(offset), offset);
         }
         let members = [(); 2].map(|()| SimulatedMember { owned: None, flight: None });
-        Self { medium, group, begin, owner: 0, members, assignments: 0 }
+        Self { store, group, begin, owner: 0, members, assignments: 0 }
     }
 
     /// What the owner's restore thread does, and the poll thread with what it found.
@@ -212,7 +212,7 @@ impl<M: Medium> World<M> {
         let assignment =
             Assignment { partition: 0, number: AssignmentNumber(self.assignments), generation: self.group.generation };
         let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
-        let (plan, durable_state) = self.medium.plan(self.owner, assignment, &position);
+        let (plan, durable_state) = self.store.plan(self.owner, assignment, &position);
         let restored = match plan {
             RestorePlan::Done(restored) => restored,
             RestorePlan::ReplayInput { base, records } => {
@@ -288,15 +288,15 @@ impl<M: Medium> World<M> {
         }
         let member = &mut self.members[self.owner];
         let Some((owned, durable_state)) = member.owned.as_mut().filter(|_| member.flight.is_none()) else { return };
-        let Some(progress) = owned.progress(false, M::LEDGER_AT_ONCE) else { return };
-        let sent = self.medium.send(durable_state, &progress);
+        let Some(progress) = owned.progress(false, M::MAX_CUSTOMERS_PER_COMMIT) else { return };
+        let sent = self.store.send(durable_state, &progress);
         member.flight = Some(Flight { worker: self.owner, progress, sent, generation: self.group.generation });
     }
 
     fn land(&mut self, worker: Worker, outcome: CommitOutcome) {
         let Some(flight) = self.members[worker].flight.take() else { return };
         let told = match outcome {
-            CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.medium.land(&flight, &mut self.group),
+            CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.store.land(&flight, &mut self.group),
             CommitOutcome::Refused | CommitOutcome::LostUnheard => Verdict::Untouched,
         };
         if flight.progress.shared.is_released() {
@@ -305,13 +305,13 @@ impl<M: Medium> World<M> {
         let verdict = match outcome {
             CommitOutcome::Accepted | CommitOutcome::Refused => told,
             CommitOutcome::WrittenUnheard | CommitOutcome::LostUnheard => {
-                self.medium.resolve_outcome(&flight, &self.group)
+                self.store.resolve_outcome(&flight, &self.group)
             }
         };
         let Some((owned, durable_state)) = &mut self.members[worker].owned else { return };
         match verdict {
             Verdict::Written => {
-                self.medium.accept(durable_state, &flight, &mut self.group);
+                self.store.accept(durable_state, &flight, &mut self.group);
                 let next_offset = flight.progress.next_offset;
                 drop(flight);
                 owned.committed(next_offset);
@@ -329,7 +329,7 @@ impl<M: Medium> World<M> {
 
     /// Kafka forgets only groups that have no members.
     fn forget(&mut self) {
-        if !self.medium.may_forget_offsets() {
+        if !self.store.may_forget_offsets() {
             return;
         }
         self.leave();
@@ -352,8 +352,8 @@ impl<M: Medium> World<M> {
     }
 
     fn check_store(&mut self) -> TestCaseResult {
-        let durable = self.medium.durable(&self.group);
-        if let Some(dead_letters) = self.medium.dead_letters() {
+        let durable = self.store.durable(&self.group);
+        if let Some(dead_letters) = self.store.dead_letters() {
             let next_offset = durable.as_ref().map_or(0, |(next_offset, _)| *next_offset);
             prop_assert_eq!(dead_letters, self.group.bad(self.begin..next_offset), "dead letters");
         }
@@ -389,7 +389,7 @@ impl<M: Medium> World<M> {
         self.check_readers()?;
         self.check_store()?;
         let end = self.group.end();
-        let (next_offset, _) = self.medium.durable(&self.group).expect("everything is stored");
+        let (next_offset, _) = self.store.durable(&self.group).expect("everything is stored");
         prop_assert_eq!(next_offset, end);
         prop_assert_eq!(self.group.committed.as_ref().map(|committed| committed.offset), Some(end));
         let (owned, _) = self.members[self.owner].owned.as_ref().unwrap();
@@ -418,8 +418,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-/// Tries schedules, each on a medium of its own: every thread makes a source of them.
-pub(super) fn try_all<M: Medium, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
+/// Tries schedules, each on a store of its own: every thread makes a source of them.
+pub(super) fn try_all<M: SimulatedStore, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
     let cases: u32 = std::env::var("SCHEDULES").map_or(2000, |count| count.parse().expect("SCHEDULES is a number"));
     let threads = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap());
     let config = Config { cases: cases.div_ceil(threads), ..Config::with_source_file(file!()) };

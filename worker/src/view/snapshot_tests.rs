@@ -146,7 +146,7 @@ fn partition_of(customers: usize) -> (Arc<View>, Arc<SharedPartition>) {
         (state.ledger, state.as_of, state.phase) = (ledger.into(), Some(0), Phase::Active);
     }
     view.add_partition(0, shared.clone());
-    view.proved_membership(Instant::now());
+    view.confirm_membership(Instant::now());
     (view, shared)
 }
 
@@ -156,7 +156,7 @@ fn id(number: usize) -> String {
 
 /// Its rows and the offset that they are true for.
 fn copied(view: &View) -> Result<(i64, Vec<BalanceRow>), CopyError> {
-    view.tick();
+    view.mark_alive();
     let copied = view.copy(0, |snapshot| {
         let rows: Vec<_> = snapshot.rows().collect::<Result<_, CopyError>>()?;
         assert!(rows.len() <= snapshot.at_most());

@@ -36,8 +36,8 @@ fn at_work() -> (View, Arc<SharedPartition>) {
     view.add_partition(3, shared.clone());
     view.set_status(Status::Consuming);
     view.set_ready();
-    view.tick();
-    view.proved_membership(Instant::now());
+    view.mark_alive();
+    view.confirm_membership(Instant::now());
     (view, shared)
 }
 
@@ -62,9 +62,9 @@ fn a_member_at_work_answers_for_its_active_partitions() {
 fn without_a_recent_proof_of_membership_nothing_is_answered() {
     let (view, _shared) = at_work();
     let long_ago = Instant::now().checked_sub(Duration::from_secs(11)).unwrap();
-    view.proved_membership(long_ago);
+    view.confirm_membership(long_ago);
     assert!(!answers(&view));
-    view.proved_membership(Instant::now());
+    view.confirm_membership(Instant::now());
     assert!(answers(&view));
     view.lost_membership();
     assert!(!answers(&view));

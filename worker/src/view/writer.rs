@@ -74,18 +74,18 @@ impl View {
     }
 
     /// The poll thread turns.
-    pub(crate) fn tick(&self) {
-        *self.last_tick.lock() = Instant::now();
+    pub(crate) fn mark_alive(&self) {
+        *self.last_alive.lock() = Instant::now();
     }
 
     /// The group coordinator accepted a commit that was sent at `sent`: then, the worker was a member.
-    pub(crate) fn proved_membership(&self, sent: Instant) {
-        *self.last_membership_proof.lock() = Some(sent);
+    pub(crate) fn confirm_membership(&self, sent: Instant) {
+        *self.membership_confirmed_at.lock() = Some(sent);
     }
 
     /// The worker is not, or may not be, a member any more.
     pub(crate) fn lost_membership(&self) {
-        *self.last_membership_proof.lock() = None;
+        *self.membership_confirmed_at.lock() = None;
     }
 
     /// The poll thread processed a record just now.

@@ -75,8 +75,8 @@ fn join(view: Arc<View>, partition_count: i32) -> Arc<View> {
 
 /// The poll thread turned just now, and the group still counts the worker in.
 fn turns(view: &View) {
-    view.tick();
-    view.proved_membership(Instant::now());
+    view.mark_alive();
+    view.confirm_membership(Instant::now());
 }
 
 /// Gives the worker an active partition that holds `transactions`, one per offset.

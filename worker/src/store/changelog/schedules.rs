@@ -21,7 +21,7 @@ use crate::{
     store::{
         ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
         offsets::Position,
-        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+        schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
 
@@ -57,10 +57,10 @@ impl From<CommitFate> for Verdict {
     }
 }
 
-impl Medium for Log {
+impl SimulatedStore for Log {
     const APPLY_MODE: ApplyMode = ApplyMode::Buffered;
     /// Few, so that a ledger that moves takes several commits.
-    const LEDGER_AT_ONCE: usize = 3;
+    const MAX_CUSTOMERS_PER_COMMIT: usize = 3;
     type DurableState = DurableState;
     type Sent = (Rows, DurableState);
 
@@ -68,13 +68,13 @@ impl Medium for Log {
     /// was interrupted.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let (mut row, mut checksum) = (RowWriter::default(), LedgerChecksum::default());
-        for (id, customer) in ledger.customers().take(Self::LEDGER_AT_ONCE) {
+        for (id, customer) in ledger.customers().take(Self::MAX_CUSTOMERS_PER_COMMIT) {
             checksum = checksum.changed(0, row.write(id, customer));
             self.rows.push((row.key().to_vec(), row.value().to_vec()));
         }
         let rules = LedgerRules::begin(&BOOK, 0);
         let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, checksum);
-        let progress = ProgressRecord { partial: ledger.len() > Self::LEDGER_AT_ONCE, ..progress };
+        let progress = ProgressRecord { partial: ledger.len() > Self::MAX_CUSTOMERS_PER_COMMIT, ..progress };
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));
     }
 

@@ -27,7 +27,7 @@ use crate::{
     store::{
         ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored, RowWriter,
         offsets::Position,
-        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+        schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
 
@@ -123,7 +123,7 @@ fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -
     PartitionCommit::new(progress, durable_state.clone(), &BOOK, &mut RowWriter::default())
 }
 
-impl Medium for Rows {
+impl SimulatedStore for Rows {
     const APPLY_MODE: ApplyMode = ApplyMode::Buffered;
     type DurableState = DurableState;
     /// As it was when the commit set out.
