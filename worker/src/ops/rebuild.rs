@@ -36,7 +36,7 @@ use crate::{
     },
 };
 use another::OtherTopic;
-use target::{Aim, Known, aim};
+use target::{Known, RecordsToFold, records_to_fold};
 
 /// So often a commit is tried: each may send smaller batches than the one before, or take more time.
 const TRIES: u32 = 20;
@@ -345,13 +345,13 @@ impl Rebuild<'_> {
             trusts_base: self.options.from_base,
         };
         let anew = |base| LedgerRules::begin(&self.tools.book, base);
-        let (records, rules, other_topic) = match aim(&known).map_err(|why| cannot(partition, &why))? {
-            Aim::Records(records) => {
+        let (records, rules, other_topic) = match records_to_fold(&known).map_err(|why| cannot(partition, &why))? {
+            RecordsToFold::Range(records) => {
                 let told = stored_progress.and_then(|stored_progress| stored_progress.rules);
                 let rules = told.unwrap_or_else(|| anew(records.start));
                 (records, rules, None)
             }
-            Aim::WholeTopic => {
+            RecordsToFold::WholeTopic => {
                 let progress = Progress::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), None, &progress)?;

@@ -78,8 +78,8 @@ pub(super) async fn stage_balances(client: &Client, rows: &[BalanceRow<'_>]) -> 
         return Ok(());
     }
     within(ANSWER_WITHIN, client.batch_execute(TEMPORARY_BALANCES)).await?;
-    for (turn, rows) in turns(rows) {
-        within(ANSWER_WITHIN, copy_balances(client, turn, rows)).await?;
+    for (statement_no, rows) in statements(rows) {
+        within(ANSWER_WITHIN, copy_balances(client, statement_no, rows)).await?;
     }
     if rows.len() > AT_ONCE {
         within(ANSWER_WITHIN, client.batch_execute(INDEX_BALANCES)).await?;
@@ -100,9 +100,9 @@ pub(super) async fn write_balances(
         return write_few(client, ledger_key, rows).await;
     }
     let merge = upsert("pg_temp.balancefleet_bal AS r WHERE r.turn = $3");
-    for (turn, _) in turns(rows) {
+    for (statement_no, _) in statements(rows) {
         let params: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&turn, Type::INT4)];
+            [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&statement_no, Type::INT4)];
         within(ANSWER_WITHIN, client.execute_typed(&merge, &params)).await?;
     }
     Ok(())
@@ -138,12 +138,16 @@ async fn write_few(client: &Client, ledger_key: &LedgerKey, rows: &[BalanceRow<'
     within(ANSWER_WITHIN, client.execute_typed(&merge, &params)).await.map(drop)
 }
 
-async fn copy_balances(client: &Client, turn: i32, rows: &[BalanceRow<'_>]) -> Result<(), tokio_postgres::Error> {
+async fn copy_balances(
+    client: &Client,
+    statement_no: i32,
+    rows: &[BalanceRow<'_>],
+) -> Result<(), tokio_postgres::Error> {
     let sink = client.copy_in("COPY pg_temp.balancefleet_bal FROM STDIN (FORMAT binary)").await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &BALANCE_TYPES));
     for row in rows {
         let values: [&(dyn ToSql + Sync); 11] = [
-            &turn,
+            &statement_no,
             &row.partition,
             &row.customer,
             &row.currency,

@@ -102,7 +102,7 @@ impl DatabaseReader {
         };
         let select = async |client: &Client| {
             let mut charged = 0;
-            for telling in [Telling::Nothing, Telling::Rules] {
+            for with_rules in [WithRules::No, WithRules::Yes] {
                 // What was asked for once is not asked for again.
                 let mut wanted: usize = 0;
                 let mut may_take = |bytes: usize| {
@@ -113,7 +113,7 @@ impl DatabaseReader {
                     }
                     is_granted
                 };
-                if let Some(read) = self.select(client, topic_id, selection, &mut may_take, telling).await? {
+                if let Some(read) = self.select(client, topic_id, selection, &mut may_take, with_rules).await? {
                     return Ok(read);
                 }
             }
@@ -130,7 +130,7 @@ impl DatabaseReader {
         topic_id: &str,
         selection: Selection<'_>,
         may_take: &mut (dyn FnMut(usize) -> bool + Send),
-        telling: Telling,
+        with_rules: WithRules,
     ) -> Result<Option<Vec<PartitionBalances>>, DatabaseReadError> {
         let customer = match selection {
             Selection::All => None,
@@ -143,7 +143,7 @@ impl DatabaseReader {
             params.push((id, Type::TEXT));
             only = "AND b.customer = $4";
         }
-        let also = if telling == Telling::Rules { ", p.rules, p.rule_details, p.base_offset" } else { "" };
+        let also = if with_rules == WithRules::Yes { ", p.rules, p.rule_details, p.base_offset" } else { "" };
         let select = format!(
             "SELECT p.partition, p.generation, p.next_offset, b.customer IS NOT NULL, {COLUMNS}, p.epoch{also} \
              FROM balancefleet.part AS p LEFT JOIN balancefleet.bal AS b \
@@ -153,12 +153,14 @@ impl DatabaseReader {
         );
         let rows = client.query_typed_raw(&select, params).await.map_err(DatabaseError::from)?;
         let mut rows = std::pin::pin!(rows);
-        let (mut partitions, mut known): (Vec<PartitionBalances>, Option<Told>) = (Vec::new(), None);
+        let (mut partitions, mut known): (Vec<PartitionBalances>, Option<PartitionRules>) = (Vec::new(), None);
         while let Some(row) = rows.try_next().await.map_err(DatabaseError::from)? {
             let partition: i32 = row.get(0);
             if known.as_ref().is_none_or(|known| known.partition != partition) {
                 self.remember(known.take());
-                let Some(next) = self.told((partition, topic_id), &row, telling)? else { return Ok(None) };
+                let Some(next) = self.partition_rules((partition, topic_id), &row, with_rules)? else {
+                    return Ok(None);
+                };
                 if next.known.decimals.is_some() {
                     let (generation, next_offset) = (row.get(1), row.get(2));
                     partitions.push(PartitionBalances { partition, generation, next_offset, rows: Vec::new() });
@@ -175,7 +177,7 @@ impl DatabaseReader {
                 }
                 match known.exponent(row.currency, &self.book) {
                     Some(exponent) => add(partition, &mut held.rows, row, exponent),
-                    None if telling == Telling::Nothing => return Ok(None),
+                    None if with_rules == WithRules::No => return Ok(None),
                     None => drop(partitions.pop()),
                 }
             }
@@ -185,16 +187,16 @@ impl DatabaseReader {
     }
 
     /// What is known of the rules of a partition whose first row this is.
-    fn told(
+    fn partition_rules(
         &self,
         (partition, topic_id): (i32, &str),
         row: &Row,
-        telling: Telling,
-    ) -> Result<Option<Told>, DatabaseReadError> {
+        with_rules: WithRules,
+    ) -> Result<Option<PartitionRules>, DatabaseReadError> {
         let epoch: i64 = row.get(EPOCH);
         let known = self.known.lock().get(&partition).filter(|known| known.epoch == epoch).cloned();
-        if telling == Telling::Nothing {
-            return Ok(known.map(|known| Told { partition, known, is_news: false, rules: None }));
+        if with_rules == WithRules::No {
+            return Ok(known.map(|known| PartitionRules { partition, known, is_news: false, rules: None }));
         }
         let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
         let unreadable = |error| DatabaseReadError::Unreadable(format!("rule_details: {error}"));
@@ -204,12 +206,12 @@ impl DatabaseReader {
         let told = ToldRules { hash, details: details.as_ref(), base, next_offset };
         let rules = LedgerRules::take_over(told, &self.book).ok();
         let decimals = rules.as_ref().map(|rules| rules.held().collect());
-        Ok(Some(Told { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
+        Ok(Some(PartitionRules { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
     }
 
-    fn remember(&self, told: Option<Told>) {
+    fn remember(&self, read: Option<PartitionRules>) {
         // What was not told was remembered before.
-        let Some(Told { partition, known, is_news: true, .. }) = told else { return };
+        let Some(PartitionRules { partition, known, is_news: true, .. }) = read else { return };
         let mut all = self.known.lock();
         match all.get_mut(&partition).filter(|before| before.epoch == known.epoch).map(Arc::make_mut) {
             Some(before) => match (&mut before.decimals, &known.decimals) {
@@ -223,17 +225,17 @@ impl DatabaseReader {
 
 /// What a statement tells beside the balances.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Telling {
-    Nothing,
+enum WithRules {
+    No,
     /// By which rules they were made.
-    Rules,
+    Yes,
 }
 
 /// Where the columns begin that follow those of [`CustomerRow`].
 const EPOCH: usize = 12;
 
 /// A partition whose rows are being read.
-struct Told {
+struct PartitionRules {
     partition: i32,
     known: Arc<Known>,
     /// Whether it was told just now, and not remembered.
@@ -242,7 +244,7 @@ struct Told {
     rules: Option<LedgerRules>,
 }
 
-impl Told {
+impl PartitionRules {
     /// Decimals of a currency that a customer holds; `None` if that is not known, or not as here.
     fn exponent(&mut self, currency: Currency, book: &Rulebook) -> Option<u8> {
         let known = self.known.decimals.as_ref()?.get(&currency).copied();

@@ -30,7 +30,7 @@ SELECT set_config(name, '5s', true) FROM pg_catalog.pg_settings WHERE name = 'cl
 const DELETE_WITHIN: Duration = Duration::from_secs(610);
 
 /// What no batch changes.
-const TURN: &str = "\
+const RESET_ROW: &str = "\
 UPDATE balancefleet.part SET topic_id = $4, base_offset = $5, torn = false
  WHERE group_id = $1 AND topic = $2 AND partition = $3";
 const DELETE: &str = "DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3";
@@ -65,6 +65,6 @@ pub(super) async fn clear(
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let what: [(&(dyn ToSql + Sync), Type); 2] = [(&before.stored.topic_id, Type::TEXT), (&before.base, Type::INT8)];
     within(ANSWER_WITHIN, client.batch_execute(LIMITS)).await?;
-    within(ANSWER_WITHIN, client.execute_typed(TURN, &[&whose[..], &what].concat())).await?;
+    within(ANSWER_WITHIN, client.execute_typed(RESET_ROW, &[&whose[..], &what].concat())).await?;
     within(DELETE_WITHIN, client.execute_typed(DELETE, &whose)).await.map(drop)
 }
