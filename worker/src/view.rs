@@ -30,7 +30,7 @@ pub(crate) use visible::Visible;
 
 use crate::{
     domain::{
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
         rules::Rules,
     },
     input::Input,
@@ -51,7 +51,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// The consumer as others see it. Shared; every method may be called from any thread.
 pub(crate) struct View {
     identity: Identity,
-    book: Arc<Rulebook>,
+    worker_rules: Arc<WorkerRules>,
     session_timeout: Duration,
     status: Mutex<Status>,
     counters: Counters,
@@ -74,7 +74,7 @@ impl View {
     pub(crate) fn new(identity: Identity, rules: Rules, session_timeout: Duration) -> Self {
         Self {
             identity,
-            book: Arc::new(Rulebook::new(rules)),
+            worker_rules: Arc::new(WorkerRules::new(rules)),
             session_timeout,
             status: Mutex::new(Status::Starting),
             counters: Counters::default(),
@@ -95,8 +95,8 @@ impl View {
         &self.identity
     }
 
-    pub(crate) fn book(&self) -> &Arc<Rulebook> {
-        &self.book
+    pub(crate) fn worker_rules(&self) -> &Arc<WorkerRules> {
+        &self.worker_rules
     }
 
     /// By which rules the ledgers of the active partitions are made, of a store that keeps them.
@@ -153,7 +153,7 @@ impl View {
 
     /// One customer's balances in one partition; `None` unless the worker may answer for it.
     pub(crate) fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
-        let balances = self.shared(partition)?.customer(id, &self.book.rules().exponents)?;
+        let balances = self.shared(partition)?.customer(id, &self.worker_rules.rules().exponents)?;
         // Asked afterwards: a worker that was frozen meanwhile no longer knows whether it may answer.
         self.is_member().then_some(balances)
     }
@@ -174,7 +174,7 @@ impl View {
     ) -> Result<Option<T>, E> {
         let Some(shared) = self.shared(partition) else { return Ok(None) };
         let Some(_turn) = self.copying.try_lock_for(COPY_TURN) else { return Err(CopyError::Turn.into()) };
-        let Some(snapshot) = shared.snapshot(&self.book.rules().exponents) else { return Ok(None) };
+        let Some(snapshot) = shared.snapshot(&self.worker_rules.rules().exponents) else { return Ok(None) };
         let copied = copy(&snapshot)?;
         drop(snapshot);
         // Asked afterwards, as above: it may have failed or left meanwhile, too.

@@ -31,7 +31,7 @@ const COMBINED: usize = 5;
 static FIRST_RELEASE: LazyLock<Exponents> = LazyLock::new(|| Exponents::first_release(&MinorUnits::new()));
 
 /// The rules of this worker, and what the first release would have written for them.
-pub(crate) struct Rulebook {
+pub(crate) struct WorkerRules {
     rules: Rules,
     identity: String,
     /// Of the first release with the same settings.
@@ -65,7 +65,7 @@ pub(crate) struct RuleDetails {
 
 /// What a store says of a ledger's rules.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ToldRules<'a> {
+pub(crate) struct StoredRules<'a> {
     /// The hash of the first release, with an ending where that must not go on.
     pub(crate) hash: &'a str,
     /// Not there when the first release has written last.
@@ -86,7 +86,7 @@ pub(crate) struct LedgerRules {
     from: i64,
 }
 
-impl Rulebook {
+impl WorkerRules {
     pub(crate) fn new(rules: Rules) -> Self {
         let (identity, hash) = (rules.identity(), hash_of(&rules, rules.exponents.overrides()));
         Self { rules, identity, hash, whole_hash: OnceLock::new(), others: OnceLock::new() }
@@ -161,58 +161,60 @@ fn subsets(of: &MinorUnits) -> Vec<MinorUnits> {
 
 impl LedgerRules {
     /// Of a ledger that begins at `base`.
-    pub(crate) fn begin(book: &Rulebook, base: i64) -> Self {
+    pub(crate) fn begin(worker_rules: &WorkerRules, base: i64) -> Self {
         let details = RuleDetails {
-            identity: book.identity.clone(),
-            minor_units: book.rules.exponents.overrides().clone(),
+            identity: worker_rules.identity.clone(),
+            minor_units: worker_rules.rules.exponents.overrides().clone(),
             currencies: BTreeMap::new(),
         };
-        Self { details, hash: book.hash.clone(), base, from: base }
+        Self { details, hash: worker_rules.hash.clone(), base, from: base }
     }
 
     /// Of a ledger that a store has, for a worker that is to go on with it.
     ///
     /// # Errors
     /// It cannot go on: its settings give other balances.
-    pub(crate) fn take_over(told: ToldRules<'_>, book: &Rulebook) -> Result<Self, SettingsChange> {
-        let taken = Self::read(told, book).ok_or(SettingsChange::Unknown)?;
-        taken.agrees(book).map(|()| taken)
+    pub(crate) fn take_over(stored: StoredRules<'_>, worker_rules: &WorkerRules) -> Result<Self, SettingsChange> {
+        let taken = Self::read(stored, worker_rules).ok_or(SettingsChange::Unknown)?;
+        taken.agrees(worker_rules).map(|()| taken)
     }
 
-    fn agrees(&self, book: &Rulebook) -> Result<(), SettingsChange> {
-        if self.details.identity != book.identity {
-            let (held, ours) = (self.details.identity.clone(), book.identity.clone());
+    fn agrees(&self, worker_rules: &WorkerRules) -> Result<(), SettingsChange> {
+        if self.details.identity != worker_rules.identity {
+            let (held, ours) = (self.details.identity.clone(), worker_rules.identity.clone());
             return Err(SettingsChange::Identity { held, ours });
         }
-        self.held().try_for_each(|(currency, held)| agree(currency, held, book))
+        self.held().try_for_each(|(currency, held)| agree(currency, held, worker_rules))
     }
 
     /// Of a ledger that is looked at from outside: its rules, as far as they are known, and why this worker could not go on.
     pub(crate) fn examine(
-        told: ToldRules<'_>,
+        stored: StoredRules<'_>,
         ledger: &Ledger,
-        book: &Rulebook,
+        worker_rules: &WorkerRules,
     ) -> (Option<Self>, Option<SettingsChange>) {
-        let Some(mut rules) = Self::read(told, book) else { return (None, Some(SettingsChange::Unknown)) };
-        let disagreement = rules.found(ledger.currencies(), book).and_then(|()| rules.agrees(book)).err();
+        let Some(mut rules) = Self::read(stored, worker_rules) else { return (None, Some(SettingsChange::Unknown)) };
+        let disagreement =
+            rules.found(ledger.currencies(), worker_rules).and_then(|()| rules.agrees(worker_rules)).err();
         (Some(rules), disagreement)
     }
 
     /// `None` if nothing of the rules is known.
-    fn read(told: ToldRules<'_>, book: &Rulebook) -> Option<Self> {
-        let ToldRules { hash, details, base, next_offset } = told;
+    fn read(stored: StoredRules<'_>, worker_rules: &WorkerRules) -> Option<Self> {
+        let StoredRules { hash, details, base, next_offset } = stored;
         let hash = hash.split_once('+').map_or(hash, |(begun, _)| begun).to_owned();
         let details = match details {
             Some(details) => details.clone(),
             None => RuleDetails {
-                identity: book.identity.clone(),
-                minor_units: book.overrides_of(&hash)?,
+                identity: worker_rules.identity.clone(),
+                minor_units: worker_rules.overrides_of(&hash)?,
                 currencies: BTreeMap::new(),
             },
         };
         let mut read = Self { details, hash, base, from: next_offset };
         // Nothing of these has been counted, so that they count from here on, whoever has refused some of them.
-        let changed = read.begun_with().filter(|(currency, exponent)| book.exponent(*currency) != Some(*exponent));
+        let changed =
+            read.begun_with().filter(|(currency, exponent)| worker_rules.exponent(*currency) != Some(*exponent));
         for (currency, _) in changed.collect::<Vec<_>>() {
             let unheld = CurrencyRule { exponent: None, since: next_offset };
             read.details.currencies.entry(currency).or_insert(unheld);
@@ -235,31 +237,34 @@ impl LedgerRules {
     pub(crate) fn found(
         &mut self,
         currencies: impl IntoIterator<Item = Currency>,
-        book: &Rulebook,
+        worker_rules: &WorkerRules,
     ) -> Result<(), SettingsChange> {
         let mut found = Ok(());
         for currency in currencies {
             if !self.holds(currency) {
                 let held = self.of_begun(currency);
-                let agrees = held.ok_or(SettingsChange::Unknown).and_then(|held| agree(currency, held, book));
+                let agrees = held.ok_or(SettingsChange::Unknown).and_then(|held| agree(currency, held, worker_rules));
                 found = found.and(agrees);
-                let exponent = held.or_else(|| book.exponent(currency));
+                let exponent = held.or_else(|| worker_rules.exponent(currency));
                 self.details.currencies.insert(currency, CurrencyRule { exponent, since: self.base });
             }
         }
         found
     }
 
-    /// Of a ledger that was folded again, and stands at `next_offset`, by the rules of `book`, with the currencies counting as
+    /// Of a ledger that was folded again, and stands at `next_offset`, by the rules of `worker_rules`, with the currencies counting as
     /// here.
-    pub(crate) fn rebuilt(&self, book: &Rulebook, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
-        let mut rebuilt = Self { from: next_offset, ..Self::begin(book, base) };
+    pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
+        let mut rebuilt = Self { from: next_offset, ..Self::begin(worker_rules, base) };
         for currency in ledger.currencies() {
-            let rule = CurrencyRule { exponent: book.exponent(currency), since: self.since(currency, book).max(base) };
+            let rule = CurrencyRule {
+                exponent: worker_rules.exponent(currency),
+                since: self.since(currency, worker_rules).max(base),
+            };
             rebuilt.details.currencies.insert(currency, rule);
         }
         for (currency, _) in rebuilt.begun_with().collect::<Vec<_>>() {
-            if self.since(currency, book) > base {
+            if self.since(currency, worker_rules) > base {
                 let unheld = CurrencyRule { exponent: None, since: next_offset };
                 rebuilt.details.currencies.entry(currency).or_insert(unheld);
             }
@@ -273,16 +278,17 @@ impl LedgerRules {
     }
 
     /// A customer holds this currency now.
-    pub(crate) fn hold(&mut self, currency: Currency, book: &Rulebook) {
-        let rule = CurrencyRule { exponent: book.exponent(currency), since: self.since(currency, book) };
+    pub(crate) fn hold(&mut self, currency: Currency, worker_rules: &WorkerRules) {
+        let rule =
+            CurrencyRule { exponent: worker_rules.exponent(currency), since: self.since(currency, worker_rules) };
         self.details.currencies.insert(currency, rule);
     }
 
     /// The same for all that a changed customer holds; others may look at the rules meanwhile.
-    pub(crate) fn hold_all(rules: &mut Arc<Self>, customer: &Customer, book: &Rulebook) {
+    pub(crate) fn hold_all(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
         for (currency, _) in customer.balances() {
             if !rules.holds(*currency) {
-                Arc::make_mut(rules).hold(*currency, book);
+                Arc::make_mut(rules).hold(*currency, worker_rules);
             }
         }
     }
@@ -303,10 +309,10 @@ impl LedgerRules {
     }
 
     /// Records of it below this offset were refused.
-    pub(crate) fn since(&self, currency: Currency, book: &Rulebook) -> i64 {
+    pub(crate) fn since(&self, currency: Currency, worker_rules: &WorkerRules) -> i64 {
         match self.details.currencies.get(&currency) {
             Some(rule) => rule.since,
-            None if self.of_begun(currency) == book.exponent(currency) => self.base,
+            None if self.of_begun(currency) == worker_rules.exponent(currency) => self.base,
             None => self.from,
         }
     }
@@ -338,8 +344,8 @@ impl LedgerRules {
     }
 }
 
-fn agree(currency: Currency, held: u8, book: &Rulebook) -> Result<(), SettingsChange> {
-    match book.exponent(currency) {
+fn agree(currency: Currency, held: u8, worker_rules: &WorkerRules) -> Result<(), SettingsChange> {
+    match worker_rules.exponent(currency) {
         Some(ours) if ours == held => Ok(()),
         Some(ours) => Err(SettingsChange::Decimals { currency, held, ours }),
         None => Err(SettingsChange::Forgotten { currency, held }),

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::tools::{OpsError, Stored, Tools};
 use crate::{
     config::{Config, StoreKind},
-    domain::{ledger_rules::Rulebook, rules::LedgerKind},
+    domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     kafka_clients::restore_config,
     partition_failure::PartitionFailure,
     store::{Assignment, AssignmentNumber, NewestProgress, Position, positions, replay_plan},
@@ -45,9 +45,9 @@ pub(crate) fn failures(
         });
         return failed(found);
     }
-    let book = Arc::new(Rulebook::new(config.rules.clone()));
-    let stored = Stored::of(config, &book, admin, runtime)?;
-    let tools = Tools { config, book, admin, topic, stored };
+    let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
+    let stored = Stored::of(config, &worker_rules, admin, runtime)?;
+    let tools = Tools { config, worker_rules, admin, topic, stored };
     let mut failures = failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))?;
     let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
     failures.extend(cut_off(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
@@ -106,7 +106,7 @@ impl Tools<'_> {
                 let mut progress = self.newest_progress(*partitions, partition)?;
                 for _ in 0..TRIES {
                     let position = position(self.config, self.admin, partition)?;
-                    let found = match progress.check(self.config, &self.book, topic_id, &position) {
+                    let found = match progress.check(self.config, &self.worker_rules, topic_id, &position) {
                         Ok(is_certain) => return self.look_closer(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
@@ -128,7 +128,7 @@ impl Tools<'_> {
                 let look = || -> Result<_, OpsError> {
                     let row = inspector.row(partition)?;
                     let position = position(self.config, self.admin, partition)?;
-                    Ok(row.check(self.config, &self.book, topic_id, &position))
+                    Ok(row.check(self.config, &self.worker_rules, topic_id, &position))
                 };
                 let found = match look()? {
                     // A first worker may have begun in between.

@@ -136,7 +136,7 @@ impl Tools<'_> {
         if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
             return Err(cannot(partition, forgotten));
         }
-        let exponents = &self.book.rules().exponents;
+        let exponents = &self.worker_rules.rules().exponents;
         // Of balances that cannot be read, only the progress says it.
         let told = found
             .stored_progress
@@ -198,9 +198,9 @@ impl Tools<'_> {
         let was_counted = |record: &ReadRecord<'_>| match &former {
             Some((ledger, rules)) => {
                 let posting = rules.read(record.value).ok().flatten();
-                posting.is_some_and(|posting| record.offset >= ledger.since(posting.currency, &self.book))
+                posting.is_some_and(|posting| record.offset >= ledger.since(posting.currency, &self.worker_rules))
             }
-            None => may_be_counted(self.book.rules(), by.held, record.value),
+            None => may_be_counted(self.worker_rules.rules(), by.held, record.value),
         };
         let mut tally = Tally::default();
         self.read(
@@ -209,7 +209,7 @@ impl Tools<'_> {
             records,
             |record| {
                 if was_counted(record) {
-                    tally.take(record.offset, self.book.rules().read(record.value).err());
+                    tally.take(record.offset, self.worker_rules.rules().read(record.value).err());
                 }
             },
             |records| progress.add(records),

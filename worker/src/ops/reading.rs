@@ -62,8 +62,8 @@ impl Tools<'_> {
             partition,
             records,
             |record| {
-                let applied = self.book.rules().fold(record.value, |posting| {
-                    if of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.book)) {
+                let applied = self.worker_rules.rules().fold(record.value, |posting| {
+                    if of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.worker_rules)) {
                         refused += 1;
                         return Err(BadRecord::UnknownCurrency);
                     }
@@ -100,7 +100,7 @@ impl Tools<'_> {
         mut each_key: impl FnMut(&[u8], bool),
     ) -> Result<StoredPartition, OpsError> {
         if partition >= partitions {
-            return Ok(inspect(ChangelogImage::default(), self.config, &self.book, &self.topic.topic_id));
+            return Ok(inspect(ChangelogImage::default(), self.config, &self.worker_rules, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;
         let (mut image, records) = (ChangelogImage::default(), self.bounds(topic, partition)?);
@@ -109,7 +109,7 @@ impl Tools<'_> {
             each_key(record.key.unwrap_or_default(), record.value.is_some());
         };
         self.read(topic, partition, records, take, |_| {})?;
-        Ok(inspect(image, self.config, &self.book, &self.topic.topic_id))
+        Ok(inspect(image, self.config, &self.worker_rules, &self.topic.topic_id))
     }
 
     /// Gives `each` committed record of one partition of `topic`, and `moved_on` how many offsets that were.

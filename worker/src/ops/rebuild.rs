@@ -296,8 +296,8 @@ impl Rebuild<'_> {
         former: &LedgerRules,
         progress: &Progress,
     ) -> Result<(Ledger, LedgerRules), OpsError> {
-        let book = &self.tools.book;
-        let anew = LedgerRules::begin(book, records.start);
+        let worker_rules = &self.tools.worker_rules;
+        let anew = LedgerRules::begin(worker_rules, records.start);
         let former = if self.options.recount { &anew } else { former };
         let Folded { ledger, refused, .. } = self.tools.fold(partition, records.clone(), Some(former), progress)?;
         if refused > 0 {
@@ -307,7 +307,7 @@ impl Rebuild<'_> {
                 "records of a currency that was unknown when they came stay refused: rebuild --recount counts them"
             );
         }
-        let rules = former.rebuilt(book, records.start, records.end, &ledger);
+        let rules = former.rebuilt(worker_rules, records.start, records.end, &ledger);
         Ok((ledger, rules))
     }
 
@@ -344,11 +344,11 @@ impl Rebuild<'_> {
             start_from: config.start_from,
             trusts_base: self.options.from_base,
         };
-        let anew = |base| LedgerRules::begin(&self.tools.book, base);
+        let anew = |base| LedgerRules::begin(&self.tools.worker_rules, base);
         let (records, rules, other_topic) = match records_to_fold(&known).map_err(|why| cannot(partition, &why))? {
             RecordsToFold::Range(records) => {
-                let told = stored_progress.and_then(|stored_progress| stored_progress.rules);
-                let rules = told.unwrap_or_else(|| anew(records.start));
+                let stored_rules = stored_progress.and_then(|stored_progress| stored_progress.rules);
+                let rules = stored_rules.unwrap_or_else(|| anew(records.start));
                 (records, rules, None)
             }
             RecordsToFold::WholeTopic => {

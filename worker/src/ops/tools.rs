@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     config::{Config, StoreKind},
-    domain::{ledger_rules::Rulebook, rules::LedgerKind},
+    domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
@@ -63,7 +63,7 @@ impl OpsError {
 /// What both tools work with.
 pub(super) struct Tools<'a> {
     pub(super) config: &'a Config,
-    pub(super) book: Arc<Rulebook>,
+    pub(super) worker_rules: Arc<WorkerRules>,
     pub(super) admin: &'a Admin,
     pub(super) topic: TopicFacts,
     pub(super) stored: Stored<'a>,
@@ -79,14 +79,14 @@ pub(super) enum Stored<'a> {
 impl<'a> Stored<'a> {
     pub(super) fn of(
         config: &'a Config,
-        book: &Arc<Rulebook>,
+        worker_rules: &Arc<WorkerRules>,
         admin: &Admin,
         runtime: &Handle,
     ) -> Result<Self, OpsError> {
         if let Some(database) = config.database_in_use() {
             return Ok(Self::Postgres(
                 database,
-                Box::new(StoreInspector::connect(config, book.clone(), database, runtime)?),
+                Box::new(StoreInspector::connect(config, worker_rules.clone(), database, runtime)?),
             ));
         }
         match describe(admin, &config.changelog_topic, TIMEOUT) {
@@ -115,9 +115,9 @@ impl<'a> Tools<'a> {
                  nothing was changed"
             )));
         }
-        let book = Arc::new(Rulebook::new(config.rules.clone()));
-        let stored = Stored::of(config, &book, admin, runtime)?;
-        Ok(Self { config, book, admin, topic, stored })
+        let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
+        let stored = Stored::of(config, &worker_rules, admin, runtime)?;
+        Ok(Self { config, worker_rules, admin, topic, stored })
     }
 
     /// What is stored of a partition now.

@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     config::{Config, StartFrom},
-    domain::ledger_rules::{LedgerRules, Rulebook},
+    domain::ledger_rules::{LedgerRules, WorkerRules},
     kafka_clients::{GroupConsumer, transaction_config},
     not_ready::NotReady,
     partition_failure::PartitionFailure,
@@ -65,7 +65,7 @@ pub(crate) struct Changelog {
     group: String,
     topic: String,
     topic_id: String,
-    book: Arc<Rulebook>,
+    worker_rules: Arc<WorkerRules>,
     start_from: StartFrom,
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
@@ -90,9 +90,9 @@ type DurableState = durable_states::DurableState<FormerKeys>;
 
 /// How a partition goes on whose changelog was read to its end, and what is durable of it.
 fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
-    let book = known.identity.book;
+    let worker_rules = known.identity.worker_rules;
     let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
-    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, book));
+    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, worker_rules));
     let plan = restore_plan(content, known)?;
     let rules = rules.transpose()?;
     let (base, checksum, rules) = match &plan {
@@ -102,7 +102,7 @@ fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableSt
         // Only what was not loaded yet asks for either.
         RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
     };
-    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
+    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, base)));
     Ok((plan, DurableState { base, checksum, rules, stored: None }))
 }
 
@@ -115,7 +115,7 @@ impl Changelog {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
             topic_id: topic_id.to_owned(),
-            book: Arc::new(Rulebook::new(config.rules.clone())),
+            worker_rules: Arc::new(WorkerRules::new(config.rules.clone())),
             start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
             producer: Mutex::new(Producer::new(
@@ -135,7 +135,12 @@ impl Changelog {
     }
 
     fn identity(&self) -> ChangelogIdentity<'_> {
-        ChangelogIdentity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, book: &self.book }
+        ChangelogIdentity {
+            group: &self.group,
+            topic: &self.topic,
+            topic_id: &self.topic_id,
+            worker_rules: &self.worker_rules,
+        }
     }
 
     fn decide_one(

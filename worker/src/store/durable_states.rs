@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{Assignment, AssignmentNumber, Batch, LedgerChecksum, Progress, RowWriter};
 use crate::domain::{
     ledger::Changed,
-    ledger_rules::{LedgerRules, Rulebook},
+    ledger_rules::{LedgerRules, WorkerRules},
 };
 
 /// What is durable of a partition, besides its customers.
@@ -23,9 +23,9 @@ pub(super) struct DurableState<S> {
 
 impl<S> DurableState<S> {
     /// One customer has changed; its new row is left in `row`.
-    pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, book: &Rulebook) {
+    pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, worker_rules: &WorkerRules) {
         self.checksum = self.checksum.changed(changed.before, row.write(id, &changed.now));
-        LedgerRules::hold_all(&mut self.rules, &changed.now, book);
+        LedgerRules::hold_all(&mut self.rules, &changed.now, worker_rules);
     }
 }
 
@@ -70,11 +70,11 @@ impl<S: Clone> DurableStates<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::ledger_rules::tests::book, poll::test_support::offline};
+    use crate::{domain::ledger_rules::tests::worker_rules, poll::test_support::offline};
 
     fn durable_state(digest_sum: u64) -> DurableState<()> {
         let checksum = LedgerChecksum { customers: 1, digest_sum };
-        DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&book(&[]), 0)), stored: () }
+        DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)), stored: () }
     }
 
     fn assignment(partition: i32, number: u64) -> Assignment {

@@ -53,7 +53,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::ledger_rules::{LedgerRules, Rulebook},
+    domain::ledger_rules::{LedgerRules, WorkerRules},
     kafka_clients::GroupConsumer,
     not_ready::NotReady,
     partition_failure::PartitionFailure,
@@ -123,7 +123,7 @@ impl Postgres {
     ) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
-            ledger_key: Arc::new(LedgerKey::of(config, Arc::new(Rulebook::new(config.rules.clone())))),
+            ledger_key: Arc::new(LedgerKey::of(config, Arc::new(WorkerRules::new(config.rules.clone())))),
             target: target.clone(),
             topic_id: topic_id.to_owned(),
             runtime: runtime.clone(),
@@ -149,7 +149,9 @@ impl Postgres {
     fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
         let (still_ours, mut writer) = (self.durable_states.still_ours(batch), RowWriter::default());
         let mut commits: Vec<_> = still_ours
-            .map(|(progress, before)| PartitionCommit::new(progress, before, &self.ledger_key.rules, &mut writer))
+            .map(|(progress, before)| {
+                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut writer)
+            })
             .collect();
         commits.sort_unstable_by_key(PartitionCommit::partition);
         commits
@@ -235,7 +237,7 @@ impl Store for Postgres {
             LoadOutcome::Ledger(ledger) => {
                 // It may hold currencies that a worker of the first release has counted.
                 let found = self.durable_states.with(assignment, |durable_state| {
-                    Arc::make_mut(&mut durable_state.rules).found(ledger.currencies(), &self.ledger_key.rules)
+                    Arc::make_mut(&mut durable_state.rules).found(ledger.currencies(), &self.ledger_key.worker_rules)
                 });
                 found.unwrap_or(Ok(())).map_err(PartitionFailure::from)?;
                 Ok(Restored {

@@ -45,7 +45,7 @@ pub(crate) fn ledger(view: &View) -> Option<(LedgerIdentity, i32)> {
         group_id: identity.group_id.clone(),
         topic: identity.topic.clone(),
         topic_id: topic.topic_id,
-        rules: view.book().identity().to_owned(),
+        rules: view.worker_rules().identity().to_owned(),
         table: table(view),
     };
     Some((ledger, topic.partition_count))
@@ -56,13 +56,14 @@ pub(crate) fn ledger(view: &View) -> Option<(LedgerIdentity, i32)> {
 fn table(view: &View) -> Option<String> {
     let identity = view.identity();
     let keeps_none = identity.ledger == LedgerKind::Balances && identity.store == StoreKind::Replay;
-    keeps_none.then(|| view.book().whole_hash().to_owned())
+    keeps_none.then(|| view.worker_rules().whole_hash().to_owned())
 }
 
 /// What peers of the first release compare, and what others do.
 fn rule_info(view: &View) -> (String, RuleInfo) {
-    let book = view.book();
-    let rules = || RuleInfo { identity: book.identity().to_owned(), exponents: Default::default(), table: None };
+    let worker_rules = view.worker_rules();
+    let rules =
+        || RuleInfo { identity: worker_rules.identity().to_owned(), exponents: Default::default(), table: None };
     if let Some(table) = table(view) {
         return (table.clone(), RuleInfo { table: Some(table), ..rules() });
     }
@@ -71,7 +72,7 @@ fn rule_info(view: &View) -> (String, RuleInfo) {
     let mut hashes: Vec<_> = ledgers.iter().map(|ledger| ledger.hash()).collect();
     hashes.dedup();
     let hash = match hashes.len() {
-        0 => book.hash().to_owned(),
+        0 => worker_rules.hash().to_owned(),
         1 => hashes.remove(0),
         // Who knows one hash for all partitions has to leave out this worker's.
         _ => "several".to_owned(),

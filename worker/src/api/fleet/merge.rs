@@ -9,7 +9,7 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use crate::domain::ledger_rules::Rulebook;
+use crate::domain::ledger_rules::WorkerRules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -49,7 +49,7 @@ impl Answer {
 /// The answers of workers with one identity, the best one per partition.
 pub(crate) struct SnapshotBuilder {
     identity: LedgerIdentity,
-    book: Arc<Rulebook>,
+    worker_rules: Arc<WorkerRules>,
     partition_count: i32,
     best: BTreeMap<i32, PartitionBalances>,
 }
@@ -81,9 +81,9 @@ pub(crate) enum SumError {
 }
 
 impl SnapshotBuilder {
-    /// Nothing gathered yet; `book` and `partition_count` are what the asking worker knows itself.
-    pub(crate) fn new(identity: LedgerIdentity, book: Arc<Rulebook>, partition_count: i32) -> Self {
-        Self { identity, book, partition_count, best: BTreeMap::new() }
+    /// Nothing gathered yet; `worker_rules` and `partition_count` are what the asking worker knows itself.
+    pub(crate) fn new(identity: LedgerIdentity, worker_rules: Arc<WorkerRules>, partition_count: i32) -> Self {
+        Self { identity, worker_rules, partition_count, best: BTreeMap::new() }
     }
 
     /// Takes what is newer than what is there; false if the answer speaks of another ledger and was ignored.
@@ -92,7 +92,7 @@ impl SnapshotBuilder {
         let believable = answer.partition_count <= MAX_PARTITIONS
             && answer.partitions.iter().all(|partition| known.contains(&partition.partition));
         // A currency that this worker does not know comes with its decimals.
-        let ours = &self.book.rules().exponents;
+        let ours = &self.worker_rules.rules().exponents;
         let agrees = answer.exponents.iter().all(|(currency, it)| ours.of(*currency).is_none_or(|ours| ours == *it));
         if answer.identity != self.identity || !agrees || !believable {
             return false;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::{self, Charge, Exceeded, MemoryShare};
 use super::merge::{Answer, LedgerIdentity};
-use crate::domain::ledger_rules::Rulebook;
+use crate::domain::ledger_rules::WorkerRules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -91,11 +91,11 @@ pub(crate) enum WireError {
 
 impl LedgerInfo {
     /// What must be equal for partitions to be added.
-    pub(crate) fn identity(&self, book: &Rulebook) -> LedgerIdentity {
+    pub(crate) fn identity(&self, worker_rules: &WorkerRules) -> LedgerIdentity {
         let (rules, table) = match &self.rules {
             Some(rules) => (rules.identity.clone(), rules.table.clone()),
             // The same rules, as far as its hash tells; its decimals are in its rows.
-            None if book.overrides_of(&self.rules_hash).is_some() => (book.identity().to_owned(), None),
+            None if worker_rules.overrides_of(&self.rules_hash).is_some() => (worker_rules.identity().to_owned(), None),
             None => (self.rules_hash.clone(), None),
         };
         LedgerIdentity {
@@ -153,7 +153,7 @@ pub(crate) fn write_partition(mut line: impl Write, held: &PartitionBalances) ->
 pub(crate) fn read_answer(
     answer: impl BufRead,
     asker: &LedgerIdentity,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
     charge: &Arc<Charge>,
 ) -> Result<Answer, WireError> {
     let since_last = Cell::new(0);
@@ -163,7 +163,7 @@ pub(crate) fn read_answer(
     }
     let ledger_info =
         LedgerInfo::deserialize(&mut serde_json::Deserializer::from_reader(&mut lines)).map_err(of_json)?;
-    let (identity, mut partitions) = (ledger_info.identity(book), Vec::new());
+    let (identity, mut partitions) = (ledger_info.identity(worker_rules), Vec::new());
     while identity == *asker && lines.has_more()? {
         since_last.set(0);
         partitions.push(read_line(&mut serde_json::Deserializer::from_reader(&mut lines), &since_last, charge)?);
@@ -175,12 +175,12 @@ pub(crate) fn read_answer(
 pub(crate) fn read_short_answer(
     answer: &[u8],
     asker: &LedgerIdentity,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
     charge: &Arc<Charge>,
 ) -> Result<Answer, WireError> {
     let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let ledger_info: LedgerInfo = serde_json::from_slice(lines.next().ok_or(WireError::Empty)?).map_err(of_json)?;
-    let (identity, mut partitions) = (ledger_info.identity(book), Vec::new());
+    let (identity, mut partitions) = (ledger_info.identity(worker_rules), Vec::new());
     for line in lines.filter(|_| identity == *asker) {
         let mut line = serde_json::Deserializer::from_slice(line);
         partitions.push(read_line(&mut line, &Cell::new(0), charge)?);

@@ -97,11 +97,11 @@ enum Next {
 
 /// Of each topic what it said to take, and the bytes of a batch of its largest record alone.
 fn next(size: usize, topics: &[(Option<usize>, usize)]) -> Next {
-    let told = topics.iter().filter_map(|(told, _)| *told).min();
-    if let Some(told) = told.filter(|told| *told < size) {
-        return Next::Cut(told);
+    let limit = topics.iter().filter_map(|(limit, _)| *limit).min();
+    if let Some(limit) = limit.filter(|limit| *limit < size) {
+        return Next::Cut(limit);
     }
-    if let Some(place) = topics.iter().position(|(told, alone)| told.is_some_and(|told| *alone > told)) {
+    if let Some(place) = topics.iter().position(|(limit, alone)| limit.is_some_and(|limit| *alone > limit)) {
         return Next::Alone(place);
     }
     let (place, largest) = topics.iter().map(|(_, alone)| *alone).enumerate().max_by_key(|it| it.1).unwrap_or_default();
@@ -122,7 +122,7 @@ impl Batches {
     pub(super) fn apply(&mut self, client: &mut ClientConfig) {
         if self.size.is_none() {
             self.ask();
-            self.size = Some(self.told().map_or(USUAL, |told| told.min(USUAL)));
+            self.size = Some(self.limit().map_or(USUAL, |limit| limit.min(USUAL)));
         }
         let usual = client.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(USUAL);
         client.set("batch.size", self.size().min(usual).max(1).to_string());
@@ -135,14 +135,14 @@ impl Batches {
 
     /// What the topic of the dead letters takes, if it says so.
     pub(super) fn limit_for_dead_letters(&self) -> Option<usize> {
-        self.topics.get(1).and_then(|(_, told)| *told)
+        self.topics.get(1).and_then(|(_, limit)| *limit)
     }
 
     /// Asks the topics again; whether they take less than batches have.
     pub(super) fn look(&mut self) -> bool {
         self.ask();
-        let Some(told) = self.told().filter(|told| *told < self.size()) else { return false };
-        self.cut(told);
+        let Some(limit) = self.limit().filter(|limit| *limit < self.size()) else { return false };
+        self.cut(limit);
         true
     }
 
@@ -152,8 +152,8 @@ impl Batches {
     /// # Errors
     /// There is a record that no size of batches helps.
     pub(super) fn refused(&mut self, largest: &[Largest]) -> Result<(), Oversized> {
-        let told = self.topics.iter().map(|(_, told)| *told);
-        let topics: Vec<_> = told.zip(largest.iter().map(|it| it.bytes + OVERHEAD)).collect();
+        let limits = self.topics.iter().map(|(_, limit)| *limit);
+        let topics: Vec<_> = limits.zip(largest.iter().map(|it| it.bytes + OVERHEAD)).collect();
         match next(self.size(), &topics) {
             Next::Cut(size) => {
                 self.cut(size);
@@ -175,14 +175,14 @@ impl Batches {
         self.size = Some(size);
     }
 
-    fn told(&self) -> Option<usize> {
-        self.topics.iter().filter_map(|(_, told)| *told).min()
+    fn limit(&self) -> Option<usize> {
+        self.topics.iter().filter_map(|(_, limit)| *limit).min()
     }
 
     fn ask(&mut self) {
-        for (topic, told) in &mut self.topics {
+        for (topic, limit) in &mut self.topics {
             match self.admin.topic_settings(topic, TIMEOUT) {
-                Ok(settings) => *told = limit_of(&settings.in_effect),
+                Ok(settings) => *limit = limit_of(&settings.in_effect),
                 // It is found out by what is refused.
                 Err(error) => tracing::warn!(topic, %error, "cannot look up how large a batch the topic takes"),
             }

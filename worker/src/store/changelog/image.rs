@@ -90,7 +90,7 @@ mod tests {
     use crate::{
         domain::{
             ledger::{Changes, Posting},
-            ledger_rules::{LedgerRules, tests::book},
+            ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
         store::changelog::{progress::ChangelogIdentity, rows::RowWriter},
@@ -116,9 +116,9 @@ mod tests {
             checksum = checksum.changed(changed.before, writer.write(id, &changed.now));
             records.push((writer.key().to_vec(), writer.value().to_vec()));
         }
-        let book = book(&[]);
-        let identity = ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &book };
-        let rules = LedgerRules::begin(&book, 0);
+        let worker_rules = worker_rules(&[]);
+        let identity = ChangelogIdentity { group: "g", topic: "t", topic_id: "i", worker_rules: &worker_rules };
+        let rules = LedgerRules::begin(&worker_rules, 0);
         let progress = ProgressRecord::new(&identity, &rules, 0, postings.len() as i64, None, checksum);
         records.push((rows::PROGRESS.to_vec(), progress.to_json()));
         records

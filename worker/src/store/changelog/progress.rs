@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::ledger_rules::{LedgerRules, RuleDetails, Rulebook, ToldRules},
+    domain::ledger_rules::{LedgerRules, RuleDetails, StoredRules, WorkerRules},
     store::LedgerChecksum,
 };
 
@@ -48,7 +48,7 @@ pub(super) struct ChangelogIdentity<'a> {
     pub(super) topic: &'a str,
     pub(super) topic_id: &'a str,
     /// Of whoever reads or writes it.
-    pub(super) book: &'a Rulebook,
+    pub(super) worker_rules: &'a WorkerRules,
 }
 
 impl ProgressRecord {
@@ -77,8 +77,8 @@ impl ProgressRecord {
     }
 
     /// What it says of the ledger's rules.
-    pub(super) fn told_rules(&self) -> ToldRules<'_> {
-        ToldRules {
+    pub(super) fn stored_rules(&self) -> StoredRules<'_> {
+        StoredRules {
             hash: &self.rules,
             details: self.rule_details.as_deref(),
             base: self.base_offset,
@@ -108,13 +108,13 @@ impl ProgressRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ledger_rules::tests::book, money::Currency};
+    use crate::domain::{ledger_rules::tests::worker_rules, money::Currency};
 
     fn record() -> ProgressRecord {
-        let book = book(&[]);
-        let ledger = ChangelogIdentity { group: "g", topic: "t", topic_id: "id", book: &book };
-        let mut rules = LedgerRules::begin(&book, 5);
-        rules.hold(Currency::parse("EUR").unwrap(), &book);
+        let worker_rules = worker_rules(&[]);
+        let ledger = ChangelogIdentity { group: "g", topic: "t", topic_id: "id", worker_rules: &worker_rules };
+        let mut rules = LedgerRules::begin(&worker_rules, 5);
+        rules.hold(Currency::parse("EUR").unwrap(), &worker_rules);
         ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), LedgerChecksum { customers: 2, digest_sum: u64::MAX - 7 })
     }
 
@@ -125,7 +125,7 @@ mod tests {
             json,
             format!(
                 r#"{{"version":1,"group":"g","topic":"t","topicId":"id","rules":"{}","ruleDetails":{{"identity":"","currencies":{{"EUR":{{"exponent":2,"since":5}}}}}},"baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}}"#,
-                book(&[]).hash()
+                worker_rules(&[]).hash()
             )
         );
         assert_eq!(ProgressRecord::read(json.as_bytes()), Ok(record()));

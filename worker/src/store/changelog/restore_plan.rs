@@ -8,7 +8,7 @@ use crate::{
     config::StartFrom,
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
     store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
@@ -41,12 +41,12 @@ pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<Restor
 pub(super) fn rules_of(
     progress: &ProgressRecord,
     ledger: &Ledger,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
-    let mut rules = LedgerRules::take_over(progress.told_rules(), book)?;
+    let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
     // Details are written with the rows. Without them, only the rows say what the first release has counted.
     if progress.rule_details.is_none() {
-        rules.found(ledger.currencies(), book)?;
+        rules.found(ledger.currencies(), worker_rules)?;
     }
     Ok(rules)
 }
@@ -105,16 +105,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::ledger_rules::tests::book,
+        domain::ledger_rules::tests::worker_rules,
         store::{LedgerChecksum, offsets::Committed},
     };
 
-    static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
+    static WORKER_RULES: LazyLock<WorkerRules> = LazyLock::new(|| worker_rules(&[]));
     static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
-        LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
+        LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
 
     fn progress(identity: &ChangelogIdentity<'_>, next_offset: i64) -> ProgressRecord {
-        let rules = LedgerRules::begin(identity.book, 5);
+        let rules = LedgerRules::begin(identity.worker_rules, 5);
         ProgressRecord::new(identity, &rules, 5, next_offset, Some(4), LedgerChecksum::default())
     }
 
@@ -215,10 +215,13 @@ mod tests {
         ledger.apply(&posting, 7).unwrap();
         let of_first_release = ProgressRecord { rule_details: None, ..progress(&IDENTITY, 60) };
         let held = |rules: LedgerRules| rules.held().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
-        assert_eq!(rules_of(&of_first_release, &ledger, &BOOK).map(held), Ok(vec![("EUR".to_owned(), 2)]));
-        let finer = rules_of(&of_first_release, &ledger, &book(&[("EUR", 4)]));
+        assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
+        let finer = rules_of(&of_first_release, &ledger, &worker_rules(&[("EUR", 4)]));
         assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");
-        assert!(rules_of(&of_first_release, &Ledger::default(), &book(&[("EUR", 4)])).is_ok(), "nobody holds it");
+        assert!(
+            rules_of(&of_first_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
+            "nobody holds it"
+        );
     }
 
     #[test]

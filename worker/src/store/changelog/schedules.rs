@@ -16,7 +16,7 @@ use crate::{
     config::StartFrom,
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook, tests::book},
+        ledger_rules::{LedgerRules, WorkerRules, tests::worker_rules},
     },
     store::{
         ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
@@ -25,9 +25,9 @@ use crate::{
     },
 };
 
-static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
+static WORKER_RULES: LazyLock<WorkerRules> = LazyLock::new(|| worker_rules(&[]));
 static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
-    LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
+    LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -72,7 +72,7 @@ impl SimulatedStore for Log {
             checksum = checksum.changed(0, row.write(id, customer));
             self.rows.push((row.key().to_vec(), row.value().to_vec()));
         }
-        let rules = LedgerRules::begin(&BOOK, 0);
+        let rules = LedgerRules::begin(&WORKER_RULES, 0);
         let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, checksum);
         let progress = ProgressRecord { partial: ledger.len() > Self::MAX_CUSTOMERS_PER_COMMIT, ..progress };
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));

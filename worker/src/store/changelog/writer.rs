@@ -41,7 +41,7 @@ impl PartitionCommit<'_> {
     ) -> Result<DurableState, E> {
         let (progress, mut after, mut row) = (self.progress, self.durable_state.clone(), RowWriter::default());
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, &mut row, identity.book);
+            after.change(id, changed, &mut row, identity.worker_rules);
             send(row.key(), row.value())?;
         }
         after.stored = None;
@@ -228,7 +228,7 @@ mod tests {
     use crate::{
         domain::{
             ledger::{Ledger, Posting},
-            ledger_rules::{LedgerRules, tests::book},
+            ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
         store::{Assignment, AssignmentNumber, LedgerChecksum},
@@ -244,7 +244,7 @@ mod tests {
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
         let progress = Progress::whole(assignment, None, &(0..8), ledger);
         let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
-        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&book(&[]), 0)));
+        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)));
         let durable_state = DurableState { base: 0, checksum, rules, stored: former };
         PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
     }

@@ -14,7 +14,7 @@ use super::{
     session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
-    domain::ledger_rules::{LedgerRules, RuleDetails, ToldRules},
+    domain::ledger_rules::{LedgerRules, RuleDetails, StoredRules},
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     store::{Assignment, LedgerChecksum, offsets::Position},
@@ -107,13 +107,13 @@ impl Part {
     }
 
     /// Hands what it says of the ledger's rules to `ask`.
-    pub(super) fn told_rules<T>(&self, ask: impl FnOnce(ToldRules<'_>) -> T) -> Result<T, PartitionFailure> {
+    pub(super) fn stored_rules<T>(&self, ask: impl FnOnce(StoredRules<'_>) -> T) -> Result<T, PartitionFailure> {
         let ledger =
             LedgerMark { topic_id: self.topic_id.as_str(), base: self.base_offset, next_offset: self.next_offset };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
         let (base, next_offset) = (self.base_offset, self.next_offset);
-        Ok(ask(ToldRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
+        Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
     }
 }
 
@@ -246,7 +246,7 @@ pub(super) fn may_go_on(
     part.check_topic(topic_id)?;
     // Whatever its rules are: readers with those settings are not to be given what is not in the log any more.
     position.check_reach(part.next_offset)?;
-    Ok(part.told_rules(|told| LedgerRules::take_over(told, &ledger_key.rules))??)
+    Ok(part.stored_rules(|stored| LedgerRules::take_over(stored, &ledger_key.worker_rules))??)
 }
 
 #[cfg(test)]
@@ -254,11 +254,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{ledger_rules::tests::book, money::Currency};
+    use crate::domain::{ledger_rules::tests::worker_rules, money::Currency};
 
     fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
-        let rules = Arc::new(book(&[]));
-        let ledger_key = LedgerKey { group: "g".into(), topic: "t".into(), rules: rules.clone(), owner: "o".into() };
+        let rules = Arc::new(worker_rules(&[]));
+        let ledger_key = LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
         let mut part = Part {
             topic_id: "i".into(),
             base_offset: 5,
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn details_count_only_beside_the_hash_they_were_written_with() {
-        let finer = book(&[("EUR", 4)]);
+        let finer = worker_rules(&[("EUR", 4)]);
         let mut rules = LedgerRules::begin(&finer, 5);
         rules.hold(Currency::parse("EUR").unwrap(), &finer);
         let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", base: 5, next_offset: 60 });
@@ -310,9 +310,9 @@ mod tests {
 
     #[test]
     fn details_count_only_for_the_ledger_they_were_written_with() {
-        let book = book(&[]);
-        let mut rules = LedgerRules::begin(&book, 5);
-        rules.hold(Currency::parse("EUR").unwrap(), &book);
+        let worker_rules = worker_rules(&[]);
+        let mut rules = LedgerRules::begin(&worker_rules, 5);
+        rules.hold(Currency::parse("EUR").unwrap(), &worker_rules);
         let at = |topic_id, base, next_offset| LedgerMark { topic_id, base, next_offset };
         let (hash, column) = rule_columns(&rules, at("i", 5, 60));
         let read = |ledger| RuleColumn::read(Some(&column), &hash, ledger).unwrap();

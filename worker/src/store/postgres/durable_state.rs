@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::StartFrom,
-    domain::ledger_rules::{LedgerRules, Rulebook},
+    domain::ledger_rules::{LedgerRules, WorkerRules},
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     store::{
@@ -45,10 +45,15 @@ pub(super) struct PartitionCommit<'a> {
 }
 
 impl<'a> PartitionCommit<'a> {
-    pub(super) fn new(progress: &'a Progress, before: DurableState, book: &Rulebook, writer: &mut RowWriter) -> Self {
+    pub(super) fn new(
+        progress: &'a Progress,
+        before: DurableState,
+        worker_rules: &WorkerRules,
+        writer: &mut RowWriter,
+    ) -> Self {
         let mut after = before.clone();
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, writer, book);
+            after.change(id, changed, writer, worker_rules);
         }
         let epoch = before.stored.row.map_or(1, |row| row.epoch);
         after.stored.row = Some(Row { epoch, next_offset: progress.next_offset });
@@ -95,7 +100,7 @@ pub(super) fn plan_claim(
     let durable_state = DurableState {
         base,
         checksum: part.as_ref().map_or_else(LedgerChecksum::default, |part| part.checksum),
-        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.rules, base))),
+        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, base))),
         stored: StoredRow {
             topic_id: topic_id.to_owned(),
             leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),

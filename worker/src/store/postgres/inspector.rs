@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::ledger_rules::Rulebook,
+    domain::ledger_rules::WorkerRules,
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},
@@ -32,7 +32,7 @@ impl FoundRow {
     pub(crate) fn check(
         self,
         config: &Config,
-        rules: &Arc<Rulebook>,
+        rules: &Arc<WorkerRules>,
         topic_id: &str,
         position: &Position,
     ) -> Result<bool, PartitionFailure> {
@@ -56,7 +56,7 @@ pub(crate) struct StoreInspector {
 impl StoreInspector {
     pub(crate) fn connect(
         config: &Config,
-        rules: Arc<Rulebook>,
+        rules: Arc<WorkerRules>,
         target: &DatabaseTarget,
         runtime: &Handle,
     ) -> Result<Self, DatabaseError> {
@@ -109,7 +109,7 @@ impl StoreInspector {
 /// Whether the database has a row of any partition of the group's topic.
 pub(crate) fn has_progress(config: &Config, target: &DatabaseTarget, runtime: &Handle) -> Result<bool, DatabaseError> {
     let StoreInspector { session, ledger_key, .. } =
-        StoreInspector::connect(config, Arc::new(Rulebook::new(config.rules.clone())), target, runtime)?;
+        StoreInspector::connect(config, Arc::new(WorkerRules::new(config.rules.clone())), target, runtime)?;
     let Some(session) = session else { return Ok(false) };
     let params = [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT)];
     let found = runtime.block_on(within(ANSWER_WITHIN, session.query_typed_one(HAS_ROWS, &params)))?;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
@@ -81,7 +81,7 @@ pub(super) async fn inspect(
 ) -> Result<StoredPartition, DatabaseError> {
     let found = snapshot(client, ledger_key, partition, |_| true, &mut |_, _| true).await?;
     Ok(found.map_or_else(StoredPartition::default, |(part, ledger)| {
-        stored_partition(part, ledger, &ledger_key.rules, topic_id)
+        stored_partition(part, ledger, &ledger_key.worker_rules, topic_id)
     }))
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn inspect(
 fn stored_partition(
     part: Part,
     ledger: Result<Ledger, PartitionFailure>,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
     topic_id: &str,
 ) -> StoredPartition {
     let (not_ours, is_readable) = (part.check_topic(topic_id).err(), ledger.is_ok());
@@ -100,12 +100,12 @@ fn stored_partition(
         }
         Err(unreadable) => (Ledger::default(), Some(unreadable)),
     };
-    let told = part.told_rules(|told| LedgerRules::examine(told, &ledger, book));
-    let (rules, other_settings, untold) = match told {
+    let examined = part.stored_rules(|stored| LedgerRules::examine(stored, &ledger, worker_rules));
+    let (rules, other_settings, unreadable_rules) = match examined {
         Ok((rules, other_settings)) => (rules, other_settings, None),
         Err(failure) => (None, None, Some(failure)),
     };
-    let is_as_here = not_ours.is_none() && other_settings.is_none() && untold.is_none();
+    let is_as_here = not_ours.is_none() && other_settings.is_none() && unreadable_rules.is_none();
     let stored_progress = StoredProgress {
         rules,
         topic_id: part.topic_id,
@@ -117,7 +117,7 @@ fn stored_partition(
         ledger,
         stored_progress: Some(stored_progress),
         not_ours,
-        unsound: unsound.or(untold),
+        unsound: unsound.or(unreadable_rules),
         other_settings,
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     domain::{
         exponents::MinorUnits,
-        ledger_rules::{LedgerRules, Rulebook, ToldRules},
+        ledger_rules::{LedgerRules, StoredRules, WorkerRules},
         money::{Amount, Currency},
     },
     postgres_error::DatabaseError,
@@ -45,7 +45,7 @@ const READERS_OF_ALL: usize = 1;
 pub(crate) struct DatabaseReader {
     group: String,
     topic: String,
-    book: Rulebook,
+    worker_rules: WorkerRules,
     known: parking_lot::Mutex<BTreeMap<i32, Arc<Known>>>,
     one: Pool,
     all: Pool,
@@ -81,7 +81,7 @@ impl DatabaseReader {
         Self {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
-            book: Rulebook::new(config.rules.clone()),
+            worker_rules: WorkerRules::new(config.rules.clone()),
             known: parking_lot::Mutex::default(),
             one: Pool::new(target, FOR_ONE, READERS_OF_ONE),
             all: Pool::new(target, FOR_ALL, READERS_OF_ALL),
@@ -175,7 +175,7 @@ impl DatabaseReader {
                 if !may_take(taken) {
                     return Err(DatabaseReadError::NoRoom);
                 }
-                match known.exponent(row.currency, &self.book) {
+                match known.exponent(row.currency, &self.worker_rules) {
                     Some(exponent) => add(partition, &mut held.rows, row, exponent),
                     None if with_rules == WithRules::No => return Ok(None),
                     None => drop(partitions.pop()),
@@ -203,8 +203,8 @@ impl DatabaseReader {
         let (base, next_offset) = (row.get(EPOCH + 3), row.get(2));
         let ledger = LedgerMark { topic_id, base, next_offset };
         let details = RuleColumn::read(column, hash, ledger).map_err(unreadable)?;
-        let told = ToldRules { hash, details: details.as_ref(), base, next_offset };
-        let rules = LedgerRules::take_over(told, &self.book).ok();
+        let stored = StoredRules { hash, details: details.as_ref(), base, next_offset };
+        let rules = LedgerRules::take_over(stored, &self.worker_rules).ok();
         let decimals = rules.as_ref().map(|rules| rules.held().collect());
         Ok(Some(PartitionRules { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
     }
@@ -246,14 +246,14 @@ struct PartitionRules {
 
 impl PartitionRules {
     /// Decimals of a currency that a customer holds; `None` if that is not known, or not as here.
-    fn exponent(&mut self, currency: Currency, book: &Rulebook) -> Option<u8> {
+    fn exponent(&mut self, currency: Currency, worker_rules: &WorkerRules) -> Option<u8> {
         let known = self.known.decimals.as_ref()?.get(&currency).copied();
         if known.is_some() {
             return known;
         }
         // Counted by a worker of the first release, which keeps no details.
         let rules = self.rules.as_mut()?;
-        rules.found([currency], book).ok()?;
+        rules.found([currency], worker_rules).ok()?;
         let exponent = rules.exponent_of_held(currency)?;
         Arc::make_mut(&mut self.known).decimals.as_mut()?.insert(currency, exponent);
         Some(exponent)

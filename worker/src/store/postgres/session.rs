@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{config::Config, domain::ledger_rules::Rulebook};
+use crate::{config::Config, domain::ledger_rules::WorkerRules};
 
 /// Of every session that writes. A worker that freezes between two statements of a transaction holds its rows for 5 s at
 /// most; inside a statement that waits for its client no limit applies, hence none such comes after the rows are locked.
@@ -22,13 +22,18 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 pub(super) struct LedgerKey {
     pub(super) group: String,
     pub(super) topic: String,
-    pub(super) rules: Arc<Rulebook>,
+    pub(super) worker_rules: Arc<WorkerRules>,
     /// This worker.
     pub(super) owner: String,
 }
 
 impl LedgerKey {
-    pub(super) fn of(config: &Config, rules: Arc<Rulebook>) -> Self {
-        Self { group: config.group_id.clone(), topic: config.topic.clone(), rules, owner: config.consumer_id.clone() }
+    pub(super) fn of(config: &Config, worker_rules: Arc<WorkerRules>) -> Self {
+        Self {
+            group: config.group_id.clone(),
+            topic: config.topic.clone(),
+            worker_rules,
+            owner: config.consumer_id.clone(),
+        }
     }
 }
