@@ -246,7 +246,12 @@ impl PollLoop {
             std::thread::sleep(OPEN_AGAIN);
         }
         self.consumer.subscribe(&[&self.topic]).map_err(Fatal::Client)?;
-        tracing::info!(topic = self.topic, group = self.view.identity().group_id, "Subscribed to topic {}", self.topic);
+        tracing::info!(
+            topic = self.topic,
+            group = self.view.worker_info().group_id,
+            "Subscribed to topic {}",
+            self.topic
+        );
         self.view.set_status(Status::Running);
         while !self.stop.is_ordered() {
             self.poll_once()?;

@@ -37,7 +37,7 @@ use crate::{
     stop::Stop,
     store::DatabaseReader,
     topic_facts::TopicFacts,
-    view::{Identity, View},
+    view::{View, WorkerInfo},
 };
 
 /// After a signal the process ends within this, left group or not: what counts is committed by then.
@@ -206,7 +206,7 @@ fn work(config: Config) -> ExitCode {
 }
 
 pub(crate) fn view(config: &Config) -> View {
-    let identity = Identity {
+    let worker_info = WorkerInfo {
         consumer_id: config.consumer_id.clone(),
         group_id: config.group_id.clone(),
         topic: config.topic.clone(),
@@ -214,7 +214,7 @@ pub(crate) fn view(config: &Config) -> View {
         store: config.store,
         started_at: Timestamp::now(),
     };
-    View::new(identity, config.rules.clone(), config.session_timeout)
+    View::new(worker_info, config.rules.clone(), config.session_timeout)
 }
 
 /// Runs the API and the poll thread until a signal comes or one of them ends.

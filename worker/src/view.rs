@@ -50,7 +50,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The consumer as others see it. Shared; every method may be called from any thread.
 pub(crate) struct View {
-    identity: Identity,
+    worker_info: WorkerInfo,
     worker_rules: Arc<WorkerRules>,
     session_timeout: Duration,
     status: Mutex<Status>,
@@ -71,9 +71,9 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) fn new(identity: Identity, rules: Rules, session_timeout: Duration) -> Self {
+    pub(crate) fn new(worker_info: WorkerInfo, rules: Rules, session_timeout: Duration) -> Self {
         Self {
-            identity,
+            worker_info,
             worker_rules: Arc::new(WorkerRules::new(rules)),
             session_timeout,
             status: Mutex::new(Status::Starting),
@@ -91,8 +91,8 @@ impl View {
         }
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
+    pub(crate) fn worker_info(&self) -> &WorkerInfo {
+        &self.worker_info
     }
 
     pub(crate) fn worker_rules(&self) -> &Arc<WorkerRules> {

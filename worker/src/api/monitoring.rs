@@ -70,6 +70,6 @@ pub(super) async fn partitions(State(api): State<Api>) -> Json<Partitions> {
 }
 
 fn partition_names(view: &View) -> Vec<String> {
-    let topic = &view.identity().topic;
+    let topic = &view.worker_info().topic;
     view.partitions().iter().map(|info| format!("{topic}-{}", info.partition)).collect()
 }

@@ -40,6 +40,6 @@ impl PollLoop {
         }
         // Also for no partitions: a member of an eager group is asked for those it has, none included.
         let is_asked = self.unanswered.is_some();
-        leave(&self.consumer, &self.admin, &self.view.identity().group_id, is_asked, deadline);
+        leave(&self.consumer, &self.admin, &self.view.worker_info().group_id, is_asked, deadline);
     }
 }

@@ -51,7 +51,7 @@ use crate::{
 use batches::Batches;
 use image::Content;
 use producer::Producer;
-use progress::ChangelogIdentity;
+use progress::ChangelogContext;
 use restore_plan::{Known, restore_plan, rules_of};
 use topic::Topic;
 
@@ -90,7 +90,7 @@ type DurableState = durable_states::DurableState<FormerKeys>;
 
 /// How a partition goes on whose changelog was read to its end, and what is durable of it.
 fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
-    let worker_rules = known.identity.worker_rules;
+    let worker_rules = known.context.worker_rules;
     let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
     let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, worker_rules));
     let plan = restore_plan(content, known)?;
@@ -134,8 +134,8 @@ impl Changelog {
         self
     }
 
-    fn identity(&self) -> ChangelogIdentity<'_> {
-        ChangelogIdentity {
+    fn context(&self) -> ChangelogContext<'_> {
+        ChangelogContext {
             group: &self.group,
             topic: &self.topic,
             topic_id: &self.topic_id,
@@ -208,7 +208,7 @@ impl Store for Changelog {
             let never = |(assignment, _)| (assignment, Err(NoRestorePlan::Failed(failure.clone())));
             return images.into_iter().map(never).collect();
         }
-        let identity = self.identity();
+        let context = self.context();
         let decided = images.into_iter().zip(positions).map(|((assignment, image), (_, position))| {
             let plan = match position {
                 Ok(position)
@@ -221,7 +221,7 @@ impl Store for Changelog {
                 }
                 Ok(position) => {
                     let (start_from, initial_offsets) = (self.start_from, initial_offsets.as_ref());
-                    let known = Known { identity: &identity, position: &position, start_from, initial_offsets };
+                    let known = Known { context: &context, position: &position, start_from, initial_offsets };
                     self.decide_one(assignment, image, &known).map_err(NoRestorePlan::Failed)
                 }
                 Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error)),

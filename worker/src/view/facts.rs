@@ -14,7 +14,7 @@ use crate::{
 
 /// Who this worker is; fixed at start.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct WorkerInfo {
     /// `balance-worker-<host>-<8 hex>`, also the client id.
     pub(crate) consumer_id: String,
     pub(crate) group_id: String,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn view(session_timeout: Duration) -> View {
-    let identity = Identity {
+    let worker_info = WorkerInfo {
         consumer_id: "w".into(),
         group_id: "g".into(),
         topic: "t".into(),
@@ -17,7 +17,7 @@ pub(super) fn view(session_timeout: Duration) -> View {
         store: StoreKind::Replay,
         started_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    View::new(identity, crate::domain::ledger_rules::tests::rules(&[], &[]), session_timeout)
+    View::new(worker_info, crate::domain::ledger_rules::tests::rules(&[], &[]), session_timeout)
 }
 
 /// A worker at work on partition 3.

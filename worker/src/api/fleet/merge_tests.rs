@@ -21,8 +21,8 @@ fn identity() -> LedgerIdentity {
         group_id: "balance-service".into(),
         topic: "banking.transactions".into(),
         topic_id: "id-1".into(),
-        rules: String::new(),
-        table: None,
+        non_default_rules: String::new(),
+        full_rules_hash: None,
     }
 }
 
@@ -111,8 +111,8 @@ fn another_ledger_is_ignored_whatever_differs() {
         LedgerIdentity { group_id: "other".into(), ..identity() },
         LedgerIdentity { topic: "other".into(), ..identity() },
         LedgerIdentity { topic_id: "other".into(), ..identity() },
-        LedgerIdentity { rules: "Transfer=debit".into(), ..identity() },
-        LedgerIdentity { table: Some("another".into()), ..identity() },
+        LedgerIdentity { non_default_rules: "Transfer=debit".into(), ..identity() },
+        LedgerIdentity { full_rules_hash: Some("another".into()), ..identity() },
     ];
     for identity_of_peer in foreign {
         let mut builder = builder(1);
@@ -248,7 +248,7 @@ proptest! {
             let prefix: Vec<_> = transactions.iter().take(known).cloned().collect();
             answers.push(answer(vec![held(number, worker as i32, 1_000, partition(number, 0, &prefix).rows)]));
         }
-        let foreign = LedgerIdentity { rules: "Transfer=debit".into(), ..identity() };
+        let foreign = LedgerIdentity { non_default_rules: "Transfer=debit".into(), ..identity() };
         answers.push(Answer { identity: foreign, ..answer((0..PARTITIONS).map(|p| held(p, 99, 99, vec![])).collect()) });
         answers.push(answers[repeated].clone());
 
@@ -301,8 +301,8 @@ proptest! {
 }
 
 fn ledger_info() -> LedgerInfo {
-    let LedgerIdentity { group_id, topic, topic_id, rules: identity, table } = identity();
-    let rules = Some(RuleInfo { identity, exponents: BTreeMap::new(), table });
+    let LedgerIdentity { group_id, topic, topic_id, non_default_rules, full_rules_hash } = identity();
+    let rules = Some(RuleInfo { non_default_rules, exponents: BTreeMap::new(), full_rules_hash });
     let rules_hash = worker_rules(&[]).hash().to_owned();
     LedgerInfo { consumer_id: "w".into(), group_id, topic, topic_id, rules_hash, partition_count: PARTITIONS, rules }
 }
@@ -368,7 +368,7 @@ fn a_refusal_in_the_middle_of_an_answer_is_told_from_a_broken_one() {
 
 #[test]
 fn partitions_of_another_ledger_are_not_even_read() {
-    let other = LedgerIdentity { rules: "Transfer=debit".into(), ..identity() };
+    let other = LedgerIdentity { non_default_rules: "Transfer=debit".into(), ..identity() };
     let mut answer = written(&[]);
     answer.extend_from_slice(b"and whatever follows");
     assert!(received(&answer, &other).unwrap().partitions.is_empty());

@@ -104,7 +104,7 @@ impl Fleet {
         metrics: FleetMetrics,
     ) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            client: PeerClient::new(&view.identity().consumer_id)?,
+            client: PeerClient::new(&view.worker_info().consumer_id)?,
             view,
             database,
             directory: Directory::new(peers),

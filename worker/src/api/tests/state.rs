@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::{alone, get, identity, joined, own, view_of};
+use super::{alone, get, joined, own, view_of, worker_info};
 use crate::partition_failure::PartitionFailure;
 use crate::status::Status;
 use crate::view::{EventType, RebalanceEvent, RestoreProgress, SharedPartition};
@@ -25,7 +25,7 @@ fn event(second: i64, event_type: EventType, partitions: Vec<i32>) -> RebalanceE
 
 #[tokio::test]
 async fn health_is_up() {
-    let answer = get(&alone(&view_of(identity("w"))), "/health").await;
+    let answer = get(&alone(&view_of(worker_info("w"))), "/health").await;
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, r#"{"status":"UP"}"#));
 }
 
@@ -150,7 +150,7 @@ async fn a_failed_partition_makes_the_worker_unready_and_says_why() {
 
 #[tokio::test]
 async fn a_worker_that_has_not_joined_is_not_ready() {
-    let answer = get(&alone(&view_of(identity("w"))), "/readyz").await;
+    let answer = get(&alone(&view_of(worker_info("w"))), "/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.json()["consumerStatus"], "Starting");
 }

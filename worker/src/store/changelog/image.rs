@@ -93,7 +93,7 @@ mod tests {
             ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
-        store::changelog::{progress::ChangelogIdentity, rows::RowWriter},
+        store::changelog::{progress::ChangelogContext, rows::RowWriter},
     };
 
     /// What a commit of `postings` writes, its progress last.
@@ -117,9 +117,9 @@ mod tests {
             records.push((writer.key().to_vec(), writer.value().to_vec()));
         }
         let worker_rules = worker_rules(&[]);
-        let identity = ChangelogIdentity { group: "g", topic: "t", topic_id: "i", worker_rules: &worker_rules };
+        let context = ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &worker_rules };
         let rules = LedgerRules::begin(&worker_rules, 0);
-        let progress = ProgressRecord::new(&identity, &rules, 0, postings.len() as i64, None, checksum);
+        let progress = ProgressRecord::new(&context, &rules, 0, postings.len() as i64, None, checksum);
         records.push((rows::PROGRESS.to_vec(), progress.to_json()));
         records
     }

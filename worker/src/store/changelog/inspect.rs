@@ -2,8 +2,8 @@
 
 use super::{
     image::{ChangelogImage, Content},
-    progress::{ChangelogIdentity, ProgressRecord},
-    restore_plan::{Known, check_identity, restore_plan, rules_of},
+    progress::{ChangelogContext, ProgressRecord},
+    restore_plan::{Known, check_context, restore_plan, rules_of},
     rows::Key,
 };
 use crate::{
@@ -22,13 +22,13 @@ pub(crate) fn inspect(
     worker_rules: &WorkerRules,
     topic_id: &str,
 ) -> StoredPartition {
-    let identity = ChangelogIdentity { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
+    let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
     let unsound = image.check().err();
     let (ledger, progress) = image.into_parts();
     let examined =
         progress.as_ref().map(|progress| LedgerRules::examine(progress.stored_rules(), &ledger, worker_rules));
     let (rules, other_settings) = examined.unwrap_or_default();
-    let not_ours = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
+    let not_ours = progress.as_ref().and_then(|progress| check_context(progress, &context).err());
     let stored_progress = progress.map(|progress| StoredProgress {
         rules,
         base: progress.base_offset,
@@ -81,8 +81,8 @@ impl NewestProgress {
         if progress.is_none() && self.has_customers {
             return Err(PartitionFailure::CustomersWithoutProgress);
         }
-        let identity = ChangelogIdentity { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
-        let known = Known { identity: &identity, position, start_from: config.start_from, initial_offsets: None };
+        let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
+        let known = Known { context: &context, position, start_from: config.start_from, initial_offsets: None };
         let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
         let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), worker_rules));
         restore_plan(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;

@@ -43,7 +43,7 @@ pub(super) struct ProgressRecord {
 
 /// What all progress of one partition has in common.
 #[derive(Clone)]
-pub(super) struct ChangelogIdentity<'a> {
+pub(super) struct ChangelogContext<'a> {
     pub(super) group: &'a str,
     pub(super) topic: &'a str,
     pub(super) topic_id: &'a str,
@@ -53,7 +53,7 @@ pub(super) struct ChangelogIdentity<'a> {
 
 impl ProgressRecord {
     pub(super) fn new(
-        ledger: &ChangelogIdentity<'_>,
+        ledger: &ChangelogContext<'_>,
         rules: &LedgerRules,
         base_offset: i64,
         next_offset: i64,
@@ -112,7 +112,7 @@ mod tests {
 
     fn record() -> ProgressRecord {
         let worker_rules = worker_rules(&[]);
-        let ledger = ChangelogIdentity { group: "g", topic: "t", topic_id: "id", worker_rules: &worker_rules };
+        let ledger = ChangelogContext { group: "g", topic: "t", topic_id: "id", worker_rules: &worker_rules };
         let mut rules = LedgerRules::begin(&worker_rules, 5);
         rules.hold(Currency::parse("EUR").unwrap(), &worker_rules);
         ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), LedgerChecksum { customers: 2, digest_sum: u64::MAX - 7 })

@@ -2,7 +2,7 @@
 
 use super::{
     image::Content,
-    progress::{ChangelogIdentity, ProgressRecord},
+    progress::{ChangelogContext, ProgressRecord},
 };
 use crate::{
     config::StartFrom,
@@ -16,7 +16,7 @@ use crate::{
 
 /// What is known of a partition besides its changelog.
 pub(super) struct Known<'a> {
-    pub(super) identity: &'a ChangelogIdentity<'a>,
+    pub(super) context: &'a ChangelogContext<'a>,
     pub(super) position: &'a Position,
     pub(super) start_from: StartFrom,
     /// Where a group begins that begins with this partition, at the end of its logs.
@@ -27,7 +27,7 @@ pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<Restor
     let Content { ledger, progress, records } = content;
     match progress {
         Some(progress) => {
-            check_identity(&progress, known.identity)?;
+            check_context(&progress, known.context)?;
             if progress.partial {
                 return fold_again(&progress, known.position);
             }
@@ -52,16 +52,13 @@ pub(super) fn rules_of(
 }
 
 /// Whether the customers are those of this group and this topic.
-pub(super) fn check_identity(
-    progress: &ProgressRecord,
-    identity: &ChangelogIdentity<'_>,
-) -> Result<(), PartitionFailure> {
-    if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
+pub(super) fn check_context(progress: &ProgressRecord, context: &ChangelogContext<'_>) -> Result<(), PartitionFailure> {
+    if (progress.group.as_str(), progress.topic.as_str()) != (context.group, context.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
         return Err(PartitionFailure::ForeignChangelog { group, topic });
     }
-    if progress.topic_id != identity.topic_id {
-        let (expected, found) = (progress.topic_id.clone(), identity.topic_id.to_owned());
+    if progress.topic_id != context.topic_id {
+        let (expected, found) = (progress.topic_id.clone(), context.topic_id.to_owned());
         return Err(PartitionFailure::TopicRecreated { expected, found });
     }
     if progress.rebuilding {
@@ -110,12 +107,12 @@ mod tests {
     };
 
     static WORKER_RULES: LazyLock<WorkerRules> = LazyLock::new(|| worker_rules(&[]));
-    static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
-        LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
+    static CONTEXT: LazyLock<ChangelogContext<'static>> =
+        LazyLock::new(|| ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
 
-    fn progress(identity: &ChangelogIdentity<'_>, next_offset: i64) -> ProgressRecord {
-        let rules = LedgerRules::begin(identity.worker_rules, 5);
-        ProgressRecord::new(identity, &rules, 5, next_offset, Some(4), LedgerChecksum::default())
+    fn progress(context: &ChangelogContext<'_>, next_offset: i64) -> ProgressRecord {
+        let rules = LedgerRules::begin(context.worker_rules, 5);
+        ProgressRecord::new(context, &rules, 5, next_offset, Some(4), LedgerChecksum::default())
     }
 
     fn planned(
@@ -128,7 +125,7 @@ mod tests {
         let content = Content { ledger: Ledger::default(), progress, records: 0 };
         restore_plan(
             content,
-            &Known { identity: &IDENTITY, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
+            &Known { context: &CONTEXT, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
         )
     }
 
@@ -139,54 +136,54 @@ mod tests {
 
     #[test]
     fn the_changelog_and_the_group_agree() {
-        assert_eq!(resumed(planned(Some(progress(&IDENTITY, 60)), Some((60, "")), 50..90)), (5, 60));
+        assert_eq!(resumed(planned(Some(progress(&CONTEXT, 60)), Some((60, "")), 50..90)), (5, 60));
     }
 
     #[test]
     fn expired_offsets_are_no_reason_to_begin_again() {
-        assert_eq!(resumed(planned(Some(progress(&IDENTITY, 60)), None, 50..90)), (5, 60));
+        assert_eq!(resumed(planned(Some(progress(&CONTEXT, 60)), None, 50..90)), (5, 60));
     }
 
     #[test]
     fn a_group_whose_offsets_were_moved_by_hand_is_not_followed() {
         for committed in [59, 61] {
-            let plan = planned(Some(progress(&IDENTITY, 60)), Some((committed, "")), 0..90);
+            let plan = planned(Some(progress(&CONTEXT, 60)), Some((committed, "")), 0..90);
             assert!(matches!(plan, Err(PartitionFailure::OffsetsMoved { changelog: 60, .. })));
         }
     }
 
     #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
-        let plan = |log| planned(Some(progress(&IDENTITY, 60)), Some((60, "")), log);
+        let plan = |log| planned(Some(progress(&CONTEXT, 60)), Some((60, "")), log);
         assert!(matches!(plan(61..90), Err(PartitionFailure::OffsetOutOfRange { offset: 60 })));
         assert!(matches!(plan(0..59), Err(PartitionFailure::CommittedBeyondEnd { .. })));
     }
 
     #[test]
     fn the_changelog_of_other_topics_or_groups_is_refused() {
-        let of = |identity: ChangelogIdentity<'_>| planned(Some(progress(&identity, 60)), Some((60, "")), 0..90);
-        let ours = IDENTITY.clone();
+        let of = |context: ChangelogContext<'_>| planned(Some(progress(&context, 60)), Some((60, "")), 0..90);
+        let ours = CONTEXT.clone();
         assert!(matches!(
-            of(ChangelogIdentity { topic_id: "x", ..ours.clone() }),
+            of(ChangelogContext { topic_id: "x", ..ours.clone() }),
             Err(PartitionFailure::TopicRecreated { .. })
         ));
         assert!(matches!(
-            of(ChangelogIdentity { group: "x", ..ours.clone() }),
+            of(ChangelogContext { group: "x", ..ours.clone() }),
             Err(PartitionFailure::ForeignChangelog { .. })
         ));
-        assert!(matches!(of(ChangelogIdentity { topic: "x", ..ours }), Err(PartitionFailure::ForeignChangelog { .. })));
+        assert!(matches!(of(ChangelogContext { topic: "x", ..ours }), Err(PartitionFailure::ForeignChangelog { .. })));
     }
 
     #[test]
     fn a_rebuild_that_did_not_finish_stays_refused() {
-        let mut unfinished = progress(&IDENTITY, 60);
+        let mut unfinished = progress(&CONTEXT, 60);
         unfinished.rebuilding = true;
         assert!(matches!(planned(Some(unfinished), Some((60, "")), 0..90), Err(PartitionFailure::Rebuilding)));
     }
 
     #[test]
     fn a_ledger_that_was_not_written_to_its_end_is_folded_again() {
-        let partial = || ProgressRecord { partial: true, ..progress(&IDENTITY, 60) };
+        let partial = || ProgressRecord { partial: true, ..progress(&CONTEXT, 60) };
         let folded = |committed| planned(Some(partial()), committed, 5..90);
         for committed in [Some((60, "")), None] {
             assert!(
@@ -213,7 +210,7 @@ mod tests {
             timestamp: jiff::Timestamp::UNIX_EPOCH,
         };
         ledger.apply(&posting, 7).unwrap();
-        let of_first_release = ProgressRecord { rule_details: None, ..progress(&IDENTITY, 60) };
+        let of_first_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
         let held = |rules: LedgerRules| rules.held().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
         assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
         let finer = rules_of(&of_first_release, &ledger, &worker_rules(&[("EUR", 4)]));

@@ -7,7 +7,7 @@ use super::{
     commit_fate::CommitFate,
     decide,
     image::ChangelogImage,
-    progress::{ChangelogIdentity, ProgressRecord},
+    progress::{ChangelogContext, ProgressRecord},
     restore_plan::Known,
     rows::{PROGRESS, RowWriter},
     writer::PartitionCommit,
@@ -26,8 +26,8 @@ use crate::{
 };
 
 static WORKER_RULES: LazyLock<WorkerRules> = LazyLock::new(|| worker_rules(&[]));
-static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
-    LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
+static CONTEXT: LazyLock<ChangelogContext<'static>> =
+    LazyLock::new(|| ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -73,21 +73,21 @@ impl SimulatedStore for Log {
             self.rows.push((row.key().to_vec(), row.value().to_vec()));
         }
         let rules = LedgerRules::begin(&WORKER_RULES, 0);
-        let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, checksum);
+        let progress = ProgressRecord::new(&CONTEXT, &rules, 0, next_offset, None, checksum);
         let progress = ProgressRecord { partial: ledger.len() > Self::MAX_CUSTOMERS_PER_COMMIT, ..progress };
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));
     }
 
     fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
         let content = self.image().finish().expect("what is stored is sound");
-        let known = Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, initial_offsets: None };
+        let known = Known { context: &CONTEXT, position, start_from: StartFrom::Earliest, initial_offsets: None };
         decide(content, &known).expect("it can go on")
     }
 
     fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Rows, DurableState) {
         let mut rows = Rows::new();
         let written =
-            PartitionCommit { progress, durable_state: durable_state.clone() }.rows(&IDENTITY, |key, value| {
+            PartitionCommit { progress, durable_state: durable_state.clone() }.rows(&CONTEXT, |key, value| {
                 rows.push((key.to_vec(), value.to_vec()));
                 Ok::<_, std::convert::Infallible>(())
             });

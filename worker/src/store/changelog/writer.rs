@@ -13,7 +13,7 @@ use super::{
     Changelog, DurableState,
     batches::{Largest, What},
     producer::DeadLetterLimits,
-    progress::{ChangelogIdentity, ProgressRecord},
+    progress::{ChangelogContext, ProgressRecord},
     rows::{Key, PROGRESS, RowWriter},
 };
 use crate::{
@@ -36,18 +36,18 @@ impl PartitionCommit<'_> {
     /// Gives `send` key and value of each changed customer, then of the progress. What it gives is durable then.
     pub(super) fn rows<E>(
         &self,
-        identity: &ChangelogIdentity<'_>,
+        context: &ChangelogContext<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<DurableState, E> {
         let (progress, mut after, mut row) = (self.progress, self.durable_state.clone(), RowWriter::default());
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, &mut row, identity.worker_rules);
+            after.change(id, changed, &mut row, context.worker_rules);
             send(row.key(), row.value())?;
         }
         after.stored = None;
         let DurableState { base, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(identity, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
+            ProgressRecord::new(context, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(after)
@@ -122,7 +122,7 @@ impl Writer<'_> {
 
     fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<DurableState, TransactionError> {
         let partition = commit.progress.assignment.partition;
-        let identity = self.store.identity();
+        let context = self.store.context();
         let topic = self.store.log.name.as_str();
         for key in commit.removed() {
             let removal = Record { topic, partition: Some(partition), key: Some(key), value: None, headers: &[] };
@@ -130,7 +130,7 @@ impl Writer<'_> {
         }
         let mut rows = Rows::default();
         let send = |rows: &mut Rows| self.producer.send_rows(topic, partition, rows, self.deadline);
-        let written = commit.rows(&identity, |key, value| {
+        let written = commit.rows(&context, |key, value| {
             rows.push(key, value);
             if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }
         })?;
@@ -190,7 +190,7 @@ impl Changelog {
         commits: &[PartitionCommit<'_>],
         DeadLetterLimits { whole_bytes, kept_bytes, .. }: DeadLetterLimits,
     ) -> (Vec<Largest>, bool) {
-        let identity = self.identity();
+        let context = self.context();
         let mut all = Vec::new();
         let (mut dead_letters, mut has_long_ones) = (Vec::new(), false);
         for commit in commits {
@@ -202,7 +202,7 @@ impl Changelog {
                 all.push(Largest { partition, what, bytes: key.len() + value.len() });
                 Ok::<_, Infallible>(())
             };
-            let _ = commit.rows(&identity, note);
+            let _ = commit.rows(&context, note);
             for dead_letter in commit.progress.changes.dead_letters() {
                 let is_long = dead_letter.size() > whole_bytes;
                 has_long_ones |= is_long;

@@ -258,7 +258,8 @@ mod tests {
 
     fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
         let rules = Arc::new(worker_rules(&[]));
-        let ledger_key = LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
+        let ledger_key =
+            LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
         let mut part = Part {
             topic_id: "i".into(),
             base_offset: 5,
