@@ -33,7 +33,9 @@ pub enum UsageError {
     #[error("the commit's metadata was not written by a balance worker")]
     Foreign,
     /// A later release's record: the numbers may mean something else, so none is guessed.
-    #[error("the usage record has version {0:?}, which this release cannot read: upgrade it first")]
+    #[error(
+        "the usage record has version {0:?}, which this release cannot read: a newer worker wrote it, so upgrade this program first"
+    )]
     UnknownVersion(String),
     /// Our version, but not our text.
     #[error("the usage record {0:?} is damaged")]

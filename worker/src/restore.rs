@@ -280,7 +280,7 @@ impl RestoreLoop {
                 Err(NoRestorePlan::RetryLater(image, error)) => {
                     let partition = assigned.assignment.partition;
                     self.undecided.push((assigned, *image));
-                    self.note_not_ready(Some(partition), &error.into());
+                    self.note_not_ready(Some(partition), &error);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`: lab B's view of a consumer.
+//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`, in the shapes of the reference consumer that keeps balances.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ pub(super) struct HistoryEvent {
     records: Option<u64>,
 }
 
-/// Whether the consumer works. For people and the labs' scripts: Kubernetes asks `/livez` and `/readyz`.
+/// Whether the consumer works. For users and scripts of the reference consumer; Kubernetes asks `/livez` and `/readyz`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConsumerHealth {

@@ -62,7 +62,7 @@ pub(super) struct FailedPartition {
 #[utoipa::path(
     get, path = "/livez", operation_id = "isAlive", tag = "monitoring", summary = "Liveness probe",
     responses(
-        (status = 200, description = "The consumer's thread turns", body = Liveness),
+        (status = 200, description = "The consumer's thread is running", body = Liveness),
         (status = 503, description = "Only a restart helps", body = Liveness)
     )
 )]

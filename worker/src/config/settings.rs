@@ -150,7 +150,7 @@ pub(super) struct Settings {
     #[arg(long, id = "balances.deadLetterTopic", env = "BALANCE_DEAD_LETTER_TOPIC", value_parser = topic_name)]
     pub(super) dead_letter_topic: Option<String>,
 
-    /// credit, debit or ignore per transaction type, replacing the labs' signs: Transfer=debit,Payment=ignore
+    /// credit, debit or ignore per transaction type, in place of its default sign: Transfer=debit,Payment=ignore
     #[arg(long, id = "balances.signs", env = "BALANCE_SIGNS", value_parser = sign)]
     pub(super) signs: Vec<(TransactionType, Sign)>,
 

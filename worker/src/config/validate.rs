@@ -42,7 +42,7 @@ pub(super) fn validate(settings: Settings, given: &Given) -> Result<Config, Conf
         extra_config: settings.kafka_config.into_iter().collect(),
         rules: Rules {
             ledger: settings.ledger,
-            signs: Signs::labs(&settings.signs.into_iter().collect()),
+            signs: Signs::with_overrides(&settings.signs.into_iter().collect()),
             exponents: Exponents::iso_4217(&settings.minor_units.into_iter().collect()),
         },
         store: settings.store,

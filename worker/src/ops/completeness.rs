@@ -142,7 +142,7 @@ impl Tools<'_> {
             .stored_progress
             .iter()
             .filter_map(|stored_progress| stored_progress.rules.as_ref())
-            .flat_map(LedgerRules::held);
+            .flat_map(LedgerRules::counted);
         let mut held = told.map(|(currency, _)| currency).chain(found.ledger.currencies());
         match held.find(|currency| exponents.of(*currency).is_none()) {
             None => Ok(()),
@@ -194,11 +194,12 @@ impl Tools<'_> {
         by: &CountedBy<'_>,
         progress: &Progress,
     ) -> Result<Tally, OpsError> {
-        let former = by.rules.and_then(|ledger| Some((ledger, ledger.made_by()?)));
+        let former = by.rules.and_then(|ledger| Some((ledger, ledger.rules_of_counted()?)));
         let was_counted = |record: &ReadRecord<'_>| match &former {
             Some((ledger, rules)) => {
                 let posting = rules.read(record.value).ok().flatten();
-                posting.is_some_and(|posting| record.offset >= ledger.since(posting.currency, &self.worker_rules))
+                posting
+                    .is_some_and(|posting| record.offset >= ledger.counted_since(posting.currency, &self.worker_rules))
             }
             None => may_be_counted(self.worker_rules.rules(), by.held, record.value),
         };
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_other_rules_could_have_counted_is_counted() {
-        let signs = Signs::labs(&BTreeMap::from([(TransactionType::Transfer, Sign::Ignore)]));
+        let signs = Signs::with_overrides(&BTreeMap::from([(TransactionType::Transfer, Sign::Ignore)]));
         let exponents = Exponents::iso_4217(&BTreeMap::new());
         let rules = Rules { ledger: LedgerKind::Balances, signs, exponents };
         let may = |amount: &str, currency: &str, kind: u8| {

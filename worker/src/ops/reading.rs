@@ -63,7 +63,9 @@ impl Tools<'_> {
             records,
             |record| {
                 let applied = self.worker_rules.rules().fold(record.value, |posting| {
-                    if of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.worker_rules)) {
+                    if of_ledger
+                        .is_some_and(|it| record.offset < it.counted_since(posting.currency, &self.worker_rules))
+                    {
                         refused += 1;
                         return Err(BadRecord::UnknownCurrency);
                     }

@@ -116,8 +116,8 @@ impl Rebuild<'_> {
             return Ok(());
         }
         Err(OpsError::Impossible(format!(
-            "group {group} has {members} members: stop the workers first, for example with spec.replicas: 0, and wait a \
-             session timeout for those that were killed"
+            "group {group} has {members} members: stop the workers first (scale the group to 0 replicas), and wait a session \
+             timeout for those that were killed"
         )))
     }
 

@@ -204,7 +204,7 @@ mod tests {
 
     fn rules() -> Rules {
         let exponents = Exponents::iso_4217(&BTreeMap::new());
-        Rules { ledger: LedgerKind::Balances, signs: Signs::labs(&BTreeMap::new()), exponents }
+        Rules { ledger: LedgerKind::Balances, signs: Signs::with_overrides(&BTreeMap::new()), exponents }
     }
 
     #[test]

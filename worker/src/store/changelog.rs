@@ -198,8 +198,9 @@ impl Store for Changelog {
         let (found, positions, initial_offsets) = match known {
             Ok(known) => known,
             Err(error) => {
-                let later =
-                    |(assignment, image)| (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone())));
+                let later = |(assignment, image)| {
+                    (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone().into())))
+                };
                 return images.into_iter().map(later).collect();
             }
         };
@@ -224,7 +225,7 @@ impl Store for Changelog {
                     let known = Known { context: &context, position: &position, start_from, initial_offsets };
                     self.decide_one(assignment, image, &known).map_err(NoRestorePlan::Failed)
                 }
-                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error)),
+                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error.into())),
             };
             (assignment, plan)
         });

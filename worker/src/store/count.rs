@@ -31,7 +31,7 @@ impl Store for Count {
                 let position = position.map_err(NotReady::from)?;
                 match &initial_offsets {
                     Some(_) if position.committed.is_none() && assignment.partition != INITIATING_PARTITION => {
-                        Err(NotReady::from(not_begun()).into())
+                        Err(not_begun().into())
                     }
                     initial_offsets => Ok(plan(&position, initial_offsets.as_ref())?),
                 }

@@ -25,7 +25,7 @@ impl<S> DurableState<S> {
     /// One customer has changed; its new row is left in `row`.
     pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, worker_rules: &WorkerRules) {
         self.checksum = self.checksum.changed(changed.before, row.write(id, &changed.now));
-        LedgerRules::hold_all(&mut self.rules, &changed.now, worker_rules);
+        LedgerRules::count_all(&mut self.rules, &changed.now, worker_rules);
     }
 }
 

@@ -91,8 +91,8 @@ pub(crate) type RestoreDecisions = Vec<(Assignment, Result<RestorePlan, NoRestor
 
 /// Why a partition whose log was read cannot go on.
 pub(crate) enum NoRestorePlan {
-    /// The brokers cannot tell now: ask again with the same.
-    RetryLater(Box<ChangelogImage>, balancefleet_kafka::Error),
+    /// Not known yet: ask again with the same image.
+    RetryLater(Box<ChangelogImage>, NotReady),
     Failed(PartitionFailure),
 }
 

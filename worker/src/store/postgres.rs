@@ -226,7 +226,7 @@ impl Store for Postgres {
     }
 
     fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
-        let moved = || DatabaseError::Lost { detail: "the partition was claimed anew meanwhile".to_owned() };
+        let moved = || DatabaseError::PartitionMoved { detail: "it was claimed again meanwhile" };
         let found = self.durable_states.get(assignment);
         let Some((durable_state, row)) = found.and_then(|found| found.stored.row.map(|row| (found, row))) else {
             return Err(NotReady::from(moved()).into());
@@ -237,7 +237,8 @@ impl Store for Postgres {
             LoadOutcome::Ledger(ledger) => {
                 // It may hold currencies that a worker of the first release has counted.
                 let found = self.durable_states.with(assignment, |durable_state| {
-                    Arc::make_mut(&mut durable_state.rules).found(ledger.currencies(), &self.ledger_key.worker_rules)
+                    Arc::make_mut(&mut durable_state.rules)
+                        .note_found(ledger.currencies(), &self.ledger_key.worker_rules)
                 });
                 found.unwrap_or(Ok(())).map_err(PartitionFailure::from)?;
                 Ok(Restored {

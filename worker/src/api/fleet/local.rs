@@ -72,7 +72,7 @@ fn rule_info(view: &View) -> (String, RuleInfo) {
         return (full_rules_hash.clone(), RuleInfo { full_rules_hash: Some(full_rules_hash), ..rules() });
     }
     let ledgers = view.ledger_rules();
-    let exponents = ledgers.iter().flat_map(|ledger| ledger.held()).collect();
+    let exponents = ledgers.iter().flat_map(|ledger| ledger.counted()).collect();
     let mut hashes: Vec<_> = ledgers.iter().map(|ledger| ledger.hash()).collect();
     hashes.dedup();
     let hash = match hashes.len() {

@@ -50,7 +50,7 @@ fn view_by(worker_info: WorkerInfo, signs: &[(TransactionType, Sign)], minor_uni
     let exponents = minor_units.iter().map(|(code, exponent)| (Currency::parse(code).unwrap(), *exponent)).collect();
     let rules = Rules {
         ledger: LedgerKind::Balances,
-        signs: Signs::labs(&signs.iter().copied().collect()),
+        signs: Signs::with_overrides(&signs.iter().copied().collect()),
         exponents: Exponents::iso_4217(&exponents),
     };
     Arc::new(View::new(worker_info, rules, Duration::from_secs(10)))

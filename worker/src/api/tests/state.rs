@@ -1,4 +1,4 @@
-//! The consumer's state: the labs' shapes, key by key.
+//! The consumer's state: the reference consumers' shapes, key by key.
 
 use std::time::Duration;
 

@@ -87,6 +87,6 @@ impl NewestProgress {
         let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), worker_rules));
         restore_plan(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
         let rules = rules.transpose()?;
-        Ok(has_details || rules.is_none_or(|rules| rules.agrees_in_everything()))
+        Ok(has_details || rules.is_none_or(|rules| rules.agrees_on_every_currency()))
     }
 }

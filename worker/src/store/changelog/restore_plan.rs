@@ -46,7 +46,7 @@ pub(super) fn rules_of(
     let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
     // Details are written with the rows. Without them, only the rows say what the first release has counted.
     if progress.rule_details.is_none() {
-        rules.found(ledger.currencies(), worker_rules)?;
+        rules.note_found(ledger.currencies(), worker_rules)?;
     }
     Ok(rules)
 }
@@ -211,7 +211,7 @@ mod tests {
         };
         ledger.apply(&posting, 7).unwrap();
         let of_first_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
-        let held = |rules: LedgerRules| rules.held().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
+        let held = |rules: LedgerRules| rules.counted().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
         assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
         let finer = rules_of(&of_first_release, &ledger, &worker_rules(&[("EUR", 4)]));
         assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");

@@ -40,7 +40,7 @@ impl FoundRow {
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
         match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, position) {
             Err(RestoreError::Final(failure)) => Err(failure),
-            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_in_everything() && !is_torn),
+            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_torn),
             Err(RestoreError::Passing(_)) => Ok(true),
         }
     }

@@ -194,7 +194,7 @@ async fn read(
         limit = ANSWER_WITHIN;
         rows += 1;
         if !goes_on(rows) {
-            return Err(DatabaseError::Lost { detail: "the partition has left while it was read".to_owned() });
+            return Err(DatabaseError::PartitionMoved { detail: "this worker no longer has it" });
         }
         match CustomerRow::read(&row, 0) {
             Ok(row) => gathered.take(row),

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     config::Config,
     domain::{
-        exponents::MinorUnits,
+        exponents::DecimalsByCurrency,
         ledger_rules::{LedgerRules, StoredRules, WorkerRules},
         money::{Amount, Currency},
     },
@@ -56,7 +56,7 @@ pub(crate) struct DatabaseReader {
 struct Known {
     epoch: i64,
     /// Decimals of its currencies; `None` when its balances were made by other rules.
-    decimals: Option<MinorUnits>,
+    decimals: Option<DecimalsByCurrency>,
 }
 
 impl fmt::Debug for DatabaseReader {
@@ -205,7 +205,7 @@ impl DatabaseReader {
         let details = RuleColumn::read(column, hash, ledger).map_err(unreadable)?;
         let stored = StoredRules { hash, details: details.as_ref(), base, next_offset };
         let rules = LedgerRules::take_over(stored, &self.worker_rules).ok();
-        let decimals = rules.as_ref().map(|rules| rules.held().collect());
+        let decimals = rules.as_ref().map(|rules| rules.counted().collect());
         Ok(Some(PartitionRules { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
     }
 
@@ -253,8 +253,8 @@ impl PartitionRules {
         }
         // Counted by a worker of the first release, which keeps no details.
         let rules = self.rules.as_mut()?;
-        rules.found([currency], worker_rules).ok()?;
-        let exponent = rules.exponent_of_held(currency)?;
+        rules.note_found([currency], worker_rules).ok()?;
+        let exponent = rules.counted_exponent(currency)?;
         Arc::make_mut(&mut self.known).decimals.as_mut()?.insert(currency, exponent);
         Some(exponent)
     }
