@@ -1,14 +1,14 @@
 //! The poll thread: the one owner of the group membership and of every assigned partition.
 //!
-//! In go records (in batches, from a queue of their own), rebalances and the reports of the other threads; out come ledgers
-//! (seen through the [`View`]), commits and log lines. Rebalances are carried out here, right after the poll that brought
-//! them, never inside a callback.
+//! Its input is records (in batches, from a queue of their own), rebalances and the reports of the other threads. Its output
+//! is ledgers (seen through the [`View`]), commits and log lines. It carries out a rebalance right after the poll that
+//! delivered it, never inside a callback.
 //!
 //! | thread | does | tells the poll thread |
 //! |---|---|---|
 //! | restore | brings new partitions to where the group has committed | `Restored` |
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |
-//! | topic monitor | looks whether the topic is still the same one | `Inspected` |
+//! | topic monitor | checks that the topic is still the same one | `Inspected` |
 
 mod ahead;
 mod backpressure;
@@ -64,18 +64,18 @@ use reacquire::ReacquireQueue;
 use truncation::TruncationWatch;
 use wakeups::FetchWakeups;
 
-/// How long is waited for records; also how late a stop may be noticed.
+/// The longest wait for records; a stop may be noticed that late.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// As short as the client can wait.
+/// The shortest wait that the client supports.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Between two tries to get the store ready.
+/// The pause between two attempts to open the store.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// A kind of records of one partition that cannot be applied is logged this often.
+/// One kind of bad record of one partition is logged this often.
 const SAME_BAD_RECORD_EVERY: Duration = Duration::from_secs(60);
 
-/// Why the worker cannot go on. The process ends with an error, and whoever runs it starts it again.
+/// Why the worker cannot continue. The process exits with an error, so that Kubernetes restarts it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("the Kafka consumer cannot be made: {0}; correct the named client setting")]
@@ -84,10 +84,10 @@ pub(crate) enum Fatal {
     Consumer(String),
     #[error("the records of a partition cannot be taken: {0}")]
     Records(#[from] balancefleet_kafka::Error),
-    /// Taken up here, it could come before others of its partition.
+    /// Records come by the record queue alone. Applied here, this one could overtake others of its partition.
     #[error("the record of partition {0} at offset {1} came beside the others")]
     Stray(i32, i64),
-    /// The client did not take an assignment: what it fetches is no longer known.
+    /// The client refused an assignment, so it is unknown what it fetches.
     #[error("the Kafka consumer did not carry out a rebalance: {0}")]
     Rebalance(KafkaError),
     #[error("the store cannot go on: {0}")]
@@ -99,7 +99,7 @@ pub(crate) enum Fatal {
 pub(crate) struct PollLoop {
     consumer: Arc<GroupConsumer>,
     admin: Admin,
-    /// Its records; everything else comes by a poll of the consumer.
+    /// The consumer's records; everything else comes by a poll of the consumer.
     records: Arc<RecordQueue<Context>>,
     view: Arc<View>,
     rules: Arc<Rules>,
@@ -108,7 +108,7 @@ pub(crate) struct PollLoop {
     session_timeout: Duration,
 
     apply_mode: ApplyMode,
-    /// Whether records that cannot be applied are kept for the store.
+    /// Whether bad records are kept for the store.
     dead_letters_enabled: bool,
 
     partitions: BTreeMap<i32, AssignedPartition>,
@@ -126,23 +126,24 @@ pub(crate) struct PollLoop {
     restorer: mpsc::Sender<Vec<RestoreRequest>>,
     reacquire_queue: ReacquireQueue,
     topic_monitor: mpsc::Sender<()>,
-    /// Whether the client was told to stop fetching.
+    /// Whether fetching is paused (back-pressure).
     is_paused: bool,
     truncation_watch: Arc<TruncationWatch>,
     fetch_wakeups: FetchWakeups,
-    /// Whether it was said that positions cannot be validated.
+    /// Whether it was logged that some positions cannot be validated.
     has_said_unvalidated: bool,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
     topic_id: String,
-    /// Handed back after an order to stop: leaving the group answers their revocation.
+    /// Partitions handed back after a stop was ordered. Their revocation is answered by leaving the group.
     unanswered: Option<Vec<i32>>,
     stop: Stop,
 }
 
 impl PollLoop {
-    /// Makes the client and starts the other threads; nothing is joined yet. `topic_id` was found before anything else.
+    /// Creates the client and starts the other threads; the group is not joined yet. `topic_id` was looked up before
+    /// anything else.
     pub(crate) fn new(
         config: &Config,
         topic_id: &str,
@@ -156,7 +157,7 @@ impl PollLoop {
         let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
         let store: Arc<dyn Store> = match (config.rules.ledger, config.store) {
             (LedgerKind::Balances, StoreKind::Postgres) => {
-                // The configuration was refused otherwise.
+                // Without one, the configuration was refused.
                 let target = config.database_in_use().ok_or_else(|| Fatal::Store("it has no database".to_owned()))?;
                 Arc::new(Postgres::new(config, topic_id, target, admin.clone(), consumer.clone(), runtime))
             }
@@ -220,7 +221,7 @@ impl PollLoop {
         })
     }
 
-    /// Joins the group and works until a stop is ordered, then leaves it.
+    /// Joins the group, works until a stop is ordered, then leaves the group.
     pub(crate) fn run(mut self) -> Result<(), Fatal> {
         let outcome = self.work();
         match &outcome {
@@ -274,11 +275,11 @@ impl PollLoop {
         self.batch(self.wait())
     }
 
-    /// Everything that the client has to say besides records.
+    /// Handles everything that the client delivers besides records.
     fn events(&mut self) -> Result<(), Fatal> {
         let (consumer, records) = (self.consumer.clone(), self.records.clone());
         loop {
-            // Also when there is nothing: a client that is not polled leaves its group.
+            // Polled even when there is nothing: a client that is not polled leaves its group.
             match consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Err(error)) => self.handle_client_error(&error)?,
@@ -293,7 +294,8 @@ impl PollLoop {
         }
     }
 
-    /// How long to wait for records. Whatever else comes ends it; only commits and fetch wake-ups have a time of their own.
+    /// How long to wait for records. Any other event ends the wait; only commits, fetch wake-ups and validations have a due
+    /// time of their own.
     fn wait(&self) -> Duration {
         let (now, is_dirty) = (Instant::now(), self.partitions.values().any(AssignedPartition::is_dirty));
         let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
@@ -310,18 +312,18 @@ impl PollLoop {
         if fetched.is_empty() { Ok(()) } else { Ok(self.records.wake_fetchers(&fetched)?) }
     }
 
-    /// Records that wait for a rebalance to be carried out are none that the client does not have.
+    /// The client delivered no record. If an event waits, that says nothing: its records may wait behind a rebalance.
     fn had_nothing_to_deliver(&mut self) {
         if !self.records.has_events() {
             self.idle_at = Instant::now();
         }
     }
 
-    /// The id under which the client fetches, if it is not that of this process's topic. It is known when the client has
+    /// The id of the topic that the client fetches, if it is not the topic of this process. It is known once the client has
     /// no more events, before the first of those records is used.
     fn other_topic(&self) -> Option<String> {
         let id = self.consumer.context().topic_id();
-        // Before anything is fetched there is none.
+        // The client knows no id before its first fetch.
         let has_fetched = || self.view.counting().messages_consumed.load(Ordering::Relaxed) > 0;
         match id {
             Some(id) => Some(id).filter(|id| *id != self.topic_id),
@@ -335,7 +337,7 @@ impl PollLoop {
         self.fail(&all, &PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
 
-    /// After an error the topic may be another one.
+    /// After an error the topic may have been recreated.
     fn handle_client_error(&mut self, error: &KafkaError) -> Result<(), Fatal> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
             let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
@@ -345,13 +347,14 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Has the topic looked at, now.
+    /// Asks the topic monitor to inspect the topic now.
     fn inspect(&mut self) {
         // The thread ends only with the process.
         let _ = self.topic_monitor.send(());
     }
 
-    /// Commits progress in its turn, and without progress often enough to prove the membership.
+    /// Commits progress when a commit is due. Without progress it still commits often enough to check that this worker is a
+    /// member of the group.
     fn commit_if_due(&mut self) {
         let now = Instant::now();
         let running_for = self.commits.running_for(now);
@@ -372,18 +375,18 @@ impl PollLoop {
                 self.commits.put_off(now);
             }
         } else if is_membership_check_due {
-            // Any one partition proves it; the others have nothing to say.
+            // A commit for any one partition checks the membership.
             let one =
                 self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
             self.commit(|owned| Some(owned.partition) == one, true, None);
         }
     }
 
-    /// Puts what the chosen partitions have to commit on its way, with `all` also those without news; false when there is
-    /// nothing that this worker may commit, the group has left `generation`, or the records may be of another topic.
+    /// Sends a commit for the chosen partitions; with `all` also for those without progress. Returns false if this worker has
+    /// nothing that it may commit, if the group has left `generation`, or if the records may be of another topic.
     ///
-    /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
-    /// can change its owner only in a later generation than this one.
+    /// The membership is captured here, once, while no rebalance waits for this thread: a partition can change its owner
+    /// only in a later generation than this one.
     fn commit(&mut self, chosen: impl Fn(&AssignedPartition) -> bool, all: bool, generation: Option<i32>) -> bool {
         let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
         let Some(membership) = membership else {

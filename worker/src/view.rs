@@ -1,4 +1,4 @@
-//! What the rest of the process may know of the consumer.
+//! The consumer's state as the rest of the process sees it.
 //!
 //! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole partition is
 //! copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some records.
@@ -41,11 +41,11 @@ use crate::{
 pub(crate) use counters::{Counters, count};
 use history::History;
 
-/// A worker whose poll thread was last seen longer ago than this does not answer for its partitions.
+/// A worker whose poll thread was last alive longer ago than this does not answer for its partitions.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// So long a copy of a partition waits for others.
+/// How long a copy of a partition waits for another copy.
 const COPY_TURN: Duration = Duration::from_secs(5);
-/// A poll thread that was not seen for this long is stuck.
+/// A poll thread that was not alive for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The consumer as others see it. Shared; every method may be called from any thread.
@@ -58,7 +58,7 @@ pub(crate) struct View {
     partitions: RwLock<BTreeMap<i32, Arc<SharedPartition>>>,
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
-    /// Whether the topic keeps every record, once that was looked at.
+    /// Whether the topic keeps every record, once known.
     input: Mutex<Option<Input>>,
     waiting_for: Mutex<Option<NotReady>>,
     /// Why the last commit was not accepted.
@@ -66,7 +66,7 @@ pub(crate) struct View {
     ready: Mutex<bool>,
     last_alive: Mutex<Instant>,
     membership_confirmed_at: Mutex<Option<Instant>>,
-    /// Held while a partition is copied: what has to be kept for a copy, is kept for one at a time.
+    /// Held while a partition is copied: a copy keeps changes in memory, so only one runs at a time.
     copying: Mutex<()>,
 }
 
@@ -99,7 +99,7 @@ impl View {
         &self.worker_rules
     }
 
-    /// By which rules the ledgers of the active partitions are made, of a store that keeps them.
+    /// The rules that made the ledgers of the active partitions, if the store keeps them.
     pub(crate) fn ledger_rules(&self) -> Vec<Arc<LedgerRules>> {
         self.shared_partitions()
             .iter()
@@ -142,7 +142,7 @@ impl View {
 
     /// The partitions this worker may answer for now, sorted.
     ///
-    /// A partition counts when it is active, and the worker is provably still a member: its poll thread turns, and a
+    /// A partition counts when it is active, and the worker is provably still a member: its poll thread is running, and a
     /// commit sent less than a session timeout ago was accepted.
     pub(crate) fn answerable(&self) -> Vec<i32> {
         if !self.is_member() {
@@ -154,19 +154,19 @@ impl View {
     /// One customer's balances in one partition; `None` unless the worker may answer for it.
     pub(crate) fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
         let balances = self.shared(partition)?.customer(id, &self.worker_rules.rules().exponents)?;
-        // Asked afterwards: a worker that was frozen meanwhile no longer knows whether it may answer.
+        // Checked afterwards: if the process was frozen meanwhile, the worker may have lost the partition.
         self.is_member().then_some(balances)
     }
 
-    /// How many customers a partition has, as far as is known at once: new ones of the last moments may be missing.
+    /// The number of customers of a partition. New customers of the last commit may be missing.
     pub(crate) fn customers(&self, partition: i32) -> usize {
         self.shared(partition).map_or(0, |shared| shared.lock().ledger.len())
     }
 
     /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for it.
     ///
-    /// Blocks while another partition is copied. Processing goes on meanwhile, but what changes has to be kept: `copy` is
-    /// to take the rows as fast as it can, and not to wait for a network.
+    /// Blocks while another partition is copied. Processing continues meanwhile and its changes are kept in memory, so `copy`
+    /// must take the rows quickly and must not wait for a network.
     pub(crate) fn copy<T, E: From<CopyError>>(
         &self,
         partition: i32,
@@ -177,7 +177,7 @@ impl View {
         let Some(snapshot) = shared.snapshot(&self.worker_rules.rules().exponents) else { return Ok(None) };
         let copied = copy(&snapshot)?;
         drop(snapshot);
-        // Asked afterwards, as above: it may have failed or left meanwhile, too.
+        // Checked afterwards, as above: the partition may also have failed or left meanwhile.
         Ok((self.is_member() && shared.is_active() && !shared.is_released()).then_some(copied))
     }
 
@@ -185,7 +185,7 @@ impl View {
         let partitions = self.partitions();
         let in_phase = |phase| partitions.iter().filter(|info| info.phase == phase).cloned().collect::<Vec<_>>();
         let failed = in_phase(Phase::Failed);
-        // One whose position is not validated yet gives its balances, but does not come on either.
+        // A partition whose position is not validated yet serves its balances, but makes no progress.
         let is_blocked = |info: &&PartitionInfo| info.phase == Phase::Active && info.blocked_by.is_some();
         let is_restoring = |info: &&PartitionInfo| info.phase == Phase::Restoring || is_blocked(info);
         let restoring: Vec<_> = partitions.iter().filter(is_restoring).cloned().collect();

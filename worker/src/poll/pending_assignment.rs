@@ -1,4 +1,4 @@
-//! What became of an assignment: which of its partitions are still on their way, and how much was read for the others.
+//! The outcome of an assignment: which of its partitions are not active yet, and how many records were read for the others.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -9,19 +9,19 @@ use crate::store::AssignmentNumber;
 pub(crate) struct PendingAssignment {
     pub(crate) event: u64,
     pub(crate) since: Instant,
-    /// How many records were read for those that have arrived.
+    /// The number of records read for the partitions that are done.
     pub(crate) records: u64,
     waiting: Vec<(i32, AssignmentNumber)>,
     succeeded: bool,
 }
 
 impl PendingAssignment {
-    /// `waiting` has just been assigned.
+    /// The partitions in `waiting` have just been assigned.
     pub(crate) fn new(event: u64, waiting: Vec<(i32, AssignmentNumber)>) -> Self {
         Self { event, since: Instant::now(), records: 0, succeeded: waiting.is_empty(), waiting }
     }
 
-    /// Strikes off the partitions that are no longer on their way.
+    /// Removes the partitions that are active, failed or gone.
     pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, AssignedPartition>) {
         self.waiting.retain(|(partition, assignment_number)| {
             let Some(owned) = partitions.get(partition).filter(|owned| owned.assignment_number == *assignment_number)
@@ -39,12 +39,12 @@ impl PendingAssignment {
         });
     }
 
-    /// Nothing is waited for any more.
+    /// Whether no partition is waited for any more.
     pub(crate) fn is_over(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether a partition arrived, at work or failed, or there was none to wait for; false when all left on the way.
+    /// Whether a partition became active or failed, or there was none to wait for. False if all left before that.
     pub(crate) fn succeeded(&self) -> bool {
         self.succeeded
     }
@@ -56,7 +56,7 @@ mod tests {
     use crate::store::{ApplyMode, Restored};
 
     #[test]
-    fn an_arrival_whose_partitions_all_left_on_the_way_did_not_come_about() {
+    fn an_assignment_whose_partitions_all_left_early_did_not_succeed() {
         let assigned = |partition| AssignedPartition::new(partition, AssignmentNumber(1), 1, "m".into());
         let mut partitions = BTreeMap::from([(0, assigned(0)), (1, assigned(1))]);
         let pending = || PendingAssignment::new(1, vec![(0, AssignmentNumber(1)), (1, AssignmentNumber(1))]);

@@ -1,7 +1,8 @@
-//! Fenced partitions: others have gone on with them, although the group has not said so yet.
+//! Fenced partitions, which another worker has continued although the group has not revoked them yet.
 //!
-//! Claimed again at once, by a worker that has lost them without knowing it, they would only be taken from whoever has
-//! them now. After a heartbeat this worker knows better, as a rule; as another member, or none, it claims nothing.
+//! This worker has probably lost them without knowing it. Reacquiring them at once would take them from their new owner. So
+//! it waits a heartbeat, after which it usually knows. If its member id has changed by then, or it is no member any more, it
+//! reacquires nothing.
 
 use std::{
     sync::Arc,
@@ -17,7 +18,7 @@ pub(super) struct ReacquireQueue {
 
 struct Waiting {
     assigned: RestoreRequest,
-    /// As whom this worker got it.
+    /// The member id under which the partition was assigned.
     member_id: Arc<str>,
     due: Instant,
 }
@@ -31,7 +32,7 @@ impl ReacquireQueue {
         self.waiting.push(Waiting { assigned, member_id, due: now + self.heartbeat });
     }
 
-    /// What may be claimed again at `now` by the member that `ask` names; what has left is forgotten.
+    /// The partitions that the member named by `ask` may reacquire at `now`. Partitions that have left are dropped.
     pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<RestoreRequest> {
         self.waiting.retain(|it| !it.assigned.shared.is_released());
         if self.waiting.iter().all(|it| it.due > now) {
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_member_claims_again_and_not_before_a_heartbeat() {
+    fn only_the_same_member_reacquires_and_not_before_a_heartbeat() {
         let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::from_secs(2)));
         let at = |seconds| begun + Duration::from_secs(seconds);
         reacquire_queue.add(assigned(0), "one".into(), begun);
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_left_meanwhile_is_not_claimed_again() {
+    fn what_has_left_meanwhile_is_not_reacquired() {
         let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::ZERO));
         let gone = assigned(0);
         gone.shared.release();

@@ -1,8 +1,8 @@
-//! Random schedules of what may happen to a partition: the real ledger, decisions and store, with a group coordinator that
-//! is a few lines. After every step, what is stored must be the fold of the records below its offset, each bad one of them
-//! dead-lettered once, and what readers see the fold of those below theirs.
+//! Random schedules of what may happen to a partition, run against the real ledger, decisions and store code with a tiny
+//! group coordinator. After every step, what is stored must be the fold of the records below its offset, with each bad
+//! record dead-lettered once, and what readers see must be the fold of the records below their offset.
 //!
-//! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`SimulatedStore`].
+//! The variable `SCHEDULES` sets how many schedules run. Each store brings its durable side as a [`SimulatedStore`].
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -223,7 +223,9 @@ impl<M: SimulatedStore> World<M> {
                 };
                 Restored { ledger, changes, base, committed: Some(records.end), ..Restored::empty_at(records.end) }
             }
-            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("it was loaded"),
+            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => {
+                panic!("the simulated stores restore in one step")
+            }
         };
         let mut owned = AssignedPartition::new(0, assignment.number, assignment.generation, "m".into());
         owned.restored(restored, M::APPLY_MODE);

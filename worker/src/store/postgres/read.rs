@@ -1,8 +1,8 @@
-//! Balances for readers: one statement gives every partition of the group with its offset and its customers, all from the
-//! same moment, whichever worker is asked.
+//! Balances for the REST API: one statement returns every partition of the group with its offset and its customers, all from
+//! the same moment. Any worker can answer.
 //!
-//! A partition is shown if this worker could go on with it, with the decimals that its row tells. They change for no currency
-//! as long as the row's epoch stays, so they are remembered, and asked for again only when they are not enough.
+//! A partition is shown if this worker could continue it, with the decimals in its row. A currency's decimals do not change
+//! while the row's epoch stays the same, so they are cached. The rules are selected again only for a new epoch or currency.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -51,7 +51,7 @@ pub(crate) struct DatabaseReader {
     all: Pool,
 }
 
-/// What was told of a partition.
+/// The cached rules of a partition.
 #[derive(Clone)]
 struct Known {
     epoch: i64,
@@ -61,7 +61,7 @@ struct Known {
 
 impl fmt::Debug for DatabaseReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("group", &self.group).field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("DatabaseReader").field("group", &self.group).field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 
@@ -88,8 +88,8 @@ impl DatabaseReader {
         }
     }
 
-    /// The partitions with this worker's rules on the topic with that id, in their order. One that has no row yet, or whose
-    /// rows do not add up, is not among them. Every row asks first whether it `may_take` so many bytes.
+    /// The partitions with this worker's rules on the topic with that id, in order. A partition without a row, or whose rows do
+    /// not add up, is left out. Every row asks `may_take` for its bytes first.
     pub(crate) async fn read(
         &self,
         topic_id: &str,
@@ -103,7 +103,7 @@ impl DatabaseReader {
         let select = async |client: &Client| {
             let mut charged = 0;
             for with_rules in [WithRules::No, WithRules::Yes] {
-                // What was asked for once is not asked for again.
+                // The second attempt is charged only for what exceeds the first.
                 let mut wanted: usize = 0;
                 let mut may_take = |bytes: usize| {
                     wanted = wanted.saturating_add(bytes);
@@ -123,7 +123,7 @@ impl DatabaseReader {
         tokio::time::timeout(limit, read).await.map_err(|_| DatabaseError::Late(limit))?
     }
 
-    /// `None` if what is known of the rules is not enough, which cannot be when they are told.
+    /// `None` if the cached rules are not enough, which cannot happen with [`WithRules::Yes`].
     async fn select(
         &self,
         client: &Client,
@@ -186,7 +186,7 @@ impl DatabaseReader {
         Ok(Some(partitions))
     }
 
-    /// What is known of the rules of a partition whose first row this is.
+    /// The rules of a partition whose first row this is; `None` if they are neither cached nor selected.
     fn partition_rules(
         &self,
         (partition, topic_id): (i32, &str),
@@ -210,7 +210,7 @@ impl DatabaseReader {
     }
 
     fn remember(&self, read: Option<PartitionRules>) {
-        // What was not told was remembered before.
+        // Cached rules need not be stored again.
         let Some(PartitionRules { partition, known, is_news: true, .. }) = read else { return };
         let mut all = self.known.lock();
         match all.get_mut(&partition).filter(|before| before.epoch == known.epoch).map(Arc::make_mut) {
@@ -223,35 +223,34 @@ impl DatabaseReader {
     }
 }
 
-/// What a statement tells beside the balances.
+/// Whether the statement also selects the rules that made the balances.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WithRules {
     No,
-    /// By which rules they were made.
     Yes,
 }
 
 /// Where the columns begin that follow those of [`CustomerRow`].
 const EPOCH: usize = 12;
 
-/// A partition whose rows are being read.
+/// The rules of the partition whose rows are being read.
 struct PartitionRules {
     partition: i32,
     known: Arc<Known>,
-    /// Whether it was told just now, and not remembered.
+    /// Whether they were selected just now, and are not from the cache.
     is_news: bool,
-    /// If they were told, and are such that this worker may go on with.
+    /// Set if they were selected and this worker may continue with them.
     rules: Option<LedgerRules>,
 }
 
 impl PartitionRules {
-    /// Decimals of a currency that a customer holds; `None` if that is not known, or not as here.
+    /// Decimals of a currency that a customer holds; `None` if they are unknown, or differ from this worker's.
     fn exponent(&mut self, currency: Currency, worker_rules: &WorkerRules) -> Option<u8> {
         let known = self.known.decimals.as_ref()?.get(&currency).copied();
         if known.is_some() {
             return known;
         }
-        // Counted by a worker of the first release, which keeps no details.
+        // A hash-only release counted it, which keeps no details.
         let rules = self.rules.as_mut()?;
         rules.note_found([currency], worker_rules).ok()?;
         let exponent = rules.counted_exponent(currency)?;
@@ -286,7 +285,7 @@ impl Pool {
         Self((0..size).map(|_| Mutex::new(ReconnectingClient::new(target.clone(), settings))).collect())
     }
 
-    /// The first one that is free, by turns.
+    /// The first connection that is free.
     async fn get(&self) -> MutexGuard<'_, ReconnectingClient> {
         select_all(self.0.iter().map(|connection| Box::pin(connection.lock()))).await.0
     }
