@@ -1,4 +1,4 @@
-//! What the other threads report, and what follows from it.
+//! Handles the reports of the other threads.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl PollLoop {
-    /// The oldest report not yet taken.
+    /// The oldest report that was not handled yet.
     pub(super) fn next_report(&mut self) -> Option<Report> {
         self.backlog.pop_front().or_else(|| self.reports.try_recv().ok())
     }
@@ -43,8 +43,8 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Waits for a report until `deadline` and takes those that bear on a commit; the rest is for later. False at the
-    /// deadline.
+    /// Waits for a report until `deadline`. Reports about commits and the topic are handled at once, restored partitions are
+    /// kept for later. Returns false at the deadline.
     pub(super) fn await_report(&mut self, deadline: Instant) -> Result<bool, Fatal> {
         let Ok(report) = self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
             return Ok(false);
@@ -56,7 +56,7 @@ impl PollLoop {
         Ok(true)
     }
 
-    /// The partition, if it is still in that assignment.
+    /// The partition, if it still has that assignment.
     fn current(&mut self, assignment: Assignment) -> Option<&mut AssignedPartition> {
         self.current_at(assignment.partition, assignment.number)
     }
@@ -103,7 +103,7 @@ impl PollLoop {
                 self.view.lost_membership();
                 Vec::new()
             }
-            // The topic may be gone, and another one take its place.
+            // The topic may have been deleted and recreated.
             CommitError::Unavailable(_) => {
                 self.inspect();
                 Vec::new()
@@ -126,7 +126,7 @@ impl PollLoop {
         if expected != found {
             let failure = PartitionFailure::TopicRecreated { expected: expected.clone(), found: found.clone() };
             let all: Vec<_> = self.partitions.keys().copied().collect();
-            // What a database still has of the former topic is no answer for this one.
+            // Set first, so that the balances of the former topic in a database are not served for this one.
             self.view.set_topic(inspection.topic);
             return self.fail(&all, &failure);
         }
@@ -135,7 +135,7 @@ impl PollLoop {
         inspection.looked_up.into_iter().try_for_each(|(overdue, validity)| self.looked_up(overdue, validity))
     }
 
-    /// The log of a suspect was measured.
+    /// Handles the measured log of a suspect.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
         let Suspect { partition, assignment_number, next_offset: offset } = log.suspect;
         let active = self.current_at(partition, assignment_number).and_then(AssignedPartition::active);
@@ -154,7 +154,7 @@ impl PollLoop {
         }
     }
 
-    /// The client's position, which transaction markers move as well; `at_least` while it has none.
+    /// The client's position, which moves past transaction markers too; `at_least` while it has none.
     fn read_to(&self, partition: i32, at_least: i64) -> i64 {
         let position = self.consumer.position().ok().and_then(|all| {
             let offset = all.find_partition(&self.topic, partition)?.offset();
@@ -163,7 +163,7 @@ impl PollLoop {
         position.map_or(at_least, |position| position.max(at_least))
     }
 
-    /// Lets partitions stand still, each with the reason; the others go on.
+    /// Fails partitions with the reason; the others continue.
     pub(super) fn fail(&mut self, partitions: &[i32], failure: &PartitionFailure) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
@@ -183,13 +183,13 @@ impl PollLoop {
         if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Fatal::Rebalance) }
     }
 
-    /// Ends the pending assignments whose partitions all work, failed or left; the first one with a partition that did not leave,
-    /// or without any to wait for, makes the worker ready.
+    /// Ends the pending assignments whose partitions are all active, failed or gone. The first one that succeeded makes the
+    /// worker ready.
     pub(super) fn update_pending_assignments(&mut self) {
         let partitions = &self.partitions;
         self.pending_assignments.iter_mut().for_each(|pending| pending.update(partitions));
         for pending in self.pending_assignments.extract_if(.., |pending| pending.is_over()) {
-            // One that was called off half-way says nothing about this worker.
+            // An assignment whose partitions all left early says nothing about this worker.
             if pending.succeeded() {
                 self.view.restored(pending.event, pending.since, pending.records);
                 self.view.set_ready();
