@@ -1,8 +1,8 @@
-//! The thread that brings newly assigned partitions to where the group has committed.
+//! The thread that restores newly assigned partitions to the group's committed offset.
 //!
-//! In go assignments, out comes one [`Report::Restored`] for each, in the order in which they get done. What has to be read
-//! is in the input or in the store's own log; each has one reader, which lives only while there is something to read. What
-//! is in a database the store itself fetches, one partition after the other.
+//! Its input is assignments. Its output is one [`Report::Restored`] for each, in the order in which they finish. Records are
+//! read from the input topic or from the store's changelog; each topic has one reader, which exists only while there is
+//! something to read. Rows of a database are fetched by the store itself, one partition after the other.
 
 mod partition;
 mod reader;
@@ -37,21 +37,21 @@ pub(crate) use partition::RestoreRequest;
 use partition::{PartitionRestore, RestoreOutcome};
 use reader::RestoreReader;
 
-/// How often readers are told how far a read by the store is.
+/// How often the progress of a read by the store is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
-/// Between two tries to learn from the brokers what is to be restored.
+/// The pause between two attempts to plan.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// Between two tries to learn what follows from a log: a transaction is about to end there, as a rule. Twice as long
-/// each time,
+/// The pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction there is
+/// about to end. It doubles each time,
 const DECIDE_AGAIN: Duration = Duration::from_millis(20);
-/// but at most this.
+/// up to this.
 const DECIDE_AT_LATEST: Duration = Duration::from_millis(320);
 
 pub(crate) struct Restorer {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) topic: String,
-    /// The topic that [`RestorePlan::ReadChangelog`] speaks of.
+    /// The topic that [`RestorePlan::ReadChangelog`] reads.
     pub(crate) log: String,
     /// Whether the input keeps every record, for a ledger that needs it.
     pub(crate) input: Option<Arc<Watch>>,
@@ -80,19 +80,19 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Rest
 struct RestoreLoop {
     restorer: Restorer,
     unplanned: Vec<RestoreRequest>,
-    /// Not before this, while the brokers cannot tell.
+    /// No plan is made before this time, after an attempt that failed.
     plan_after: Instant,
     input: RestoreReader,
     log: RestoreReader,
-    /// Logs that are read, of which it is not known yet what follows.
+    /// Changelogs that are read, without a decision how to continue.
     undecided: Vec<(RestoreRequest, ChangelogImage)>,
     decide_wait: Duration,
-    /// To be read by the store.
+    /// Partitions that the store must read.
     unfetched: VecDeque<RestoreRequest>,
     not_ready: Throttle<&'static str>,
 }
 
-/// The poll thread has ended, and with it the reason to restore.
+/// The poll thread has ended, so there is nothing to restore for.
 struct PollThreadGone;
 
 impl RestoreLoop {
@@ -100,7 +100,7 @@ impl RestoreLoop {
         while self.take(inbox).is_ok() && self.run_once().is_ok() {}
     }
 
-    /// Waits for requests when there is nothing to do, and for a moment when the brokers could not answer.
+    /// Takes new requests. Waits for them if there is nothing else to do, or briefly if the next attempt is not due yet.
     fn take(&mut self, inbox: &mpsc::Receiver<Vec<RestoreRequest>>) -> Result<(), PollThreadGone> {
         if self.input.is_empty() && self.log.is_empty() && self.unfetched.is_empty() {
             let wait = match (self.unplanned.is_empty(), self.undecided.is_empty()) {
@@ -124,7 +124,7 @@ impl RestoreLoop {
     }
 
     fn enqueue(&mut self, assigned: Vec<RestoreRequest>) {
-        // Of one partition, the later assignment stands.
+        // A later assignment of a partition replaces an earlier one.
         let is_newer = |older: &RestoreRequest| {
             assigned.iter().all(|newer| newer.assignment.partition != older.assignment.partition)
         };
@@ -171,7 +171,7 @@ impl RestoreLoop {
         Ok(())
     }
 
-    /// Lets the store read one partition; the inbox is looked at before the next one.
+    /// Lets the store read one partition. The inbox is checked before the next one.
     fn fetch(&mut self) -> Result<(), PollThreadGone> {
         let Some(assigned) = self.unfetched.pop_front() else { return Ok(()) };
         let (began, mut shown) = (Instant::now(), None::<Instant>);
@@ -238,7 +238,7 @@ impl RestoreLoop {
 
     fn read(&mut self) -> Result<(), PollThreadGone> {
         for reader in [&mut self.input, &mut self.log] {
-            // Retention has overtaken the restore, or the log was cut: a new plan says which.
+            // Retention has overtaken the restore, or the log was truncated: a new plan shows which.
             let lost = reader.read(&self.restorer.rules);
             if !lost.is_empty() {
                 self.unplanned.extend(lost);
@@ -260,7 +260,7 @@ impl RestoreLoop {
         }
     }
 
-    /// Asks the store what follows from the logs that were read.
+    /// Asks the store how to continue the partitions whose changelog was read.
     fn decide(&mut self) -> Result<(), PollThreadGone> {
         if self.undecided.is_empty() {
             return Ok(());
@@ -299,7 +299,7 @@ impl RestoreLoop {
     }
 }
 
-/// Why records cannot be folded again: some that were may be gone.
+/// Why records cannot be folded again: a compacted topic may have removed some of them.
 fn folds_too_little(input: &Watch, records: &Range<i64>) -> Option<PartitionFailure> {
     match input.now() {
         Some(Input::Compacted { topic, policy }) if !records.is_empty() => {

@@ -19,11 +19,11 @@ use crate::{
 /// A partition to restore.
 pub(crate) struct RestoreRequest {
     pub(crate) assignment: Assignment,
-    /// Gets the progress; also says when the partition has left and nobody waits any more.
+    /// Shows the progress, and tells when the partition has left this worker.
     pub(crate) shared: Arc<SharedPartition>,
 }
 
-/// Reads the records of a plan, one way or the other.
+/// The restore of one partition from records.
 pub(super) struct PartitionRestore {
     pub(super) assigned: RestoreRequest,
     kind: Kind,
@@ -33,14 +33,14 @@ pub(super) struct PartitionRestore {
     /// The next offset to read.
     pub(super) next: i64,
     started: Instant,
-    /// When the reading last came on.
+    /// When the read last made progress.
     moved: Instant,
 }
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
     ReplayInput { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
-    /// Records of the store's own log.
+    /// Records of the store's changelog.
     ReadChangelog(ChangelogImage),
 }
 
@@ -94,7 +94,7 @@ impl PartitionRestore {
             Kind::ReplayInput { ledger, records, last, .. } => {
                 *records += 1;
                 *last = Some(Last { offset, leader_epoch });
-                // What could not be applied when it was processed cannot be applied now: the same rules say so.
+                // A record that was bad when it was processed is bad now, by the same rules.
                 if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
                     let partition = self.assigned.assignment.partition;
                     tracing::debug!(partition, offset, reason = bad.category(), "bad record");
@@ -105,7 +105,7 @@ impl PartitionRestore {
         self.next = offset + 1;
     }
 
-    /// Everything below `position` was read: what lies between the last record and it are transaction markers.
+    /// Moves to `position`: only transaction markers lie between the last record and it.
     pub(super) fn set_position(&mut self, position: i64) {
         self.next = self.next.max(position.min(self.target));
     }
@@ -114,12 +114,12 @@ impl PartitionRestore {
         self.next >= self.target()
     }
 
-    /// How long nothing new could be read although there is more.
+    /// For how long nothing was read although there is more.
     pub(super) fn stalled_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.moved)
     }
 
-    /// Tells readers what it is blocked by.
+    /// Shows readers what blocks it.
     pub(super) fn set_blocked_by(&self, by: String) {
         self.assigned.shared.lock().blocked_by = Some(by);
     }
@@ -128,13 +128,13 @@ impl PartitionRestore {
         let outcome = match self.kind {
             Kind::ReadChangelog(image) => RestoreOutcome::ChangelogRead(image),
             Kind::ReplayInput { base, ledger, records, last } => {
-                // A store with a ledger of its own does not have this one yet.
+                // A store that keeps balances does not have this ledger yet, so all of it is a change.
                 let (ledger, changes) = match apply_mode {
                     ApplyMode::Direct => (ledger, Changes::default()),
                     ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
-                // Markers and aborted records after it may be of a later epoch, which is not told.
+                // Markers and aborted records after it may have a later epoch, which is unknown.
                 let last = last.filter(|last| last.offset + 1 == self.target);
                 let leader_epoch = last.and_then(|last| last.leader_epoch);
                 RestoreOutcome::Replayed(Restored {
@@ -151,7 +151,7 @@ impl PartitionRestore {
         (self.assigned, outcome)
     }
 
-    /// Tells readers how far it is.
+    /// Shows readers its progress.
     pub(super) fn show_progress(&mut self, now: Instant) {
         let progress =
             RestoreProgress::new(self.start, self.next, self.target, now.saturating_duration_since(self.started));
