@@ -1,4 +1,4 @@
-//! What is durable of this worker's partitions, as far as it knows: what its next commits build on.
+//! The durable state of this worker's partitions, as far as it knows. Its next commits build on it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,26 +10,26 @@ use crate::domain::{
     ledger_rules::{LedgerRules, WorkerRules},
 };
 
-/// What is durable of a partition, besides its customers.
+/// The durable state of a partition, without its customers.
 #[derive(Clone, Debug)]
 pub(super) struct DurableState<S> {
     /// First offset that belongs to the ledger.
     pub(super) base: i64,
     pub(super) checksum: LedgerChecksum,
     pub(super) rules: Arc<LedgerRules>,
-    /// What one store keeps beside that.
+    /// What the store at hand keeps in addition.
     pub(super) stored: S,
 }
 
 impl<S> DurableState<S> {
-    /// One customer has changed; its new row is left in `row`.
+    /// Applies the change of one customer; its new row is left in `row`.
     pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, worker_rules: &WorkerRules) {
         self.checksum = self.checksum.changed(changed.before, row.write(id, &changed.now));
         LedgerRules::count_all(&mut self.rules, &changed.now, worker_rules);
     }
 }
 
-/// Of each partition, the newest assignment's.
+/// The states by partition, each of its newest assignment.
 pub(super) struct DurableStates<S>(Mutex<BTreeMap<i32, (AssignmentNumber, DurableState<S>)>>);
 
 impl<S: Clone> DurableStates<S> {
@@ -45,20 +45,20 @@ impl<S: Clone> DurableStates<S> {
         self.with(assignment, |durable_state| durable_state.clone())
     }
 
-    /// Looks at what is known of an assignment, or changes it; `None` if there is a newer one.
+    /// Reads or changes the state of an assignment; `None` if there is a newer one.
     pub(super) fn with<T>(&self, assignment: Assignment, look: impl FnOnce(&mut DurableState<S>) -> T) -> Option<T> {
         let mut newest = self.0.lock();
         let found = newest.get_mut(&assignment.partition).filter(|(number, _)| *number == assignment.number);
         found.map(|(_, durable_state)| look(durable_state))
     }
 
-    /// What of `batch` is still this worker's, and what it builds on.
+    /// The parts of `batch` that still belong to this worker, each with the state that it builds on.
     pub(super) fn still_ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = (&'a Progress, DurableState<S>)> {
         let left = batch.parts.iter().filter(|progress| !progress.shared.is_released());
         left.filter_map(|progress| Some((progress, self.get(progress.assignment)?)))
     }
 
-    /// `progress` was written, `after` is durable now.
+    /// Notes that `progress` was written: `after` is durable now.
     pub(super) fn accept(&self, progress: &Progress, after: DurableState<S>) {
         self.with(progress.assignment, |durable_state| {
             progress.shared.show_rules(&after.rules);

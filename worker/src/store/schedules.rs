@@ -27,36 +27,36 @@ use crate::{
     view::Phase,
 };
 
-/// Customer and amount, if the record can be applied; the place is the offset.
+/// Customer and amount per record, without an amount for a bad record; the index is the offset.
 type Input = Vec<(u8, Option<i32>)>;
 /// Sum and count per customer.
 type Balances = BTreeMap<String, (i128, u64)>;
 
-/// One of two.
+/// Index of one of the two workers.
 pub(super) type Worker = usize;
 
-/// What was found out about a commit.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Written,
     Untouched,
-    /// Others have gone on.
+    /// Another worker has continued the partition.
     Others,
 }
 
-/// A partition's durable side, with the code of one store around it.
+/// The durable side of one partition, wrapped in the code of one store.
 pub(super) trait SimulatedStore {
     const APPLY_MODE: ApplyMode;
     const MAX_CUSTOMERS_PER_COMMIT: usize = usize::MAX;
-    /// What a worker knows of it during an assignment.
+    /// What a worker knows about the durable side during an assignment.
     type DurableState;
-    /// What goes with a commit's progress.
+    /// What a commit carries besides its progress.
     type Sent;
 
-    /// What a rebuild leaves of a group that has used the replay store: the ledger of the records below the offset.
+    /// Stores what a rebuild leaves for a group that has used the replay store: the ledger of the records below the offset.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64);
 
-    /// What a restore finds: a partition that is ready, or one to fold.
+    /// Plans a restore: the partition is ready, or must be folded.
     fn plan(
         &mut self,
         worker: Worker,
@@ -66,26 +66,26 @@ pub(super) trait SimulatedStore {
 
     fn send(&mut self, durable_state: &Self::DurableState, progress: &Progress) -> Self::Sent;
 
-    /// A commit arrives, of a member of the group's present generation or not.
+    /// A commit arrives, from a member of the current generation or not.
     fn land(&mut self, flight: &Flight<Self::Sent>, group: &mut Group) -> Verdict;
 
-    /// A worker that heard nothing asks.
+    /// A worker that got no answer finds out the outcome.
     fn resolve_outcome(&mut self, flight: &Flight<Self::Sent>, group: &Group) -> Verdict;
 
-    /// The worker knows that it was written.
+    /// The worker learns that the commit was written.
     fn accept(&mut self, durable_state: &mut Self::DurableState, flight: &Flight<Self::Sent>, group: &mut Group);
 
-    /// How far the partition is durable, and what is stored then; of a ledger that is not all there, nothing.
+    /// The durable offset, and the stored ledger if it is complete.
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)>;
 
-    /// Offsets of the dead letters, in their order; `None` of a store that has no place for them.
+    /// Offsets of the dead letters, in order; `None` if the store does not keep any.
     fn dead_letters(&mut self) -> Option<Vec<i64>>;
 
-    /// Whether the group's offsets may expire without taking the only word about a ledger with them.
+    /// Whether the group's offsets may expire without losing the ledger.
     fn may_forget_offsets(&self) -> bool;
 }
 
-/// What Kafka knows.
+/// The input and the group's state, as Kafka has them.
 pub(super) struct Group {
     input: Input,
     pub(super) committed: Option<Committed>,
@@ -102,15 +102,15 @@ pub(super) struct Flight<S> {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// So many records are processed.
+    /// The owner processes this many records.
     Process(usize),
-    /// What was done since the last commit sets out.
+    /// The owner sends a commit of its progress.
     Send,
-    /// A commit that is under way arrives, or not, and the worker hears of it, or not.
+    /// A worker's commit arrives or is lost, and the worker learns the outcome or not.
     Land(Worker, CommitOutcome),
-    /// The partition goes to the other worker, which does not wait for what is under way.
+    /// The partition moves to the other worker, which does not wait for a commit on its way.
     Move,
-    /// The owner dies, and with it what it has under way; it comes back.
+    /// The owner crashes, loses its commit on the way, and comes back.
     Crash,
     /// The group's offsets expire.
     Forget,
@@ -119,11 +119,11 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum CommitOutcome {
     Accepted,
-    /// For another reason than the membership.
+    /// Refused for another reason than the membership.
     Refused,
     /// Written, but the answer is lost.
     WrittenUnheard,
-    /// Lost on the way, and nobody says so.
+    /// Not written, and the answer is lost.
     LostUnheard,
 }
 
@@ -135,7 +135,7 @@ struct SimulatedMember<M: SimulatedStore> {
 struct World<M: SimulatedStore> {
     store: M,
     group: Group,
-    /// What came before was another store's.
+    /// Records below were processed with another store.
     begin: i64,
     owner: Worker,
     members: [SimulatedMember<M>; 2],
@@ -161,7 +161,7 @@ fn sums<'a>(customers: impl Iterator<Item = (&'a str, &'a Customer)>) -> Balance
 }
 
 impl Group {
-    /// The coordinator takes offsets of the present generation only.
+    /// The coordinator accepts offsets of the current generation only.
     pub(super) fn takes<S>(&self, flight: &Flight<S>) -> bool {
         flight.generation == self.generation
     }
@@ -191,7 +191,7 @@ impl Group {
 }
 
 impl<M: SimulatedStore> World<M> {
-    /// With `replayed`, the group has come so far with the replay store, and was rebuilt for this one.
+    /// With `replayed`, the group has processed this many records with the replay store, and was rebuilt for this store.
     fn new(mut store: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
@@ -206,7 +206,7 @@ impl<M: SimulatedStore> World<M> {
         Self { store, group, begin, owner: 0, members, assignments: 0 }
     }
 
-    /// What the owner's restore thread does, and the poll thread with what it found.
+    /// Does the work of the owner's restore thread, and hands the result to its partition.
     fn restore(&mut self) {
         self.assignments += 1;
         let assignment =
@@ -249,7 +249,7 @@ impl<M: SimulatedStore> World<M> {
         }
     }
 
-    /// What comes next may find the partition with nobody: its next owner restores it when it has something to do.
+    /// Takes the partition from its owner. The next owner restores it when it has something to do.
     fn leave(&mut self) {
         self.group.generation += 1;
         if let Some((owned, _)) = self.members[self.owner].owned.take() {
@@ -376,10 +376,10 @@ impl<M: SimulatedStore> World<M> {
         self.finish()
     }
 
-    /// Whatever has happened: when nothing happens any more, everything is processed and stored.
+    /// Checks that everything is processed and stored once no more faults happen.
     fn finish(&mut self) -> TestCaseResult {
         self.members[1 - self.owner].flight = None;
-        // A ledger that moves takes some commits, and a partition that others have claimed another claim.
+        // The first write of a ledger takes several commits, and a fenced partition takes another claim.
         for _ in 0..100 {
             self.step(Step::Process(usize::MAX));
             self.step(Step::Send);
@@ -420,7 +420,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-/// Tries schedules, each on a store of its own: every thread makes a source of them.
+/// Tries schedules, each on a store of its own. Every thread creates its own source of stores.
 pub(super) fn try_all<M: SimulatedStore, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
     let cases: u32 = std::env::var("SCHEDULES").map_or(2000, |count| count.parse().expect("SCHEDULES is a number"));
     let threads = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap());

@@ -1,8 +1,8 @@
-//! What became of a commit whose outcome was not told.
+//! The fate of a commit whose outcome is unknown.
 
 use crate::store::{Progress, offsets::Committed};
 
-/// What the group's offsets say about a commit whose outcome was not told.
+/// What the group's offsets say about a commit whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CommitFate {
     Written,
@@ -12,7 +12,7 @@ pub(super) enum CommitFate {
 
 impl CommitFate {
     pub(super) fn compare<'a>(commits: impl Iterator<Item = (&'a Progress, &'a Option<Committed>)>) -> Self {
-        // One that was not to move says nothing.
+        // A partition whose offset the commit did not move says nothing.
         let moved = commits.filter(|(progress, _)| progress.from != Some(progress.next_offset));
         let found = moved.map(|(Progress { from, next_offset, .. }, committed)| {
             let committed = committed.as_ref().map(|committed| committed.offset);

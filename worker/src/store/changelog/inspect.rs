@@ -1,4 +1,4 @@
-//! A partition's changelog as it is, sound or not: for tools that look at it from outside.
+//! A partition's changelog as it is, sound or not, for the tools that inspect it.
 
 use super::{
     image::{ChangelogImage, Content},
@@ -39,10 +39,10 @@ pub(crate) fn inspect(
     StoredPartition { ledger, stored_progress, not_ours, unsound, other_settings }
 }
 
-/// The newest progress of a partition's changelog, out of records up to its end; customers are not looked into.
+/// The newest progress in a partition's changelog. Customers are not read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct NewestProgress {
-    /// `None` inside when it was deleted.
+    /// The inner `None`: the progress was deleted.
     newest: Option<Option<ProgressRecord>>,
     has_customers: bool,
     unreadable: Option<String>,
@@ -66,7 +66,7 @@ impl NewestProgress {
         self.newest.is_some() || self.unreadable.is_some()
     }
 
-    /// Whether a worker would go on with it, and whether that is certain without a look at the customers.
+    /// Whether a worker would continue it, and whether that is certain without reading the customers.
     pub(crate) fn check(
         &self,
         config: &Config,

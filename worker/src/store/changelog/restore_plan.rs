@@ -1,4 +1,4 @@
-//! The decision what a partition goes on from: its changelog, the group's offset and the input log, compared.
+//! Decides from where a partition continues, by its changelog, the group's offset and the input log.
 
 use super::{
     image::Content,
@@ -14,12 +14,12 @@ use crate::{
     store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
 };
 
-/// What is known of a partition besides its changelog.
+/// What is known about a partition besides its changelog.
 pub(super) struct Known<'a> {
     pub(super) context: &'a ChangelogContext<'a>,
     pub(super) position: &'a Position,
     pub(super) start_from: StartFrom,
-    /// Where a group begins that begins with this partition, at the end of its logs.
+    /// Starting offsets, if the group begins now at the end of the logs.
     pub(super) initial_offsets: Option<&'a InitialOffsets>,
 }
 
@@ -37,21 +37,21 @@ pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<Restor
     }
 }
 
-/// The rules by which the customers were made, if this worker may go on with them.
+/// The rules that made the customers, if this worker may continue with them.
 pub(super) fn rules_of(
     progress: &ProgressRecord,
     ledger: &Ledger,
     worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
     let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
-    // Details are written with the rows. Without them, only the rows say what the first release has counted.
+    // Details are written together with the rows. Without them, only the rows show what a hash-only release has counted.
     if progress.rule_details.is_none() {
         rules.note_found(ledger.currencies(), worker_rules)?;
     }
     Ok(rules)
 }
 
-/// Whether the customers are those of this group and this topic.
+/// Checks that the customers belong to this group and this topic.
 pub(super) fn check_context(progress: &ProgressRecord, context: &ChangelogContext<'_>) -> Result<(), PartitionFailure> {
     if (progress.group.as_str(), progress.topic.as_str()) != (context.group, context.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
@@ -67,7 +67,7 @@ pub(super) fn check_context(progress: &ProgressRecord, context: &ChangelogContex
     Ok(())
 }
 
-/// The changelog says where; the group's offset must not contradict it.
+/// Continues from the changelog; the group's offset must not contradict it.
 fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, PartitionFailure> {
     let next_offset = progress.next_offset;
     // The offsets of a group without members expire; the changelog does not.
@@ -84,9 +84,9 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
     })
 }
 
-/// Writing a ledger for the first time was interrupted: it is folded and written again, over what is there. The same
-/// records give the same customers, so nothing of the first try stays. A release before this one began such copies, of
-/// groups that had used the replay store; they are finished.
+/// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same records
+/// give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for groups that had
+/// used the replay store; this finishes them.
 fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
     let (base, changelog) = (progress.base_offset, progress.next_offset);
     let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
@@ -210,13 +210,13 @@ mod tests {
             timestamp: jiff::Timestamp::UNIX_EPOCH,
         };
         ledger.apply(&posting, 7).unwrap();
-        let of_first_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
+        let of_hash_only_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
         let held = |rules: LedgerRules| rules.counted().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
-        assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
-        let finer = rules_of(&of_first_release, &ledger, &worker_rules(&[("EUR", 4)]));
+        assert_eq!(rules_of(&of_hash_only_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
+        let finer = rules_of(&of_hash_only_release, &ledger, &worker_rules(&[("EUR", 4)]));
         assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");
         assert!(
-            rules_of(&of_first_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
+            rules_of(&of_hash_only_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
             "nobody holds it"
         );
     }
