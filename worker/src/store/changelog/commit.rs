@@ -125,13 +125,13 @@ impl Changelog {
         written: Vec<DurableState>,
         error: CommitError,
     ) -> Result<(), CommitError> {
-        let mut told = Throttle::new(WARN_EVERY);
+        let mut warnings = Throttle::new(WARN_EVERY);
         loop {
             match producer.ready() {
                 Ok(_) => break,
                 Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
                 Err(passing) => {
-                    if told.admit("settle", Instant::now()).is_some() {
+                    if warnings.admit("settle", Instant::now()).is_some() {
                         tracing::warn!(error = %passing, "cannot settle a transaction yet");
                     }
                 }
@@ -145,7 +145,7 @@ impl Changelog {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
                 Err(passing) => {
-                    if told.admit("read", Instant::now()).is_some() {
+                    if warnings.admit("read", Instant::now()).is_some() {
                         tracing::warn!(error = %passing, "cannot read the committed offsets yet");
                     }
                 }

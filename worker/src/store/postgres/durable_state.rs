@@ -1,4 +1,4 @@
-//! What is durable of a partition in the tables: what the next compare-and-set has to find.
+//! The durable state of a partition in the tables, which the next compare-and-set must find.
 
 use std::sync::Arc;
 
@@ -18,29 +18,29 @@ use crate::{
 
 pub(super) type DurableState = durable_states::DurableState<StoredRow>;
 
-/// What this store keeps of a partition besides its ledger.
+/// What this store knows about a partition besides its ledger.
 #[derive(Clone, Debug)]
 pub(super) struct StoredRow {
     pub(super) topic_id: String,
     pub(super) leader_epoch: Option<i32>,
     /// `None` before the first batch.
     pub(super) row: Option<Row>,
-    /// Whether the next batch replaces all there is.
+    /// Whether the next batch replaces the whole stored partition.
     pub(super) replaces: bool,
 }
 
-/// What a compare-and-set has to find.
+/// The values that a compare-and-set must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) epoch: i64,
     pub(super) next_offset: i64,
 }
 
-/// What a batch commits of one partition.
+/// One partition's part of a batch.
 pub(super) struct PartitionCommit<'a> {
     pub(super) progress: &'a Progress,
     pub(super) before: DurableState,
-    /// What is durable once it is written.
+    /// The durable state once the batch is written.
     pub(super) after: DurableState,
 }
 
@@ -66,8 +66,8 @@ impl<'a> PartitionCommit<'a> {
     }
 }
 
-/// Of a partition whose next batch replaces all there is of it, if it still finds this `row`, by a ledger that begins at
-/// `base` and was made by `rules`.
+/// The state of a partition whose next batch replaces everything that is stored, if it still finds this `row`. The new
+/// ledger begins at `base` and was made by `rules`.
 pub(super) fn replacing(topic_id: &str, row: Option<Row>, base: i64, rules: LedgerRules) -> DurableState {
     DurableState {
         base,
@@ -77,7 +77,7 @@ pub(super) fn replacing(topic_id: &str, row: Option<Row>, base: i64, rules: Ledg
     }
 }
 
-/// What follows from a claim, and with it how the partition goes on.
+/// Decides after a claim how the partition continues, and with which durable state.
 pub(super) fn plan_claim(
     claim: Claim,
     Assignment { partition, generation, .. }: Assignment,
@@ -94,7 +94,7 @@ pub(super) fn plan_claim(
             let rules = may_go_on(&part, ledger_key, topic_id, position)?;
             (part.base_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
         }
-        // This store begins with the first record alone.
+        // With this store, a group can only begin with the first record.
         Claim::Free => (position.log_start, None, None, position.begin(StartFrom::Earliest, None)?),
     };
     let durable_state = DurableState {

@@ -1,4 +1,4 @@
-//! A look at the tables from outside, which writes nothing.
+//! Reads the tables for the tools; writes nothing.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ use crate::{
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
 
-/// A row as a worker would find it that claims the partition.
+/// A row as a worker would find it when it claims the partition.
 pub(crate) struct FoundRow(Claim);
 
 impl FoundRow {
-    /// Whether a worker would go on with it, and whether that is certain without a look at the customers.
+    /// Whether a worker would continue it, and whether that is certain without reading the customers.
     pub(crate) fn check(
         self,
         config: &Config,
@@ -49,7 +49,7 @@ impl FoundRow {
 pub(crate) struct StoreInspector {
     runtime: Handle,
     ledger_key: LedgerKey,
-    /// `None` when there are no tables.
+    /// `None` if there are no tables.
     session: Option<Session>,
 }
 
@@ -75,7 +75,7 @@ impl StoreInspector {
         self.session.is_some()
     }
 
-    /// Whether this user may replace balances, if there can be any.
+    /// Checks that this user may replace balances, if there are tables.
     pub(crate) fn may_replace(&self) -> Result<(), DatabaseError> {
         let Some(session) = &self.session else { return Ok(()) };
         self.runtime.block_on(may_delete(session))
@@ -87,26 +87,26 @@ impl StoreInspector {
         self.runtime.block_on(load::partitions(session, &self.ledger_key))
     }
 
-    /// How many customers a partition has that has no row.
+    /// The number of customers of a partition without a row.
     pub(crate) fn orphans(&self, partition: i32) -> Result<usize, DatabaseError> {
         let Some(session) = &self.session else { return Ok(0) };
         self.runtime.block_on(load::orphans(session, &self.ledger_key, partition))
     }
 
-    /// What is known of a partition without its customers.
+    /// What a claim would find, without reading the customers.
     pub(crate) fn row(&self, partition: i32) -> Result<FoundRow, DatabaseError> {
         let Some(session) = &self.session else { return Ok(FoundRow(Claim::Free)) };
         self.runtime.block_on(look(session, &self.ledger_key, partition)).map(FoundRow)
     }
 
-    /// What the database has of a partition.
+    /// What the database has stored of a partition.
     pub(crate) fn inspect(&self, partition: i32, topic_id: &str) -> Result<StoredPartition, DatabaseError> {
         let Some(session) = &self.session else { return Ok(StoredPartition::default()) };
         self.runtime.block_on(load::inspect(session, &self.ledger_key, partition, topic_id))
     }
 }
 
-/// Whether the database has a row of any partition of the group's topic.
+/// Whether the database has a row for any partition of the group's topic.
 pub(crate) fn has_progress(config: &Config, target: &DatabaseTarget, runtime: &Handle) -> Result<bool, DatabaseError> {
     let StoreInspector { session, ledger_key, .. } =
         StoreInspector::connect(config, Arc::new(WorkerRules::new(config.rules.clone())), target, runtime)?;

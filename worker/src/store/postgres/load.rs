@@ -1,8 +1,8 @@
-//! Reading a partition's balances back.
+//! Reads a partition's balances back.
 //!
-//! All of them come into memory, as with the other stores: a record is applied to its customer's state at once, and would
-//! otherwise wait for an answer of the database. Row and balances are read in one snapshot, so that they belong together
-//! whoever writes meanwhile; rows are taken as they arrive, and nothing is held twice.
+//! All of them are loaded into memory, as with the other stores; otherwise every record would wait for the database. Row and
+//! balances are read in one snapshot, so they belong together whoever writes meanwhile. Rows are processed as they arrive,
+//! and nothing is held twice.
 
 use std::time::Duration;
 
@@ -28,21 +28,21 @@ use crate::{
     store::{LedgerChecksum, StoredPartition, StoredProgress, Watch},
 };
 
-/// One snapshot, and time for a large one: the limit of the session is meant for writing.
+/// One snapshot, with a statement timeout for a large one: the session's own is meant for writing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'";
 
 /// Longer than that limit.
 const LOAD_WITHIN: Duration = Duration::from_secs(610);
 
-/// Remembers for readers, who see no more than some rows, whether they may be believed.
+/// Stores for readers, who see only some rows, whether the balances may be used.
 const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
                     WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 AND torn <> $5";
 
 pub(super) enum LoadOutcome {
     Ledger(Ledger),
-    /// It cannot be what was written.
+    /// The balances cannot be what was written.
     Unfit(PartitionFailure),
-    /// Somebody has claimed the partition since.
+    /// Another session has claimed the partition since.
     Moved,
 }
 
@@ -58,8 +58,8 @@ pub(super) async fn load(
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // Where the log can be asked whether it still is the one that was read, readers wait for that: the mark goes with
-            // the first record that is applied.
+            // With a leader epoch, the position can be validated, and readers wait for that: the mark is removed with the
+            // first applied record.
             if part.leader_epoch.is_none() {
                 mark(client, ledger_key, partition, epoch, false).await?;
             }
@@ -72,7 +72,7 @@ pub(super) async fn load(
     }
 }
 
-/// Looks at a partition whoever has it, and changes nothing.
+/// Reads a partition whoever owns it; changes nothing.
 pub(super) async fn inspect(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -85,7 +85,7 @@ pub(super) async fn inspect(
     }))
 }
 
-/// What is to be said of a row with its balances.
+/// Judges a row with its balances.
 fn stored_partition(
     part: Part,
     ledger: Result<Ledger, PartitionFailure>,
@@ -122,7 +122,7 @@ fn stored_partition(
     }
 }
 
-/// Customers of a partition of whom no row says what they stand for.
+/// Counts the customers of a partition that has no row.
 const ORPHANS: &str = "\
 SELECT count(DISTINCT customer) FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3
    AND NOT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
@@ -138,13 +138,13 @@ pub(super) async fn orphans(client: &Client, ledger_key: &LedgerKey, partition: 
 const PARTITIONS: &str =
     "SELECT coalesce(max(partition) + 1, 0) FROM balancefleet.part WHERE group_id = $1 AND topic = $2";
 
-/// How far the group's rows go.
+/// The result of [`PARTITIONS`].
 pub(super) async fn partitions(client: &Client, ledger_key: &LedgerKey) -> Result<i32, DatabaseError> {
     let params = [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT)];
     Ok(within(ANSWER_WITHIN, client.query_typed_one(PARTITIONS, &params)).await?.try_get(0)?)
 }
 
-/// Row and balances, if the row is there and as wanted; instead of balances, why they cannot be those of this release.
+/// Row and balances, if the row exists and `is_wanted`. In place of balances that this release cannot have written, why.
 async fn snapshot(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -173,7 +173,7 @@ async fn snapshot(
     Ok(found.map(|(part, ledger)| (part, ledger.map_err(unreadable))))
 }
 
-/// As long as `goes_on` says so, which hears how many rows there were.
+/// Reads the balances; `goes_on` gets the number of rows so far and can stop the read.
 async fn read(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -188,7 +188,7 @@ async fn read(
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let mut stream = std::pin::pin!(within(LOAD_WITHIN, client.query_typed_raw(&select, params)).await?);
     let (mut gathered, mut rows) = (Gathered::default(), 0);
-    // Sorting comes before the first row.
+    // The server sorts before it sends the first row.
     let mut limit = LOAD_WITHIN;
     while let Some(row) = within(limit, stream.try_next()).await? {
         limit = ANSWER_WITHIN;
@@ -217,7 +217,7 @@ fn verify_checksum(ledger: &Ledger, checksum: LedgerChecksum) -> Result<(), Part
     }
 }
 
-/// Says whether readers are not to be answered with the partition as it was claimed with `epoch`.
+/// Marks the partition, as it was claimed with `epoch`, as `torn` or not. Readers do not get a torn partition.
 pub(super) async fn mark(
     client: &Client,
     ledger_key: &LedgerKey,
