@@ -1,8 +1,8 @@
-//! `balance-worker rebuild`: folds the input again, by the rules that are configured now, and replaces what the store has.
+//! `balance-worker rebuild`: folds the input again by the configured rules, and replaces the stored balances.
 //!
-//! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. What is missing of
-//! the store is made then. Each partition is replaced at once, by the commit of the store that workers use; a rebuild that
-//! was interrupted is run again.
+//! Nothing is changed before it is certain that every partition can be rebuilt, and the user has agreed. Then missing topics
+//! or tables are created. Each partition is replaced at once, by the store's own commit. After an interruption, run the
+//! rebuild again.
 
 mod another;
 mod target;
@@ -38,25 +38,25 @@ use crate::{
 use another::OtherTopic;
 use target::{Known, RecordsToFold, records_to_fold};
 
-/// So often a commit is tried: each may send smaller batches than the one before, or take more time.
+/// The most attempts of a commit: each may send smaller batches than the one before, or take more time.
 const TRIES: u32 = 20;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// One partition to rebuild.
 struct RebuildPlan {
     partition: i32,
-    /// What its ledger is to be made of.
+    /// The records to fold.
     records: Range<i64>,
-    /// What the group has committed, where that moves with the balances.
+    /// The group's committed offset, if it moves with the balances.
     committed: Option<i64>,
     customers: usize,
-    /// By which the ledger was made.
+    /// The rules that made the stored ledger.
     rules: LedgerRules,
-    /// What the store needs to know to replace what it has now.
+    /// The stored state to replace.
     former: Former,
-    /// What the log does not give any more of what the store has counted.
+    /// Transactions that the store has counted and the rebuild would not count.
     missing: Option<Missing>,
-    /// What two topics give, if what it has is made of another one.
+    /// The transactions of both topics, if the stored balances come from another topic.
     other_topic: Option<OtherTopic>,
 }
 
@@ -66,7 +66,7 @@ struct Rebuild<'a> {
     options: RebuildOptions,
 }
 
-/// Asks `out` unless the options say that somebody has agreed.
+/// Runs the rebuild. Asks the user on `out`, unless the options say that the user has agreed.
 pub(crate) fn rebuild(
     config: &Config,
     admin: &Admin,
@@ -121,7 +121,7 @@ impl Rebuild<'_> {
         )))
     }
 
-    /// That of the workers, with this user's right to replace what it has.
+    /// The workers' store, after a check that this user may replace balances.
     fn store(&self, consumer: &Arc<GroupConsumer>) -> Result<Box<dyn Replace>, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
         let (topic_id, admin, consumer) = (&topic.topic_id, self.tools.admin.clone(), consumer.clone());
@@ -132,7 +132,7 @@ impl Rebuild<'_> {
             }
             Stored::Changelog(partitions) => {
                 let store = Changelog::new(config, topic_id, admin, consumer).of_rebuilds();
-                // What one that was killed has left open would hold up the reading.
+                // An open transaction of a killed rebuild would block the read.
                 if *partitions > 0 {
                     try_again(|| store.open())?;
                 }
@@ -141,7 +141,7 @@ impl Rebuild<'_> {
         }
     }
 
-    /// Makes what is missing of it.
+    /// Creates missing topics or tables.
     fn prepare_store(&self) -> Result<(), OpsError> {
         let Tools { config, admin, topic, .. } = &self.tools;
         if let Stored::Postgres(database, _) = &self.tools.stored {
@@ -153,7 +153,7 @@ impl Rebuild<'_> {
         }
     }
 
-    /// Says what is to be done, and does it once somebody has agreed.
+    /// Prints what will be done, and does it once the user has agreed.
     fn carry_out(
         &self,
         store: &dyn Replace,
@@ -194,7 +194,7 @@ impl Rebuild<'_> {
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
     }
 
-    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all in a database
+    /// Plans every partition; one that cannot be rebuilt stops the whole rebuild. A partition of which a database has nothing
     /// is left to its first worker.
     fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
@@ -244,7 +244,7 @@ impl Rebuild<'_> {
         ))
     }
 
-    /// Partition after partition, each at once; how many customers there are then.
+    /// Replaces one partition after the other; returns the number of customers.
     fn replace_all(
         &self,
         store: &dyn Replace,
@@ -287,8 +287,8 @@ impl Rebuild<'_> {
         Ok(customers)
     }
 
-    /// The ledger, and by which rules it is made: what was refused while its currency was unknown stays so, unless it is to
-    /// be counted now.
+    /// Folds the ledger again; returns it with its rules. Records that were refused because their currency was unknown stay
+    /// refused, unless the options say to count them now.
     fn fold_anew(
         &self,
         partition: i32,
@@ -311,7 +311,7 @@ impl Rebuild<'_> {
         Ok((ledger, rules))
     }
 
-    /// What the group has committed of a partition.
+    /// The group's committed offset of a partition.
     fn committed(&self, partition: i32) -> Result<Option<Committed>, OpsError> {
         let Tools { config, admin, .. } = &self.tools;
         let asked = [(config.topic.clone(), partition)];
@@ -319,7 +319,7 @@ impl Rebuild<'_> {
         Ok(found.map(Committed::read).transpose()?.flatten())
     }
 
-    /// Which records the balances, now those of so many `customers`, are to be made of.
+    /// Plans one partition, which now has this many `customers`: decides which records to fold.
     fn plan(
         &self,
         partition: i32,
@@ -332,7 +332,7 @@ impl Rebuild<'_> {
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
         let (stored, stored_progress) = (transactions_of(partition, &found), found.stored_progress);
-        // Where nothing says which topic they are made of, it may be another one.
+        // If nothing says which topic the balances come from, it may be another one.
         let stored = if stored_progress.is_none() && committed.is_none() { Ok(stored?) } else { stored };
         drop(found.ledger);
         let known = Known {
@@ -361,7 +361,8 @@ impl Rebuild<'_> {
                     let topic_id = stored_progress.topic_id.clone();
                     stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
-                // A record that cannot be applied was never dead-lettered, as far as is known: a worker begins there, and does.
+                // As far as is known, bad records were never dead-lettered. So the rebuild ends before the first one, and a worker
+                // continues there.
                 let end = folded.first_bad.unwrap_or(known.log.end);
                 (known.log.start..end, anew(known.log.start), other_topic.transpose()?)
             }
@@ -370,7 +371,7 @@ impl Rebuild<'_> {
         Ok(RebuildPlan { partition, records, committed, customers, rules, former, missing, other_topic })
     }
 
-    /// What the store has of partitions that this topic does not have, made of a topic that `others` are made of.
+    /// Stored partitions beyond this topic's, whose balances come from the same topic as those in `others`.
     fn beyond(&self, others: &[OtherTopic]) -> Result<Vec<OtherTopic>, OpsError> {
         if others.is_empty() {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! The decision which records the balances of a partition are to be made of.
+//! Decides which records a rebuild folds for a partition.
 
 use std::ops::Range;
 
@@ -8,37 +8,37 @@ use crate::{
     store::{Committed, StoredProgress},
 };
 
-/// What is known of a partition.
+/// What is known about a partition.
 pub(super) struct Known<'a> {
-    /// What its progress says, if there is one.
+    /// Its stored progress, if there is one.
     pub(super) stored_progress: Option<&'a StoredProgress>,
-    /// The group's offset, where that decides anything.
+    /// The group's offset, if it matters.
     pub(super) committed: Option<&'a Committed>,
-    /// Whether the store has customers of it.
+    /// Whether the store has customers of the partition.
     pub(super) has_customers: bool,
-    /// Its records that are still there.
+    /// The bounds of its log.
     pub(super) log: Range<i64>,
     pub(super) topic_id: &'a str,
     pub(super) start_from: StartFrom,
-    /// Whether a person vouches for bases in the metadata of offsets.
+    /// Whether the user vouches for base offsets in commit metadata (`--from-base`).
     pub(super) trusts_base: bool,
 }
 
-/// Which records.
+/// The records that a rebuild folds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RecordsToFold {
-    /// These.
+    /// These records.
     Range(Range<i64>),
-    /// All there are: the balances are made of another topic's, or nobody knows of which.
+    /// All records: the stored balances come from another topic, or from an unknown one.
     WholeTopic,
 }
 
-/// Why there is no such decision; `Display` says what to do.
+/// Why a partition cannot be rebuilt; `Display` says what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RebuildRefusal {
     #[error(transparent)]
     Failed(#[from] PartitionFailure),
-    /// Records of the log would not be in the balances.
+    /// The balances would lack records of the log.
     #[error(
         "the group's offset {committed} is that of a ledger which begins at offset {base}, but the log begins at {log_start}: \
          the balances would be made without the records {log_start} to {base}. A mirrored group's offsets are another log's: \
@@ -46,7 +46,7 @@ pub(super) enum RebuildRefusal {
          that began at the end of the log (startFrom: Latest) and has lost its store is this right: add --from-base"
     )]
     BaseAboveStart { base: i64, log_start: i64, committed: i64 },
-    /// No fold ends before it begins.
+    /// The range would end before it begins.
     #[error(
         "offset {committed}, which the group has committed, is below {base}, the first offset of its ledger, in a log that \
          begins at {log_start}: one of the two is another log's, or was moved by hand. Delete the group's offsets \
@@ -85,7 +85,7 @@ pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, Rebuil
     Ok(RecordsToFold::Range(records))
 }
 
-/// The records that an offset stands for, of which alone the store knows.
+/// The records behind a committed offset, if nothing else is known about the partition.
 fn stood_for(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, RebuildRefusal> {
     let (log_start, offset) = (known.log.start, committed.offset);
     if let Ok(base) = committed.base()
@@ -103,7 +103,7 @@ fn stood_for(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, Reb
     Ok(base..offset)
 }
 
-/// A ledger of records of which nothing is known begins with the first one, or somebody has to decide to begin later.
+/// Checks that the log still begins with its first record. Otherwise the user must decide to begin later.
 fn has_first_record(known: &Known<'_>) -> Result<(), PartitionFailure> {
     let log_start = known.log.start;
     if log_start > 0 { Err(PartitionFailure::RetentionPassedBase { base: 0, log_start }) } else { Ok(()) }

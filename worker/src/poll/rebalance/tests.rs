@@ -48,7 +48,7 @@ impl PollLoop {
 fn what_is_heard_of_an_assignment_that_is_over_says_nothing_of_the_next_one() {
     let (mut poll_loop, _runtime) = poll_loop();
     let first = poll_loop.get_partition_0(7);
-    poll_loop.let_go(&[0]).unwrap();
+    poll_loop.release(&[0]).unwrap();
     let second = poll_loop.get_partition_0(9);
     poll_loop.hear_restored(first, 5);
     assert!(poll_loop.is_restoring(), "another worker may have come further than 5");
@@ -67,7 +67,7 @@ fn what_was_begun_for_a_partition_ends_when_it_is_let_go_or_read_again() {
     poll_loop.queue_reacquire(&[0]).unwrap();
     let second = poll_loop.partitions[&0].shared.clone();
     assert!(first.is_released() && !second.is_released());
-    poll_loop.let_go(&[0]).unwrap();
+    poll_loop.release(&[0]).unwrap();
     assert!(second.is_released() && poll_loop.view.partitions().is_empty());
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn write_balances(
 }
 
 /// The rows of each statement, with its number.
-fn turns<'a, 'b>(rows: &'a [BalanceRow<'b>]) -> impl Iterator<Item = (i32, &'a [BalanceRow<'b>])> {
+fn statements<'a, 'b>(rows: &'a [BalanceRow<'b>]) -> impl Iterator<Item = (i32, &'a [BalanceRow<'b>])> {
     (0..).zip(rows.chunks(AT_ONCE))
 }
 
