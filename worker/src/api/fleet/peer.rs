@@ -1,5 +1,4 @@
-//! Asks one peer for the partitions it owns. In: an address and a request; out: the peer's answer, or why there is
-//! none, within the request's deadlines.
+//! Asks one peer for the partitions that it owns, within the request's deadlines.
 
 use std::io::{BufReader, Read};
 use std::net::SocketAddr;
@@ -35,15 +34,15 @@ pub(super) struct PeerRequest {
     pub(super) query: BalanceQuery,
     /// Only these partitions; all of the peer's when `None`.
     pub(super) only: Option<Vec<i32>>,
-    /// The ledger it is about.
+    /// The identity of the asking worker's ledger.
     pub(super) identity: LedgerIdentity,
-    /// By which it is held.
+    /// The rules of the asking worker.
     pub(super) worker_rules: Arc<WorkerRules>,
-    /// The peer has begun to answer by then.
+    /// The peer must begin to answer by then.
     pub(super) head_by: Instant,
-    /// The peer has answered by then.
+    /// The peer must have answered by then.
     pub(super) body_by: Instant,
-    /// What all answers together take.
+    /// The memory of all answers together.
     pub(super) charge: Arc<Charge>,
 }
 
