@@ -35,8 +35,8 @@ pub struct BatchReader {
 impl BatchReader {
     /// Starts to fetch each partition of `topic` at its offset, without a wait.
     ///
-    /// `config` is a complete librdkafka configuration. It needs a `group.id` that this user may read: the group is looked
-    /// up, but not joined. With `isolation.level=read_committed` a partition can be read up to its first open
+    /// `config` is a complete librdkafka configuration. It needs a `group.id` that this user may read: the group is
+    /// looked up, but not joined. With `isolation.level=read_committed` a partition can be read up to its first open
     /// transaction. The settings that positions depend on are replaced.
     ///
     /// # Errors
@@ -56,21 +56,23 @@ impl BatchReader {
         }
         let consumer = client::start(config, topic).map_err(invalid)?;
         let records = RecordQueue::new(Arc::new(consumer), topic)?;
-        // Before the assignment, so that nothing is fetched to another queue. No earlier assignment exists that could undo it.
+        // Before the assignment, so that nothing is fetched to another queue. No earlier assignment exists that could
+        // undo it.
         records.route(starts.iter().map(|(partition, _)| *partition))?;
         records.consumer().assign(&list).map_err(invalid)?;
         let progress = starts.into_iter().map(|(partition, start)| (partition, Progress::new(start))).collect();
         Ok(Self { records, progress, positions: list, failed: None })
     }
 
-    /// Passes the available records to `each`, those of one partition in the order of its log, and returns their number. If
-    /// there are none, waits up to `max_wait`.
+    /// Passes the available records to `each`, those of one partition in the order of its log, and returns their
+    /// number. If there are none, waits up to `max_wait`.
     ///
     /// Connection errors pass by themselves; they are logged, and meanwhile there are no records.
     ///
     /// # Errors
-    /// A partition cannot be read further without a gap. Earlier records were passed on, later ones are not, and every further
-    /// call returns the same error. [`OutOfRange`](crate::ErrorKind::OutOfRange) if the log does not hold the next offset.
+    /// A partition cannot be read further without a gap. Earlier records were passed on, later ones are not, and every
+    /// further call returns the same error. [`OutOfRange`](crate::ErrorKind::OutOfRange) if the log does not hold the
+    /// next offset.
     pub fn read(&mut self, max_wait: Duration, mut each: impl FnMut(ReadRecord<'_>)) -> Result<usize, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -116,8 +118,8 @@ impl BatchReader {
         missing.map_or(Ok(()), |it| Err(it.error(&format!("a partition of topic {}", self.records.topic()))))
     }
 
-    /// The position of each partition, sorted. All records below were passed on. Between the last record and the position lie
-    /// only transaction markers, aborted records or gaps of compaction.
+    /// The position of each partition, sorted. All records below were passed on. Between the last record and the
+    /// position lie only transaction markers, aborted records or gaps of compaction.
     pub fn positions(&mut self) -> Vec<(i32, i64)> {
         // After a failure, the client's own position may be past the records that could not be read.
         if self.failed.is_none() {

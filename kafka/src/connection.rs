@@ -1,5 +1,5 @@
-//! How to reach a Kafka cluster: addresses, TLS material (PEM) and a login become the librdkafka configuration that every
-//! client of the workspace starts from.
+//! How to reach a Kafka cluster: addresses, TLS material (PEM) and a login become the librdkafka configuration that
+//! every client of the workspace starts from.
 
 use std::fmt;
 
@@ -130,7 +130,8 @@ impl Connection {
         config
     }
 
-    /// Checks what can be checked without a network; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) says which part is wrong.
+    /// Checks what can be checked without a network; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) says which part
+    /// is wrong.
     pub fn check(&self) -> Result<(), Error> {
         check_servers(&self.bootstrap_servers)?;
         if let Some(tls) = &self.tls {

@@ -1,5 +1,5 @@
-//! What can go wrong with a Kafka cluster: a bounded number of error kinds, each of which can become a condition of an object
-//! and tells a user what to do.
+//! What can go wrong with a Kafka cluster: a bounded number of error kinds, each of which can become a condition of an
+//! object and tells a user what to do.
 
 use std::time::Duration;
 

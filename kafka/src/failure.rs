@@ -1,4 +1,5 @@
-//! Turns a failed answer of librdkafka, and what is known about the client, into the [`Error`] that says what is really wrong.
+//! Turns a failed answer of librdkafka, and what is known about the client, into the [`Error`] that says what is really
+//! wrong.
 
 use std::time::Duration;
 

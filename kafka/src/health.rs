@@ -46,7 +46,8 @@ impl Health {
         *self = Self::default();
     }
 
-    /// The present error, for a call that got no answer. If several brokers have errors, the one that a user can fix wins.
+    /// The present error, for a call that got no answer. If several brokers have errors, the one that a user can fix
+    /// wins.
     pub(crate) fn trouble(&self) -> Option<Error> {
         if let Some(detail) = self.login.clone() {
             return Some(Error::Authentication { detail });

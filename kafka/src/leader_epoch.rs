@@ -1,7 +1,7 @@
 //! Leader epochs for the safe crate's types, which hold them but do not expose them.
 //!
-//! The epoch says under which leader a record was written. With an offset and its epoch, a broker can tell whether its log is
-//! still the one that was read (KIP-320), or was truncated and grew again.
+//! The epoch says under which leader a record was written. With an offset and its epoch, a broker can tell whether its
+//! log is still the one that was read (KIP-320), or was truncated and grew again.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -36,8 +36,8 @@ const AT_ONCE: usize = 256;
 
 /// Sets the leader epoch of a partition in `list` to that of the last record before its offset.
 ///
-/// An assignment does not validate the epoch, unless the client has not seen the topic's leaders before. A seek does, see
-/// [`validate`].
+/// An assignment does not validate the epoch, unless the client has not seen the topic's leaders before. A seek does,
+/// see [`validate`].
 ///
 /// # Errors
 /// Of kind [`Invalid`](crate::ErrorKind::Invalid) when the list does not have the partition.
@@ -56,15 +56,15 @@ pub fn set_leader_epoch(list: &mut TopicPartitionList, topic: &str, partition: i
     Ok(())
 }
 
-/// Makes `consumer` seek to `positions` of its assigned partitions, and first ask their leaders whether the log still holds
-/// that offset under that epoch. Returns the partitions whose validation has started; partitions that the client does not
-/// fetch are not among them. Waits up to `within`.
+/// Makes `consumer` seek to `positions` of its assigned partitions, and first ask their leaders whether the log still
+/// holds that offset under that epoch. Returns the partitions whose validation has started; partitions that the client
+/// does not fetch are not among them. Waits up to `within`.
 ///
-/// Once a validation has started, the partition's fetched records are dropped, and none is delivered before the leader has
-/// answered. With `auto.offset.reset=error`, a position that is not in the log gives one failure of kind
-/// [`OutOfRange`](crate::ErrorKind::OutOfRange); so does a position that retention has passed. A valid position shows by the
-/// next record, or by the partition's end if `enable.partition.eof` is set. A broker without epochs is not asked, and without
-/// an available leader there is no answer.
+/// Once a validation has started, the partition's fetched records are dropped, and none is delivered before the leader
+/// has answered. With `auto.offset.reset=error`, a position that is not in the log gives one failure of kind
+/// [`OutOfRange`](crate::ErrorKind::OutOfRange); so does a position that retention has passed. A valid position shows
+/// by the next record, or by the partition's end if `enable.partition.eof` is set. A broker without epochs is not
+/// asked, and without an available leader there is no answer.
 ///
 /// # Errors
 /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
@@ -94,8 +94,8 @@ pub enum Validity {
     Unanswered,
 }
 
-/// Asks the leaders about `positions` with a client of its own, which joins no group. Waits up to `within` for all answers,
-/// and returns them in the order asked. `config` is a complete librdkafka configuration with a `group.id`.
+/// Asks the leaders about `positions` with a client of its own, which joins no group. Waits up to `within` for all
+/// answers, and returns them in the order asked. `config` is a complete librdkafka configuration with a `group.id`.
 ///
 /// # Errors
 /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): settings that cannot work.

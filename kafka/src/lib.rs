@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`Connection`] | the settings every client starts from |
 //! | [`Admin`] | committed offsets, ends of logs, groups, topics, settings |
-//! | [`TransactionalProducer`] | writes records and a group's offsets, both or neither; its errors say what may be done next |
+//! | [`TransactionalProducer`] | writes records and a group's offsets, both or neither; its errors say what may follow |
 //! | [`BatchReader`] | reads partitions in batches up to a known offset, for a restore |
 //! | [`GroupMetadata`] | a membership, captured once and never changed |
 //! | [`RecordQueue`] | reads a member's records in batches |

@@ -36,8 +36,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Every refused key, in librdkafka's spelling and with its aliases. A `*` at the end matches all keys with that prefix, a `*`
-/// at the start all keys with that suffix.
+/// Every refused key, in librdkafka's spelling and with its aliases. A `*` at the end matches all keys with that
+/// prefix, a `*` at the start all keys with that suffix.
 pub const RESERVED: &[(&str, Reason)] = &[
     ("*_cb", Reason::Code),
     ("acks", Reason::Exactness),

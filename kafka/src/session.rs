@@ -1,4 +1,5 @@
-//! One client and the calls on it: sends requests, and returns their answers in order with what is known about the client.
+//! One client and the calls on it: sends requests, and returns their answers in order with what is known about the
+//! client.
 
 use std::time::{Duration, Instant};
 
@@ -97,8 +98,8 @@ fn is_answered<R>(answer: &Result<R, Failure>) -> bool {
 
 /// Whether the client that gave these answers must be replaced.
 ///
-/// It keeps a request without an answer and sends it when the coordinator returns. And if a coordinator has moved while its
-/// old broker stays up, the client keeps asking the old one forever.
+/// It keeps a request without an answer and sends it when the coordinator returns. And if a coordinator has moved while
+/// its old broker stays up, the client keeps asking the old one forever.
 pub(crate) fn is_spent<R>(answers: &[Result<R, Failure>]) -> bool {
     let spent = |failure: &Failure| {
         failure.is(Code::RD_KAFKA_RESP_ERR__TIMED_OUT) || failure.is(Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR)

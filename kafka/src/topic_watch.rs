@@ -1,10 +1,10 @@
 //! Tells under which topic id a client fetches.
 //!
-//! A consumer does not notice a topic that is deleted and recreated within seconds. librdkafka takes the new id from its
-//! metadata and continues at its offset, without an error ("FIXME: an offset reset must be triggered", `rdkafka_topic.c`).
-//! But it fetches under an id that the broker checks (KIP-516, Fetch 13 and later), and it logs a new id before it fetches
-//! under it. The safe crate delivers log lines with the consumer's events. So take records, then poll the consumer until it
-//! has no events: after that it is known whether the records come from another topic.
+//! A consumer does not notice a topic that is deleted and recreated within seconds. librdkafka takes the new id from
+//! its metadata and continues at its offset, without an error ("FIXME: an offset reset must be triggered",
+//! `rdkafka_topic.c`). But it fetches under an id that the broker checks (KIP-516, Fetch 13 and later), and it logs a
+//! new id before it fetches under it. The safe crate delivers log lines with the consumer's events. So take records,
+//! then poll the consumer until it has no events: after that it is known whether the records come from another topic.
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;

@@ -1,8 +1,8 @@
 //! An exactly-once producer: records and a group's offsets take effect together or not at all.
 //!
 //! Every failure is a [`TransactionError`], which says whether the transaction has happened, has not, or may have.
-//! librdkafka speaks the first version of Kafka's transaction protocol, in which a late request of one transaction can act
-//! on the next. So an outcome does not count as known while a request may still be in flight: see
+//! librdkafka speaks the first version of Kafka's transaction protocol, in which a late request of one transaction can
+//! act on the next. So an outcome does not count as known while a request may still be in flight: see
 //! [`TransactionalProducer::was_disturbed`].
 
 mod delivery_reports;
@@ -30,8 +30,8 @@ const AGAIN: Duration = Duration::from_millis(10);
 ///
 /// It may move between threads, but only one thread at a time may use it. It has no thread besides librdkafka's own:
 /// delivery reports are read while a call waits. Dropping it abandons everything in flight and waits for the client's
-/// threads, usually some milliseconds. A transaction left open stays open until its id is [registered](Self::init) again
-/// or times out.
+/// threads, usually some milliseconds. A transaction left open stays open until its id is [registered](Self::init)
+/// again or times out.
 pub struct TransactionalProducer {
     native: Producer,
     reports: RefCell<DeliveryReports>,
@@ -42,8 +42,8 @@ pub struct TransactionalProducer {
 impl TransactionalProducer {
     /// Creates the client; no broker is asked yet.
     ///
-    /// `config` is a complete librdkafka configuration with a `transactional.id`. The client adds only what it depends on: log
-    /// lines, those about connections included, go to its queue.
+    /// `config` is a complete librdkafka configuration with a `transactional.id`. The client adds only what it depends
+    /// on: log lines, those about connections included, go to its queue.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): settings that cannot work.
@@ -60,8 +60,8 @@ impl TransactionalProducer {
         Ok(Self { native, reports: RefCell::default(), is_open: Cell::new(false) })
     }
 
-    /// Registers the transactional id. An earlier holder is fenced, and the transaction it left open has ended when this
-    /// returns: committed if its commit had begun, otherwise aborted.
+    /// Registers the transactional id. An earlier holder is fenced, and the transaction it left open has ended when
+    /// this returns: committed if its commit had begun, otherwise aborted.
     ///
     /// # Errors
     /// [`Unknown`](TransactionError::Unknown) if no answer came in time: drop the client then too.
@@ -97,8 +97,8 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Queues the rows for one partition, in order, and leaves `rows` empty. If the queue is full, waits for deliveries, at
-    /// most until `deadline`.
+    /// Queues the rows for one partition, in order, and leaves `rows` empty. If the queue is full, waits for
+    /// deliveries, at most until `deadline`.
     ///
     /// # Errors
     /// As for [`send`](Self::send), but some rows may already be queued, so the transaction must be aborted.
@@ -153,12 +153,14 @@ impl TransactionalProducer {
         }
     }
 
-    /// Adds a group's offsets to the transaction as the captured member, even if the consumer has another membership by now.
+    /// Adds a group's offsets to the transaction as the captured member, even if the consumer has another membership by
+    /// now.
     ///
     /// # Errors
-    /// [`Refused`](TransactionError::Refused) with [`StaleMembership`](AbortReason::StaleMembership) if the group has moved
-    /// on since. [`Unknown`](TransactionError::Unknown) if no answer came in time: drop the client then. The dropped client
-    /// may live on until it finds the coordinator, which it tries at least every `connections.max.idle.ms`.
+    /// [`Refused`](TransactionError::Refused) with [`StaleMembership`](AbortReason::StaleMembership) if the group has
+    /// moved on since. [`Unknown`](TransactionError::Unknown) if no answer came in time: drop the client then. The
+    /// dropped client may live on until it finds the coordinator, which it tries at least every
+    /// `connections.max.idle.ms`.
     pub fn send_offsets(
         &self,
         offsets: &[OffsetToCommit<'_>],
@@ -201,13 +203,13 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Whether a broker connection was lost, a request timed out, or a record was not delivered since the last call of this
-    /// function or since the [registration](Self::init). If so, begin the next transaction with a new producer under the same
-    /// id.
+    /// Whether a broker connection was lost, a request timed out, or a record was not delivered since the last call of
+    /// this function or since the [registration](Self::init). If so, begin the next transaction with a new producer
+    /// under the same id.
     ///
-    /// A request may still be in flight although its call has succeeded by being sent again. If it ends a transaction, it
-    /// could end the next one. Also, a broker numbers the records of a producer and refuses those that follow a missing one,
-    /// even in the next transaction (librdkafka says "skipped sequence numbers").
+    /// A request may still be in flight although its call has succeeded by being sent again. If it ends a transaction,
+    /// it could end the next one. Also, a broker numbers the records of a producer and refuses those that follow a
+    /// missing one, even in the next transaction (librdkafka says "skipped sequence numbers").
     pub fn was_disturbed(&self) -> bool {
         self.serve(Duration::ZERO);
         self.reports.borrow_mut().take_disturbance()
@@ -265,8 +267,8 @@ impl TransactionalProducer {
     }
 
     /// Some failures only say that the transaction has failed before. The reason is in the first record that was not
-    /// delivered. Otherwise librdkafka gives it when asked to begin a second transaction, which it refuses without any other
-    /// effect.
+    /// delivered. Otherwise librdkafka gives it when asked to begin a second transaction, which it refuses without any
+    /// other effect.
     fn cause(&self, failure: CallFailure) -> CallFailure {
         if !error::is_consequence(&failure) {
             return failure;

@@ -1,5 +1,5 @@
-//! The usage record: a small versioned text in an offset commit's metadata. It says where a partition's ledger begins and how
-//! much time its records have taken. The worker writes it; the operator derives capacity from it.
+//! The usage record: a small versioned text in an offset commit's metadata. It says where a partition's ledger begins
+//! and how much time its records have taken. The worker writes it; the operator derives capacity from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,7 +34,8 @@ pub enum UsageError {
     Foreign,
     /// The record of a later release. Its numbers may mean something else, so none is guessed.
     #[error(
-        "the usage record has version {0:?}, which this release cannot read: a newer worker wrote it, so upgrade this program first"
+        "the usage record has version {0:?}, which this release cannot read: a newer worker wrote it, so upgrade this \
+         program first"
     )]
     UnknownVersion(String),
     /// The version is ours, but the text is not.

@@ -1,9 +1,9 @@
 //! Whether the input topic keeps every record.
 //!
-//! A balance is the sum of all records of a customer, and a compacted topic keeps only the last one of each key. What a group
-//! has folded stays right, but a fold from such a log may not be. So a group without progress does not begin with a
-//! compacted topic, and nothing is folded from one again. A fleet whose input becomes compacted continues and says so. A
-//! partition that is added to the topic of a running group is read as it grows, as the others are.
+//! A balance is the sum of all records of a customer, and a compacted topic keeps only the last one of each key. What a
+//! group has folded stays right, but a fold from such a log may not be. So a group without progress does not begin with
+//! a compacted topic, and nothing is folded from one again. A fleet whose input becomes compacted continues and says
+//! so. A partition that is added to the topic of a running group is read as it grows, as the others are.
 
 use std::time::Duration;
 

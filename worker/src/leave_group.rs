@@ -1,8 +1,9 @@
 //! Leaves the group at once, and checks that the group knows.
 //!
-//! Closing a consumer does not always leave its group. librdkafka 2.12 sends no LeaveGroup for a cooperative member without
-//! partitions, nor during a join, although the consumer counts as closed. Then the other members wait for a session timeout.
-//! Unsubscribing sends it at once, or when the running rebalance ends, so the worker unsubscribes first.
+//! Closing a consumer does not always leave its group. librdkafka 2.12 sends no LeaveGroup for a cooperative member
+//! without partitions, nor during a join, although the consumer counts as closed. Then the other members wait for a
+//! session timeout. Unsubscribing sends it at once, or when the running rebalance ends, so the worker unsubscribes
+//! first.
 
 use std::{
     fmt,

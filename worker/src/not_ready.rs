@@ -13,14 +13,14 @@ pub(crate) enum NotReady {
     Database(#[from] DatabaseError),
     /// The row in PostgreSQL belongs to a later generation of the group than this worker's assignment.
     #[error(
-        "partition {partition} is {owner}'s since generation {theirs} of the group, and this worker is in generation {ours}: \
-         waiting for a later assignment, or until {owner} has written nothing for two session timeouts"
+        "partition {partition} is {owner}'s since generation {theirs} of the group, and this worker is in generation \
+         {ours}: waiting for a later assignment, or until {owner} has written nothing for two session timeouts"
     )]
     Held { partition: i32, owner: String, theirs: i32, ours: i32 },
     /// The group begins at the end of the logs, see `store::initial_offsets`.
     #[error(
-        "the group has committed nothing yet: waiting for the worker that has partition {initiating_partition}, whose first \
-         commit fixes where all partitions begin"
+        "the group has committed nothing yet: waiting for the worker that has partition {initiating_partition}, whose \
+         first commit fixes where all partitions begin"
     )]
     NoInitialOffsets { initiating_partition: i32 },
 }

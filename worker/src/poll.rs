@@ -1,8 +1,8 @@
 //! The poll thread: the one owner of the group membership and of every assigned partition.
 //!
-//! Its input is records (in batches, from a queue of their own), rebalances and the reports of the other threads. Its output
-//! is ledgers (seen through the [`View`]), commits and log lines. It carries out a rebalance right after the poll that
-//! delivered it, never inside a callback.
+//! Its input is records (in batches, from a queue of their own), rebalances and the reports of the other threads. Its
+//! output is ledgers (seen through the [`View`]), commits and log lines. It carries out a rebalance right after the
+//! poll that delivered it, never inside a callback.
 //!
 //! | thread | does | tells the poll thread |
 //! |---|---|---|
@@ -294,8 +294,8 @@ impl PollLoop {
         }
     }
 
-    /// How long to wait for records. Any other event ends the wait; only commits, fetch wake-ups and validations have a due
-    /// time of their own.
+    /// How long to wait for records. Any other event ends the wait; only commits, fetch wake-ups and validations have a
+    /// due time of their own.
     fn wait(&self) -> Duration {
         let (now, is_dirty) = (Instant::now(), self.partitions.values().any(AssignedPartition::is_dirty));
         let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
@@ -319,8 +319,8 @@ impl PollLoop {
         }
     }
 
-    /// The id of the topic that the client fetches, if it is not the topic of this process. It is known once the client has
-    /// no more events, before the first of those records is used.
+    /// The id of the topic that the client fetches, if it is not the topic of this process. It is known once the client
+    /// has no more events, before the first of those records is used.
     fn other_topic(&self) -> Option<String> {
         let id = self.consumer.context().topic_id();
         // The client knows no id before its first fetch.
@@ -353,8 +353,8 @@ impl PollLoop {
         let _ = self.topic_monitor.send(());
     }
 
-    /// Commits progress when a commit is due. Without progress it still commits often enough to check that this worker is a
-    /// member of the group.
+    /// Commits progress when a commit is due. Without progress it still commits often enough to check that this worker
+    /// is a member of the group.
     fn commit_if_due(&mut self) {
         let now = Instant::now();
         let running_for = self.commits.running_for(now);
@@ -382,11 +382,12 @@ impl PollLoop {
         }
     }
 
-    /// Sends a commit for the chosen partitions; with `all` also for those without progress. Returns false if this worker has
-    /// nothing that it may commit, if the group has left `generation`, or if the records may be of another topic.
+    /// Sends a commit for the chosen partitions; with `all` also for those without progress. Returns false if this
+    /// worker has nothing that it may commit, if the group has left `generation`, or if the records may be of another
+    /// topic.
     ///
-    /// The membership is captured here, once, while no rebalance waits for this thread: a partition can change its owner
-    /// only in a later generation than this one.
+    /// The membership is captured here, once, while no rebalance waits for this thread: a partition can change its
+    /// owner only in a later generation than this one.
     fn commit(&mut self, chosen: impl Fn(&AssignedPartition) -> bool, all: bool, generation: Option<i32>) -> bool {
         let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
         let Some(membership) = membership else {

@@ -26,8 +26,8 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Brokers have it since Kafka 3.6 (KIP-890). Without it, a write that was delayed in the network could land in the next
-/// transaction of the same producer, or stay open forever.
+/// Brokers have it since Kafka 3.6 (KIP-890). Without it, a write that was delayed in the network could land in the
+/// next transaction of the same producer, or stay open forever.
 const VERIFICATION: &str = "transaction.partition.verification.enable";
 
 /// Why this worker can never start.
@@ -92,8 +92,8 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One check: returns the topic, why the worker must wait, or why it can never start. With `make`, creates the store's missing
-/// topics or tables.
+/// One check: returns the topic, why the worker must wait, or why it can never start. With `make`, creates the store's
+/// missing topics or tables.
 pub(crate) fn check(
     config: &Config,
     admin: &Admin,

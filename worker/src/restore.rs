@@ -1,8 +1,8 @@
 //! The thread that restores newly assigned partitions to the group's committed offset.
 //!
-//! Its input is assignments. Its output is one [`Report::Restored`] for each, in the order in which they finish. Records are
-//! read from the input topic or from the store's changelog; each topic has one reader, which exists only while there is
-//! something to read. Rows of a database are fetched by the store itself, one partition after the other.
+//! Its input is assignments. Its output is one [`Report::Restored`] for each, in the order in which they finish.
+//! Records are read from the input topic or from the store's changelog; each topic has one reader, which exists only
+//! while there is something to read. Rows of a database are fetched by the store itself, one partition after the other.
 
 mod partition;
 mod reader;
@@ -41,8 +41,8 @@ use reader::RestoreReader;
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// The pause between two attempts to plan.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// The pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction there is
-/// about to end. It doubles each time,
+/// The pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction there
+/// is about to end. It doubles each time,
 const DECIDE_AGAIN: Duration = Duration::from_millis(20);
 /// up to this.
 const DECIDE_AT_LATEST: Duration = Duration::from_millis(320);
@@ -100,7 +100,8 @@ impl RestoreLoop {
         while self.take(inbox).is_ok() && self.run_once().is_ok() {}
     }
 
-    /// Takes new requests. Waits for them if there is nothing else to do, or briefly if the next attempt is not due yet.
+    /// Takes new requests. Waits for them if there is nothing else to do, or briefly if the next attempt is not due
+    /// yet.
     fn take(&mut self, inbox: &mpsc::Receiver<Vec<RestoreRequest>>) -> Result<(), PollThreadGone> {
         if self.input.is_empty() && self.log.is_empty() && self.unfetched.is_empty() {
             let wait = match (self.unplanned.is_empty(), self.undecided.is_empty()) {

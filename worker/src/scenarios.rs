@@ -1,7 +1,7 @@
 //! The two balance scenarios of the reference consumers, with their messages unchanged.
 //!
-//! The reference consumers contradict each other on `Transfer`: their code adds it, one of their scenarios subtracts it. Both are right
-//! here, by one setting.
+//! The reference consumers contradict each other on `Transfer`: their code adds it, one of their scenarios subtracts
+//! it. Both are right here, by one setting.
 
 use std::collections::BTreeMap;
 

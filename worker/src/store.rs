@@ -2,7 +2,8 @@
 //!
 //! A store has three tasks. On the restore thread, `plan` says what must be read before a partition can continue, and
 //! `decide` (after a changelog was read) or `fetch` (for rows that only the store can read) turns that into a restored
-//! partition. On the commit thread, `commit` makes progress durable. In between, the poll thread alone owns a partition.
+//! partition. On the commit thread, `commit` makes progress durable. In between, the poll thread alone owns a
+//! partition.
 //!
 //! # Adding a store
 //! Implement [`Store`] in a module here, then touch these places, which know each store by name:

@@ -142,8 +142,8 @@ impl View {
 
     /// The partitions this worker may answer for now, sorted.
     ///
-    /// A partition counts when it is active, and the worker is provably still a member: its poll thread is running, and a
-    /// commit sent less than a session timeout ago was accepted.
+    /// A partition counts when it is active, and the worker is provably still a member: its poll thread is running, and
+    /// a commit sent less than a session timeout ago was accepted.
     pub(crate) fn answerable(&self) -> Vec<i32> {
         if !self.is_member() {
             return Vec::new();
@@ -165,8 +165,8 @@ impl View {
 
     /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for it.
     ///
-    /// Blocks while another partition is copied. Processing continues meanwhile and its changes are kept in memory, so `copy`
-    /// must take the rows quickly and must not wait for a network.
+    /// Blocks while another partition is copied. Processing continues meanwhile and its changes are kept in memory, so
+    /// `copy` must take the rows quickly and must not wait for a network.
     pub(crate) fn copy<T, E: From<CopyError>>(
         &self,
         partition: i32,

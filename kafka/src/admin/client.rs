@@ -1,4 +1,5 @@
-//! The client of the admin calls: sends requests, waits for their answers, and is replaced when it can no longer be used.
+//! The client of the admin calls: sends requests, waits for their answers, and is replaced when it can no longer be
+//! used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +73,8 @@ impl Admin {
             *current = Arc::new(Session::start(&self.shared.config)?);
         }
         drop(current);
-        // Closing a client waits for its threads, one of which may be resolving a name, so the caller does not wait for it. If
-        // no thread can be started, the client is closed here.
+        // Closing a client waits for its threads, one of which may be resolving a name, so the caller does not wait for
+        // it. If no thread can be started, the client is closed here.
         let ended = std::thread::Builder::new().name("kafka-client-end".into()).spawn(move || drop(spent));
         drop(ended);
         Ok(())

@@ -54,8 +54,8 @@ impl Admin {
         })
     }
 
-    /// The committed offsets of many groups, in the order asked for. The calls are pipelined, with a bound on those in flight.
-    /// `timeout` is for all of them together.
+    /// The committed offsets of many groups, in the order asked for. The calls are pipelined, with a bound on those in
+    /// flight. `timeout` is for all of them together.
     pub fn committed_offsets_of_groups(
         &self,
         groups: &[&str],

@@ -1,8 +1,8 @@
 //! The position of one partition: the offset below which nothing is left to read.
 //!
-//! It has three sources. A record and the end of the partition give it directly. Only librdkafka sees a transaction marker,
-//! and counts it in its own position. But read in batches, librdkafka also counts the end of a partition as if it were a
-//! record (confluentinc/librdkafka#4844, fixed after 2.12). Then it is one ahead until something lies beyond.
+//! It has three sources. A record and the end of the partition give it directly. Only librdkafka sees a transaction
+//! marker, and counts it in its own position. But read in batches, librdkafka also counts the end of a partition as if
+//! it were a record (confluentinc/librdkafka#4844, fixed after 2.12). Then it is one ahead until something lies beyond.
 
 /// The position in one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

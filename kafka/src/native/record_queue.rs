@@ -1,9 +1,10 @@
-//! The records of a consumer in batches: it wraps a consumer of the safe crate and delivers the records of the partitions
-//! routed here, without an event, an allocation and a clock read per record.
+//! The records of a consumer in batches: it wraps a consumer of the safe crate and delivers the records of the
+//! partitions routed here, without an event, an allocation and a clock read per record.
 //!
-//! Taken one by one from the consumer's own queue, each record costs an event, an allocation and one or two clock reads.
-//! That queue cannot be read in batches: librdkafka would pass its other events, above all rebalances, to callbacks that
-//! nobody has set. So the partitions' queues are forwarded to a queue of our own, as they are to the consumer's by default.
+//! Taken one by one from the consumer's own queue, each record costs an event, an allocation and one or two clock
+//! reads. That queue cannot be read in batches: librdkafka would pass its other events, above all rebalances, to
+//! callbacks that nobody has set. So the partitions' queues are forwarded to a queue of our own, as they are to the
+//! consumer's by default.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -70,9 +71,9 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         Ok(())
     }
 
-    /// Makes the client fetch partitions now that were assigned or resumed. By itself it starts up to a second later, because
-    /// nothing wakes its idle fetch threads (librdkafka 2.12). A request does: this one asks for the ends of the logs and
-    /// ignores the answer.
+    /// Makes the client fetch partitions now that were assigned or resumed. By itself it starts up to a second later,
+    /// because nothing wakes its idle fetch threads (librdkafka 2.12). A request does: this one asks for the ends of
+    /// the logs and ignores the answer.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
@@ -104,14 +105,16 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
     /// Takes up to `at_most` records (0 counts as 1). If there are none, waits up to `wait`. The wait also ends when
     /// `BaseConsumer::poll` has an event, or on [`wake`](Self::wake).
     ///
-    /// After a failure of a partition the client may skip a record (librdkafka#4844): seek to the next offset, or assign the
-    /// partition again. Only one thread at a time may call this: two would each get a part of a partition's records.
+    /// After a failure of a partition the client may skip a record (librdkafka#4844): seek to the next offset, or
+    /// assign the partition again. Only one thread at a time may call this: two would each get a part of a partition's
+    /// records.
     pub fn take(&self, wait: Duration, at_most: usize) -> Batch<'_> {
         Batch::wait(&self.data, &self.topic, wait, at_most.max(1))
     }
 
-    /// Fills `list` with the client's next offsets, which are past transaction markers too. A partition without delivered
-    /// records gets none. The safe crate's call would ask another thread for all partitions first, after each batch.
+    /// Fills `list` with the client's next offsets, which are past transaction markers too. A partition without
+    /// delivered records gets none. The safe crate's call would ask another thread for all partitions first, after each
+    /// batch.
     pub(crate) fn look_up_positions(&self, list: &mut TopicPartitionList) {
         // SAFETY: client and list are live, and the list is borrowed exclusively; the call only fills it in, and never
         // fails as a whole.

@@ -1,4 +1,5 @@
-//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`, in the shapes of the reference consumer that keeps balances.
+//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`, in the shapes of the reference consumer that keeps
+//! balances.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! `/health`, `/api/v1/stats` and `/api/v1/partitions`, in the shapes of the reference consumer that only counts records.
+//! `/health`, `/api/v1/stats` and `/api/v1/partitions`, in the shapes of the reference consumer that only counts
+//! records.
 
 use axum::Json;
 use axum::extract::State;

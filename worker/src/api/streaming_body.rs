@@ -1,7 +1,7 @@
 //! Streams large answers in pieces: each piece is made when the client has taken the earlier ones.
 //!
-//! Only its own answer waits for a slow client: no thread, no lock, no other request. An answer that cannot be finished ends in
-//! an error of the connection, never in a body that looks complete.
+//! Only its own answer waits for a slow client: no thread, no lock, no other request. An answer that cannot be finished
+//! ends in an error of the connection, never in a body that looks complete.
 
 use std::io;
 use std::time::Duration;

@@ -1,14 +1,14 @@
 //! How many decimals each currency has.
 //!
-//! The table is ISO 4217 as of 2026-01-01, with withdrawn codes; a configuration may add to it or override it. Metals and
-//! test codes have no minor unit and are left out.
+//! The table is ISO 4217 as of 2026-01-01, with withdrawn codes; a configuration may add to it or override it. Metals
+//! and test codes have no minor unit and are left out.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::domain::money::Currency;
 
-/// The table of the hash-only release (see [`super::ledger_rules`]): codes by their number of decimals. Never change it: the
-/// hash of every stored ledger covers it.
+/// The table of the hash-only release (see [`super::ledger_rules`]): codes by their number of decimals. Never change
+/// it: the hash of every stored ledger covers it.
 const HASH_ONLY_TABLE: &[(u8, &str)] = &[
     (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
     (
@@ -24,8 +24,8 @@ const HASH_ONLY_TABLE: &[(u8, &str)] = &[
     (4, "CLF UYW"),
 ];
 
-/// The codes added since: those that ISO 4217 has withdrawn since 2009, because a topic may still hold records of them. Add
-/// the codes of later amendments here. Never remove a code or change its decimals: a ledger may hold the currency.
+/// The codes added since: those that ISO 4217 has withdrawn since 2009, because a topic may still hold records of them.
+/// Add the codes of later amendments here. Never remove a code or change its decimals: a ledger may hold the currency.
 const ADDED: &[(u8, &str)] = &[(0, "BYR"), (2, "CUC EEK HRK LTL LVL MRO SKK SLL STD TMM USS VEF ZMK ZWL ZWR")];
 
 /// The most decimals a currency may be configured with.
@@ -34,8 +34,8 @@ pub(crate) const MAX_EXPONENT: u8 = 12;
 /// The configured or stored decimals of some currencies (`minorUnits` in the configuration).
 pub(crate) type DecimalsByCurrency = BTreeMap<Currency, u8>;
 
-/// The number of decimals (ISO 4217's exponent) of every known currency. It has a slot for every possible code, because each
-/// record looks one up.
+/// The number of decimals (ISO 4217's exponent) of every known currency. It has a slot for every possible code, because
+/// each record looks one up.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Exponents {
     table: Box<[Option<u8>]>,

@@ -1,14 +1,14 @@
 //! The rules that made a partition's ledger, compared with the rules of a worker that wants to continue it.
 //!
-//! Kind and signs must be equal. Decimals are compared per currency, and only for currencies that customers hold: one more
-//! known currency, by configuration or by a newer table, changes no balance. Its earlier records were refused and stay
-//! refused, so the ledger keeps the offset from which each currency counts.
+//! Kind and signs must be equal. Decimals are compared per currency, and only for currencies that customers hold: one
+//! more known currency, by configuration or by a newer table, changes no balance. Its earlier records were refused and
+//! stay refused, so the ledger keeps the offset from which each currency counts.
 //!
-//! A *hash-only release* is one from before rule details (`ruleDetails` in a changelog, `rule_details` in PostgreSQL); the
-//! documentation calls it the first release, 0.1.0. Its workers compare a single hash of all rules. A ledger therefore
-//! keeps the hash of the settings it began with, and both releases work on it until a customer holds a currency that
-//! those settings do not know. From then on the hash ends in `+` and the currency, which no hash-only release writes, so
-//! its workers refuse the ledger.
+//! A *hash-only release* is one from before rule details (`ruleDetails` in a changelog, `rule_details` in PostgreSQL);
+//! the documentation calls it the first release, 0.1.0. Its workers compare a single hash of all rules. A ledger
+//! therefore keeps the hash of the settings it began with, and both releases work on it until a customer holds a
+//! currency that those settings do not know. From then on the hash ends in `+` and the currency, which no hash-only
+//! release writes, so its workers refuse the ledger.
 //!
 //! | type | whose rules |
 //! |---|---|
@@ -35,8 +35,8 @@ use crate::{
     partition_failure::SettingsChange,
 };
 
-/// The search for the settings behind a hash tries every subset of up to this many overrides. With more overrides it tries
-/// to leave out one, or all.
+/// The search for the settings behind a hash tries every subset of up to this many overrides. With more overrides it
+/// tries to leave out one, or all.
 const COMBINED: usize = 5;
 
 static HASH_ONLY_TABLE: LazyLock<Exponents> = LazyLock::new(|| Exponents::hash_only_table(&DecimalsByCurrency::new()));
@@ -127,8 +127,8 @@ impl WorkerRules {
         self.full_rules_hash.get_or_init(|| self.rules.hash_with(&self.rules.exponents))
     }
 
-    /// The overrides behind a hash that a hash-only release wrote, if its kind and signs are ours. They can be found when they
-    /// are ours, none, or a mix of ours and of codes that the table got later.
+    /// The overrides behind a hash that a hash-only release wrote, if its kind and signs are ours. They can be found
+    /// when they are ours, none, or a mix of ours and of codes that the table got later.
     pub(crate) fn overrides_of(&self, hash: &str) -> Option<DecimalsByCurrency> {
         let ours = self.rules.exponents.overrides();
         if hash == self.hash {
@@ -202,8 +202,8 @@ impl LedgerRules {
         self.counted().try_for_each(|(currency, held)| agree(currency, held, worker_rules))
     }
 
-    /// The rules of a stored ledger, for a tool that inspects it: the rules if they are known, and why a worker could not
-    /// continue.
+    /// The rules of a stored ledger, for a tool that inspects it: the rules if they are known, and why a worker could
+    /// not continue.
     pub(crate) fn examine(
         stored: StoredRules<'_>,
         ledger: &Ledger,
@@ -228,8 +228,8 @@ impl LedgerRules {
             },
         };
         let mut read = Self { details, initial_hash: hash, base, new_currencies_since: next_offset };
-        // No customer holds a currency whose decimals have changed. Some of its records may have been refused, so it counts
-        // from here on.
+        // No customer holds a currency whose decimals have changed. Some of its records may have been refused, so it
+        // counts from here on.
         let changed =
             read.initial_decimals().filter(|(currency, exponent)| worker_rules.exponent(*currency) != Some(*exponent));
         for (currency, _) in changed.collect::<Vec<_>>() {
@@ -242,8 +242,8 @@ impl LedgerRules {
         Some(read)
     }
 
-    /// Whether this worker counts every currency as the ledger did at its base. Then it can continue whatever the customers
-    /// hold.
+    /// Whether this worker counts every currency as the ledger did at its base. Then it can continue whatever the
+    /// customers hold.
     pub(crate) fn agrees_on_every_currency(&self) -> bool {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }
@@ -270,8 +270,8 @@ impl LedgerRules {
         outcome
     }
 
-    /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the same
-    /// offset as in this ledger.
+    /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the
+    /// same offset as in this ledger.
     pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
         let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, base) };
         for currency in ledger.currencies() {
@@ -304,7 +304,8 @@ impl LedgerRules {
         self.details.currencies.insert(currency, rule);
     }
 
-    /// Notes all currencies that a changed customer holds. Others may read the rules meanwhile, so they are copied on write.
+    /// Notes all currencies that a changed customer holds. Others may read the rules meanwhile, so they are copied on
+    /// write.
     pub(crate) fn count_all(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
         for (currency, _) in customer.balances() {
             if !rules.is_counted(*currency) {
@@ -342,8 +343,8 @@ impl LedgerRules {
         &self.details
     }
 
-    /// The hash that a store keeps for hash-only releases. It ends in `+` and a currency for each one that such a release
-    /// would count otherwise, so its workers refuse the ledger.
+    /// The hash that a store keeps for hash-only releases. It ends in `+` and a currency for each one that such a
+    /// release would count otherwise, so its workers refuse the ledger.
     pub(crate) fn hash(&self) -> String {
         let foreign = self.details.currencies.iter().filter(|(currency, rule)| {
             rule.counted_since != self.base || rule.exponent != self.initial_exponent(**currency)

@@ -1,7 +1,7 @@
 //! What a record does to a balance: the ledger kind, the sign of each transaction type, the decimals of each currency.
 //!
-//! Kind and signs decide which ledger a worker keeps: answers of workers with different ones are never added. Decimals are
-//! compared per currency ([`crate::domain::ledger_rules`]), because one more known currency changes no balance.
+//! Kind and signs decide which ledger a worker keeps: answers of workers with different ones are never added. Decimals
+//! are compared per currency ([`crate::domain::ledger_rules`]), because one more known currency changes no balance.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -128,8 +128,8 @@ impl Rules {
         Ok(true)
     }
 
-    /// Kind and signs in words, without those at their default: `ledger=count`, `Transfer=debit Payment=ignore`. So a setting
-    /// that a later release adds does not change the words of existing ledgers.
+    /// Kind and signs in words, without those at their default: `ledger=count`, `Transfer=debit Payment=ignore`. So a
+    /// setting that a later release adds does not change the words of existing ledgers.
     pub(crate) fn non_default_rules(&self) -> String {
         let mut words = Vec::new();
         if self.ledger != LedgerKind::Balances {
@@ -154,7 +154,8 @@ impl Rules {
         Some(Self { ledger, signs: Signs::with_overrides(&signs), exponents })
     }
 
-    /// SHA-256 over kind, signs and all of `exponents`, in hex. Hash-only releases compare it, so its text never changes.
+    /// SHA-256 over kind, signs and all of `exponents`, in hex. Hash-only releases compare it, so its text never
+    /// changes.
     pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
         let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
         for kind in TransactionType::ALL {

@@ -1,7 +1,7 @@
 //! The last part of `balance-worker --check`: which partitions a worker would refuse to continue.
 //!
-//! It decides as a worker does, by what the store and the group say about each partition. It reads the customers only if
-//! nothing else says which currencies they hold. It writes nothing, so it may run beside the workers.
+//! It decides as a worker does, by what the store and the group say about each partition. It reads the customers only
+//! if nothing else says which currencies they hold. It writes nothing, so it may run beside the workers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,8 @@ use crate::{
     topic_facts::TopicFacts,
 };
 
-/// The number of offsets read first from the end of a changelog, then ten times as many: each commit ends with its progress.
+/// The number of offsets read first from the end of a changelog, then ten times as many: each commit ends with its
+/// progress.
 const FROM_THE_END: i64 = 1000;
 /// Beside running workers, progress and offset may be read at two different moments, so a partition is checked again.
 const TRIES: u32 = 5;
@@ -60,8 +61,8 @@ fn failed(
     found.filter_map(|found| found.map(|(partition, failure)| Some((partition, failure?))).transpose()).collect()
 }
 
-/// The partitions whose log was truncated below the committed offset, each with the reason. It is visible only for an offset
-/// that a worker has committed with a leader epoch, and whose leader answers.
+/// The partitions whose log was truncated below the committed offset, each with the reason. It is visible only for an
+/// offset that a worker has committed with a leader epoch, and whose leader answers.
 fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
     let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
     let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(kept_position).collect();

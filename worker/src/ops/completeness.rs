@@ -1,8 +1,8 @@
 //! Whether a log still gives all transactions that the store has counted.
 //!
-//! A gap in the offsets proves nothing: compaction leaves gaps, and so do transaction markers, which the client does not
-//! show. But a log that has lost records gives fewer transactions by the rules that made the ledger. Other settings that
-//! refuse counted records give fewer, too.
+//! A gap in the offsets proves nothing: compaction leaves gaps, and so do transaction markers, which the client does
+//! not show. But a log that has lost records gives fewer transactions by the rules that made the ledger. Other settings
+//! that refuse counted records give fewer, too.
 
 use std::{collections::BTreeSet, fmt, ops::Range};
 
@@ -131,8 +131,8 @@ impl Tally {
 }
 
 impl Tools<'_> {
-    /// Refuses a rebuild while the worker does not know a held currency: its balances would be gone, with the only trace of
-    /// them.
+    /// Refuses a rebuild while the worker does not know a held currency: its balances would be gone, with the only
+    /// trace of them.
     pub(super) fn check_currencies(&self, partition: i32, found: &StoredPartition) -> Result<(), OpsError> {
         if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
             return Err(cannot(partition, forgotten));
@@ -154,8 +154,8 @@ impl Tools<'_> {
         }
     }
 
-    /// The transactions of a partition's ledger that a rebuild would not count again: those whose records are gone, as far as
-    /// the ledger's own count shows, and those that the present settings refuse.
+    /// The transactions of a partition's ledger that a rebuild would not count again: those whose records are gone, as
+    /// far as the ledger's own count shows, and those that the present settings refuse.
     pub(super) fn missing(&self, partition: i32, found: &StoredPartition) -> Result<Option<Missing>, OpsError> {
         let Some(StoredProgress { topic_id, base, next_offset, rules, .. }) = &found.stored_progress else {
             return Ok(None);
@@ -165,7 +165,8 @@ impl Tools<'_> {
         if *topic_id != self.topic.topic_id || *base < log.start {
             return Ok(None);
         }
-        // The count of an unsound store says nothing, and if the end of the log is gone, the user has decided about that.
+        // The count of an unsound store says nothing, and if the end of the log is gone, the user has decided about
+        // that.
         let counted = Some(counted).filter(|counted| *counted > 0 && found.is_sound() && *next_offset <= log.end);
         let has_other_settings = found.other_settings.is_some();
         if counted.is_none() && !has_other_settings {
@@ -185,9 +186,9 @@ impl Tools<'_> {
         Ok(Missing::of(counted.unwrap_or(given), given, refused))
     }
 
-    /// Reads the records that a ledger of other settings has counted. If its rules are unknown, every record that any rules
-    /// could count may be one of them, unless no customer holds its currency. Then only the ledger's count says how many
-    /// there are at least.
+    /// Reads the records that a ledger of other settings has counted. If its rules are unknown, every record that any
+    /// rules could count may be one of them, unless no customer holds its currency. Then only the ledger's count says
+    /// how many there are at least.
     fn tally(
         &self,
         partition: i32,

@@ -114,7 +114,8 @@ impl Tools<'_> {
         Ok(inspect(image, self.config, &self.worker_rules, &self.topic.topic_id))
     }
 
-    /// Passes each committed record of one partition of `topic` to `each`, and the number of offsets read to `moved_on`.
+    /// Passes each committed record of one partition of `topic` to `each`, and the number of offsets read to
+    /// `moved_on`.
     pub(super) fn read(
         &self,
         topic: &str,

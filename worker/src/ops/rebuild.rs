@@ -1,8 +1,8 @@
 //! `balance-worker rebuild`: folds the input again by the configured rules, and replaces the stored balances.
 //!
-//! Nothing is changed before it is certain that every partition can be rebuilt, and the user has agreed. Then missing topics
-//! or tables are created. Each partition is replaced at once, by the store's own commit. After an interruption, run the
-//! rebuild again.
+//! Nothing is changed before it is certain that every partition can be rebuilt, and the user has agreed. Then missing
+//! topics or tables are created. Each partition is replaced at once, by the store's own commit. After an interruption,
+//! run the rebuild again.
 
 mod another;
 mod target;
@@ -116,8 +116,8 @@ impl Rebuild<'_> {
             return Ok(());
         }
         Err(OpsError::Impossible(format!(
-            "group {group} has {members} members: stop the workers first (scale the group to 0 replicas), and wait a session \
-             timeout for those that were killed"
+            "group {group} has {members} members: stop the workers first (scale the group to 0 replicas), and wait a \
+             session timeout for those that were killed"
         )))
     }
 
@@ -194,8 +194,8 @@ impl Rebuild<'_> {
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
     }
 
-    /// Plans every partition; one that cannot be rebuilt stops the whole rebuild. A partition of which a database has nothing
-    /// is left to its first worker.
+    /// Plans every partition; one that cannot be rebuilt stops the whole rebuild. A partition of which a database has
+    /// nothing is left to its first worker.
     fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
@@ -287,8 +287,8 @@ impl Rebuild<'_> {
         Ok(customers)
     }
 
-    /// Folds the ledger again; returns it with its rules. Records that were refused because their currency was unknown stay
-    /// refused, unless the options say to count them now.
+    /// Folds the ledger again; returns it with its rules. Records that were refused because their currency was unknown
+    /// stay refused, unless the options say to count them now.
     fn fold_anew(
         &self,
         partition: i32,
@@ -361,8 +361,8 @@ impl Rebuild<'_> {
                     let topic_id = stored_progress.topic_id.clone();
                     stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
-                // As far as is known, bad records were never dead-lettered. So the rebuild ends before the first one, and a worker
-                // continues there.
+                // As far as is known, bad records were never dead-lettered. So the rebuild ends before the first one,
+                // and a worker continues there.
                 let end = folded.first_bad.unwrap_or(known.log.end);
                 (known.log.start..end, anew(known.log.start), other_topic.transpose()?)
             }

@@ -21,8 +21,8 @@ impl PollLoop {
         customers >= FULL.0 || bytes >= FULL.1
     }
 
-    /// Whether so much is uncommitted that no more records may be processed: a commit is running and the next one is already
-    /// full, or commits are refused again and again.
+    /// Whether so much is uncommitted that no more records may be processed: a commit is running and the next one is
+    /// already full, or commits are refused again and again.
     fn is_overfull(&self) -> bool {
         let (customers, bytes) = self.sum(Active::uncommitted);
         customers >= 2 * FULL.0 || bytes >= 2 * FULL.1

@@ -106,8 +106,8 @@ impl PollLoop {
         done.processed
     }
 
-    /// Handles a fetch error of a partition. The records that follow may begin after a gap, so the partition is fetched again
-    /// from its next offset. If the log does not have that offset, the partition becomes a suspect.
+    /// Handles a fetch error of a partition. The records that follow may begin after a gap, so the partition is fetched
+    /// again from its next offset. If the log does not have that offset, the partition becomes a suspect.
     fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
         if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, suppressed, "a partition is not fetched");
@@ -222,7 +222,8 @@ fn dead_letter(record: &FetchedRecord<'_>, reason: BadRecord) -> DeadLetter {
     }
 }
 
-/// Sleeps in pieces and marks the thread alive between them. Otherwise a long pause would stop the worker from answering.
+/// Sleeps in pieces and marks the thread alive between them. Otherwise a long pause would stop the worker from
+/// answering.
 fn simulate_work(mut left: Duration, view: &View) {
     while !left.is_zero() {
         let pause = left.min(PAUSE);

@@ -1,7 +1,7 @@
 //! When to commit, and the thread that commits.
 //!
-//! At most one commit runs at a time, so outcomes arrive in order. The commit thread blocks for the coordinator's answer.
-//! The poll thread continues meanwhile; only a revocation waits for the outcome.
+//! At most one commit runs at a time, so outcomes arrive in order. The commit thread blocks for the coordinator's
+//! answer. The poll thread continues meanwhile; only a revocation waits for the outcome.
 
 use std::{
     sync::{Arc, mpsc},
@@ -16,8 +16,8 @@ use crate::{
 
 /// The commit interval of a store that commits offsets only; the visible lag is at most this old.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// The shortest commit interval of a store with balances. Balances become visible by their commit, so a worker near the end
-/// of the log commits soon.
+/// The shortest commit interval of a store with balances. Balances become visible by their commit, so a worker near the
+/// end of the log commits soon.
 const SOONEST: Duration = Duration::from_millis(25);
 /// Near the end of the log, the interval is at least this multiple of the last commit's duration.
 const PAUSE_PER_COMMIT: u32 = 3;

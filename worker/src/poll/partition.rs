@@ -38,8 +38,8 @@ pub(crate) struct AssignedPartition {
 pub(crate) enum Stage {
     /// The restore thread reads it.
     Restoring,
-    /// Restored, but its records are fetched only after a first commit is accepted. That commit fixes where the partition
-    /// begins, and proves that the partition is this worker's.
+    /// Restored, but its records are fetched only after a first commit is accepted. That commit fixes where the
+    /// partition begins, and proves that the partition is this worker's.
     AwaitingFirstCommit(Active),
     /// Restored; the client does not fetch it yet.
     Ready(Active),
@@ -163,7 +163,8 @@ impl AssignedPartition {
         }
     }
 
-    /// The offset from which the client must fetch, with the leader epoch of the record before it; `None` if it must not fetch.
+    /// The offset from which the client must fetch, with the leader epoch of the record before it; `None` if it must
+    /// not fetch.
     pub(crate) fn fetch_from(&self) -> Option<(i64, Option<i32>)> {
         match &self.stage {
             Stage::Ready(active) | Stage::Active(active) => Some((active.next_offset, active.leader_epoch)),
@@ -225,8 +226,8 @@ impl AssignedPartition {
         if !all && !self.is_dirty() {
             return None;
         }
-        // Later, all changes go together with the offset that they lead to. A ledger that was folded again may be split: its
-        // offset is already committed.
+        // Later, all changes go together with the offset that they lead to. A ledger that was folded again may be
+        // split: its offset is already committed.
         let at_most = if self.awaits_first_commit() { max_customers_per_commit } else { usize::MAX };
         let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
@@ -280,8 +281,8 @@ impl Active {
         }
     }
 
-    /// Loads these customers into the processor's cache, because records are about to be applied to them. Applying a record is
-    /// mostly waiting for memory, and loads that are issued together overlap.
+    /// Loads these customers into the processor's cache, because records are about to be applied to them. Applying a
+    /// record is mostly waiting for memory, and loads that are issued together overlap.
     pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
         match &self.ahead {
             Some(ahead) => ahead.prefetch(customers, ledger),

@@ -1,4 +1,5 @@
-//! The outcome of an assignment: which of its partitions are not active yet, and how many records were read for the others.
+//! The outcome of an assignment: which of its partitions are not active yet, and how many records were read for the
+//! others.
 
 use std::{collections::BTreeMap, time::Instant};
 

@@ -1,8 +1,8 @@
 //! Fenced partitions, which another worker has continued although the group has not revoked them yet.
 //!
-//! This worker has probably lost them without knowing it. Reacquiring them at once would take them from their new owner. So
-//! it waits a heartbeat, after which it usually knows. If its member id has changed by then, or it is no member any more, it
-//! reacquires nothing.
+//! This worker has probably lost them without knowing it. Reacquiring them at once would take them from their new
+//! owner. So it waits a heartbeat, after which it usually knows. If its member id has changed by then, or it is no
+//! member any more, it reacquires nothing.
 
 use std::{
     sync::Arc,

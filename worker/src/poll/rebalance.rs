@@ -1,11 +1,12 @@
 //! Carrying out rebalances: partitions are assigned to this worker, revoked or lost.
 //!
 //! Assigned: the worker acknowledges the group's assignment at once. It gives a partition to the client only when the
-//! partition is restored, with the offset to continue from. (Do not assign a partition before its offset is known, pause it
-//! and seek later: librdkafka would skip records. The pause outdates its look-up of the log's end, which is then repeated and
-//! overrides the seek.)
+//! partition is restored, with the offset to continue from. (Do not assign a partition before its offset is known,
+//! pause it and seek later: librdkafka would skip records. The pause outdates its look-up of the log's end, which is
+//! then repeated and overrides the seek.)
 //!
-//! Revoked: wait for the running commit, commit the rest, then give the partition up. Partitions that stay are not touched.
+//! Revoked: wait for the running commit, commit the rest, then give the partition up. Partitions that stay are not
+//! touched.
 
 #[cfg(test)]
 mod tests;
@@ -82,8 +83,8 @@ impl PollLoop {
         self.pending_assignments.push(PendingAssignment::new(event, waiting));
         self.update_pending_assignments();
         if generation < 0 || member_id.is_empty() {
-            // This worker is already out of the group again, and will hear of it soon. Without a member id it may not claim
-            // anything.
+            // This worker is already out of the group again, and will hear of it soon. Without a member id it may not
+            // claim anything.
             tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
         } else if !assigned.is_empty() {
             self.inspect();
@@ -124,7 +125,8 @@ impl PollLoop {
             if let Some((offset, leader_epoch)) = owned.fetch_from() {
                 list.add_partition_offset(&self.topic, owned.partition, Offset::Offset(offset))
                     .map_err(Fatal::Rebalance)?;
-                // With the epoch, the client notices when the log is cut and grows again while it fetches the partition.
+                // With the epoch, the client notices when the log is cut and grows again while it fetches the
+                // partition.
                 let known = leader_epoch.map(|epoch| set_leader_epoch(&mut list, &self.topic, owned.partition, epoch));
                 if let Some(Err(error)) = known {
                     tracing::warn!(
@@ -144,7 +146,8 @@ impl PollLoop {
         drop(self.consumer.assignment().map_err(Fatal::Rebalance)?);
         self.records.route(partitions)?;
         self.fetch_wakeups.begin(Instant::now());
-        // A pause outlives its assignment: a partition that failed or was paused before is fetched again only after a resume.
+        // A pause outlives its assignment: a partition that failed or was paused before is fetched again only after a
+        // resume.
         self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
         for element in list.elements() {
             if let Some(owned) = self.partitions.get_mut(&element.partition()) {
@@ -193,8 +196,8 @@ impl PollLoop {
         self.release(partitions).map_err(Fatal::Rebalance)
     }
 
-    /// Commits the progress of `partitions` by `deadline`, or after a stop was ordered with the last commit. Records the
-    /// outcome in the log and the history.
+    /// Commits the progress of `partitions` by `deadline`, or after a stop was ordered with the last commit. Records
+    /// the outcome in the log and the history.
     pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, deadline: Instant) -> Result<(), Fatal> {
         tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         let begun = Instant::now();
@@ -283,8 +286,8 @@ impl PollLoop {
         }
     }
 
-    /// Handles `partitions` that another worker has continued although the group still assigns them to this one. Their state
-    /// is dropped, and they are queued for a new restore a heartbeat later.
+    /// Handles `partitions` that another worker has continued although the group still assigns them to this one. Their
+    /// state is dropped, and they are queued for a new restore a heartbeat later.
     pub(super) fn queue_reacquire(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
         let mut fetched = TopicPartitionList::new();
         let (mut is_any, now) = (false, Instant::now());

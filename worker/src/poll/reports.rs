@@ -43,8 +43,8 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Waits for a report until `deadline`. Reports about commits and the topic are handled at once, restored partitions are
-    /// kept for later. Returns false at the deadline.
+    /// Waits for a report until `deadline`. Reports about commits and the topic are handled at once, restored
+    /// partitions are kept for later. Returns false at the deadline.
     pub(super) fn await_report(&mut self, deadline: Instant) -> Result<bool, Fatal> {
         let Ok(report) = self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
             return Ok(false);
@@ -183,8 +183,8 @@ impl PollLoop {
         if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Fatal::Rebalance) }
     }
 
-    /// Ends the pending assignments whose partitions are all active, failed or gone. The first one that succeeded makes the
-    /// worker ready.
+    /// Ends the pending assignments whose partitions are all active, failed or gone. The first one that succeeded makes
+    /// the worker ready.
     pub(super) fn update_pending_assignments(&mut self) {
         let partitions = &self.partitions;
         self.pending_assignments.iter_mut().for_each(|pending| pending.update(partitions));

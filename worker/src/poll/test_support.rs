@@ -36,7 +36,8 @@ pub(crate) fn offline(variables: &[(&str, &str)]) -> Offline {
 }
 
 impl Offline {
-    /// A batch with one part for each of `assigned`: partition, number of the assignment, and whether that assignment is over.
+    /// A batch with one part for each of `assigned`: partition, number of the assignment, and whether that assignment
+    /// is over.
     pub(crate) fn batch(&self, assigned: &[(i32, AssignmentNumber, bool)]) -> Batch {
         let part = |(partition, assignment_number, is_over): &(i32, AssignmentNumber, bool)| {
             let shared = Arc::new(SharedPartition::new(*partition, 1));

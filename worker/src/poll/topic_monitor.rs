@@ -1,7 +1,7 @@
 //! Checks every few seconds that the topic is still the same one.
 //!
-//! A topic that was deleted and recreated has the same name and another id; the client would continue in the new topic at
-//! the offset of the old one. An assignment and every error of the client trigger a check at once.
+//! A topic that was deleted and recreated has the same name and another id; the client would continue in the new topic
+//! at the offset of the old one. An assignment and every error of the client trigger a check at once.
 
 use std::{
     sync::{
@@ -25,8 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a leader may take to say whether its log holds a position; there may be no leader.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Starts the thread. It checks at once, and whenever it is asked to. Each check measures the logs of suspects, and looks up
-/// positions whose validation is overdue with a client of its own, made with `reader_config`.
+/// Starts the thread. It checks at once, and whenever it is asked to. Each check measures the logs of suspects, and
+/// looks up positions whose validation is overdue with a client of its own, made with `reader_config`.
 pub(crate) fn start(
     admin: Admin,
     topic: String,

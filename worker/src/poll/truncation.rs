@@ -1,8 +1,8 @@
 //! Watches for truncated logs: partitions whose offset may no longer be in their log.
 //!
 //! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. The partition
-//! becomes a suspect at its offset. It stays one until it moves on or is known to have failed. A measurement that fails, or
-//! that finds the offset in the log again, does not clear it.
+//! becomes a suspect at its offset. It stays one until it moves on or is known to have failed. A measurement that
+//! fails, or that finds the offset in the log again, does not clear it.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 
 use crate::store::AssignmentNumber;
 
-/// If a partition has records to fetch, but the client delivered nothing for this long, the client no longer fetches it.
+/// If a partition has records to fetch, but the client delivered nothing for this long, the client no longer fetches
+/// it.
 const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A partition whose offset may no longer be in its log.
@@ -90,7 +91,8 @@ impl TruncationWatch {
         }
     }
 
-    /// Queues positions to look up, the latest one per partition: a lookup may take longer than the interval between two.
+    /// Queues positions to look up, the latest one per partition: a lookup may take longer than the interval between
+    /// two.
     pub(crate) fn add_overdue(&self, overdue: impl IntoIterator<Item = Overdue>) {
         self.overdue.lock().extend(overdue.into_iter().map(|overdue| (overdue.position.partition, overdue)));
     }

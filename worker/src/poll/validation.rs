@@ -1,10 +1,11 @@
 //! Validates positions: whether the log of a partition is still the one that its position was read from.
 //!
-//! A log may be truncated and grow again while nobody reads it, when a replica that lacked its last records became leader.
-//! The leader epoch that is stored with the offset shows that (KIP-320). But the client validates it only when it seeks, not
-//! when it is assigned an offset. So the worker seeks to every position once more when the client has begun to fetch, and
-//! applies no record before. The client does not report the answer. It shows by the next record, or by an error that
-//! retention causes as well. If neither comes, there may be no records or no answer, so another client asks the same.
+//! A log may be truncated and grow again while nobody reads it, when a replica that lacked its last records became
+//! leader. The leader epoch that is stored with the offset shows that (KIP-320). But the client validates it only when
+//! it seeks, not when it is assigned an offset. So the worker seeks to every position once more when the client has
+//! begun to fetch, and applies no record before. The client does not report the answer. It shows by the next record, or
+//! by an error that retention causes as well. If neither comes, there may be no records or no answer, so another client
+//! asks the same.
 
 use std::time::{Duration, Instant};
 
@@ -111,8 +112,8 @@ impl PollLoop {
         taken.map_err(Fatal::Rebalance)
     }
 
-    /// Handles a partition whose leader refused its position, once its log is measured. Retention and truncation give the same
-    /// error; the start of the log tells them apart.
+    /// Handles a partition whose leader refused its position, once its log is measured. Retention and truncation give
+    /// the same error; the start of the log tells them apart.
     pub(super) fn refused(&mut self, log: &Log, leader_epoch: i32) -> Result<(), Fatal> {
         let (partition, offset) = (log.suspect.partition, log.suspect.next_offset);
         // Otherwise a refusal that is measured twice would count as two.

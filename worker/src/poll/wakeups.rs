@@ -1,7 +1,7 @@
 //! When to wake the client's fetch threads after a change of what to fetch. Otherwise they start up to a second later.
 //!
-//! A change takes effect some time after its call, for example when a leader has confirmed a position. So they are woken
-//! several times, at growing intervals.
+//! A change takes effect some time after its call, for example when a leader has confirmed a position. So they are
+//! woken several times, at growing intervals.
 
 use std::time::{Duration, Instant};
 

@@ -3,12 +3,13 @@
 //! One Kafka transaction writes the changed customers, the progress and the group's offsets, so all three move together
 //! or not at all. Three rules make it safe against a worker that has lost a partition and does not know it yet:
 //!
-//! 1. A batch carries one membership, captured when it was put together, and its offsets are sent under that membership. A
-//!    partition changes its owner only in a later generation, in which the group coordinator refuses the old membership.
+//! 1. A batch carries one membership, captured when it was put together, and its offsets are sent under that
+//!    membership. A partition changes its owner only in a later generation, in which the group coordinator refuses the
+//!    old membership.
 //! 2. Every record is acknowledged before the offsets are sent. So whatever a former owner can still commit lies below
 //!    the high watermark that the new owner reads after its assignment, and the new owner reads up to there.
-//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes. Only the first commit of a group
-//!    also carries the starting offsets of partitions that no worker has begun yet.
+//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes. Only the first commit of a
+//!    group also carries the starting offsets of partitions that no worker has begun yet.
 
 mod batches;
 mod commit;

@@ -9,7 +9,8 @@ use crate::domain::ledger::Ledger;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LedgerChecksum {
     pub(crate) customers: u64,
-    /// The sum of their digests, which does not depend on the order; 16 hex digits, because JSON's numbers are not exact.
+    /// The sum of their digests, which does not depend on the order; 16 hex digits, because JSON's numbers are not
+    /// exact.
     #[serde(rename = "checksum", with = "hex")]
     pub(crate) digest_sum: u64,
 }

@@ -21,8 +21,8 @@ impl Store for Count {
     }
 
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
-        // A partition added to a running group begins at its first record, or records would be lost. So first ask whether the
-        // group has begun: if it has, its starting offsets are among the positions below.
+        // A partition added to a running group begins at its first record, or records would be lost. So first ask
+        // whether the group has begun: if it has, its starting offsets are among the positions below.
         let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
         let positions = self.offsets.positions(assigned)?;
         let initial_offsets = begins.then(|| self.offsets.initial_offsets()).transpose()?;

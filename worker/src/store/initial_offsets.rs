@@ -1,10 +1,10 @@
 //! Where a new group begins when it starts at the end of the logs (`startFrom: Latest`).
 //!
-//! The starting offsets of all partitions are fixed at one moment. Otherwise a worker that comes a little later could not
-//! tell a partition that existed when the group began from one that was added since, which must be read from its first
-//! record. So the worker with partition 0 commits the starting offsets of all partitions with its first commit, and the
-//! others wait until the group has committed. Nobody else makes the first commit of a group, and that commit is refused
-//! unless the partition is still that worker's.
+//! The starting offsets of all partitions are fixed at one moment. Otherwise a worker that comes a little later could
+//! not tell a partition that existed when the group began from one that was added since, which must be read from its
+//! first record. So the worker with partition 0 commits the starting offsets of all partitions with its first commit,
+//! and the others wait until the group has committed. Nobody else makes the first commit of a group, and that commit is
+//! refused unless the partition is still that worker's.
 
 use std::time::Duration;
 

@@ -242,9 +242,9 @@ pub(crate) trait Store: Send + Sync {
             .collect()
     }
 
-    /// Hides a partition from those who read the store directly, because the stored balances may hold records that its log no
-    /// longer has. Does not block; gives up when the partition leaves this worker. A store that only workers read does
-    /// nothing.
+    /// Hides a partition from those who read the store directly, because the stored balances may hold records that its
+    /// log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
+    /// read does nothing.
     fn withdraw(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
     /// Makes the progress of all parts durable, or of none as far as this worker will ever know.
@@ -262,8 +262,8 @@ pub(crate) struct Former {
 
 /// A store whose balances a tool can replace, one whole partition at a time.
 pub(crate) trait Replace: Store {
-    /// Makes the next commit of `assignment` replace the whole stored partition at once. The changes of that commit are the
-    /// whole ledger, which begins at `base` and was made by `rules`.
+    /// Makes the next commit of `assignment` replace the whole stored partition at once. The changes of that commit are
+    /// the whole ledger, which begins at `base` and was made by `rules`.
     ///
     /// # Errors
     /// The stored state has changed meanwhile, or it cannot be read.

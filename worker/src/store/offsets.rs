@@ -30,9 +30,9 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// The start of a partition for which a store with balances has nothing stored. If nothing is committed, it begins with its
-    /// first record, or at `initial_offsets`. A committed offset alone is no permission to continue, nor to fold the records
-    /// below it: it may belong to another log.
+    /// The start of a partition for which a store with balances has nothing stored. If nothing is committed, it begins
+    /// with its first record, or at `initial_offsets`. A committed offset alone is no permission to continue, nor to
+    /// fold the records below it: it may belong to another log.
     pub(super) fn begin(
         &self,
         start_from: StartFrom,

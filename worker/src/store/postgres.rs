@@ -3,20 +3,20 @@
 //! One SQL transaction writes the changed customers, the dead letters and the progress, so all three move together or
 //! not at all. The row of a partition in `part` is the truth about it, and its only lock:
 //!
-//! 1. A new owner raises the row's epoch before it reads anything. A batch is written only if every row still has the epoch
-//!    and the offset that this worker left there. So a worker that has lost a partition without knowing it can no longer
-//!    write.
+//! 1. A new owner raises the row's epoch before it reads anything. A batch is written only if every row still has the
+//!    epoch and the offset that this worker left there. So a worker that has lost a partition without knowing it can no
+//!    longer write.
 //! 2. A restore and a reader read row and balances in one snapshot. They always belong together and were committed.
-//! 3. If the outcome of a batch is unknown, a new session locks its rows and then reads them. The lock waits until the old
-//!    session's transaction has ended.
+//! 3. If the outcome of a batch is unknown, a new session locks its rows and then reads them. The lock waits until the
+//!    old session's transaction has ended.
 //!
-//! The group's offsets in Kafka follow each commit, without a wait, so that others see the lag. They decide only one thing:
-//! a partition without a row begins with its first record if the group has committed nothing, or that record's offset. Any
-//! other offset without a row belongs to another store, another log or a lost row, so the partition fails. A rebuild
-//! (`ops::rebuild`) creates the row with the balances; it does not dead-letter records again.
+//! The group's offsets in Kafka follow each commit, without a wait, so that others see the lag. They decide only one
+//! thing: a partition without a row begins with its first record if the group has committed nothing, or that record's
+//! offset. Any other offset without a row belongs to another store, another log or a lost row, so the partition fails.
+//! A rebuild (`ops::rebuild`) creates the row with the balances; it does not dead-letter records again.
 //!
-//! The commit thread sends batches on one connection, the restore thread reads on another. A lost connection is recreated
-//! after a pause that grows to two seconds. `postgres/schema.sql` describes the schema.
+//! The commit thread sends batches on one connection, the restore thread reads on another. A lost connection is
+//! recreated after a pause that grows to two seconds. `postgres/schema.sql` describes the schema.
 
 mod claim;
 mod copy;
@@ -111,7 +111,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// `topic_id` is the id of the input topic when this process began; all stored progress is for records of that topic.
+    /// `topic_id` is the id of the input topic when this process began; all stored progress is for records of that
+    /// topic.
     pub(crate) fn new(
         config: &Config,
         topic_id: &str,
@@ -144,7 +145,8 @@ impl Postgres {
         Ok(self.read(async |client| load::mark(client, &self.ledger_key, partition, epoch, true).await)?)
     }
 
-    /// The parts of `batch` that still belong to this worker, ordered by partition: all sessions lock rows in that order.
+    /// The parts of `batch` that still belong to this worker, ordered by partition: all sessions lock rows in that
+    /// order.
     fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
         let (still_ours, mut writer) = (self.durable_states.still_ours(batch), RowWriter::default());
         let mut commits: Vec<_> = still_ours

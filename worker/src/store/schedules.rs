@@ -1,6 +1,6 @@
-//! Random schedules of what may happen to a partition, run against the real ledger, decisions and store code with a tiny
-//! group coordinator. After every step, what is stored must be the fold of the records below its offset, with each bad
-//! record dead-lettered once, and what readers see must be the fold of the records below their offset.
+//! Random schedules of what may happen to a partition, run against the real ledger, decisions and store code with a
+//! tiny group coordinator. After every step, what is stored must be the fold of the records below its offset, with each
+//! bad record dead-lettered once, and what readers see must be the fold of the records below their offset.
 //!
 //! The variable `SCHEDULES` sets how many schedules run. Each store brings its durable side as a [`SimulatedStore`].
 
@@ -53,7 +53,8 @@ pub(super) trait SimulatedStore {
     /// What a commit carries besides its progress.
     type Sent;
 
-    /// Stores what a rebuild leaves for a group that has used the replay store: the ledger of the records below the offset.
+    /// Stores what a rebuild leaves for a group that has used the replay store: the ledger of the records below the
+    /// offset.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64);
 
     /// Plans a restore: the partition is ready, or must be folded.
@@ -191,7 +192,8 @@ impl Group {
 }
 
 impl<M: SimulatedStore> World<M> {
-    /// With `replayed`, the group has processed this many records with the replay store, and was rebuilt for this store.
+    /// With `replayed`, the group has processed this many records with the replay store, and was rebuilt for this
+    /// store.
     fn new(mut store: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),

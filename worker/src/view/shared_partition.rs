@@ -42,7 +42,8 @@ pub(crate) struct State {
     pub(crate) last_offset: Option<i64>,
     pub(crate) committed_offset: Option<i64>,
     pub(crate) restore: Option<RestoreProgress>,
-    /// What blocks the restore or, while the partition is active, the next records (a position that is not validated yet).
+    /// What blocks the restore or, while the partition is active, the next records (a position that is not validated
+    /// yet).
     pub(crate) blocked_by: Option<String>,
     pub(crate) failure: Option<PartitionFailure>,
     /// The rules that made its ledger, if the store keeps them.
@@ -89,12 +90,14 @@ impl SharedPartition {
         self.generation
     }
 
-    /// Locks the state. Hold the lock for some records or customers only, never for a whole partition and never while waiting.
+    /// Locks the state. Hold the lock for some records or customers only, never for a whole partition and never while
+    /// waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Makes committed changes visible, all at the same moment. From then on the balances include the records below `as_of`.
+    /// Makes committed changes visible, all at the same moment. From then on the balances include the records below
+    /// `as_of`.
     pub(crate) fn publish(&self, changes: &Arc<Changes>, as_of: i64) {
         {
             let mut state = self.lock();

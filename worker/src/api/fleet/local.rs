@@ -21,8 +21,8 @@ const LEAST_ROW_BYTES: usize = 48;
 /// The bytes of a row with ids of usual length in a line.
 const USUAL_ROW_BYTES: usize = 100;
 
-/// The first line of this worker's answer to a peer: who answers, and for which ledger. `None` until the worker knows the
-/// topic.
+/// The first line of this worker's answer to a peer: who answers, and for which ledger. `None` until the worker knows
+/// the topic.
 pub(crate) fn ledger_info(view: &View) -> Option<LedgerInfo> {
     let worker_info = view.worker_info();
     let topic = view.topic()?;
@@ -38,8 +38,8 @@ pub(crate) fn ledger_info(view: &View) -> Option<LedgerInfo> {
     })
 }
 
-/// The identity of this worker's ledger, and how many partitions the topic has. A peer's partitions are added only if its
-/// ledger has the same identity. `None` until the worker knows the topic.
+/// The identity of this worker's ledger, and how many partitions the topic has. A peer's partitions are added only if
+/// its ledger has the same identity. `None` until the worker knows the topic.
 pub(crate) fn ledger(view: &View) -> Option<(LedgerIdentity, i32)> {
     let (worker_info, topic) = (view.worker_info(), view.topic()?);
     let ledger = LedgerIdentity {

@@ -1,5 +1,5 @@
-//! Limits the memory of balance reads, each one and all together. Memory is charged before it is allocated, and released at
-//! the end of a read.
+//! Limits the memory of balance reads, each one and all together. Memory is charged before it is allocated, and
+//! released at the end of a read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

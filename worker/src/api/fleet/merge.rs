@@ -86,8 +86,8 @@ impl SnapshotBuilder {
         Self { identity, worker_rules, partition_count, best: BTreeMap::new() }
     }
 
-    /// Keeps the partitions that are newer than those collected so far. Returns false if the answer is for another ledger
-    /// and was ignored.
+    /// Keeps the partitions that are newer than those collected so far. Returns false if the answer is for another
+    /// ledger and was ignored.
     pub(crate) fn add(&mut self, answer: Answer) -> bool {
         let known = 0..MAX_PARTITIONS;
         let believable = answer.partition_count <= MAX_PARTITIONS

@@ -40,8 +40,8 @@ pub(crate) struct LedgerInfo {
     pub(crate) group_id: String,
     pub(crate) topic: String,
     pub(crate) topic_id: String,
-    /// All that workers of a hash-only release compare. A worker that they may add to sends the hash that they would write
-    /// themselves (see [`crate::domain::ledger_rules`]).
+    /// All that workers of a hash-only release compare. A worker that they may add to sends the hash that they would
+    /// write themselves (see [`crate::domain::ledger_rules`]).
     pub(crate) rules_hash: String,
     pub(crate) partition_count: i32,
     /// What later releases compare. Workers of a hash-only release do not send it.
@@ -153,8 +153,8 @@ pub(crate) fn write_partition(mut line: impl Write, held: &PartitionBalances) ->
     end_partition(line)
 }
 
-/// Reads a whole answer and charges its rows. If the answer is for another ledger than `asker`'s, only its first line is
-/// read.
+/// Reads a whole answer and charges its rows. If the answer is for another ledger than `asker`'s, only its first line
+/// is read.
 pub(crate) fn read_answer(
     answer: impl BufRead,
     asker: &LedgerIdentity,

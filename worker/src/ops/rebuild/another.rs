@@ -1,5 +1,5 @@
-//! Stored balances that come from another topic of the same name: compares both topics, and checks that the user has agreed
-//! to what would be lost.
+//! Stored balances that come from another topic of the same name: compares both topics, and checks that the user has
+//! agreed to what would be lost.
 
 use crate::{
     config::RebuildOptions,

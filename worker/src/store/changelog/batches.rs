@@ -1,8 +1,9 @@
 //! The size of the batches in which the producer sends its records.
 //!
-//! A broker refuses a batch that is larger than its topic accepts, even if it would accept every record alone. After that it
-//! refuses everything from this producer in that partition. So batches are limited by the topics' settings. If a setting
-//! is unknown, or was changed meanwhile, each refusal halves the size, until the largest record is sent alone.
+//! A broker refuses a batch that is larger than its topic accepts, even if it would accept every record alone. After
+//! that it refuses everything from this producer in that partition. So batches are limited by the topics' settings. If
+//! a setting is unknown, or was changed meanwhile, each refusal halves the size, until the largest record is sent
+//! alone.
 
 use std::{fmt, time::Duration};
 
@@ -146,8 +147,8 @@ impl Batches {
         true
     }
 
-    /// Handles a batch that was refused for its size although the topics were asked: the next producer uses smaller batches.
-    /// `largest` has the largest record per topic.
+    /// Handles a batch that was refused for its size although the topics were asked: the next producer uses smaller
+    /// batches. `largest` has the largest record per topic.
     ///
     /// # Errors
     /// A record does not fit even alone.

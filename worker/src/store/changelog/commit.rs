@@ -116,8 +116,8 @@ impl Changelog {
 
     /// Asks until the outcome of a commit is known.
     ///
-    /// The registration of the new producer ends the old one's transaction, committed or aborted. After that the group's
-    /// stable offsets are those from before the commit, those that it wrote, or another worker's.
+    /// The registration of the new producer ends the old one's transaction, committed or aborted. After that the
+    /// group's stable offsets are those from before the commit, those that it wrote, or another worker's.
     fn resolve_outcome(
         &self,
         producer: &mut Producer,
@@ -161,7 +161,8 @@ impl Changelog {
                 Ok(())
             }
             CommitFate::Untouched => Err(error),
-            // One transaction moves all offsets, so it is not known which partitions the other worker has: all are fenced.
+            // One transaction moves all offsets, so it is not known which partitions the other worker has: all are
+            // fenced.
             CommitFate::Others => Err(CommitError::Fenced {
                 partitions: assigned.iter().map(|assignment| assignment.partition).collect(),
                 reason: format!("the group stands at {committed:?}"),
@@ -179,8 +180,8 @@ fn end(
 ) -> TransactionFailure {
     match error {
         TransactionError::Fatal { .. } => TransactionFailure::Aborted(CommitError::Fatal(error.to_string())),
-        // The broker now misses a record of this producer. An abort would wait for records that are no longer sent, so the
-        // next producer ends the transaction.
+        // The broker now misses a record of this producer. An abort would wait for records that are no longer sent, so
+        // the next producer ends the transaction.
         TransactionError::Refused { why: AbortReason::TooLarge, .. } => TransactionFailure::Unknown(error, written),
         TransactionError::Refused { why, .. } => {
             let aborted = producer.abort(time);

@@ -24,8 +24,8 @@ pub(super) struct Content {
 }
 
 impl ChangelogImage {
-    /// Takes the next record. An unreadable record fails the partition, even if a later one has the same key: its writer may
-    /// have changed more than that.
+    /// Takes the next record. An unreadable record fails the partition, even if a later one has the same key: its
+    /// writer may have changed more than that.
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.records += 1;
         if let Err(reason) = self.try_take(key, value) {

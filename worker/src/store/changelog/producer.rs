@@ -39,8 +39,8 @@ pub(super) struct DeadLetterLimits {
 /// If a producer is fenced twice within this time, another process uses the same transactional id.
 const TWIN: Duration = Duration::from_secs(60);
 
-/// How much time the brokers get. It doubles after every attempt with an unknown outcome, because with slow brokers no commit
-/// would ever finish otherwise. It returns to the usual time after a quick commit.
+/// How much time the brokers get. It doubles after every attempt with an unknown outcome, because with slow brokers no
+/// commit would ever finish otherwise. It returns to the usual time after a quick commit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TransactionTimeouts {
     session: Duration,
@@ -81,7 +81,8 @@ impl TransactionTimeouts {
     }
 }
 
-/// The one transactional producer of this process. It is recreated when it is in doubt, or when its batches must be smaller.
+/// The one transactional producer of this process. It is recreated when it is in doubt, or when its batches must be
+/// smaller.
 pub(super) struct Producer {
     config: ClientConfig,
     timeouts: TransactionTimeouts,
@@ -197,9 +198,10 @@ impl Producer {
         DeadLetterLimits { are_truncated: self.truncate_dead_letters, whole_bytes, kept_bytes }
     }
 
-    /// Handles a record or batch that a broker or the client refused for its size. `largest` has the largest records of the
-    /// attempt, with dead letters cut; `has_long_dead_letters` tells whether any can be cut. The next attempt changes one
-    /// thing: smaller batches if a topic's limit is lower, then shorter dead letters, then batches of half the size.
+    /// Handles a record or batch that a broker or the client refused for its size. `largest` has the largest records of
+    /// the attempt, with dead letters cut; `has_long_dead_letters` tells whether any can be cut. The next attempt
+    /// changes one thing: smaller batches if a topic's limit is lower, then shorter dead letters, then batches of half
+    /// the size.
     ///
     /// # Errors
     /// A record fits into no batch.
@@ -224,8 +226,8 @@ impl Producer {
     }
 }
 
-/// Closes a client on a thread of its own. Without a broker that may take long, or forever, and commits continue meanwhile.
-/// Nothing that it still sends counts once the next one has the transactional id.
+/// Closes a client on a thread of its own. Without a broker that may take long, or forever, and commits continue
+/// meanwhile. Nothing that it still sends counts once the next one has the transactional id.
 fn end(former: TransactionalProducer) {
     let ending = std::thread::Builder::new().name("former-producer".to_owned()).spawn(move || drop(former));
     if let Err(error) = ending {

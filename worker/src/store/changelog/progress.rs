@@ -1,4 +1,5 @@
-//! The progress record of a partition in its changelog. It is JSON, so that a user can read it with Kafka's console consumer.
+//! The progress record of a partition in its changelog. It is JSON, so that a user can read it with Kafka's console
+//! consumer.
 
 use serde::{Deserialize, Serialize};
 

@@ -44,7 +44,8 @@ pub(super) fn rules_of(
     worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
     let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
-    // Details are written together with the rows. Without them, only the rows show what a hash-only release has counted.
+    // Details are written together with the rows. Without them, only the rows show what a hash-only release has
+    // counted.
     if progress.rule_details.is_none() {
         rules.note_found(ledger.currencies(), worker_rules)?;
     }
@@ -84,9 +85,9 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
     })
 }
 
-/// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same records
-/// give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for groups that had
-/// used the replay store; this finishes them.
+/// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same
+/// records give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for
+/// groups that had used the replay store; this finishes them.
 fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
     let (base, changelog) = (progress.base_offset, progress.next_offset);
     let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);

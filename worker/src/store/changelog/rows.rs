@@ -1,7 +1,8 @@
 //! The records of the changelog: one key and value per customer, and one per partition for its progress.
 //!
 //! The first byte of a key gives its type: 0 for the progress, 1 for a customer, whose id follows. The first byte of a
-//! customer's value is the version of its form. Values are whole states, never differences, so compaction changes nothing.
+//! customer's value is the version of its form. Values are whole states, never differences, so compaction changes
+//! nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};

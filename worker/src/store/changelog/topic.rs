@@ -52,8 +52,8 @@ pub(crate) enum Unfit {
     Kafka(#[from] Error),
 }
 
-/// Whether a topic with these settings looks like one from a worker that stopped before it had set `min.insync.replicas`. A
-/// topic that somebody else created keeps its settings.
+/// Whether a topic with these settings looks like one from a worker that stopped before it had set
+/// `min.insync.replicas`. A topic that somebody else created keeps its settings.
 fn is_unfinished(own: &Settings) -> bool {
     own.len() == SETTINGS.len() && SETTINGS.iter().all(|(name, value)| own.get(*name).is_some_and(|it| it == value))
 }

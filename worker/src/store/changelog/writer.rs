@@ -23,7 +23,8 @@ use crate::{
 
 /// The bytes of rows that are collected before they go to the client together.
 const AT_ONCE: usize = 64 << 10;
-/// The header of a dead letter that is cut: it has part of the value, none of its own headers, and its key only if small.
+/// The header of a dead letter that is cut: it has part of the value, none of its own headers, and its key only if
+/// small.
 const TRUNCATED: (&str, Option<&[u8]>) = ("balancefleet.truncated", Some(b"true"));
 
 /// One partition's part of a transaction.
@@ -33,8 +34,8 @@ pub(super) struct PartitionCommit<'a> {
 }
 
 impl PartitionCommit<'_> {
-    /// Gives `send` key and value of each changed customer, then of the progress. Returns the state that is durable once the
-    /// transaction is committed.
+    /// Gives `send` key and value of each changed customer, then of the progress. Returns the state that is durable
+    /// once the transaction is committed.
     pub(super) fn rows<E>(
         &self,
         context: &ChangelogContext<'_>,
@@ -184,8 +185,8 @@ impl Changelog {
         ]
     }
 
-    /// The largest records that `commits` have for the changelog and for the dead letter topic, with long dead letters cut;
-    /// and whether any dead letter is long.
+    /// The largest records that `commits` have for the changelog and for the dead letter topic, with long dead letters
+    /// cut; and whether any dead letter is long.
     pub(super) fn largest(
         &self,
         commits: &[PartitionCommit<'_>],

@@ -1,8 +1,9 @@
 //! Claims partitions: the epoch of a row decides which worker may write it.
 //!
 //! A new owner raises the epoch, and from then on every compare-and-set of the former owner misses. It may do so if its
-//! assignment is of the same or a later generation of the group than the row's. The generations of a recreated group start
-//! at 1 again. For that case, a row that nobody has written for two session timeouts, by the database's clock, is free.
+//! assignment is of the same or a later generation of the group than the row's. The generations of a recreated group
+//! start at 1 again. For that case, a row that nobody has written for two session timeouts, by the database's clock, is
+//! free.
 
 use std::time::Duration;
 
@@ -117,8 +118,8 @@ impl Part {
     }
 }
 
-/// Claims each of `assigned` in its own transaction, and returns the outcomes in that order. An error of one, for example
-/// because another session has locked its row, does not affect the others.
+/// Claims each of `assigned` in its own transaction, and returns the outcomes in that order. An error of one, for
+/// example because another session has locked its row, does not affect the others.
 ///
 /// # Errors
 /// The connection does not answer any more; partitions claimed until then are claimed again.
@@ -199,8 +200,8 @@ pub(super) struct LedgerMark<T> {
 /// The column `rule_details`, as JSON.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RuleColumn<T, D> {
-    /// The value of `rules` when this column was written. A release that does not know this column leaves it unchanged when it
-    /// rebuilds a ledger. Then the two no longer match, and this column is ignored.
+    /// The value of `rules` when this column was written. A release that does not know this column leaves it unchanged
+    /// when it rebuilds a ledger. Then the two no longer match, and this column is ignored.
     rules: String,
     /// The ledger when this column was written. Without it, `rules` alone decides whether the column counts.
     #[serde(default = "Option::default")]
@@ -235,8 +236,8 @@ pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (St
     (hash, column.unwrap_or_default())
 }
 
-/// Checks that a partition can continue from its row, and returns the rules of its ledger. The group's offset in Kafka does
-/// not matter: it follows the row, so that others see the lag.
+/// Checks that a partition can continue from its row, and returns the rules of its ledger. The group's offset in Kafka
+/// does not matter: it follows the row, so that others see the lag.
 pub(super) fn may_go_on(
     part: &Part,
     ledger_key: &LedgerKey,

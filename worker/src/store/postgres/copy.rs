@@ -1,8 +1,8 @@
-//! Writes rows into the tables: few rows as arrays, many rows by COPY into a temporary table. Both end in the same upsert, in
-//! the order in which the rows come.
+//! Writes rows into the tables: few rows as arrays, many rows by COPY into a temporary table. Both end in the same
+//! upsert, in the order in which the rows come.
 //!
-//! Each is faster for its size. Processor time of worker and server for a whole batch, relative to the method in use (medians
-//! of 14 to 300 runs, taken in turns):
+//! Each is faster for its size. Processor time of worker and server for a whole batch, relative to the method in use
+//! (medians of 14 to 300 runs, taken in turns):
 //!
 //! | rows of a batch | 50 | 500 | 50 000 |
 //! |---|---|---|---|
@@ -11,8 +11,8 @@
 //! | arrays, into a temporary table | | | 1.13 |
 //! | arrays, bound before the lock and executed after it | 1.17 | 1.00 | 1.17 |
 //!
-//! No timeout of the session ends a COPY whose client has stopped sending. So everything is staged before the first shared
-//! row is locked: a worker that freezes in the middle holds only its own temporary tables.
+//! No timeout of the session ends a COPY whose client has stopped sending. So everything is staged before the first
+//! shared row is locked: a worker that freezes in the middle holds only its own temporary tables.
 
 use std::pin::pin;
 

@@ -1,8 +1,8 @@
 //! Reads a partition's balances back.
 //!
-//! All of them are loaded into memory, as with the other stores; otherwise every record would wait for the database. Row and
-//! balances are read in one snapshot, so they belong together whoever writes meanwhile. Rows are processed as they arrive,
-//! and nothing is held twice.
+//! All of them are loaded into memory, as with the other stores; otherwise every record would wait for the database.
+//! Row and balances are read in one snapshot, so they belong together whoever writes meanwhile. Rows are processed as
+//! they arrive, and nothing is held twice.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub(super) async fn load(
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // With a leader epoch, the position can be validated, and readers wait for that: the mark is removed with the
-            // first applied record.
+            // With a leader epoch, the position can be validated, and readers wait for that: the mark is removed with
+            // the first applied record.
             if part.leader_epoch.is_none() {
                 mark(client, ledger_key, partition, epoch, false).await?;
             }
@@ -144,7 +144,8 @@ pub(super) async fn partitions(client: &Client, ledger_key: &LedgerKey) -> Resul
     Ok(within(ANSWER_WITHIN, client.query_typed_one(PARTITIONS, &params)).await?.try_get(0)?)
 }
 
-/// Row and balances, if the row exists and `is_wanted`. In place of balances that this release cannot have written, why.
+/// Row and balances, if the row exists and `is_wanted`. In place of balances that this release cannot have written,
+/// why.
 async fn snapshot(
     client: &Client,
     ledger_key: &LedgerKey,

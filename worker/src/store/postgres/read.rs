@@ -1,8 +1,9 @@
-//! Balances for the REST API: one statement returns every partition of the group with its offset and its customers, all from
-//! the same moment. Any worker can answer.
+//! Balances for the REST API: one statement returns every partition of the group with its offset and its customers, all
+//! from the same moment. Any worker can answer.
 //!
-//! A partition is shown if this worker could continue it, with the decimals in its row. A currency's decimals do not change
-//! while the row's epoch stays the same, so they are cached. The rules are selected again only for a new epoch or currency.
+//! A partition is shown if this worker could continue it, with the decimals in its row. A currency's decimals do not
+//! change while the row's epoch stays the same, so they are cached. The rules are selected again only for a new epoch
+//! or currency.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -88,8 +89,8 @@ impl DatabaseReader {
         }
     }
 
-    /// The partitions with this worker's rules on the topic with that id, in order. A partition without a row, or whose rows do
-    /// not add up, is left out. Every row asks `may_take` for its bytes first.
+    /// The partitions with this worker's rules on the topic with that id, in order. A partition without a row, or whose
+    /// rows do not add up, is left out. Every row asks `may_take` for its bytes first.
     pub(crate) async fn read(
         &self,
         topic_id: &str,

@@ -34,9 +34,9 @@ impl ReconnectingClient {
         Self { target, settings, session: None, failures: None }
     }
 
-    /// Runs `question` on the connection, which is opened if there is none; waits until the next attempt is allowed. On any
-    /// error, and when this future is dropped, the connection is closed at once. The server ends whatever is still running on
-    /// it.
+    /// Runs `question` on the connection, which is opened if there is none; waits until the next attempt is allowed. On
+    /// any error, and when this future is dropped, the connection is closed at once. The server ends whatever is still
+    /// running on it.
     pub(super) async fn ask<T, E: From<DatabaseError>>(
         &mut self,
         question: impl AsyncFnOnce(&Client) -> Result<T, E>,

@@ -1,5 +1,5 @@
-//! Replaces the balances of a whole partition in the SQL transaction that writes the new ones. So every reader finds either
-//! the former balances or the new ones.
+//! Replaces the balances of a whole partition in the SQL transaction that writes the new ones. So every reader finds
+//! either the former balances or the new ones.
 
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use super::{
 };
 use crate::{postgres_error::DatabaseError, store::Assignment};
 
-/// The new balances were computed for the row as it was found. Raising the epoch keeps out a worker that still believes it
-/// owns the partition.
+/// The new balances were computed for the row as it was found. Raising the epoch keeps out a worker that still believes
+/// it owns the partition.
 const TAKE: &str = "\
 UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $6 RETURNING epoch";
 
-/// Gives the deletion of a large partition enough time. If the server can detect a lost client, the deletion then ends soon.
+/// Gives the deletion of a large partition enough time. If the server can detect a lost client, the deletion then ends
+/// soon.
 const LIMITS: &str = "\
 SET LOCAL statement_timeout = '10min';
 SELECT set_config(name, '5s', true) FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'";

@@ -43,8 +43,8 @@ async fn version(client: &Client) -> Result<Option<i32>, DatabaseError> {
     Ok(Some(client.query_one("SELECT version FROM balancefleet.version", &[]).await?.get(0)))
 }
 
-/// These read the catalogs. A session may resolve names from its cache until its transaction ends, even after it has waited
-/// for another session that created the tables.
+/// These read the catalogs. A session may resolve names from its cache until its transaction ends, even after it has
+/// waited for another session that created the tables.
 const HAS_TABLES: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'balancefleet' AND tablename = 'version')";
 const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'balancefleet')";

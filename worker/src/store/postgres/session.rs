@@ -4,16 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{config::Config, domain::ledger_rules::WorkerRules};
 
-/// The settings of every session that writes. A worker that freezes between two statements of a transaction holds its rows
-/// for at most 5 s. No timeout applies inside a statement that waits for its client, so none follows after rows are locked.
-/// A worker whose host is gone answers no keepalive, and its session ends after 11 s.
+/// The settings of every session that writes. A worker that freezes between two statements of a transaction holds its
+/// rows for at most 5 s. No timeout applies inside a statement that waits for its client, so none follows after rows
+/// are locked. A worker whose host is gone answers no keepalive, and its session ends after 11 s.
 pub(super) const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
                                   SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
                                   SET lock_timeout = '10s'; SET client_min_messages = warning; \
                                   SET default_transaction_isolation = 'read committed'";
 
-/// The setting of the session that claims. While it waits for a locked row, other partitions wait, so it gives up soon and
-/// claims again.
+/// The setting of the session that claims. While it waits for a locked row, other partitions wait, so it gives up soon
+/// and claims again.
 pub(super) const CLAIMING: &str = "SET lock_timeout = '2s'";
 
 /// Longer than the session's own timeouts, so that the server answers first.

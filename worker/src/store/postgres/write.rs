@@ -37,8 +37,8 @@ UPDATE balancefleet.part
        touched = clock_timestamp(), torn = torn AND next_offset = $4
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $10 AND next_offset = $11";
 
-/// Locks in the order of the partitions, as every batch does. The lock waits for the former session's transaction; a plain
-/// read would see the rows as they were before it.
+/// Locks in the order of the partitions, as every batch does. The lock waits for the former session's transaction; a
+/// plain read would see the rows as they were before it.
 const READ_OUTCOME: &str = "\
 SELECT partition, epoch, next_offset, owner FROM balancefleet.part
  WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
@@ -57,8 +57,8 @@ impl From<DatabaseError> for CommitFailure {
     }
 }
 
-/// Writes the batch if the rows of its partitions are as this worker left them. After an error, the connection must not be
-/// used any more.
+/// Writes the batch if the rows of its partitions are as this worker left them. After an error, the connection must not
+/// be used any more.
 pub(super) async fn write(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -176,7 +176,8 @@ pub(super) async fn read_outcome(
 }
 
 impl RowFate {
-    /// Compares one row: its epoch and offset before, the offset it was to get, and what it has. `None` if that says nothing.
+    /// Compares one row: its epoch and offset before, the offset it was to get, and what it has. `None` if that says
+    /// nothing.
     fn of(before: Option<(i64, i64)>, to: i64, now: Option<(i64, i64)>) -> Option<Self> {
         let epoch = before.map_or(1, |(epoch, _)| epoch);
         Some(match now {
@@ -191,8 +192,8 @@ impl RowFate {
 }
 
 impl BatchFate {
-    /// Combines what the rows say. A transaction is written completely or not at all; if the rows do not agree on that, all
-    /// partitions are restored again.
+    /// Combines what the rows say. A transaction is written completely or not at all; if the rows do not agree on that,
+    /// all partitions are restored again.
     fn of(fates: &[(i32, Option<RowFate>)]) -> Self {
         let partitions = |which: fn(&Option<RowFate>) -> bool| {
             fates.iter().filter(|(_, found)| which(found)).map(|(partition, _)| *partition).collect::<Vec<_>>()
