@@ -1,4 +1,4 @@
-//! A topic's identity: a topic that was deleted and created again has the same name and another id.
+//! A topic's id: a topic that was deleted and recreated has the same name and another id.
 
 use std::fmt;
 

@@ -21,9 +21,8 @@ use crate::Error;
 
 type NativeQueue = Owned<sys::rd_kafka_queue_t>;
 
-/// Takes the place of `BaseConsumer::poll` for records. Everything else still comes by that call, which has to be made as
-/// often as before (but that a partition is gone is only a line in the client's log); [`take`](Self::take) returns when it
-/// has something.
+/// Replaces `BaseConsumer::poll` for records. All other events still come by that call, which must be made as often as
+/// before; [`take`](Self::take) returns when it has one. (That a partition is gone is only a line in the client's log.)
 pub struct RecordQueue<C: ConsumerContext + 'static> {
     // Dropped in this order: the queues must go before their consumer.
     data: NativeQueue,
@@ -50,10 +49,10 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         }
     }
 
-    /// Lets the records of partitions come here. To be called before the partitions are given to the consumer, or the
-    /// first records come by `BaseConsumer::poll`; and again when the client has carried out what was asked, which
-    /// `Consumer::assignment` waits for, since the end of an earlier assignment takes it back. In between nothing is lost,
-    /// and the order of a partition's records is kept.
+    /// Routes the records of partitions to this queue. Call it before the consumer is assigned the partitions, or the
+    /// first records come by `BaseConsumer::poll`. Call it again when the client has carried out the assignment, which
+    /// `Consumer::assignment` waits for: the end of an earlier assignment undoes the route. In between, no record is
+    /// lost, and the order of a partition's records is kept.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).

@@ -1,4 +1,4 @@
-//! One partition as it stood at one offset, to be copied while processing goes on.
+//! A snapshot of one partition at one offset, which can be copied while processing continues.
 
 use super::{
     facts::{BalanceRow, Phase},
@@ -7,23 +7,23 @@ use super::{
 };
 use crate::domain::exponents::Exponents;
 
-/// After so many customers it is asked whether the copy may go on.
+/// After this many customers, the copy checks whether it may continue.
 const SLICE: usize = 4096;
-/// So many customers may change during a copy: with usual ids they take some 15 MB.
+/// The most customers that may change during a copy: with usual ids they take some 15 MB.
 const MOST_DEFERRED: usize = 65_536;
 
-/// Why a partition was not copied; both pass.
+/// Why a partition was not copied; a later attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CopyError {
-    /// Others were copied for too long.
+    /// Copies of other partitions took too long.
     #[error("other partitions are being copied")]
     Turn,
-    /// More has changed meanwhile than can be kept.
+    /// Too many customers changed during the copy.
     #[error("too much has changed while the partition was copied")]
     Overtaken,
 }
 
-/// Every customer of one partition at one moment. While it exists, what changes in the partition is kept beside its ledger.
+/// Every customer of one partition at one moment. While it exists, changes of the partition are kept beside its ledger.
 pub(crate) struct Snapshot<'a> {
     shared: &'a SharedPartition,
     exponents: &'a Exponents,
@@ -62,7 +62,7 @@ impl<'a> Snapshot<'a> {
         self.next_offset
     }
 
-    /// As many customers at most.
+    /// The most customers that it can have.
     pub(crate) fn at_most(&self) -> usize {
         self.frozen.as_ref().map_or(0, Frozen::at_most)
     }
