@@ -1,4 +1,4 @@
-//! Kafka's admin API as far as it is needed: in go names and a time-out, out come plain values.
+//! The part of Kafka's admin API that is needed. Calls take names and a timeout, and return plain values.
 //!
 //! All calls block; asynchronous callers put them on a blocking thread. One [`Admin`] per cluster is shared by all.
 

@@ -1,7 +1,6 @@
-//! Reading partitions fast and to a known place: in go partitions of one topic with the offsets to begin at, out come
-//! their records, whole batches at a time, and how far each partition is read.
+//! Reads partitions of one topic from given offsets, in batches, and tells how far each partition is read.
 //!
-//! Made for restoring state: no group is joined, nothing is committed, and no offset is ever replaced by another one.
+//! It is made for restoring state: it joins no group, commits nothing, and never replaces an offset by another one.
 
 mod client;
 mod progress;
@@ -18,7 +17,7 @@ use crate::{Error, ReadRecord};
 use client::Reports;
 use progress::Progress;
 
-/// The records of one batch at most: some milliseconds of work.
+/// The most records of one batch: some milliseconds of work.
 const BATCH: usize = 4096;
 
 /// A consumer that reads chosen partitions of one topic. It may move between threads; one at a time uses it.
@@ -28,16 +27,16 @@ pub struct BatchReader {
     records: RecordQueue<Reports>,
     /// Sorted by partition.
     progress: Vec<(i32, Progress)>,
-    /// All partitions, for the client to fill in.
+    /// All partitions, for the client to fill in their positions.
     positions: TopicPartitionList,
     failed: Option<Error>,
 }
 
 impl BatchReader {
-    /// Starts to fetch each partition of `topic` at its offset. Nothing is waited for.
+    /// Starts to fetch each partition of `topic` at its offset, without a wait.
     ///
-    /// `config` is a whole librdkafka configuration. It needs a `group.id` that this user may read: the group is looked
-    /// up, but not joined. With `isolation.level=read_committed` a partition can be read up to its first open
+    /// `config` is a complete librdkafka configuration. It needs a `group.id` that this user may read: the group is
+    /// looked up, but not joined. With `isolation.level=read_committed` a partition can be read up to its first open
     /// transaction. The settings that positions depend on are replaced.
     ///
     /// # Errors
@@ -57,27 +56,28 @@ impl BatchReader {
         }
         let consumer = client::start(config, topic).map_err(invalid)?;
         let records = RecordQueue::new(Arc::new(consumer), topic)?;
-        // Before the assignment, so that nothing is ever fetched to another queue; none before it could take that back.
+        // Before the assignment, so that nothing is fetched to another queue. No earlier assignment exists that could
+        // undo it.
         records.route(starts.iter().map(|(partition, _)| *partition))?;
         records.consumer().assign(&list).map_err(invalid)?;
         let progress = starts.into_iter().map(|(partition, start)| (partition, Progress::new(start))).collect();
         Ok(Self { records, progress, positions: list, failed: None })
     }
 
-    /// Hands the records that are there to `each`, those of one partition in the order of its log, and returns how many
-    /// they were. When there are none, waits for some at most as long as `max_wait`.
+    /// Passes the available records to `each`, those of one partition in the order of its log, and returns their
+    /// number. If there are none, waits up to `max_wait`.
     ///
-    /// Trouble with connections passes by itself, and meanwhile there are no records; it is in the log.
+    /// Connection errors pass by themselves; they are logged, and meanwhile there are no records.
     ///
     /// # Errors
-    /// A partition could not be read on without a gap: what came before was handed out, nothing is afterwards, and every
-    /// further call returns the same error. [`OutOfRange`](crate::ErrorKind::OutOfRange) when the log does not hold the
-    /// offset to be read next.
+    /// A partition cannot be read further without a gap. Earlier records were passed on, later ones are not, and every
+    /// further call returns the same error. [`OutOfRange`](crate::ErrorKind::OutOfRange) if the log does not hold the
+    /// next offset.
     pub fn read(&mut self, max_wait: Duration, mut each: impl FnMut(ReadRecord<'_>)) -> Result<usize, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        // What the client says while a batch is taken may be about that batch.
+        // An event that arrives while a batch is taken may concern that batch.
         let outcome = self.read_batch(max_wait, &mut each).and_then(|records| self.serve_client().map(|()| records));
         self.failed = outcome.as_ref().err().cloned();
         outcome
@@ -105,7 +105,7 @@ impl BatchReader {
         Ok(records)
     }
 
-    /// Takes in what comes to the client itself, which nobody else polls.
+    /// Handles the client's own events, which nobody else polls.
     fn serve_client(&self) -> Result<(), Error> {
         let consumer = self.records.consumer();
         while self.records.has_events() {
@@ -118,10 +118,10 @@ impl BatchReader {
         missing.map_or(Ok(()), |it| Err(it.error(&format!("a partition of topic {}", self.records.topic()))))
     }
 
-    /// How far each partition is read, sorted: everything below is handed out, and what lies between the last record and
-    /// the position are transaction markers, aborted records or gaps of compaction.
+    /// The position of each partition, sorted. All records below were passed on. Between the last record and the
+    /// position lie only transaction markers, aborted records or gaps of compaction.
     pub fn positions(&mut self) -> Vec<(i32, i64)> {
-        // After a failure the client's own count may have gone past what could not be read.
+        // After a failure, the client's own position may be past the records that could not be read.
         if self.failed.is_none() {
             self.records.look_up_positions(&mut self.positions);
             for element in self.positions.elements() {
@@ -134,7 +134,7 @@ impl BatchReader {
         self.progress.iter().map(|(partition, progress)| (*partition, progress.position())).collect()
     }
 
-    /// Reads partitions no further. What was fetched of them already is dropped.
+    /// Stops reading partitions, and drops their records that are already fetched.
     pub fn pause(&mut self, partitions: impl Iterator<Item = i32>) {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
@@ -146,9 +146,9 @@ impl BatchReader {
         }
     }
 
-    /// Ends without waiting: the safe crate looks only ten times a second whether its consumer has closed.
+    /// Ends without a wait: the safe crate checks only ten times a second whether its consumer has closed.
     pub fn end(self) {
-        // Should there be no thread to be had, it ends here after all.
+        // If no thread can be started, it ends here.
         drop(std::thread::Builder::new().name("kafka-client-end".into()).spawn(move || drop(self)));
     }
 }

@@ -1,6 +1,6 @@
 //! librdkafka's log lines in our log.
 
-/// Logs one line. librdkafka's errors are warnings here: what they mean for us is the failed call's to say.
+/// Logs one line. librdkafka's errors are logged as warnings: the failed call reports what they mean.
 pub(crate) fn line(level: i32, facility: &str, text: &str) {
     match level {
         ..=4 => tracing::warn!(facility, "{text}"),

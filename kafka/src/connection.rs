@@ -1,5 +1,5 @@
-//! How to reach a Kafka cluster: in go addresses, TLS material (PEM) and a login, out comes the librdkafka
-//! configuration that every client of the workspace starts from.
+//! How to reach a Kafka cluster: addresses, TLS material (PEM) and a login become the librdkafka configuration that
+//! every client of the workspace starts from.
 
 use std::fmt;
 
@@ -130,7 +130,8 @@ impl Connection {
         config
     }
 
-    /// Finds what can be found wrong without a network; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) says which part.
+    /// Checks what can be checked without a network; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) says which part
+    /// is wrong.
     pub fn check(&self) -> Result<(), Error> {
         check_servers(&self.bootstrap_servers)?;
         if let Some(tls) = &self.tls {
@@ -171,7 +172,7 @@ fn check_login(what: &str, value: &str) -> Result<(), Error> {
     if value.is_empty() || value.contains('\0') {
         return Err(Error::invalid(format!("the SASL {what} is empty or has a zero byte")));
     }
-    // The commonest way to break a Secret by hand, and no broker's refusal ever says so.
+    // The most common mistake in a Secret, and no broker's refusal says so.
     if value.ends_with(['\n', '\r']) {
         return Err(Error::invalid(format!("the SASL {what} ends with a line break: write it without (echo -n)")));
     }

@@ -1,5 +1,5 @@
-//! What can go wrong between us and a Kafka cluster: in goes what librdkafka reports, out comes one of a bounded
-//! number of kinds that an operator can turn into a condition and a person can act on.
+//! What can go wrong with a Kafka cluster: a bounded number of error kinds, each of which can become a condition of an
+//! object and tells a user what to do.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ pub enum ErrorKind {
     Authorization,
     /// The topic or the partition does not exist (or may not be described).
     UnknownTopic,
-    /// The log does not hold the offset that is to be read.
+    /// The log does not hold the offset to read.
     OutOfRange,
-    /// A coordinator or a leader is on the move: the next poll is likely to succeed.
+    /// A coordinator or a leader is moving: the next call is likely to succeed.
     Transient,
-    /// No answer in time, although brokers could be talked to.
+    /// No answer in time, although brokers could be reached.
     Timeout,
     /// The settings or arguments cannot work; librdkafka refused them before any network was used.
     Invalid,
@@ -100,7 +100,7 @@ pub enum Error {
         topic: String,
         /// The partition's number.
         partition: i32,
-        /// The offset that was to be read next.
+        /// The next offset to read.
         offset: i64,
         /// librdkafka's words.
         detail: String,
@@ -120,7 +120,7 @@ pub enum Error {
     Timeout {
         /// What was asked for.
         what: String,
-        /// How long was waited.
+        /// How long the call waited.
         timeout: Duration,
         /// librdkafka's words.
         detail: String,
@@ -158,7 +158,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without any change.
     pub const fn is_transient(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unreachable | ErrorKind::Transient | ErrorKind::Timeout)
     }
@@ -168,7 +168,7 @@ impl Error {
     }
 }
 
-/// What errors call a partition.
+/// The name of a partition in error messages.
 pub(crate) fn partition_name(topic: &str, partition: i32) -> String {
     format!("partition {partition} of topic {topic}")
 }

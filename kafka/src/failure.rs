@@ -1,5 +1,5 @@
-//! From librdkafka's codes to our errors: in go a failed answer and what is known about the client, out comes the
-//! [`Error`] that says what is really wrong.
+//! Turns a failed answer of librdkafka, and what is known about the client, into the [`Error`] that says what is really
+//! wrong.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Failure {
         self.code == code as i32
     }
 
-    /// The error that it is by itself, where nothing is known about the client; `what` was asked for.
+    /// The error if nothing is known about the client; `what` was asked for.
     pub(crate) fn error(self, what: &str) -> Error {
         let nothing_known =
             Circumstances { trouble: None, met_a_broker: true, last_failure_log: None, timeout: Duration::ZERO };
@@ -42,21 +42,21 @@ impl Failure {
     }
 }
 
-/// What is known about the client when a call has ended.
+/// What is known about the client when a call ends.
 #[derive(Debug)]
 pub(crate) struct Circumstances {
-    /// Why no broker answers, if none did since the trouble began.
+    /// Why no broker answers, if none has answered since that error.
     pub(crate) trouble: Option<Error>,
     /// Whether any broker ever described the cluster.
     pub(crate) met_a_broker: bool,
     /// The last line about a failed connection.
     pub(crate) last_failure_log: Option<String>,
-    /// How long the call was allowed to take.
+    /// The time limit of the call.
     pub(crate) timeout: Duration,
 }
 
 impl Circumstances {
-    /// The error that `failure` is, under these circumstances; `what` was asked for.
+    /// The error behind `failure` under these circumstances; `what` was asked for.
     pub(crate) fn error(&self, what: &str, failure: Failure) -> Error {
         let detail = failure.text;
         let what = what.to_owned();

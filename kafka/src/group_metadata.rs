@@ -1,5 +1,5 @@
-//! A consumer's membership, captured at one moment: generation and member id as they were together, and the object a
-//! transaction's offsets are sent with.
+//! A consumer's membership, captured at one moment: its generation and member id, and the object that a transaction's
+//! offsets are sent with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rdkafka_sys as sys;
 
 use crate::native::{Owned, owned_text};
 
-/// One membership of one consumer in its group. It never changes: what was checked is what is used.
+/// One membership of one consumer in its group. It never changes, so what was checked is what is used.
 #[derive(Clone)]
 pub struct GroupMetadata {
     native: Arc<Native>,
@@ -28,8 +28,8 @@ unsafe impl Sync for Native {}
 impl GroupMetadata {
     /// The membership of `consumer` at this moment; `None` without a `group.id`.
     ///
-    /// Before the first join and after a lost membership there is an object too, with a negative generation or an empty
-    /// member id: see [`GroupMetadata::is_member`].
+    /// Before the first join and after a lost membership, the object has a negative generation or an empty member id:
+    /// see [`GroupMetadata::is_member`].
     pub fn capture<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Self> {
         // SAFETY: the pointer is that of a live client, kept alive by `consumer` for the whole call; the function takes
         // librdkafka's own locks and hands over a new object, or null, which is ours to destroy.

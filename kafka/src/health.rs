@@ -1,8 +1,7 @@
-//! What a client has said about its connections since a broker last answered: in go its errors and log lines, out comes
-//! the trouble that explains why a call got no answer.
+//! The connection errors of a client since a broker last answered. They explain why a call got no answer.
 //!
 //! librdkafka never tells a call that the login failed or that nothing listens. The call just times out; the reason
-//! comes separately, as an event about the client.
+//! comes separately, as an error event or a log line of the client.
 
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
@@ -18,7 +17,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Takes in an error event.
+    /// Notes an error event.
     pub(crate) fn note_error(&mut self, code: i32, text: String) {
         match Code::try_from(code) {
             Ok(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION) => self.login = Some(text),
@@ -26,7 +25,7 @@ impl Health {
             // TLS 1.3 refuses our certificate after its handshake, where librdkafka expects broken connections only.
             Ok(Code::RD_KAFKA_RESP_ERR__TRANSPORT) if text.contains("SSL alert") => self.tls = Some(text),
             Ok(Code::RD_KAFKA_RESP_ERR__TRANSPORT | Code::RD_KAFKA_RESP_ERR__RESOLVE) => self.connection = Some(text),
-            // It only says that there is trouble; what trouble, the log line before it says best.
+            // It only says that there is an error. The log line before it says which.
             Ok(Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) => {
                 let text = self.last_failure_log.clone().unwrap_or(text);
                 self.connection.get_or_insert(text);
@@ -35,20 +34,20 @@ impl Health {
         }
     }
 
-    /// Takes in a log line. A broker that hangs up on us is only logged, never an error event.
+    /// Notes a log line. A broker that closes the connection gives only a log line, never an error event.
     pub(crate) fn note_log(&mut self, facility: &str, text: &str) {
         if facility == "FAIL" {
             self.last_failure_log = Some(text.to_owned());
         }
     }
 
-    /// A broker has answered: whatever was wrong is over.
+    /// Notes that a broker has answered: earlier errors are over.
     pub(crate) fn note_answer(&mut self) {
         *self = Self::default();
     }
 
-    /// The trouble there is now, as the error of a call that got no answer. With several brokers in trouble the one
-    /// that a person can act on wins.
+    /// The present error, for a call that got no answer. If several brokers have errors, the one that a user can fix
+    /// wins.
     pub(crate) fn trouble(&self) -> Option<Error> {
         if let Some(detail) = self.login.clone() {
             return Some(Error::Authentication { detail });

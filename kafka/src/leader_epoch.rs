@@ -1,7 +1,7 @@
-//! Leader epochs on the safe crate's types, which have them and do not show them.
+//! Leader epochs for the safe crate's types, which hold them but do not expose them.
 //!
-//! The epoch says under which leader a record was written. Sent along with an offset it lets the brokers tell whether
-//! their log still is the one that was read (KIP-320), or was cut off meanwhile and grew again to something else.
+//! The epoch says under which leader a record was written. With an offset and its epoch, a broker can tell whether its
+//! log is still the one that was read (KIP-320), or was truncated and grew again.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -18,7 +18,7 @@ use crate::Error;
 use crate::error::partition_name;
 use crate::native::{Fetched, RecordQueue};
 
-/// Where a partition was read to.
+/// The position up to which a partition was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Its number.
@@ -29,15 +29,15 @@ pub struct Position {
     pub leader_epoch: i32,
 }
 
-/// How long the client is waited for at a time.
+/// The longest single wait for the client.
 const SLICE: Duration = Duration::from_millis(50);
-/// So many records are taken at a time; the first of a partition is enough.
+/// The most records taken at a time; the first of a partition is enough.
 const AT_ONCE: usize = 256;
 
-/// Gives a partition of `list` the leader epoch of the last record read before its offset.
+/// Sets the leader epoch of a partition in `list` to that of the last record before its offset.
 ///
-/// An assignment asks no broker about it, unless the client has not seen the topic's leaders before; a seek does, see
-/// [`validate`].
+/// An assignment does not validate the epoch, unless the client has not seen the topic's leaders before. A seek does,
+/// see [`validate`].
 ///
 /// # Errors
 /// Of kind [`Invalid`](crate::ErrorKind::Invalid) when the list does not have the partition.
@@ -56,15 +56,15 @@ pub fn set_leader_epoch(list: &mut TopicPartitionList, topic: &str, partition: i
     Ok(())
 }
 
-/// Lets `consumer` go to `positions` of partitions that it is assigned, and ask their leaders first whether the log still
-/// holds that offset under that epoch. Says which partitions have begun with it: not those that the client does not fetch
-/// yet, or not any more. Waits at most as long as `within`.
+/// Makes `consumer` seek to `positions` of its assigned partitions, and first ask their leaders whether the log still
+/// holds that offset under that epoch. Returns the partitions whose validation has started; partitions that the client
+/// does not fetch are not among them. Waits up to `within`.
 ///
-/// Of a partition that has begun, what was fetched before is dropped, and nothing comes before the leader has answered.
-/// With `auto.offset.reset=error` a position that is not in the log is a failure of kind
-/// [`OutOfRange`](crate::ErrorKind::OutOfRange), once; so is one that retention has passed. That it is in the log shows by the
-/// next record, or by the partition's end where `enable.partition.eof` is set. A broker that knows no epochs is not asked,
-/// and without an available leader there is no answer.
+/// Once a validation has started, the partition's fetched records are dropped, and none is delivered before the leader
+/// has answered. With `auto.offset.reset=error`, a position that is not in the log gives one failure of kind
+/// [`OutOfRange`](crate::ErrorKind::OutOfRange); so does a position that retention has passed. A valid position shows
+/// by the next record, or by the partition's end if `enable.partition.eof` is set. A broker without epochs is not
+/// asked, and without an available leader there is no answer.
 ///
 /// # Errors
 /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
@@ -75,7 +75,7 @@ pub fn validate<C: ConsumerContext>(
     within: Duration,
 ) -> Result<Vec<i32>, Error> {
     let sought = consumer.seek_partitions(list_of(topic, positions)?, within);
-    // Too late for some is too late for all: they are sought again.
+    // If the time is over for some, it is over for all: the caller seeks again.
     let begun = sought.map(|list| {
         let begun = |element: &TopicPartitionListElem<'_>| element.error().is_ok();
         list.elements().iter().filter(|element| begun(element)).map(|element| element.partition()).collect()
@@ -83,19 +83,19 @@ pub fn validate<C: ConsumerContext>(
     Ok(begun.unwrap_or_default())
 }
 
-/// What the leader of a partition says about a position.
+/// The leader's answer about a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// Its log is the one that was read.
+    /// The log is the one that was read.
     InLog,
-    /// Retention has passed it, or the log was cut off below it.
+    /// Retention has passed the position, or the log was truncated below it.
     NotInLog,
-    /// Nothing in time.
+    /// No answer in time.
     Unanswered,
 }
 
-/// Asks the leaders about `positions` by a client of its own, which joins no group, and waits for all answers at most as
-/// long as `within`; in the order asked. `config` is a whole librdkafka configuration with a `group.id`.
+/// Asks the leaders about `positions` with a client of its own, which joins no group. Waits up to `within` for all
+/// answers, and returns them in the order asked. `config` is a complete librdkafka configuration with a `group.id`.
 ///
 /// # Errors
 /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): settings that cannot work.
@@ -113,7 +113,7 @@ pub fn look_up_positions(
     let partitions = || positions.iter().map(|position| position.partition);
     records.route(partitions())?;
     consumer.assign(&list_of(topic, positions)?).map_err(invalid)?;
-    // Waits until the client has begun with it.
+    // Waits until the client has started with the assignment.
     drop(consumer.assignment().map_err(invalid)?);
     records.route(partitions())?;
     let (mut asked, deadline) = (HashSet::new(), Instant::now() + within);
@@ -131,7 +131,7 @@ pub fn look_up_positions(
                 Fetched::Failed { partition, error: Error::OutOfRange { .. } } => (partition, Validity::NotInLog),
                 Fetched::Failed { .. } => continue,
             };
-            // What came before it was asked is no answer.
+            // A record that came before the validation started is no answer.
             let is_answer = |(it, known): &&mut (i32, Validity)| *it == partition && *known == Validity::Unanswered;
             if let Some((_, known)) = found.iter_mut().find(is_answer).filter(|_| asked.contains(&partition)) {
                 *known = validity;

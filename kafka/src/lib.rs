@@ -1,22 +1,22 @@
-//! What operator and worker need of librdkafka beyond the safe crate.
+//! What operator and worker need from librdkafka beyond the safe crate.
 //!
-//! In go a [`Connection`] and plain arguments; out come plain values and an [`Error`] with a bounded
-//! [`kind`](Error::kind). Policy (how often, how many, what it means) is the callers'.
+//! Calls take a [`Connection`] and plain arguments, and return plain values or an [`Error`] with a bounded
+//! [`kind`](Error::kind). Policy (how often, how many, what it means) belongs to the callers.
 //!
 //! | what | for |
 //! |---|---|
 //! | [`Connection`] | the settings every client starts from |
 //! | [`Admin`] | committed offsets, ends of logs, groups, topics, settings |
-//! | [`TransactionalProducer`] | records and a group's offsets, both or neither; its errors say what may be done next |
-//! | [`BatchReader`] | restoring: partitions in whole batches, to a known place |
-//! | [`GroupMetadata`] | a membership, captured once and used as it was |
-//! | [`RecordQueue`] | working: a member's records, many at a time |
-//! | [`set_leader_epoch`], [`validate`], [`look_up_positions`] | noticing that a log was cut off |
-//! | [`TopicWatch`] | noticing that a topic was recreated |
-//! | [`UsageRecord`], [`reserved_keys`] | what a worker tells the operator; what a user may not set |
+//! | [`TransactionalProducer`] | writes records and a group's offsets, both or neither; its errors say what may follow |
+//! | [`BatchReader`] | reads partitions in batches up to a known offset, for a restore |
+//! | [`GroupMetadata`] | a membership, captured once and never changed |
+//! | [`RecordQueue`] | reads a member's records in batches |
+//! | [`set_leader_epoch`], [`validate`], [`look_up_positions`] | detect a truncated log |
+//! | [`TopicWatch`] | detects a recreated topic |
+//! | [`UsageRecord`], [`reserved_keys`] | what a worker reports to the operator; which settings a user may not set |
 //!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
-//! it, and in `group_metadata` and `leader_epoch`, which look into objects of the safe crate.
+//! it, and in `group_metadata` and `leader_epoch`, which reach into objects of the safe crate.
 
 pub mod admin;
 mod batch;

@@ -1,4 +1,4 @@
-//! The border to librdkafka. Each of its objects has one owner here that frees it, and whatever comes out of it is
+//! The boundary to librdkafka. Each of its objects has one owner here that frees it, and everything read from it is
 //! copied into plain values before it can dangle. Nothing above this module sees a pointer.
 
 mod answer;

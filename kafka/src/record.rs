@@ -1,6 +1,6 @@
-//! Records as they are read and written, and the offsets that are committed with them: plain values.
+//! Plain values: records that are read and written, and offsets that are committed with them.
 
-/// A record that was read; lent only, since it lies in a buffer shared with others.
+/// A record that was read. It is borrowed from a buffer that it shares with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadRecord<'a> {
     /// The partition it is in.
@@ -30,7 +30,7 @@ pub struct Record<'a> {
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
-/// An offset to commit with a transaction: the next one to be read.
+/// An offset to commit with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetToCommit<'a> {
     /// The topic that was read.
@@ -39,7 +39,7 @@ pub struct OffsetToCommit<'a> {
     pub partition: i32,
     /// The offset of the next record to read.
     pub offset: i64,
-    /// The leader epoch of the last record read, with which the next owner can find out that the log was cut off.
+    /// The leader epoch of the last record read, by which the next owner can detect a truncated log.
     pub leader_epoch: Option<i32>,
     /// Text that is kept with the offset.
     pub metadata: &'a str,

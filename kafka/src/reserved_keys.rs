@@ -1,4 +1,4 @@
-//! Which librdkafka keys a user may not set: in goes a key, out comes the reason it is refused, if it is.
+//! The librdkafka keys that a user may not set, each with the reason.
 
 use std::fmt;
 
@@ -36,8 +36,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Every refused key, in librdkafka's spelling and with its aliases; one that ends in `*` stands for all that begin so,
-/// one that begins with `*` for all that end so.
+/// Every refused key, in librdkafka's spelling and with its aliases. A `*` at the end matches all keys with that
+/// prefix, a `*` at the start all keys with that suffix.
 pub const RESERVED: &[(&str, Reason)] = &[
     ("*_cb", Reason::Code),
     ("acks", Reason::Exactness),
@@ -125,7 +125,7 @@ pub fn check(key: &str, value: &str) -> Result<(), Error> {
     }
     match ClientConfig::new().set(key, value).create_native_config() {
         Ok(_) => Ok(()),
-        // The client's own words repeat the value, which may be a secret under a misspelt key.
+        // The client's own text repeats the value, which may be a secret under a misspelt key.
         Err(error) => {
             let reason = match error {
                 KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..) => "librdkafka knows no such key",
@@ -136,7 +136,7 @@ pub fn check(key: &str, value: &str) -> Result<(), Error> {
     }
 }
 
-/// The key that is meant by a spelling that differs in case or has `_` for `.`, as in environment names.
+/// The normalized key: lower case, and `.` in place of the `_` of environment names.
 pub fn canonical(key: &str) -> String {
     key.to_ascii_lowercase().replace('_', ".")
 }

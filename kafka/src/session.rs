@@ -1,5 +1,5 @@
-//! One client and the calls on it: in go requests and how to read their answers, out come the answers in order and what
-//! is known about the client now.
+//! One client and the calls on it: sends requests, and returns their answers in order with what is known about the
+//! client.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::health::Health;
 use crate::native::{Answer, Client, ClientEvent, Limits, Purpose, Queue};
 use crate::{Error, client_log};
 
-/// Requests of one call that are on their way at once.
+/// The most requests of one call that are in flight at once.
 const IN_FLIGHT: usize = 64;
 
-/// Where librdkafka minds the time itself, this much more is waited for it to say that the time is over.
+/// If librdkafka enforces the time limit itself, the call waits this much longer for its answer.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// A client and the memory of its connection errors.
@@ -24,7 +24,7 @@ pub(crate) struct Session {
     health: Mutex<Health>,
 }
 
-/// The answers to one call, by ticket, and the circumstances they came in.
+/// The answers to one call, by ticket, and the circumstances in which they came.
 pub(crate) type Answers<R> = (Vec<Result<R, Failure>>, Circumstances);
 
 impl Session {
@@ -32,7 +32,7 @@ impl Session {
         Ok(Self { client: Client::start(config, Purpose::Admin)?, health: Mutex::default() })
     }
 
-    /// Sends `count` requests, a bounded number at once, and waits for all answers or until the time is over.
+    /// Sends `count` requests, a bounded number at once, and waits for all answers or the time limit.
     pub(crate) fn ask<R>(
         &self,
         count: usize,
@@ -65,10 +65,10 @@ impl Session {
         Ok((answers, circumstances))
     }
 
-    /// What is known about the client now that a call has ended; `answered` when a broker certainly answered it.
+    /// What is known about the client at the end of a call; `answered` if a broker certainly answered it.
     fn circumstances(&self, answered: bool, timeout: Duration) -> Circumstances {
         let mut health = self.health.lock();
-        // Nobody else serves the client's events: they wait here for the next call that can make use of them.
+        // Nobody else reads the client's events: they wait for the next call that can use them.
         while let Some(event) = self.client.next_event(Duration::ZERO) {
             match event {
                 ClientEvent::Error { code, text } => health.note_error(code, text),
@@ -91,15 +91,15 @@ impl Session {
     }
 }
 
-/// Whether a broker had a part in an answer. A client that only timed out has met nobody.
+/// Whether a broker contributed to an answer. A client that only timed out has reached none.
 fn is_answered<R>(answer: &Result<R, Failure>) -> bool {
     answer.as_ref().map_or_else(Failure::is_brokers, |_| true)
 }
 
-/// Whether the client that gave these answers must not be asked again.
+/// Whether the client that gave these answers must be replaced.
 ///
-/// A request without an answer is still with it and will be sent whenever its coordinator returns. A coordinator that
-/// has moved while its old broker stays up is remembered, and asked, for ever.
+/// It keeps a request without an answer and sends it when the coordinator returns. And if a coordinator has moved while
+/// its old broker stays up, the client keeps asking the old one forever.
 pub(crate) fn is_spent<R>(answers: &[Result<R, Failure>]) -> bool {
     let spent = |failure: &Failure| {
         failure.is(Code::RD_KAFKA_RESP_ERR__TIMED_OUT) || failure.is(Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR)

@@ -1,4 +1,4 @@
-//! A topic's identity: a topic that was deleted and created again has the same name and another id.
+//! A topic's id: a topic that was deleted and recreated has the same name and another id.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ pub struct TopicId(u128);
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl TopicId {
-    /// Stands for the id of a topic that has none: brokers before Kafka 2.8 give none.
+    /// The id of a topic without one: brokers before Kafka 2.8 give none.
     pub const NONE: Self = Self(0);
 
-    /// From the two halves in which librdkafka hands it out.
+    /// The id from the two halves that librdkafka returns.
     pub const fn from_halves(most_significant: i64, least_significant: i64) -> Self {
         let high = most_significant.cast_unsigned() as u128;
         let low = least_significant.cast_unsigned() as u128;

@@ -1,25 +1,25 @@
-//! Under which id of its topic a client fetches.
+//! Tells under which topic id a client fetches.
 //!
-//! A topic that is deleted and recreated within seconds goes unnoticed by a consumer: librdkafka takes over the new id with
-//! its metadata and fetches on at the offset where it stood, without an error ("FIXME: an offset reset must be triggered",
-//! `rdkafka_topic.c`). But it fetches under an id, which the broker checks (KIP-516, Fetch 13 and later), and it says in its
-//! log when it takes another one, before it fetches under it. The safe crate hands out log lines with the consumer's events.
-//! So whoever has taken records, and then polled the consumer until it has no events, knows whether they are of another topic.
+//! A consumer does not notice a topic that is deleted and recreated within seconds. librdkafka takes the new id from
+//! its metadata and continues at its offset, without an error ("FIXME: an offset reset must be triggered",
+//! `rdkafka_topic.c`). But it fetches under an id that the broker checks (KIP-516, Fetch 13 and later), and it logs a
+//! new id before it fetches under it. The safe crate delivers log lines with the consumer's events. So take records,
+//! then poll the consumer until it has no events: after that it is known whether the records come from another topic.
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-/// What a consumer takes for the id of its topic.
+/// The topic id that a consumer fetches under.
 pub struct TopicWatch {
     topic: String,
     id: Mutex<Option<String>>,
-    /// Whether somebody has asked for the lines that only this asks for otherwise.
+    /// Whether the user has also asked for the debug lines that this needs.
     is_debugged: bool,
 }
 
 impl TopicWatch {
-    /// Lets a client with `config` say what is needed. Its log lines have to be given to [`heard`](Self::heard).
+    /// Makes a client with `config` log what is needed. Pass its log lines to [`heard`](Self::heard).
     pub fn new(config: &mut ClientConfig, topic: &str) -> Self {
         let debug = config.get("debug").filter(|debug| !debug.is_empty()).map(str::to_owned);
         config.set("debug", debug.as_ref().map_or_else(|| "metadata".to_owned(), |debug| format!("{debug},metadata")));
@@ -27,7 +27,7 @@ impl TopicWatch {
         Self { topic: topic.to_owned(), id: Mutex::default(), is_debugged: debug.is_some() }
     }
 
-    /// Takes in a line of the client's log; whether it was written only for this, and is none to log.
+    /// Reads a line of the client's log. Returns true if it was written only for this watch and should not be logged.
     pub fn heard(&self, level: RDKafkaLogLevel, line: &str) -> bool {
         if !matches!(level, RDKafkaLogLevel::Debug) {
             return false;
@@ -38,13 +38,13 @@ impl TopicWatch {
         !self.is_debugged
     }
 
-    /// The id under which records are fetched, in Kafka's own form; `None` before the client knows the topic.
+    /// The id under which the client fetches, in Kafka's own form; `None` before the client knows the topic.
     pub fn id(&self) -> Option<String> {
         self.id.lock().clone()
     }
 }
 
-/// `[thrd:main]: Topic NAME changed id from OLD to NEW`, in the plain form of base64.
+/// Parses `[thrd:main]: Topic NAME changed id from OLD to NEW`, with ids in plain base64.
 fn changed_id(line: &str, topic: &str) -> Option<String> {
     let (_, change) = line.split_once("Topic ")?;
     let ids = change.strip_prefix(topic)?.strip_prefix(" changed id from ")?;

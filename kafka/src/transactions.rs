@@ -1,10 +1,9 @@
-//! A producer for exactly-once: in go records and a group's offsets, and both take effect together or not at all; out
-//! comes, when something fails, what its owner may do then.
+//! An exactly-once producer: records and a group's offsets take effect together or not at all.
 //!
-//! Everything that can fail returns a [`TransactionError`], and each of its kinds says whether the transaction has
-//! happened, has not, or may have. librdkafka speaks the first version of Kafka's transaction protocol, in which a late
-//! request of one transaction can act on the next. So no outcome is taken for known while a request may still be under
-//! way: see [`TransactionalProducer::was_disturbed`].
+//! Every failure is a [`TransactionError`], which says whether the transaction has happened, has not, or may have.
+//! librdkafka speaks the first version of Kafka's transaction protocol, in which a late request of one transaction can
+//! act on the next. So an outcome does not count as known while a request may still be in flight: see
+//! [`TransactionalProducer::was_disturbed`].
 
 mod delivery_reports;
 mod error;
@@ -24,27 +23,27 @@ use crate::native::{CallFailure, Producer};
 use crate::{Error, GroupMetadata, OffsetToCommit, Record};
 use delivery_reports::DeliveryReports;
 
-/// Between two tries of a call that librdkafka wants to be tried again.
+/// The pause before a call that librdkafka wants repeated.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// A client that writes in transactions under one transactional id.
 ///
-/// It may move between threads, but one at a time uses it, and no thread runs beside librdkafka's own: what became of
-/// records is looked at while a call waits. Dropping it gives up whatever is in flight and waits for the client's
-/// threads, usually some milliseconds; a transaction left open stays so until its id is [registered](Self::init) again
-/// or its time-out is over.
+/// It may move between threads, but only one thread at a time may use it. It has no thread besides librdkafka's own:
+/// delivery reports are read while a call waits. Dropping it abandons everything in flight and waits for the client's
+/// threads, usually some milliseconds. A transaction left open stays open until its id is [registered](Self::init)
+/// again or times out.
 pub struct TransactionalProducer {
     native: Producer,
     reports: RefCell<DeliveryReports>,
-    /// Between a begin and the end of that transaction.
+    /// Whether a transaction has begun and not ended.
     is_open: Cell<bool>,
 }
 
 impl TransactionalProducer {
-    /// Makes the client; nothing is asked of a broker yet.
+    /// Creates the client; no broker is asked yet.
     ///
-    /// `config` is a whole librdkafka configuration with a `transactional.id`. Only what this type depends on is added:
-    /// log lines come by its queue, those about connections among them.
+    /// `config` is a complete librdkafka configuration with a `transactional.id`. The client adds only what it depends
+    /// on: log lines, those about connections included, go to its queue.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): settings that cannot work.
@@ -54,21 +53,21 @@ impl TransactionalProducer {
         }
         let mut config = config.clone();
         config.set("log.queue", "true");
-        // Without it the loss of a connection is not told when the same happened within the last 30 seconds.
+        // Without it, librdkafka does not log a lost connection if the same was logged within the last 30 seconds.
         let debug = config.get("debug").filter(|debug| !debug.is_empty());
         config.set("debug", debug.map_or_else(|| "broker".to_owned(), |debug| format!("{debug},broker")));
         let native = Producer::start(&config)?;
         Ok(Self { native, reports: RefCell::default(), is_open: Cell::new(false) })
     }
 
-    /// Registers the transactional id. An earlier holder is fenced, and a transaction it left open is ended: if it was
-    /// being committed it is committed, else aborted. When this returns, that is over.
+    /// Registers the transactional id. An earlier holder is fenced, and the transaction it left open has ended when
+    /// this returns: committed if its commit had begun, otherwise aborted.
     ///
     /// # Errors
-    /// [`Unknown`](TransactionError::Unknown) when there was no answer in time: then, too, the client is to be dropped.
+    /// [`Unknown`](TransactionError::Unknown) if no answer came in time: drop the client then too.
     pub fn init(&self, timeout: Duration) -> Result<(), TransactionError> {
         self.until(Instant::now() + timeout, |left| self.native.init(left))?;
-        // What was under way before belongs to an epoch of the id that is fenced now.
+        // Earlier requests belong to an epoch of the id that is fenced now.
         self.was_disturbed();
         Ok(())
     }
@@ -76,7 +75,7 @@ impl TransactionalProducer {
     /// Begins a transaction. No broker is asked.
     ///
     /// # Errors
-    /// When there is one already, or none is possible any more.
+    /// A transaction is already open, or the producer has failed for good.
     pub fn begin(&self) -> Result<(), TransactionError> {
         self.reports.borrow_mut().forget_undelivered();
         self.native.begin().map_err(|failure| self.error(failure))?;
@@ -84,7 +83,7 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Queues one record. When the queue is full, waits until records were delivered, at most until `deadline`.
+    /// Queues one record. If the queue is full, waits for deliveries, at most until `deadline`.
     ///
     /// # Errors
     /// A [`Refused`](TransactionError::Refused) of this record alone (it is larger than the client may send, or its
@@ -98,11 +97,11 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Queues the rows for one partition, in their order, and leaves none. When the queue is full, waits until records
-    /// were delivered, at most until `deadline`.
+    /// Queues the rows for one partition, in order, and leaves `rows` empty. If the queue is full, waits for
+    /// deliveries, at most until `deadline`.
     ///
     /// # Errors
-    /// As for [`send`](Self::send), but some of the rows may be queued then, so that the transaction has to be aborted.
+    /// As for [`send`](Self::send), but some rows may already be queued, so the transaction must be aborted.
     pub fn send_rows(
         &self,
         topic: &str,
@@ -123,7 +122,7 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// A record was not taken: waits for reports if that is because the queue is full.
+    /// Handles a record that was not queued: waits for delivery reports if the queue is full.
     fn make_room(&self, topic: &str, failure: Failure, deadline: Instant) -> Result<(), TransactionError> {
         if failure.is(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) && !left(deadline).is_zero() {
             self.serve(left(deadline));
@@ -135,7 +134,7 @@ impl TransactionalProducer {
 
     /// Waits until every queued record is acknowledged.
     ///
-    /// librdkafka's own flush looks only every 100 ms; here the last acknowledgement ends the wait.
+    /// librdkafka's own flush polls every 100 ms; here the last acknowledgement ends the wait.
     ///
     /// # Errors
     /// The first record that was not delivered, as soon as that is known, or [`Unknown`](TransactionError::Unknown) at
@@ -154,19 +153,21 @@ impl TransactionalProducer {
         }
     }
 
-    /// Adds a group's offsets to the transaction, as the member that was captured, whatever the consumer is by now.
+    /// Adds a group's offsets to the transaction as the captured member, even if the consumer has another membership by
+    /// now.
     ///
     /// # Errors
-    /// [`Refused`](TransactionError::Refused) with [`StaleMembership`](Refusal::StaleMembership) when the group has
-    /// moved on since. [`Unknown`](TransactionError::Unknown) when there was no answer in time: then the client is to be
-    /// dropped, and may live on until it finds the coordinator, which it tries at least every `connections.max.idle.ms`.
+    /// [`Refused`](TransactionError::Refused) with [`StaleMembership`](AbortReason::StaleMembership) if the group has
+    /// moved on since. [`Unknown`](TransactionError::Unknown) if no answer came in time: drop the client then. The
+    /// dropped client may live on until it finds the coordinator, which it tries at least every
+    /// `connections.max.idle.ms`.
     pub fn send_offsets(
         &self,
         offsets: &[OffsetToCommit<'_>],
         membership: &GroupMetadata,
         timeout: Duration,
     ) -> Result<(), TransactionError> {
-        // A broker takes the offsets of no member in particular unchecked, from whomever.
+        // A broker does not check offsets that come without a member id: it would accept them from anybody.
         if !membership.is_member() {
             let detail = String::from("the consumer was no member of its group when its membership was captured");
             return Err(TransactionError::Refused { why: AbortReason::StaleMembership, detail });
@@ -180,17 +181,17 @@ impl TransactionalProducer {
     /// Only after a [`Refused`](TransactionError::Refused) is it certain that the transaction has not happened.
     pub fn commit(&self, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
-        // librdkafka would wait for the reports, which nobody but us takes.
+        // librdkafka would wait for the delivery reports, but only this type reads them.
         self.flush(deadline)?;
         self.until(deadline, |left| self.native.commit(left))?;
         self.is_open.set(false);
         Ok(())
     }
 
-    /// Aborts the transaction, once nothing of it is under way any more.
+    /// Aborts the transaction once none of its records is in flight.
     ///
     /// # Errors
-    /// The producer is of no use then, whatever the kind.
+    /// Whatever the kind, the producer cannot be used any more.
     pub fn abort(&self, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
         self.serve(Duration::ZERO);
@@ -202,19 +203,19 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Whether, since this was last asked or since the [registration](Self::init), a broker's connection was lost, a
-    /// request timed out, or a record was not delivered. Then no further transaction should begin with this producer,
-    /// but with a new one, under the same id.
+    /// Whether a broker connection was lost, a request timed out, or a record was not delivered since the last call of
+    /// this function or since the [registration](Self::init). If so, begin the next transaction with a new producer
+    /// under the same id.
     ///
-    /// For a request may still be under way, although its call has succeeded since by being sent again: if it ends a
-    /// transaction, it could end the next one. And a broker numbers the records it takes from a producer, and refuses
-    /// those that follow a missing one, the next transaction's included (librdkafka says "skipped sequence numbers").
+    /// A request may still be in flight although its call has succeeded by being sent again. If it ends a transaction,
+    /// it could end the next one. Also, a broker numbers the records of a producer and refuses those that follow a
+    /// missing one, even in the next transaction (librdkafka says "skipped sequence numbers").
     pub fn was_disturbed(&self) -> bool {
         self.serve(Duration::ZERO);
         self.reports.borrow_mut().take_disturbance()
     }
 
-    /// Calls again, until the deadline, as long as librdkafka says that this goes on where the last call left off.
+    /// Repeats a call until the deadline, as long as librdkafka says that the next call resumes it.
     fn until(
         &self,
         deadline: Instant,
@@ -234,7 +235,7 @@ impl TransactionalProducer {
         }
     }
 
-    /// Waits for the client to say something, and takes in all it has to say.
+    /// Waits for an event of the client, then handles all that are there.
     fn serve(&self, wait: Duration) {
         let mut reports = self.reports.borrow_mut();
         let mut next = self.native.next_event(wait);
@@ -265,9 +266,9 @@ impl TransactionalProducer {
         }
     }
 
-    /// Some failures only say that the transaction has failed before. Why is told with the first record that was not
-    /// delivered, or by librdkafka when it is asked for a second transaction, which it refuses with the reason and with
-    /// no other effect.
+    /// Some failures only say that the transaction has failed before. The reason is in the first record that was not
+    /// delivered. Otherwise librdkafka gives it when asked to begin a second transaction, which it refuses without any
+    /// other effect.
     fn cause(&self, failure: CallFailure) -> CallFailure {
         if !error::is_consequence(&failure) {
             return failure;

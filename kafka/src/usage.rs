@@ -1,5 +1,5 @@
-//! The usage record: a small versioned text in an offset commit's metadata that says where a partition's fold began
-//! and what the work since then has cost. The worker writes it; the operator learns capacity from it.
+//! The usage record: a small versioned text in an offset commit's metadata. It says where a partition's ledger begins
+//! and how much time its records have taken. The worker writes it; the operator derives capacity from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,14 +13,14 @@ const VERSION: &str = "bf1";
 pub struct UsageRecord {
     /// The first offset that belongs to the ledger; never negative.
     pub base_offset: i64,
-    /// Records applied since the assignment.
+    /// Records processed since the assignment: applied, ignored and bad ones.
     pub records: u64,
-    /// Time spent applying them, in microseconds.
+    /// Time spent processing them, in microseconds.
     pub busy_micros: u64,
 }
 
 impl UsageRecord {
-    /// Of a partition on which nobody has worked yet.
+    /// The record of a partition that no worker has processed yet.
     pub const fn beginning_at(base_offset: i64) -> Self {
         Self { base_offset, records: 0, busy_micros: 0 }
     }
@@ -29,13 +29,16 @@ impl UsageRecord {
 /// Why a commit's metadata is not a usage record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
-    /// Another program's metadata, or none.
+    /// Metadata of another program, or none.
     #[error("the commit's metadata was not written by a balance worker")]
     Foreign,
-    /// A later release's record: the numbers may mean something else, so none is guessed.
-    #[error("the usage record has version {0:?}, which this release cannot read: upgrade it first")]
+    /// The record of a later release. Its numbers may mean something else, so none is guessed.
+    #[error(
+        "the usage record has version {0:?}, which this release cannot read: a newer worker wrote it, so upgrade this \
+         program first"
+    )]
     UnknownVersion(String),
-    /// Our version, but not our text.
+    /// The version is ours, but the text is not.
     #[error("the usage record {0:?} is damaged")]
     Malformed(String),
 }
@@ -56,7 +59,7 @@ impl FromStr for UsageRecord {
             let ours = version.strip_prefix("bf").is_some_and(is_number);
             return Err(if ours { UsageError::UnknownVersion(version.to_owned()) } else { UsageError::Foreign });
         }
-        // A base offset read wrongly would fold a wrong ledger, hence only the text that we would write ourselves.
+        // A wrong base offset would give a wrong ledger, so only the exact text that we would write is accepted.
         parse_fields(fields)
             .filter(|record| record.base_offset >= 0 && record.to_string() == text)
             .ok_or_else(|| UsageError::Malformed(text.to_owned()))

@@ -1,7 +1,7 @@
 //! Configuration: a YAML file, over it the environment, over it flags.
 //!
-//! In go argument and environment texts, out comes one [`Config`] whose every value was checked, or a [`ConfigError`]
-//! that names the setting. Nothing is ignored: unknown settings and those this release does not have are errors.
+//! Arguments and environment become one [`Config`] whose every value is checked, or a [`ConfigError`] that names the
+//! setting. Nothing is ignored: unknown settings and those that this release does not have are errors.
 
 mod effective;
 mod error;

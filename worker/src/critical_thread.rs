@@ -1,4 +1,4 @@
-//! Threads the worker cannot be without.
+//! Threads that the worker cannot run without.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

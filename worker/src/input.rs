@@ -1,9 +1,9 @@
-//! Whether the input keeps every record.
+//! Whether the input topic keeps every record.
 //!
-//! A balance is the sum of all records of a customer, and a compacted topic keeps the last one of each key. What a group has
-//! folded stays right; what is folded from such a log again, or for the first time, may not be. So a group without
-//! progress does not begin with one, nothing is folded from one again, and a fleet whose input becomes one goes on and
-//! says so. A partition that is added to the topic of a group at work is read as it grows, as the others are.
+//! A balance is the sum of all records of a customer, and a compacted topic keeps only the last one of each key. What a
+//! group has folded stays right, but a fold from such a log may not be. So a group without progress does not begin with
+//! a compacted topic, and nothing is folded from one again. A fleet whose input becomes compacted continues and says
+//! so. A partition that is added to the topic of a running group is read as it grows, as the others are.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use balancefleet_kafka::{Admin, Error, ErrorKind};
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the topic's `cleanup.policy` says.
+/// The topic's `cleanup.policy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     /// Every record stays until it is too old.
     Whole,
-    /// Some records may be gone that are not the last of their key.
+    /// Records that are not the last of their key may be gone.
     Compacted {
         topic: String,
         /// Its policy: `compact` or `compact,delete`.
         policy: String,
     },
-    /// The brokers do not tell it to this user.
+    /// This user may not read it.
     Unknown,
 }
 
@@ -36,7 +36,7 @@ impl Input {
         }
     }
 
-    /// For people, where it is compacted.
+    /// The warning for a compacted topic.
     pub(crate) fn warning(&self) -> Option<String> {
         let Self::Compacted { topic, policy } = self else { return None };
         Some(format!(
@@ -46,7 +46,7 @@ impl Input {
         ))
     }
 
-    /// For people, where it is not known.
+    /// The note for an unknown policy.
     pub(crate) fn unknown(topic: &str) -> String {
         format!(
             "the brokers do not tell the settings of topic {topic} (DescribeConfigs on it is missing): make sure yourself \
@@ -58,7 +58,7 @@ impl Input {
 /// Asks the brokers.
 ///
 /// # Errors
-/// They do not answer. That they may not tell is none: see [`Input::Unknown`].
+/// The brokers do not answer. A missing right is no error: see [`Input::Unknown`].
 pub(crate) fn ask(admin: &Admin, topic: &str) -> Result<Input, Error> {
     match admin.topic_settings(topic, TIMEOUT) {
         Ok(settings) => Ok(Input::of(topic, settings.in_effect.get("cleanup.policy").cloned())),

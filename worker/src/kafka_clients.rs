@@ -71,7 +71,7 @@ pub(crate) fn transaction_config(config: &Config) -> ClientConfig {
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", "200000")
         .set("topic.metadata.refresh.interval.ms", "10000")
-        // Those in use are asked for the proof of membership more often; see `TransactionalProducer::send_offsets`.
+        // Connections in use carry a membership check more often; see `TransactionalProducer::send_offsets`.
         .set("connections.max.idle.ms", (config.session_timeout * 3).as_millis().to_string())
         .set("enable.metrics.push", "false");
     client
@@ -98,7 +98,7 @@ fn common(config: &Config) -> ClientConfig {
     client
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // An offset that is not in the log must be seen, never be replaced by another one.
+        // An offset that is not in the log must be reported, never replaced by another one.
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")

@@ -1,8 +1,9 @@
-//! Leaving the group at once, and seeing to it that the group knows.
+//! Leaves the group at once, and checks that the group knows.
 //!
-//! Closing a consumer does not always leave its group: librdkafka 2.12 sends no LeaveGroup for a cooperative member without
-//! partitions, nor while a join is under way, and the consumer counts as closed all the same. Then the others wait for a
-//! session timeout. Unsubscribing sends it, at once or when the running rebalance ends; so that comes first.
+//! Closing a consumer does not always leave its group. librdkafka 2.12 sends no LeaveGroup for a cooperative member
+//! without partitions, nor during a join, although the consumer counts as closed. Then the other members wait for a
+//! session timeout. Unsubscribing sends it at once, or when the running rebalance ends, so the worker unsubscribes
+//! first.
 
 use std::{
     fmt,
@@ -25,17 +26,17 @@ const POLL: Duration = Duration::from_millis(5);
 /// Between two looks whether the group still has the member.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What became of leaving a group.
+/// The outcome of leaving a group.
 enum Left {
-    /// The group does not have this member any more.
+    /// The group no longer has this member.
     Gone,
-    /// There was nothing to leave.
+    /// The consumer was not a member.
     WasNoMember,
-    /// It was not, or not seen to be, done in time.
+    /// The member did not leave in time, or it is unknown whether it did.
     Unknown(Unknown),
 }
 
-/// Why it is not known that a member has left.
+/// Why it is unknown whether a member has left.
 enum Unknown {
     Rebalancing,
     Remains,

@@ -1,7 +1,14 @@
 //! Kafka consumer that folds transactions into exact balances and serves them.
 //!
-//! In go a configuration and the records of one topic; out come balances behind a REST API, committed offsets
-//! with a usage record, log lines and metrics.
+//! Its input is a configuration and the records of one topic. Its output is balances behind a REST API, committed
+//! offsets with a usage record, log lines and metrics.
+//!
+//! A record becomes a balance in two steps: `domain/rules.rs` reads it (`Rules::read`), and
+//! `domain/ledger/customers.rs` applies it to its customer (`Customer::apply`). The poll thread (`poll/batch.rs`) calls
+//! both.
+//!
+//! The *reference consumers* that comments mention are two older consumers in .NET, one that keeps balances and one
+//! that only counts records. Their REST paths, JSON shapes, messages and default signs are kept.
 
 mod api;
 mod config;

@@ -1,8 +1,8 @@
-//! Why a partition stands still.
+//! Why a partition has failed: it stays assigned, but its records are no longer processed.
 
 use crate::domain::money::Currency;
 
-/// A reason that only a person or a new assignment can clear; `Display` says what to do.
+/// A reason that only a user or a new assignment can clear; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PartitionFailure {
     #[error(
@@ -30,11 +30,11 @@ pub(crate) enum PartitionFailure {
         /// The leader epoch of the record before it.
         leader_epoch: i32,
     },
-    /// The log has the offset (again), but the client gave it up.
+    /// The log has the offset (again), but the client gave it up. Its category is `NotFetched`.
     #[error(
         "the Kafka client lost its place at offset {offset}, although the log has that offset: after a broker failed \
          the log was probably cut and has grown since, so the balances may hold records that are gone; check the \
-         brokers, then restart the worker to fold the log again"
+         brokers, then rebuild the group's balances from the log as it is now, or with store replay restart the worker"
     )]
     FetchPositionLost { offset: i64 },
     /// The metadata of the committed offset, or a record of the changelog, is not understood.
@@ -94,7 +94,7 @@ pub(crate) enum PartitionFailure {
     BaseOfAnotherLog { base: i64, log_start: i64, committed: i64 },
 }
 
-/// What of the settings makes other balances than those that a ledger has.
+/// The setting by which this worker would compute other balances than a stored ledger has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingsChange {
     #[error(
@@ -103,12 +103,12 @@ pub(crate) enum SettingsChange {
         words(held),
         words(ours)
     )]
-    Identity {
-        /// Those of the balances, see [`crate::domain::rules::Rules::identity`].
+    KindOrSigns {
+        /// Those of the stored balances, see [`crate::domain::rules::Rules::non_default_rules`].
         held: String,
         ours: String,
     },
-    /// A release that keeps one hash of everything has made the balances, with settings that cannot be told.
+    /// A hash-only release made the balances, with settings that its hash does not reveal.
     #[error(
         "the balances were made with other signs, minor units or another ledger kind: set those again, or rebuild the \
          group's balances with the new ones"
@@ -126,12 +126,12 @@ pub(crate) enum SettingsChange {
     Forgotten { currency: Currency, held: u8 },
 }
 
-fn words(identity: &str) -> &str {
-    if identity.is_empty() { "those of the default" } else { identity }
+fn words(non_default_rules: &str) -> &str {
+    if non_default_rules.is_empty() { "those of the default" } else { non_default_rules }
 }
 
 impl PartitionFailure {
-    /// Whether balances that were made before may hold records that the log no longer has.
+    /// Whether the stored balances may hold records that the log no longer has.
     pub(crate) const fn is_of_stored_balances(&self) -> bool {
         matches!(self, Self::LogTruncated { .. } | Self::FetchPositionLost { .. })
     }

@@ -1,14 +1,14 @@
 //! The poll thread: the one owner of the group membership and of every assigned partition.
 //!
-//! In go records (in batches, from a queue of their own), rebalances and the reports of the other threads; out come ledgers
-//! (seen through the [`View`]), commits and log lines. Rebalances are carried out here, right after the poll that brought
-//! them, never inside a callback.
+//! Its input is records (in batches, from a queue of their own), rebalances and the reports of the other threads. Its
+//! output is ledgers (seen through the [`View`]), commits and log lines. It carries out a rebalance right after the
+//! poll that delivered it, never inside a callback.
 //!
 //! | thread | does | tells the poll thread |
 //! |---|---|---|
 //! | restore | brings new partitions to where the group has committed | `Restored` |
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |
-//! | topic monitor | looks whether the topic is still the same one | `Inspected` |
+//! | topic monitor | checks that the topic is still the same one | `Inspected` |
 
 mod ahead;
 mod backpressure;
@@ -48,7 +48,7 @@ use crate::{
     },
     kafka_clients::{Context, GroupConsumer, group_consumer, restore_config},
     partition_failure::PartitionFailure,
-    restore::{self, Assigned, Restorer},
+    restore::{self, RestoreRequest, Restorer},
     status::Status,
     stop::Stop,
     store::{ApplyMode, Batch, Changelog, CommitError, Count, Offsets, Postgres, Replay, Store},
@@ -58,24 +58,24 @@ use crate::{
 use commits::Commits;
 use input_watch::Watch;
 use messages::{Report, Reporter};
-use partition::Owned;
+use partition::AssignedPartition;
 use pending_assignment::PendingAssignment;
 use reacquire::ReacquireQueue;
 use truncation::TruncationWatch;
 use wakeups::FetchWakeups;
 
-/// How long is waited for records; also how late a stop may be noticed.
+/// The longest wait for records; a stop may be noticed that late.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// As short as the client can wait.
+/// The shortest wait that the client supports.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Between two tries to get the store ready.
+/// The pause between two attempts to open the store.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// A kind of records of one partition that cannot be applied is logged this often.
+/// One kind of bad record of one partition is logged this often.
 const SAME_BAD_RECORD_EVERY: Duration = Duration::from_secs(60);
 
-/// Why the worker cannot go on. The process ends with an error, and whoever runs it starts it again.
+/// Why the worker cannot continue. The process exits with an error, so that Kubernetes restarts it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("the Kafka consumer cannot be made: {0}; correct the named client setting")]
@@ -84,10 +84,10 @@ pub(crate) enum Fatal {
     Consumer(String),
     #[error("the records of a partition cannot be taken: {0}")]
     Records(#[from] balancefleet_kafka::Error),
-    /// Taken up here, it could come before others of its partition.
+    /// Records come by the record queue alone. Applied here, this one could overtake others of its partition.
     #[error("the record of partition {0} at offset {1} came beside the others")]
     Stray(i32, i64),
-    /// The client did not take an assignment: what it fetches is no longer known.
+    /// The client refused an assignment, so it is unknown what it fetches.
     #[error("the Kafka consumer did not carry out a rebalance: {0}")]
     Rebalance(KafkaError),
     #[error("the store cannot go on: {0}")]
@@ -99,7 +99,7 @@ pub(crate) enum Fatal {
 pub(crate) struct PollLoop {
     consumer: Arc<GroupConsumer>,
     admin: Admin,
-    /// Its records; everything else comes by a poll of the consumer.
+    /// The consumer's records; everything else comes by a poll of the consumer.
     records: Arc<RecordQueue<Context>>,
     view: Arc<View>,
     rules: Arc<Rules>,
@@ -108,12 +108,12 @@ pub(crate) struct PollLoop {
     session_timeout: Duration,
 
     apply_mode: ApplyMode,
-    /// Whether records that cannot be applied are kept for the store.
+    /// Whether bad records are kept for the store.
     dead_letters_enabled: bool,
 
-    partitions: BTreeMap<i32, Owned>,
+    partitions: BTreeMap<i32, AssignedPartition>,
     pending_assignments: Vec<PendingAssignment>,
-    next_epoch: u64,
+    next_assignment_number: u64,
     bad_records: Throttle<(i32, BadRecord)>,
     commit_errors: Throttle<&'static str>,
     fetch_errors: Throttle<ErrorKind>,
@@ -123,26 +123,27 @@ pub(crate) struct PollLoop {
     backlog: VecDeque<Report>,
     store: Arc<dyn Store>,
     commits: Commits,
-    restorer: mpsc::Sender<Vec<Assigned>>,
+    restorer: mpsc::Sender<Vec<RestoreRequest>>,
     reacquire_queue: ReacquireQueue,
     topic_monitor: mpsc::Sender<()>,
-    /// Whether the client was told to stop fetching.
+    /// Whether fetching is paused (back-pressure).
     is_paused: bool,
     truncation_watch: Arc<TruncationWatch>,
     fetch_wakeups: FetchWakeups,
-    /// Whether it was said that positions cannot be validated.
+    /// Whether it was logged that some positions cannot be validated.
     has_said_unvalidated: bool,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
     topic_id: String,
-    /// Handed back after an order to stop: leaving the group answers their revocation.
+    /// Partitions handed back after a stop was ordered. Their revocation is answered by leaving the group.
     unanswered: Option<Vec<i32>>,
     stop: Stop,
 }
 
 impl PollLoop {
-    /// Makes the client and starts the other threads; nothing is joined yet. `topic_id` was found before anything else.
+    /// Creates the client and starts the other threads; the group is not joined yet. `topic_id` was looked up before
+    /// anything else.
     pub(crate) fn new(
         config: &Config,
         topic_id: &str,
@@ -156,7 +157,7 @@ impl PollLoop {
         let offsets = || Offsets::new(admin.clone(), consumer.clone(), &config.group_id, &config.topic);
         let store: Arc<dyn Store> = match (config.rules.ledger, config.store) {
             (LedgerKind::Balances, StoreKind::Postgres) => {
-                // The configuration was refused otherwise.
+                // Without one, the configuration was refused.
                 let target = config.database_in_use().ok_or_else(|| Fatal::Store("it has no database".to_owned()))?;
                 Arc::new(Postgres::new(config, topic_id, target, admin.clone(), consumer.clone(), runtime))
             }
@@ -192,7 +193,7 @@ impl PollLoop {
             dead_letters_enabled: config.dead_letter_topic.is_some() || config.database_in_use().is_some(),
             partitions: BTreeMap::new(),
             pending_assignments: Vec::new(),
-            next_epoch: 0,
+            next_assignment_number: 0,
             bad_records: Throttle::new(SAME_BAD_RECORD_EVERY),
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
             fetch_errors: Throttle::new(SAME_ERROR_EVERY),
@@ -220,7 +221,7 @@ impl PollLoop {
         })
     }
 
-    /// Joins the group and works until a stop is ordered, then leaves it.
+    /// Joins the group, works until a stop is ordered, then leaves the group.
     pub(crate) fn run(mut self) -> Result<(), Fatal> {
         let outcome = self.work();
         match &outcome {
@@ -234,7 +235,7 @@ impl PollLoop {
 
     fn work(&mut self) -> Result<(), Fatal> {
         while let Err(error) = self.store.open() {
-            self.view.tick();
+            self.view.mark_alive();
             match error {
                 CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
                 passing if self.stop.is_ordered() => {
@@ -246,7 +247,12 @@ impl PollLoop {
             std::thread::sleep(OPEN_AGAIN);
         }
         self.consumer.subscribe(&[&self.topic]).map_err(Fatal::Client)?;
-        tracing::info!(topic = self.topic, group = self.view.identity().group_id, "Subscribed to topic {}", self.topic);
+        tracing::info!(
+            topic = self.topic,
+            group = self.view.worker_info().group_id,
+            "Subscribed to topic {}",
+            self.topic
+        );
         self.view.set_status(Status::Running);
         while !self.stop.is_ordered() {
             self.poll_once()?;
@@ -256,11 +262,11 @@ impl PollLoop {
 
     /// One round: reports, a commit if it is time, records, rebalances.
     fn poll_once(&mut self) -> Result<(), Fatal> {
-        self.view.tick();
+        self.view.mark_alive();
         while let Some(report) = self.next_report() {
             self.take(report)?;
         }
-        self.claim_again();
+        self.reacquire_due();
         self.activate_ready()?;
         self.validate()?;
         self.commit_if_due();
@@ -269,11 +275,11 @@ impl PollLoop {
         self.batch(self.wait())
     }
 
-    /// Everything that the client has to say besides records.
+    /// Handles everything that the client delivers besides records.
     fn events(&mut self) -> Result<(), Fatal> {
         let (consumer, records) = (self.consumer.clone(), self.records.clone());
         loop {
-            // Also when there is nothing: a client that is not polled leaves its group.
+            // Polled even when there is nothing: a client that is not polled leaves its group.
             match consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Err(error)) => self.handle_client_error(&error)?,
@@ -288,9 +294,10 @@ impl PollLoop {
         }
     }
 
-    /// How long to wait for records. Whatever else comes ends it; only commits and fetch wake-ups have a time of their own.
+    /// How long to wait for records. Any other event ends the wait; only commits, fetch wake-ups and validations have a
+    /// due time of their own.
     fn wait(&self) -> Duration {
-        let (now, is_dirty) = (Instant::now(), self.partitions.values().any(Owned::is_dirty));
+        let (now, is_dirty) = (Instant::now(), self.partitions.values().any(AssignedPartition::is_dirty));
         let commit = self.commits.due_in(true, false, now).filter(|_| is_dirty);
         let due_in = [commit, self.fetch_wakeups.due_in(now), self.validation_due_in()].into_iter().flatten().min();
         due_in.unwrap_or(IDLE_WAIT).clamp(SHORTEST_WAIT, IDLE_WAIT)
@@ -305,18 +312,18 @@ impl PollLoop {
         if fetched.is_empty() { Ok(()) } else { Ok(self.records.wake_fetchers(&fetched)?) }
     }
 
-    /// Records that wait for a rebalance to be carried out are none that the client does not have.
+    /// The client delivered no record. If an event waits, that says nothing: its records may wait behind a rebalance.
     fn had_nothing_to_deliver(&mut self) {
         if !self.records.has_events() {
             self.idle_at = Instant::now();
         }
     }
 
-    /// The id under which the client fetches, if it is not that of this process's topic. It is known when the client has
-    /// no more events, before the first of those records is used.
+    /// The id of the topic that the client fetches, if it is not the topic of this process. It is known once the client
+    /// has no more events, before the first of those records is used.
     fn other_topic(&self) -> Option<String> {
         let id = self.consumer.context().topic_id();
-        // Before anything is fetched there is none.
+        // The client knows no id before its first fetch.
         let has_fetched = || self.view.counting().messages_consumed.load(Ordering::Relaxed) > 0;
         match id {
             Some(id) => Some(id).filter(|id| *id != self.topic_id),
@@ -330,7 +337,7 @@ impl PollLoop {
         self.fail(&all, &PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
 
-    /// After an error the topic may be another one.
+    /// After an error the topic may have been recreated.
     fn handle_client_error(&mut self, error: &KafkaError) -> Result<(), Fatal> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
             let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
@@ -340,13 +347,14 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Has the topic looked at, now.
+    /// Asks the topic monitor to inspect the topic now.
     fn inspect(&mut self) {
         // The thread ends only with the process.
         let _ = self.topic_monitor.send(());
     }
 
-    /// Commits progress in its turn, and without progress often enough to prove the membership.
+    /// Commits progress when a commit is due. Without progress it still commits often enough to check that this worker
+    /// is a member of the group.
     fn commit_if_due(&mut self) {
         let now = Instant::now();
         let running_for = self.commits.running_for(now);
@@ -359,27 +367,28 @@ impl PollLoop {
         if due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
-        let is_proof_due = self.commits.is_proof_due(now);
-        if is_proof_due && self.commits.proves_each() {
+        let is_membership_check_due = self.commits.is_membership_check_due(now);
+        if is_membership_check_due && self.commits.checks_each_partition() {
             self.commit(|_| true, true, None);
-        } else if self.partitions.values().any(Owned::is_dirty) {
+        } else if self.partitions.values().any(AssignedPartition::is_dirty) {
             if !self.commit(|_| true, false, None) {
                 self.commits.put_off(now);
             }
-        } else if is_proof_due {
-            // Any one partition proves it; the others have nothing to say.
+        } else if is_membership_check_due {
+            // A commit for any one partition checks the membership.
             let one =
                 self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
             self.commit(|owned| Some(owned.partition) == one, true, None);
         }
     }
 
-    /// Puts what the chosen partitions have to commit on its way, with `all` also those without news; false when there is
-    /// nothing that this worker may commit, the group has left `generation`, or the records may be of another topic.
+    /// Sends a commit for the chosen partitions; with `all` also for those without progress. Returns false if this
+    /// worker has nothing that it may commit, if the group has left `generation`, or if the records may be of another
+    /// topic.
     ///
-    /// The membership is captured here, once, while no rebalance is waiting to be carried out by this thread: a partition
-    /// can change its owner only in a later generation than this one.
-    fn commit(&mut self, chosen: impl Fn(&Owned) -> bool, all: bool, generation: Option<i32>) -> bool {
+    /// The membership is captured here, once, while no rebalance waits for this thread: a partition can change its
+    /// owner only in a later generation than this one.
+    fn commit(&mut self, chosen: impl Fn(&AssignedPartition) -> bool, all: bool, generation: Option<i32>) -> bool {
         let membership = GroupMetadata::capture(&*self.consumer).filter(GroupMetadata::is_member);
         let Some(membership) = membership else {
             self.view.lost_membership();
@@ -388,10 +397,14 @@ impl PollLoop {
         if generation.is_some_and(|generation| generation != membership.generation()) || self.other_topic().is_some() {
             return false;
         }
-        let ours = |owned: &&mut Owned| *owned.member_id == *membership.member_id() && chosen(owned);
-        let at_once = self.store.ledger_at_once();
-        let parts: Vec<_> =
-            self.partitions.values_mut().filter(ours).filter_map(|owned| owned.progress(all, at_once)).collect();
+        let ours = |owned: &&mut AssignedPartition| *owned.member_id == *membership.member_id() && chosen(owned);
+        let max_customers_per_commit = self.store.max_customers_per_commit();
+        let parts: Vec<_> = self
+            .partitions
+            .values_mut()
+            .filter(ours)
+            .filter_map(|owned| owned.progress(all, max_customers_per_commit))
+            .collect();
         let is_some = !parts.is_empty();
         if is_some {
             self.commits.send(Batch { membership, parts }, all);

@@ -25,6 +25,9 @@ pub(crate) enum DatabaseError {
     Rights { detail: String },
     #[error("the connection to PostgreSQL was lost ({detail})")]
     Lost { detail: String },
+    /// Not a fault of the database: the balances that were being read are no longer this assignment's.
+    #[error("the partition moved while its balances were read from PostgreSQL ({detail})")]
+    PartitionMoved { detail: &'static str },
     #[error("PostgreSQL did not answer within {0:?}")]
     Late(Duration),
     #[error("PostgreSQL refused a statement (SQLSTATE {code}): {detail}")]
@@ -48,6 +51,7 @@ impl DatabaseError {
             Self::Tls { .. } => "DatabaseTls",
             Self::Rights { .. } => "DatabaseRights",
             Self::Lost { .. } => "DatabaseConnectionLost",
+            Self::PartitionMoved { .. } => "DatabasePartitionMoved",
             Self::Late(_) => "DatabaseLate",
             Self::Refused { .. } => "DatabaseRefused",
             Self::Encoding { .. } => "DatabaseEncoding",
@@ -62,12 +66,12 @@ impl DatabaseError {
 
     /// Whether the same is likely to succeed a little later, without anybody's help.
     pub(crate) const fn is_transient(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::Late(_))
+        matches!(self, Self::Lost { .. } | Self::PartitionMoved { .. } | Self::Late(_))
     }
 
     /// Whether nothing more can be asked on the same connection.
     pub(crate) const fn ends_session(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::Late(_))
+        matches!(self, Self::Lost { .. } | Self::PartitionMoved { .. } | Self::Late(_))
     }
 
     /// Why no connection came about with `place`.

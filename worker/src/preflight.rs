@@ -1,6 +1,6 @@
-//! What must be true before the group is joined: the brokers answer, the topic is there, and the store can work with it.
+//! Checks before the group is joined: the brokers answer, the topic exists, and the store can work with it.
 //!
-//! What may pass is waited for, with a line that says what to do; what cannot pass is refused.
+//! The worker waits for problems that may pass, with a log line that says what to do. It exits on those that cannot.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ use crate::{
     view::View,
 };
 
-/// Short enough that a stop is not held up.
+/// Short enough that a stop is not delayed.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Before the broker that is asked for its settings nobody may have connected to it.
+/// The broker that is asked for its settings may be one that no connection exists to yet.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two tries.
+/// The pause between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Brokers have it from Kafka 3.6 on (KIP-890); without it a write delayed in the network could land in the next
-/// transaction of the same producer, or stay open for ever.
+/// Brokers have it since Kafka 3.6 (KIP-890). Without it, a write that was delayed in the network could land in the
+/// next transaction of the same producer, or stay open forever.
 const VERIFICATION: &str = "transaction.partition.verification.enable";
 
-/// Why this worker can never work with this topic.
+/// Why this worker can never start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {
-    /// A topic that was recreated would pass for the old one.
+    /// A recreated topic could not be told from the old one.
     #[error(
         "the brokers give topic {0} no id, so it could not be told from one of the same name that is made after it: Kafka \
          3.1 or later is needed, and its inter.broker.protocol.version, where it is set, must be 2.8 or later"
@@ -45,7 +45,7 @@ pub(crate) enum PreflightError {
          store needs a topic with cleanup.policy=delete that keeps its records longer than the group lives"
     )]
     CompactedReplay { topic: String, policy: String },
-    /// The same, before anything was folded.
+    /// The topic is compacted, and the group has no progress yet.
     #[error(
         "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}), so it does not keep every record, and a \
          balance is the sum of all: the group has nothing stored that it could go on from, and cannot begin with it; name a \
@@ -53,7 +53,7 @@ pub(crate) enum PreflightError {
          only count records (WORKER_LEDGER=count)"
     )]
     Compacted { topic: String, policy: String },
-    /// A late write could end up in a transaction it does not belong to.
+    /// A late write could end up in a transaction that it does not belong to.
     #[error(
         "store changelog needs brokers that verify transactions (broker setting {VERIFICATION}), and {0}; or choose \
          store replay"
@@ -70,7 +70,7 @@ pub(crate) enum PreflightError {
     Connection(Error),
 }
 
-/// Waits until the group can be joined; `None` when `stop` came first.
+/// Waits until the group can be joined; `None` if `stop` was ordered first.
 pub(crate) fn pass(
     config: &Config,
     admin: &Admin,
@@ -79,7 +79,7 @@ pub(crate) fn pass(
     stop: &Stop,
 ) -> Result<Option<TopicFacts>, PreflightError> {
     while !stop.is_ordered() {
-        view.tick();
+        view.mark_alive();
         match check(config, admin, runtime, true)? {
             Ok(facts) => {
                 view.set_waiting_for(None);
@@ -92,15 +92,15 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One look: the topic, what keeps the worker from beginning now, or why it need not look again. With `make` the store's own
-/// topics or tables are made where they are missing.
+/// One check: returns the topic, why the worker must wait, or why it can never start. With `make`, creates the store's
+/// missing topics or tables.
 pub(crate) fn check(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
     make: bool,
 ) -> Result<Result<TopicFacts, NotReady>, PreflightError> {
-    // The group is read only to learn whether that is allowed.
+    // The group is read only to check that it is allowed.
     let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
     let facts = match describe(admin, &config.topic, TIMEOUT).and_then(group) {
         Ok(facts) => facts,
@@ -113,7 +113,7 @@ pub(crate) fn check(
     }
     match input::ask(admin, &config.topic) {
         Err(error) => return Ok(Err(error.into())),
-        // Before anything is made.
+        // Checked before anything is created.
         Ok(found) => {
             if let Err(error) = may_fold(config, admin, runtime, &found)? {
                 return Ok(Err(error));
@@ -148,7 +148,7 @@ pub(crate) fn check(
     }
 }
 
-/// Whether a group may work with such an input: with one that is compacted only from what its store has already.
+/// Checks that a group may work with such an input. With a compacted one it may only continue from what its store has.
 fn may_fold(
     config: &Config,
     admin: &Admin,
@@ -181,7 +181,7 @@ fn may_fold(
     }
 }
 
-/// Whether anything was ever committed: a changelog is written to by commits alone.
+/// Whether anything was ever committed: only commits write to a changelog.
 fn changelog_has_records(config: &Config, admin: &Admin) -> Result<bool, Error> {
     let topic = &config.changelog_topic;
     let partitions = match describe(admin, topic, TIMEOUT) {
@@ -202,7 +202,7 @@ fn identified(topic: &str, facts: &TopicFacts) -> Result<(), PreflightError> {
     if has_id { Ok(()) } else { Err(PreflightError::NoTopicId(topic.to_owned())) }
 }
 
-/// Whether the brokers keep a late request of a transaction that has ended out of the next one.
+/// Whether the brokers keep a late request of an ended transaction out of the next one.
 fn verifies(brokers: &Settings) -> Result<(), &'static str> {
     match brokers.get(VERIFICATION).map(String::as_str) {
         Some("true") => Ok(()),

@@ -1,8 +1,8 @@
-//! The thread that brings newly assigned partitions to where the group has committed.
+//! The thread that restores newly assigned partitions to the group's committed offset.
 //!
-//! In go assignments, out comes one [`Report::Restored`] for each, in the order in which they get done. What has to be read
-//! is in the input or in the store's own log; each has one reader, which lives only while there is something to read. What
-//! is in a database the store itself fetches, one partition after the other.
+//! Its input is assignments. Its output is one [`Report::Restored`] for each, in the order in which they finish.
+//! Records are read from the input topic or from the store's changelog; each topic has one reader, which exists only
+//! while there is something to read. Rows of a database are fetched by the store itself, one partition after the other.
 
 mod partition;
 mod reader;
@@ -33,25 +33,25 @@ use crate::{
     throttle::{SAME_ERROR_EVERY, Throttle},
     view::RestoreProgress,
 };
-pub(crate) use partition::Assigned;
+pub(crate) use partition::RestoreRequest;
 use partition::{PartitionRestore, RestoreOutcome};
 use reader::RestoreReader;
 
-/// How often readers are told how far a read by the store is.
+/// How often the progress of a read by the store is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
-/// Between two tries to learn from the brokers what is to be restored.
+/// The pause between two attempts to plan.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// Between two tries to learn what follows from a log: a transaction is about to end there, as a rule. Twice as long
-/// each time,
+/// The pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction there
+/// is about to end. It doubles each time,
 const DECIDE_AGAIN: Duration = Duration::from_millis(20);
-/// but at most this.
+/// up to this.
 const DECIDE_AT_LATEST: Duration = Duration::from_millis(320);
 
 pub(crate) struct Restorer {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) topic: String,
-    /// The topic that [`RestorePlan::ReadChangelog`] speaks of.
+    /// The topic that [`RestorePlan::ReadChangelog`] reads.
     pub(crate) log: String,
     /// Whether the input keeps every record, for a ledger that needs it.
     pub(crate) input: Option<Arc<Watch>>,
@@ -59,7 +59,7 @@ pub(crate) struct Restorer {
     pub(crate) reporter: Reporter,
 }
 
-pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assigned>>> {
+pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<RestoreRequest>>> {
     let (requests, inbox) = mpsc::channel();
     let reader = |topic: &str| RestoreReader::new(topic, restorer.reader_config.clone());
     let restore_loop = RestoreLoop {
@@ -79,29 +79,30 @@ pub(crate) fn start(restorer: Restorer) -> std::io::Result<mpsc::Sender<Vec<Assi
 
 struct RestoreLoop {
     restorer: Restorer,
-    unplanned: Vec<Assigned>,
-    /// Not before this, while the brokers cannot tell.
+    unplanned: Vec<RestoreRequest>,
+    /// No plan is made before this time, after an attempt that failed.
     plan_after: Instant,
     input: RestoreReader,
     log: RestoreReader,
-    /// Logs that are read, of which it is not known yet what follows.
-    undecided: Vec<(Assigned, ChangelogImage)>,
+    /// Changelogs that are read, without a decision how to continue.
+    undecided: Vec<(RestoreRequest, ChangelogImage)>,
     decide_wait: Duration,
-    /// To be read by the store.
-    unfetched: VecDeque<Assigned>,
+    /// Partitions that the store must read.
+    unfetched: VecDeque<RestoreRequest>,
     not_ready: Throttle<&'static str>,
 }
 
-/// The poll thread has ended, and with it the reason to restore.
+/// The poll thread has ended, so there is nothing to restore for.
 struct PollThreadGone;
 
 impl RestoreLoop {
-    fn run(mut self, inbox: &mpsc::Receiver<Vec<Assigned>>) {
+    fn run(mut self, inbox: &mpsc::Receiver<Vec<RestoreRequest>>) {
         while self.take(inbox).is_ok() && self.run_once().is_ok() {}
     }
 
-    /// Waits for requests when there is nothing to do, and for a moment when the brokers could not answer.
-    fn take(&mut self, inbox: &mpsc::Receiver<Vec<Assigned>>) -> Result<(), PollThreadGone> {
+    /// Takes new requests. Waits for them if there is nothing else to do, or briefly if the next attempt is not due
+    /// yet.
+    fn take(&mut self, inbox: &mpsc::Receiver<Vec<RestoreRequest>>) -> Result<(), PollThreadGone> {
         if self.input.is_empty() && self.log.is_empty() && self.unfetched.is_empty() {
             let wait = match (self.unplanned.is_empty(), self.undecided.is_empty()) {
                 (true, true) => Duration::MAX,
@@ -115,18 +116,19 @@ impl RestoreLoop {
             }
         }
         inbox.try_iter().for_each(|assigned| self.enqueue(assigned));
-        self.unplanned.retain(|assigned| !assigned.cell.is_released());
-        self.undecided.retain(|(assigned, _)| !assigned.cell.is_released());
-        self.unfetched.retain(|assigned| !assigned.cell.is_released());
+        self.unplanned.retain(|assigned| !assigned.shared.is_released());
+        self.undecided.retain(|(assigned, _)| !assigned.shared.is_released());
+        self.unfetched.retain(|assigned| !assigned.shared.is_released());
         self.input.forget_released();
         self.log.forget_released();
         Ok(())
     }
 
-    fn enqueue(&mut self, assigned: Vec<Assigned>) {
-        // Of one partition, the later assignment stands.
-        let is_newer =
-            |older: &Assigned| assigned.iter().all(|newer| newer.assignment.partition != older.assignment.partition);
+    fn enqueue(&mut self, assigned: Vec<RestoreRequest>) {
+        // A later assignment of a partition replaces an earlier one.
+        let is_newer = |older: &RestoreRequest| {
+            assigned.iter().all(|newer| newer.assignment.partition != older.assignment.partition)
+        };
         self.unplanned.retain(is_newer);
         self.unplanned.extend(assigned);
         self.plan_after = Instant::now();
@@ -170,7 +172,7 @@ impl RestoreLoop {
         Ok(())
     }
 
-    /// Lets the store read one partition; the inbox is looked at before the next one.
+    /// Lets the store read one partition. The inbox is checked before the next one.
     fn fetch(&mut self) -> Result<(), PollThreadGone> {
         let Some(assigned) = self.unfetched.pop_front() else { return Ok(()) };
         let (began, mut shown) = (Instant::now(), None::<Instant>);
@@ -179,9 +181,9 @@ impl RestoreLoop {
             if shown.is_none_or(|shown| now.saturating_duration_since(shown) >= SHOW_EVERY) {
                 shown = Some(now);
                 let progress = RestoreProgress::new(0, rows.cast_signed(), all.cast_signed(), now - began);
-                assigned.cell.lock().restore = Some(progress);
+                assigned.shared.lock().restore = Some(progress);
             }
-            !assigned.cell.is_released()
+            !assigned.shared.is_released()
         };
         match self.restorer.store.fetch(assigned.assignment, &mut watch) {
             Ok(restored) => self.report(&assigned, Ok(restored)),
@@ -195,15 +197,15 @@ impl RestoreLoop {
     }
 
     fn note_not_ready(&mut self, partition: Option<i32>, error: &NotReady) {
-        let is_meant = |it: &&Assigned| partition.is_none_or(|partition| it.assignment.partition == partition);
+        let is_meant = |it: &&RestoreRequest| partition.is_none_or(|partition| it.assignment.partition == partition);
         let waiting = self.unplanned.iter().chain(self.undecided.iter().map(|(assigned, _)| assigned));
-        waiting.filter(is_meant).for_each(|it| it.cell.lock().blocked_by = Some(error.to_string()));
+        waiting.filter(is_meant).for_each(|it| it.shared.lock().blocked_by = Some(error.to_string()));
         if let Some(suppressed) = self.not_ready.admit(error.kind(), Instant::now()) {
             tracing::warn!(partition, %error, suppressed, "cannot look up where to restore from yet; trying again");
         }
     }
 
-    fn begin(&mut self, assigned: Assigned, plan: RestorePlan) -> Result<(), PollThreadGone> {
+    fn begin(&mut self, assigned: RestoreRequest, plan: RestorePlan) -> Result<(), PollThreadGone> {
         let partition = assigned.assignment.partition;
         let (restore, reader) = match plan {
             RestorePlan::Done(restored) => return self.report(&assigned, Ok(restored)),
@@ -237,7 +239,7 @@ impl RestoreLoop {
 
     fn read(&mut self) -> Result<(), PollThreadGone> {
         for reader in [&mut self.input, &mut self.log] {
-            // Retention has overtaken the restore, or the log was cut: a new plan says which.
+            // Retention has overtaken the restore, or the log was truncated: a new plan shows which.
             let lost = reader.read(&self.restorer.rules);
             if !lost.is_empty() {
                 self.unplanned.extend(lost);
@@ -259,7 +261,7 @@ impl RestoreLoop {
         }
     }
 
-    /// Asks the store what follows from the logs that were read.
+    /// Asks the store how to continue the partitions whose changelog was read.
     fn decide(&mut self) -> Result<(), PollThreadGone> {
         if self.undecided.is_empty() {
             return Ok(());
@@ -279,7 +281,7 @@ impl RestoreLoop {
                 Err(NoRestorePlan::RetryLater(image, error)) => {
                     let partition = assigned.assignment.partition;
                     self.undecided.push((assigned, *image));
-                    self.note_not_ready(Some(partition), &error.into());
+                    self.note_not_ready(Some(partition), &error);
                 }
             }
         }
@@ -288,13 +290,17 @@ impl RestoreLoop {
         Ok(())
     }
 
-    fn report(&self, assigned: &Assigned, outcome: Result<Restored, PartitionFailure>) -> Result<(), PollThreadGone> {
+    fn report(
+        &self,
+        assigned: &RestoreRequest,
+        outcome: Result<Restored, PartitionFailure>,
+    ) -> Result<(), PollThreadGone> {
         let report = Report::Restored { assignment: assigned.assignment, outcome };
         if self.restorer.reporter.send(report) { Ok(()) } else { Err(PollThreadGone) }
     }
 }
 
-/// Why records cannot be folded again: some that were may be gone.
+/// Why records cannot be folded again: a compacted topic may have removed some of them.
 fn folds_too_little(input: &Watch, records: &Range<i64>) -> Option<PartitionFailure> {
     match input.now() {
         Some(Input::Compacted { topic, policy }) if !records.is_empty() => {

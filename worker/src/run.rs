@@ -4,7 +4,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | 0, within 3 s |
 //! | a wrong setting, a topic the store cannot work with | 2 |
-//! | a failure only a new process can clear, a failed `--check`, a tool that came to no end | 1 |
+//! | a failure that only a new process can clear, a failed `--check` or tool | 1 |
 //! | an audit that found differences, or could not compare everything | 3 |
 
 use std::{
@@ -37,26 +37,27 @@ use crate::{
     stop::Stop,
     store::DatabaseReader,
     topic_facts::TopicFacts,
-    view::{Identity, View},
+    view::{View, WorkerInfo},
 };
 
-/// After a signal the process ends within this, left group or not: what counts is committed by then.
+/// After a signal the process exits within this time, even if it could not leave the group: the progress is committed
+/// by then.
 const STOP_WITHIN: Duration = Duration::from_millis(2800);
 /// The exit code of an audit that did not find everything equal.
 const DIFFERENT: u8 = 3;
-/// What passes by itself may keep `--check` so long,
+/// How long `--check` waits for problems that may pass,
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
-/// and it looks again after this.
+/// and how often it checks again.
 const CHECK_AGAIN: Duration = Duration::from_millis(500);
-/// For answers that are under way.
+/// The time for running requests to finish.
 const FINISH_ANSWERS: Duration = Duration::from_millis(100);
 
-/// The admin client's own lines: brokers that are away are reported once, by whoever waits for them.
+/// Silences the admin client's own lines: unreachable brokers are reported once, by the code that waits for them.
 const QUIET: &str = "balancefleet_kafka::session=error";
-/// PostgreSQL's driver would write customers' rows into the log, whatever level is asked for.
+/// Silences PostgreSQL's driver, which would log customers' rows, whatever level is configured.
 const NEVER: &str = "tokio_postgres=warn";
 
-/// Why a worker ended that nobody stopped.
+/// Why a worker ended without a stop.
 #[derive(Debug, thiserror::Error)]
 enum ExitError {
     #[error(transparent)]
@@ -74,7 +75,7 @@ enum ExitError {
 /// Does what the command line asks for; the table above has the exit codes.
 pub fn main() -> ExitCode {
     let text = |text: std::ffi::OsString| text.into_string().ok();
-    // What is not UTF-8 is none of ours.
+    // Variables that are not UTF-8 are not the worker's.
     let variables: BTreeMap<_, _> =
         std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
     match config::load(std::env::args_os(), &variables) {
@@ -139,7 +140,7 @@ fn check(config: &Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Partitions with the same failure share a sentence.
+/// Groups partitions with the same failure into one sentence.
 fn say_failures(failures: &[(i32, PartitionFailure)]) {
     let mut partitions: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
     for (partition, failure) in failures {
@@ -153,7 +154,7 @@ fn say_failures(failures: &[(i32, PartitionFailure)]) {
     }
 }
 
-/// Looks again while what stands in the way is about to pass.
+/// Repeats a check while its problem is likely to pass.
 fn look(
     config: &Config,
     admin: &Admin,
@@ -172,7 +173,7 @@ fn look(
     }
 }
 
-/// A tool, which reports to standard output and tells of trouble on standard error.
+/// Runs a tool, which reports to standard output and logs problems to standard error.
 fn tool(
     config: &Config,
     work: impl FnOnce(&Admin, &Handle, &mut std::io::Stdout) -> Result<ExitCode, OpsError>,
@@ -201,12 +202,12 @@ fn work(config: Config) -> ExitCode {
             if matches!(error, ExitError::Refused(_)) { 2 } else { 1 }
         }
     };
-    // Not by returning: threads that wait for brokers would hold the process up.
+    // Not by returning: threads that wait for brokers would delay the exit.
     std::process::exit(code)
 }
 
 pub(crate) fn view(config: &Config) -> View {
-    let identity = Identity {
+    let worker_info = WorkerInfo {
         consumer_id: config.consumer_id.clone(),
         group_id: config.group_id.clone(),
         topic: config.topic.clone(),
@@ -214,7 +215,7 @@ pub(crate) fn view(config: &Config) -> View {
         store: config.store,
         started_at: Timestamp::now(),
     };
-    View::new(identity, config.rules.clone(), config.session_timeout)
+    View::new(worker_info, config.rules.clone(), config.session_timeout)
 }
 
 /// Runs the API and the poll thread until a signal comes or one of them ends.
@@ -234,7 +235,7 @@ async fn serve(config: Config) -> Result<(), ExitError> {
         _ = interrupt.recv() => wind_down(&view, &stop, consumer).await,
     };
     stop_api.cancel();
-    // An answer that is cut off is asked again; the process ends in time.
+    // The process must exit in time; a client repeats a request that is cut off.
     let _ = tokio::time::timeout(FINISH_ANSWERS, api).await;
     outcome
 }
@@ -245,7 +246,7 @@ async fn wind_down(
     consumer: oneshot::Receiver<Result<(), ExitError>>,
 ) -> Result<(), ExitError> {
     tracing::info!("stopping");
-    // First of all: whoever sends requests has to hear of it while they are still answered.
+    // First of all, so that clients see the stop on `/readyz` while requests are still answered.
     view.set_status(Status::Stopped);
     stop.order();
     if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, consumer).await {
@@ -255,7 +256,7 @@ async fn wind_down(
     Ok(())
 }
 
-/// Starts the poll thread; how it ended arrives by the channel.
+/// Starts the poll thread; the channel delivers its outcome.
 fn start_consumer(
     config: Config,
     view: Arc<View>,

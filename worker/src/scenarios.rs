@@ -1,7 +1,7 @@
-//! The two balance scenarios of the labs, with their messages as they are.
+//! The two balance scenarios of the reference consumers, with their messages unchanged.
 //!
-//! The labs contradict each other on `Transfer`: their code adds it, one of their scenarios subtracts it. Both are right
-//! here, by one setting.
+//! The reference consumers contradict each other on `Transfer`: their code adds it, one of their scenarios subtracts
+//! it. Both are right here, by one setting.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const TRANSFER_100: &str = r#"{"transactionId":"TX-002","fromAccount":"FR7630001
 fn fold(signs: &[(TransactionType, Sign)], messages: &[&str]) -> (i128, u64, String) {
     let rules = Rules {
         ledger: LedgerKind::Balances,
-        signs: Signs::labs(&signs.iter().copied().collect()),
+        signs: Signs::with_overrides(&signs.iter().copied().collect()),
         exponents: Exponents::iso_4217(&BTreeMap::new()),
     };
     let mut ledger = Ledger::default();

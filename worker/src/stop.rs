@@ -1,4 +1,4 @@
-//! The order to stop, and when it came: whatever still takes its time has to end in what is left.
+//! The order to stop, and when it came. Everything that still runs must end in the remaining time.
 
 use std::{
     sync::{Arc, OnceLock},

@@ -1,9 +1,26 @@
 //! Where the progress of partitions is kept.
 //!
-//! A store answers three questions: what has to be read before a partition can go on (`plan`), what follows from it
-//! (`decide` when it was read from a log, `fetch` when only the store can read it; all on the restore thread), and how is
-//! what was done since then made durable (`commit`, on the commit thread). Between them, the poll thread alone owns a
+//! A store has three tasks. On the restore thread, `plan` says what must be read before a partition can continue, and
+//! `decide` (after a changelog was read) or `fetch` (for rows that only the store can read) turns that into a restored
+//! partition. On the commit thread, `commit` makes progress durable. In between, the poll thread alone owns a
 //! partition.
+//!
+//! # Adding a store
+//! Implement [`Store`] in a module here, then touch these places, which know each store by name:
+//!
+//! | place | why |
+//! |---|---|
+//! | `config/effective.rs` | `StoreKind`: the name in the configuration |
+//! | `config/validate.rs` | settings that the store needs or refuses |
+//! | `poll.rs`, `PollLoop::new` | creates the store |
+//! | `preflight.rs` | what must exist before the group is joined |
+//! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | audit, rebuild and check read or replace what is stored |
+//! | `api/fleet/local.rs` | which rules must be equal before answers of workers are added |
+//! | `crds/src/balances.rs` | the field of the custom resource |
+//! | `operator/src/controller`: `build/environment.rs`, `validate/connection.rs` | the operator passes the settings on and checks them |
+//!
+//! `store/schedules.rs` tests a store against random schedules of commits, moves and crashes: implement its
+//! `SimulatedStore`.
 
 mod changelog;
 mod checksum;
@@ -24,8 +41,8 @@ pub(crate) use changelog::{
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, Batch, CommitError, Epoch, Former, NoRestorePlan, Progress, Replace, RestoreDecisions,
-    RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, Former, NoRestorePlan, Progress, Replace,
+    RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
 };
 pub(crate) use offsets::{Committed, Offsets, Position, positions};
 pub(crate) use postgres::{

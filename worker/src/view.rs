@@ -1,12 +1,12 @@
-//! What the rest of the process may know of the consumer.
+//! The consumer's state as the rest of the process sees it.
 //!
 //! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole partition is
 //! copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some records.
 
-mod cell;
 mod counters;
 mod facts;
 mod history;
+mod shared_partition;
 mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
@@ -23,14 +23,14 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use cell::{Cell, State};
 pub(crate) use facts::*;
+pub(crate) use shared_partition::{SharedPartition, State};
 pub(crate) use snapshot::{CopyError, Snapshot};
 pub(crate) use visible::Visible;
 
 use crate::{
     domain::{
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
         rules::Rules,
     },
     input::Input,
@@ -41,40 +41,40 @@ use crate::{
 pub(crate) use counters::{Counters, count};
 use history::History;
 
-/// A worker whose poll thread was last seen longer ago than this does not answer for its partitions.
-const ANSWER_WITHIN_TICK: Duration = Duration::from_secs(1);
-/// So long a copy of a partition waits for others.
+/// A worker whose poll thread was last alive longer ago than this does not answer for its partitions.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How long a copy of a partition waits for another copy.
 const COPY_TURN: Duration = Duration::from_secs(5);
-/// A poll thread that was not seen for this long is stuck.
+/// A poll thread that was not alive for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The consumer as others see it. Shared; every method may be called from any thread.
 pub(crate) struct View {
-    identity: Identity,
-    book: Arc<Rulebook>,
+    worker_info: WorkerInfo,
+    worker_rules: Arc<WorkerRules>,
     session_timeout: Duration,
     status: Mutex<Status>,
     counters: Counters,
-    partitions: RwLock<BTreeMap<i32, Arc<Cell>>>,
+    partitions: RwLock<BTreeMap<i32, Arc<SharedPartition>>>,
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
-    /// Whether the topic keeps every record, once that was looked at.
+    /// Whether the topic keeps every record, once known.
     input: Mutex<Option<Input>>,
     waiting_for: Mutex<Option<NotReady>>,
     /// Why the last commit was not accepted.
     uncommitted: Mutex<Option<String>>,
     ready: Mutex<bool>,
-    last_tick: Mutex<Instant>,
-    last_membership_proof: Mutex<Option<Instant>>,
-    /// Held while a partition is copied: what has to be kept for a copy, is kept for one at a time.
+    last_alive: Mutex<Instant>,
+    membership_confirmed_at: Mutex<Option<Instant>>,
+    /// Held while a partition is copied: a copy keeps changes in memory, so only one runs at a time.
     copying: Mutex<()>,
 }
 
 impl View {
-    pub(crate) fn new(identity: Identity, rules: Rules, session_timeout: Duration) -> Self {
+    pub(crate) fn new(worker_info: WorkerInfo, rules: Rules, session_timeout: Duration) -> Self {
         Self {
-            identity,
-            book: Arc::new(Rulebook::new(rules)),
+            worker_info,
+            worker_rules: Arc::new(WorkerRules::new(rules)),
             session_timeout,
             status: Mutex::new(Status::Starting),
             counters: Counters::default(),
@@ -85,23 +85,27 @@ impl View {
             waiting_for: Mutex::default(),
             uncommitted: Mutex::default(),
             ready: Mutex::new(false),
-            last_tick: Mutex::new(Instant::now()),
-            last_membership_proof: Mutex::default(),
+            last_alive: Mutex::new(Instant::now()),
+            membership_confirmed_at: Mutex::default(),
             copying: Mutex::default(),
         }
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
+    pub(crate) fn worker_info(&self) -> &WorkerInfo {
+        &self.worker_info
     }
 
-    pub(crate) fn book(&self) -> &Arc<Rulebook> {
-        &self.book
+    pub(crate) fn worker_rules(&self) -> &Arc<WorkerRules> {
+        &self.worker_rules
     }
 
-    /// By which rules the ledgers of the active partitions are made, of a store that keeps them.
+    /// The rules that made the ledgers of the active partitions, if the store keeps them.
     pub(crate) fn ledger_rules(&self) -> Vec<Arc<LedgerRules>> {
-        self.cells().iter().filter(|cell| cell.is_active()).filter_map(|cell| cell.rules()).collect()
+        self.shared_partitions()
+            .iter()
+            .filter(|shared| shared.is_active())
+            .filter_map(|shared| shared.rules())
+            .collect()
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -114,7 +118,7 @@ impl View {
 
     /// The assigned partitions, sorted.
     pub(crate) fn partitions(&self) -> Vec<PartitionInfo> {
-        self.cells().iter().map(|cell| cell.info()).collect()
+        self.shared_partitions().iter().map(|shared| shared.info()).collect()
     }
 
     /// Rebalance events, newest first; the oldest are forgotten after some hundred.
@@ -138,50 +142,50 @@ impl View {
 
     /// The partitions this worker may answer for now, sorted.
     ///
-    /// A partition counts when it is active, and the worker is provably still a member: its poll thread turns, and a
-    /// commit sent less than a session timeout ago was accepted.
+    /// A partition counts when it is active, and the worker is provably still a member: its poll thread is running, and
+    /// a commit sent less than a session timeout ago was accepted.
     pub(crate) fn answerable(&self) -> Vec<i32> {
         if !self.is_member() {
             return Vec::new();
         }
-        self.cells().iter().filter(|cell| cell.is_active()).map(|cell| cell.partition()).collect()
+        self.shared_partitions().iter().filter(|shared| shared.is_active()).map(|shared| shared.partition()).collect()
     }
 
     /// One customer's balances in one partition; `None` unless the worker may answer for it.
     pub(crate) fn customer(&self, partition: i32, id: &str) -> Option<PartitionBalances> {
-        let balances = self.cell(partition)?.customer(id, &self.book.rules().exponents)?;
-        // Asked afterwards: a worker that was frozen meanwhile no longer knows whether it may answer.
+        let balances = self.shared(partition)?.customer(id, &self.worker_rules.rules().exponents)?;
+        // Checked afterwards: if the process was frozen meanwhile, the worker may have lost the partition.
         self.is_member().then_some(balances)
     }
 
-    /// How many customers a partition has, as far as is known at once: new ones of the last moments may be missing.
+    /// The number of customers of a partition. New customers of the last commit may be missing.
     pub(crate) fn customers(&self, partition: i32) -> usize {
-        self.cell(partition).map_or(0, |cell| cell.lock().ledger.len())
+        self.shared(partition).map_or(0, |shared| shared.lock().ledger.len())
     }
 
     /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for it.
     ///
-    /// Blocks while another partition is copied. Processing goes on meanwhile, but what changes has to be kept: `copy` is
-    /// to take the rows as fast as it can, and not to wait for a network.
+    /// Blocks while another partition is copied. Processing continues meanwhile and its changes are kept in memory, so
+    /// `copy` must take the rows quickly and must not wait for a network.
     pub(crate) fn copy<T, E: From<CopyError>>(
         &self,
         partition: i32,
         copy: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let Some(cell) = self.cell(partition) else { return Ok(None) };
+        let Some(shared) = self.shared(partition) else { return Ok(None) };
         let Some(_turn) = self.copying.try_lock_for(COPY_TURN) else { return Err(CopyError::Turn.into()) };
-        let Some(snapshot) = cell.snapshot(&self.book.rules().exponents) else { return Ok(None) };
+        let Some(snapshot) = shared.snapshot(&self.worker_rules.rules().exponents) else { return Ok(None) };
         let copied = copy(&snapshot)?;
         drop(snapshot);
-        // Asked afterwards, as above: it may have failed or left meanwhile, too.
-        Ok((self.is_member() && cell.is_active() && !cell.is_released()).then_some(copied))
+        // Checked afterwards, as above: the partition may also have failed or left meanwhile.
+        Ok((self.is_member() && shared.is_active() && !shared.is_released()).then_some(copied))
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
         let partitions = self.partitions();
         let in_phase = |phase| partitions.iter().filter(|info| info.phase == phase).cloned().collect::<Vec<_>>();
         let failed = in_phase(Phase::Failed);
-        // One whose position is not validated yet gives its balances, but does not come on either.
+        // A partition whose position is not validated yet serves its balances, but makes no progress.
         let is_blocked = |info: &&PartitionInfo| info.phase == Phase::Active && info.blocked_by.is_some();
         let is_restoring = |info: &&PartitionInfo| info.phase == Phase::Restoring || is_blocked(info);
         let restoring: Vec<_> = partitions.iter().filter(is_restoring).cloned().collect();
@@ -203,19 +207,19 @@ impl View {
 
     /// False when the poll thread is stuck and only a restart helps.
     pub(crate) fn liveness(&self) -> bool {
-        self.last_tick.lock().elapsed() < STUCK_AFTER
+        self.last_alive.lock().elapsed() < STUCK_AFTER
     }
 
     fn is_member(&self) -> bool {
-        self.last_tick.lock().elapsed() <= ANSWER_WITHIN_TICK
-            && self.last_membership_proof.lock().is_some_and(|proof| proof.elapsed() < self.session_timeout)
+        self.last_alive.lock().elapsed() <= ANSWER_WITHIN
+            && self.membership_confirmed_at.lock().is_some_and(|at| at.elapsed() < self.session_timeout)
     }
 
-    fn cell(&self, partition: i32) -> Option<Arc<Cell>> {
+    fn shared(&self, partition: i32) -> Option<Arc<SharedPartition>> {
         self.partitions.read().get(&partition).cloned()
     }
 
-    fn cells(&self) -> Vec<Arc<Cell>> {
+    fn shared_partitions(&self) -> Vec<Arc<SharedPartition>> {
         self.partitions.read().values().cloned().collect()
     }
 }

@@ -28,7 +28,7 @@ export KAFKA_BOOTSTRAP_SERVERS=$BALANCEFLEET_TEST_KAFKA KAFKA_TOPIC=openapi-$$ K
 "$CARGO_TARGET_DIR/release/traffic" produce --count 2000 >"$scratch/traffic.log" 2>&1 ||
   fail "no transactions could be sent" "look at $scratch/traffic.log"
 
-# deposit CUSTOMER CURRENCY: prints one message in the format of the labs.
+# deposit CUSTOMER CURRENCY: prints one message in the reference format.
 deposit() {
   printf '{"transactionId":"BAL-001","customerId":"%s","amount":5000,"currency":"%s","type":3,"timestamp":"2026-02-08T22:00:00Z"}\n' "$@"
 }

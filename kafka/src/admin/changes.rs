@@ -1,4 +1,4 @@
-//! Making topics, and changing them.
+//! Creates and changes topics.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::Error;
 use crate::native::{Answer, Queue};
 
 impl Admin {
-    /// Makes a topic, with the cluster's own replication factor if none is given; false when there is one of that name.
+    /// Creates a topic, with the cluster's own replication factor if none is given. Returns false if it already exists.
     ///
     /// # Errors
     /// [`Authorization`](crate::ErrorKind::Authorization) names the right that is missing, and
@@ -31,10 +31,10 @@ impl Admin {
         })
     }
 
-    /// Adds partitions until there are `partitions`; it is no error when there are already.
+    /// Adds partitions until there are `partitions`; no error if there are enough already.
     ///
     /// # Errors
-    /// As of [`create_topic`](Self::create_topic).
+    /// As for [`create_topic`](Self::create_topic).
     pub fn grow_topic(&self, topic: &str, partitions: i32, timeout: Duration) -> Result<(), Error> {
         let operation = Operation::on_topic("add partitions to", topic, "Alter on that topic");
         let wanted = usize::try_from(partitions).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Admin {
     /// Replaces the settings of a topic: those not named fall back to the cluster's defaults.
     ///
     /// # Errors
-    /// As of [`create_topic`](Self::create_topic).
+    /// As for [`create_topic`](Self::create_topic).
     pub fn configure_topic(&self, topic: &str, settings: &[(&str, &str)], timeout: Duration) -> Result<(), Error> {
         let operation = Operation::on_topic("configure", topic, "AlterConfigs on that topic");
         let send = |queue: &Queue<'_>, limits| queue.ask_to_configure(topic, settings, limits);

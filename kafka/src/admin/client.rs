@@ -1,4 +1,5 @@
-//! The client of the admin calls: sends requests, waits for their answers, and is replaced when it is of no more use.
+//! The client of the admin calls: sends requests, waits for their answers, and is replaced when it can no longer be
+//! used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ struct Shared {
 }
 
 impl Admin {
-    /// Starts a client; no broker is waited for, so that an unreachable cluster shows at the first call.
+    /// Starts a client without a wait for a broker: an unreachable cluster shows at the first call.
     ///
     /// `client_id` is also the name of a group the client looks up the coordinator of, but never joins.
     ///
@@ -65,15 +66,15 @@ impl Admin {
         Ok(answers)
     }
 
-    /// Lets the next call begin with a new client, unless another call has seen to that already.
+    /// Makes the next call use a new client, unless another call has already done so.
     fn replace(&self, spent: Arc<Session>) -> Result<(), Error> {
         let mut current = self.shared.session.lock();
         if Arc::ptr_eq(&current, &spent) {
             *current = Arc::new(Session::start(&self.shared.config)?);
         }
         drop(current);
-        // The end of a client waits for its threads, one of which may be resolving a name: not on the caller's time.
-        // Should there be no thread to be had, it ends here after all.
+        // Closing a client waits for its threads, one of which may be resolving a name, so the caller does not wait for
+        // it. If no thread can be started, the client is closed here.
         let ended = std::thread::Builder::new().name("kafka-client-end".into()).spawn(move || drop(spent));
         drop(ended);
         Ok(())
@@ -90,7 +91,7 @@ fn client_config(connection: &Connection, client_id: &str) -> ClientConfig {
     config.set("enable.auto.commit", "false");
     // A remembered topic never shows the partitions it was given since: forget it between two polls.
     config.set("metadata.max.age.ms", "2500");
-    // A cluster that comes back is noticed by the next poll, and one that swallows packets is soon an error.
+    // The next poll notices a cluster that comes back, and a cluster that drops packets soon gives an error.
     config.set("reconnect.backoff.max.ms", "2000");
     config.set("socket.connection.setup.timeout.ms", "5000");
     config.set("socket.timeout.ms", "10000");

@@ -1,4 +1,4 @@
-//! What consumer groups have committed.
+//! The committed offsets of consumer groups.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::error::partition_name;
 use crate::failure::Circumstances;
 use crate::native::{Answer, Limits, Queue, RawPartition};
 
-/// What a group has committed for one partition.
+/// The committed offset of a group for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedOffset {
     /// The topic.
@@ -19,7 +19,7 @@ pub struct CommittedOffset {
     pub partition: i32,
     /// The next offset to be consumed; `None` when nothing is committed.
     pub offset: Option<i64>,
-    /// The text that was committed along, e.g. a [`UsageRecord`](crate::UsageRecord); empty when none.
+    /// The commit's metadata, e.g. a [`UsageRecord`](crate::UsageRecord); empty if there is none.
     pub metadata: String,
     /// The leader epoch of the last consumed record, when the committer gave it.
     pub leader_epoch: Option<i32>,
@@ -28,7 +28,7 @@ pub struct CommittedOffset {
 }
 
 impl Admin {
-    /// What `group` has committed: for the given partitions in their order, or for every partition it has a commit for.
+    /// The committed offsets of `group`: for the given partitions in their order, or for every partition with a commit.
     ///
     /// With `require_stable` a partition whose commit is part of an open transaction has an error of kind
     /// [`Transient`](crate::ErrorKind::Transient) instead of the commit before it.
@@ -54,7 +54,7 @@ impl Admin {
         })
     }
 
-    /// What many groups have committed, in the order asked for; the calls are pipelined, with a bound on those in
+    /// The committed offsets of many groups, in the order asked for. The calls are pipelined, with a bound on those in
     /// flight. `timeout` is for all of them together.
     pub fn committed_offsets_of_groups(
         &self,

@@ -51,8 +51,8 @@ impl Admin {
         }
     }
 
-    /// When not one leader is found, librdkafka fails the whole call and keeps the reasons to itself: unknown topics,
-    /// unknown partitions and partitions without a leader look the same. So the topics are asked for.
+    /// If no leader is found, librdkafka fails the whole call without the reasons: unknown topics, unknown partitions
+    /// and partitions without a leader look the same. So this asks for the topics.
     fn why_no_leader(&self, partitions: &[TopicPartition], timeout: Duration) -> Result<Vec<ListedOffset>, Error> {
         let topics: BTreeSet<&str> = partitions.iter().map(|(topic, _)| topic.as_str()).collect();
         let topics: Vec<&str> = topics.into_iter().collect();

@@ -1,4 +1,4 @@
-//! What calls that change or look into a cluster tell of their failures.
+//! The errors of calls that change or inspect a cluster.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::Error;
 use crate::failure::{Circumstances, Failure, is_no_answer};
 use crate::native::{Answer, Limits, Queue};
 
-/// What is about to be done, for errors.
+/// The operation of a call, for its errors.
 pub(super) struct Operation {
     pub(super) verb: &'static str,
     pub(super) object: String,
@@ -18,7 +18,7 @@ pub(super) struct Operation {
 }
 
 impl Admin {
-    /// Sends one request and waits for its answer; its failure is told as that of `operation`.
+    /// Sends one request and waits for its answer; a failure is reported as that of `operation`.
     pub(super) fn carry_out<R>(
         &self,
         operation: &Operation,
@@ -36,7 +36,7 @@ impl Operation {
         Self { verb, object: format!("topic {topic}"), needs }
     }
 
-    /// The error that `failure` is. What is neither refused nor beyond the cluster may work the next time.
+    /// The error behind `failure`. What is neither refused nor impossible for the cluster may work the next time.
     fn error(&self, circumstances: &Circumstances, failure: Failure) -> Error {
         let Self { verb, object, needs } = self;
         let what = object.clone();

@@ -11,12 +11,12 @@ use crate::native::{Answer, Queue, Resource, Setting};
 /// Settings by their names; those without a value are left out.
 pub type Settings = BTreeMap<String, String>;
 
-/// What a topic is set to.
+/// The settings of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSettings {
-    /// What it was given itself.
+    /// The topic's own settings.
     pub own: Settings,
-    /// With the cluster's defaults.
+    /// All settings, with the cluster's defaults.
     pub in_effect: Settings,
 }
 

@@ -1,4 +1,4 @@
-//! Topics: their identity and their partitions.
+//! Topics: their ids and their partitions.
 
 use std::collections::HashMap;
 use std::time::Duration;

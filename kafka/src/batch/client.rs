@@ -1,4 +1,4 @@
-//! The consumer of a reader: how it is set, and what its log says of partitions that are not there.
+//! The consumer of a reader: its settings, and what its log says about missing partitions.
 
 use parking_lot::Mutex;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -21,11 +21,11 @@ const MISSING: [Code; 6] = [
     Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
 ];
 
-/// A consumer for partitions of `topic`, with `config` but for what positions depend on.
+/// A consumer for partitions of `topic` with `config`, except for the settings that positions depend on.
 pub(super) fn start(config: &ClientConfig, topic: &str) -> KafkaResult<BaseConsumer<Reports>> {
     let mut config = config.clone();
     config
-        // An offset that is not in the log must be seen, never be replaced by another one.
+        // An offset that is not in the log must be reported, never replaced by another one.
         .set("auto.offset.reset", "error")
         // The end says that what lies before it was read, even if there was no record in it.
         .set("enable.partition.eof", "true")
@@ -37,14 +37,14 @@ pub(super) fn start(config: &ClientConfig, topic: &str) -> KafkaResult<BaseConsu
     BaseConsumer::from_config_and_context(&config, Reports { topic: topic.to_owned(), missing: Mutex::default() })
 }
 
-/// Takes in what the client says: lines go to our own log.
+/// Handles the client's events: its log lines go to our log.
 pub(super) struct Reports {
     topic: String,
     missing: Mutex<Option<Failure>>,
 }
 
 impl Reports {
-    /// Why a partition is not there, if that was found since the last call; the text names it.
+    /// Why a partition is missing, if that was found since the last call; the text names it.
     pub(super) fn take_missing(&self) -> Option<Failure> {
         self.missing.lock().take()
     }
@@ -61,13 +61,13 @@ impl ClientContext for Reports {
         }
     }
 
-    /// The log lines say the same, and better.
+    /// Ignored: the log lines say the same, in more detail.
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
 impl ConsumerContext for Reports {}
 
-/// `[thrd:app]: CLIENT: TOPIC [PARTITION]: WHAT (WHY)`, where why are librdkafka's words for a code.
+/// Parses `[thrd:app]: CLIENT: TOPIC [PARTITION]: WHAT (WHY)`, where WHY is librdkafka's text for a code.
 fn missing(topic: &str, line: &str) -> Failure {
     let text = line.find(&format!("{topic} [")).map_or(line, |at| line.split_at(at).1).to_owned();
     let reasons = MISSING.iter().filter_map(|code| failure_of_code(*code as i32));

@@ -1,14 +1,14 @@
-//! How far one partition is read: in goes what was seen of it, out comes the offset below which nothing is left.
+//! The position of one partition: the offset below which nothing is left to read.
 //!
-//! There are three witnesses. A record or the end of the partition tells at once. A transaction marker is seen by
-//! librdkafka alone, which counts it in its own position; but read in batches it counts the end of a partition, too, as
-//! if it were a record (confluentinc/librdkafka#4844, fixed after 2.12), and is one ahead until something lies beyond.
+//! It has three sources. A record and the end of the partition give it directly. Only librdkafka sees a transaction
+//! marker, and counts it in its own position. But read in batches, librdkafka also counts the end of a partition as if
+//! it were a record (confluentinc/librdkafka#4844, fixed after 2.12). Then it is one ahead until something lies beyond.
 
-/// The place in one partition.
+/// The position in one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Progress {
     position: i64,
-    /// The position that librdkafka has only because of an end that it counted.
+    /// The position that librdkafka has only because it counted an end.
     miscounted: Option<i64>,
 }
 
@@ -17,18 +17,18 @@ impl Progress {
         Self { position: start, miscounted: None }
     }
 
-    /// A record was handed out.
+    /// Notes that a record was passed on.
     pub(super) fn record(&mut self, offset: i64) {
         self.set_position(offset + 1);
     }
 
-    /// The partition ended at `offset`.
+    /// Notes that the partition ended at `offset`.
     pub(super) fn end(&mut self, offset: i64) {
         self.set_position(offset);
         self.miscounted = Some(offset + 1);
     }
 
-    /// librdkafka has `position`. It is right as soon as something beyond the end was counted.
+    /// Notes librdkafka's `position`. It is right once something beyond the end was counted.
     pub(super) fn clients(&mut self, position: i64) {
         if self.miscounted != Some(position) {
             self.set_position(position);

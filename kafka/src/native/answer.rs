@@ -1,4 +1,4 @@
-//! Reading answers: in goes librdkafka's result event, out come plain values.
+//! Reads librdkafka's result events into plain values.
 
 use std::ffi::{c_char, c_int};
 
@@ -99,7 +99,7 @@ impl Answer {
         }
     }
 
-    /// What a group has committed.
+    /// The committed offsets of a group.
     pub(crate) fn committed(&self) -> Result<Vec<RawPartition>, Failure> {
         let result = self.result(sys::rd_kafka_event_ListConsumerGroupOffsets_result)?;
         let mut partitions = Vec::new();
@@ -161,7 +161,7 @@ impl Answer {
         }
     }
 
-    /// Whether a topic was made.
+    /// Whether a topic was created.
     pub(crate) fn created(&self) -> Result<(), Failure> {
         let result = self.result(sys::rd_kafka_event_CreateTopics_result)?;
         // SAFETY: as in `committed`.

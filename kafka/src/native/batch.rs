@@ -1,4 +1,4 @@
-//! What was taken from a queue at once: lent as long as the batch lives.
+//! A batch of records taken from a queue, borrowed as long as the batch lives.
 
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
@@ -13,13 +13,13 @@ use crate::error::partition_name;
 use crate::failure::Failure;
 use crate::{Error, ReadRecord};
 
-/// What was taken at once; freed when dropped, before the client whose queue it came from.
+/// The records and events of one take; freed when dropped, before the client whose queue they came from.
 pub struct Batch<'queue> {
     messages: Vec<*mut sys::rd_kafka_message_t>,
     topic: &'queue str,
 }
 
-/// What a partition gives.
+/// One item of a partition.
 pub enum Fetched<'a> {
     /// Its next record.
     Record(FetchedRecord<'a>),
@@ -42,7 +42,7 @@ pub enum Fetched<'a> {
     },
 }
 
-/// A record, lent as long as its batch.
+/// A record, borrowed from its batch.
 #[derive(Clone, Copy)]
 pub struct FetchedRecord<'a> {
     read: ReadRecord<'a>,
@@ -51,7 +51,7 @@ pub struct FetchedRecord<'a> {
 }
 
 impl<'queue> Batch<'queue> {
-    /// What is in a queue, `at_most` so much; when there is nothing, the first that comes within `wait`.
+    /// Takes up to `at_most` items from a queue; if it is empty, the first that comes within `wait`.
     pub(super) fn wait(
         queue: &'queue Owned<sys::rd_kafka_queue_t>,
         topic: &'queue str,
@@ -59,8 +59,8 @@ impl<'queue> Batch<'queue> {
         at_most: usize,
     ) -> Self {
         let mut batch = Self { messages: Vec::new(), topic };
-        // librdkafka waits until as many have come as are asked for, hence for one only; and first of all, since a call
-        // that does not wait would use up the wake-up that this one is to have.
+        // librdkafka waits until as many items have come as were asked for, so the wait asks for one. It comes first,
+        // because a call without a wait would consume the wake-up meant for this one.
         batch.take(queue, wait, 1);
         if !batch.is_empty() {
             batch.take(queue, Duration::ZERO, at_most - 1);
@@ -68,7 +68,7 @@ impl<'queue> Batch<'queue> {
         batch
     }
 
-    /// Adds what is in a queue, `at_most` so much; returns when that much has come or `wait` is over.
+    /// Adds up to `at_most` items from a queue; returns when that many have come or `wait` is over.
     fn take(&mut self, queue: &Owned<sys::rd_kafka_queue_t>, wait: Duration, at_most: usize) {
         let held = self.messages.len();
         self.messages.reserve(at_most);
@@ -81,17 +81,17 @@ impl<'queue> Batch<'queue> {
         }
     }
 
-    /// How much it is.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Whether there was nothing.
+    /// Whether the batch has no items.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// All of it in the order in which it came, the records of one partition in the order of its log.
+    /// All items in the order in which they came, the records of one partition in the order of its log.
     pub fn iter(&self) -> impl Iterator<Item = Fetched<'_>> {
         // SAFETY: the messages are live until the batch is dropped.
         self.messages.iter().map(|message| unsafe { fetched(*message, self.topic) })

@@ -1,5 +1,4 @@
-//! One librdkafka client, and what it reports about itself: in goes a configuration, out come its log lines, connection
-//! errors and delivery reports as plain events.
+//! One librdkafka client, with its log lines, connection errors and delivery reports as plain events.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::time::Duration;
@@ -27,17 +26,17 @@ pub(crate) enum Purpose {
     Producer,
 }
 
-/// Something the client says about itself, unasked.
+/// An event that the client reports by itself.
 pub(crate) enum ClientEvent {
     /// A connection could not be made or was lost: librdkafka's code and words.
     Error { code: i32, text: String },
     /// A log line with its syslog level and facility.
     Log { level: i32, facility: String, text: String },
-    /// What became of records that were sent.
+    /// The delivery reports of sent records.
     Delivered(Delivered),
 }
 
-/// What became of a number of records.
+/// The delivery reports of a number of records.
 pub(crate) struct Delivered {
     pub(crate) count: u64,
     /// The first of them that was not delivered.
@@ -114,7 +113,7 @@ impl Client {
         self.handle.as_ptr()
     }
 
-    /// The next thing the client has to say; `None` when it says nothing for as long as `wait`.
+    /// The client's next event; `None` if none comes within `wait`.
     pub(crate) fn next_event(&self, wait: Duration) -> Option<ClientEvent> {
         loop {
             // SAFETY: the queue is live as long as `self`; the event gets an owner at once.

@@ -1,4 +1,4 @@
-//! Lists of partitions as librdkafka takes them.
+//! Lists of partitions in librdkafka's form.
 
 use std::ffi::c_int;
 
@@ -10,7 +10,7 @@ use crate::Error;
 /// A list that is ours to free.
 pub(super) type List = Owned<sys::rd_kafka_topic_partition_list_t>;
 
-/// What is said about one partition.
+/// The values of one partition in a list.
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a> {
     pub(super) topic: &'a str,

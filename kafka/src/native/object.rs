@@ -1,4 +1,4 @@
-//! What all of this module is built on: the owner of a librdkafka object, its texts, waits and failures.
+//! The base of this module: the owner of a librdkafka object, and its texts, waits and failures.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
@@ -94,7 +94,7 @@ pub(super) unsafe fn failure_of(error: *const sys::rd_kafka_error_t) -> Option<F
     }
     // SAFETY: a live error object, by the caller's promise; its text lives as long and is copied at once.
     let (code, text) = unsafe { (rd_kafka_error_code(error), owned_text(sys::rd_kafka_error_string(error))) };
-    // Some answers have no words of their own and end where those should be.
+    // Some answers have no text of their own and end where it should be.
     failure_of_code(code).map(|known| match text.trim_end().strip_suffix(':') {
         Some(text) => Failure { code, text: format!("{text}: {}", known.text) },
         None => Failure { code, text },

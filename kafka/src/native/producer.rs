@@ -1,5 +1,4 @@
-//! A producer and its transactions: in go records and calls with a time-out, out come plain outcomes with what
-//! librdkafka says about them.
+//! A producer and its transactions. Calls take a timeout and return plain outcomes with librdkafka's flags.
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, mpsc};
@@ -36,13 +35,13 @@ struct Addition {
 // SAFETY: the list is plain data with this one owner; the others may move anyway.
 unsafe impl Send for Addition {}
 
-/// A failed call, with what librdkafka says about going on.
+/// A failed call, with librdkafka's flags for what may follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CallFailure {
     pub(crate) failure: Failure,
-    /// The client is of no use any more.
+    /// The client can no longer be used.
     pub(crate) is_fatal: bool,
-    /// The same call again goes on where this one left off.
+    /// The same call resumes where this one stopped.
     pub(crate) is_retriable: bool,
 }
 
@@ -53,12 +52,12 @@ impl Producer {
         Ok(Self { client: Arc::new(Client::start(config, Purpose::Producer)?) })
     }
 
-    /// The next thing the client has to say; `None` when it says nothing for as long as `wait`.
+    /// The client's next event; `None` if none comes within `wait`.
     pub(crate) fn next_event(&self, wait: Duration) -> Option<ClientEvent> {
         self.client.next_event(wait)
     }
 
-    /// Queues a copy of the record. For each that was queued there will be one report of what became of it.
+    /// Queues a copy of the record. Each queued record gets one delivery report.
     pub(crate) fn produce(&self, record: &Record<'_>) -> Result<(), Failure> {
         let topic = c_text(record.topic).map_err(invalid)?;
         let headers = headers_of(record.headers).map_err(invalid)?;
@@ -95,10 +94,10 @@ impl Producer {
         }
     }
 
-    /// Queues copies of the rows for one partition, in their order, and returns how many. For each that was queued there
-    /// will be one report of what became of it.
+    /// Queues copies of the rows for one partition, in order, and returns how many. Each queued row gets one delivery
+    /// report.
     ///
-    /// One call for many, with topic and partition looked up once, is less work than [`produce`](Self::produce) for each.
+    /// One call that looks up topic and partition once is less work than [`produce`](Self::produce) for each row.
     pub(crate) fn produce_rows<'a>(
         &self,
         topic: &str,
@@ -181,13 +180,13 @@ impl Producer {
         })
     }
 
-    /// Commits the open transaction. It waits for reports that nobody takes, so take them before.
+    /// Commits the open transaction. It would wait for delivery reports that nobody reads, so read them before.
     pub(crate) fn commit(&self, timeout: Duration) -> Result<(), CallFailure> {
         // SAFETY: as in `init`.
         unsafe { outcome(sys::rd_kafka_commit_transaction(self.client.as_ptr(), wait_millis(timeout))) }
     }
 
-    /// Aborts the open transaction. It waits for reports that nobody takes, so take them before.
+    /// Aborts the open transaction. It would wait for delivery reports that nobody reads, so read them before.
     pub(crate) fn abort(&self, timeout: Duration) -> Result<(), CallFailure> {
         // SAFETY: as in `init`.
         unsafe { outcome(sys::rd_kafka_abort_transaction(self.client.as_ptr(), wait_millis(timeout))) }

@@ -1,10 +1,10 @@
-//! The records of a consumer, many at a time: in goes a consumer of the safe crate, out come the records of the
-//! partitions that were routed here, without an event, an allocation and a look at the clock for each.
+//! The records of a consumer in batches: it wraps a consumer of the safe crate and delivers the records of the
+//! partitions routed here, without an event, an allocation and a clock read per record.
 //!
-//! Taken one by one from the consumer's own queue, each record is an event that is made and freed, and a look at the
-//! clock or two. That queue cannot be read in batches: what else comes by it, a rebalance above all, librdkafka would
-//! take for callbacks that nobody has set. So the partitions' queues are forwarded to one of our own, as they are by
-//! default to the consumer's.
+//! Taken one by one from the consumer's own queue, each record costs an event, an allocation and one or two clock
+//! reads. That queue cannot be read in batches: librdkafka would pass its other events, above all rebalances, to
+//! callbacks that nobody has set. So the partitions' queues are forwarded to a queue of our own, as they are to the
+//! consumer's by default.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -21,9 +21,8 @@ use crate::Error;
 
 type NativeQueue = Owned<sys::rd_kafka_queue_t>;
 
-/// Takes the place of `BaseConsumer::poll` for records. Everything else still comes by that call, which has to be made as
-/// often as before (but that a partition is gone is only a line in the client's log); [`take`](Self::take) returns when it
-/// has something.
+/// Replaces `BaseConsumer::poll` for records. All other events still come by that call, which must be made as often as
+/// before; [`take`](Self::take) returns when it has one. (That a partition is gone is only a line in the client's log.)
 pub struct RecordQueue<C: ConsumerContext + 'static> {
     // Dropped in this order: the queues must go before their consumer.
     data: NativeQueue,
@@ -50,10 +49,10 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         }
     }
 
-    /// Lets the records of partitions come here. To be called before the partitions are given to the consumer, or the
-    /// first records come by `BaseConsumer::poll`; and again when the client has carried out what was asked, which
-    /// `Consumer::assignment` waits for, since the end of an earlier assignment takes it back. In between nothing is lost,
-    /// and the order of a partition's records is kept.
+    /// Routes the records of partitions to this queue. Call it before the consumer is assigned the partitions, or the
+    /// first records come by `BaseConsumer::poll`. Call it again when the client has carried out the assignment, which
+    /// `Consumer::assignment` waits for: the end of an earlier assignment undoes the route. In between, no record is
+    /// lost, and the order of a partition's records is kept.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
@@ -71,9 +70,9 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         Ok(())
     }
 
-    /// Lets the client fetch partitions now that were assigned or go on after a pause. By itself it notices up to a second
-    /// later: nobody wakes the threads that fetch, once they have nothing to do (librdkafka 2.12). A request does, here for
-    /// the ends of their logs; its answer is of no interest.
+    /// Makes the client fetch partitions now that were assigned or resumed. By itself it starts up to a second later,
+    /// because nothing wakes its idle fetch threads (librdkafka 2.12). A request does: this one asks for the ends of
+    /// the logs and ignores the answer.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
@@ -90,30 +89,30 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         Ok(())
     }
 
-    /// Lets whoever waits in [`take`](Self::take), or comes to wait next, go on.
+    /// Ends the current or the next wait in [`take`](Self::take).
     pub fn wake(&self) {
         // SAFETY: the queue is live.
         unsafe { sys::rd_kafka_queue_yield(self.data.as_ptr()) };
     }
 
-    /// Whether `BaseConsumer::poll` has something.
+    /// Whether `BaseConsumer::poll` has an event.
     pub fn has_events(&self) -> bool {
         // SAFETY: the queue is live.
         unsafe { sys::rd_kafka_queue_length(self.events.as_ptr()) > 0 }
     }
 
-    /// What is there, `at_most` so much, but for 0 at least one. When there is nothing, waits at most as long as `wait` for
-    /// something, until `BaseConsumer::poll` has something or it is [woken up](Self::wake).
+    /// Takes up to `at_most` records (0 counts as 1). If there are none, waits up to `wait`. The wait also ends when
+    /// `BaseConsumer::poll` has an event, or on [`wake`](Self::wake).
     ///
-    /// After a failure of a partition the client may go on with the record after the next one (librdkafka#4844): the next
-    /// offset has to be sought, or assigned anew. One thread at a time is to call this: of two, each would get a part of a
-    /// partition's records.
+    /// After a failure of a partition the client may skip a record (librdkafka#4844): seek to the next offset, or
+    /// assign the partition again. Only one thread at a time may call this: two would each get a part of a partition's
+    /// records.
     pub fn take(&self, wait: Duration, at_most: usize) -> Batch<'_> {
         Batch::wait(&self.data, &self.topic, wait, at_most.max(1))
     }
 
-    /// Gives the partitions of `list` the offsets that the client takes for the next ones, transaction markers counted;
-    /// none to those it has given nothing of. The safe crate asks another thread for all its partitions first, after each
+    /// Fills `list` with the client's next offsets, which are past transaction markers too. A partition without
+    /// delivered records gets none. The safe crate's call would ask another thread for all partitions first, after each
     /// batch.
     pub(crate) fn look_up_positions(&self, list: &mut TopicPartitionList) {
         // SAFETY: client and list are live, and the list is borrowed exclusively; the call only fills it in, and never

@@ -1,5 +1,5 @@
-//! What the client of a transactional producer has said: in go its events, out come how many records are still without a
-//! report, the first that was not delivered, and whether the producer is fit for another transaction.
+//! The events of a transactional producer's client: how many records have no delivery report yet, the first record that
+//! was not delivered, and whether the producer may begin another transaction.
 
 use crate::client_log;
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::native::{ClientEvent, Delivered, Undelivered};
 /// librdkafka's level of lines that are only written for debugging.
 const DEBUG: i32 = 7;
 
-/// The memory of what was said.
+/// The state from all events so far.
 #[derive(Default)]
 pub(super) struct DeliveryReports {
     unreported: u64,
@@ -19,12 +19,12 @@ pub(super) struct DeliveryReports {
 }
 
 impl DeliveryReports {
-    /// So many records were queued.
+    /// Notes that this many records were queued.
     pub(super) fn sent(&mut self, records: usize) {
         self.unreported += records as u64;
     }
 
-    /// Takes in an event.
+    /// Notes an event.
     pub(super) fn note(&mut self, event: ClientEvent) {
         match event {
             ClientEvent::Error { code, text } => self.health.note_error(code, text),
@@ -47,12 +47,12 @@ impl DeliveryReports {
         }
     }
 
-    /// A broker has answered: whatever was wrong with the connections is over.
+    /// Notes that a broker has answered: earlier connection errors are over.
     pub(super) fn note_answer(&mut self) {
         self.health.note_answer();
     }
 
-    /// How many records have no report yet.
+    /// The number of records without a report.
     pub(super) const fn unreported(&self) -> u64 {
         self.unreported
     }
@@ -62,17 +62,17 @@ impl DeliveryReports {
         self.undelivered.clone()
     }
 
-    /// A new transaction begins.
+    /// Forgets the failed record of the last transaction, because a new one begins.
     pub(super) fn forget_undelivered(&mut self) {
         self.undelivered = None;
     }
 
-    /// Whether there was a disturbance since the last time.
+    /// Whether there was a disturbance since the last call.
     pub(super) fn take_disturbance(&mut self) -> bool {
         std::mem::take(&mut self.disturbed)
     }
 
-    /// `detail` with the trouble there is with connections, if there is any.
+    /// `detail` with the present connection errors, if there are any.
     pub(super) fn explained(&self, detail: String) -> String {
         let trouble = self.health.trouble().map(|error| error.to_string());
         match trouble.as_deref().or_else(|| self.health.last_failure_log()) {
@@ -88,8 +88,8 @@ fn named(undelivered: Undelivered) -> Failure {
     Failure { text, ..failure }
 }
 
-/// Whether a log line tells of a lost connection or of a request without an answer. A connection that was never up, was
-/// only being made, or was closed by ourselves after a long rest had nothing of ours on its way.
+/// Whether a log line reports a lost connection or a request without an answer. A connection that was never up, or that
+/// the client closed itself after a long idle time, had no request in flight.
 fn is_disturbance(facility: &str, text: &str) -> bool {
     match facility {
         "REQTMOUT" => true,

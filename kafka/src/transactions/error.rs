@@ -1,4 +1,4 @@
-//! What a failed transaction means: in go librdkafka's codes and flags, out comes what the owner may do.
+//! What a failed transaction means, and what its owner may do next, by librdkafka's codes and flags.
 
 use std::fmt;
 
@@ -6,12 +6,13 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use crate::native::CallFailure;
 
-/// Why a transaction cannot go on, by what its owner may do then. `detail` has librdkafka's or the broker's own words.
+/// Why a transaction cannot continue; each kind says what its owner may do. `detail` has librdkafka's or the broker's
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
-    /// A definite no; the transaction has not happened, and nothing of it will once it is aborted. Abort it: if that
-    /// succeeds, and the producer was not [disturbed](super::TransactionalProducer::was_disturbed), the next one can
-    /// begin with it; else do as after [`Unknown`](Self::Unknown).
+    /// A definite refusal: the transaction has not happened, and nothing of it will once it is aborted. Abort it. If
+    /// that succeeds and the producer was not [disturbed](super::TransactionalProducer::was_disturbed), begin the next
+    /// transaction with it; otherwise do as after [`Unknown`](Self::Unknown).
     #[error("Kafka refused the transaction, {why}: {detail}")]
     Refused {
         /// What was refused.
@@ -29,16 +30,16 @@ pub enum TransactionError {
         /// Kafka's words.
         detail: String,
     },
-    /// No answer in time, a lost connection, or an answer that leaves it open: the transaction may have happened, may
-    /// be happening, or not. Drop the producer, register its id with a new one, which settles the matter, and read the
-    /// group's committed offsets.
+    /// No answer in time, a lost connection, or an unclear answer: the transaction may have happened, may still happen,
+    /// or not. Drop the producer, register its id with a new one, which ends the transaction, and read the group's
+    /// committed offsets.
     #[error("nobody knows what became of the transaction: {detail}")]
     Unknown {
         /// librdkafka's words.
         detail: String,
     },
-    /// Nothing will work until a person changes a setting, a right or the brokers. Nothing is known of a transaction
-    /// that was being committed.
+    /// Nothing will work until a user changes a setting, a right or the brokers. The outcome of a transaction that was
+    /// being committed is unknown.
     #[error(
         "transactions are not possible: {detail}; check the ACL of the transactional id, and that the brokers run 3.6 or later"
     )]
@@ -53,8 +54,8 @@ pub enum TransactionError {
 pub enum AbortReason {
     /// The group has moved on since the membership was captured: another generation, or without this member.
     StaleMembership,
-    /// A record, or a batch of them, is larger than the topic takes, or a record larger than the client may send. A broker
-    /// refuses a batch for its size whatever it takes of its records one by one.
+    /// A record or batch is larger than the topic accepts, or a record larger than the client may send. A broker
+    /// refuses a batch for its size even if it would accept each record alone.
     TooLarge,
     /// The metadata of an offset is larger than allowed.
     MetadataTooLarge,
@@ -62,7 +63,7 @@ pub enum AbortReason {
     Authorization,
     /// The topic or the partition does not exist.
     UnknownPartition,
-    /// The topic takes no such record: for example one without a key where keys are needed.
+    /// The topic accepts no such record, for example one without a key where keys are needed.
     InvalidRecord,
 }
 
@@ -111,7 +112,7 @@ impl TransactionError {
         let CallFailure { failure, is_fatal, is_retriable } = failure;
         let detail = failure.text;
         match Code::try_from(failure.code) {
-            // Tried again until the time was over.
+            // Repeated until the time was over.
             Ok(_) if is_retriable => Self::Unknown { detail },
             Ok(code) if is_fenced(code) => Self::Fenced { detail },
             Ok(code) if is_for_a_person(code) => Self::Fatal { detail },
@@ -129,7 +130,7 @@ pub(super) const fn is_worth_repeating(failure: &CallFailure) -> bool {
     failure.is_retriable && !failure.failure.is(Code::RD_KAFKA_RESP_ERR__CONFLICT)
 }
 
-/// Whether a failure only tells of an earlier one.
+/// Whether a failure only reports an earlier one.
 pub(super) fn is_consequence(failure: &CallFailure) -> bool {
     matches!(
         Code::try_from(failure.failure.code),
@@ -167,8 +168,8 @@ const fn is_for_a_person(code: Code) -> bool {
     )
 }
 
-/// The plain answers of a broker, and the client's own refusals of what it has not sent. A request that has such an
-/// answer is over, and an abort undoes what it left.
+/// The definite answers of a broker, and the client's refusals before it has sent anything. A request with such an
+/// answer is over, and an abort undoes its effects.
 const fn abort_reason(code: Code) -> Option<AbortReason> {
     match code {
         Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION

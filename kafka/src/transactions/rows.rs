@@ -1,10 +1,10 @@
-//! Records of a key and a value, gathered to be written together.
+//! Records of a key and a value, collected to be written together.
 
-/// See the module. In go rows, out they come in the same order; the memory is kept for the next ones.
+/// Rows in the order in which they were added. Clearing them keeps the memory for the next ones.
 #[derive(Debug, Default)]
 pub struct Rows {
     bytes: Vec<u8>,
-    /// How long key and value are.
+    /// The lengths of key and value.
     lengths: Vec<(usize, usize)>,
 }
 
@@ -22,12 +22,12 @@ impl Rows {
         self.bytes.len()
     }
 
-    /// How many there are.
+    /// The number of rows.
     pub(super) const fn len(&self) -> usize {
         self.lengths.len()
     }
 
-    /// All from the one with this number on.
+    /// The rows from this index on.
     pub(super) fn from(&self, first: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut begin = 0;
         let all = self.lengths.iter().map(move |&(key, value)| {

@@ -26,7 +26,7 @@ use crate::domain::transaction::MAX_ID_BYTES;
     )
 )]
 pub(super) async fn list(State(api): State<Api>) -> Result<Response, ApiError> {
-    if api.view.identity().ledger == LedgerKind::Count {
+    if api.view.worker_info().ledger == LedgerKind::Count {
         return Ok(Json(BalanceList::empty(&BTreeMap::new())).into_response());
     }
     let text = list_text(api.fleet.read(BalanceQuery::All).await?).map_err(|_| ApiError::Internal)?;
@@ -51,7 +51,7 @@ pub(super) async fn one(
 ) -> Result<Response, ApiError> {
     let Path(id) = customer_id.map_err(|_| ApiError::CustomerId)?;
     let customer_id = checked_customer_id(id)?;
-    if api.view.identity().ledger == LedgerKind::Count {
+    if api.view.worker_info().ledger == LedgerKind::Count {
         return Err(ApiError::CustomerNotFound(customer_id));
     }
     let BalanceRead { balances, charge: _until_answered } =

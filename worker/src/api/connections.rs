@@ -1,9 +1,9 @@
-//! The open connections: how many there may be, and which one goes when a further one comes.
+//! The open connections: how many there may be, and which one is closed for a new one.
 //!
-//! A new connection is always taken in: what it is for shows with its first request only, and it may be a probe. For it the
-//! one goes that has kept the server waiting longest: silent since its last answer, or since it was opened, whatever part of a
-//! request it has sent; or not taking its answer. One whose request is being worked on stays, and one of which nothing has been
-//! read yet: when many come at once, the request of a probe may lie there unseen.
+//! A new connection is always accepted, because it may be a probe: only its first request shows that. To make room, the
+//! server closes the connection that has kept it waiting longest, either for a request or for the client to read its
+//! answer. It does not close a connection whose request is being processed, nor one from which nothing has been read
+//! yet: when many come at once, an unread request may be a probe.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`: lab B's view of a consumer.
+//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`, in the shapes of the reference consumer that keeps
+//! balances.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +70,7 @@ pub(super) struct HistoryEvent {
     records: Option<u64>,
 }
 
-/// Whether the consumer works. For people and the labs' scripts: Kubernetes asks `/livez` and `/readyz`.
+/// Whether the consumer works. For users and scripts of the reference consumer; Kubernetes asks `/livez` and `/readyz`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConsumerHealth {
@@ -92,10 +93,10 @@ pub(super) struct ConsumerHealth {
     responses((status = 200, description = "As of now", body = Metrics))
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Json<Metrics> {
-    let (identity, counts, partitions) = (api.view.identity(), api.view.counters(), api.view.partitions());
+    let (worker_info, counts, partitions) = (api.view.worker_info(), api.view.counters(), api.view.partitions());
     Json(Metrics {
-        consumer_id: identity.consumer_id.clone(),
-        group_id: identity.group_id.clone(),
+        consumer_id: worker_info.consumer_id.clone(),
+        group_id: worker_info.group_id.clone(),
         status: api.view.status().as_str(),
         assigned_partitions: partitions.iter().map(|info| info.partition).collect(),
         messages_consumed: counts.messages_consumed,
@@ -103,7 +104,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Json<Metrics> {
         processing_errors: counts.processing_errors,
         partition_offsets: partitions.iter().filter_map(|info| Some((info.partition, info.last_offset?))).collect(),
         rebalancing_history: history(&api.view),
-        started_at: identity.started_at,
+        started_at: worker_info.started_at,
         last_message_at: counts.last_message_at,
     })
 }
@@ -115,7 +116,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Json<Metrics> {
 )]
 pub(super) async fn rebalancing_history(State(api): State<Api>) -> Json<RebalancingHistory> {
     Json(RebalancingHistory {
-        consumer_id: api.view.identity().consumer_id.clone(),
+        consumer_id: api.view.worker_info().consumer_id.clone(),
         current_partitions: assigned(&api.view),
         total_rebalancing_events: api.view.counters().rebalances,
         history: history(&api.view),
@@ -131,19 +132,19 @@ pub(super) async fn rebalancing_history(State(api): State<Api>) -> Json<Rebalanc
     )
 )]
 pub(super) async fn health(State(api): State<Api>) -> (StatusCode, Json<ConsumerHealth>) {
-    let (identity, counts, consumer_status) = (api.view.identity(), api.view.counters(), api.view.status());
+    let (worker_info, counts, consumer_status) = (api.view.worker_info(), api.view.counters(), api.view.status());
     let (code, status) = match consumer_status {
         Status::Consuming | Status::Running => (StatusCode::OK, "Healthy"),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "Degraded"),
     };
     let body = ConsumerHealth {
         status,
-        consumer_id: identity.consumer_id.clone(),
+        consumer_id: worker_info.consumer_id.clone(),
         consumer_status: consumer_status.as_str(),
         assigned_partitions: assigned(&api.view),
         messages_consumed: counts.messages_consumed,
         last_message_at: counts.last_message_at,
-        uptime: uptime(Timestamp::now().as_second().saturating_sub(identity.started_at.as_second())),
+        uptime: uptime(Timestamp::now().as_second().saturating_sub(worker_info.started_at.as_second())),
     };
     (code, Json(body))
 }

@@ -1,4 +1,4 @@
-//! Every way a request can end without what it asked for, and how that reads: a status and `{"error": …}`.
+//! Every error of a request, with its status and its text in `{"error": …}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,6 +1,7 @@
-//! The REST API: in go HTTP requests on any worker, out come the consumer's state and the fleet's exact balances.
+//! The REST API: every worker serves its consumer's state and the exact balances of the whole fleet.
 //!
-//! Reads the [`View`] and nothing else of the consumer. Paths and shapes are the labs'; Swagger UI lists them.
+//! Reads the [`View`] and nothing else of the consumer. Paths and shapes are those of the reference consumers; Swagger
+//! UI lists them.
 
 mod balance_shapes;
 mod balances;

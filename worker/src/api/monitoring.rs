@@ -1,4 +1,5 @@
-//! `/health`, `/api/v1/stats` and `/api/v1/partitions`: lab A's view of a consumer.
+//! `/health`, `/api/v1/stats` and `/api/v1/partitions`, in the shapes of the reference consumer that only counts
+//! records.
 
 use axum::Json;
 use axum::extract::State;
@@ -70,6 +71,6 @@ pub(super) async fn partitions(State(api): State<Api>) -> Json<Partitions> {
 }
 
 fn partition_names(view: &View) -> Vec<String> {
-    let topic = &view.identity().topic;
+    let topic = &view.worker_info().topic;
     view.partitions().iter().map(|info| format!("{topic}-{}", info.partition)).collect()
 }

@@ -19,11 +19,11 @@ pub(super) struct Liveness {
     alive: bool,
 }
 
-/// Whether the worker should get traffic, and what it is busy with.
+/// Whether the worker should get traffic, and what it is working on.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReadinessBody {
-    /// Stays true through later restores: they show below.
+    /// Stays true during later restores, which are listed below.
     ready: bool,
     #[schema(example = "Consuming")]
     consumer_status: &'static str,
@@ -46,13 +46,13 @@ pub(super) struct Restoring {
     target_offset: Option<i64>,
     /// Estimated time left.
     eta_millis: Option<u64>,
-    /// What keeps it from coming on: for example OpenTransaction, a transaction that was left open, or ValidatingPosition, a
-    /// leader that has not said yet whether its log is still the one that was read (balances are given meanwhile).
+    /// Why it makes no progress, for example OpenTransaction (a transaction was left open) or ValidatingPosition (the
+    /// leader has not confirmed yet that its log is still the one that was read; balances are served meanwhile).
     #[serde(rename = "heldUpBy")]
     blocked_by: Option<String>,
 }
 
-/// A partition that stands still until a person or a new assignment helps.
+/// A partition that stays stopped until a user or a new assignment helps.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FailedPartition {
     partition: i32,
@@ -62,7 +62,7 @@ pub(super) struct FailedPartition {
 #[utoipa::path(
     get, path = "/livez", operation_id = "isAlive", tag = "monitoring", summary = "Liveness probe",
     responses(
-        (status = 200, description = "The consumer's thread turns", body = Liveness),
+        (status = 200, description = "The consumer's thread is running", body = Liveness),
         (status = 503, description = "Only a restart helps", body = Liveness)
     )
 )]

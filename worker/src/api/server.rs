@@ -48,14 +48,14 @@ const PLACE_PAUSE: Duration = Duration::from_millis(5);
 const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
 const PEERS: &str = "/internal/";
 
-/// Put into requests of which too many are worked on already: they are refused.
+/// Marks requests that are refused because too many are already being processed.
 #[derive(Clone, Copy)]
 pub(super) struct Overload;
 
 /// Takes the port. To be called inside a Tokio runtime.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A worker that is started again may have its former one's port at once.
+    // A restarted worker can use the same port at once.
     socket.set_reuseaddr(true)?;
     // Accepted connections have it from the listener.
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
@@ -100,7 +100,7 @@ async fn next(
         loop {
             match connections.admit() {
                 Some(place) => return (stream, place),
-                // All are at work, which takes a moment each.
+                // All connections have a request in process, which takes only a moment.
                 None => tokio::time::sleep(PLACE_PAUSE).await,
             }
         }

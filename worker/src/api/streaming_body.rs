@@ -1,7 +1,7 @@
-//! Large answers in pieces: each is made when the client has taken those before.
+//! Streams large answers in pieces: each piece is made when the client has taken the earlier ones.
 //!
-//! Nothing waits for a slow client but its own answer: no thread, no lock, nobody else's turn. An answer that cannot be
-//! finished ends in an error of the connection, never in a body that looks complete.
+//! Only its own answer waits for a slow client: no thread, no lock, no other request. An answer that cannot be finished
+//! ends in an error of the connection, never in a body that looks complete.
 
 use std::io;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use axum::body::{Body, Bytes};
 use futures::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
-/// A piece has at least so many bytes, but for the last one.
+/// The least bytes of a piece, except for the last one.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
-/// A client slower than this for a whole answer is let go, with the memory that the answer holds.
+/// The time limit for a whole answer. After it, the connection is closed and the answer's memory is freed.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The body that `pieces` are, as far as they are taken in time.

@@ -166,7 +166,7 @@ impl fmt::Debug for WorkerCollector {
 impl Collector for WorkerCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let partitions = self.view.partitions();
-        identity(&mut encoder, &self.view)?;
+        worker_info(&mut encoder, &self.view)?;
         counters(&mut encoder, &self.view.counters())?;
         state(&mut encoder, &self.view, partitions.len())?;
         positions(&mut encoder, &partitions)?;
@@ -174,14 +174,14 @@ impl Collector for WorkerCollector {
     }
 }
 
-fn identity(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {
-    let identity = view.identity();
+fn worker_info(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {
+    let worker_info = view.worker_info();
     let info = Info::new(vec![
-        ("consumer_id", identity.consumer_id.clone()),
-        ("group", identity.group_id.clone()),
-        ("topic", identity.topic.clone()),
-        ("ledger", identity.ledger.to_string()),
-        ("store", identity.store.to_string()),
+        ("consumer_id", worker_info.consumer_id.clone()),
+        ("group", worker_info.group_id.clone()),
+        ("topic", worker_info.topic.clone()),
+        ("ledger", worker_info.ledger.to_string()),
+        ("store", worker_info.store.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     info.encode(encoder.encode_descriptor("worker", "Who this worker is", None, MetricType::Info)?)
@@ -221,7 +221,7 @@ fn state(encoder: &mut DescriptorEncoder<'_>, view: &View, assigned: usize) -> f
         let help = "1 if the topic is compacted and does not keep every record";
         gauge(encoder, "input_compacted", help, i64::from(is_compacted))?;
     }
-    gauge(encoder, "start_time_seconds", "When the process started", seconds(view.identity().started_at))?;
+    gauge(encoder, "start_time_seconds", "When the process started", seconds(view.worker_info().started_at))?;
     if let Some(last) = counts.last_message_at {
         gauge(encoder, "last_message_timestamp_seconds", "When the last record was processed", seconds(last))?;
     }

@@ -18,24 +18,24 @@ pub(crate) struct Config {
     pub(crate) group_id: String,
     /// Where a group without progress begins.
     pub(crate) start_from: StartFrom,
-    /// A silent member is out after this.
+    /// A member without a heartbeat for this long is removed from the group.
     pub(crate) session_timeout: Duration,
-    /// How often a member reports.
+    /// The interval of heartbeats.
     pub(crate) heartbeat_interval: Duration,
-    /// A member that does not poll is out after this.
+    /// A member that does not poll for this long leaves the group.
     pub(crate) max_poll_interval: Duration,
     pub(crate) assignor: Assignor,
-    /// librdkafka settings from outside, none of them reserved.
+    /// The user's librdkafka settings, none of them reserved.
     pub(crate) extra_config: BTreeMap<String, String>,
     pub(crate) rules: Rules,
     pub(crate) store: StoreKind,
     pub(crate) changelog_topic: String,
-    /// Replicas of a changelog that has to be made; `None` for the brokers' own default.
+    /// Replicas of a changelog that the worker creates; `None` for the brokers' default.
     pub(crate) changelog_replication: Option<i32>,
     pub(crate) database: Option<DatabaseTarget>,
-    /// Progress waits no longer than this for its commit; `None` for what suits the load.
+    /// The longest wait of progress for its commit; `None` to choose by load.
     pub(crate) commit_interval: Option<Duration>,
-    /// Where records go that cannot be applied.
+    /// The topic for records that cannot be applied.
     pub(crate) dead_letter_topic: Option<String>,
     pub(crate) http_address: SocketAddr,
     pub(crate) peers: Vec<String>,
@@ -66,11 +66,11 @@ pub(crate) enum StartFrom {
 /// How the group shares out its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Assignor {
-    /// Moves only what must move; the rest goes on.
+    /// Moves only the partitions that must move; the others continue.
     CooperativeSticky,
-    /// Stops all, shares out ranges.
+    /// Revokes all partitions, then assigns ranges.
     Range,
-    /// Stops all, deals one by one.
+    /// Revokes all partitions, then assigns them in turn.
     #[value(name = "roundrobin")]
     RoundRobin,
 }
@@ -109,7 +109,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What a person has said of a rebuild beforehand. The comments are what `--help` says.
+/// What the user has agreed to before a rebuild. The comments are the text of `--help`.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RebuildOptions {
     /// Do not ask for confirmation
@@ -126,7 +126,7 @@ pub(crate) struct RebuildOptions {
     #[arg(long)]
     pub(crate) another_topic: bool,
     /// Give up transactions that the topic lacks: the exact number that a first run names
-    // A negative number is refused by name, and not as another flag.
+    // A negative number is refused as a value, and not read as another flag.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) lose: Option<u64>,
 }

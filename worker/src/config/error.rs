@@ -21,10 +21,10 @@ pub(crate) enum ConfigError {
     NotAvailable { name: String },
     #[error("{name} = {value:?} does not work: {reason}")]
     Invalid { name: String, value: String, reason: String },
-    /// The same without the value: it may be a secret, or is no single text.
+    /// A setting whose value is not shown: it may be a secret, or is not a single text.
     #[error("{name} does not work: {reason}")]
     Unfit { name: String, reason: String },
-    /// Settings that librdkafka takes one by one, but not together.
+    /// Settings that librdkafka accepts one by one, but not together.
     #[error("the Kafka client does not take the settings: {0}; correct the one it names")]
     Client(rdkafka::error::KafkaError),
     /// Settings that exclude or need each other.

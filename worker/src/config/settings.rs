@@ -1,7 +1,7 @@
-//! Every setting, once: its path in the file, its flag, its variable, its default, its help and what it may be.
+//! Every setting, once: its path in the file, its flag, its variable, its default, its help and its allowed values.
 //!
-//! Parsing, `--help` and `--print-config` all go by this table. clap's own reading of variables is not used: they are
-//! handed in, and some settings have two.
+//! Parsing, `--help` and `--print-config` all use this table. clap does not read the variables itself: the caller
+//! passes them in, and some settings have two.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -30,12 +30,12 @@ pub(super) const MAPS: [&str; 3] = [EXTRA_CONFIG, "balances.signs", "balances.mi
 pub(super) const ADDRESS: &str = "http.address";
 pub(super) const URLS: &str = "http.urls";
 
-/// Longer pauses would outlast the time a worker has to stop.
+/// Longer pauses would exceed the time that a worker has to stop.
 const MAX_SIMULATED_WORK: Duration = Duration::from_secs(1);
-/// The longest librdkafka takes for session timeout and heartbeat interval, and for the poll interval.
+/// The longest values that librdkafka accepts for session timeout and heartbeat interval, and for the poll interval.
 const MAX_SESSION: Duration = Duration::from_secs(3600);
 const MAX_POLL: Duration = Duration::from_secs(24 * 3600);
-/// Later commits would make a crash dear and lag look large.
+/// Later commits would make a crash expensive and the lag look large.
 const MAX_COMMIT: Duration = Duration::from_secs(60);
 
 /// The settings, each checked by itself. An id is a path in the file, a comment is what `--help` says.
@@ -150,7 +150,7 @@ pub(super) struct Settings {
     #[arg(long, id = "balances.deadLetterTopic", env = "BALANCE_DEAD_LETTER_TOPIC", value_parser = topic_name)]
     pub(super) dead_letter_topic: Option<String>,
 
-    /// credit, debit or ignore per transaction type, replacing the labs' signs: Transfer=debit,Payment=ignore
+    /// credit, debit or ignore per transaction type, in place of its default sign: Transfer=debit,Payment=ignore
     #[arg(long, id = "balances.signs", env = "BALANCE_SIGNS", value_parser = sign)]
     pub(super) signs: Vec<(TransactionType, Sign)>,
 

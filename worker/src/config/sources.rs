@@ -1,7 +1,7 @@
 //! Where a setting can come from: its default, the file, the environment, flags; a later one wins.
 //!
-//! In go texts, out come texts by path, each with the name that its giver knows it by; what they mean is decided when
-//! [`Settings`] are made of them.
+//! Collects texts by path, each with the name that the user wrote. Their values are parsed when they become
+//! [`Settings`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ use super::{
 /// The prefix of variables that are passed to librdkafka.
 const EXTRA_CONFIG_ENV: &str = "KAFKA_CONFIG_";
 
-/// The .NET lab's names, beside ours.
+/// The names that the .NET reference consumer uses, beside ours.
 const DOTNET: [(&str, &str); 4] = [
     ("Kafka__BootstrapServers", "KAFKA_BOOTSTRAP_SERVERS"),
     ("Kafka__Topic", "KAFKA_TOPIC"),
@@ -36,7 +36,7 @@ const DOTNET: [(&str, &str); 4] = [
 /// Settings of stores and features that this release does not have; refused by name so that nobody relies on them.
 pub(super) const NOT_AVAILABLE: [(&str, &str); 1] = [("http.tokenFile", "API_TOKEN_FILE")];
 
-/// In the place of a secret.
+/// Shown in place of a secret.
 const HIDDEN: &str = "(hidden)";
 
 #[derive(PartialEq, Eq)]
@@ -56,10 +56,10 @@ fn form(arg: &Arg) -> Form {
     }
 }
 
-/// What somebody gave for a setting: one value, or an item of a list, or `name=value` of a map.
+/// A given value of a setting: one value, or an item of a list, or `name=value` of a map.
 pub(super) struct GivenValue {
     pub(super) text: String,
-    /// What to call the setting in an error: as the person wrote it.
+    /// The name of the setting in errors, as the user wrote it.
     pub(super) name: String,
 }
 
@@ -70,12 +70,12 @@ impl GivenValue {
     }
 }
 
-/// What is given for each setting, by path. An empty list or map is given, too.
+/// The given values of each setting, by path. An empty list or map counts as given.
 #[derive(Default)]
 pub(super) struct Given(BTreeMap<String, Vec<GivenValue>>);
 
 impl Given {
-    /// Reads all sources and lays them one over the other.
+    /// Reads all sources; a later one overrides an earlier one.
     pub(super) fn read(
         table: &Command,
         path: Option<&Path>,
@@ -102,7 +102,7 @@ impl Given {
         self.0.get(path).map_or(&[], Vec::as_slice)
     }
 
-    /// What to call a setting in an error.
+    /// The name of a setting in errors.
     pub(super) fn name(&self, path: &str) -> String {
         self.values(path).first().map_or(path, |value| &value.name).to_owned()
     }
@@ -119,7 +119,7 @@ impl Given {
         self.0.insert(arg.get_id().to_string(), values.collect());
     }
 
-    /// The same from one text: the values of lists and maps stand between commas.
+    /// Adds a setting from one text, in which commas separate the values of lists and maps.
     fn insert_text(&mut self, arg: &Arg, text: &str, name: &str) {
         let texts = match form(arg) {
             Form::Single => vec![text.to_owned()],
@@ -128,7 +128,7 @@ impl Given {
         self.insert(arg, texts, name);
     }
 
-    /// A setting replaces the one below, a map only the names it gives.
+    /// Overrides settings: a setting replaces the one below, a map only the names that it gives.
     fn overlay(&mut self, mut upper: Self) {
         // Of the same layer, our own name of the address wins over .NET's.
         if upper.0.contains_key(ADDRESS) {
@@ -146,7 +146,7 @@ impl Given {
         }
     }
 
-    /// Makes settings of it, as if it all were flags.
+    /// Parses the texts into settings, as if all were flags.
     pub(super) fn parse(&self) -> Result<Settings, ConfigError> {
         let table = Settings::table().mut_args(|arg| arg.env(None::<&'static str>));
         let flags = table.get_arguments().flat_map(|arg| {
@@ -159,7 +159,7 @@ impl Given {
         settings.map_err(|error| self.as_it_was_given(error))
     }
 
-    /// The error in the words of who gave the value: clap speaks of the flag.
+    /// The error with the name that the user wrote: clap names the flag.
     fn as_it_was_given(&self, error: clap::Error) -> ConfigError {
         let said = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => text.as_str(),

@@ -59,7 +59,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn the_names_of_the_dotnet_lab_are_understood() {
+fn the_names_of_the_dotnet_reference_consumer_are_understood() {
     let config = config(
         &[],
         &[

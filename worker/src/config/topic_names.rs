@@ -1,11 +1,11 @@
-//! The names that topics may have, and the one that a changelog has unless it is configured.
+//! The names that topics may have, and the default name of a changelog.
 
 use sha2::{Digest, Sha256};
 
-/// Kafka takes no longer names.
+/// Kafka accepts no longer names.
 const MAX_NAME: usize = 249;
 
-/// A name that Kafka takes.
+/// Checks that Kafka accepts the name.
 pub(super) fn topic_name(text: &str) -> Result<String, String> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_name = !matches!(text, "" | "." | "..") && text.len() <= MAX_NAME && text.chars().all(is_legal);
@@ -16,7 +16,7 @@ pub(super) fn topic_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a group's changelog unless it is configured: no two pairs of group and topic share one.
+/// The default name of a group's changelog: no two pairs of group and topic share one.
 pub(super) fn default_changelog_topic(group: &str, topic: &str) -> String {
     let digest = Sha256::digest(format!("{group}\0{topic}"));
     let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();

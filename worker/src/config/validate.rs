@@ -42,7 +42,7 @@ pub(super) fn validate(settings: Settings, given: &Given) -> Result<Config, Conf
         extra_config: settings.kafka_config.into_iter().collect(),
         rules: Rules {
             ledger: settings.ledger,
-            signs: Signs::labs(&settings.signs.into_iter().collect()),
+            signs: Signs::with_overrides(&settings.signs.into_iter().collect()),
             exponents: Exponents::iso_4217(&settings.minor_units.into_iter().collect()),
         },
         store: settings.store,
@@ -64,7 +64,7 @@ pub(super) fn validate(settings: Settings, given: &Given) -> Result<Config, Conf
 fn connection(settings: &Settings, given: &Given) -> Result<Connection, String> {
     let bootstrap_servers = settings.bootstrap_servers.clone();
     let connection = Connection { bootstrap_servers, tls: tls(settings)?, sasl: sasl(settings)? };
-    // The servers are right; what else is wrong is in a file.
+    // The addresses are checked already, so the error is in one of the files.
     connection.check().map_err(|error| format!("of {}: {}", given.names_of_files().join(", "), detail(error)))?;
     Ok(connection)
 }
@@ -152,7 +152,7 @@ fn check_start(config: &Config) -> Result<(), String> {
     }
 }
 
-/// What the worker writes must not be what it reads.
+/// Checks that the worker does not write to a topic that it reads.
 fn check_topics(config: &Config) -> Result<(), String> {
     let dead_letters = config.dead_letter_topic.as_ref().map(|topic| ("balances.deadLetterTopic", topic));
     let changelog =

@@ -1,15 +1,15 @@
 //! How many decimals each currency has.
 //!
-//! The table is that of ISO 4217 as of 2026-01-01, with codes that were withdrawn; a configuration may add to it or override
-//! it. Metals and test codes have no minor unit and are left out.
+//! The table is ISO 4217 as of 2026-01-01, with withdrawn codes; a configuration may add to it or override it. Metals
+//! and test codes have no minor unit and are left out.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::domain::money::Currency;
 
-/// The codes of the first release by their number of decimals. Never changed: what its ledgers say of their rules stands for
-/// these.
-const FIRST_RELEASE: &[(u8, &str)] = &[
+/// The table of the hash-only release (see [`super::ledger_rules`]): codes by their number of decimals. Never change
+/// it: the hash of every stored ledger covers it.
+const HASH_ONLY_TABLE: &[(u8, &str)] = &[
     (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
     (
         2,
@@ -24,39 +24,41 @@ const FIRST_RELEASE: &[(u8, &str)] = &[
     (4, "CLF UYW"),
 ];
 
-/// The codes that came later: those that ISO 4217 has withdrawn since 2009, since a topic may still hold records of them. What
-/// an amendment brings goes here. Nothing is ever taken out, and no number of decimals changes: a ledger may hold it.
-const LATER: &[(u8, &str)] = &[(0, "BYR"), (2, "CUC EEK HRK LTL LVL MRO SKK SLL STD TMM USS VEF ZMK ZWL ZWR")];
+/// The codes added since: those that ISO 4217 has withdrawn since 2009, because a topic may still hold records of them.
+/// Add the codes of later amendments here. Never remove a code or change its decimals: a ledger may hold the currency.
+const ADDED: &[(u8, &str)] = &[(0, "BYR"), (2, "CUC EEK HRK LTL LVL MRO SKK SLL STD TMM USS VEF ZMK ZWL ZWR")];
 
 /// The most decimals a currency may be configured with.
 pub(crate) const MAX_EXPONENT: u8 = 12;
 
-pub(crate) type MinorUnits = BTreeMap<Currency, u8>;
+/// The configured or stored decimals of some currencies (`minorUnits` in the configuration).
+pub(crate) type DecimalsByCurrency = BTreeMap<Currency, u8>;
 
-/// Decimals per known currency: a place for each code there can be, in their order, since each record asks for one.
+/// The number of decimals (ISO 4217's exponent) of every known currency. It has a slot for every possible code, because
+/// each record looks one up.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Exponents {
     table: Box<[Option<u8>]>,
-    overrides: MinorUnits,
+    overrides: DecimalsByCurrency,
 }
 
 impl Exponents {
     /// The table of ISO 4217 with `overrides` over it.
-    pub(crate) fn iso_4217(overrides: &MinorUnits) -> Self {
-        Self::of_tables(listed(FIRST_RELEASE).chain(listed(LATER)), overrides)
+    pub(crate) fn iso_4217(overrides: &DecimalsByCurrency) -> Self {
+        Self::of_tables(listed(HASH_ONLY_TABLE).chain(listed(ADDED)), overrides)
     }
 
-    /// The table of the first release with `overrides` over it.
-    pub(crate) fn first_release(overrides: &MinorUnits) -> Self {
-        Self::of_tables(listed(FIRST_RELEASE), overrides)
+    /// The table of the hash-only release with `overrides` over it.
+    pub(crate) fn hash_only_table(overrides: &DecimalsByCurrency) -> Self {
+        Self::of_tables(listed(HASH_ONLY_TABLE), overrides)
     }
 
-    /// Nothing but these.
-    pub(crate) fn only(minor_units: &MinorUnits) -> Self {
-        Self::of_tables(std::iter::empty(), minor_units)
+    /// Only these currencies, without any table.
+    pub(crate) fn only(decimals: &DecimalsByCurrency) -> Self {
+        Self::of_tables(std::iter::empty(), decimals)
     }
 
-    fn of_tables(listed: impl Iterator<Item = (Currency, u8)>, overrides: &MinorUnits) -> Self {
+    fn of_tables(listed: impl Iterator<Item = (Currency, u8)>, overrides: &DecimalsByCurrency) -> Self {
         let mut table = vec![None; Currency::COUNT].into_boxed_slice();
         for (currency, exponent) in listed.chain(overrides.iter().map(|(currency, exponent)| (*currency, *exponent))) {
             table[currency.ordinal()] = Some(exponent);
@@ -64,8 +66,8 @@ impl Exponents {
         Self { table, overrides: overrides.clone() }
     }
 
-    /// What was configured over the table.
-    pub(crate) fn overrides(&self) -> &MinorUnits {
+    /// The configured decimals over the table.
+    pub(crate) fn overrides(&self) -> &DecimalsByCurrency {
         &self.overrides
     }
 
@@ -81,9 +83,9 @@ impl Exponents {
     }
 }
 
-/// The codes that came after the first release.
-pub(crate) fn later_codes() -> impl Iterator<Item = (Currency, u8)> {
-    listed(LATER)
+/// The codes added since the hash-only release.
+pub(crate) fn added_codes() -> impl Iterator<Item = (Currency, u8)> {
+    listed(ADDED)
 }
 
 fn listed(table: &'static [(u8, &'static str)]) -> impl Iterator<Item = (Currency, u8)> {
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn no_code_is_listed_twice_or_misspelt() {
-        let tables = FIRST_RELEASE.iter().chain(LATER);
+        let tables = HASH_ONLY_TABLE.iter().chain(ADDED);
         let listed: Vec<_> = tables.flat_map(|(_, codes)| codes.split_ascii_whitespace()).collect();
         assert!(listed.iter().all(|code| Currency::parse(code).is_some()));
         assert_eq!(Exponents::iso_4217(&BTreeMap::new()).iter().count(), listed.len());

@@ -1,12 +1,22 @@
-//! The rules by which a partition's ledger is made, compared with those of a worker.
+//! The rules that made a partition's ledger, compared with the rules of a worker that wants to continue it.
 //!
-//! Kind and signs must be the same. Decimals are compared currency by currency, with those that the ledger holds: a currency
-//! more, by configuration or by a newer table, changes no balance. Its earlier records were refused and stay so, hence the
-//! offset since which a currency counts is kept with the ledger.
+//! Kind and signs must be equal. Decimals are compared per currency, and only for currencies that customers hold: one
+//! more known currency, by configuration or by a newer table, changes no balance. Its earlier records were refused and
+//! stay refused, so the ledger keeps the offset from which each currency counts.
 //!
-//! The first release compares one hash of everything. A ledger goes on carrying the hash of the settings with which it was
-//! begun, and both releases work on it, until it holds a currency that those settings do not know: then the first release
-//! must not go on, and the hash gets an ending that it never writes.
+//! A *hash-only release* is one from before rule details (`ruleDetails` in a changelog, `rule_details` in PostgreSQL);
+//! the documentation calls it the first release, 0.1.0. Its workers compare a single hash of all rules. A ledger
+//! therefore keeps the hash of the settings it began with, and both releases work on it until a customer holds a
+//! currency that those settings do not know. From then on the hash ends in `+` and the currency, which no hash-only
+//! release writes, so its workers refuse the ledger.
+//!
+//! | type | whose rules |
+//! |---|---|
+//! | [`Rules`] | what the configuration says: kind, signs, decimals |
+//! | [`WorkerRules`] | this worker's [`Rules`], with what a comparison needs |
+//! | [`LedgerRules`] | one ledger's rules, as this worker continues them |
+//! | [`RuleDetails`] | the part of [`LedgerRules`] that is stored as JSON |
+//! | [`StoredRules`] | what a store returns for one ledger, not compared yet |
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        exponents::{Exponents, MinorUnits, later_codes},
+        exponents::{DecimalsByCurrency, Exponents, added_codes},
         ledger::{Customer, Ledger},
         money::Currency,
         rules::Rules,
@@ -25,20 +35,21 @@ use crate::{
     partition_failure::SettingsChange,
 };
 
-/// Up to so many overrides are left out in every combination when it is looked for what a hash stands for, else one or all.
+/// The search for the settings behind a hash tries every subset of up to this many overrides. With more overrides it
+/// tries to leave out one, or all.
 const COMBINED: usize = 5;
 
-static FIRST_RELEASE: LazyLock<Exponents> = LazyLock::new(|| Exponents::first_release(&MinorUnits::new()));
+static HASH_ONLY_TABLE: LazyLock<Exponents> = LazyLock::new(|| Exponents::hash_only_table(&DecimalsByCurrency::new()));
 
-/// The rules of this worker, and what the first release would have written for them.
-pub(crate) struct Rulebook {
+/// The configured [`Rules`] of this worker, and the hash that a hash-only release writes for them.
+pub(crate) struct WorkerRules {
     rules: Rules,
-    identity: String,
-    /// Of the first release with the same settings.
+    non_default_rules: String,
+    /// See [`Self::hash`].
     hash: String,
-    whole_hash: OnceLock<String>,
-    /// Other settings of which a ledger may have been begun that this worker goes on with, by their hash.
-    others: OnceLock<HashMap<String, MinorUnits>>,
+    full_rules_hash: OnceLock<String>,
+    /// By hash: the overrides of other settings whose ledgers this worker can continue.
+    others: OnceLock<HashMap<String, DecimalsByCurrency>>,
 }
 
 /// How a ledger counts one currency.
@@ -48,27 +59,29 @@ pub(crate) struct CurrencyRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exponent: Option<u8>,
     /// Records of it below this offset were refused.
-    since: i64,
+    #[serde(rename = "since")]
+    counted_since: i64,
 }
 
-/// What a store keeps of a ledger's rules beside the hash of the first release.
+/// The stored form of a ledger's rules, kept beside the hash for hash-only releases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RuleDetails {
-    /// [`Rules::identity`].
-    identity: String,
-    /// What was configured over the first release's table when the ledger was begun: the hash stands for both.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    minor_units: MinorUnits,
+    /// [`Rules::non_default_rules`].
+    #[serde(rename = "identity")]
+    non_default_rules: String,
+    /// The overrides over the table of the hash-only release when the ledger began. The hash covers both.
+    #[serde(rename = "minorUnits", default, skip_serializing_if = "BTreeMap::is_empty")]
+    initial_overrides: DecimalsByCurrency,
     currencies: BTreeMap<Currency, CurrencyRule>,
 }
 
-/// What a store says of a ledger's rules.
+/// What a store returns about the rules of one ledger, before a worker has compared them with its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ToldRules<'a> {
-    /// The hash of the first release, with an ending where that must not go on.
+pub(crate) struct StoredRules<'a> {
+    /// [`LedgerRules::hash`].
     pub(crate) hash: &'a str,
-    /// Not there when the first release has written last.
+    /// `None` if a hash-only release wrote last.
     pub(crate) details: Option<&'a RuleDetails>,
     /// First offset that belongs to the ledger.
     pub(crate) base: i64,
@@ -76,52 +89,54 @@ pub(crate) struct ToldRules<'a> {
     pub(crate) next_offset: i64,
 }
 
+/// The rules of one ledger: those it began with, and per currency how it counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LedgerRules {
     details: RuleDetails,
-    /// Of the settings with which it was begun.
-    hash: String,
+    /// The hash of the settings that the ledger began with.
+    initial_hash: String,
+    /// First offset that belongs to the ledger.
     base: i64,
-    /// A currency that was not known from the base on counts from here.
-    from: i64,
+    /// A currency that the ledger did not know at its base counts from this offset.
+    new_currencies_since: i64,
 }
 
-impl Rulebook {
+impl WorkerRules {
     pub(crate) fn new(rules: Rules) -> Self {
-        let (identity, hash) = (rules.identity(), hash_of(&rules, rules.exponents.overrides()));
-        Self { rules, identity, hash, whole_hash: OnceLock::new(), others: OnceLock::new() }
+        let (non_default_rules, hash) = (rules.non_default_rules(), hash_of(&rules, rules.exponents.overrides()));
+        Self { rules, non_default_rules, hash, full_rules_hash: OnceLock::new(), others: OnceLock::new() }
     }
 
-    /// What a record does by them.
+    /// The configured rules, by which records are applied.
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// See [`Rules::identity`].
-    pub(crate) fn identity(&self) -> &str {
-        &self.identity
+    /// See [`Rules::non_default_rules`].
+    pub(crate) fn non_default_rules(&self) -> &str {
+        &self.non_default_rules
     }
 
-    /// What the first release writes for these settings.
+    /// The hash that a hash-only release writes for these settings.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// One word for everything, the whole table included.
-    pub(crate) fn whole_hash(&self) -> &str {
-        self.whole_hash.get_or_init(|| self.rules.hash_with(&self.rules.exponents))
+    /// A hash of all rules, the whole table of decimals included.
+    pub(crate) fn full_rules_hash(&self) -> &str {
+        self.full_rules_hash.get_or_init(|| self.rules.hash_with(&self.rules.exponents))
     }
 
-    /// The overrides over the first release's table that a hash of the first release stands for, if kind and signs are ours:
-    /// our own, none, or some of both our own and the codes that came later.
-    pub(crate) fn overrides_of(&self, hash: &str) -> Option<MinorUnits> {
+    /// The overrides behind a hash that a hash-only release wrote, if its kind and signs are ours. They can be found
+    /// when they are ours, none, or a mix of ours and of codes that the table got later.
+    pub(crate) fn overrides_of(&self, hash: &str) -> Option<DecimalsByCurrency> {
         let ours = self.rules.exponents.overrides();
         if hash == self.hash {
             return Some(ours.clone());
         }
         let others = self.others.get_or_init(|| {
-            let mut later: Vec<MinorUnits> = vec![MinorUnits::new()];
-            let codes: Vec<_> = later_codes().collect();
+            let mut later: Vec<DecimalsByCurrency> = vec![DecimalsByCurrency::new()];
+            let codes: Vec<_> = added_codes().collect();
             for (place, one) in codes.iter().enumerate() {
                 later.push([*one].into());
                 later.extend(codes[place + 1..].iter().map(|other| [*one, *other].into()));
@@ -131,7 +146,7 @@ impl Rulebook {
                 later
                     .iter()
                     .map(|later| later.iter().chain(some).map(|(code, it)| (*code, *it)).collect())
-                    .collect::<Vec<MinorUnits>>()
+                    .collect::<Vec<DecimalsByCurrency>>()
             });
             all.map(|overrides| (hash_of(&self.rules, &overrides), overrides)).collect()
         });
@@ -143,203 +158,215 @@ impl Rulebook {
     }
 }
 
-fn hash_of(rules: &Rules, overrides: &MinorUnits) -> String {
-    rules.hash_with(&Exponents::first_release(overrides))
+fn hash_of(rules: &Rules, overrides: &DecimalsByCurrency) -> String {
+    rules.hash_with(&Exponents::hash_only_table(overrides))
 }
 
-fn subsets(of: &MinorUnits) -> Vec<MinorUnits> {
+fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
     let some = |is_in: &dyn Fn(usize) -> bool| {
         let chosen = of.iter().enumerate().filter(|(place, _)| is_in(*place));
-        chosen.map(|(_, (currency, exponent))| (*currency, *exponent)).collect::<MinorUnits>()
+        chosen.map(|(_, (currency, exponent))| (*currency, *exponent)).collect::<DecimalsByCurrency>()
     };
     if of.len() <= COMBINED {
         return (0..1_u32 << of.len()).map(|mask| some(&|place| mask >> place & 1 == 1)).collect();
     }
     let without_one = (0..of.len()).map(|left_out| some(&|place| place != left_out));
-    without_one.chain([of.clone(), MinorUnits::new()]).collect()
+    without_one.chain([of.clone(), DecimalsByCurrency::new()]).collect()
 }
 
 impl LedgerRules {
-    /// Of a ledger that begins at `base`.
-    pub(crate) fn begin(book: &Rulebook, base: i64) -> Self {
+    /// The rules of a new ledger that begins at `base`.
+    pub(crate) fn begin(worker_rules: &WorkerRules, base: i64) -> Self {
         let details = RuleDetails {
-            identity: book.identity.clone(),
-            minor_units: book.rules.exponents.overrides().clone(),
+            non_default_rules: worker_rules.non_default_rules.clone(),
+            initial_overrides: worker_rules.rules.exponents.overrides().clone(),
             currencies: BTreeMap::new(),
         };
-        Self { details, hash: book.hash.clone(), base, from: base }
+        Self { details, initial_hash: worker_rules.hash.clone(), base, new_currencies_since: base }
     }
 
-    /// Of a ledger that a store has, for a worker that is to go on with it.
+    /// The rules of a stored ledger that this worker wants to continue.
     ///
     /// # Errors
-    /// It cannot go on: its settings give other balances.
-    pub(crate) fn take_over(told: ToldRules<'_>, book: &Rulebook) -> Result<Self, SettingsChange> {
-        let taken = Self::read(told, book).ok_or(SettingsChange::Unknown)?;
-        taken.agrees(book).map(|()| taken)
+    /// The worker's settings would give other balances.
+    pub(crate) fn take_over(stored: StoredRules<'_>, worker_rules: &WorkerRules) -> Result<Self, SettingsChange> {
+        let taken = Self::read(stored, worker_rules).ok_or(SettingsChange::Unknown)?;
+        taken.agrees(worker_rules).map(|()| taken)
     }
 
-    fn agrees(&self, book: &Rulebook) -> Result<(), SettingsChange> {
-        if self.details.identity != book.identity {
-            let (held, ours) = (self.details.identity.clone(), book.identity.clone());
-            return Err(SettingsChange::Identity { held, ours });
+    fn agrees(&self, worker_rules: &WorkerRules) -> Result<(), SettingsChange> {
+        if self.details.non_default_rules != worker_rules.non_default_rules {
+            let (held, ours) = (self.details.non_default_rules.clone(), worker_rules.non_default_rules.clone());
+            return Err(SettingsChange::KindOrSigns { held, ours });
         }
-        self.held().try_for_each(|(currency, held)| agree(currency, held, book))
+        self.counted().try_for_each(|(currency, held)| agree(currency, held, worker_rules))
     }
 
-    /// Of a ledger that is looked at from outside: its rules, as far as they are known, and why this worker could not go on.
+    /// The rules of a stored ledger, for a tool that inspects it: the rules if they are known, and why a worker could
+    /// not continue.
     pub(crate) fn examine(
-        told: ToldRules<'_>,
+        stored: StoredRules<'_>,
         ledger: &Ledger,
-        book: &Rulebook,
+        worker_rules: &WorkerRules,
     ) -> (Option<Self>, Option<SettingsChange>) {
-        let Some(mut rules) = Self::read(told, book) else { return (None, Some(SettingsChange::Unknown)) };
-        let disagreement = rules.found(ledger.currencies(), book).and_then(|()| rules.agrees(book)).err();
+        let Some(mut rules) = Self::read(stored, worker_rules) else { return (None, Some(SettingsChange::Unknown)) };
+        let disagreement =
+            rules.note_found(ledger.currencies(), worker_rules).and_then(|()| rules.agrees(worker_rules)).err();
         (Some(rules), disagreement)
     }
 
-    /// `None` if nothing of the rules is known.
-    fn read(told: ToldRules<'_>, book: &Rulebook) -> Option<Self> {
-        let ToldRules { hash, details, base, next_offset } = told;
-        let hash = hash.split_once('+').map_or(hash, |(begun, _)| begun).to_owned();
+    /// `None` if nothing is known about the rules.
+    fn read(stored: StoredRules<'_>, worker_rules: &WorkerRules) -> Option<Self> {
+        let StoredRules { hash, details, base, next_offset } = stored;
+        let hash = hash.split_once('+').map_or(hash, |(initial, _)| initial).to_owned();
         let details = match details {
             Some(details) => details.clone(),
             None => RuleDetails {
-                identity: book.identity.clone(),
-                minor_units: book.overrides_of(&hash)?,
+                non_default_rules: worker_rules.non_default_rules.clone(),
+                initial_overrides: worker_rules.overrides_of(&hash)?,
                 currencies: BTreeMap::new(),
             },
         };
-        let mut read = Self { details, hash, base, from: next_offset };
-        // Nothing of these has been counted, so that they count from here on, whoever has refused some of them.
-        let changed = read.begun_with().filter(|(currency, exponent)| book.exponent(*currency) != Some(*exponent));
+        let mut read = Self { details, initial_hash: hash, base, new_currencies_since: next_offset };
+        // No customer holds a currency whose decimals have changed. Some of its records may have been refused, so it
+        // counts from here on.
+        let changed =
+            read.initial_decimals().filter(|(currency, exponent)| worker_rules.exponent(*currency) != Some(*exponent));
         for (currency, _) in changed.collect::<Vec<_>>() {
-            let unheld = CurrencyRule { exponent: None, since: next_offset };
-            read.details.currencies.entry(currency).or_insert(unheld);
+            let uncounted = CurrencyRule { exponent: None, counted_since: next_offset };
+            read.details.currencies.entry(currency).or_insert(uncounted);
         }
         for rule in read.details.currencies.values_mut().filter(|rule| rule.exponent.is_none()) {
-            rule.since = next_offset;
+            rule.counted_since = next_offset;
         }
         Some(read)
     }
 
-    /// Whether this worker counts every currency as the ledger's beginning did, so that it goes on whatever the customers hold.
-    pub(crate) fn agrees_in_everything(&self) -> bool {
+    /// Whether this worker counts every currency as the ledger did at its base. Then it can continue whatever the
+    /// customers hold.
+    pub(crate) fn agrees_on_every_currency(&self) -> bool {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }
 
-    /// What the ledger turned out to hold, also by a worker of the first release, which does not keep it.
+    /// Adds the currencies that the ledger was found to hold. A hash-only release counts without keeping details.
     ///
     /// # Errors
-    /// This worker cannot go on with it.
-    pub(crate) fn found(
+    /// This worker cannot continue the ledger.
+    pub(crate) fn note_found(
         &mut self,
         currencies: impl IntoIterator<Item = Currency>,
-        book: &Rulebook,
+        worker_rules: &WorkerRules,
     ) -> Result<(), SettingsChange> {
-        let mut found = Ok(());
+        let mut outcome = Ok(());
         for currency in currencies {
-            if !self.holds(currency) {
-                let held = self.of_begun(currency);
-                let agrees = held.ok_or(SettingsChange::Unknown).and_then(|held| agree(currency, held, book));
-                found = found.and(agrees);
-                let exponent = held.or_else(|| book.exponent(currency));
-                self.details.currencies.insert(currency, CurrencyRule { exponent, since: self.base });
+            if !self.is_counted(currency) {
+                let held = self.initial_exponent(currency);
+                let agrees = held.ok_or(SettingsChange::Unknown).and_then(|held| agree(currency, held, worker_rules));
+                outcome = outcome.and(agrees);
+                let exponent = held.or_else(|| worker_rules.exponent(currency));
+                self.details.currencies.insert(currency, CurrencyRule { exponent, counted_since: self.base });
             }
         }
-        found
+        outcome
     }
 
-    /// Of a ledger that was folded again, and stands at `next_offset`, by the rules of `book`, with the currencies counting as
-    /// here.
-    pub(crate) fn rebuilt(&self, book: &Rulebook, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
-        let mut rebuilt = Self { from: next_offset, ..Self::begin(book, base) };
+    /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the
+    /// same offset as in this ledger.
+    pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
+        let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, base) };
         for currency in ledger.currencies() {
-            let rule = CurrencyRule { exponent: book.exponent(currency), since: self.since(currency, book).max(base) };
+            let rule = CurrencyRule {
+                exponent: worker_rules.exponent(currency),
+                counted_since: self.counted_since(currency, worker_rules).max(base),
+            };
             rebuilt.details.currencies.insert(currency, rule);
         }
-        for (currency, _) in rebuilt.begun_with().collect::<Vec<_>>() {
-            if self.since(currency, book) > base {
-                let unheld = CurrencyRule { exponent: None, since: next_offset };
-                rebuilt.details.currencies.entry(currency).or_insert(unheld);
+        for (currency, _) in rebuilt.initial_decimals().collect::<Vec<_>>() {
+            if self.counted_since(currency, worker_rules) > base {
+                let uncounted = CurrencyRule { exponent: None, counted_since: next_offset };
+                rebuilt.details.currencies.entry(currency).or_insert(uncounted);
             }
         }
         rebuilt
     }
 
-    /// The rules by which what customers hold was counted; `None` if a newer release has written them.
-    pub(crate) fn made_by(&self) -> Option<Rules> {
-        Rules::of_identity(&self.details.identity, Exponents::only(&self.held().collect()))
+    /// The rules that counted what customers hold; `None` if a newer release wrote them.
+    pub(crate) fn rules_of_counted(&self) -> Option<Rules> {
+        Rules::of_non_default(&self.details.non_default_rules, Exponents::only(&self.counted().collect()))
     }
 
-    /// A customer holds this currency now.
-    pub(crate) fn hold(&mut self, currency: Currency, book: &Rulebook) {
-        let rule = CurrencyRule { exponent: book.exponent(currency), since: self.since(currency, book) };
+    /// Notes that a customer holds this currency now.
+    pub(crate) fn count(&mut self, currency: Currency, worker_rules: &WorkerRules) {
+        let rule = CurrencyRule {
+            exponent: worker_rules.exponent(currency),
+            counted_since: self.counted_since(currency, worker_rules),
+        };
         self.details.currencies.insert(currency, rule);
     }
 
-    /// The same for all that a changed customer holds; others may look at the rules meanwhile.
-    pub(crate) fn hold_all(rules: &mut Arc<Self>, customer: &Customer, book: &Rulebook) {
+    /// Notes all currencies that a changed customer holds. Others may read the rules meanwhile, so they are copied on
+    /// write.
+    pub(crate) fn count_all(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
         for (currency, _) in customer.balances() {
-            if !rules.holds(*currency) {
-                Arc::make_mut(rules).hold(*currency, book);
+            if !rules.is_counted(*currency) {
+                Arc::make_mut(rules).count(*currency, worker_rules);
             }
         }
     }
 
-    /// Whether a customer holds it.
-    pub(crate) fn holds(&self, currency: Currency) -> bool {
+    /// Whether a customer holds this currency.
+    pub(crate) fn is_counted(&self, currency: Currency) -> bool {
         self.details.currencies.get(&currency).is_some_and(|rule| rule.exponent.is_some())
     }
 
     /// The currencies that customers hold, with their decimals.
-    pub(crate) fn held(&self) -> impl Iterator<Item = (Currency, u8)> {
+    pub(crate) fn counted(&self) -> impl Iterator<Item = (Currency, u8)> {
         self.details.currencies.iter().filter_map(|(currency, rule)| Some((*currency, rule.exponent?)))
     }
 
     /// The decimals of a currency that a customer holds.
-    pub(crate) fn exponent_of_held(&self, currency: Currency) -> Option<u8> {
+    pub(crate) fn counted_exponent(&self, currency: Currency) -> Option<u8> {
         self.details.currencies.get(&currency)?.exponent
     }
 
-    /// Records of it below this offset were refused.
-    pub(crate) fn since(&self, currency: Currency, book: &Rulebook) -> i64 {
+    /// The offset from which the ledger counts this currency: its records below were refused.
+    pub(crate) fn counted_since(&self, currency: Currency, worker_rules: &WorkerRules) -> i64 {
         match self.details.currencies.get(&currency) {
-            Some(rule) => rule.since,
-            None if self.of_begun(currency) == book.exponent(currency) => self.base,
-            None => self.from,
+            Some(rule) => rule.counted_since,
+            None if self.initial_exponent(currency) == worker_rules.exponent(currency) => self.base,
+            None => self.new_currencies_since,
         }
     }
 
-    /// What a store keeps of it.
+    /// The form that a store keeps.
     pub(crate) fn details(&self) -> &RuleDetails {
         &self.details
     }
 
-    /// What a store keeps where the first release looks: its hash, with an ending where it must not go on.
+    /// The hash that a store keeps for hash-only releases. It ends in `+` and a currency for each one that such a
+    /// release would count otherwise, so its workers refuse the ledger.
     pub(crate) fn hash(&self) -> String {
-        let foreign = self
-            .details
-            .currencies
-            .iter()
-            .filter(|(currency, rule)| rule.since != self.base || rule.exponent != self.of_begun(**currency));
-        foreign.fold(self.hash.clone(), |hash, (currency, _)| format!("{hash}+{currency}"))
+        let foreign = self.details.currencies.iter().filter(|(currency, rule)| {
+            rule.counted_since != self.base || rule.exponent != self.initial_exponent(**currency)
+        });
+        foreign.fold(self.initial_hash.clone(), |hash, (currency, _)| format!("{hash}+{currency}"))
     }
 
-    /// The decimals that a worker of the first release gives it, with the settings of the ledger's beginning.
-    fn of_begun(&self, currency: Currency) -> Option<u8> {
-        self.details.minor_units.get(&currency).copied().or_else(|| FIRST_RELEASE.of(currency))
+    /// The decimals that a hash-only release gives this currency with the settings that the ledger began with.
+    fn initial_exponent(&self, currency: Currency) -> Option<u8> {
+        self.details.initial_overrides.get(&currency).copied().or_else(|| HASH_ONLY_TABLE.of(currency))
     }
 
-    fn begun_with(&self) -> impl Iterator<Item = (Currency, u8)> + use<> {
-        let mut all: MinorUnits = FIRST_RELEASE.iter().collect();
-        all.extend(&self.details.minor_units);
+    /// All of [`Self::initial_exponent`].
+    fn initial_decimals(&self) -> impl Iterator<Item = (Currency, u8)> + use<> {
+        let mut all: DecimalsByCurrency = HASH_ONLY_TABLE.iter().collect();
+        all.extend(&self.details.initial_overrides);
         all.into_iter()
     }
 }
 
-fn agree(currency: Currency, held: u8, book: &Rulebook) -> Result<(), SettingsChange> {
-    match book.exponent(currency) {
+fn agree(currency: Currency, held: u8, worker_rules: &WorkerRules) -> Result<(), SettingsChange> {
+    match worker_rules.exponent(currency) {
         Some(ours) if ours == held => Ok(()),
         Some(ours) => Err(SettingsChange::Decimals { currency, held, ours }),
         None => Err(SettingsChange::Forgotten { currency, held }),

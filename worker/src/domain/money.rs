@@ -1,6 +1,6 @@
 //! Money: a currency and a whole number of its minor units.
 //!
-//! In goes nothing but integers; out comes exact decimal text. There is no conversion to or from a binary float.
+//! Amounts are integers, and print as exact decimal text. There is no conversion to or from a binary float.
 
 use std::{borrow::Cow, fmt};
 

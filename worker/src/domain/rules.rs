@@ -1,7 +1,7 @@
 //! What a record does to a balance: the ledger kind, the sign of each transaction type, the decimals of each currency.
 //!
-//! Kind and signs are a ledger's identity: workers with another one are never mixed into one answer. Decimals are compared
-//! currency by currency ([`crate::ledger_rules`]), since a currency more changes no balance.
+//! Kind and signs decide which ledger a worker keeps: answers of workers with different ones are never added. Decimals
+//! are compared per currency ([`crate::domain::ledger_rules`]), because one more known currency changes no balance.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -60,13 +60,14 @@ impl Sign {
     }
 }
 
+/// One sign per transaction type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signs([Sign; TransactionType::ALL.len()]);
 
 impl Signs {
-    /// The labs' code with `overrides` over it.
-    pub(crate) fn labs(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
-        Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| lab_sign(kind))))
+    /// The default signs, which are those of the reference consumers' code, with `overrides` over them.
+    pub(crate) fn with_overrides(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
+        Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| default_sign(kind))))
     }
 
     pub(crate) fn of(&self, kind: TransactionType) -> Sign {
@@ -74,7 +75,7 @@ impl Signs {
     }
 }
 
-fn lab_sign(kind: TransactionType) -> Sign {
+fn default_sign(kind: TransactionType) -> Sign {
     match kind {
         TransactionType::Withdrawal | TransactionType::CardPayment | TransactionType::BillPayment => Sign::Debit,
         TransactionType::Transfer
@@ -84,6 +85,8 @@ fn lab_sign(kind: TransactionType) -> Sign {
     }
 }
 
+/// The configured rules by which a worker reads records. A comparison with a stored ledger goes through
+/// [`WorkerRules`](crate::domain::ledger_rules::WorkerRules).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) ledger: LedgerKind,
@@ -92,7 +95,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// What one record does to the ledger; restoring and processing share this.
+    /// Reads one record into what it does to the ledger. Restoring and processing share this.
     ///
     /// `None` when it does nothing: its type is ignored, or the ledger only counts.
     pub(crate) fn read<'a>(&self, value: Option<&'a [u8]>) -> Result<Option<Posting<'a>>, BadRecord> {
@@ -125,22 +128,22 @@ impl Rules {
         Ok(true)
     }
 
-    /// Kind and signs in words: `ledger=count`, `Transfer=debit Payment=ignore`. What is as by default adds nothing, so that a
-    /// setting that a later release brings changes no identity.
-    pub(crate) fn identity(&self) -> String {
+    /// Kind and signs in words, without those at their default: `ledger=count`, `Transfer=debit Payment=ignore`. So a
+    /// setting that a later release adds does not change the words of existing ledgers.
+    pub(crate) fn non_default_rules(&self) -> String {
         let mut words = Vec::new();
         if self.ledger != LedgerKind::Balances {
             words.push(format!("ledger={}", self.ledger));
         }
-        let changed = TransactionType::ALL.into_iter().filter(|kind| self.signs.of(*kind) != lab_sign(*kind));
+        let changed = TransactionType::ALL.into_iter().filter(|kind| self.signs.of(*kind) != default_sign(*kind));
         words.extend(changed.map(|kind| format!("{}={}", kind.name(), self.signs.of(kind).name())));
         words.join(" ")
     }
 
-    /// The rules with this [`Self::identity`]; `None` if a newer release has written it.
-    pub(crate) fn of_identity(identity: &str, exponents: Exponents) -> Option<Self> {
+    /// The rules with these [`Self::non_default_rules`]; `None` if a newer release wrote them.
+    pub(crate) fn of_non_default(words: &str, exponents: Exponents) -> Option<Self> {
         let (mut ledger, mut signs) = (LedgerKind::Balances, BTreeMap::new());
-        for word in identity.split_ascii_whitespace() {
+        for word in words.split_ascii_whitespace() {
             match word.split_once('=')? {
                 ("ledger", kind) => ledger = LedgerKind::named(kind)?,
                 (kind, sign) => {
@@ -148,10 +151,11 @@ impl Rules {
                 }
             }
         }
-        Some(Self { ledger, signs: Signs::labs(&signs), exponents })
+        Some(Self { ledger, signs: Signs::with_overrides(&signs), exponents })
     }
 
-    /// SHA-256 over kind, signs and all of `exponents`, in hex: what the first release compares, byte for byte.
+    /// SHA-256 over kind, signs and all of `exponents`, in hex. Hash-only releases compare it, so its text never
+    /// changes.
     pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
         let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
         for kind in TransactionType::ALL {
@@ -169,44 +173,50 @@ mod tests {
     use super::*;
 
     fn rules(signs: &[(TransactionType, Sign)], ledger: LedgerKind) -> Rules {
-        let signs = Signs::labs(&signs.iter().copied().collect());
+        let signs = Signs::with_overrides(&signs.iter().copied().collect());
         Rules { ledger, signs, exponents: Exponents::iso_4217(&BTreeMap::new()) }
     }
 
     #[test]
-    fn the_signs_are_the_labs_unless_configured() {
-        let signs = Signs::labs(&BTreeMap::from([(TransactionType::Transfer, Sign::Debit)]));
+    fn the_signs_are_the_defaults_unless_configured() {
+        let signs = Signs::with_overrides(&BTreeMap::from([(TransactionType::Transfer, Sign::Debit)]));
         let expected = [Sign::Debit, Sign::Credit, Sign::Credit, Sign::Debit, Sign::Debit, Sign::Credit, Sign::Debit];
         assert_eq!(TransactionType::ALL.map(|kind| signs.of(kind)), expected);
-        assert_eq!(Signs::labs(&BTreeMap::new()).of(TransactionType::Transfer), Sign::Credit);
+        assert_eq!(Signs::with_overrides(&BTreeMap::new()).of(TransactionType::Transfer), Sign::Credit);
     }
 
     #[test]
-    fn kind_and_signs_are_the_identity_and_what_is_as_by_default_adds_nothing() {
-        let lab = rules(&[], LedgerKind::Balances);
-        assert_eq!(lab.identity(), "");
-        assert_eq!(rules(&[(TransactionType::Transfer, Sign::Credit)], LedgerKind::Balances).identity(), "");
+    fn kind_and_signs_at_their_default_add_no_words() {
+        let defaults = rules(&[], LedgerKind::Balances);
+        assert_eq!(defaults.non_default_rules(), "");
+        assert_eq!(rules(&[(TransactionType::Transfer, Sign::Credit)], LedgerKind::Balances).non_default_rules(), "");
         let changed = [(TransactionType::Transfer, Sign::Debit), (TransactionType::Deposit, Sign::Ignore)];
-        assert_eq!(rules(&changed, LedgerKind::Count).identity(), "ledger=count Transfer=debit Deposit=ignore");
-        let mut finer = lab.clone();
-        for rules in [&lab, &rules(&changed, LedgerKind::Count)] {
-            assert_eq!(Rules::of_identity(&rules.identity(), rules.exponents.clone()).as_ref(), Some(rules));
+        assert_eq!(
+            rules(&changed, LedgerKind::Count).non_default_rules(),
+            "ledger=count Transfer=debit Deposit=ignore"
+        );
+        let mut finer = defaults.clone();
+        for rules in [&defaults, &rules(&changed, LedgerKind::Count)] {
+            assert_eq!(
+                Rules::of_non_default(&rules.non_default_rules(), rules.exponents.clone()).as_ref(),
+                Some(rules)
+            );
         }
         for newer in ["ledger=newer", "Refund=credit", "Transfer=newer", "newer"] {
-            assert_eq!(Rules::of_identity(newer, lab.exponents.clone()), None, "{newer}");
+            assert_eq!(Rules::of_non_default(newer, defaults.exponents.clone()), None, "{newer}");
         }
         finer.exponents =
             Exponents::iso_4217(&BTreeMap::from([(crate::domain::money::Currency::parse("XTS").unwrap(), 3)]));
-        assert_eq!(finer.identity(), "");
+        assert_eq!(finer.non_default_rules(), "");
     }
 
-    /// Seen in ledgers that the first release wrote.
+    /// Hashes seen in ledgers that the hash-only release wrote.
     #[test]
-    fn the_hash_of_the_first_release_is_written_as_ever() {
+    fn the_hash_for_hash_only_releases_never_changes() {
         let of = |signs: &[_], overrides: &[(&str, u8)]| {
             let overrides =
                 overrides.iter().map(|(code, it)| (crate::domain::money::Currency::parse(code).unwrap(), *it));
-            rules(signs, LedgerKind::Balances).hash_with(&Exponents::first_release(&overrides.collect()))
+            rules(signs, LedgerKind::Balances).hash_with(&Exponents::hash_only_table(&overrides.collect()))
         };
         assert_eq!(of(&[], &[]), "dbf0f5ff006bd89e3297d73d1e62d2860f8f40b382b1a8b3fbc555b1ed8b23d7");
         assert_eq!(of(&[], &[("XTS", 3)]), "03759e17bf1a608fab602e776d8c4b372dad096d1217560602c58170277ad308");

@@ -1,7 +1,7 @@
 //! One record's value → one transaction, checked.
 //!
-//! In goes JSON as the labs' producers write it; unknown fields are ignored, everything known is held to its type and
-//! range. Account formats are never a reason to refuse: `BANK` is a valid account.
+//! The input is the JSON that the producers of the reference consumers write. Unknown fields are ignored; every known
+//! field must have its type and range. Account formats are never a reason to refuse: `BANK` is a valid account.
 
 mod bad_record;
 mod depth;
@@ -33,7 +33,7 @@ const MAX_AMOUNT: i64 = 1_000_000;
 pub(crate) struct Transaction<'a> {
     pub(crate) transaction_id: Cow<'a, str>,
     pub(crate) customer_id: Cow<'a, str>,
-    /// Its amount in minor units, positive: the sign is the rules' business.
+    /// The positive amount in minor units. The rules give it its sign.
     pub(crate) minor_units: i128,
     pub(crate) currency: Currency,
     pub(crate) transaction_type: TransactionType,

@@ -1,4 +1,4 @@
-//! `balance-worker audit`: folds the input once more, up to where the store stands, and compares every customer.
+//! `balance-worker audit`: folds the input again up to the stored offset, and compares every customer.
 //!
 //! It joins no group and writes nothing, so it may run beside the workers.
 
@@ -16,18 +16,18 @@ use super::{
 };
 use crate::config::Config;
 
-/// Of each partition, so many differences are printed.
+/// The most differences printed per partition.
 const SHOWN: usize = 20;
 
-/// What became of one partition.
+/// The outcome for one partition.
 enum Finding {
-    /// With how many customers, after how many records.
+    /// The number of customers, and of records.
     Equal(usize, i64),
     Different,
     NotComparable,
 }
 
-/// Writes the report to `out`; whether everything there is was compared and is equal.
+/// Writes the report to `out`; returns whether every stored partition was compared and is equal.
 pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut impl Write) -> Result<bool, OpsError> {
     let tools = Tools::take_up(config, admin, runtime)?;
     let partitions = 0..tools.topic.partition_count;

@@ -1,7 +1,7 @@
-//! `balance-worker --check`, after everything is there: which partitions a worker would refuse to go on with.
+//! The last part of `balance-worker --check`: which partitions a worker would refuse to continue.
 //!
-//! It decides by the same rules as a worker does, from what the store and the group say of each partition; the customers are
-//! read only where nothing else says which currencies they hold. It writes nothing, so it may run beside the workers.
+//! It decides as a worker does, by what the store and the group say about each partition. It reads the customers only
+//! if nothing else says which currencies they hold. It writes nothing, so it may run beside the workers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,18 +13,19 @@ use tokio::runtime::Handle;
 use super::tools::{OpsError, Stored, Tools};
 use crate::{
     config::{Config, StoreKind},
-    domain::{ledger_rules::Rulebook, rules::LedgerKind},
+    domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     kafka_clients::restore_config,
     partition_failure::PartitionFailure,
-    store::{Assignment, Epoch, NewestProgress, Position, positions, replay_plan},
+    store::{Assignment, AssignmentNumber, NewestProgress, Position, positions, replay_plan},
     topic_facts::TopicFacts,
 };
 
-/// So many offsets from the end of a changelog are read first, then ten times as many: each commit ends with its progress.
+/// The number of offsets read first from the end of a changelog, then ten times as many: each commit ends with its
+/// progress.
 const FROM_THE_END: i64 = 1000;
-/// Beside working workers, progress and offset may be of two moments.
+/// Beside running workers, progress and offset may be read at two different moments, so a partition is checked again.
 const TRIES: u32 = 5;
-/// How long one question to the brokers about a log that may be cut off may take.
+/// How long one question to the brokers about a possibly truncated log may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The partitions that would fail, each with the reason.
@@ -45,9 +46,9 @@ pub(crate) fn failures(
         });
         return failed(found);
     }
-    let book = Arc::new(Rulebook::new(config.rules.clone()));
-    let stored = Stored::of(config, &book, admin, runtime)?;
-    let tools = Tools { config, book, admin, topic, stored };
+    let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
+    let stored = Stored::of(config, &worker_rules, admin, runtime)?;
+    let tools = Tools { config, worker_rules, admin, topic, stored };
     let mut failures = failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))?;
     let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
     failures.extend(cut_off(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
@@ -60,8 +61,8 @@ fn failed(
     found.filter_map(|found| found.map(|(partition, failure)| Some((partition, failure?))).transpose()).collect()
 }
 
-/// The partitions, each with the reason, of whose balances a part is not in the log any more. Only what can be seen: an offset
-/// that a worker has committed with a leader epoch, and whose leader answers.
+/// The partitions whose log was truncated below the committed offset, each with the reason. It is visible only for an
+/// offset that a worker has committed with a leader epoch, and whose leader answers.
 fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
     let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
     let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(kept_position).collect();
@@ -70,7 +71,7 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
     }
     let asked: Vec<_> = positions.iter().map(|position| (config.topic.clone(), position.partition)).collect();
     let found = look_up_positions(&restore_config(config), &config.topic, &positions, TIMEOUT)?;
-    // Asked afterwards: retention may pass a position meanwhile.
+    // Asked afterwards, because retention may pass a position meanwhile.
     let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
     let failures = positions.iter().zip(starts).zip(found).filter_map(|((position, start), (_, validity))| {
         let kafka::Position { partition, offset, leader_epoch } = *position;
@@ -84,7 +85,7 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
     Ok(failures.collect())
 }
 
-/// What a worker has committed; another program may give another epoch than that of the record before the offset.
+/// Whether a worker committed the offset. Another program may commit another epoch than that of the record before it.
 fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
     let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
     let is_ours = committed.metadata.parse::<UsageRecord>().is_ok();
@@ -92,7 +93,7 @@ fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
 }
 
 fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, OpsError> {
-    let assignment = Assignment { partition, epoch: Epoch(0), generation: 0 };
+    let assignment = Assignment { partition, number: AssignmentNumber(0), generation: 0 };
     let unknown = || OpsError::Impossible(format!("the brokers say nothing of partition {partition}"));
     let found = positions(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
     Ok(found.ok_or_else(unknown)?.1?)
@@ -106,7 +107,7 @@ impl Tools<'_> {
                 let mut progress = self.newest_progress(*partitions, partition)?;
                 for _ in 0..TRIES {
                     let position = position(self.config, self.admin, partition)?;
-                    let found = match progress.check(self.config, &self.book, topic_id, &position) {
+                    let found = match progress.check(self.config, &self.worker_rules, topic_id, &position) {
                         Ok(is_certain) => return self.look_closer(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
@@ -120,18 +121,18 @@ impl Tools<'_> {
                         return Ok(found);
                     }
                 }
-                // Somebody is at work on it.
+                // A worker is changing it now.
                 Ok(None)
             }
             Stored::Postgres(_, inspector) => {
-                // The row first, as a worker does: what it says was processed is below the log's end then.
+                // The row is read first, as a worker does, so its offset is not above the log's end.
                 let look = || -> Result<_, OpsError> {
                     let row = inspector.row(partition)?;
                     let position = position(self.config, self.admin, partition)?;
-                    Ok(row.check(self.config, &self.book, topic_id, &position))
+                    Ok(row.check(self.config, &self.worker_rules, topic_id, &position))
                 };
                 let found = match look()? {
-                    // A first worker may have begun in between.
+                    // A worker may have begun the partition in between.
                     Err(PartitionFailure::CommitWithoutProgress { .. }) => look()?,
                     found => found,
                 };
@@ -143,7 +144,7 @@ impl Tools<'_> {
         }
     }
 
-    /// The customers tell, where nothing else does, which currencies they hold, and whether they add up.
+    /// Reads the customers to find which currencies they hold, and whether they add up.
     fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<PartitionFailure>, OpsError> {
         if is_certain {
             return Ok(None);
@@ -162,7 +163,7 @@ impl Tools<'_> {
             let found = self.inspect(partition)?;
             let flaw = found.flaws().find(is_told);
             let stands_at = found.stored_progress.map(|stored_progress| stored_progress.next_offset);
-            // A changelog that is written meanwhile may be read up to the middle of a commit.
+            // A changelog that is written meanwhile may be read only to the middle of a commit.
             if is_one_look || !matches!(flaw, Some(PartitionFailure::Torn { .. })) || before == stands_at {
                 return Ok(flaw);
             }

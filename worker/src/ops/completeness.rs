@@ -1,8 +1,8 @@
-//! Whether a log still gives what the store has counted.
+//! Whether a log still gives all transactions that the store has counted.
 //!
-//! Compaction leaves holes, and so do the markers of transactions, which the client does not show: a hole proves nothing.
-//! But a log from which records have gone gives fewer transactions, by the rules that the ledger was made with. So do other
-//! settings that refuse what was counted.
+//! A gap in the offsets proves nothing: compaction leaves gaps, and so do transaction markers, which the client does
+//! not show. But a log that has lost records gives fewer transactions by the rules that made the ledger. Other settings
+//! that refuse counted records give fewer, too.
 
 use std::{collections::BTreeSet, fmt, ops::Range};
 
@@ -21,22 +21,22 @@ use crate::{
     store::{StoredPartition, StoredProgress},
 };
 
-/// So many transactions less than were counted.
+/// Transactions that were counted but would not be counted again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     counted: u64,
-    /// Those of them whose records the log still has.
+    /// Those whose records the log still has.
     given: u64,
     refused: Option<Refused>,
 }
 
-/// Records that were counted, and that the settings of now refuse.
+/// Records that were counted, and that the present settings refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Refused {
     records: u64,
-    /// Whether they may be more: it is not known which records were counted.
+    /// Whether there may be more, because it is unknown which records were counted.
     is_least: bool,
-    /// Offset of the first record that may be one.
+    /// The offset of the first record that may be one.
     first: i64,
     why: BadRecord,
 }
@@ -70,12 +70,12 @@ impl Missing {
         (missing.lacking() > 0).then_some(missing)
     }
 
-    /// How many have no record any more.
+    /// How many no longer have a record.
     pub(super) const fn gone(self) -> u64 {
         self.counted.saturating_sub(self.given)
     }
 
-    /// How many have one that would be refused.
+    /// How many have a record that would be refused.
     pub(super) const fn refused(self) -> u64 {
         match self.refused {
             Some(Refused { records, .. }) => records,
@@ -83,26 +83,26 @@ impl Missing {
         }
     }
 
-    /// How many are missing.
+    /// The total of both.
     pub(super) const fn lacking(self) -> u64 {
         self.gone() + self.refused()
     }
 
-    /// Of a stored ledger and what its records give now.
+    /// Compares a stored ledger with what its records give now.
     pub(super) fn between(stored: &Ledger, folded: &Ledger) -> Option<Self> {
         Self::of(stored.transactions(), folded.transactions(), None)
     }
 }
 
-/// Of a ledger of other settings: by what it has counted, and how much.
+/// What a ledger of other settings has counted, and by which rules.
 struct CountedBy<'a> {
     rules: Option<&'a LedgerRules>,
     held: &'a BTreeSet<Currency>,
-    /// `None` where its own count says nothing.
+    /// `None` if its own count cannot be trusted.
     transactions: Option<u64>,
 }
 
-/// What records give of those that other rules have counted, or may have.
+/// Collects what records give now, of those that other rules have counted or may have counted.
 #[derive(Default)]
 struct Tally {
     counted: u64,
@@ -110,7 +110,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// One that was counted, and why it is refused now. That its type is ignored now is what somebody wants.
+    /// Notes a counted record, and why it is refused now. An ignored type is no refusal: the user has configured it.
     fn take(&mut self, offset: i64, refused: Option<BadRecord>) {
         self.counted += 1;
         if let Some(why) = refused {
@@ -119,7 +119,7 @@ impl Tally {
         }
     }
 
-    /// Of a store that has counted `counted`, where it is not known which records.
+    /// The result for a store that has counted `counted` records, if it is unknown which ones.
     fn of_any(self, counted: u64) -> Self {
         let refused = self.refused.map(|refused| {
             let taken = self.counted - refused.records;
@@ -131,18 +131,19 @@ impl Tally {
 }
 
 impl Tools<'_> {
-    /// Balances of a currency that is not known would be gone, and with them the only trace of it.
+    /// Refuses a rebuild while the worker does not know a held currency: its balances would be gone, with the only
+    /// trace of them.
     pub(super) fn check_currencies(&self, partition: i32, found: &StoredPartition) -> Result<(), OpsError> {
         if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
             return Err(cannot(partition, forgotten));
         }
-        let exponents = &self.book.rules().exponents;
-        // Of balances that cannot be read, only the progress says it.
+        let exponents = &self.worker_rules.rules().exponents;
+        // If the balances cannot be read, only the progress says which currencies they hold.
         let told = found
             .stored_progress
             .iter()
             .filter_map(|stored_progress| stored_progress.rules.as_ref())
-            .flat_map(LedgerRules::held);
+            .flat_map(LedgerRules::counted);
         let mut held = told.map(|(currency, _)| currency).chain(found.ledger.currencies());
         match held.find(|currency| exponents.of(*currency).is_none()) {
             None => Ok(()),
@@ -153,18 +154,19 @@ impl Tools<'_> {
         }
     }
 
-    /// What a rebuild would not count any more of the records of a partition's ledger: those that are gone, as far as its own
-    /// count can tell, and those that the settings of now refuse.
+    /// The transactions of a partition's ledger that a rebuild would not count again: those whose records are gone, as
+    /// far as the ledger's own count shows, and those that the present settings refuse.
     pub(super) fn missing(&self, partition: i32, found: &StoredPartition) -> Result<Option<Missing>, OpsError> {
         let Some(StoredProgress { topic_id, base, next_offset, rules, .. }) = &found.stored_progress else {
             return Ok(None);
         };
         let (log, counted) = (self.bounds(&self.config.topic, partition)?, found.ledger.transactions());
-        // Nothing is compared with another log.
+        // A ledger is not compared with the log of another topic.
         if *topic_id != self.topic.topic_id || *base < log.start {
             return Ok(None);
         }
-        // A store that is not sound does not count, and where the end of the log is gone a person has decided about that.
+        // The count of an unsound store says nothing, and if the end of the log is gone, the user has decided about
+        // that.
         let counted = Some(counted).filter(|counted| *counted > 0 && found.is_sound() && *next_offset <= log.end);
         let has_other_settings = found.other_settings.is_some();
         if counted.is_none() && !has_other_settings {
@@ -184,9 +186,9 @@ impl Tools<'_> {
         Ok(Missing::of(counted.unwrap_or(given), given, refused))
     }
 
-    /// What records give of those that a ledger of other settings has counted. Where its rules are not known, each record
-    /// that any rules could count may be one of them, unless no customer holds its currency; and only the number that was
-    /// counted says how many are, at least.
+    /// Reads the records that a ledger of other settings has counted. If its rules are unknown, every record that any
+    /// rules could count may be one of them, unless no customer holds its currency. Then only the ledger's count says
+    /// how many there are at least.
     fn tally(
         &self,
         partition: i32,
@@ -194,13 +196,14 @@ impl Tools<'_> {
         by: &CountedBy<'_>,
         progress: &Progress,
     ) -> Result<Tally, OpsError> {
-        let former = by.rules.and_then(|ledger| Some((ledger, ledger.made_by()?)));
+        let former = by.rules.and_then(|ledger| Some((ledger, ledger.rules_of_counted()?)));
         let was_counted = |record: &ReadRecord<'_>| match &former {
             Some((ledger, rules)) => {
                 let posting = rules.read(record.value).ok().flatten();
-                posting.is_some_and(|posting| record.offset >= ledger.since(posting.currency, &self.book))
+                posting
+                    .is_some_and(|posting| record.offset >= ledger.counted_since(posting.currency, &self.worker_rules))
             }
-            None => may_be_counted(self.book.rules(), by.held, record.value),
+            None => may_be_counted(self.worker_rules.rules(), by.held, record.value),
         };
         let mut tally = Tally::default();
         self.read(
@@ -209,7 +212,7 @@ impl Tools<'_> {
             records,
             |record| {
                 if was_counted(record) {
-                    tally.take(record.offset, self.book.rules().read(record.value).err());
+                    tally.take(record.offset, self.worker_rules.rules().read(record.value).err());
                 }
             },
             |records| progress.add(records),
@@ -223,7 +226,7 @@ pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
     OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }
 
-/// How many transactions the balances of a partition are made of, where no log is left that could tell.
+/// The number of transactions in the balances of a partition, if no log is left to count them.
 pub(super) fn transactions_of(partition: i32, found: &StoredPartition) -> Result<u64, OpsError> {
     match &found.unsound {
         Some(unreadable @ PartitionFailure::UnreadableProgress { .. }) => Err(OpsError::Impossible(format!(
@@ -235,7 +238,7 @@ pub(super) fn transactions_of(partition: i32, found: &StoredPartition) -> Result
     }
 }
 
-/// Whether a record may be one that a ledger with these currencies has counted, by whatever rules.
+/// Whether a ledger with these currencies may have counted the record, by any rules.
 fn may_be_counted(rules: &Rules, held: &BTreeSet<Currency>, value: Option<&[u8]>) -> bool {
     match rules.read(value) {
         Ok(Some(posting)) => held.contains(&posting.currency),
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_other_rules_could_have_counted_is_counted() {
-        let signs = Signs::labs(&BTreeMap::from([(TransactionType::Transfer, Sign::Ignore)]));
+        let signs = Signs::with_overrides(&BTreeMap::from([(TransactionType::Transfer, Sign::Ignore)]));
         let exponents = Exponents::iso_4217(&BTreeMap::new());
         let rules = Rules { ledger: LedgerKind::Balances, signs, exponents };
         let may = |amount: &str, currency: &str, kind: u8| {

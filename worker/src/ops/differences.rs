@@ -1,4 +1,4 @@
-//! Two ledgers of the same records, compared customer by customer.
+//! Compares two ledgers of the same records, customer by customer.
 
 use std::fmt::Write;
 
@@ -16,7 +16,7 @@ pub(super) struct Difference<'a> {
     pub(super) folded: Option<&'a Customer>,
 }
 
-/// All of them, ordered by customer.
+/// All differences, ordered by customer.
 pub(super) fn differences<'a>(stored: &'a Ledger, folded: &'a Ledger) -> Vec<Difference<'a>> {
     let of_stored = stored.customers().map(|(id, customer)| (id, Some(customer), folded.customer(id)));
     let only_folded = folded.customers().filter(|(id, _)| stored.customer(id).is_none());
@@ -53,7 +53,7 @@ fn words(customer: Option<&Customer>, exponents: &Exponents) -> String {
     let mut text = String::new();
     for &(currency, minor_units) in customer.balances() {
         let exponent = exponents.of(currency).unwrap_or_default();
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{} {currency}, ", Amount { currency, minor_units, exponent });
     }
     let Customer { count, last_transaction_id, last_offset, .. } = customer;

@@ -1,4 +1,4 @@
-//! The group's only member, for as long as somebody works on what the group owns.
+//! Joins the group as its only member while a tool changes the group's state.
 
 use std::{
     sync::{
@@ -22,12 +22,12 @@ use crate::{
     leave_group::leave,
 };
 
-/// A group without members answers within seconds.
+/// The longest wait for an assignment: a group without members gives it within seconds.
 const JOIN_WITHIN: Duration = Duration::from_secs(60);
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
-/// A consumer that can become that member.
+/// A consumer that can join the group.
 pub(super) fn consumer(config: &Config) -> Result<Arc<GroupConsumer>, OpsError> {
     let consumer = Arc::new(group_consumer(config).map_err(|error| settings(&error))?);
     // Destroying a consumer may hang (librdkafka#4362), and the process is about to end.
@@ -41,8 +41,8 @@ fn settings(error: &KafkaError) -> OpsError {
 
 /// Joins the group, works under that membership, and leaves.
 ///
-/// Should another member join meanwhile, the group goes into another generation, in which commits under this membership
-/// are refused.
+/// If another member joins meanwhile, the group moves to another generation, in which commits under this membership are
+/// refused.
 pub(super) fn as_only_member<T>(
     consumer: &GroupConsumer,
     config: &Config,
@@ -82,7 +82,7 @@ fn join(consumer: &GroupConsumer, partitions: i32) -> Result<GroupMetadata, OpsE
     Err(OpsError::Impossible(format!("the group could not be joined within {JOIN_WITHIN:?}: look at the brokers")))
 }
 
-/// A member that does not poll is thrown out.
+/// Polls in the background: a member that does not poll is removed from the group.
 fn stay(consumer: &GroupConsumer, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         drop(consumer.poll(POLL));

@@ -1,4 +1,4 @@
-//! How far a tool is: a bar with the time left on a terminal, else a line every few seconds.
+//! The progress of a tool: a bar with the time left on a terminal, otherwise a line every few seconds.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -11,17 +11,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::tools::grouped;
 
 const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len} records, {per_sec}, {eta} left";
-/// Between two lines where there is no terminal; what takes less says nothing.
+/// The interval between two lines without a terminal. A shorter task prints none.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// Whoever writes lines stops when it is gone.
+    /// The thread that prints lines stops when it is dropped.
     _lines: mpsc::Sender<()>,
 }
 
 impl Progress {
-    /// Of `total` records; what it says goes to standard error.
+    /// The progress over `total` records, shown on standard error.
     pub(super) fn new(total: i64) -> Self {
         let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default());
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
@@ -30,7 +30,7 @@ impl Progress {
         let (lines, is_over) = mpsc::channel();
         if !stderr().is_terminal() {
             let bar = bar.clone();
-            // Also while nothing comes on, for example because a transaction is waited for.
+            // Ticks without progress too, for example during a wait for a transaction.
             std::thread::spawn(move || {
                 while is_over.recv_timeout(LINE_EVERY) == Err(RecvTimeoutError::Timeout) {
                     eprintln!("{}", line(&bar));
@@ -44,7 +44,7 @@ impl Progress {
         self.bar.set_message(what);
     }
 
-    /// So many more records are done.
+    /// Adds to the number of finished records.
     pub(super) fn add(&self, records: i64) {
         self.bar.inc(u64::try_from(records).unwrap_or_default());
     }
@@ -54,7 +54,7 @@ impl Progress {
         self.bar.suspend(print)
     }
 
-    /// The bar vanishes; what was found stays.
+    /// Removes the bar; printed lines stay.
     pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! Reading a part of one partition, from its first record to its last.
+//! Reads a range of one partition.
 
 use std::{
     ops::Range,
@@ -18,24 +18,24 @@ use crate::{
     topic_facts::describe,
 };
 
-/// How long records are waited for before looking whether it comes on.
+/// The longest wait for records before progress is checked.
 const SLICE: Duration = Duration::from_millis(200);
-/// After so long without anything new there is no hope.
+/// A read without progress for this long has failed.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// A long fold is not given up for one answer.
+/// A long fold does not fail because of one answer.
 const TRIES: u32 = 3;
 
-/// What records of the input give.
+/// The result of folding records of the input.
 pub(super) struct Folded {
     pub(super) ledger: Ledger,
-    /// Offset of the first one that cannot be applied.
+    /// The offset of the first bad record.
     pub(super) first_bad: Option<i64>,
-    /// How many had a currency that was not known yet.
+    /// The number of records that had a currency unknown at that time.
     pub(super) refused: u64,
 }
 
 impl Tools<'_> {
-    /// Where a partition of `topic` begins and ends, open transactions included.
+    /// The first offset and the end of a partition of `topic`, open transactions included.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<Range<i64>, OpsError> {
         let asked = [(topic.to_owned(), partition)];
         let ask = |at| -> Result<i64, OpsError> {
@@ -48,7 +48,7 @@ impl Tools<'_> {
     }
 
     /// Folds records of the input as a worker would. With the rules of a ledger, records of a currency that was unknown when
-    /// they came are refused; how many is in the answer.
+    /// they came are refused and counted in the result.
     pub(super) fn fold(
         &self,
         partition: i32,
@@ -62,21 +62,23 @@ impl Tools<'_> {
             partition,
             records,
             |record| {
-                let applied = self.book.rules().fold(record.value, |posting| {
-                    if of_ledger.is_some_and(|it| record.offset < it.since(posting.currency, &self.book)) {
+                let applied = self.worker_rules.rules().fold(record.value, |posting| {
+                    if of_ledger
+                        .is_some_and(|it| record.offset < it.counted_since(posting.currency, &self.worker_rules))
+                    {
                         refused += 1;
                         return Err(BadRecord::UnknownCurrency);
                     }
                     Ok(ledger.apply(posting, record.offset)?)
                 });
-                // What cannot be applied goes to the dead letters, and changes no balance.
+                // A bad record was dead-lettered and changed no balance.
                 if applied.is_err() {
                     first_bad.get_or_insert(record.offset);
                 }
             },
             |records| progress.add(records),
         )?;
-        // Asked after the last record came: a client reads on in a topic that was recreated without a word.
+        // Checked after the last record: a client continues silently in a topic that was recreated.
         let (topic, known) = (&self.config.topic, &self.topic.topic_id);
         let mut tries = TRIES;
         let found = loop {
@@ -92,7 +94,7 @@ impl Tools<'_> {
         Ok(Folded { ledger, first_bad, refused })
     }
 
-    /// What one of the changelog's `partitions` holds now; `each_key` gets every key, with whether it has a value.
+    /// What one of the changelog's `partitions` holds now; `each_key` gets every key, and whether it has a value.
     pub(super) fn changelog(
         &self,
         partitions: i32,
@@ -100,7 +102,7 @@ impl Tools<'_> {
         mut each_key: impl FnMut(&[u8], bool),
     ) -> Result<StoredPartition, OpsError> {
         if partition >= partitions {
-            return Ok(inspect(ChangelogImage::default(), self.config, &self.book, &self.topic.topic_id));
+            return Ok(inspect(ChangelogImage::default(), self.config, &self.worker_rules, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;
         let (mut image, records) = (ChangelogImage::default(), self.bounds(topic, partition)?);
@@ -109,10 +111,11 @@ impl Tools<'_> {
             each_key(record.key.unwrap_or_default(), record.value.is_some());
         };
         self.read(topic, partition, records, take, |_| {})?;
-        Ok(inspect(image, self.config, &self.book, &self.topic.topic_id))
+        Ok(inspect(image, self.config, &self.worker_rules, &self.topic.topic_id))
     }
 
-    /// Gives `each` committed record of one partition of `topic`, and `moved_on` how many offsets that were.
+    /// Passes each committed record of one partition of `topic` to `each`, and the number of offsets read to
+    /// `moved_on`.
     pub(super) fn read(
         &self,
         topic: &str,

@@ -1,8 +1,8 @@
-//! `balance-worker rebuild`: folds the input again, by the rules that are configured now, and replaces what the store has.
+//! `balance-worker rebuild`: folds the input again by the configured rules, and replaces the stored balances.
 //!
-//! Nothing is changed before it is certain that every partition can be rebuilt, and a person has agreed. What is missing of
-//! the store is made then. Each partition is replaced at once, by the commit of the store that workers use; a rebuild that
-//! was interrupted is run again.
+//! Nothing is changed before it is certain that every partition can be rebuilt, and the user has agreed. Then missing
+//! topics or tables are created. Each partition is replaced at once, by the store's own commit. After an interruption,
+//! run the rebuild again.
 
 mod another;
 mod target;
@@ -31,32 +31,32 @@ use crate::{
     partition_failure::PartitionFailure,
     preflight::PreflightError,
     store::{
-        Assignment, Batch, Changelog, CommitError, Committed, Epoch, Former, Postgres, Progress as Commit, Replace,
-        Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
+        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Former, Postgres, Progress as Commit,
+        Replace, Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
-use target::{Aim, Known, aim};
+use target::{Known, RecordsToFold, records_to_fold};
 
-/// So often a commit is tried: each may send smaller batches than the one before, or take more time.
+/// The most attempts of a commit: each may send smaller batches than the one before, or take more time.
 const TRIES: u32 = 20;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// One partition to rebuild.
 struct RebuildPlan {
     partition: i32,
-    /// What its ledger is to be made of.
+    /// The records to fold.
     records: Range<i64>,
-    /// What the group has committed, where that moves with the balances.
+    /// The group's committed offset, if it moves with the balances.
     committed: Option<i64>,
     customers: usize,
-    /// By which the ledger was made.
+    /// The rules that made the stored ledger.
     rules: LedgerRules,
-    /// What the store needs to know to replace what it has now.
+    /// The stored state to replace.
     former: Former,
-    /// What the log does not give any more of what the store has counted.
+    /// Transactions that the store has counted and the rebuild would not count.
     missing: Option<Missing>,
-    /// What two topics give, if what it has is made of another one.
+    /// The transactions of both topics, if the stored balances come from another topic.
     other_topic: Option<OtherTopic>,
 }
 
@@ -66,7 +66,7 @@ struct Rebuild<'a> {
     options: RebuildOptions,
 }
 
-/// Asks `out` unless the options say that somebody has agreed.
+/// Runs the rebuild. Asks the user on `out`, unless the options say that the user has agreed.
 pub(crate) fn rebuild(
     config: &Config,
     admin: &Admin,
@@ -116,12 +116,12 @@ impl Rebuild<'_> {
             return Ok(());
         }
         Err(OpsError::Impossible(format!(
-            "group {group} has {members} members: stop the workers first, for example with spec.replicas: 0, and wait a \
+            "group {group} has {members} members: stop the workers first (scale the group to 0 replicas), and wait a \
              session timeout for those that were killed"
         )))
     }
 
-    /// That of the workers, with this user's right to replace what it has.
+    /// The workers' store, after a check that this user may replace balances.
     fn store(&self, consumer: &Arc<GroupConsumer>) -> Result<Box<dyn Replace>, OpsError> {
         let Tools { config, topic, .. } = &self.tools;
         let (topic_id, admin, consumer) = (&topic.topic_id, self.tools.admin.clone(), consumer.clone());
@@ -132,7 +132,7 @@ impl Rebuild<'_> {
             }
             Stored::Changelog(partitions) => {
                 let store = Changelog::new(config, topic_id, admin, consumer).of_rebuilds();
-                // What one that was killed has left open would hold up the reading.
+                // An open transaction of a killed rebuild would block the read.
                 if *partitions > 0 {
                     try_again(|| store.open())?;
                 }
@@ -141,7 +141,7 @@ impl Rebuild<'_> {
         }
     }
 
-    /// Makes what is missing of it.
+    /// Creates missing topics or tables.
     fn prepare_store(&self) -> Result<(), OpsError> {
         let Tools { config, admin, topic, .. } = &self.tools;
         if let Stored::Postgres(database, _) = &self.tools.stored {
@@ -153,7 +153,7 @@ impl Rebuild<'_> {
         }
     }
 
-    /// Says what is to be done, and does it once somebody has agreed.
+    /// Prints what will be done, and does it once the user has agreed.
     fn carry_out(
         &self,
         store: &dyn Replace,
@@ -194,8 +194,8 @@ impl Rebuild<'_> {
         say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
     }
 
-    /// Looks at every partition; one that cannot be rebuilt stops it all. One of which there is nothing at all in a database
-    /// is left to its first worker.
+    /// Plans every partition; one that cannot be rebuilt stops the whole rebuild. A partition of which a database has
+    /// nothing is left to its first worker.
     fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
@@ -244,7 +244,7 @@ impl Rebuild<'_> {
         ))
     }
 
-    /// Partition after partition, each at once; how many customers there are then.
+    /// Replaces one partition after the other; returns the number of customers.
     fn replace_all(
         &self,
         store: &dyn Replace,
@@ -279,15 +279,16 @@ impl Rebuild<'_> {
         let (ledger, rules) = self.fold_anew(partition, &records, &rules, progress)?;
         let customers = ledger.len();
         progress.begin(format!("partition {partition}, writing {} customers", grouped(customers)));
-        let assignment = Assignment { partition, epoch: Epoch(0), generation: batch.membership.generation() };
+        let assignment =
+            Assignment { partition, number: AssignmentNumber(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
         batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
         try_again(|| store.commit(batch))?;
         Ok(customers)
     }
 
-    /// The ledger, and by which rules it is made: what was refused while its currency was unknown stays so, unless it is to
-    /// be counted now.
+    /// Folds the ledger again; returns it with its rules. Records that were refused because their currency was unknown
+    /// stay refused, unless the options say to count them now.
     fn fold_anew(
         &self,
         partition: i32,
@@ -295,8 +296,8 @@ impl Rebuild<'_> {
         former: &LedgerRules,
         progress: &Progress,
     ) -> Result<(Ledger, LedgerRules), OpsError> {
-        let book = &self.tools.book;
-        let anew = LedgerRules::begin(book, records.start);
+        let worker_rules = &self.tools.worker_rules;
+        let anew = LedgerRules::begin(worker_rules, records.start);
         let former = if self.options.recount { &anew } else { former };
         let Folded { ledger, refused, .. } = self.tools.fold(partition, records.clone(), Some(former), progress)?;
         if refused > 0 {
@@ -306,11 +307,11 @@ impl Rebuild<'_> {
                 "records of a currency that was unknown when they came stay refused: rebuild --recount counts them"
             );
         }
-        let rules = former.rebuilt(book, records.start, records.end, &ledger);
+        let rules = former.rebuilt(worker_rules, records.start, records.end, &ledger);
         Ok((ledger, rules))
     }
 
-    /// What the group has committed of a partition.
+    /// The group's committed offset of a partition.
     fn committed(&self, partition: i32) -> Result<Option<Committed>, OpsError> {
         let Tools { config, admin, .. } = &self.tools;
         let asked = [(config.topic.clone(), partition)];
@@ -318,7 +319,7 @@ impl Rebuild<'_> {
         Ok(found.map(Committed::read).transpose()?.flatten())
     }
 
-    /// Which records the balances, now those of so many `customers`, are to be made of.
+    /// Plans one partition, which now has this many `customers`: decides which records to fold.
     fn plan(
         &self,
         partition: i32,
@@ -331,7 +332,7 @@ impl Rebuild<'_> {
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
         let (stored, stored_progress) = (transactions_of(partition, &found), found.stored_progress);
-        // Where nothing says which topic they are made of, it may be another one.
+        // If nothing says which topic the balances come from, it may be another one.
         let stored = if stored_progress.is_none() && committed.is_none() { Ok(stored?) } else { stored };
         drop(found.ledger);
         let known = Known {
@@ -343,14 +344,14 @@ impl Rebuild<'_> {
             start_from: config.start_from,
             trusts_base: self.options.from_base,
         };
-        let anew = |base| LedgerRules::begin(&self.tools.book, base);
-        let (records, rules, other_topic) = match aim(&known).map_err(|why| cannot(partition, &why))? {
-            Aim::Records(records) => {
-                let told = stored_progress.and_then(|stored_progress| stored_progress.rules);
-                let rules = told.unwrap_or_else(|| anew(records.start));
+        let anew = |base| LedgerRules::begin(&self.tools.worker_rules, base);
+        let (records, rules, other_topic) = match records_to_fold(&known).map_err(|why| cannot(partition, &why))? {
+            RecordsToFold::Range(records) => {
+                let stored_rules = stored_progress.and_then(|stored_progress| stored_progress.rules);
+                let rules = stored_rules.unwrap_or_else(|| anew(records.start));
                 (records, rules, None)
             }
-            Aim::WholeTopic => {
+            RecordsToFold::WholeTopic => {
                 let progress = Progress::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), None, &progress)?;
@@ -360,7 +361,8 @@ impl Rebuild<'_> {
                     let topic_id = stored_progress.topic_id.clone();
                     stored.map(|stored| OtherTopic { partition, topic_id, stored, given })
                 });
-                // A record that cannot be applied was never dead-lettered, as far as is known: a worker begins there, and does.
+                // As far as is known, bad records were never dead-lettered. So the rebuild ends before the first one,
+                // and a worker continues there.
                 let end = folded.first_bad.unwrap_or(known.log.end);
                 (known.log.start..end, anew(known.log.start), other_topic.transpose()?)
             }
@@ -369,7 +371,7 @@ impl Rebuild<'_> {
         Ok(RebuildPlan { partition, records, committed, customers, rules, former, missing, other_topic })
     }
 
-    /// What the store has of partitions that this topic does not have, made of a topic that `others` are made of.
+    /// Stored partitions beyond this topic's, whose balances come from the same topic as those in `others`.
     fn beyond(&self, others: &[OtherTopic]) -> Result<Vec<OtherTopic>, OpsError> {
         if others.is_empty() {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What the tools work with, and why they may not come to their end.
+//! What the tools work with, and why a tool may fail.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     config::{Config, StoreKind},
-    domain::{ledger_rules::Rulebook, rules::LedgerKind},
+    domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
@@ -20,7 +20,7 @@ use crate::{
 /// How long one question to the brokers may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a tool did not come to its end.
+/// Why a tool failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpsError {
     #[error(transparent)]
@@ -33,13 +33,13 @@ pub(crate) enum OpsError {
     NotReady(#[from] NotReady),
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// Some partitions are through.
+    /// Some partitions are already rebuilt.
     #[error(
-        "{0}; every partition is either rebuilt or unchanged: run balance-worker rebuild again, with the --lose \
-         that it then names, if any"
+        "{0}; every partition is either rebuilt or unchanged: run balance-worker rebuild again; if it then asks for \
+         --lose, add that option with the number that it names"
     )]
     Halfway(Box<OpsError>),
-    /// With what to do.
+    /// The text says why, and what to do.
     #[error("{0}")]
     Impossible(String),
     #[error("cannot talk to the terminal: {0}")]
@@ -47,14 +47,15 @@ pub(crate) enum OpsError {
 }
 
 impl OpsError {
-    /// Whether the same is likely to succeed a little later.
+    /// Whether the same call is likely to succeed a little later.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            // Of brokers that nobody can reach, the address is wrong as a rule.
+            // If no broker can be reached, the address is usually wrong.
             Self::Kafka(error) | Self::NotReady(NotReady::Kafka(error)) => {
                 error.is_transient() && error.kind() != ErrorKind::Unreachable
             }
             Self::Database(error) | Self::NotReady(NotReady::Database(error)) => error.is_transient(),
+            Self::NotReady(NotReady::NoInitialOffsets { .. }) => true,
             _ => false,
         }
     }
@@ -63,7 +64,7 @@ impl OpsError {
 /// What both tools work with.
 pub(super) struct Tools<'a> {
     pub(super) config: &'a Config,
-    pub(super) book: Arc<Rulebook>,
+    pub(super) worker_rules: Arc<WorkerRules>,
     pub(super) admin: &'a Admin,
     pub(super) topic: TopicFacts,
     pub(super) stored: Stored<'a>,
@@ -71,7 +72,7 @@ pub(super) struct Tools<'a> {
 
 /// Where the balances are.
 pub(super) enum Stored<'a> {
-    /// In a changelog of so many partitions, 0 if there is none.
+    /// In a changelog with this many partitions; 0 if there is no changelog.
     Changelog(i32),
     Postgres(&'a DatabaseTarget, Box<StoreInspector>),
 }
@@ -79,14 +80,14 @@ pub(super) enum Stored<'a> {
 impl<'a> Stored<'a> {
     pub(super) fn of(
         config: &'a Config,
-        book: &Arc<Rulebook>,
+        worker_rules: &Arc<WorkerRules>,
         admin: &Admin,
         runtime: &Handle,
     ) -> Result<Self, OpsError> {
         if let Some(database) = config.database_in_use() {
             return Ok(Self::Postgres(
                 database,
-                Box::new(StoreInspector::connect(config, book.clone(), database, runtime)?),
+                Box::new(StoreInspector::connect(config, worker_rules.clone(), database, runtime)?),
             ));
         }
         match describe(admin, &config.changelog_topic, TIMEOUT) {
@@ -98,7 +99,7 @@ impl<'a> Stored<'a> {
 }
 
 impl<'a> Tools<'a> {
-    /// Looks whether everything is there; nothing is made.
+    /// Checks that everything the tool needs exists; creates nothing.
     pub(super) fn take_up(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
         if config.rules.ledger == LedgerKind::Count {
             return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
@@ -115,9 +116,9 @@ impl<'a> Tools<'a> {
                  nothing was changed"
             )));
         }
-        let book = Arc::new(Rulebook::new(config.rules.clone()));
-        let stored = Stored::of(config, &book, admin, runtime)?;
-        Ok(Self { config, book, admin, topic, stored })
+        let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
+        let stored = Stored::of(config, &worker_rules, admin, runtime)?;
+        Ok(Self { config, worker_rules, admin, topic, stored })
     }
 
     /// What is stored of a partition now.
@@ -125,7 +126,7 @@ impl<'a> Tools<'a> {
         self.look(partition, |_, _| {})
     }
 
-    /// The same; `each_key` gets every key of a changelog, with whether it has a value.
+    /// [`Self::inspect`]; `each_key` also gets every key of a changelog, and whether it has a value.
     pub(super) fn look(&self, partition: i32, each_key: impl FnMut(&[u8], bool)) -> Result<StoredPartition, OpsError> {
         match &self.stored {
             Stored::Changelog(partitions) => self.changelog(*partitions, partition, each_key),

@@ -93,7 +93,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{domain::money::Currency, view::Cell};
+    use crate::{domain::money::Currency, view::SharedPartition};
 
     fn posting(customer: &str, minor_units: i128) -> Posting<'_> {
         let currency = Currency::parse("EUR").unwrap();
@@ -133,7 +133,7 @@ mod tests {
         /// The model is a plain sum per customer, and a copy of it as of the last accepted commit.
         #[test]
         fn readers_see_exactly_what_was_accepted_and_nothing_is_lost_or_doubled(steps in steps()) {
-            let (cell, mut ahead) = (Cell::new(0, 1), Ahead::new(Changes::default()));
+            let (cell, mut ahead) = (SharedPartition::new(0, 1), Ahead::new(Changes::default()));
             let mut model: BTreeMap<String, (i128, u64)> = BTreeMap::new();
             let (mut sent, mut visible, mut durable) = (None, BTreeMap::new(), 0_u64);
             for (offset, step) in (0..).zip(steps) {

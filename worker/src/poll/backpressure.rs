@@ -1,4 +1,4 @@
-//! Back-pressure: how much may be uncommitted, and what happens when more is.
+//! Back-pressure: how much may be uncommitted, and what happens beyond that.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ use super::{
     partition::{Active, Stage},
 };
 
-/// So many changed customers, or bytes of dead letters, make a commit, however young.
+/// This many changed customers, or bytes of dead letters, make a commit due at once.
 const FULL: (usize, usize) = (50_000, 8 << 20);
-/// A full partition waits this long for the commit under way before the client pauses.
+/// How long the worker waits for the running commit before it pauses the client.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
 impl PollLoop {
-    /// Whether a commit cannot wait, for what it would have to write.
+    /// Whether the next commit is so large that it must not wait.
     pub(super) fn is_full(&self) -> bool {
         let (customers, bytes) = self.sum(Active::pending);
         customers >= FULL.0 || bytes >= FULL.1
     }
 
-    /// Whether so much is not durable that nothing more may be taken in: a commit under way with the next one full
-    /// behind it, or commits that are refused again and again.
+    /// Whether so much is uncommitted that no more records may be processed: a commit is running and the next one is
+    /// already full, or commits are refused again and again.
     fn is_overfull(&self) -> bool {
         let (customers, bytes) = self.sum(Active::uncommitted);
         customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
@@ -47,7 +47,7 @@ impl PollLoop {
         if self.commits.is_running() && self.await_report(soon)? { Ok(()) } else { self.pause(true) }
     }
 
-    /// Lets the client stop fetching, or go on; failed partitions stay as they are.
+    /// Pauses or resumes fetching; failed partitions stay paused.
     pub(super) fn pause(&mut self, paused: bool) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
         for owned in self.partitions.values().filter(|owned| matches!(owned.stage, Stage::Active(_))) {

@@ -6,7 +6,7 @@ use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
 use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
-    Fatal, Owned, PollLoop,
+    AssignedPartition, Fatal, PollLoop,
     partition::{OffsetCheck, Stage},
     pending_validation::Validation,
     truncation::Suspect,
@@ -22,14 +22,14 @@ use crate::{
 
 /// A batch ends after this much work, so that a rebalance never waits longer.
 const BATCH: Duration = Duration::from_millis(50);
-/// So many records are taken at a time, after which it is looked at the clock, and whether a commit must not wait.
+/// The most records taken at a time. After them, the clock is read, and whether a commit must not wait.
 const AT_ONCE: usize = 256;
-/// So many of them are read before the first is applied, and applied at most while a reader waits.
+/// The most records parsed before the first is applied, and the most applied while a reader waits.
 const READ_AHEAD: usize = 32;
 /// Simulated work is done in pieces of this length.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What became of some records; those that were not in turn are in neither.
+/// The outcome of some records; skipped offsets are in neither.
 #[derive(Default)]
 struct Done {
     processed: u64,
@@ -40,15 +40,15 @@ struct Done {
 type Parsed<'a> = (FetchedRecord<'a>, Result<Option<Posting<'a>>, BadRecord>);
 
 impl PollLoop {
-    /// Deals with what is there, or comes within `wait`, and with what follows without waiting.
+    /// Processes the records that are there or come within `wait`, and those that follow without a wait.
     pub(super) fn batch(&mut self, wait: Duration) -> Result<(), Fatal> {
         let queue = self.records.clone();
-        // What was taken has to be dealt with, however long that takes.
+        // Records that were taken must be processed, however long that takes.
         let at_once = if self.simulated_work.is_zero() { AT_ONCE } else { 1 };
         let (mut begun, mut processed, mut wait) = (None, 0, wait);
         loop {
             let batch = queue.take(wait, at_once);
-            // Now it is known of which topic they are.
+            // By now the topic that they come from is known.
             self.events()?;
             self.refuse_another_topic()?;
             if batch.is_empty() {
@@ -68,7 +68,7 @@ impl PollLoop {
         Ok(())
     }
 
-    /// How many records were processed.
+    /// Returns the number of processed records.
     fn process_batch(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
         let (mut processed, mut cut, mut parsed) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
         for fetched in batch.iter() {
@@ -92,32 +92,33 @@ impl PollLoop {
         Ok(processed + self.apply_parsed(&mut parsed))
     }
 
-    /// Applies records that were read, and returns how many of them: those whose turn it is.
+    /// Applies parsed records and returns how many were processed. Duplicates are skipped.
     fn apply_parsed(&mut self, parsed: &mut Vec<Parsed<'_>>) -> u64 {
         let mut done = Done::default();
         for of_one in parsed.chunk_by(|(one, _), (next, _)| one.partition == next.partition) {
             self.apply(of_one[0].0.partition, of_one, &mut done);
         }
         parsed.clear();
-        // Counted together: between threads, each count waits for all that was written before.
+        // Counted once per batch: every update of a shared counter waits for earlier writes.
         let counters = self.view.counting();
         count(&counters.balance_updates, done.balance_updates);
         count(&counters.messages_consumed, done.processed);
         done.processed
     }
 
-    /// The client gives no more of a partition, or not now, or not all: what follows may begin after a gap. So it is fetched
-    /// again from the next offset; but one that its log does not have is looked into.
+    /// Handles a fetch error of a partition. The records that follow may begin after a gap, so the partition is fetched
+    /// again from its next offset. If the log does not have that offset, the partition becomes a suspect.
     fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
         if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, suppressed, "a partition is not fetched");
         }
         self.inspect();
-        let active = self.partitions.get_mut(&partition).and_then(|owned| Some((owned.epoch, owned.active()?)));
-        let Some((epoch, active)) = active else { return Ok(()) };
+        let active =
+            self.partitions.get_mut(&partition).and_then(|owned| Some((owned.assignment_number, owned.active()?)));
+        let Some((assignment_number, active)) = active else { return Ok(()) };
         let next_offset = active.next_offset();
         if error.kind() == ErrorKind::OutOfRange {
-            self.truncation_watch.raise([Suspect { partition, epoch, next_offset }]);
+            self.truncation_watch.raise([Suspect { partition, assignment_number, next_offset }]);
             return Ok(());
         }
         if active.position(partition).is_some() {
@@ -128,12 +129,12 @@ impl PollLoop {
             Ok(()) => Ok(()),
             Err(refused) => {
                 tracing::warn!(%refused, partition, "it cannot be fetched again from there");
-                self.restore_again(&[partition])
+                self.queue_reacquire(&[partition])
             }
         }
     }
 
-    /// Notes what processing `records` took.
+    /// Shares the time that `records` took among the partitions.
     fn end_batch(&mut self, busy: Duration, records: u64) {
         if records == 0 {
             return;
@@ -141,28 +142,28 @@ impl PollLoop {
         self.view.message_processed();
         count(&self.view.counting().busy_micros, u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
         for owned in self.partitions.values_mut() {
-            let cell = owned.cell.clone();
+            let shared = owned.shared.clone();
             if let Some(active) = owned.active() {
-                active.end_batch(busy, records, &cell);
+                active.end_batch(busy, records, &shared);
             }
         }
     }
 
-    /// Applies what records of one partition do, as far as it is the turn of their offsets.
+    /// Applies records of one partition, except those that were processed before.
     fn apply(&mut self, partition: i32, records: &[Parsed<'_>], done: &mut Done) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
-        // What was fetched before the log was known to be the same one comes again.
+        // Records fetched before the position was validated are dropped: they are fetched again.
         if !owned.is_validated() {
             return;
         }
-        let Owned { cell, stage: Stage::Active(active), .. } = owned else { return };
-        // Here no reader waits for it. If there is work to simulate, there is one record at a time.
+        let AssignedPartition { shared, stage: Stage::Active(active), .. } = owned else { return };
+        // Loaded into the cache before the lock is taken. Simulated work processes one record at a time.
         if records.iter().any(|(record, _)| active.check_offset(record.offset) != OffsetCheck::Duplicate) {
             simulate_work(self.simulated_work, &self.view);
         }
         let counters = self.view.counting();
-        // To lock for each record would be a good part of all the work (docs/benchmarks.md).
-        let (mut state, mut bad) = (cell.lock(), Vec::new());
+        // A lock per record would be a good part of all the work (docs/benchmarks.md).
+        let (mut state, mut bad) = (shared.lock(), Vec::new());
         let customers = records.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
         active.prefetch(customers, &state.ledger);
         for (record, does) in records {
@@ -202,7 +203,7 @@ impl PollLoop {
     }
 }
 
-/// Offset and reason only: the record itself is personal data.
+/// Logs offset and reason only: the record itself is personal data.
 fn note(noted: &mut Throttle<(i32, BadRecord)>, topic: &str, partition: i32, offset: i64, reason: BadRecord) {
     if let Some(suppressed) = noted.admit((partition, reason), Instant::now()) {
         let category = reason.category();
@@ -210,7 +211,7 @@ fn note(noted: &mut Throttle<(i32, BadRecord)>, topic: &str, partition: i32, off
     }
 }
 
-/// The record as it came, with the reason.
+/// The unchanged record, with the reason.
 fn dead_letter(record: &FetchedRecord<'_>, reason: BadRecord) -> DeadLetter {
     DeadLetter {
         offset: record.offset,
@@ -221,12 +222,13 @@ fn dead_letter(record: &FetchedRecord<'_>, reason: BadRecord) -> DeadLetter {
     }
 }
 
-/// Pauses, but is seen to live: a pause as long as a tick may be old would take the worker's answers away.
+/// Sleeps in pieces and marks the thread alive between them. Otherwise a long pause would stop the worker from
+/// answering.
 fn simulate_work(mut left: Duration, view: &View) {
     while !left.is_zero() {
         let pause = left.min(PAUSE);
         std::thread::sleep(pause);
-        view.tick();
+        view.mark_alive();
         left -= pause;
     }
 }

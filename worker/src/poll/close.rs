@@ -1,4 +1,4 @@
-//! The end of the poll thread: everything is committed and the group left, within the time that is left.
+//! The end of the poll thread: it commits everything and leaves the group within the remaining time.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use balancefleet_kafka::GroupMetadata;
 use super::PollLoop;
 use crate::{leave_group::leave, status::Status};
 
-/// For the last commit, from the order to stop.
+/// The time for the last commit, counted from the order to stop.
 pub(super) const LAST_COMMIT: Duration = Duration::from_secs(2);
-/// For leaving after it, at least; whoever started the worker has its own deadline above both.
+/// The least time for leaving the group after it. The pod's grace period must be longer than both.
 const LEAVE: Duration = Duration::from_millis(700);
 
 impl PollLoop {
-    /// Commits, leaves, and gives up on whatever takes too long: a session timeout then does the rest.
+    /// Commits and leaves the group. What takes too long is given up: the group then waits for a session timeout.
     pub(super) fn close(&mut self) {
         self.view.set_status(Status::Stopped);
         let begun = self.stop.ordered_at().unwrap_or_else(Instant::now);
@@ -28,7 +28,7 @@ impl PollLoop {
         self.go(begun + LAST_COMMIT + LEAVE);
     }
 
-    /// Leaves without a commit: this worker cannot go on, but others can, and need not wait for a session timeout.
+    /// Leaves the group without a commit, so that the other workers need not wait for a session timeout.
     pub(super) fn abandon(&mut self) {
         self.view.set_status(Status::FatalError);
         self.go(Instant::now() + LEAVE);
@@ -38,8 +38,8 @@ impl PollLoop {
         for partition in self.partitions.keys() {
             self.view.remove_partition(*partition);
         }
-        // Also for no partitions: a member of an eager group is asked for those it has, none included.
+        // Even without partitions: an eager group asks a member for all that it has, including none.
         let is_asked = self.unanswered.is_some();
-        leave(&self.consumer, &self.admin, &self.view.identity().group_id, is_asked, deadline);
+        leave(&self.consumer, &self.admin, &self.view.worker_info().group_id, is_asked, deadline);
     }
 }

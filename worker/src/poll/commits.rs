@@ -1,7 +1,7 @@
-//! When to commit, and the thread that does it.
+//! When to commit, and the thread that commits.
 //!
-//! At most one commit is under way, so that outcomes arrive in order. The thread blocks for the coordinator's answer;
-//! the poll thread goes on, and only a revoke waits for it.
+//! At most one commit runs at a time, so outcomes arrive in order. The commit thread blocks for the coordinator's
+//! answer. The poll thread continues meanwhile; only a revocation waits for the outcome.
 
 use std::{
     sync::{Arc, mpsc},
@@ -14,18 +14,19 @@ use crate::{
     store::{ApplyMode, Batch, Store},
 };
 
-/// While offsets are all there is to commit, they (and with them the lag everybody sees) are at most this old.
+/// The commit interval of a store that commits offsets only; the visible lag is at most this old.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Balances become visible by their commit, so near the head it follows soon,
+/// The shortest commit interval of a store with balances. Balances become visible by their commit, so a worker near the
+/// end of the log commits soon.
 const SOONEST: Duration = Duration::from_millis(25);
-/// but leaves this share of the time to everything else,
+/// Near the end of the log, the interval is at least this multiple of the last commit's duration.
 const PAUSE_PER_COMMIT: u32 = 3;
-/// and behind the head many records make one commit.
+/// The commit interval of a worker that is behind: one commit covers many records.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// A commit that was not accepted is tried again after this,
+/// The pause after a commit that was not accepted,
 const TRY_AGAIN: Duration = Duration::from_millis(50);
-/// or after twice as long as before, so many times.
+/// which doubles at most this many times.
 const MAX_DOUBLINGS: u32 = 6;
 
 /// The poll thread's end of the commit thread.
@@ -35,11 +36,11 @@ pub(crate) struct Commits {
     running: Option<Instant>,
     backoff: Backoff,
     last_sent: Option<Instant>,
-    /// Also without progress, a commit proves every so often that this worker is still a member,
-    proof_every: Duration,
-    /// with a part of every partition if the store wants to hear of each.
-    proves_each: bool,
-    last_proof: Option<Instant>,
+    /// Without progress, a commit checks this often that the worker is still a member,
+    membership_check_every: Duration,
+    /// with a part of every partition if the store needs that.
+    checks_each_partition: bool,
+    last_full_check: Option<Instant>,
     put_off: Option<Instant>,
 }
 
@@ -60,8 +61,7 @@ impl Cadence {
     }
 }
 
-/// After commits that were not accepted, the next one waits, longer each time: how many in a row, and when the last of
-/// them ended.
+/// The growing pause after commits that were not accepted: how many in a row, and when the last one ended.
 #[derive(Default)]
 struct Backoff(Option<(u32, Instant)>);
 
@@ -88,7 +88,7 @@ impl Commits {
     ) -> std::io::Result<Self> {
         let cadence =
             Cadence { apply_mode: store.apply_mode(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
-        let proves_each = store.proves_each_partition();
+        let checks_each_partition = store.checks_each_partition();
         let (requests, inbox) = mpsc::channel::<(Batch, Instant)>();
         critical_thread::start("commit", move || {
             for (batch, sent) in inbox {
@@ -105,9 +105,9 @@ impl Commits {
             running: None,
             backoff: Backoff::default(),
             last_sent: None,
-            proof_every: session_timeout / 3,
-            proves_each,
-            last_proof: None,
+            membership_check_every: session_timeout / 3,
+            checks_each_partition,
+            last_full_check: None,
             put_off: None,
         })
     }
@@ -122,7 +122,7 @@ impl Commits {
         self.running.map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
     }
 
-    /// How long from `now` until progress should be committed, at once if it `cannot_wait`; `None` while a commit runs.
+    /// The time from `now` until progress should be committed, zero if it `cannot_wait`; `None` while a commit runs.
     pub(crate) fn due_in(&self, is_near_head: bool, cannot_wait: bool, now: Instant) -> Option<Duration> {
         let left = |sent: Instant| (sent + self.cadence.interval(is_near_head)).saturating_duration_since(now);
         let due_in = if cannot_wait { Duration::ZERO } else { self.last_sent.map_or(Duration::ZERO, left) };
@@ -130,40 +130,40 @@ impl Commits {
         (!self.is_running()).then(|| due_in.max(self.backoff.left(now)).max(put_off))
     }
 
-    /// Whether a commit is wanted at `now` even if nothing has changed.
-    pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
-        let is_old = |sent| now.saturating_duration_since(sent) >= self.proof_every;
-        let last = if self.proves_each { self.last_proof } else { self.last_sent };
+    /// Whether a commit is due at `now` even without progress, to check the membership.
+    pub(crate) fn is_membership_check_due(&self, now: Instant) -> bool {
+        let is_old = |sent| now.saturating_duration_since(sent) >= self.membership_check_every;
+        let last = if self.checks_each_partition { self.last_full_check } else { self.last_sent };
         !self.is_running() && self.backoff.left(now).is_zero() && last.is_none_or(is_old)
     }
 
-    /// Whether a proof has a part of every partition.
-    pub(crate) fn proves_each(&self) -> bool {
-        self.proves_each
+    /// Whether a membership check includes every partition.
+    pub(crate) fn checks_each_partition(&self) -> bool {
+        self.checks_each_partition
     }
 
-    /// When the last commit was handed over.
+    /// When the last commit was sent to the thread.
     pub(crate) fn last_sent(&self) -> Option<Instant> {
         self.last_sent
     }
 
-    /// Hands progress to the thread: of every partition at work if it `is_whole`.
+    /// Sends a commit to the thread; `is_whole` if it has a part of every active partition.
     pub(crate) fn send(&mut self, batch: Batch, is_whole: bool) {
         let sent = Instant::now();
         self.last_sent = Some(sent);
         if is_whole {
-            self.last_proof = Some(sent);
+            self.last_full_check = Some(sent);
         }
         // The thread ends only with the process.
         self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);
     }
 
-    /// At `now` there was nothing that may be committed, although something is due: the group is about to move.
+    /// Notes that a commit was due at `now` but nothing may be committed, because the group is about to rebalance.
     pub(crate) fn put_off(&mut self, now: Instant) {
         self.put_off = Some(now + SOONEST);
     }
 
-    /// The outcome of the running commit has arrived.
+    /// Notes that the outcome of the running commit has arrived.
     pub(crate) fn ended(&mut self, is_accepted: bool) {
         self.backoff.note(is_accepted, Instant::now());
         if let Some(began) = self.running.take() {
@@ -171,7 +171,7 @@ impl Commits {
         }
     }
 
-    /// Progress that must not wait for its turn: the start of a partition that has just arrived.
+    /// Makes the next commit due at once: a partition has just been restored or activated.
     pub(crate) fn hurry(&mut self) {
         self.last_sent = None;
     }

@@ -1,4 +1,4 @@
-//! Looks every now and then whether the input keeps every record, and tells the view.
+//! Checks periodically whether the input topic keeps every record, and updates the view.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     view::View,
 };
 
-/// Between two looks.
+/// The interval between two checks.
 const EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Watch {
@@ -24,7 +24,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread, but for a ledger that folds nothing.
+    /// Starts the thread; `None` for a ledger that never folds.
     pub(crate) fn start(config: &Config, admin: Admin, view: Arc<View>) -> std::io::Result<Option<Arc<Self>>> {
         if config.rules.ledger == LedgerKind::Count {
             return Ok(None);
@@ -40,7 +40,7 @@ impl Watch {
         Ok(Some(watch))
     }
 
-    /// What was found last; `None` if the brokers have never answered.
+    /// The result of the last check; `None` if the brokers have never answered.
     pub(crate) fn now(&self) -> Option<Input> {
         let found = self.found.lock().clone();
         found.or_else(|| {
@@ -52,7 +52,7 @@ impl Watch {
     fn look(&self) {
         match ask(&self.admin, &self.topic) {
             Ok(input) => self.note(input),
-            // The topic itself is looked at more often, and by whoever says that the brokers are away.
+            // The topic monitor checks more often, and reports unreachable brokers.
             Err(error) => tracing::debug!(%error, topic = self.topic, "the cleanup policy cannot be looked up now"),
         }
     }

@@ -1,4 +1,4 @@
-//! What the other threads tell the poll thread.
+//! The reports that other threads send to the poll thread.
 
 use std::{
     sync::{Arc, mpsc},
@@ -21,7 +21,7 @@ pub(crate) enum Report {
     Inspected(Result<Inspection, Error>),
 }
 
-/// The way to the poll thread, which is woken up when it waits for records.
+/// Sends reports to the poll thread, and wakes it if it waits for records.
 #[derive(Clone)]
 pub(crate) struct Reporter {
     pub(crate) reports: mpsc::Sender<Report>,
@@ -29,7 +29,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// False when nobody takes reports any more.
+    /// Returns false if the poll thread has ended.
     pub(crate) fn send(&self, report: Report) -> bool {
         let is_taken = self.reports.send(report).is_ok();
         self.records.wake();
@@ -38,18 +38,18 @@ impl Reporter {
 }
 
 pub(crate) struct Committed {
-    /// Each assignment with the offset below which everything was to be durable.
+    /// Each assignment with the next offset that the commit was to make durable.
     pub(crate) progress: Vec<(Assignment, i64)>,
     pub(crate) outcome: Result<(), CommitError>,
-    /// When it was handed over: at that time or later the coordinator took it.
+    /// When the commit was sent. The coordinator accepted it at that time or later.
     pub(crate) sent: Instant,
 }
 
 /// The topic as the brokers describe it now.
 pub(crate) struct Inspection {
     pub(crate) topic: TopicFacts,
-    /// Of the suspects that could be measured.
+    /// The logs of the suspects that could be measured.
     pub(crate) logs: Vec<Log>,
-    /// Positions whose validation was overdue, with what their leaders said to another client.
+    /// Positions whose validation was overdue, with their leaders' answers to another client.
     pub(crate) looked_up: Vec<(Overdue, Validity)>,
 }

@@ -14,38 +14,38 @@ use crate::{
         money::Overflow,
     },
     partition_failure::PartitionFailure,
-    store::{ApplyMode, Assignment, Epoch, Progress, Restored},
-    view::{Cell, Phase, State, Visible},
+    store::{ApplyMode, Assignment, AssignmentNumber, Progress, Restored},
+    view::{Phase, SharedPartition, State, Visible},
 };
 
 /// One assignment of one partition.
-pub(crate) struct Owned {
+pub(crate) struct AssignedPartition {
     pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment_number: AssignmentNumber,
     pub(crate) generation: i32,
-    /// As whom this worker got it: under any other name it must not commit for it.
+    /// The member id under which the partition was assigned. The worker must not commit for it under any other.
     pub(crate) member_id: Arc<str>,
-    /// What readers see of it.
-    pub(crate) cell: Arc<Cell>,
+    /// The part that readers see.
+    pub(crate) shared: Arc<SharedPartition>,
     pub(crate) stage: Stage,
-    /// Whether it is part of the client's assignment: from its activation on, also when it fails then.
+    /// Whether it is part of the client's assignment: from its activation on, even after a failure.
     pub(crate) is_fetched: bool,
-    /// How many records were read to restore it.
+    /// The number of records that were read to restore it.
     pub(crate) restored_records: u64,
 }
 
-/// Where the partition is on its way to work.
+/// The stages of an assigned partition.
 pub(crate) enum Stage {
-    /// With the restore thread.
+    /// The restore thread reads it.
     Restoring,
-    /// Restored, but not at work before a first commit is accepted: it fixes where the partition begins, and proves that
-    /// the partition is this worker's.
-    Claiming(Active),
-    /// To be fetched by the client from where it stands.
+    /// Restored, but its records are fetched only after a first commit is accepted. That commit fixes where the
+    /// partition begins, and proves that the partition is this worker's.
+    AwaitingFirstCommit(Active),
+    /// Restored; the client does not fetch it yet.
     Ready(Active),
-    /// The client fetches it, records are applied.
+    /// The client fetches it, and its records are applied.
     Active(Active),
-    /// Kept, not processed.
+    /// Assigned, but not processed any more.
     Failed,
 }
 
@@ -54,23 +54,23 @@ pub(crate) struct Active {
     base: i64,
     next_offset: i64,
     leader_epoch: Option<i32>,
-    /// While it is not known whether the log holds this position.
+    /// Set while it is unknown whether the log still holds this position.
     pub(super) validation: Option<Validation>,
-    /// What the group has committed, as far as this worker knows.
+    /// The group's committed offset, as far as this worker knows.
     committed: Option<i64>,
     /// Whether a commit of this assignment was accepted.
-    is_claimed: bool,
-    /// Where the group's other partitions begin: said with the first commit.
+    is_first_commit_accepted: bool,
+    /// Starting offsets of the group's other partitions; the first commit carries them.
     initial_offsets: Vec<(i32, i64)>,
     /// Changes over the ledger; `None` when records change the ledger itself.
     ahead: Option<Ahead>,
     records: u64,
     busy: Duration,
-    /// Of `records`, those of the batch under way.
+    /// The part of `records` in the current batch.
     in_batch: u64,
 }
 
-/// What the offset of a record says, compared with the one that was expected.
+/// The offset of a record, compared with the expected one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OffsetCheck {
     Expected,
@@ -80,15 +80,20 @@ pub(crate) enum OffsetCheck {
     Gap,
 }
 
-impl Owned {
-    pub(crate) fn new(partition: i32, epoch: Epoch, generation: i32, member_id: Arc<str>) -> Self {
-        let cell = Arc::new(Cell::new(partition, generation));
+impl AssignedPartition {
+    pub(crate) fn new(
+        partition: i32,
+        assignment_number: AssignmentNumber,
+        generation: i32,
+        member_id: Arc<str>,
+    ) -> Self {
+        let shared = Arc::new(SharedPartition::new(partition, generation));
         Self {
             partition,
-            epoch,
+            assignment_number,
             generation,
             member_id,
-            cell,
+            shared,
             stage: Stage::Restoring,
             is_fetched: false,
             restored_records: 0,
@@ -96,22 +101,22 @@ impl Owned {
     }
 
     pub(crate) fn assignment(&self) -> Assignment {
-        Assignment { partition: self.partition, epoch: self.epoch, generation: self.generation }
+        Assignment { partition: self.partition, number: self.assignment_number, generation: self.generation }
     }
 
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
         if let Stage::Active(active) = &mut self.stage { Some(active) } else { None }
     }
 
-    /// What the restore thread found is taken over.
+    /// Takes over what the restore thread has read.
     pub(crate) fn restored(&mut self, restored: Restored, apply_mode: ApplyMode) {
         let Restored { ledger, changes, committed, base, next_offset, leader_epoch, initial_offsets, records } =
             restored;
         self.restored_records = records;
-        let mut state = self.cell.lock();
+        let mut state = self.shared.lock();
         state.ledger = ledger.into();
         state.next_offset = Some(next_offset);
-        // With changes that are not durable there is nothing yet that a balance could be true for.
+        // While changes are not durable, the visible balances are not true for any offset.
         state.as_of = (changes.len() == 0).then_some(next_offset);
         state.committed_offset = committed;
         let active = Active {
@@ -120,7 +125,7 @@ impl Owned {
             leader_epoch,
             validation: None,
             committed,
-            is_claimed: false,
+            is_first_commit_accepted: false,
             initial_offsets,
             ahead: (apply_mode == ApplyMode::Buffered).then(|| Ahead::new(changes)),
             records: 0,
@@ -128,21 +133,21 @@ impl Owned {
             in_batch: 0,
         };
         self.stage = match apply_mode {
-            ApplyMode::Buffered => Stage::Claiming(active),
+            ApplyMode::Buffered => Stage::AwaitingFirstCommit(active),
             ApplyMode::Direct => Stage::Ready(active),
         };
     }
 
-    /// Whether the client has to be given it.
+    /// Whether the client must be given the partition.
     pub(crate) fn is_to_be_fetched(&self) -> bool {
         !self.is_fetched && matches!(self.stage, Stage::Ready(_) | Stage::Active(_))
     }
 
-    /// The client was given it: it works where it stands, once the log is known to hold that position.
+    /// The client was given the partition. Its records are applied once the log is known to hold its position.
     pub(crate) fn activate(&mut self) {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::Ready(active) => {
-                let mut state = self.cell.lock();
+                let mut state = self.shared.lock();
                 (state.restore, state.blocked_by) = (None, None);
                 state.phase = Phase::Active;
                 Stage::Active(active)
@@ -151,22 +156,23 @@ impl Owned {
         };
         if let Stage::Active(active) = &mut self.stage {
             self.is_fetched = true;
-            // Also of one at work, which an eager assignment starts anew: whatever was asked before is not answered any more.
+            // An eager assignment restarts active partitions too: a validation asked for before is never answered.
             if active.position(self.partition).is_some() {
                 active.validation.get_or_insert_with(|| Validation::new(Instant::now())).begin_again(false);
             }
         }
     }
 
-    /// The offset the client has to fetch from, if it is to fetch at all, and the leader epoch before it.
+    /// The offset from which the client must fetch, with the leader epoch of the record before it; `None` if it must
+    /// not fetch.
     pub(crate) fn fetch_from(&self) -> Option<(i64, Option<i32>)> {
         match &self.stage {
             Stage::Ready(active) | Stage::Active(active) => Some((active.next_offset, active.leader_epoch)),
-            Stage::Restoring | Stage::Claiming(_) | Stage::Failed => None,
+            Stage::Restoring | Stage::AwaitingFirstCommit(_) | Stage::Failed => None,
         }
     }
 
-    /// Stops for good; readers get the reason instead of balances.
+    /// Stops the partition until it is assigned again; readers get the reason instead of balances.
     pub(crate) fn fail(&mut self, failure: PartitionFailure) {
         tracing::error!(
             partition = self.partition,
@@ -174,7 +180,7 @@ impl Owned {
             "partition {} failed: {failure}",
             self.partition
         );
-        let mut state = self.cell.lock();
+        let mut state = self.shared.lock();
         state.phase = Phase::Failed;
         state.ledger = Visible::default();
         (state.restore, state.blocked_by) = (None, None);
@@ -184,7 +190,7 @@ impl Owned {
 
     fn committing(&mut self) -> Option<&mut Active> {
         match &mut self.stage {
-            Stage::Claiming(active) | Stage::Active(active) => Some(active),
+            Stage::AwaitingFirstCommit(active) | Stage::Active(active) => Some(active),
             Stage::Restoring | Stage::Ready(_) | Stage::Failed => None,
         }
     }
@@ -192,41 +198,43 @@ impl Owned {
     /// Whether there is something to commit that is not durable.
     pub(crate) fn is_dirty(&self) -> bool {
         match &self.stage {
-            Stage::Claiming(_) => true,
+            Stage::AwaitingFirstCommit(_) => true,
             Stage::Active(active) => active.is_dirty(),
             Stage::Restoring | Stage::Ready(_) | Stage::Failed => false,
         }
     }
 
-    /// Whether its claim is not complete.
-    pub(crate) fn is_claiming(&self) -> bool {
-        matches!(self.stage, Stage::Claiming(_))
+    /// Whether its first commit is still to be accepted.
+    pub(crate) fn awaits_first_commit(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingFirstCommit(_))
     }
 
-    /// How many records were processed since its assignment.
+    /// The number of records processed since its assignment.
     pub(crate) fn processed(&self) -> u64 {
         if let Stage::Active(active) = &self.stage { active.records } else { 0 }
     }
 
-    /// Whether records were processed that are not durable.
+    /// Whether it has processed records that are not durable.
     pub(crate) fn has_uncommitted(&self) -> bool {
         matches!(&self.stage, Stage::Active(active) if active.is_dirty())
     }
 
-    /// Puts what there is to commit on its way: news since the last accepted commit, or with `all` also without. Of a
-    /// ledger that the store does not have yet, `ledger_at_once` so many customers.
-    pub(crate) fn progress(&mut self, all: bool, ledger_at_once: usize) -> Option<Progress> {
+    /// The partition's part of the next commit: its progress since the last accepted commit, and with `all` also a part
+    /// without progress. While the ledger is written to the store for the first time, the part has at most
+    /// `max_customers_per_commit` customers.
+    pub(crate) fn progress(&mut self, all: bool, max_customers_per_commit: usize) -> Option<Progress> {
         if !all && !self.is_dirty() {
             return None;
         }
-        // Records and their offset go together; a ledger that was folded once more stands at an offset already committed.
-        let at_most = if self.is_claiming() { ledger_at_once } else { usize::MAX };
-        let (assignment, cell) = (self.assignment(), self.cell.clone());
+        // Later, all changes go together with the offset that they lead to. A ledger that was folded again may be
+        // split: its offset is already committed.
+        let at_most = if self.awaits_first_commit() { max_customers_per_commit } else { usize::MAX };
+        let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
         let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
         Some(Progress {
             assignment,
-            cell,
+            shared,
             from: active.committed,
             next_offset: active.next_offset,
             leader_epoch: active.leader_epoch,
@@ -237,25 +245,25 @@ impl Owned {
         })
     }
 
-    /// The commit up to `next_offset` was accepted.
+    /// Notes that the commit up to `next_offset` was accepted.
     pub(crate) fn committed(&mut self, next_offset: i64) {
         let landed = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
-            active.is_claimed = true;
+            active.is_first_commit_accepted = true;
             active.initial_offsets.clear();
             active.ahead.as_mut().and_then(Ahead::landed)
         });
         if let Some(changes) = landed {
-            self.cell.publish(&changes, next_offset);
+            self.shared.publish(&changes, next_offset);
         }
-        self.cell.lock().committed_offset = Some(next_offset);
+        self.shared.lock().committed_offset = Some(next_offset);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
-            Stage::Claiming(active) if active.pending().0 == 0 => Stage::Ready(active),
+            Stage::AwaitingFirstCommit(active) if active.pending().0 == 0 => Stage::Ready(active),
             stage => stage,
         };
     }
 
-    /// The commit was refused: what it had goes with the next one.
+    /// Notes that the commit was refused: its changes go with the next one.
     pub(crate) fn refused(&mut self) {
         if let Some(ahead) = self.committing().and_then(|active| active.ahead.as_mut()) {
             ahead.turned_back();
@@ -264,7 +272,7 @@ impl Owned {
 }
 
 impl Active {
-    /// Where `offset` stands to what was processed.
+    /// Compares `offset` with the next offset to process.
     pub(crate) fn check_offset(&self, offset: i64) -> OffsetCheck {
         match offset.cmp(&self.next_offset) {
             std::cmp::Ordering::Equal => OffsetCheck::Expected,
@@ -273,8 +281,8 @@ impl Active {
         }
     }
 
-    /// Brings these customers near, to whom something will be applied at once. To apply a record is mostly to wait for memory,
-    /// and what is asked for together comes together.
+    /// Loads these customers into the processor's cache, because records are about to be applied to them. Applying a
+    /// record is mostly waiting for memory, and loads that are issued together overlap.
     pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
         match &self.ahead {
             Some(ahead) => ahead.prefetch(customers, ledger),
@@ -282,7 +290,7 @@ impl Active {
         }
     }
 
-    /// Applies what the record at `offset` says, wherever this partition's records go.
+    /// Applies the record at `offset`, to the ledger or to the changes over it.
     pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, state: &mut State) -> Result<(), Overflow> {
         match &mut self.ahead {
             Some(ahead) => ahead.apply(posting, offset, &state.ledger),
@@ -294,34 +302,34 @@ impl Active {
         }
     }
 
-    /// The record at `offset` changed nothing.
+    /// Passes a record that changes no balance.
     pub(crate) fn skip(&self, offset: i64, state: &mut State) {
         if self.ahead.is_none() {
             state.advance(offset);
         }
     }
 
-    /// Keeps a record that could not be applied for the next commit.
+    /// Keeps a bad record for the next commit.
     pub(crate) fn add_dead_letter(&mut self, dead_letter: DeadLetter) {
         if let Some(ahead) = &mut self.ahead {
             ahead.put_aside(dead_letter);
         }
     }
 
-    /// How much a next commit would write: customers, and bytes of dead letters.
+    /// What the next commit would write: the number of customers, and the bytes of dead letters.
     pub(crate) fn pending(&self) -> (usize, usize) {
         self.ahead.as_ref().map_or((0, 0), |ahead| (ahead.changed(), ahead.dead_bytes()))
     }
 
-    /// The same with what is in a commit under way.
+    /// [`Self::pending`], plus what the running commit writes.
     pub(crate) fn uncommitted(&self) -> (usize, usize) {
         self.ahead.as_ref().map_or((0, 0), Ahead::not_durable)
     }
 
-    /// The record at `offset` is dealt with, applied or not.
+    /// Moves past the record at `offset`, whether it was applied or not.
     pub(crate) fn advance(&mut self, offset: i64, leader_epoch: Option<i32>) {
         self.next_offset = offset + 1;
-        // An offset without the epoch of the record before it cannot be asked about.
+        // No leader can be asked about an offset without the epoch of the record before it.
         self.leader_epoch = leader_epoch;
         self.records += 1;
         self.in_batch += 1;
@@ -331,24 +339,25 @@ impl Active {
         self.next_offset
     }
 
-    /// The epoch of the leader that wrote the record before it, if that is known.
+    /// The leader epoch of the record before the position, if known.
     pub(crate) fn leader_epoch(&self) -> Option<i32> {
         self.leader_epoch
     }
 
-    /// Whether records lie before it that no leader can be asked about.
+    /// Whether records precede the position but their leader epoch is unknown, so that no leader can be asked about it.
     pub(crate) fn lacks_epoch(&self) -> bool {
         self.leader_epoch.is_none() && self.next_offset > self.base
     }
 
     fn is_dirty(&self) -> bool {
-        !self.is_claimed || self.committed != Some(self.next_offset)
+        !self.is_first_commit_accepted || self.committed != Some(self.next_offset)
     }
 
-    /// Ends a batch of `records` over all partitions that took `busy`: this one gets its share.
-    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, cell: &Cell) {
+    /// Ends a batch that had `records` records of all partitions and took `busy`. This partition's share of the time is
+    /// proportional to its records.
+    pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, shared: &SharedPartition) {
         if self.ahead.is_some() && self.in_batch > 0 {
-            cell.lock().set_position(self.next_offset);
+            shared.lock().set_position(self.next_offset);
         }
         let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
         self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
@@ -364,8 +373,8 @@ impl Active {
 mod tests {
     use super::*;
 
-    fn restored(next_offset: i64, apply_mode: ApplyMode) -> Owned {
-        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+    fn restored(next_offset: i64, apply_mode: ApplyMode) -> AssignedPartition {
+        let mut owned = AssignedPartition::new(0, AssignmentNumber(1), 1, "m".into());
         owned.restored(Restored::empty_at(next_offset), apply_mode);
         owned
     }
@@ -395,7 +404,7 @@ mod tests {
     fn a_partition_whose_balances_are_kept_elsewhere_works_only_after_its_first_commit() {
         let mut owned = restored(7, ApplyMode::Buffered);
         owned.activate();
-        assert!(matches!(owned.stage, Stage::Claiming(_)) && owned.fetch_from().is_none());
+        assert!(matches!(owned.stage, Stage::AwaitingFirstCommit(_)) && owned.fetch_from().is_none());
         assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
         owned.refused();
         assert!(owned.is_dirty());
@@ -409,10 +418,10 @@ mod tests {
     #[test]
     fn a_batchs_time_is_shared_by_records() {
         let mut active = active(0);
-        let cell = Cell::new(0, 1);
+        let shared = SharedPartition::new(0, 1);
         (0..3).for_each(|offset| active.advance(offset, None));
-        active.end_batch(Duration::from_micros(40), 4, &cell);
-        active.end_batch(Duration::from_micros(100), 4, &cell);
+        active.end_batch(Duration::from_micros(40), 4, &shared);
+        active.end_batch(Duration::from_micros(100), 4, &shared);
         assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
     }
 

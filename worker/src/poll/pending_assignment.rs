@@ -1,32 +1,36 @@
-//! What became of an assignment: which of its partitions are still on their way, and how much was read for the others.
+//! The outcome of an assignment: which of its partitions are not active yet, and how many records were read for the
+//! others.
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::partition::{Owned, Stage};
-use crate::store::Epoch;
+use super::partition::{AssignedPartition, Stage};
+use crate::store::AssignmentNumber;
 
 /// The partitions of one Assigned event that are not active yet.
 pub(crate) struct PendingAssignment {
     pub(crate) event: u64,
     pub(crate) since: Instant,
-    /// How many records were read for those that have arrived.
+    /// The number of records read for the partitions that are done.
     pub(crate) records: u64,
-    waiting: Vec<(i32, Epoch)>,
+    waiting: Vec<(i32, AssignmentNumber)>,
     succeeded: bool,
 }
 
 impl PendingAssignment {
-    /// `waiting` has just been assigned.
-    pub(crate) fn new(event: u64, waiting: Vec<(i32, Epoch)>) -> Self {
+    /// The partitions in `waiting` have just been assigned.
+    pub(crate) fn new(event: u64, waiting: Vec<(i32, AssignmentNumber)>) -> Self {
         Self { event, since: Instant::now(), records: 0, succeeded: waiting.is_empty(), waiting }
     }
 
-    /// Strikes off the partitions that are no longer on their way.
-    pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, Owned>) {
-        self.waiting.retain(|(partition, epoch)| {
-            let Some(owned) = partitions.get(partition).filter(|owned| owned.epoch == *epoch) else { return false };
+    /// Removes the partitions that are active, failed or gone.
+    pub(crate) fn update(&mut self, partitions: &BTreeMap<i32, AssignedPartition>) {
+        self.waiting.retain(|(partition, assignment_number)| {
+            let Some(owned) = partitions.get(partition).filter(|owned| owned.assignment_number == *assignment_number)
+            else {
+                return false;
+            };
             match owned.stage {
-                Stage::Restoring | Stage::Claiming(_) | Stage::Ready(_) => true,
+                Stage::Restoring | Stage::AwaitingFirstCommit(_) | Stage::Ready(_) => true,
                 Stage::Active(_) | Stage::Failed => {
                     self.succeeded = true;
                     self.records += owned.restored_records;
@@ -36,12 +40,12 @@ impl PendingAssignment {
         });
     }
 
-    /// Nothing is waited for any more.
+    /// Whether no partition is waited for any more.
     pub(crate) fn is_over(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether a partition arrived, at work or failed, or there was none to wait for; false when all left on the way.
+    /// Whether a partition became active or failed, or there was none to wait for. False if all left before that.
     pub(crate) fn succeeded(&self) -> bool {
         self.succeeded
     }
@@ -53,10 +57,10 @@ mod tests {
     use crate::store::{ApplyMode, Restored};
 
     #[test]
-    fn an_arrival_whose_partitions_all_left_on_the_way_did_not_come_about() {
-        let assigned = |partition| Owned::new(partition, Epoch(1), 1, "m".into());
+    fn an_assignment_whose_partitions_all_left_early_did_not_succeed() {
+        let assigned = |partition| AssignedPartition::new(partition, AssignmentNumber(1), 1, "m".into());
         let mut partitions = BTreeMap::from([(0, assigned(0)), (1, assigned(1))]);
-        let pending = || PendingAssignment::new(1, vec![(0, Epoch(1)), (1, Epoch(1))]);
+        let pending = || PendingAssignment::new(1, vec![(0, AssignmentNumber(1)), (1, AssignmentNumber(1))]);
         let (mut interrupted, mut half) = (pending(), pending());
         half.update(&partitions);
         assert!(!half.is_over());
@@ -69,7 +73,7 @@ mod tests {
         half.update(&partitions);
         assert!(half.is_over() && half.succeeded());
         // Back again, but by another assignment.
-        interrupted.update(&BTreeMap::from([(1, Owned::new(1, Epoch(2), 2, "m".into()))]));
+        interrupted.update(&BTreeMap::from([(1, AssignedPartition::new(1, AssignmentNumber(2), 2, "m".into()))]));
         assert!(interrupted.is_over() && !interrupted.succeeded());
     }
 

@@ -1,14 +1,15 @@
-//! Fenced partitions: others have gone on with them, although the group has not said so yet.
+//! Fenced partitions, which another worker has continued although the group has not revoked them yet.
 //!
-//! Claimed again at once, by a worker that has lost them without knowing it, they would only be taken from whoever has
-//! them now. After a heartbeat this worker knows better, as a rule; as another member, or none, it claims nothing.
+//! This worker has probably lost them without knowing it. Reacquiring them at once would take them from their new
+//! owner. So it waits a heartbeat, after which it usually knows. If its member id has changed by then, or it is no
+//! member any more, it reacquires nothing.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::Assigned;
+use super::RestoreRequest;
 
 pub(super) struct ReacquireQueue {
     heartbeat: Duration,
@@ -16,8 +17,8 @@ pub(super) struct ReacquireQueue {
 }
 
 struct Waiting {
-    assigned: Assigned,
-    /// As whom this worker got it.
+    assigned: RestoreRequest,
+    /// The member id under which the partition was assigned.
     member_id: Arc<str>,
     due: Instant,
 }
@@ -27,13 +28,13 @@ impl ReacquireQueue {
         Self { heartbeat, waiting: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, assigned: Assigned, member_id: Arc<str>, now: Instant) {
+    pub(super) fn add(&mut self, assigned: RestoreRequest, member_id: Arc<str>, now: Instant) {
         self.waiting.push(Waiting { assigned, member_id, due: now + self.heartbeat });
     }
 
-    /// What may be claimed again at `now` by the member that `ask` names; what has left is forgotten.
-    pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<Assigned> {
-        self.waiting.retain(|it| !it.assigned.cell.is_released());
+    /// The partitions that the member named by `ask` may reacquire at `now`. Partitions that have left are dropped.
+    pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<RestoreRequest> {
+        self.waiting.retain(|it| !it.assigned.shared.is_released());
         if self.waiting.iter().all(|it| it.due > now) {
             return Vec::new();
         }
@@ -47,21 +48,21 @@ impl ReacquireQueue {
 mod tests {
     use super::*;
     use crate::{
-        store::{Assignment, Epoch},
-        view::Cell,
+        store::{Assignment, AssignmentNumber},
+        view::SharedPartition,
     };
 
-    fn assigned(partition: i32) -> Assigned {
-        let assignment = Assignment { partition, epoch: Epoch(1), generation: 3 };
-        Assigned { assignment, cell: Arc::new(Cell::new(partition, 3)) }
+    fn assigned(partition: i32) -> RestoreRequest {
+        let assignment = Assignment { partition, number: AssignmentNumber(1), generation: 3 };
+        RestoreRequest { assignment, shared: Arc::new(SharedPartition::new(partition, 3)) }
     }
 
-    fn numbers(assigned: &[Assigned]) -> Vec<i32> {
+    fn numbers(assigned: &[RestoreRequest]) -> Vec<i32> {
         assigned.iter().map(|it| it.assignment.partition).collect()
     }
 
     #[test]
-    fn only_the_same_member_claims_again_and_not_before_a_heartbeat() {
+    fn only_the_same_member_reacquires_and_not_before_a_heartbeat() {
         let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::from_secs(2)));
         let at = |seconds| begun + Duration::from_secs(seconds);
         reacquire_queue.add(assigned(0), "one".into(), begun);
@@ -74,10 +75,10 @@ mod tests {
     }
 
     #[test]
-    fn what_has_left_meanwhile_is_not_claimed_again() {
+    fn what_has_left_meanwhile_is_not_reacquired() {
         let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::ZERO));
         let gone = assigned(0);
-        gone.cell.release();
+        gone.shared.release();
         reacquire_queue.add(gone, "one".into(), begun);
         assert!(reacquire_queue.due(begun, || Some("one")).is_empty());
     }

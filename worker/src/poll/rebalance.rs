@@ -1,9 +1,12 @@
-//! Taking and giving partitions.
+//! Carrying out rebalances: partitions are assigned to this worker, revoked or lost.
 //!
-//! Taking: the group's assignment is acknowledged at once, but the client gets a partition only when it is restored, with
-//! the offset to go on from. (Assigned at an offset not yet known, paused, and moved later, librdkafka loses its way: the
-//! pause outdates its look-up of the log's end, which is then repeated and overrides the seek. Records would be skipped.)
-//! Giving: end the running commit, commit the rest, only then let go. A partition that stays is not touched.
+//! Assigned: the worker acknowledges the group's assignment at once. It gives a partition to the client only when the
+//! partition is restored, with the offset to continue from. (Do not assign a partition before its offset is known,
+//! pause it and seek later: librdkafka would skip records. The pause outdates its look-up of the log's end, which is
+//! then repeated and overrides the seek.)
+//!
+//! Revoked: wait for the running commit, commit the rest, then give the partition up. Partitions that stay are not
+//! touched.
 
 #[cfg(test)]
 mod tests;
@@ -21,30 +24,30 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{Assigned, Fatal, Owned, PendingAssignment, PollLoop, close::LAST_COMMIT};
+use super::{AssignedPartition, Fatal, PendingAssignment, PollLoop, RestoreRequest, close::LAST_COMMIT};
 use crate::{
     kafka_clients::{Rebalance, RebalanceKind},
     status::Status,
-    store::Epoch,
+    store::AssignmentNumber,
     view::{EventType, Phase, RebalanceEvent},
 };
 
-/// The longest a revoke waits for its commit; less when the session is short.
+/// The longest wait of a revocation for its commit; less with a short session timeout.
 const MAX_REVOKE_COMMIT: Duration = Duration::from_secs(5);
 
-/// Between two looks whether a stop was ordered.
+/// The interval at which a wait checks whether a stop was ordered.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Whether all that leaving partitions have done is committed.
+/// Whether all progress of the revoked partitions is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RevokeOutcome {
     Committed,
-    /// Refused, or not known in time: the next owner processes some records again.
+    /// Refused, or the outcome was not known in time: the next owner processes some records again.
     Uncommitted,
 }
 
 impl PollLoop {
-    /// Carries out what the group asks.
+    /// Carries out one rebalance event of the group.
     pub(super) fn rebalance(&mut self, rebalance: &Rebalance) -> Result<(), Fatal> {
         let membership = rebalance.membership.as_ref();
         let generation = membership.map_or(-1, GroupMetadata::generation);
@@ -61,7 +64,7 @@ impl PollLoop {
     fn assigned(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) -> Result<(), Fatal> {
         self.acknowledge().map_err(Fatal::Rebalance)?;
         if partitions.is_empty() && !self.partitions.is_empty() {
-            // A rebalance among the others.
+            // A rebalance between other members.
             tracing::debug!(generation, "nothing moved");
         } else {
             self.arrived(partitions, generation, member_id);
@@ -76,11 +79,12 @@ impl PollLoop {
         let event = self.record(EventType::Assigned, partitions, details, generation, None, None);
         let assigned: Vec<_> =
             partitions.iter().map(|partition| self.add(*partition, generation, member_id.clone())).collect();
-        let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.epoch)).collect();
+        let waiting = assigned.iter().map(|it| (it.assignment.partition, it.assignment.number)).collect();
         self.pending_assignments.push(PendingAssignment::new(event, waiting));
         self.update_pending_assignments();
         if generation < 0 || member_id.is_empty() {
-            // Already out of the group again, which is about to be heard: nothing may be claimed in nobody's name.
+            // This worker is already out of the group again, and will hear of it soon. Without a member id it may not
+            // claim anything.
             tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
         } else if !assigned.is_empty() {
             self.inspect();
@@ -89,7 +93,7 @@ impl PollLoop {
         }
     }
 
-    /// Tells the client that the group's assignment was heard, and nothing to fetch.
+    /// Acknowledges the group's assignment to the client, without anything to fetch yet.
     fn acknowledge(&mut self) -> KafkaResult<()> {
         let nothing = TopicPartitionList::new();
         if self.is_cooperative() {
@@ -105,10 +109,10 @@ impl PollLoop {
         matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
     }
 
-    /// Lets the client fetch what is restored, each from its offset.
+    /// Gives the client the restored partitions, each with its offset.
     pub(super) fn activate_ready(&mut self) -> Result<(), Fatal> {
-        // What is lost is about to be revoked, and must not be taken up in between.
-        if !self.partitions.values().any(Owned::is_to_be_fetched) || self.consumer.assignment_lost() {
+        // Lost partitions are about to be revoked and must not be activated before that.
+        if !self.partitions.values().any(AssignedPartition::is_to_be_fetched) || self.consumer.assignment_lost() {
             return Ok(());
         }
         if self.is_paused {
@@ -116,12 +120,13 @@ impl PollLoop {
         }
         let is_cooperative = self.is_cooperative();
         let mut list = TopicPartitionList::new();
-        // An eager assignment is given as a whole; partitions at work are put where they stand.
+        // An eager assignment replaces the whole list, so active partitions are included at their position.
         for owned in self.partitions.values().filter(|owned| !is_cooperative || owned.is_to_be_fetched()) {
             if let Some((offset, leader_epoch)) = owned.fetch_from() {
                 list.add_partition_offset(&self.topic, owned.partition, Offset::Offset(offset))
                     .map_err(Fatal::Rebalance)?;
-                // With it the client notices when the log is cut and grows again while the partition is fetched.
+                // With the epoch, the client notices when the log is cut and grows again while it fetches the
+                // partition.
                 let known = leader_epoch.map(|epoch| set_leader_epoch(&mut list, &self.topic, owned.partition, epoch));
                 if let Some(Err(error)) = known {
                     tracing::warn!(
@@ -137,11 +142,12 @@ impl PollLoop {
         let assigned =
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
-        // Waits until the client has begun with it.
+        // Waits until the client has started with the assignment.
         drop(self.consumer.assignment().map_err(Fatal::Rebalance)?);
         self.records.route(partitions)?;
         self.fetch_wakeups.begin(Instant::now());
-        // A pause outlives the assignment it was made in: what failed or was paused before is fetched again only so.
+        // A pause outlives its assignment: a partition that failed or was paused before is fetched again only after a
+        // resume.
         self.consumer.resume(&list).map_err(Fatal::Rebalance)?;
         for element in list.elements() {
             if let Some(owned) = self.partitions.get_mut(&element.partition()) {
@@ -149,16 +155,16 @@ impl PollLoop {
             }
         }
         self.note_missing_epochs();
-        // After everything that moves a position.
+        // Must come after everything that moves a position.
         self.validate()?;
         self.commits.hurry();
         self.update_pending_assignments();
         Ok(())
     }
 
-    /// Says once that a log that was cut off would go unnoticed.
+    /// Logs once that a truncated log would go unnoticed.
     fn note_missing_epochs(&mut self) {
-        let lacks_epoch = |owned: &mut Owned| owned.active().is_some_and(|active| active.lacks_epoch());
+        let lacks_epoch = |owned: &mut AssignedPartition| owned.active().is_some_and(|active| active.lacks_epoch());
         if self.has_said_unvalidated || !self.partitions.values_mut().any(lacks_epoch) {
             return;
         }
@@ -169,12 +175,12 @@ impl PollLoop {
         );
     }
 
-    fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> Assigned {
-        self.next_epoch += 1;
-        let epoch = Epoch(self.next_epoch);
-        let owned = Owned::new(partition, epoch, generation, member_id);
-        let assigned = Assigned { assignment: owned.assignment(), cell: owned.cell.clone() };
-        self.view.add_partition(partition, owned.cell.clone());
+    fn add(&mut self, partition: i32, generation: i32, member_id: Arc<str>) -> RestoreRequest {
+        self.next_assignment_number += 1;
+        let assignment_number = AssignmentNumber(self.next_assignment_number);
+        let owned = AssignedPartition::new(partition, assignment_number, generation, member_id);
+        let assigned = RestoreRequest { assignment: owned.assignment(), shared: owned.shared.clone() };
+        self.view.add_partition(partition, owned.shared.clone());
         self.partitions.insert(partition, owned);
         assigned
     }
@@ -183,15 +189,15 @@ impl PollLoop {
         self.view.set_status(Status::Rebalancing);
         self.hand_back(partitions, generation, Instant::now() + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
         if self.stop.is_ordered() {
-            // With its answer the client would join again, and could leave only when all others have joined too.
+            // If the client answered, it would join again, and could leave only when all other members have joined too.
             self.unanswered = Some(partitions.to_vec());
             return Ok(());
         }
-        self.let_go(partitions).map_err(Fatal::Rebalance)
+        self.release(partitions).map_err(Fatal::Rebalance)
     }
 
-    /// Commits what `partitions` have done, by `deadline` or, after an order to stop, with the last commit; and says what came
-    /// of it, in log and history.
+    /// Commits the progress of `partitions` by `deadline`, or after a stop was ordered with the last commit. Records
+    /// the outcome in the log and the history.
     pub(super) fn hand_back(&mut self, partitions: &[i32], generation: i32, deadline: Instant) -> Result<(), Fatal> {
         tracing::info!(generation, "Partitions REVOKED: {partitions:?}");
         let begun = Instant::now();
@@ -208,8 +214,11 @@ impl PollLoop {
             );
             "not committed before revocation".to_owned()
         };
-        let records =
-            partitions.iter().filter_map(|partition| self.partitions.get(partition)).map(Owned::processed).sum();
+        let records = partitions
+            .iter()
+            .filter_map(|partition| self.partitions.get(partition))
+            .map(AssignedPartition::processed)
+            .sum();
         self.record(EventType::Revoked, partitions, details, generation, Some(took), Some(records));
         Ok(())
     }
@@ -220,16 +229,16 @@ impl PollLoop {
         self.view.set_status(Status::PartitionsLost);
         let details = "the group took the partitions away; nothing was committed".to_owned();
         self.record(EventType::Lost, partitions, details, generation, None, None);
-        self.let_go(partitions).map_err(Fatal::Rebalance)
+        self.release(partitions).map_err(Fatal::Rebalance)
     }
 
-    /// Forgets `partitions`, for readers first, and gives them back to the client.
-    fn let_go(&mut self, partitions: &[i32]) -> KafkaResult<()> {
+    /// Removes `partitions`, from readers first, and takes them from the client.
+    fn release(&mut self, partitions: &[i32]) -> KafkaResult<()> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             self.view.remove_partition(*partition);
             if let Some(owned) = self.partitions.remove(partition) {
-                owned.cell.release();
+                owned.shared.release();
                 if owned.is_fetched {
                     list.add_partition(&self.topic, *partition);
                 }
@@ -240,7 +249,7 @@ impl PollLoop {
         if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
     }
 
-    /// Brings what `leaving` has done into a commit by `deadline`.
+    /// Commits the progress of `leaving` by `deadline`.
     fn commit_before_revocation(
         &mut self,
         leaving: &[i32],
@@ -248,7 +257,7 @@ impl PollLoop {
         deadline: Instant,
     ) -> Result<RevokeOutcome, Fatal> {
         for owned in leaving.iter().filter_map(|partition| self.partitions.get(partition)) {
-            let mut state = owned.cell.lock();
+            let mut state = owned.shared.lock();
             if state.phase == Phase::Active {
                 state.phase = Phase::Draining;
             }
@@ -257,33 +266,34 @@ impl PollLoop {
         loop {
             let now = Instant::now();
             let deadline = self.stop.ordered_at().map_or(deadline, |at| deadline.min(at + LAST_COMMIT));
-            let has_uncommitted = |partition| self.partitions.get(partition).is_some_and(Owned::has_uncommitted);
+            let has_uncommitted =
+                |partition| self.partitions.get(partition).is_some_and(AssignedPartition::has_uncommitted);
             if !self.commits.is_running() {
                 if !leaving.iter().any(has_uncommitted) {
                     return Ok(RevokeOutcome::Committed);
                 }
-                let leaves = |owned: &Owned| leaving.contains(&owned.partition);
-                // In a later generation they may be somebody else's already.
+                let leaves = |owned: &AssignedPartition| leaving.contains(&owned.partition);
+                // In a later generation they may already belong to another member.
                 if has_asked || now >= deadline || !self.commit(leaves, false, Some(generation)) {
                     return Ok(RevokeOutcome::Uncommitted);
                 }
                 has_asked = true;
             }
-            // In slices: a stop may be ordered meanwhile.
+            // In slices, because a stop may be ordered meanwhile.
             if !self.await_report(deadline.min(now + SLICE))? && now >= deadline {
                 return Ok(RevokeOutcome::Uncommitted);
             }
         }
     }
 
-    /// Others have gone on with `partitions` although the group says they are still ours: what is known of them is
-    /// thrown away and, a heartbeat later, read again.
-    pub(super) fn restore_again(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
+    /// Handles `partitions` that another worker has continued although the group still assigns them to this one. Their
+    /// state is dropped, and they are queued for a new restore a heartbeat later.
+    pub(super) fn queue_reacquire(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
         let mut fetched = TopicPartitionList::new();
         let (mut is_any, now) = (false, Instant::now());
         for partition in partitions {
             let Some(owned) = self.partitions.remove(partition) else { continue };
-            owned.cell.release();
+            owned.shared.release();
             if owned.is_fetched {
                 fetched.add_partition(&self.topic, *partition);
             }
@@ -298,15 +308,15 @@ impl PollLoop {
         if self.is_cooperative() {
             self.consumer.incremental_unassign(&fetched).map_err(Fatal::Rebalance)?;
         } else {
-            // What is restored is given to the client again, as a whole.
+            // The next eager assignment replaces the whole list.
             self.consumer.pause(&fetched).map_err(Fatal::Rebalance)?;
         }
         self.inspect();
         Ok(())
     }
 
-    /// Lets partitions be restored again that are still this worker's after all.
-    pub(super) fn claim_again(&mut self) {
+    /// Restores queued partitions that are due and still belong to this worker.
+    pub(super) fn reacquire_due(&mut self) {
         let consumer = self.consumer.clone();
         let ask = || {
             let membership = GroupMetadata::capture(&*consumer).filter(GroupMetadata::is_member)?;

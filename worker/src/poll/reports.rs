@@ -1,4 +1,4 @@
-//! What the other threads report, and what follows from it.
+//! Handles the reports of the other threads.
 
 use std::time::Instant;
 
@@ -7,17 +7,17 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 use super::{
     Fatal, PollLoop,
     messages::{Committed, Inspection, Report},
-    partition::{Owned, Stage},
+    partition::{AssignedPartition, Stage},
     truncation::{Diagnosis, FetchState, Log, Suspect},
 };
 use crate::{
     partition_failure::PartitionFailure,
-    store::{Assignment, CommitError, Epoch},
+    store::{Assignment, AssignmentNumber, CommitError},
     view::count,
 };
 
 impl PollLoop {
-    /// The oldest report not yet taken.
+    /// The oldest report that was not handled yet.
     pub(super) fn next_report(&mut self) -> Option<Report> {
         self.backlog.pop_front().or_else(|| self.reports.try_recv().ok())
     }
@@ -26,7 +26,7 @@ impl PollLoop {
         match report {
             Report::Restored { assignment, outcome } => {
                 let apply_mode = self.apply_mode;
-                let restoring = |owned: &&mut Owned| matches!(owned.stage, Stage::Restoring);
+                let restoring = |owned: &&mut AssignedPartition| matches!(owned.stage, Stage::Restoring);
                 if let Some(owned) = self.current(assignment).filter(restoring) {
                     match outcome {
                         Ok(restored) => owned.restored(restored, apply_mode),
@@ -43,8 +43,8 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Waits for a report until `deadline` and takes those that bear on a commit; the rest is for later. False at the
-    /// deadline.
+    /// Waits for a report until `deadline`. Reports about commits and the topic are handled at once, restored
+    /// partitions are kept for later. Returns false at the deadline.
     pub(super) fn await_report(&mut self, deadline: Instant) -> Result<bool, Fatal> {
         let Ok(report) = self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
             return Ok(false);
@@ -56,13 +56,13 @@ impl PollLoop {
         Ok(true)
     }
 
-    /// The partition, if it is still in that assignment.
-    fn current(&mut self, assignment: Assignment) -> Option<&mut Owned> {
-        self.current_at(assignment.partition, assignment.epoch)
+    /// The partition, if it still has that assignment.
+    fn current(&mut self, assignment: Assignment) -> Option<&mut AssignedPartition> {
+        self.current_at(assignment.partition, assignment.number)
     }
 
-    fn current_at(&mut self, partition: i32, epoch: Epoch) -> Option<&mut Owned> {
-        self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch)
+    fn current_at(&mut self, partition: i32, assignment_number: AssignmentNumber) -> Option<&mut AssignedPartition> {
+        self.partitions.get_mut(&partition).filter(|owned| owned.assignment_number == assignment_number)
     }
 
     fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
@@ -72,13 +72,13 @@ impl PollLoop {
             Ok(()) => {
                 count(&counters.commits, 1);
                 self.view.set_uncommitted(None);
-                self.view.proved_membership(committed.sent);
+                self.view.confirm_membership(committed.sent);
                 for (assignment, next_offset) in committed.progress {
                     if let Some(owned) = self.current(assignment) {
                         owned.committed(next_offset);
                     }
                 }
-                if self.partitions.values().any(Owned::is_claiming) {
+                if self.partitions.values().any(AssignedPartition::awaits_first_commit) {
                     self.commits.hurry();
                 }
                 Ok(())
@@ -103,7 +103,7 @@ impl PollLoop {
                 self.view.lost_membership();
                 Vec::new()
             }
-            // The topic may be gone, and another one take its place.
+            // The topic may have been deleted and recreated.
             CommitError::Unavailable(_) => {
                 self.inspect();
                 Vec::new()
@@ -117,7 +117,7 @@ impl PollLoop {
                 again.push(assignment.partition);
             }
         }
-        self.restore_again(&again)
+        self.queue_reacquire(&again)
     }
 
     fn inspected(&mut self, inspection: Inspection) -> Result<(), Fatal> {
@@ -126,7 +126,7 @@ impl PollLoop {
         if expected != found {
             let failure = PartitionFailure::TopicRecreated { expected: expected.clone(), found: found.clone() };
             let all: Vec<_> = self.partitions.keys().copied().collect();
-            // What a database still has of the former topic is no answer for this one.
+            // Set first, so that the balances of the former topic in a database are not served for this one.
             self.view.set_topic(inspection.topic);
             return self.fail(&all, &failure);
         }
@@ -135,10 +135,10 @@ impl PollLoop {
         inspection.looked_up.into_iter().try_for_each(|(overdue, validity)| self.looked_up(overdue, validity))
     }
 
-    /// The log of a suspect was measured.
+    /// Handles the measured log of a suspect.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
-        let Suspect { partition, epoch, next_offset: offset } = log.suspect;
-        let active = self.current_at(partition, epoch).and_then(Owned::active);
+        let Suspect { partition, assignment_number, next_offset: offset } = log.suspect;
+        let active = self.current_at(partition, assignment_number).and_then(AssignedPartition::active);
         let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
         if let Some((next_offset, Some(leader_epoch))) = fetch_state
             && next_offset == offset
@@ -154,7 +154,7 @@ impl PollLoop {
         }
     }
 
-    /// The client's position, which transaction markers move as well; `at_least` while it has none.
+    /// The client's position, which moves past transaction markers too; `at_least` while it has none.
     fn read_to(&self, partition: i32, at_least: i64) -> i64 {
         let position = self.consumer.position().ok().and_then(|all| {
             let offset = all.find_partition(&self.topic, partition)?.offset();
@@ -163,7 +163,7 @@ impl PollLoop {
         position.map_or(at_least, |position| position.max(at_least))
     }
 
-    /// Lets partitions stand still, each with the reason; the others go on.
+    /// Fails partitions with the reason; the others continue.
     pub(super) fn fail(&mut self, partitions: &[i32], failure: &PartitionFailure) -> Result<(), Fatal> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
@@ -173,7 +173,7 @@ impl PollLoop {
             }
             owned.fail(failure.clone());
             if failure.is_of_stored_balances() {
-                self.store.withdraw(owned.assignment(), &owned.cell);
+                self.store.withdraw(owned.assignment(), &owned.shared);
             }
             if owned.is_fetched {
                 list.add_partition(&self.topic, owned.partition);
@@ -183,13 +183,13 @@ impl PollLoop {
         if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Fatal::Rebalance) }
     }
 
-    /// Ends the pending assignments whose partitions all work, failed or left; the first one with a partition that did not leave,
-    /// or without any to wait for, makes the worker ready.
+    /// Ends the pending assignments whose partitions are all active, failed or gone. The first one that succeeded makes
+    /// the worker ready.
     pub(super) fn update_pending_assignments(&mut self) {
         let partitions = &self.partitions;
         self.pending_assignments.iter_mut().for_each(|pending| pending.update(partitions));
         for pending in self.pending_assignments.extract_if(.., |pending| pending.is_over()) {
-            // One that was called off half-way says nothing about this worker.
+            // An assignment whose partitions all left early says nothing about this worker.
             if pending.succeeded() {
                 self.view.restored(pending.event, pending.since, pending.records);
                 self.view.set_ready();

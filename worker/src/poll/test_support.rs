@@ -9,8 +9,8 @@ use crate::{
     config::{self, Command, Config},
     domain::ledger::Changes,
     kafka_clients::{GroupConsumer, group_consumer},
-    store::{Assignment, Batch, Epoch, Progress},
-    view::Cell,
+    store::{Assignment, AssignmentNumber, Batch, Progress},
+    view::SharedPartition,
 };
 
 /// Whatever is asked of it stays without an answer.
@@ -36,16 +36,17 @@ pub(crate) fn offline(variables: &[(&str, &str)]) -> Offline {
 }
 
 impl Offline {
-    /// A batch with one part for each of `assigned`: partition, epoch, and whether that assignment is over.
-    pub(crate) fn batch(&self, assigned: &[(i32, Epoch, bool)]) -> Batch {
-        let part = |(partition, epoch, is_over): &(i32, Epoch, bool)| {
-            let cell = Arc::new(Cell::new(*partition, 1));
+    /// A batch with one part for each of `assigned`: partition, number of the assignment, and whether that assignment
+    /// is over.
+    pub(crate) fn batch(&self, assigned: &[(i32, AssignmentNumber, bool)]) -> Batch {
+        let part = |(partition, assignment_number, is_over): &(i32, AssignmentNumber, bool)| {
+            let shared = Arc::new(SharedPartition::new(*partition, 1));
             if *is_over {
-                cell.release();
+                shared.release();
             }
             Progress {
-                assignment: Assignment { partition: *partition, epoch: *epoch, generation: 1 },
-                cell,
+                assignment: Assignment { partition: *partition, number: *assignment_number, generation: 1 },
+                shared,
                 from: Some(5),
                 next_offset: 9,
                 leader_epoch: None,

@@ -1,7 +1,7 @@
-//! Looks every few seconds whether the topic is still the same one.
+//! Checks every few seconds that the topic is still the same one.
 //!
-//! A topic that was deleted and recreated has the same name and another id; the client would fold the new one on at the
-//! offset of the old. The look is brought forward by an assignment and by every error of the client.
+//! A topic that was deleted and recreated has the same name and another id; the client would continue in the new topic
+//! at the offset of the old one. An assignment and every error of the client trigger a check at once.
 
 use std::{
     sync::{
@@ -22,11 +22,11 @@ use crate::{critical_thread, topic_facts::describe};
 
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// For leaders that are asked whether their log holds a position; there may be none.
+/// How long a leader may take to say whether its log holds a position; there may be no leader.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Starts the thread. It looks at once, and whenever it is asked to; suspects have their logs measured at every
-/// look, and positions whose validation is overdue are looked up by a client of its own with `reader_config`.
+/// Starts the thread. It checks at once, and whenever it is asked to. Each check measures the logs of suspects, and
+/// looks up positions whose validation is overdue with a client of its own, made with `reader_config`.
 pub(crate) fn start(
     admin: Admin,
     topic: String,
@@ -44,7 +44,7 @@ pub(crate) fn start(
             if let Err(RecvTimeoutError::Disconnected) = inbox.recv_timeout(EVERY) {
                 return;
             }
-            // One look serves all who have asked by now.
+            // One check serves all requests so far.
             inbox.try_iter().for_each(drop);
         }
     })?;
@@ -67,7 +67,7 @@ fn inspect(
     let stable_ends = ask(At::Latest, Isolation::ReadCommitted)?;
     let mut logs = Vec::new();
     for (((suspect, start), end), stable_end) in suspects.iter().zip(starts).zip(ends).zip(stable_ends) {
-        // A partition without a leader cannot be measured now; it stays a suspect for the next look.
+        // A partition without a leader cannot be measured now; it stays a suspect for the next check.
         if let (Ok(start), Ok(end), Ok(stable_end)) = (start.offset, end.offset, stable_end.offset) {
             logs.push(Log { suspect: *suspect, start, end, stable_end });
         }

@@ -1,8 +1,8 @@
-//! Watches for truncated logs: partitions that may have lost their place in the log, and what becomes of the suspicion.
+//! Watches for truncated logs: partitions whose offset may no longer be in their log.
 //!
-//! librdkafka says once that the offset of a partition is not in its log, and fetches it no more. Then the partition is a
-//! suspect at the offset where it stands. It stays one until it moves on, or is known to be in trouble: no look
-//! at the log that fails, or comes when the log has the offset again, ends it.
+//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. The partition
+//! becomes a suspect at its offset. It stays one until it moves on or is known to have failed. A measurement that
+//! fails, or that finds the offset in the log again, does not clear it.
 
 use std::{
     collections::BTreeMap,
@@ -12,23 +12,24 @@ use std::{
 use balancefleet_kafka::Position;
 use parking_lot::Mutex;
 
-use crate::store::Epoch;
+use crate::store::AssignmentNumber;
 
-/// A partition with records to fetch whose client has had nothing to deliver for this long is not fetched any more.
+/// If a partition has records to fetch, but the client delivered nothing for this long, the client no longer fetches
+/// it.
 const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A partition that may stand where its log no longer is.
+/// A partition whose offset may no longer be in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suspect {
     pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment_number: AssignmentNumber,
     pub(crate) next_offset: i64,
 }
 
-/// A position of which nothing was heard for too long.
+/// A position whose validation got no answer for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overdue {
-    pub(crate) epoch: Epoch,
+    pub(crate) assignment_number: AssignmentNumber,
     pub(crate) position: Position,
 }
 
@@ -38,14 +39,14 @@ pub(crate) struct Log {
     pub(crate) suspect: Suspect,
     pub(crate) start: i64,
     pub(crate) end: i64,
-    /// The end of what a reader may have: before the first open transaction.
+    /// The end of what a consumer may read: before the first open transaction.
     pub(crate) stable_end: i64,
 }
 
-/// Where the poll thread and its client are when a measurement arrives.
+/// The state of the poll thread and its client when a measurement arrives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchState {
-    /// The next offset to process; `None` when that assignment is over.
+    /// The next offset to process; `None` if that assignment is over.
     pub(crate) next_offset: Option<i64>,
     /// How far the client has read: beyond the next offset when transaction markers follow.
     pub(crate) read_to: i64,
@@ -53,12 +54,12 @@ pub(crate) struct FetchState {
     pub(crate) idle_at: Instant,
 }
 
-/// What a measurement says.
+/// The conclusion from a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Diagnosis {
-    /// It was fetched after all, or has begun anew.
+    /// It was fetched after all, or its assignment is over.
     MovedOn,
-    /// Perhaps at rest, perhaps not fetched: the next record shows.
+    /// Perhaps there are no records, perhaps it is not fetched: the next record will show.
     Open,
     /// Its offset is not in the log.
     OutOfRange,
@@ -75,12 +76,12 @@ pub(crate) struct TruncationWatch {
 
 struct Watched {
     suspect: Suspect,
-    /// Since when there are records that it does not get.
+    /// Since when it has records that the client does not deliver.
     behind_since: Option<Instant>,
 }
 
 impl TruncationWatch {
-    /// Of two about one partition the later one stands; the same one again changes nothing.
+    /// Adds suspects. A later suspicion about a partition replaces an earlier one; the same one again changes nothing.
     pub(crate) fn raise(&self, suspects: impl IntoIterator<Item = Suspect>) {
         let mut watched = self.watched.lock();
         for suspect in suspects {
@@ -90,7 +91,8 @@ impl TruncationWatch {
         }
     }
 
-    /// Lets positions be looked up, of each partition the latest one: a look may take longer than the next one is due.
+    /// Queues positions to look up, the latest one per partition: a lookup may take longer than the interval between
+    /// two.
     pub(crate) fn add_overdue(&self, overdue: impl IntoIterator<Item = Overdue>) {
         self.overdue.lock().extend(overdue.into_iter().map(|overdue| (overdue.position.partition, overdue)));
     }
@@ -103,7 +105,7 @@ impl TruncationWatch {
         self.watched.lock().values().map(|watched| watched.suspect).collect()
     }
 
-    /// Ends a suspicion that is judged elsewhere; false if it was not open.
+    /// Ends a suspicion that is decided elsewhere; returns false if it was not open.
     pub(crate) fn end(&self, suspect: &Suspect) -> bool {
         let mut watched = self.watched.lock();
         let is_open = watched.get(&suspect.partition).is_some_and(|known| known.suspect == *suspect);
@@ -117,7 +119,7 @@ impl TruncationWatch {
     pub(crate) fn diagnose(&self, log: &Log, fetch_state: FetchState, now: Instant) -> Diagnosis {
         let Suspect { partition, next_offset, .. } = log.suspect;
         let mut watched = self.watched.lock();
-        // Raised again since the measurement, at another place: that one is measured next.
+        // Raised again since the measurement, at another offset, which is measured next.
         let Some(known) = watched.get_mut(&partition).filter(|known| known.suspect == log.suspect) else {
             return Diagnosis::Open;
         };
@@ -130,7 +132,7 @@ impl TruncationWatch {
             Diagnosis::Open
         } else {
             let since = *known.behind_since.get_or_insert(now);
-            // Records that wait behind many others in the client are no sign: it must have run out of them.
+            // Records may only wait behind others in the client, so it must have run out of records first.
             let is_idle = fetch_state.idle_at.saturating_duration_since(since) >= FETCHED_WITHIN;
             if is_idle { Diagnosis::FetchPositionLost } else { Diagnosis::Open }
         };
@@ -145,7 +147,7 @@ impl TruncationWatch {
 mod tests {
     use super::*;
 
-    const HERE: Suspect = Suspect { partition: 3, epoch: Epoch(7), next_offset: 50 };
+    const HERE: Suspect = Suspect { partition: 3, assignment_number: AssignmentNumber(7), next_offset: 50 };
 
     fn truncation_watch() -> TruncationWatch {
         let truncation_watch = TruncationWatch::default();
@@ -228,8 +230,8 @@ mod tests {
     #[test]
     fn a_position_that_is_overdue_again_before_it_was_looked_up_is_looked_up_once() {
         let truncation_watch = TruncationWatch::default();
-        let at = |epoch, partition, offset| Overdue {
-            epoch: Epoch(epoch),
+        let at = |assignment_number, partition, offset| Overdue {
+            assignment_number: AssignmentNumber(assignment_number),
             position: Position { partition, offset, leader_epoch: 2 },
         };
         truncation_watch.add_overdue([at(1, 0, 5), at(2, 1, 7)]);

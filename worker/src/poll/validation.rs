@@ -1,10 +1,11 @@
-//! Whether the log of a partition still is the one that its position was read from.
+//! Validates positions: whether the log of a partition is still the one that its position was read from.
 //!
-//! A log may be cut off and grow again to something else while nobody reads it: a replica that lacked its last records
-//! became leader. The leader epoch that is stored with the offset tells (KIP-320), but the client asks about it only when
-//! a position is sought, not when it is assigned. So every position is sought once more when the client has begun to
-//! fetch, and no record is applied before. The answer is not told: it shows by the next record, or by an error that stands
-//! for retention as well. Where neither comes, there may be nothing to read, or no answer: another client asks the same.
+//! A log may be truncated and grow again while nobody reads it, when a replica that lacked its last records became
+//! leader. The leader epoch that is stored with the offset shows that (KIP-320). But the client validates it only when
+//! it seeks, not when it is assigned an offset. So the worker seeks to every position once more when the client has
+//! begun to fetch, and applies no record before. The client does not report the answer. It shows by the next record, or
+//! by an error that retention causes as well. If neither comes, there may be no records or no answer, so another client
+//! asks the same.
 
 use std::time::{Duration, Instant};
 
@@ -12,34 +13,34 @@ use balancefleet_kafka::{Position, Validity, validate};
 use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
 use super::{
-    Fatal, Owned, PollLoop,
+    AssignedPartition, Fatal, PollLoop,
     partition::{Active, Stage},
     pending_validation::Validation,
     truncation::{Log, Overdue, Suspect},
 };
 use crate::partition_failure::PartitionFailure;
 
-/// The poll thread waits at most this long for the client to begin.
+/// The longest time that the poll thread waits for the client to start a validation.
 const BEGIN_WITHIN: Duration = Duration::from_millis(100);
-/// Between two tries to begin: by then the client may fetch.
+/// The pause between two attempts to start one: by then the client may fetch.
 const BEGIN_AGAIN: Duration = Duration::from_millis(5);
-/// After this it is looked up whether there is an answer at all,
+/// After this time without an answer, another client looks the position up,
 const LOOK_UP_AFTER: Duration = Duration::from_secs(3);
-/// and after this it shows that there is none.
+/// and after this time readers see that there is no answer.
 const OVERDUE: Duration = Duration::from_secs(5);
 
 impl PollLoop {
-    /// How soon a position has to be sought, if any is waiting for that.
+    /// The time until the next attempt to seek, if a position waits for one.
     pub(super) fn validation_due_in(&self) -> Option<Duration> {
-        let waits = |owned: &Owned| owned.validation().is_some_and(|validation| !validation.is_asked());
+        let waits = |owned: &AssignedPartition| owned.validation().is_some_and(|validation| !validation.is_asked());
         self.partitions.values().any(waits).then_some(BEGIN_AGAIN)
     }
 
-    /// Asks for the positions that have not been asked for, and looks after those without an answer.
+    /// Starts the validations that have not started, and handles those that are overdue.
     pub(super) fn validate(&mut self) -> Result<(), Fatal> {
         let now = Instant::now();
         self.look_after_overdue(now);
-        let unasked: Vec<_> = self.partitions.values().filter_map(Owned::unasked_position).collect();
+        let unasked: Vec<_> = self.partitions.values().filter_map(AssignedPartition::unasked_position).collect();
         if unasked.is_empty() {
             return Ok(());
         }
@@ -48,7 +49,7 @@ impl PollLoop {
             return Ok(());
         }
         for partition in begun {
-            if let Some(validation) = self.partitions.get_mut(&partition).and_then(Owned::validation_mut) {
+            if let Some(validation) = self.partitions.get_mut(&partition).and_then(AssignedPartition::validation_mut) {
                 validation.asked_at = Some(now);
             }
         }
@@ -65,23 +66,25 @@ impl PollLoop {
         }
     }
 
-    /// Of a position whose validation is overdue, the leader has told another client what it thinks.
+    /// Handles the leader's answer to another client about an overdue validation.
     pub(super) fn looked_up(&mut self, overdue: Overdue, validity: Validity) -> Result<(), Fatal> {
-        let Overdue { epoch, position } = overdue;
+        let Overdue { assignment_number, position } = overdue;
         let (partition, idle_at) = (position.partition, self.idle_at);
-        let stands_there = |owned: &&mut Owned| owned.epoch == epoch && owned.position() == Some(position);
+        let stands_there = |owned: &&mut AssignedPartition| {
+            owned.assignment_number == assignment_number && owned.position() == Some(position)
+        };
         let Some(owned) = self.partitions.get_mut(&partition).filter(stands_there) else { return Ok(()) };
         let Some(validation) = owned.validation_mut() else { return Ok(()) };
         match (validity, validation.asked_at) {
-            // There is just nothing to read; and records would come after this client's answer.
+            // The log is the same: there is just nothing to read, and records would come after this client's answer.
             (Validity::InLog, Some(_)) => owned.validated(),
             (Validity::NotInLog, _) => {
                 validation.was_refused = true;
-                self.truncation_watch.raise([Suspect { partition, epoch, next_offset: position.offset }]);
+                self.truncation_watch.raise([Suspect { partition, assignment_number, next_offset: position.offset }]);
                 self.inspect();
             }
             (Validity::InLog | Validity::Unanswered, asked_at) => {
-                // An answer that waits behind other records must not be thrown away.
+                // The client's own answer may wait behind other records and must not be discarded.
                 if asked_at.is_none_or(|asked_at| idle_at.saturating_duration_since(asked_at) >= LOOK_UP_AFTER) {
                     return self.validate_again(partition, false);
                 }
@@ -90,7 +93,7 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Takes a partition from the client, which gets it back with the next turn and is asked about its position again.
+    /// Takes a partition from the client and gives it back in the next round, which validates its position again.
     fn validate_again(&mut self, partition: i32, was_refused: bool) -> Result<(), Fatal> {
         let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         let Some(active) = owned.active() else { return Ok(()) };
@@ -109,18 +112,19 @@ impl PollLoop {
         taken.map_err(Fatal::Rebalance)
     }
 
-    /// A partition whose position has a leader epoch was refused by its leader, and its log was measured. Retention and a cut
-    /// log have the same error: they differ in where the log begins.
+    /// Handles a partition whose leader refused its position, once its log is measured. Retention and truncation give
+    /// the same error; the start of the log tells them apart.
     pub(super) fn refused(&mut self, log: &Log, leader_epoch: i32) -> Result<(), Fatal> {
         let (partition, offset) = (log.suspect.partition, log.suspect.next_offset);
-        // Measured twice, one refusal would count as two.
+        // Otherwise a refusal that is measured twice would count as two.
         if !self.truncation_watch.end(&log.suspect) {
             return Ok(());
         }
         if offset < log.start {
             return self.fail(&[partition], &PartitionFailure::OffsetOutOfRange { offset });
         }
-        let was_refused = self.partitions.get(&partition).and_then(Owned::validation).is_some_and(|it| it.was_refused);
+        let was_refused =
+            self.partitions.get(&partition).and_then(AssignedPartition::validation).is_some_and(|it| it.was_refused);
         if was_refused || offset > log.end {
             return self.fail(&[partition], &PartitionFailure::LogTruncated { offset, leader_epoch });
         }
@@ -129,7 +133,7 @@ impl PollLoop {
     }
 }
 
-impl Owned {
+impl AssignedPartition {
     fn validation(&self) -> Option<&Validation> {
         if let Stage::Active(active) = &self.stage { active.validation.as_ref() } else { None }
     }
@@ -142,15 +146,15 @@ impl Owned {
         if let Stage::Active(active) = &self.stage { active.position(self.partition) } else { None }
     }
 
-    /// What the client has to be asked about.
+    /// The position that the client has not validated yet.
     fn unasked_position(&self) -> Option<Position> {
         let is_unasked = self.validation().is_some_and(|validation| !validation.is_asked());
         if is_unasked && self.is_fetched { self.position() } else { None }
     }
 
-    /// Its position, if too little was heard of it for too long; the same one again only after as long.
+    /// Its position, if the validation is overdue; the same position again only after the same time.
     fn overdue(&mut self, now: Instant) -> Option<Overdue> {
-        let (epoch, position) = (self.epoch, self.position()?);
+        let (assignment_number, position) = (self.assignment_number, self.position()?);
         let validation = self.validation_mut()?;
         let is_to_be_looked_up = now.saturating_duration_since(validation.looked_up_at) >= LOOK_UP_AFTER;
         if is_to_be_looked_up {
@@ -159,12 +163,12 @@ impl Owned {
         if now.saturating_duration_since(validation.since) >= OVERDUE {
             self.show_validation();
         }
-        is_to_be_looked_up.then_some(Overdue { epoch, position })
+        is_to_be_looked_up.then_some(Overdue { assignment_number, position })
     }
 
     fn show_validation(&mut self) {
         let Some(Position { offset, leader_epoch, .. }) = self.position() else { return };
-        let mut state = self.cell.lock();
+        let mut state = self.shared.lock();
         if state.blocked_by.is_some() {
             return;
         }
@@ -180,7 +184,7 @@ impl Owned {
         ));
     }
 
-    /// Records have come. False when they may come from before the leader's answer, and are to be dropped.
+    /// Called when records have come. False if they may be older than the leader's answer, and must be dropped.
     pub(super) fn is_validated(&mut self) -> bool {
         let Stage::Active(active) = &mut self.stage else { return false };
         let Some(validation) = &active.validation else { return true };
@@ -195,17 +199,17 @@ impl Owned {
         if let Some(validation) = self.active().and_then(|active| active.validation.take()) {
             let took = validation.since.elapsed();
             tracing::debug!(partition = self.partition, ?took, "the position is in the log");
-            self.cell.lock().blocked_by = None;
+            self.shared.lock().blocked_by = None;
         }
     }
 }
 
 impl Active {
-    /// Where it stands, if the log can be asked about it.
+    /// The position, if it can be validated.
     pub(super) fn position(&self, partition: i32) -> Option<Position> {
         let leader_epoch = self.leader_epoch()?;
         let offset = self.next_offset();
-        // Before the first record there is nothing that could have been cut off.
+        // Without a record before the position, nothing can have been truncated.
         (offset > 0).then_some(Position { partition, offset, leader_epoch })
     }
 }
@@ -221,14 +225,14 @@ mod tests {
         poll::test_support::{Offline, offline},
         run,
         stop::Stop,
-        store::{ApplyMode, Epoch, Restored},
+        store::{ApplyMode, AssignmentNumber, Restored},
     };
 
     const OFFSET: i64 = 50;
     const EPOCH: i32 = 3;
 
-    fn at_work(offset: i64, leader_epoch: Option<i32>) -> Owned {
-        let mut owned = Owned::new(0, Epoch(1), 1, "m".into());
+    fn at_work(offset: i64, leader_epoch: Option<i32>) -> AssignedPartition {
+        let mut owned = AssignedPartition::new(0, AssignmentNumber(1), 1, "m".into());
         owned.restored(Restored { leader_epoch, ..Restored::empty_at(offset) }, ApplyMode::Direct);
         owned.activate();
         owned
@@ -241,7 +245,7 @@ mod tests {
         let mut poll_loop =
             ManuallyDrop::new(PollLoop::new(&config, "i", admin, view, runtime.handle(), Stop::default()).unwrap());
         let owned = at_work(OFFSET, Some(EPOCH));
-        poll_loop.view.add_partition(0, owned.cell.clone());
+        poll_loop.view.add_partition(0, owned.shared.clone());
         poll_loop.partitions.insert(0, owned);
         (poll_loop, runtime)
     }
@@ -249,7 +253,7 @@ mod tests {
     impl PollLoop {
         /// The leader refuses the position, and the log is measured.
         fn hear_refused(&mut self, start: i64, end: i64) -> Log {
-            let suspect = Suspect { partition: 0, epoch: Epoch(1), next_offset: OFFSET };
+            let suspect = Suspect { partition: 0, assignment_number: AssignmentNumber(1), next_offset: OFFSET };
             self.truncation_watch.raise([suspect]);
             let log = Log { suspect, start, end, stable_end: end };
             self.measured(&log).unwrap();
@@ -257,7 +261,7 @@ mod tests {
         }
 
         fn failure(&self) -> Option<PartitionFailure> {
-            self.partitions[&0].cell.lock().failure.clone()
+            self.partitions[&0].shared.lock().failure.clone()
         }
 
         /// The client has it again.
@@ -288,8 +292,8 @@ mod tests {
 
     #[test]
     fn without_an_epoch_or_a_record_before_it_there_is_nothing_to_ask() {
-        for (offset, epoch) in [(OFFSET, None), (0, Some(EPOCH))] {
-            let mut owned = at_work(offset, epoch);
+        for (offset, leader_epoch) in [(OFFSET, None), (0, Some(EPOCH))] {
+            let mut owned = at_work(offset, leader_epoch);
             assert!(owned.validation().is_none() && owned.is_validated());
         }
     }
@@ -319,7 +323,10 @@ mod tests {
     }
 
     fn overdue() -> Overdue {
-        Overdue { epoch: Epoch(1), position: Position { partition: 0, offset: OFFSET, leader_epoch: EPOCH } }
+        Overdue {
+            assignment_number: AssignmentNumber(1),
+            position: Position { partition: 0, offset: OFFSET, leader_epoch: EPOCH },
+        }
     }
 
     #[test]

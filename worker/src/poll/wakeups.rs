@@ -1,33 +1,32 @@
-//! When to wake the fetchers, so that the client fetches at once, instead of up to a second later: after every change of
-//! what it is to fetch.
+//! When to wake the client's fetch threads after a change of what to fetch. Otherwise they start up to a second later.
 //!
-//! The change takes effect some time after the call that asked for it, for example when a leader has said that its log is
-//! still the one that was read; hence several times, ever more seldom.
+//! A change takes effect some time after its call, for example when a leader has confirmed a position. So they are
+//! woken several times, at growing intervals.
 
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(5);
-/// After this the client looks by itself.
+/// After this time the client's threads wake by themselves.
 const LAST: Duration = Duration::from_millis(640);
 
-/// The next time, and how long after it the one that follows.
+/// The time of the next wake-up, and the interval after it.
 #[derive(Debug, Default)]
 pub(super) struct FetchWakeups(Option<(Instant, Duration)>);
 
 impl FetchWakeups {
-    /// What is to be fetched has changed at `now`.
+    /// Starts the series: at `now`, what to fetch has changed.
     pub(super) fn begin(&mut self, now: Instant) {
         self.0 = Some((now, FIRST));
     }
 
-    /// Whether it is time at `now`.
+    /// Whether a wake-up is due at `now`.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let Some((_, pause)) = self.0.filter(|(next, _)| *next <= now) else { return false };
         self.0 = (pause <= LAST).then(|| (now + pause, pause * 2));
         true
     }
 
-    /// How long until the next one.
+    /// The time until the next wake-up.
     pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
         self.0.map(|(next, _)| next.saturating_duration_since(now))
     }

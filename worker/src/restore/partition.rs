@@ -13,19 +13,19 @@ use crate::{
         rules::Rules,
     },
     store::{ApplyMode, Assignment, ChangelogImage, Restored},
-    view::{Cell, RestoreProgress},
+    view::{RestoreProgress, SharedPartition},
 };
 
 /// A partition to restore.
-pub(crate) struct Assigned {
+pub(crate) struct RestoreRequest {
     pub(crate) assignment: Assignment,
-    /// Gets the progress; also says when the partition has left and nobody waits any more.
-    pub(crate) cell: Arc<Cell>,
+    /// Shows the progress, and tells when the partition has left this worker.
+    pub(crate) shared: Arc<SharedPartition>,
 }
 
-/// Reads the records of a plan, one way or the other.
+/// The restore of one partition from records.
 pub(super) struct PartitionRestore {
-    pub(super) assigned: Assigned,
+    pub(super) assigned: RestoreRequest,
     kind: Kind,
     start: i64,
     /// Where the reading ends.
@@ -33,14 +33,14 @@ pub(super) struct PartitionRestore {
     /// The next offset to read.
     pub(super) next: i64,
     started: Instant,
-    /// When the reading last came on.
+    /// When the read last made progress.
     moved: Instant,
 }
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
     ReplayInput { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
-    /// Records of the store's own log.
+    /// Records of the store's changelog.
     ReadChangelog(ChangelogImage),
 }
 
@@ -58,15 +58,15 @@ pub(super) enum RestoreOutcome {
 }
 
 impl PartitionRestore {
-    pub(super) fn replay_input(assigned: Assigned, base: i64, records: std::ops::Range<i64>) -> Self {
+    pub(super) fn replay_input(assigned: RestoreRequest, base: i64, records: std::ops::Range<i64>) -> Self {
         Self::new(assigned, Kind::ReplayInput { base, ledger: Ledger::default(), records: 0, last: None }, records)
     }
 
-    pub(super) fn read_changelog(assigned: Assigned, records: std::ops::Range<i64>) -> Self {
+    pub(super) fn read_changelog(assigned: RestoreRequest, records: std::ops::Range<i64>) -> Self {
         Self::new(assigned, Kind::ReadChangelog(ChangelogImage::default()), records)
     }
 
-    fn new(assigned: Assigned, kind: Kind, records: std::ops::Range<i64>) -> Self {
+    fn new(assigned: RestoreRequest, kind: Kind, records: std::ops::Range<i64>) -> Self {
         let now = Instant::now();
         Self {
             assigned,
@@ -94,7 +94,7 @@ impl PartitionRestore {
             Kind::ReplayInput { ledger, records, last, .. } => {
                 *records += 1;
                 *last = Some(Last { offset, leader_epoch });
-                // What could not be applied when it was processed cannot be applied now: the same rules say so.
+                // A record that was bad when it was processed is bad now, by the same rules.
                 if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
                     let partition = self.assigned.assignment.partition;
                     tracing::debug!(partition, offset, reason = bad.category(), "bad record");
@@ -105,7 +105,7 @@ impl PartitionRestore {
         self.next = offset + 1;
     }
 
-    /// Everything below `position` was read: what lies between the last record and it are transaction markers.
+    /// Moves to `position`: only transaction markers lie between the last record and it.
     pub(super) fn set_position(&mut self, position: i64) {
         self.next = self.next.max(position.min(self.target));
     }
@@ -114,27 +114,27 @@ impl PartitionRestore {
         self.next >= self.target()
     }
 
-    /// How long nothing new could be read although there is more.
+    /// For how long nothing was read although there is more.
     pub(super) fn stalled_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.moved)
     }
 
-    /// Tells readers what it is blocked by.
+    /// Shows readers what blocks it.
     pub(super) fn set_blocked_by(&self, by: String) {
-        self.assigned.cell.lock().blocked_by = Some(by);
+        self.assigned.shared.lock().blocked_by = Some(by);
     }
 
-    pub(super) fn finish(self, apply_mode: ApplyMode) -> (Assigned, RestoreOutcome) {
+    pub(super) fn finish(self, apply_mode: ApplyMode) -> (RestoreRequest, RestoreOutcome) {
         let outcome = match self.kind {
             Kind::ReadChangelog(image) => RestoreOutcome::ChangelogRead(image),
             Kind::ReplayInput { base, ledger, records, last } => {
-                // A store with a ledger of its own does not have this one yet.
+                // A store that keeps balances does not have this ledger yet, so all of it is a change.
                 let (ledger, changes) = match apply_mode {
                     ApplyMode::Direct => (ledger, Changes::default()),
                     ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
-                // Markers and aborted records after it may be of a later epoch, which is not told.
+                // Markers and aborted records after it may have a later epoch, which is unknown.
                 let last = last.filter(|last| last.offset + 1 == self.target);
                 let leader_epoch = last.and_then(|last| last.leader_epoch);
                 RestoreOutcome::Replayed(Restored {
@@ -151,11 +151,11 @@ impl PartitionRestore {
         (self.assigned, outcome)
     }
 
-    /// Tells readers how far it is.
+    /// Shows readers its progress.
     pub(super) fn show_progress(&mut self, now: Instant) {
         let progress =
             RestoreProgress::new(self.start, self.next, self.target, now.saturating_duration_since(self.started));
-        let mut state = self.assigned.cell.lock();
+        let mut state = self.assigned.shared.lock();
         if state.restore.is_none_or(|before| before.current != self.next) {
             self.moved = now;
             state.blocked_by = None;
@@ -174,12 +174,16 @@ mod tests {
             exponents::Exponents,
             rules::{LedgerKind, Signs},
         },
-        store::Epoch,
+        store::AssignmentNumber,
     };
 
     fn restore(fold: std::ops::Range<i64>) -> PartitionRestore {
-        let assignment = Assignment { partition: 0, epoch: Epoch(1), generation: 1 };
-        PartitionRestore::replay_input(Assigned { assignment, cell: Arc::new(Cell::new(0, 1)) }, fold.start, fold)
+        let assignment = Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 };
+        PartitionRestore::replay_input(
+            RestoreRequest { assignment, shared: Arc::new(SharedPartition::new(0, 1)) },
+            fold.start,
+            fold,
+        )
     }
 
     fn record(offset: i64, value: Option<&[u8]>) -> ReadRecord<'_> {
@@ -200,7 +204,7 @@ mod tests {
 
     fn rules() -> Rules {
         let exponents = Exponents::iso_4217(&BTreeMap::new());
-        Rules { ledger: LedgerKind::Balances, signs: Signs::labs(&BTreeMap::new()), exponents }
+        Rules { ledger: LedgerKind::Balances, signs: Signs::with_overrides(&BTreeMap::new()), exponents }
     }
 
     #[test]

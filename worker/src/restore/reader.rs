@@ -1,18 +1,18 @@
-//! The partitions of one topic that are being read.
+//! The reader of one topic, shared by the partitions that are restored from it.
 
 use std::time::{Duration, Instant};
 
 use balancefleet_kafka::BatchReader;
 use rdkafka::ClientConfig;
 
-use super::partition::{Assigned, PartitionRestore};
+use super::partition::{PartitionRestore, RestoreRequest};
 use crate::domain::rules::Rules;
 
-/// How long records are waited for before looking at the inbox again.
+/// The longest wait for records before the inbox is checked again.
 const SLICE: Duration = Duration::from_millis(50);
-/// After a reader could not be made.
+/// The pause after a reader could not be created.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
-/// A partition that is stalled for so long is told about.
+/// A restore that is stalled for this long is logged.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// Restores, and a reader while there are any.
@@ -44,14 +44,14 @@ impl RestoreReader {
     }
 
     pub(super) fn forget_released(&mut self) {
-        self.restores.retain(|restore| !restore.assigned.cell.is_released());
+        self.restores.retain(|restore| !restore.assigned.shared.is_released());
         if self.restores.is_empty() {
             self.end_reader();
         }
     }
 
-    /// Reads for a while. Gives the assignments back whose place in the log was lost.
-    pub(super) fn read(&mut self, rules: &Rules) -> Vec<Assigned> {
+    /// Reads for a while. Returns the partitions whose offset is no longer in the log.
+    pub(super) fn read(&mut self, rules: &Rules) -> Vec<RestoreRequest> {
         if self.restores.is_empty() {
             return Vec::new();
         }
@@ -97,7 +97,7 @@ impl RestoreReader {
         }
     }
 
-    /// Those that are read to their end; the others tell how far they are.
+    /// Takes the restores that have read everything; the others show their progress.
     pub(super) fn take_done(&mut self) -> Vec<PartitionRestore> {
         let (done, going_on) = std::mem::take(&mut self.restores).into_iter().partition(PartitionRestore::is_done);
         self.restores = going_on;
@@ -111,7 +111,7 @@ impl RestoreReader {
         done
     }
 
-    /// What stalls a restore for so long is nearly always a transaction that nobody ends.
+    /// A restore that stalls for so long nearly always waits for a transaction that nobody ends.
     fn warn_stalled(&mut self, now: Instant) {
         let is_due = self.warned.is_none_or(|warned| now.saturating_duration_since(warned) >= STALLED_AFTER);
         for restore in self.restores.iter().filter(|restore| restore.stalled_for(now) >= STALLED_AFTER) {

@@ -1,14 +1,15 @@
-//! The store that keeps balances in a compacted topic, partition by partition as the input.
+//! The store that keeps balances in a compacted topic, with the partitions of the input.
 //!
 //! One Kafka transaction writes the changed customers, the progress and the group's offsets, so all three move together
-//! or not at all. What makes it safe against a worker that has lost a partition and does not know it yet:
+//! or not at all. Three rules make it safe against a worker that has lost a partition and does not know it yet:
 //!
-//! 1. A batch carries one membership, captured when it was put together, and its offsets go out under that one. A
-//!    partition changes its owner only in a later generation, in which the group coordinator refuses it.
+//! 1. A batch carries one membership, captured when it was put together, and its offsets are sent under that
+//!    membership. A partition changes its owner only in a later generation, in which the group coordinator refuses the
+//!    old membership.
 //! 2. Every record is acknowledged before the offsets are sent. So whatever a former owner can still commit lies below
 //!    the high watermark that the new owner reads after its assignment, and the new owner reads up to there.
-//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes, and once for those where nobody
-//!    works before the group has begun.
+//! 3. A transaction carries offsets for exactly the partitions whose changelog it writes. Only the first commit of a
+//!    group also carries the starting offsets of partitions that no worker has begun yet.
 
 mod batches;
 mod commit;
@@ -42,7 +43,7 @@ use super::{
 };
 use crate::{
     config::{Config, StartFrom},
-    domain::ledger_rules::{LedgerRules, Rulebook},
+    domain::ledger_rules::{LedgerRules, WorkerRules},
     kafka_clients::{GroupConsumer, transaction_config},
     not_ready::NotReady,
     partition_failure::PartitionFailure,
@@ -51,7 +52,7 @@ use crate::{
 use batches::Batches;
 use image::Content;
 use producer::Producer;
-use progress::ChangelogIdentity;
+use progress::ChangelogContext;
 use restore_plan::{Known, restore_plan, rules_of};
 use topic::Topic;
 
@@ -65,7 +66,7 @@ pub(crate) struct Changelog {
     group: String,
     topic: String,
     topic_id: String,
-    book: Arc<Rulebook>,
+    worker_rules: Arc<WorkerRules>,
     start_from: StartFrom,
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
@@ -90,9 +91,9 @@ type DurableState = durable_states::DurableState<FormerKeys>;
 
 /// How a partition goes on whose changelog was read to its end, and what is durable of it.
 fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
-    let book = known.identity.book;
+    let worker_rules = known.context.worker_rules;
     let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
-    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, book));
+    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, worker_rules));
     let plan = restore_plan(content, known)?;
     let rules = rules.transpose()?;
     let (base, checksum, rules) = match &plan {
@@ -102,7 +103,7 @@ fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableSt
         // Only what was not loaded yet asks for either.
         RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
     };
-    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(book, base)));
+    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, base)));
     Ok((plan, DurableState { base, checksum, rules, stored: None }))
 }
 
@@ -115,7 +116,7 @@ impl Changelog {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
             topic_id: topic_id.to_owned(),
-            book: Arc::new(Rulebook::new(config.rules.clone())),
+            worker_rules: Arc::new(WorkerRules::new(config.rules.clone())),
             start_from: config.start_from,
             dead_letter_topic: config.dead_letter_topic.clone(),
             producer: Mutex::new(Producer::new(
@@ -134,8 +135,13 @@ impl Changelog {
         self
     }
 
-    fn identity(&self) -> ChangelogIdentity<'_> {
-        ChangelogIdentity { group: &self.group, topic: &self.topic, topic_id: &self.topic_id, book: &self.book }
+    fn context(&self) -> ChangelogContext<'_> {
+        ChangelogContext {
+            group: &self.group,
+            topic: &self.topic,
+            topic_id: &self.topic_id,
+            worker_rules: &self.worker_rules,
+        }
     }
 
     fn decide_one(
@@ -156,7 +162,7 @@ impl Store for Changelog {
     }
 
     /// A transaction has to end well within the session.
-    fn ledger_at_once(&self) -> usize {
+    fn max_customers_per_commit(&self) -> usize {
         10_000
     }
 
@@ -193,8 +199,9 @@ impl Store for Changelog {
         let (found, positions, initial_offsets) = match known {
             Ok(known) => known,
             Err(error) => {
-                let later =
-                    |(assignment, image)| (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone())));
+                let later = |(assignment, image)| {
+                    (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone().into())))
+                };
                 return images.into_iter().map(later).collect();
             }
         };
@@ -203,7 +210,7 @@ impl Store for Changelog {
             let never = |(assignment, _)| (assignment, Err(NoRestorePlan::Failed(failure.clone())));
             return images.into_iter().map(never).collect();
         }
-        let identity = self.identity();
+        let context = self.context();
         let decided = images.into_iter().zip(positions).map(|((assignment, image), (_, position))| {
             let plan = match position {
                 Ok(position)
@@ -216,10 +223,10 @@ impl Store for Changelog {
                 }
                 Ok(position) => {
                     let (start_from, initial_offsets) = (self.start_from, initial_offsets.as_ref());
-                    let known = Known { identity: &identity, position: &position, start_from, initial_offsets };
+                    let known = Known { context: &context, position: &position, start_from, initial_offsets };
                     self.decide_one(assignment, image, &known).map_err(NoRestorePlan::Failed)
                 }
-                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error)),
+                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error.into())),
             };
             (assignment, plan)
         });

@@ -1,4 +1,4 @@
-//! What the customers of a partition must add up to, whatever they are kept in.
+//! The checksum that a partition's customers must add up to, in every store.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,8 @@ use crate::domain::ledger::Ledger;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LedgerChecksum {
     pub(crate) customers: u64,
-    /// The sum of their digests, in whatever order; 16 hex digits, since JSON's numbers are not exact.
+    /// The sum of their digests, which does not depend on the order; 16 hex digits, because JSON's numbers are not
+    /// exact.
     #[serde(rename = "checksum", with = "hex")]
     pub(crate) digest_sum: u64,
 }
@@ -26,7 +27,7 @@ impl LedgerChecksum {
         Self::of(ledger.customers().map(|(id, customer)| writer.write(id, customer)))
     }
 
-    /// A customer's digest has changed; 0 before: a new one.
+    /// The checksum after one customer's digest has changed; `before` is 0 for a new customer.
     pub(crate) fn changed(self, before: u64, after: u64) -> Self {
         let customers = self.customers + u64::from(before == 0);
         Self { customers, digest_sum: self.digest_sum.wrapping_sub(before).wrapping_add(after) }
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seal_does_not_depend_on_the_order() {
+    fn a_checksum_does_not_depend_on_the_order() {
         let all = LedgerChecksum::of([7, 9, u64::MAX].into_iter());
         assert_eq!(all, LedgerChecksum::of([u64::MAX, 7, 9].into_iter()));
         assert_eq!(all.changed(9, 4), LedgerChecksum::of([7, 4, u64::MAX].into_iter()));

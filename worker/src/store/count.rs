@@ -1,4 +1,4 @@
-//! Progress of the count ledger: offsets, committed after processing and on revoke. There is nothing to fold.
+//! The progress of the count ledger is offsets alone, committed after processing and before a revocation.
 
 use balancefleet_kafka::Error;
 
@@ -11,7 +11,7 @@ use crate::{config::StartFrom, not_ready::NotReady, partition_failure::Partition
 
 pub(crate) struct Count {
     pub(crate) offsets: Offsets,
-    /// Where a group without any progress begins.
+    /// Where a group without progress begins.
     pub(crate) start_from: StartFrom,
 }
 
@@ -21,8 +21,8 @@ impl Store for Count {
     }
 
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
-        // A partition added to a group that is under way begins at its first record, or that would be lost. Asked first: if
-        // the group has begun by then, the offsets of its beginning are seen below.
+        // A partition added to a running group begins at its first record, or records would be lost. So first ask
+        // whether the group has begun: if it has, its starting offsets are among the positions below.
         let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
         let positions = self.offsets.positions(assigned)?;
         let initial_offsets = begins.then(|| self.offsets.initial_offsets()).transpose()?;
@@ -31,7 +31,7 @@ impl Store for Count {
                 let position = position.map_err(NotReady::from)?;
                 match &initial_offsets {
                     Some(_) if position.committed.is_none() && assignment.partition != INITIATING_PARTITION => {
-                        Err(NotReady::from(not_begun()).into())
+                        Err(not_begun().into())
                     }
                     initial_offsets => Ok(plan(&position, initial_offsets.as_ref())?),
                 }

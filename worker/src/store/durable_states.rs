@@ -1,67 +1,67 @@
-//! What is durable of this worker's partitions, as far as it knows: what its next commits build on.
+//! The durable state of this worker's partitions, as far as it knows. Its next commits build on it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::{Assignment, Batch, Epoch, LedgerChecksum, Progress, RowWriter};
+use super::{Assignment, AssignmentNumber, Batch, LedgerChecksum, Progress, RowWriter};
 use crate::domain::{
     ledger::Changed,
-    ledger_rules::{LedgerRules, Rulebook},
+    ledger_rules::{LedgerRules, WorkerRules},
 };
 
-/// What is durable of a partition, besides its customers.
+/// The durable state of a partition, without its customers.
 #[derive(Clone, Debug)]
 pub(super) struct DurableState<S> {
     /// First offset that belongs to the ledger.
     pub(super) base: i64,
     pub(super) checksum: LedgerChecksum,
     pub(super) rules: Arc<LedgerRules>,
-    /// What one store keeps beside that.
+    /// What the store at hand keeps in addition.
     pub(super) stored: S,
 }
 
 impl<S> DurableState<S> {
-    /// One customer has changed; its new row is left in `row`.
-    pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, book: &Rulebook) {
+    /// Applies the change of one customer; its new row is left in `row`.
+    pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, worker_rules: &WorkerRules) {
         self.checksum = self.checksum.changed(changed.before, row.write(id, &changed.now));
-        LedgerRules::hold_all(&mut self.rules, &changed.now, book);
+        LedgerRules::count_all(&mut self.rules, &changed.now, worker_rules);
     }
 }
 
-/// Of each partition, the newest assignment's.
-pub(super) struct DurableStates<S>(Mutex<BTreeMap<i32, (Epoch, DurableState<S>)>>);
+/// The states by partition, each of its newest assignment.
+pub(super) struct DurableStates<S>(Mutex<BTreeMap<i32, (AssignmentNumber, DurableState<S>)>>);
 
 impl<S: Clone> DurableStates<S> {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    pub(super) fn insert(&self, Assignment { partition, epoch, .. }: Assignment, durable_state: DurableState<S>) {
-        self.0.lock().insert(partition, (epoch, durable_state));
+    pub(super) fn insert(&self, Assignment { partition, number, .. }: Assignment, durable_state: DurableState<S>) {
+        self.0.lock().insert(partition, (number, durable_state));
     }
 
     pub(super) fn get(&self, assignment: Assignment) -> Option<DurableState<S>> {
         self.with(assignment, |durable_state| durable_state.clone())
     }
 
-    /// Looks at what is known of an assignment, or changes it; `None` if there is a newer one.
+    /// Reads or changes the state of an assignment; `None` if there is a newer one.
     pub(super) fn with<T>(&self, assignment: Assignment, look: impl FnOnce(&mut DurableState<S>) -> T) -> Option<T> {
         let mut newest = self.0.lock();
-        let found = newest.get_mut(&assignment.partition).filter(|(epoch, _)| *epoch == assignment.epoch);
+        let found = newest.get_mut(&assignment.partition).filter(|(number, _)| *number == assignment.number);
         found.map(|(_, durable_state)| look(durable_state))
     }
 
-    /// What of `batch` is still this worker's, and what it builds on.
+    /// The parts of `batch` that still belong to this worker, each with the state that it builds on.
     pub(super) fn still_ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = (&'a Progress, DurableState<S>)> {
-        let left = batch.parts.iter().filter(|progress| !progress.cell.is_released());
+        let left = batch.parts.iter().filter(|progress| !progress.shared.is_released());
         left.filter_map(|progress| Some((progress, self.get(progress.assignment)?)))
     }
 
-    /// `progress` was written, `after` is durable now.
+    /// Notes that `progress` was written: `after` is durable now.
     pub(super) fn accept(&self, progress: &Progress, after: DurableState<S>) {
         self.with(progress.assignment, |durable_state| {
-            progress.cell.show_rules(&after.rules);
+            progress.shared.show_rules(&after.rules);
             *durable_state = after;
         });
     }
@@ -70,15 +70,15 @@ impl<S: Clone> DurableStates<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::ledger_rules::tests::book, poll::test_support::offline};
+    use crate::{domain::ledger_rules::tests::worker_rules, poll::test_support::offline};
 
     fn durable_state(digest_sum: u64) -> DurableState<()> {
         let checksum = LedgerChecksum { customers: 1, digest_sum };
-        DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&book(&[]), 0)), stored: () }
+        DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)), stored: () }
     }
 
-    fn assignment(partition: i32, epoch: u64) -> Assignment {
-        Assignment { partition, epoch: Epoch(epoch), generation: 1 }
+    fn assignment(partition: i32, number: u64) -> Assignment {
+        Assignment { partition, number: AssignmentNumber(number), generation: 1 }
     }
 
     #[test]
@@ -86,10 +86,10 @@ mod tests {
         let durable_states = DurableStates::new();
         (0..3).for_each(|partition| durable_states.insert(assignment(partition, 5), durable_state(0)));
         let batch = offline(&[]).batch(&[
-            (0, Epoch(5), false),
-            (1, Epoch(5), true),
-            (2, Epoch(4), false),
-            (3, Epoch(5), false),
+            (0, AssignmentNumber(5), false),
+            (1, AssignmentNumber(5), true),
+            (2, AssignmentNumber(4), false),
+            (3, AssignmentNumber(5), false),
         ]);
         let written: Vec<_> =
             durable_states.still_ours(&batch).map(|(progress, _)| progress.assignment.partition).collect();
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn a_commit_that_is_heard_of_too_late_says_nothing_of_the_next_assignment() {
         let durable_states = DurableStates::new();
-        let digest_sum = |epoch| durable_states.get(assignment(0, epoch)).map(|it| it.checksum.digest_sum);
-        let batch = offline(&[]).batch(&[(0, Epoch(4), false)]);
+        let digest_sum = |number| durable_states.get(assignment(0, number)).map(|it| it.checksum.digest_sum);
+        let batch = offline(&[]).batch(&[(0, AssignmentNumber(4), false)]);
         durable_states.insert(assignment(0, 4), durable_state(1));
         durable_states.accept(&batch.parts[0], durable_state(2));
         assert_eq!(digest_sum(4), Some(2));

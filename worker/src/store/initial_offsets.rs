@@ -1,17 +1,19 @@
-//! Where a group begins that is to begin at the end of the logs.
+//! Where a new group begins when it starts at the end of the logs (`startFrom: Latest`).
 //!
-//! All partitions begin in the same moment, or a worker that comes a little later could not tell a partition that was
-//! there when the group began from one that was added since, which has to be read from its first record. So the owner of
-//! partition 0 fixes them all with its first commit, and the others wait until the group has progress. Nobody else makes
-//! the first commit of a group, and this one is refused unless the partition is still that owner's.
+//! The starting offsets of all partitions are fixed at one moment. Otherwise a worker that comes a little later could
+//! not tell a partition that existed when the group began from one that was added since, which must be read from its
+//! first record. So the worker with partition 0 commits the starting offsets of all partitions with its first commit,
+//! and the others wait until the group has committed. Nobody else makes the first commit of a group, and that commit is
+//! refused unless the partition is still that worker's.
 
 use std::time::Duration;
 
 use balancefleet_kafka::{Admin, At, Error, Isolation};
 
 use super::Restored;
+use crate::not_ready::NotReady;
 
-/// The partition whose owner says where the group begins.
+/// The partition whose owner fixes where the group begins.
 pub(super) const INITIATING_PARTITION: i32 = 0;
 
 /// The ends of all partitions, read together.
@@ -33,7 +35,7 @@ impl InitialOffsets {
         ends.collect::<Result<_, Error>>().map(Self)
     }
 
-    /// What the owner of the first partition goes on with.
+    /// The start of [`INITIATING_PARTITION`], with the starts of the others for its first commit.
     pub(super) fn restored(&self) -> Restored {
         let end = |wanted: bool| {
             self.0.iter().copied().filter(move |(partition, _)| (*partition == INITIATING_PARTITION) == wanted)
@@ -43,12 +45,9 @@ impl InitialOffsets {
     }
 }
 
-/// What owners of other partitions wait for.
-pub(super) fn not_begun() -> Error {
-    Error::Transient {
-        what: "where the group begins".to_owned(),
-        detail: format!("the worker with partition {INITIATING_PARTITION} is about to say it"),
-    }
+/// What the owners of the other partitions wait for.
+pub(super) const fn not_begun() -> NotReady {
+    NotReady::NoInitialOffsets { initiating_partition: INITIATING_PARTITION }
 }
 
 #[cfg(test)]

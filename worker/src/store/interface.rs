@@ -1,4 +1,4 @@
-//! What a store is asked and what it answers.
+//! The [`Store`] trait: the requests to a store, and its answers.
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
@@ -12,46 +12,46 @@ use crate::{
     },
     not_ready::NotReady,
     partition_failure::PartitionFailure,
-    view::Cell,
+    view::SharedPartition,
 };
 
-/// How to bring one partition to where the group has committed.
+/// How to restore one partition to the group's committed offset.
 #[derive(Debug)]
 pub(crate) enum RestorePlan {
-    /// There is nothing more to read.
+    /// Nothing more has to be read.
     Done(Restored),
-    /// Records of the input to fold again; processing goes on at their end.
+    /// Fold these records of the input again; processing continues at their end.
     ReplayInput {
         /// First offset that belongs to the ledger.
         base: i64,
         records: Range<i64>,
     },
-    /// Records of the same partition of the store's own log; what follows is said by [`Store::decide`].
+    /// Read these records of the same partition of the store's changelog; then [`Store::decide`] says what to do next.
     ReadChangelog(Range<i64>),
-    /// Rows that only the store can read: [`Store::fetch`] gives the partition.
+    /// Only the store can read the rows: [`Store::fetch`] restores the partition.
     QueryDatabase,
 }
 
-/// A partition as it goes on.
+/// A restored partition, from where it continues.
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) ledger: Ledger,
-    /// What belongs to it as well but is not durable yet.
+    /// Changes that belong to the ledger but are not durable yet.
     pub(crate) changes: Changes,
-    /// What the group had committed.
+    /// The group's committed offset.
     pub(crate) committed: Option<i64>,
     /// First offset that belongs to the ledger.
     pub(crate) base: i64,
     pub(crate) next_offset: i64,
-    /// Of the log at the record before, if known.
+    /// The leader epoch of the record before `next_offset`, if known.
     pub(crate) leader_epoch: Option<i32>,
-    /// Where the group's other partitions begin: fixed by this one's first commit.
+    /// Starting offsets of the group's other partitions, which this partition's first commit fixes.
     pub(crate) initial_offsets: Vec<(i32, i64)>,
     pub(crate) records: u64,
 }
 
 impl Restored {
-    /// A partition of which nothing was processed yet.
+    /// A partition without processed records.
     pub(crate) fn empty_at(start: i64) -> Self {
         Self {
             ledger: Ledger::default(),
@@ -69,74 +69,74 @@ impl Restored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) partition: i32,
-    pub(crate) epoch: Epoch,
-    /// The group's, in which it was made.
+    pub(crate) number: AssignmentNumber,
+    /// The generation of the group that made the assignment.
     pub(crate) generation: i32,
 }
 
-/// A plan for each assignment, or what stands in its way.
+/// A plan for each assignment, or why there is none.
 pub(crate) type RestorePlans = Vec<(Assignment, Result<RestorePlan, RestoreError>)>;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RestoreError {
-    /// It cannot be told now: ask again.
+    /// Not known yet: ask again.
     #[error(transparent)]
     Passing(#[from] NotReady),
     #[error(transparent)]
     Final(#[from] PartitionFailure),
 }
 
-/// What becomes of partitions whose log was read.
+/// What to do with partitions whose changelog was read.
 pub(crate) type RestoreDecisions = Vec<(Assignment, Result<RestorePlan, NoRestorePlan>)>;
 
-/// Why a partition whose log was read cannot go on.
+/// Why a partition whose changelog was read has no plan.
 pub(crate) enum NoRestorePlan {
-    /// The brokers cannot tell now: ask again with the same.
-    RetryLater(Box<ChangelogImage>, balancefleet_kafka::Error),
+    /// Not known yet: ask again with the same image.
+    RetryLater(Box<ChangelogImage>, NotReady),
     Failed(PartitionFailure),
 }
 
-/// What processed records do before they are committed.
+/// Where processed records go before they are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ApplyMode {
-    /// They change the ledger at once, and what is not committed is folded again by the next owner.
+    /// They change the ledger at once. The next owner folds uncommitted records again.
     Direct,
-    /// They are gathered as changes over the ledger, which holds what is committed.
+    /// They are collected as changes over the ledger, which holds only what is committed.
     Buffered,
 }
 
-/// How far one partition has come.
+/// The progress of one partition, as one commit carries it.
 #[derive(Clone)]
 pub(crate) struct Progress {
-    /// Of which of this worker's assignments.
+    /// The assignment that made the progress.
     pub(crate) assignment: Assignment,
-    /// Says when that assignment is over.
-    pub(crate) cell: Arc<Cell>,
-    /// What the group had committed before, `None` if nothing.
+    /// Tells whether that assignment is over.
+    pub(crate) shared: Arc<SharedPartition>,
+    /// The group's committed offset before, `None` if there was none.
     pub(crate) from: Option<i64>,
     /// Every record below this was processed.
     pub(crate) next_offset: i64,
-    /// Of the last record below, if known.
+    /// The leader epoch of the last record below, if known.
     pub(crate) leader_epoch: Option<i32>,
-    /// What the records between the two have changed.
+    /// The changes by the records from `from` to `next_offset`.
     pub(crate) changes: Arc<Changes>,
-    /// Whether more of a ledger that the store does not have yet follows with later commits.
+    /// Whether later commits carry the rest of a ledger that the store does not have yet.
     pub(crate) is_partial: bool,
-    /// Goes along as the commit's metadata.
+    /// The metadata of the offset commit.
     pub(crate) usage: UsageRecord,
-    /// Other partitions, on which nobody works yet, and where they begin.
+    /// Starting offsets of other partitions, which no worker has begun yet.
     pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
 
 impl Progress {
-    /// Of a whole ledger that was made of `records`: nobody works on the partition, and the group has committed `from`.
+    /// A whole ledger, recomputed from `records` while no worker has the partition; the group has committed `from`.
     pub(crate) fn whole(assignment: Assignment, from: Option<i64>, records: &Range<i64>, ledger: Ledger) -> Self {
         Self {
             assignment,
-            cell: Arc::new(Cell::new(assignment.partition, assignment.generation)),
+            shared: Arc::new(SharedPartition::new(assignment.partition, assignment.generation)),
             from,
             next_offset: records.end,
-            // The log may be another one than when its leader's epoch was noted.
+            // The log may have been replaced since its leader epoch was stored.
             leader_epoch: None,
             changes: Arc::new(Changes::all_of(ledger)),
             is_partial: false,
@@ -152,9 +152,9 @@ pub(crate) struct Batch {
     pub(crate) parts: Vec<Progress>,
 }
 
-/// Numbers the assignments of this process: what carries an old one is dropped.
+/// Numbers the assignments of this process. Reports and commits with an old number are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Epoch(pub(crate) u64);
+pub(crate) struct AssignmentNumber(pub(crate) u64);
 
 /// Why a commit was not accepted, or is not known to be.
 #[derive(Debug, thiserror::Error)]
@@ -162,20 +162,20 @@ pub(crate) enum CommitError {
     /// The coordinator no longer knows the worker in this generation.
     #[error("the group has gone on without this worker: {0}")]
     NotAMember(String),
-    /// The group is between two generations; the same commit will do later.
+    /// The group is between two generations; the same commit can succeed later.
     #[error("the group is rebalancing")]
     Rebalancing,
-    /// No answer, or an error that may pass. With a store that keeps balances, nothing of it is durable then.
+    /// No answer, or an error that may pass. With a store that keeps balances, nothing of the commit is durable.
     #[error("{0}")]
     Unavailable(String),
-    /// A record that is to be written is larger than its topic takes: the words say which, and what to do.
+    /// A record is larger than its topic accepts: the text says which one, and what to do.
     #[error("{0}")]
     TooLarge(String),
-    /// What is durable is neither where this commit began nor where it ended: others have gone on with these partitions.
-    /// Of the batch's other ones nothing is durable.
+    /// The durable progress is neither where this commit began nor where it ended: another worker has continued these
+    /// partitions. Nothing of the batch's other partitions is durable.
     #[error("another worker has gone on with partitions {partitions:?}: {reason}")]
     Fenced { partitions: Vec<i32>, reason: String },
-    /// Only a new process can go on.
+    /// Only a new process can continue.
     #[error("{0}")]
     Fatal(String),
 }
@@ -194,47 +194,47 @@ impl CommitError {
     }
 }
 
-/// Rows read so far, of how many; whether to go on.
+/// Called with the rows read so far and the expected total; returns whether to continue.
 pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 
+/// Where the progress of partitions is kept. The restore thread plans and reads, the commit thread commits.
 pub(crate) trait Store: Send + Sync {
-    /// What processed records do before they are committed.
+    /// Where processed records go before they are committed.
     fn apply_mode(&self) -> ApplyMode;
 
-    /// Of a ledger that the store does not have yet, so many customers go into one commit.
-    fn ledger_at_once(&self) -> usize {
+    /// The most customers in one commit while a ledger is written to the store for the first time.
+    fn max_customers_per_commit(&self) -> usize {
         usize::MAX
     }
 
-    /// Whether a commit without progress says something of each partition, and not of the membership alone.
-    fn proves_each_partition(&self) -> bool {
+    /// Whether a membership check must include every partition. Otherwise one partition is enough.
+    fn checks_each_partition(&self) -> bool {
         false
     }
 
-    /// Gets ready to commit. Asked before the group is joined, until it succeeds.
+    /// Gets ready to commit. Called before the group is joined, until it succeeds.
     ///
     /// # Errors
-    /// Why it cannot yet, or never.
+    /// The store is not ready yet; [`CommitError::Fatal`] if it never will be.
     fn open(&self) -> Result<(), CommitError> {
         Ok(())
     }
 
-    /// Plans the restore of newly assigned partitions, each by itself.
+    /// Plans the restore of newly assigned partitions, each on its own.
     ///
     /// # Errors
-    /// Nothing can be told now: ask again.
+    /// Nothing is known yet: ask again.
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady>;
 
-    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `watch` is told how many rows were read of how many
-    /// there should be, and says whether it is still wanted.
+    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `watch` reports progress and can stop the read.
     ///
     /// # Errors
-    /// What stands in its way; after a passing one it is planned again.
+    /// Why the partition cannot be restored; after a passing error it is planned again.
     fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
         Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 
-    /// Says what follows from the partitions' logs, for a store whose plans are [`RestorePlan::ReadChangelog`].
+    /// Decides how to continue after a changelog was read, for a store whose plans are [`RestorePlan::ReadChangelog`].
     fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
         images
             .into_iter()
@@ -242,30 +242,31 @@ pub(crate) trait Store: Send + Sync {
             .collect()
     }
 
-    /// What is stored of a partition is not what its log says: readers of the store are no longer to be answered with it.
-    /// Waits for nothing; given up when the partition has left. Of a store that only workers read there is nothing to do.
-    fn withdraw(&self, _assignment: Assignment, _cell: &Arc<Cell>) {}
+    /// Hides a partition from those who read the store directly, because the stored balances may hold records that its
+    /// log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
+    /// read does nothing.
+    fn withdraw(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
-    /// Makes progress durable for all parts or, as far as this worker will ever know, for none.
+    /// Makes the progress of all parts durable, or of none as far as this worker will ever know.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 }
 
-/// What a partition has, as far as its store has to know that to replace it.
+/// The stored state of a partition that a rebuild replaces.
 #[derive(Default)]
 pub(crate) struct Former {
-    /// Those of a changelog that have a value.
+    /// The keys of a changelog that have a value.
     pub(crate) keys: HashSet<Box<[u8]>>,
-    /// Where the row in a database stands, if there is one.
+    /// The next offset of the partition's row in a database, if it has one.
     pub(crate) row: Option<i64>,
 }
 
-/// A store that keeps balances, of which a tool can replace a partition as a whole.
+/// A store whose balances a tool can replace, one whole partition at a time.
 pub(crate) trait Replace: Store {
-    /// The next commit of `assignment` replaces what its partition has, all of it at once: its changes are the whole ledger
-    /// then, which begins at `base` and was made by `rules`.
+    /// Makes the next commit of `assignment` replace the whole stored partition at once. The changes of that commit are
+    /// the whole ledger, which begins at `base` and was made by `rules`.
     ///
     /// # Errors
-    /// Somebody has changed what is stored meanwhile, or it cannot be told.
+    /// The stored state has changed meanwhile, or it cannot be read.
     fn replace(&self, assignment: Assignment, former: Former, base: i64, rules: LedgerRules)
     -> Result<(), CommitError>;
 }

@@ -1,4 +1,4 @@
-//! The group's offsets in Kafka: what is committed, where the logs begin and end, and committing.
+//! The group's offsets in Kafka: reads committed offsets and the bounds of the logs, and commits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,9 +30,9 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// How a partition begins of which a store that keeps balances has nothing: with its first record, where nothing is
-    /// committed, or with `initial_offsets` there. An offset alone is no permission to go on, and none to fold what is below it:
-    /// it may be another log's.
+    /// The start of a partition for which a store with balances has nothing stored. If nothing is committed, it begins
+    /// with its first record, or at `initial_offsets`. A committed offset alone is no permission to continue, nor to
+    /// fold the records below it: it may belong to another log.
     pub(super) fn begin(
         &self,
         start_from: StartFrom,
@@ -50,7 +50,7 @@ impl Position {
         Ok(RestorePlan::Done(Restored { committed: Some(offset), ..Restored::empty_at(offset) }))
     }
 
-    /// Whether processing can go on at `offset`.
+    /// Checks that processing can continue at `offset`.
     pub(super) fn check_reach(&self, offset: i64) -> Result<(), PartitionFailure> {
         if offset > self.log_end {
             return Err(PartitionFailure::CommittedBeyondEnd { committed: offset, log_end: self.log_end });
@@ -58,7 +58,7 @@ impl Position {
         if offset < self.log_start { Err(PartitionFailure::OffsetOutOfRange { offset }) } else { Ok(()) }
     }
 
-    /// The records of a ledger, if they are there.
+    /// A plan to fold the records of a ledger, if the log still has them.
     pub(super) fn fold(&self, base: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
         if self.log_start > base {
             return Err(PartitionFailure::RetentionPassedBase { base, log_start: self.log_start });
@@ -70,7 +70,7 @@ impl Position {
     }
 }
 
-/// Partitions, each with its position or why the brokers cannot tell it now.
+/// Partitions, each with its position or why the brokers cannot give it now.
 pub(crate) type Positions = Vec<(Assignment, Result<Position, Error>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) struct Committed {
 }
 
 impl Committed {
-    /// Of what the coordinator has answered, if there is anything.
+    /// Reads the coordinator's answer; `None` if nothing is committed.
     pub(crate) fn read(found: CommittedOffset) -> Result<Option<Self>, Error> {
         if let Some(error) = found.error {
             return Err(error);
@@ -89,7 +89,7 @@ impl Committed {
         Ok(found.offset.map(|offset| Self { offset, metadata }))
     }
 
-    /// Where the ledger begins that this commit stands for: 0 when somebody else committed.
+    /// The first offset of the ledger behind this commit: 0 if another program committed.
     pub(crate) fn base(&self) -> Result<i64, PartitionFailure> {
         match self.metadata.parse::<UsageRecord>() {
             Ok(usage) => Ok(usage.base_offset),
@@ -98,14 +98,14 @@ impl Committed {
         }
     }
 
-    /// Whether the partition begins here, so that no balance is made of what is below: at the start of its log, or where
-    /// the owner of the first partition has fixed it for a group that begins at the end of its logs.
+    /// Whether the partition begins here, so that no balance contains records below: at the start of its log, or at the
+    /// starting offset that was fixed for a group that begins at the end of the logs.
     pub(crate) fn is_beginning(&self, log_start: i64, start_from: StartFrom) -> bool {
         let is_fixed = || self.metadata == UsageRecord::beginning_at(self.offset).to_string();
         (self.offset == log_start && !self.has_ledger()) || (start_from == StartFrom::Latest && is_fixed())
     }
 
-    /// Whether a worker has made balances of records below, as far as the metadata tells.
+    /// Whether a worker has processed records below, according to the metadata.
     fn has_ledger(&self) -> bool {
         match self.metadata.parse::<UsageRecord>() {
             Ok(usage) => usage.base_offset < self.offset,
@@ -133,10 +133,10 @@ impl Offsets {
         positions(&self.admin, &self.group, &self.topic, assigned)
     }
 
-    /// What the group has committed, in the order asked for.
+    /// The committed offsets of the group, in the order asked for.
     ///
     /// # Errors
-    /// The brokers cannot tell for all of them, for example while a transaction with one of them is under way.
+    /// The brokers cannot answer for all of them, for example while a transaction with one of them is open.
     pub(crate) fn committed(&self, assigned: &[Assignment]) -> Result<Vec<Option<Committed>>, Error> {
         let asked: Vec<_> = assigned.iter().map(|assignment| (self.topic.clone(), assignment.partition)).collect();
         let found = self.admin.committed_offsets(&self.group, Some(&asked), true, TIMEOUT)?;
@@ -149,7 +149,7 @@ impl Offsets {
         Ok(all.iter().any(|found| found.topic == self.topic && found.offset.is_some()))
     }
 
-    /// Where a group begins that begins now, at the end of its logs.
+    /// The starting offsets of a group that begins now at the end of the logs.
     pub(super) fn initial_offsets(&self) -> Result<InitialOffsets, Error> {
         let partition_count = describe(&self.admin, &self.topic, TIMEOUT)?.partition_count;
         InitialOffsets::at_the_ends(&self.admin, &self.topic, partition_count, TIMEOUT)
@@ -167,7 +167,7 @@ impl Offsets {
         })
     }
 
-    /// Tells the coordinator how far `parts` have come, so that the group's lag is seen, and waits for nothing.
+    /// Sends the offsets of `parts` to the coordinator without waiting, so that the group's lag is visible.
     pub(crate) fn announce<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) {
         let sent = self.list(parts).and_then(|list| self.consumer.commit(&list, CommitMode::Async));
         if let Err(error) = sent {
@@ -196,16 +196,16 @@ impl Offsets {
     }
 }
 
-/// Where partitions of `group` stand, each by itself: one without a leader does not hold up the others.
+/// The positions of partitions in `group`, each on its own: one without a leader does not block the others.
 ///
-/// The ends are read after the committed offsets: what was committed then is below the end now.
+/// The ends are read after the committed offsets, so a committed offset is never above its end.
 pub(crate) fn positions(admin: &Admin, group: &str, topic: &str, assigned: &[Assignment]) -> Result<Positions, Error> {
     let asked: Vec<_> = assigned.iter().map(|assignment| (topic.to_owned(), assignment.partition)).collect();
-    // A transactional commit under way may still move the offset, hence only stable ones.
+    // Only stable offsets, because an open transaction may still move one.
     let committed = admin.committed_offsets(group, Some(&asked), true, TIMEOUT)?;
     let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
     let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
-    // All three answer in the order asked for.
+    // All three answers are in the order asked for.
     let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
     Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, position(committed, start, end))).collect())
 }

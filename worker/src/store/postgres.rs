@@ -1,23 +1,22 @@
-//! The store that keeps balances in PostgreSQL, partition by partition as the input.
+//! The store that keeps balances in PostgreSQL, with the partitions of the input.
 //!
 //! One SQL transaction writes the changed customers, the dead letters and the progress, so all three move together or
 //! not at all. The row of a partition in `part` is the truth about it, and its only lock:
 //!
-//! 1. A new owner raises the row's epoch before it reads anything. A batch has to find every row as this worker left it,
-//!    epoch and offset, or nothing of it is written; so whoever has lost a partition without knowing it can write no more.
-//! 2. Row and balances are read in one snapshot, for a restore as for readers. What is read belongs together, and is some
-//!    state that was committed.
-//! 3. When nobody knows what became of a batch, a new session locks its rows, which waits until the old session's
-//!    transaction has ended, and then reads them.
+//! 1. A new owner raises the row's epoch before it reads anything. A batch is written only if every row still has the
+//!    epoch and the offset that this worker left there. So a worker that has lost a partition without knowing it can no
+//!    longer write.
+//! 2. A restore and a reader read row and balances in one snapshot. They always belong together and were committed.
+//! 3. If the outcome of a batch is unknown, a new session locks its rows and then reads them. The lock waits until the
+//!    old session's transaction has ended.
 //!
-//! The group's offsets in Kafka follow each commit without being waited for: others see the lag by them. They decide
-//! nothing, but that a partition without a row begins: with its first record, if the group has committed nothing or that.
-//! Any other offset without a row is another store's, another log's, or that of a row which is lost, and the partition
-//! fails. Its row, with the balances, is made by a rebuild (`ops::rebuild`); records dead-lettered before are not dead-lettered
-//! again.
+//! The group's offsets in Kafka follow each commit, without a wait, so that others see the lag. They decide only one
+//! thing: a partition without a row begins with its first record if the group has committed nothing, or that record's
+//! offset. Any other offset without a row belongs to another store, another log or a lost row, so the partition fails.
+//! A rebuild (`ops::rebuild`) creates the row with the balances; it does not dead-letter records again.
 //!
-//! A batch is sent on one connection of the commit thread, a restore uses another one; both are recreated when they were
-//! lost, with a pause that grows to two seconds. The schema is described by `postgres/schema.sql`.
+//! The commit thread sends batches on one connection, the restore thread reads on another. A lost connection is
+//! recreated after a pause that grows to two seconds. `postgres/schema.sql` describes the schema.
 
 mod claim;
 mod copy;
@@ -53,7 +52,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::ledger_rules::{LedgerRules, Rulebook},
+    domain::ledger_rules::{LedgerRules, WorkerRules},
     kafka_clients::GroupConsumer,
     not_ready::NotReady,
     partition_failure::PartitionFailure,
@@ -61,7 +60,7 @@ use crate::{
     postgres_target::DatabaseTarget,
     throttle::Throttle,
     topic_facts::describe,
-    view::Cell,
+    view::SharedPartition,
 };
 use claim::claim;
 use durable_state::{PartitionCommit, Row, StoredRow, plan_claim, replacing};
@@ -74,20 +73,20 @@ use write::{BatchFate, CommitFailure, read_outcome, write};
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For looking at the tables, or making them.
+/// The time to check the tables, or to create them.
 const PREPARE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Between two tries to find out what became of a batch; the partitions' next owner may be waiting meanwhile.
+/// The pause between two attempts to find out the outcome of a batch. The partitions' next owner may wait meanwhile.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// The same trouble with it is told this often.
+/// The same error is logged this often.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
-/// Between two tries to let readers no longer see a partition.
+/// The pause between two attempts to hide a partition from readers.
 const WITHDRAW_AGAIN: Duration = Duration::from_secs(2);
 
-/// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
+/// Checks that the database can be used; with `make`, creates missing tables.
 pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
-    // Whoever waits for it tells so.
+    // The caller logs that it waits.
     let prepared = async {
         let session = target.connect().await?;
         schema::prepare(&session, make).await
@@ -104,15 +103,16 @@ pub(crate) struct Postgres {
     topic_id: String,
     runtime: Handle,
     session_timeout: Duration,
-    /// The commit thread's.
+    /// The connection of the commit thread.
     writer: Mutex<ReconnectingClient>,
-    /// The restore thread's.
+    /// The connection of the restore thread.
     reader: Mutex<ReconnectingClient>,
     durable_states: DurableStates<StoredRow>,
 }
 
 impl Postgres {
-    /// `topic_id` is that of the input as it was when this process began: everything here stands for records of it.
+    /// `topic_id` is the id of the input topic when this process began; all stored progress is for records of that
+    /// topic.
     pub(crate) fn new(
         config: &Config,
         topic_id: &str,
@@ -123,7 +123,7 @@ impl Postgres {
     ) -> Self {
         Self {
             offsets: Offsets::new(admin.clone(), consumer, &config.group_id, &config.topic),
-            ledger_key: Arc::new(LedgerKey::of(config, Arc::new(Rulebook::new(config.rules.clone())))),
+            ledger_key: Arc::new(LedgerKey::of(config, Arc::new(WorkerRules::new(config.rules.clone())))),
             target: target.clone(),
             topic_id: topic_id.to_owned(),
             runtime: runtime.clone(),
@@ -135,27 +135,30 @@ impl Postgres {
         }
     }
 
-    /// Asks on the restore thread's connection.
+    /// Runs a query on the restore thread's connection.
     fn read<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
         self.runtime.block_on(self.reader.lock().ask(question))
     }
 
-    /// Lets nobody read a partition that was claimed with `epoch`.
+    /// Hides a partition that was claimed with `epoch` from readers.
     fn mark_torn(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
         Ok(self.read(async |client| load::mark(client, &self.ledger_key, partition, epoch, true).await)?)
     }
 
-    /// What of `batch` is still this worker's, in the order of the partitions: everybody locks rows in that order.
+    /// The parts of `batch` that still belong to this worker, ordered by partition: all sessions lock rows in that
+    /// order.
     fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
         let (still_ours, mut writer) = (self.durable_states.still_ours(batch), RowWriter::default());
         let mut commits: Vec<_> = still_ours
-            .map(|(progress, before)| PartitionCommit::new(progress, before, &self.ledger_key.rules, &mut writer))
+            .map(|(progress, before)| {
+                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut writer)
+            })
             .collect();
         commits.sort_unstable_by_key(PartitionCommit::partition);
         commits
     }
 
-    /// Asks until it is known what became of a batch, or nobody wants to know.
+    /// Asks until the outcome of a batch is known, or all of its partitions have left.
     fn resolve_outcome(
         &self,
         connection: &mut ReconnectingClient,
@@ -163,8 +166,8 @@ impl Postgres {
     ) -> Option<BatchFate> {
         let mut warnings = Throttle::new(WARN_EVERY);
         loop {
-            // What has left meanwhile may have been moved on by its next owner.
-            let left: Vec<_> = commits.iter().filter(|commit| !commit.progress.cell.is_released()).collect();
+            // The next owner may have moved on partitions that have left meanwhile.
+            let left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
             if left.is_empty() {
                 return None;
             }
@@ -177,7 +180,7 @@ impl Postgres {
                     }
                 }
             }
-            // A server may take connections and refuse what is asked on them.
+            // A server may accept connections and still refuse queries.
             std::thread::sleep(ASK_AGAIN);
         }
     }
@@ -188,8 +191,8 @@ impl Store for Postgres {
         ApplyMode::Buffered
     }
 
-    /// A row that is not touched is free for others after a while.
-    fn proves_each_partition(&self) -> bool {
+    /// A row that is not updated becomes free for others after a while.
+    fn checks_each_partition(&self) -> bool {
         true
     }
 
@@ -200,7 +203,7 @@ impl Store for Postgres {
             return Ok(assigned.iter().map(|assignment| (*assignment, Err(failure.clone().into()))).collect());
         }
         let claims = self.read(async |client| claim(client, &self.ledger_key, assigned, self.session_timeout).await)?;
-        // Read after the claim: what the row says was processed is below the log's end now.
+        // Read after the claim, so the row's offset is not above the log's end.
         let positions = self.offsets.positions(assigned)?;
         let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
             let plan = || -> Result<RestorePlan, RestoreError> {
@@ -211,7 +214,7 @@ impl Store for Postgres {
                 if let (Err(RestoreError::Final(PartitionFailure::CommittedBeyondEnd { .. })), Some(epoch)) =
                     (&planned, epoch)
                 {
-                    // The log was cut off: what is stored holds records that are gone.
+                    // The log was truncated: the stored balances contain records that are gone.
                     self.mark_torn(assignment.partition, epoch)?;
                 }
                 let (durable_state, plan) = planned?;
@@ -224,7 +227,7 @@ impl Store for Postgres {
     }
 
     fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
-        let moved = || DatabaseError::Lost { detail: "the partition was claimed anew meanwhile".to_owned() };
+        let moved = || DatabaseError::PartitionMoved { detail: "it was claimed again meanwhile" };
         let found = self.durable_states.get(assignment);
         let Some((durable_state, row)) = found.and_then(|found| found.stored.row.map(|row| (found, row))) else {
             return Err(NotReady::from(moved()).into());
@@ -233,9 +236,10 @@ impl Store for Postgres {
         let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, watch).await);
         match loaded.map_err(NotReady::from)? {
             LoadOutcome::Ledger(ledger) => {
-                // It may hold currencies that a worker of the first release has counted.
+                // It may hold currencies that a hash-only release has counted.
                 let found = self.durable_states.with(assignment, |durable_state| {
-                    Arc::make_mut(&mut durable_state.rules).found(ledger.currencies(), &self.ledger_key.rules)
+                    Arc::make_mut(&mut durable_state.rules)
+                        .note_found(ledger.currencies(), &self.ledger_key.worker_rules)
                 });
                 found.unwrap_or(Ok(())).map_err(PartitionFailure::from)?;
                 Ok(Restored {
@@ -251,12 +255,12 @@ impl Store for Postgres {
         }
     }
 
-    fn withdraw(&self, assignment: Assignment, cell: &Arc<Cell>) {
+    fn withdraw(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
         let Some(row) = self.durable_states.get(assignment).and_then(|it| it.stored.row) else { return };
-        let (ledger_key, target, cell) = (self.ledger_key.clone(), self.target.clone(), cell.clone());
+        let (ledger_key, target, shared) = (self.ledger_key.clone(), self.target.clone(), shared.clone());
         self.runtime.spawn(async move {
             let (mut connection, mut warnings) = (ReconnectingClient::new(target, &[SESSION]), Throttle::new(WARN_EVERY));
-            while !cell.is_released() {
+            while !shared.is_released() {
                 let partition = assignment.partition;
                 let mark = async |client: &Client| load::mark(client, &ledger_key, partition, row.epoch, true).await;
                 let Err(error) = connection.ask(mark).await else { return };
@@ -270,10 +274,10 @@ impl Store for Postgres {
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut connection = self.writer.lock();
-        // Looked at last thing: what has left meanwhile is not written.
+        // Checked as late as possible: partitions that have left meanwhile are not written.
         let commits = self.partition_commits(batch);
         if commits.is_empty() {
-            // Not a success: nothing has said that this worker is a member.
+            // Not a success: this says nothing about the worker's membership.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
         let written =
@@ -291,8 +295,9 @@ impl Store for Postgres {
                 for commit in &commits {
                     self.durable_states.accept(commit.progress, commit.after.clone());
                 }
-                // What was not written, or has left, is for its owner to announce.
-                let ours = commits.iter().map(|commit| commit.progress).filter(|progress| !progress.cell.is_released());
+                // Partitions that have left are for their new owner to announce.
+                let ours =
+                    commits.iter().map(|commit| commit.progress).filter(|progress| !progress.shared.is_released());
                 self.offsets.announce(ours);
                 Ok(())
             }
@@ -306,7 +311,7 @@ impl Store for Postgres {
 }
 
 impl Replace for Postgres {
-    /// The row is taken at once; rows and balances are replaced in one SQL transaction.
+    /// Claims the row at once. The next commit replaces row and balances in one SQL transaction.
     fn replace(
         &self,
         assignment: Assignment,

@@ -1,9 +1,10 @@
-//! The store that keeps nothing: at every assignment the partition is folded again, from its base to what is committed.
+//! The store that keeps nothing: at every assignment, the partition is folded again from its base to the committed
+//! offset.
 //!
-//! The simplest store that is right, and the reference for the others. The base is fixed by the first commit of a
-//! partition, which carries it as metadata; everything a balance was made of lies between the two, or the partition
-//! fails. What another worker commits late, or an outcome nobody learns, only moves the point where folding ends and
-//! processing (with its simulated work) begins.
+//! It is the simplest correct store, and the reference for the others. The first commit of a partition fixes its base
+//! and carries it as metadata. All records of the balances lie between base and committed offset, or the partition
+//! fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point where folding ends
+//! and processing (with its simulated work) begins.
 
 #[cfg(test)]
 mod schedules;

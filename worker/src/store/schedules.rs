@@ -1,8 +1,8 @@
-//! Random schedules of what may happen to a partition: the real ledger, decisions and store, with a group coordinator that
-//! is a few lines. After every step, what is stored must be the fold of the records below its offset, each bad one of them
-//! dead-lettered once, and what readers see the fold of those below theirs.
+//! Random schedules of what may happen to a partition, run against the real ledger, decisions and store code with a
+//! tiny group coordinator. After every step, what is stored must be the fold of the records below its offset, with each
+//! bad record dead-lettered once, and what readers see must be the fold of the records below their offset.
 //!
-//! `SCHEDULES` says how many there are. What outlives a worker is each store's own: [`Medium`].
+//! The variable `SCHEDULES` sets how many schedules run. Each store brings its durable side as a [`SimulatedStore`].
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -14,7 +14,7 @@ use proptest::{
 };
 
 use super::{
-    ApplyMode, Assignment, Epoch, Progress, RestorePlan, Restored,
+    ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored,
     offsets::{Committed, Position},
 };
 use crate::{
@@ -23,40 +23,41 @@ use crate::{
         money::Currency,
         transaction::BadRecord,
     },
-    poll::partition::{Owned, Stage},
+    poll::partition::{AssignedPartition, Stage},
     view::Phase,
 };
 
-/// Customer and amount, if the record can be applied; the place is the offset.
+/// Customer and amount per record, without an amount for a bad record; the index is the offset.
 type Input = Vec<(u8, Option<i32>)>;
 /// Sum and count per customer.
 type Balances = BTreeMap<String, (i128, u64)>;
 
-/// One of two.
+/// Index of one of the two workers.
 pub(super) type Worker = usize;
 
-/// What was found out about a commit.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Written,
     Untouched,
-    /// Others have gone on.
+    /// Another worker has continued the partition.
     Others,
 }
 
-/// A partition's durable side, with the code of one store around it.
-pub(super) trait Medium {
+/// The durable side of one partition, wrapped in the code of one store.
+pub(super) trait SimulatedStore {
     const APPLY_MODE: ApplyMode;
-    const LEDGER_AT_ONCE: usize = usize::MAX;
-    /// What a worker knows of it during an assignment.
+    const MAX_CUSTOMERS_PER_COMMIT: usize = usize::MAX;
+    /// What a worker knows about the durable side during an assignment.
     type DurableState;
-    /// What goes with a commit's progress.
+    /// What a commit carries besides its progress.
     type Sent;
 
-    /// What a rebuild leaves of a group that has used the replay store: the ledger of the records below the offset.
+    /// Stores what a rebuild leaves for a group that has used the replay store: the ledger of the records below the
+    /// offset.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64);
 
-    /// What a restore finds: a partition that is ready, or one to fold.
+    /// Plans a restore: the partition is ready, or must be folded.
     fn plan(
         &mut self,
         worker: Worker,
@@ -66,26 +67,26 @@ pub(super) trait Medium {
 
     fn send(&mut self, durable_state: &Self::DurableState, progress: &Progress) -> Self::Sent;
 
-    /// A commit arrives, of a member of the group's present generation or not.
+    /// A commit arrives, from a member of the current generation or not.
     fn land(&mut self, flight: &Flight<Self::Sent>, group: &mut Group) -> Verdict;
 
-    /// A worker that heard nothing asks.
+    /// A worker that got no answer finds out the outcome.
     fn resolve_outcome(&mut self, flight: &Flight<Self::Sent>, group: &Group) -> Verdict;
 
-    /// The worker knows that it was written.
+    /// The worker learns that the commit was written.
     fn accept(&mut self, durable_state: &mut Self::DurableState, flight: &Flight<Self::Sent>, group: &mut Group);
 
-    /// How far the partition is durable, and what is stored then; of a ledger that is not all there, nothing.
+    /// The durable offset, and the stored ledger if it is complete.
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)>;
 
-    /// Offsets of the dead letters, in their order; `None` of a store that has no place for them.
+    /// Offsets of the dead letters, in order; `None` if the store does not keep any.
     fn dead_letters(&mut self) -> Option<Vec<i64>>;
 
-    /// Whether the group's offsets may expire without taking the only word about a ledger with them.
+    /// Whether the group's offsets may expire without losing the ledger.
     fn may_forget_offsets(&self) -> bool;
 }
 
-/// What Kafka knows.
+/// The input and the group's state, as Kafka has them.
 pub(super) struct Group {
     input: Input,
     pub(super) committed: Option<Committed>,
@@ -102,15 +103,15 @@ pub(super) struct Flight<S> {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// So many records are processed.
+    /// The owner processes this many records.
     Process(usize),
-    /// What was done since the last commit sets out.
+    /// The owner sends a commit of its progress.
     Send,
-    /// A commit that is under way arrives, or not, and the worker hears of it, or not.
+    /// A worker's commit arrives or is lost, and the worker learns the outcome or not.
     Land(Worker, CommitOutcome),
-    /// The partition goes to the other worker, which does not wait for what is under way.
+    /// The partition moves to the other worker, which does not wait for a commit on its way.
     Move,
-    /// The owner dies, and with it what it has under way; it comes back.
+    /// The owner crashes, loses its commit on the way, and comes back.
     Crash,
     /// The group's offsets expire.
     Forget,
@@ -119,27 +120,27 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum CommitOutcome {
     Accepted,
-    /// For another reason than the membership.
+    /// Refused for another reason than the membership.
     Refused,
     /// Written, but the answer is lost.
     WrittenUnheard,
-    /// Lost on the way, and nobody says so.
+    /// Not written, and the answer is lost.
     LostUnheard,
 }
 
-struct SimulatedMember<M: Medium> {
-    owned: Option<(Owned, M::DurableState)>,
+struct SimulatedMember<M: SimulatedStore> {
+    owned: Option<(AssignedPartition, M::DurableState)>,
     flight: Option<Flight<M::Sent>>,
 }
 
-struct World<M: Medium> {
-    medium: M,
+struct World<M: SimulatedStore> {
+    store: M,
     group: Group,
-    /// What came before was another store's.
+    /// Records below were processed with another store.
     begin: i64,
     owner: Worker,
     members: [SimulatedMember<M>; 2],
-    epochs: u64,
+    assignments: u64,
 }
 
 fn customer(number: u8) -> String {
@@ -161,7 +162,7 @@ fn sums<'a>(customers: impl Iterator<Item = (&'a str, &'a Customer)>) -> Balance
 }
 
 impl Group {
-    /// The coordinator takes offsets of the present generation only.
+    /// The coordinator accepts offsets of the current generation only.
     pub(super) fn takes<S>(&self, flight: &Flight<S>) -> bool {
         flight.generation == self.generation
     }
@@ -190,9 +191,10 @@ impl Group {
     }
 }
 
-impl<M: Medium> World<M> {
-    /// With `replayed`, the group has come so far with the replay store, and was rebuilt for this one.
-    fn new(mut medium: M, input: Input, replayed: Option<usize>) -> Self {
+impl<M: SimulatedStore> World<M> {
+    /// With `replayed`, the group has processed this many records with the replay store, and was rebuilt for this
+    /// store.
+    fn new(mut store: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
             metadata: UsageRecord::beginning_at(0).to_string(),
@@ -200,18 +202,19 @@ impl<M: Medium> World<M> {
         let begin = committed.as_ref().map_or(0, |committed| committed.offset);
         let group = Group { input, committed, generation: 1 };
         if let Some(Committed { offset, .. }) = group.committed {
-            medium.rebuilt(&group.folded(offset), offset);
+            store.rebuilt(&group.folded(offset), offset);
         }
         let members = [(); 2].map(|()| SimulatedMember { owned: None, flight: None });
-        Self { medium, group, begin, owner: 0, members, epochs: 0 }
+        Self { store, group, begin, owner: 0, members, assignments: 0 }
     }
 
-    /// What the owner's restore thread does, and the poll thread with what it found.
+    /// Does the work of the owner's restore thread, and hands the result to its partition.
     fn restore(&mut self) {
-        self.epochs += 1;
-        let assignment = Assignment { partition: 0, epoch: Epoch(self.epochs), generation: self.group.generation };
+        self.assignments += 1;
+        let assignment =
+            Assignment { partition: 0, number: AssignmentNumber(self.assignments), generation: self.group.generation };
         let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
-        let (plan, durable_state) = self.medium.plan(self.owner, assignment, &position);
+        let (plan, durable_state) = self.store.plan(self.owner, assignment, &position);
         let restored = match plan {
             RestorePlan::Done(restored) => restored,
             RestorePlan::ReplayInput { base, records } => {
@@ -222,9 +225,11 @@ impl<M: Medium> World<M> {
                 };
                 Restored { ledger, changes, base, committed: Some(records.end), ..Restored::empty_at(records.end) }
             }
-            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("it was loaded"),
+            RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => {
+                panic!("the simulated stores restore in one step")
+            }
         };
-        let mut owned = Owned::new(0, assignment.epoch, assignment.generation, "m".into());
+        let mut owned = AssignedPartition::new(0, assignment.number, assignment.generation, "m".into());
         owned.restored(restored, M::APPLY_MODE);
         self.members[self.owner].owned = Some((owned, durable_state));
     }
@@ -246,11 +251,11 @@ impl<M: Medium> World<M> {
         }
     }
 
-    /// What comes next may find the partition with nobody: its next owner restores it when it has something to do.
+    /// Takes the partition from its owner. The next owner restores it when it has something to do.
     fn leave(&mut self) {
         self.group.generation += 1;
         if let Some((owned, _)) = self.members[self.owner].owned.take() {
-            owned.cell.release();
+            owned.shared.release();
         }
     }
 
@@ -260,7 +265,7 @@ impl<M: Medium> World<M> {
         }
         let Some((owned, _)) = &mut self.members[self.owner].owned else { return };
         owned.activate();
-        let cell = owned.cell.clone();
+        let shared = owned.shared.clone();
         let Some(active) = owned.active() else { return };
         for _ in 0..count {
             let offset = active.next_offset();
@@ -269,9 +274,11 @@ impl<M: Medium> World<M> {
                 return;
             };
             match amount {
-                Some(amount) => active.apply(&posting(&customer(*number), *amount), offset, &mut cell.lock()).unwrap(),
+                Some(amount) => {
+                    active.apply(&posting(&customer(*number), *amount), offset, &mut shared.lock()).unwrap()
+                }
                 None => {
-                    active.skip(offset, &mut cell.lock());
+                    active.skip(offset, &mut shared.lock());
                     active.add_dead_letter(dead_letter(offset));
                 }
             }
@@ -285,30 +292,30 @@ impl<M: Medium> World<M> {
         }
         let member = &mut self.members[self.owner];
         let Some((owned, durable_state)) = member.owned.as_mut().filter(|_| member.flight.is_none()) else { return };
-        let Some(progress) = owned.progress(false, M::LEDGER_AT_ONCE) else { return };
-        let sent = self.medium.send(durable_state, &progress);
+        let Some(progress) = owned.progress(false, M::MAX_CUSTOMERS_PER_COMMIT) else { return };
+        let sent = self.store.send(durable_state, &progress);
         member.flight = Some(Flight { worker: self.owner, progress, sent, generation: self.group.generation });
     }
 
     fn land(&mut self, worker: Worker, outcome: CommitOutcome) {
         let Some(flight) = self.members[worker].flight.take() else { return };
         let told = match outcome {
-            CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.medium.land(&flight, &mut self.group),
+            CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.store.land(&flight, &mut self.group),
             CommitOutcome::Refused | CommitOutcome::LostUnheard => Verdict::Untouched,
         };
-        if flight.progress.cell.is_released() {
+        if flight.progress.shared.is_released() {
             return;
         }
         let verdict = match outcome {
             CommitOutcome::Accepted | CommitOutcome::Refused => told,
             CommitOutcome::WrittenUnheard | CommitOutcome::LostUnheard => {
-                self.medium.resolve_outcome(&flight, &self.group)
+                self.store.resolve_outcome(&flight, &self.group)
             }
         };
         let Some((owned, durable_state)) = &mut self.members[worker].owned else { return };
         match verdict {
             Verdict::Written => {
-                self.medium.accept(durable_state, &flight, &mut self.group);
+                self.store.accept(durable_state, &flight, &mut self.group);
                 let next_offset = flight.progress.next_offset;
                 drop(flight);
                 owned.committed(next_offset);
@@ -318,7 +325,7 @@ impl<M: Medium> World<M> {
                 owned.refused();
             }
             Verdict::Others => {
-                owned.cell.release();
+                owned.shared.release();
                 self.restore();
             }
         }
@@ -326,7 +333,7 @@ impl<M: Medium> World<M> {
 
     /// Kafka forgets only groups that have no members.
     fn forget(&mut self) {
-        if !self.medium.may_forget_offsets() {
+        if !self.store.may_forget_offsets() {
             return;
         }
         self.leave();
@@ -336,7 +343,7 @@ impl<M: Medium> World<M> {
 
     fn check_readers(&self) -> TestCaseResult {
         for (owned, _) in self.members.iter().filter_map(|member| member.owned.as_ref()) {
-            let state = owned.cell.lock();
+            let state = owned.shared.lock();
             if let (Phase::Active, Some(as_of)) = (state.phase, state.as_of) {
                 prop_assert_eq!(
                     sums(state.ledger.customers()),
@@ -349,8 +356,8 @@ impl<M: Medium> World<M> {
     }
 
     fn check_store(&mut self) -> TestCaseResult {
-        let durable = self.medium.durable(&self.group);
-        if let Some(dead_letters) = self.medium.dead_letters() {
+        let durable = self.store.durable(&self.group);
+        if let Some(dead_letters) = self.store.dead_letters() {
             let next_offset = durable.as_ref().map_or(0, |(next_offset, _)| *next_offset);
             prop_assert_eq!(dead_letters, self.group.bad(self.begin..next_offset), "dead letters");
         }
@@ -371,10 +378,10 @@ impl<M: Medium> World<M> {
         self.finish()
     }
 
-    /// Whatever has happened: when nothing happens any more, everything is processed and stored.
+    /// Checks that everything is processed and stored once no more faults happen.
     fn finish(&mut self) -> TestCaseResult {
         self.members[1 - self.owner].flight = None;
-        // A ledger that moves takes some commits, and a partition that others have claimed another claim.
+        // The first write of a ledger takes several commits, and a fenced partition takes another claim.
         for _ in 0..100 {
             self.step(Step::Process(usize::MAX));
             self.step(Step::Send);
@@ -386,12 +393,12 @@ impl<M: Medium> World<M> {
         self.check_readers()?;
         self.check_store()?;
         let end = self.group.end();
-        let (next_offset, _) = self.medium.durable(&self.group).expect("everything is stored");
+        let (next_offset, _) = self.store.durable(&self.group).expect("everything is stored");
         prop_assert_eq!(next_offset, end);
         prop_assert_eq!(self.group.committed.as_ref().map(|committed| committed.offset), Some(end));
         let (owned, _) = self.members[self.owner].owned.as_ref().unwrap();
         prop_assert!(matches!(owned.stage, Stage::Active(_)));
-        let state = owned.cell.lock();
+        let state = owned.shared.lock();
         prop_assert_eq!(sums(state.ledger.customers()), sums(self.group.folded(end).customers()));
         Ok(())
     }
@@ -415,8 +422,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-/// Tries schedules, each on a medium of its own: every thread makes a source of them.
-pub(super) fn try_all<M: Medium, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
+/// Tries schedules, each on a store of its own. Every thread creates its own source of stores.
+pub(super) fn try_all<M: SimulatedStore, S: Fn() -> M>(source: impl Fn() -> S + Sync) {
     let cases: u32 = std::env::var("SCHEDULES").map_or(2000, |count| count.parse().expect("SCHEDULES is a number"));
     let threads = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap());
     let config = Config { cases: cases.div_ceil(threads), ..Config::with_source_file(file!()) };

@@ -14,7 +14,7 @@ use crate::{
 
 /// Who this worker is; fixed at start.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct WorkerInfo {
     /// `balance-worker-<host>-<8 hex>`, also the client id.
     pub(crate) consumer_id: String,
     pub(crate) group_id: String,
@@ -56,11 +56,11 @@ pub(crate) enum Phase {
     Active,
     /// Its last commit runs before it leaves.
     Draining,
-    /// Kept, but not processed: see the reason.
+    /// Assigned, but no longer processed: see the reason.
     Failed,
 }
 
-/// How far a restore has come: offsets of the log that is read, or rows of a database.
+/// The progress of a restore: offsets of the log that is read, or rows of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RestoreProgress {
     pub(crate) start: i64,
@@ -96,13 +96,13 @@ pub(crate) struct PartitionInfo {
     pub(crate) customers: usize,
     /// While restoring, once the work is known.
     pub(crate) restore: Option<RestoreProgress>,
-    /// What keeps the restore from coming on, if anything does.
+    /// What blocks the restore or, while the partition is active, the next records.
     pub(crate) blocked_by: Option<String>,
     /// Why it failed, in a sentence that says what to do.
     pub(crate) failure: Option<String>,
 }
 
-/// The kind of a rebalance event, in the labs' words.
+/// The kind of a rebalance event, in the reference consumer's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) enum EventType {
     Assigned,
@@ -182,12 +182,12 @@ impl BalanceRow {
     }
 }
 
-/// Whether the worker may get traffic, and what it is busy with.
+/// Whether the worker may get traffic, and what it is working on.
 #[derive(Clone, Debug)]
 pub(crate) struct Readiness {
     /// True once the group was joined and the first assignment restored; false again only on stopping or a failed partition.
     pub(crate) ready: bool,
-    /// Why it is not ready, or what it is doing meanwhile; for people.
+    /// Why it is not ready, or what it waits for, as a sentence for users.
     pub(crate) reason: Option<String>,
     pub(crate) restoring: Vec<PartitionInfo>,
     pub(crate) failed: Vec<PartitionInfo>,

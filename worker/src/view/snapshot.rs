@@ -1,38 +1,38 @@
-//! One partition as it stood at one offset, to be copied while processing goes on.
+//! A snapshot of one partition at one offset, which can be copied while processing continues.
 
 use super::{
-    cell::{Cell, row},
     facts::{BalanceRow, Phase},
+    shared_partition::{SharedPartition, row},
     visible::Frozen,
 };
 use crate::domain::exponents::Exponents;
 
-/// After so many customers it is asked whether the copy may go on.
+/// After this many customers, the copy checks whether it may continue.
 const SLICE: usize = 4096;
-/// So many customers may change during a copy: with usual ids they take some 15 MB.
+/// The most customers that may change during a copy: with usual ids they take some 15 MB.
 const MOST_DEFERRED: usize = 65_536;
 
-/// Why a partition was not copied; both pass.
+/// Why a partition was not copied; a later attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CopyError {
-    /// Others were copied for too long.
+    /// Copies of other partitions took too long.
     #[error("other partitions are being copied")]
     Turn,
-    /// More has changed meanwhile than can be kept.
+    /// Too many customers changed during the copy.
     #[error("too much has changed while the partition was copied")]
     Overtaken,
 }
 
-/// Every customer of one partition at one moment. While it exists, what changes in the partition is kept beside its ledger.
+/// Every customer of one partition at one moment. While it exists, changes of the partition are kept beside its ledger.
 pub(crate) struct Snapshot<'a> {
-    cell: &'a Cell,
+    shared: &'a SharedPartition,
     exponents: &'a Exponents,
     next_offset: i64,
     /// Taken when it is dropped.
     frozen: Option<Frozen>,
 }
 
-impl Cell {
+impl SharedPartition {
     /// Freezes what readers see; `None` unless the partition is active. The caller lets one copy run at a time.
     pub(super) fn snapshot<'a>(&'a self, exponents: &'a Exponents) -> Option<Snapshot<'a>> {
         let mut state = self.lock();
@@ -43,18 +43,18 @@ impl Cell {
 }
 
 impl<'a> Snapshot<'a> {
-    fn new(cell: &'a Cell, exponents: &'a Exponents, next_offset: i64, frozen: Frozen) -> Self {
-        Self { cell, exponents, next_offset, frozen: Some(frozen) }
+    fn new(shared: &'a SharedPartition, exponents: &'a Exponents, next_offset: i64, frozen: Frozen) -> Self {
+        Self { shared, exponents, next_offset, frozen: Some(frozen) }
     }
 
     /// The partition's number.
     pub(crate) fn partition(&self) -> i32 {
-        self.cell.partition()
+        self.shared.partition()
     }
 
     /// The group's generation at its assignment.
     pub(crate) fn generation(&self) -> i32 {
-        self.cell.generation()
+        self.shared.generation()
     }
 
     /// Exactly the records below this are in the balances.
@@ -62,7 +62,7 @@ impl<'a> Snapshot<'a> {
         self.next_offset
     }
 
-    /// As many customers at most.
+    /// The most customers that it can have.
     pub(crate) fn at_most(&self) -> usize {
         self.frozen.as_ref().map_or(0, Frozen::at_most)
     }
@@ -70,9 +70,9 @@ impl<'a> Snapshot<'a> {
     /// The customers, in no order; an error ends them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<BalanceRow, CopyError>> {
         let customers = self.frozen.iter().flat_map(Frozen::customers);
-        let partition = self.cell.partition();
+        let partition = self.shared.partition();
         customers.enumerate().map(move |(number, (id, customer))| {
-            if number % SLICE == SLICE - 1 && self.cell.lock().ledger.deferred() > MOST_DEFERRED {
+            if number % SLICE == SLICE - 1 && self.shared.lock().ledger.deferred() > MOST_DEFERRED {
                 return Err(CopyError::Overtaken);
             }
             Ok(row(partition, id, customer, self.exponents))
@@ -83,7 +83,7 @@ impl<'a> Snapshot<'a> {
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
         if let Some(frozen) = self.frozen.take() {
-            self.cell.thaw(frozen);
+            self.shared.thaw(frozen);
         }
     }
 }

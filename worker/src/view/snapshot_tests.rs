@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{
-    Cell, CopyError, Phase, View,
+    CopyError, Phase, SharedPartition, View,
     facts::BalanceRow,
     tests::view,
     visible::{Frozen, Visible},
@@ -137,17 +137,17 @@ proptest! {
 }
 
 /// An active partition of `customers` with 1000 each, of a worker that may answer.
-fn partition_of(customers: usize) -> (Arc<View>, Arc<Cell>) {
-    let (view, cell) = (Arc::new(view(Duration::from_secs(600))), Arc::new(Cell::new(0, 1)));
+fn partition_of(customers: usize) -> (Arc<View>, Arc<SharedPartition>) {
+    let (view, shared) = (Arc::new(view(Duration::from_secs(600))), Arc::new(SharedPartition::new(0, 1)));
     let mut ledger = Ledger::default();
     (0..customers).for_each(|number| ledger.apply(&posting(&id(number), 1000), 0).unwrap());
     {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         (state.ledger, state.as_of, state.phase) = (ledger.into(), Some(0), Phase::Active);
     }
-    view.add_partition(0, cell.clone());
-    view.proved_membership(Instant::now());
-    (view, cell)
+    view.add_partition(0, shared.clone());
+    view.confirm_membership(Instant::now());
+    (view, shared)
 }
 
 fn id(number: usize) -> String {
@@ -156,7 +156,7 @@ fn id(number: usize) -> String {
 
 /// Its rows and the offset that they are true for.
 fn copied(view: &View) -> Result<(i64, Vec<BalanceRow>), CopyError> {
-    view.tick();
+    view.mark_alive();
     let copied = view.copy(0, |snapshot| {
         let rows: Vec<_> = snapshot.rows().collect::<Result<_, CopyError>>()?;
         assert!(rows.len() <= snapshot.at_most());
@@ -191,15 +191,15 @@ fn assert_is_the_state_at(offset: i64, rows: &[BalanceRow], balances: &mut (i64,
 
 /// Copies again and again while `write` makes the transfers from one offset up to another, and compares each copy with the
 /// state at its own offset.
-fn copies_are_exact_while(write: impl Fn(&Cell, i64, i64) + Send + 'static) {
-    let (view, cell) = partition_of(CUSTOMERS);
+fn copies_are_exact_while(write: impl Fn(&SharedPartition, i64, i64) + Send + 'static) {
+    let (view, shared) = partition_of(CUSTOMERS);
     let stop = Arc::new(AtomicBool::new(false));
     let writer = std::thread::spawn({
-        let (cell, stop) = (cell.clone(), stop.clone());
+        let (shared, stop) = (shared.clone(), stop.clone());
         move || {
             let mut offset = 0;
             while !stop.load(Ordering::Relaxed) {
-                write(&cell, offset, offset + 50);
+                write(&shared, offset, offset + 50);
                 offset += 50;
             }
             offset
@@ -221,23 +221,23 @@ fn copies_are_exact_while(write: impl Fn(&Cell, i64, i64) + Send + 'static) {
 
 #[test]
 fn copies_are_exact_while_commits_become_visible() {
-    copies_are_exact_while(|cell, begin, end| {
+    copies_are_exact_while(|shared, begin, end| {
         let mut changes = Changes::default();
         for offset in begin..end {
             let (from, to) = transfer(offset);
             for (customer, amount) in [(from, -1), (to, 1)] {
-                let below = |id: &str| Some((cell.lock().ledger.customer(id)?.clone(), 0));
+                let below = |id: &str| Some((shared.lock().ledger.customer(id)?.clone(), 0));
                 changes.apply(&posting(&id(customer), amount), offset, below).unwrap();
             }
         }
-        cell.publish(&Arc::new(changes), end);
+        shared.publish(&Arc::new(changes), end);
     });
 }
 
 #[test]
 fn copies_are_exact_while_records_are_applied_in_place() {
-    copies_are_exact_while(|cell, begin, end| {
-        let mut state = cell.lock();
+    copies_are_exact_while(|shared, begin, end| {
+        let mut state = shared.lock();
         for offset in begin..end {
             let (from, to) = transfer(offset);
             state.advance(offset);
@@ -249,36 +249,36 @@ fn copies_are_exact_while_records_are_applied_in_place() {
 
 #[test]
 fn a_partition_that_fails_while_it_is_copied_stays_empty() {
-    let (view, cell) = partition_of(10);
+    let (view, shared) = partition_of(10);
     let rows = view.copy(0, |snapshot| {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         (state.phase, state.ledger, state.failure) =
             (Phase::Failed, Visible::default(), Some(PartitionFailure::CustomersWithoutProgress));
         drop(state);
         Ok::<_, CopyError>(snapshot.rows().count())
     });
     assert_eq!(rows.unwrap(), None, "nobody is answered with it any more");
-    assert!(cell.lock().ledger.customers().next().is_none());
+    assert!(shared.lock().ledger.customers().next().is_none());
     assert_eq!(view.copy(0, |_| Ok::<_, CopyError>(())), Ok(None));
 }
 
 #[test]
 fn a_copy_that_too_much_has_overtaken_ends_and_what_has_changed_is_there() {
-    let (view, cell) = partition_of(CUSTOMERS);
+    let (view, shared) = partition_of(CUSTOMERS);
     let copied = view.copy(0, |snapshot| {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         (0..100_000).for_each(|number| state.ledger.apply(&posting(&id(number), 1), 0).unwrap());
         drop(state);
         snapshot.rows().collect::<Result<Vec<_>, _>>()
     });
     assert_eq!(copied.unwrap_err(), CopyError::Overtaken);
-    assert_eq!(cell.lock().ledger.len(), 100_000);
+    assert_eq!(shared.lock().ledger.len(), 100_000);
     assert_eq!(self::copied(&view).unwrap().1.len(), 100_000);
 }
 
 /// How long others waited for the partition's lock, from short to long, while it was copied `copies` times.
 fn waits_during_copies(customers: usize, copies: usize) -> Vec<Duration> {
-    let (view, cell) = partition_of(customers);
+    let (view, shared) = partition_of(customers);
     let stop = Arc::new(AtomicBool::new(false));
     let waiting = std::thread::spawn({
         let stop = stop.clone();
@@ -286,7 +286,7 @@ fn waits_during_copies(customers: usize, copies: usize) -> Vec<Duration> {
             let (mut waits, mut number) = (Vec::new(), 0);
             while !stop.load(Ordering::Relaxed) {
                 let asked = Instant::now();
-                let mut state = cell.lock();
+                let mut state = shared.lock();
                 waits.push(asked.elapsed());
                 state.ledger.apply(&posting(&id(number % customers), 1), 0).unwrap();
                 drop(state);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn view(session_timeout: Duration) -> View {
-    let identity = Identity {
+    let worker_info = WorkerInfo {
         consumer_id: "w".into(),
         group_id: "g".into(),
         topic: "t".into(),
@@ -17,15 +17,15 @@ pub(super) fn view(session_timeout: Duration) -> View {
         store: StoreKind::Replay,
         started_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    View::new(identity, crate::domain::ledger_rules::tests::rules(&[], &[]), session_timeout)
+    View::new(worker_info, crate::domain::ledger_rules::tests::rules(&[], &[]), session_timeout)
 }
 
 /// A worker at work on partition 3.
-fn at_work() -> (View, Arc<Cell>) {
+fn at_work() -> (View, Arc<SharedPartition>) {
     let view = view(Duration::from_secs(10));
-    let cell = Arc::new(Cell::new(3, 1));
+    let shared = Arc::new(SharedPartition::new(3, 1));
     {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         let currency = Currency::parse("EUR").unwrap();
         let timestamp = jiff::Timestamp::UNIX_EPOCH;
         let posting = Posting { customer: "A".into(), currency, minor_units: 5, transaction_id: "T".into(), timestamp };
@@ -33,12 +33,12 @@ fn at_work() -> (View, Arc<Cell>) {
         state.advance(0);
         state.phase = Phase::Active;
     }
-    view.add_partition(3, cell.clone());
+    view.add_partition(3, shared.clone());
     view.set_status(Status::Consuming);
     view.set_ready();
-    view.tick();
-    view.proved_membership(Instant::now());
-    (view, cell)
+    view.mark_alive();
+    view.confirm_membership(Instant::now());
+    (view, shared)
 }
 
 fn answers(view: &View) -> bool {
@@ -50,21 +50,21 @@ fn answers(view: &View) -> bool {
 
 #[test]
 fn a_member_at_work_answers_for_its_active_partitions() {
-    let (view, cell) = at_work();
+    let (view, shared) = at_work();
     assert!(answers(&view));
     for phase in [Phase::Restoring, Phase::Draining, Phase::Failed] {
-        cell.lock().phase = phase;
+        shared.lock().phase = phase;
         assert!(!answers(&view), "{phase:?}");
     }
 }
 
 #[test]
 fn without_a_recent_proof_of_membership_nothing_is_answered() {
-    let (view, _cell) = at_work();
+    let (view, _shared) = at_work();
     let long_ago = Instant::now().checked_sub(Duration::from_secs(11)).unwrap();
-    view.proved_membership(long_ago);
+    view.confirm_membership(long_ago);
     assert!(!answers(&view));
-    view.proved_membership(Instant::now());
+    view.confirm_membership(Instant::now());
     assert!(answers(&view));
     view.lost_membership();
     assert!(!answers(&view));
@@ -72,14 +72,14 @@ fn without_a_recent_proof_of_membership_nothing_is_answered() {
 
 #[test]
 fn a_partition_that_has_left_is_not_answered_for() {
-    let (view, _cell) = at_work();
+    let (view, _shared) = at_work();
     view.remove_partition(3);
     assert!(!answers(&view) && view.customer(0, "A").is_none());
 }
 
 #[test]
 fn a_read_says_for_which_records_it_is_true() {
-    let (view, _cell) = at_work();
+    let (view, _shared) = at_work();
     let balances = view.customer(3, "A").unwrap();
     assert_eq!((balances.next_offset, balances.generation, balances.rows.len()), (1, 1, 1));
     assert_eq!(balances.rows[0].amounts[0].to_string(), "0.05");
@@ -88,13 +88,13 @@ fn a_read_says_for_which_records_it_is_true() {
 
 #[test]
 fn a_worker_stays_ready_while_it_restores_again_but_not_when_it_fails_or_stops() {
-    let (view, cell) = at_work();
+    let (view, shared) = at_work();
     assert!(view.readiness().ready);
-    cell.lock().phase = Phase::Restoring;
+    shared.lock().phase = Phase::Restoring;
     assert!(view.readiness().ready && view.readiness().restoring.len() == 1);
-    cell.lock().phase = Phase::Failed;
+    shared.lock().phase = Phase::Failed;
     assert!(!view.readiness().ready);
-    cell.lock().phase = Phase::Active;
+    shared.lock().phase = Phase::Active;
     view.set_status(Status::Stopped);
     view.set_status(Status::Consuming);
     assert!(!view.readiness().ready, "a rebalance that was under way does not take the stop back");

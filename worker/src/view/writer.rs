@@ -1,14 +1,14 @@
-//! What the consumer's threads note in the view.
+//! The view's methods for the consumer's threads.
 
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
-use super::{Cell, Counters, RebalanceEvent, View};
+use super::{Counters, RebalanceEvent, SharedPartition, View};
 use crate::{input::Input, not_ready::NotReady, status::Status, topic_facts::TopicFacts};
 
 impl View {
-    /// A worker that stops does nothing else any more, whatever its threads still have in hand.
+    /// Sets the status. A worker that is stopping stays in that status, whatever its threads still do.
     pub(crate) fn set_status(&self, status: Status) {
         let mut current = self.status.lock();
         if *current != Status::Stopped {
@@ -20,23 +20,23 @@ impl View {
         &self.counters
     }
 
-    /// A partition was assigned; an older assignment of it is no longer readable.
-    pub(crate) fn add_partition(&self, partition: i32, cell: Arc<Cell>) {
-        self.partitions.write().insert(partition, cell);
+    /// Adds an assigned partition; an older assignment of it is no longer readable.
+    pub(crate) fn add_partition(&self, partition: i32, shared: Arc<SharedPartition>) {
+        self.partitions.write().insert(partition, shared);
     }
 
-    /// A partition leaves: from here on nobody is answered from it.
+    /// Removes a partition: from here on, no reader gets answers from it.
     pub(crate) fn remove_partition(&self, partition: i32) {
         self.partitions.write().remove(&partition);
     }
 
-    /// Adds to the history and gives the number under which its restore can be noted.
+    /// Adds an event to the history; returns its number, under which its restore can be noted.
     pub(crate) fn record(&self, event: RebalanceEvent) -> u64 {
         self.counters.rebalanced(event.timestamp);
         self.history.lock().record(event)
     }
 
-    /// The partitions of the event recorded as `number` are all active, `since` their assignment, out of `records`.
+    /// Notes that the partitions of event `number`, assigned at `since`, are all active after `records` read records.
     pub(crate) fn restored(&self, number: u64, since: Instant, records: u64) {
         self.history.lock().restored(number, since.elapsed(), records);
     }
@@ -45,8 +45,8 @@ impl View {
         *self.topic.lock() = Some(facts);
     }
 
-    /// What keeps the worker from its work, `None` when nothing does. Logged when the kind changes: the words of one
-    /// kind differ from try to try.
+    /// Sets what the worker waits for, `None` for nothing. It is logged when the kind changes, because the text of one
+    /// kind differs between attempts.
     pub(crate) fn set_waiting_for(&self, what: Option<&NotReady>) {
         let mut waiting_for = self.waiting_for.lock();
         if waiting_for.as_ref().map(NotReady::kind) != what.map(NotReady::kind) {
@@ -58,37 +58,37 @@ impl View {
         *waiting_for = what.cloned();
     }
 
-    /// Whether the topic keeps every record.
+    /// Sets whether the topic keeps every record.
     pub(crate) fn set_input(&self, input: Input) {
         *self.input.lock() = Some(input);
     }
 
-    /// Why the last commit was not accepted, `None` when it was.
+    /// Sets why the last commit was not accepted, `None` if it was.
     pub(crate) fn set_uncommitted(&self, why: Option<String>) {
         *self.uncommitted.lock() = why;
     }
 
-    /// The first assignment is restored, or was empty.
+    /// Notes that the first assignment is restored, or was empty.
     pub(crate) fn set_ready(&self) {
         *self.ready.lock() = true;
     }
 
-    /// The poll thread turns.
-    pub(crate) fn tick(&self) {
-        *self.last_tick.lock() = Instant::now();
+    /// Notes that the poll thread is running.
+    pub(crate) fn mark_alive(&self) {
+        *self.last_alive.lock() = Instant::now();
     }
 
-    /// The group coordinator accepted a commit that was sent at `sent`: then, the worker was a member.
-    pub(crate) fn proved_membership(&self, sent: Instant) {
-        *self.last_membership_proof.lock() = Some(sent);
+    /// Notes that the coordinator accepted a commit sent at `sent`: the worker was a member at that time.
+    pub(crate) fn confirm_membership(&self, sent: Instant) {
+        *self.membership_confirmed_at.lock() = Some(sent);
     }
 
-    /// The worker is not, or may not be, a member any more.
+    /// Notes that the worker may no longer be a member.
     pub(crate) fn lost_membership(&self) {
-        *self.last_membership_proof.lock() = None;
+        *self.membership_confirmed_at.lock() = None;
     }
 
-    /// The poll thread processed a record just now.
+    /// Notes that the poll thread has just processed a record.
     pub(crate) fn message_processed(&self) {
         self.counters.message_at(Timestamp::now());
     }

@@ -16,20 +16,21 @@ use crate::view::{BalanceRow, CopyError, PartitionBalances, Snapshot, View};
 
 /// A line for a peer is sent in pieces of this size.
 const PIECE_BYTES: usize = 64 * 1024;
-/// What a row takes in a line at least: its marks, a currency, and digits.
+/// The least bytes of a row in a line: punctuation, a currency, and digits.
 const LEAST_ROW_BYTES: usize = 48;
-/// What a row with usual ids takes in a line.
+/// The bytes of a row with ids of usual length in a line.
 const USUAL_ROW_BYTES: usize = 100;
 
-/// Who this worker is and which ledger it holds; `None` until it knows the topic.
+/// The first line of this worker's answer to a peer: who answers, and for which ledger. `None` until the worker knows
+/// the topic.
 pub(crate) fn ledger_info(view: &View) -> Option<LedgerInfo> {
-    let identity = view.identity();
+    let worker_info = view.worker_info();
     let topic = view.topic()?;
     let (rules_hash, rules) = rule_info(view);
     Some(LedgerInfo {
-        consumer_id: identity.consumer_id.clone(),
-        group_id: identity.group_id.clone(),
-        topic: identity.topic.clone(),
+        consumer_id: worker_info.consumer_id.clone(),
+        group_id: worker_info.group_id.clone(),
+        topic: worker_info.topic.clone(),
         topic_id: topic.topic_id.clone(),
         rules_hash,
         partition_count: topic.partition_count,
@@ -37,55 +38,59 @@ pub(crate) fn ledger_info(view: &View) -> Option<LedgerInfo> {
     })
 }
 
-/// The ledger of this worker, which all that is added to its partitions must be of, and how many partitions the topic has;
-/// `None` until it knows the topic.
+/// The identity of this worker's ledger, and how many partitions the topic has. A peer's partitions are added only if
+/// its ledger has the same identity. `None` until the worker knows the topic.
 pub(crate) fn ledger(view: &View) -> Option<(LedgerIdentity, i32)> {
-    let (identity, topic) = (view.identity(), view.topic()?);
+    let (worker_info, topic) = (view.worker_info(), view.topic()?);
     let ledger = LedgerIdentity {
-        group_id: identity.group_id.clone(),
-        topic: identity.topic.clone(),
+        group_id: worker_info.group_id.clone(),
+        topic: worker_info.topic.clone(),
         topic_id: topic.topic_id,
-        rules: view.book().identity().to_owned(),
-        table: table(view),
+        non_default_rules: view.worker_rules().non_default_rules().to_owned(),
+        full_rules_hash: full_rules_hash(view),
     };
     Some((ledger, topic.partition_count))
 }
 
-/// A hash of everything that is counted by, of a store that keeps no ledger: none says what was refused, each fold counts by
-/// the whole table, so that two tables give two ledgers.
-fn table(view: &View) -> Option<String> {
-    let identity = view.identity();
-    let keeps_none = identity.ledger == LedgerKind::Balances && identity.store == StoreKind::Replay;
-    keeps_none.then(|| view.book().whole_hash().to_owned())
+/// The hash of all rules, only with the store replay. That store does not record which currencies were refused, so each
+/// restore counts every record by the whole table of decimals: two tables give two ledgers.
+fn full_rules_hash(view: &View) -> Option<String> {
+    let worker_info = view.worker_info();
+    let keeps_none = worker_info.ledger == LedgerKind::Balances && worker_info.store == StoreKind::Replay;
+    keeps_none.then(|| view.worker_rules().full_rules_hash().to_owned())
 }
 
-/// What peers of the first release compare, and what others do.
+/// The hash that peers of a hash-only release compare, and the rules that all others compare.
 fn rule_info(view: &View) -> (String, RuleInfo) {
-    let book = view.book();
-    let rules = || RuleInfo { identity: book.identity().to_owned(), exponents: Default::default(), table: None };
-    if let Some(table) = table(view) {
-        return (table.clone(), RuleInfo { table: Some(table), ..rules() });
+    let worker_rules = view.worker_rules();
+    let rules = || RuleInfo {
+        non_default_rules: worker_rules.non_default_rules().to_owned(),
+        exponents: Default::default(),
+        full_rules_hash: None,
+    };
+    if let Some(full_rules_hash) = full_rules_hash(view) {
+        return (full_rules_hash.clone(), RuleInfo { full_rules_hash: Some(full_rules_hash), ..rules() });
     }
     let ledgers = view.ledger_rules();
-    let exponents = ledgers.iter().flat_map(|ledger| ledger.held()).collect();
+    let exponents = ledgers.iter().flat_map(|ledger| ledger.counted()).collect();
     let mut hashes: Vec<_> = ledgers.iter().map(|ledger| ledger.hash()).collect();
     hashes.dedup();
     let hash = match hashes.len() {
-        0 => book.hash().to_owned(),
+        0 => worker_rules.hash().to_owned(),
         1 => hashes.remove(0),
-        // Who knows one hash for all partitions has to leave out this worker's.
+        // No hash matches this word: a peer that compares one hash for all partitions must ignore this worker.
         _ => "several".to_owned(),
     };
     (hash, RuleInfo { exponents, ..rules() })
 }
 
-/// The partitions this worker may answer for now, of those that are asked for.
+/// The requested partitions that this worker may answer for now.
 pub(crate) fn answerable(view: &View, only: Option<&[i32]>) -> Vec<i32> {
     let asked = |partition: &i32| only.is_none_or(|only| only.contains(partition));
     view.answerable().into_iter().filter(asked).collect()
 }
 
-/// One customer in each of these partitions, one after the other, each read when it is its turn.
+/// One customer in each of these partitions. The iterator reads a partition when it reaches it.
 pub(crate) fn of_customer<'a>(
     view: &'a View,
     partitions: Vec<i32>,
@@ -94,13 +99,13 @@ pub(crate) fn of_customer<'a>(
     partitions.into_iter().filter_map(|partition| view.customer(partition, customer))
 }
 
-/// Whether the rows of these partitions fit into one list, as far as that can be told before they are copied.
+/// Whether the rows of these partitions fit into one list, estimated before they are copied.
 pub(crate) fn fits(view: &View, partitions: &[i32]) -> Result<(), ApiError> {
     let customers: usize = partitions.iter().map(|partition| view.customers(*partition)).sum();
     if customers.saturating_mul(BalanceRow::LEAST_BYTES) > LIST_BYTES { Err(ApiError::TooLarge) } else { Ok(()) }
 }
 
-/// This worker's answer to what it asks its peers; `None` until it knows the topic.
+/// This worker's own answer to the request that it sends to its peers; `None` until it knows the topic.
 pub(super) fn answer(view: &View, peer_request: &PeerRequest) -> Result<Option<Answer>, ApiError> {
     let Some((identity, partition_count)) = ledger(view) else { return Ok(None) };
     let partitions = answerable(view, peer_request.only.as_deref());
@@ -118,7 +123,7 @@ fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Part
     let mut share = charge.share();
     let copied = view.copy(partition, |snapshot| {
         share.take(snapshot.at_most().saturating_mul(BalanceRow::LEAST_BYTES))?;
-        // As much as was charged, in one piece.
+        // One allocation, as large as the charge.
         let mut rows = memory::room_for(snapshot.at_most());
         for row in snapshot.rows() {
             let row = row?;
@@ -132,7 +137,7 @@ fn rows(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Part
     Ok(copied)
 }
 
-/// The line of one partition for a peer, with what it takes; `None` if this worker may not answer for it.
+/// The line of one partition for a peer, with its memory charged; `None` if this worker may not answer for it.
 pub(crate) fn line(view: &View, partition: i32, charge: &Arc<Charge>) -> Result<Option<Line>, ApiError> {
     view.copy(partition, |snapshot| Line::of(snapshot, charge.share()))
 }
@@ -146,7 +151,7 @@ pub(crate) struct Line {
 
 impl Line {
     fn of(snapshot: &Snapshot<'_>, mut share: MemoryShare) -> Result<Self, ApiError> {
-        // What it takes at least is charged before anything is made.
+        // The least size is charged before anything is allocated.
         let mut charged = snapshot.at_most().saturating_mul(LEAST_ROW_BYTES);
         share.take(charged)?;
         let mut text = memory::room_for(snapshot.at_most().saturating_mul(USUAL_ROW_BYTES));

@@ -1,19 +1,19 @@
-//! How much memory reads may hold, all of them together and each by itself: counted while it is taken, given back when a
-//! read is over.
+//! Limits the memory of balance reads, each one and all together. Memory is charged before it is allocated, and
+//! released at the end of a read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Taken at once for rows that are small: the counts are shared between threads.
+/// The least charge for small rows: the counters are shared between threads, so fewer updates are faster.
 const STEP: usize = 16 * 1024;
 
 /// The allocator maps what is larger than 32 MiB by itself, always, and unmaps it when it is freed; anything smaller may stay
 /// in the heap of the thread that asked for it. Of a mapping only the pages that are written take memory.
 const MAPPED: usize = 33 << 20;
-/// From so many bytes on it is worth a mapping.
+/// From this many bytes on, an allocation gets a mapping of its own.
 const WORTH_A_MAPPING: usize = 1 << 20;
 
-/// Room for so many values, in memory that goes back to the system.
+/// Reserves room for this many values, in memory that returns to the system when freed.
 pub(crate) fn room_for<T>(count: usize) -> Vec<T> {
     let is_large = count.saturating_mul(size_of::<T>()) >= WORTH_A_MAPPING;
     Vec::with_capacity(if is_large { count.max(MAPPED / size_of::<T>()) } else { count })
@@ -50,10 +50,10 @@ pub(crate) struct MemoryShare {
     used: usize,
 }
 
-/// Why more cannot be taken.
+/// Why more memory is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Exceeded {
-    /// One read may not hold so much, whatever the others do.
+    /// One read alone may not hold that much.
     #[error("the answer is larger than one may be")]
     Alone,
     /// Others hold it now.
@@ -66,7 +66,7 @@ impl Memory {
         Arc::new(Self { bytes, held: AtomicUsize::new(0) })
     }
 
-    /// A read that holds nothing yet and may hold `at_most` so many bytes.
+    /// Starts a read that may hold up to `at_most` bytes.
     pub(crate) fn charge(self: &Arc<Self>, at_most: usize) -> Arc<Charge> {
         Arc::new(Charge { memory: self.clone(), at_most: at_most.min(self.bytes), held: AtomicUsize::new(0) })
     }

@@ -9,7 +9,7 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use crate::domain::ledger_rules::Rulebook;
+use crate::domain::ledger_rules::WorkerRules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -23,10 +23,10 @@ pub(crate) struct LedgerIdentity {
     pub(crate) topic: String,
     /// Changes when a topic of the same name is created anew.
     pub(crate) topic_id: String,
-    /// Kind and signs of the ledger.
-    pub(crate) rules: String,
-    /// Of a store that keeps no ledger, everything else that it counts by.
-    pub(crate) table: Option<String>,
+    /// [`Rules::non_default_rules`](crate::domain::rules::Rules::non_default_rules): kind and signs.
+    pub(crate) non_default_rules: String,
+    /// Only with a store that keeps no ledger: [`WorkerRules::full_rules_hash`].
+    pub(crate) full_rules_hash: Option<String>,
 }
 
 /// One worker's answer about the partitions it owns.
@@ -40,16 +40,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// What the asking worker says itself: its ledgers hold no decimals but its own.
+    /// The asking worker's own answer: its ledgers use its own decimals.
     pub(crate) fn own(identity: LedgerIdentity, partition_count: i32, partitions: Vec<PartitionBalances>) -> Self {
         Self { identity, exponents: BTreeMap::new(), partition_count, partitions }
     }
 }
 
-/// The answers of workers with one identity, the best one per partition.
+/// Collects the answers of workers with the same [`LedgerIdentity`] and keeps the newest per partition.
 pub(crate) struct SnapshotBuilder {
     identity: LedgerIdentity,
-    book: Arc<Rulebook>,
+    worker_rules: Arc<WorkerRules>,
     partition_count: i32,
     best: BTreeMap<i32, PartitionBalances>,
 }
@@ -81,18 +81,19 @@ pub(crate) enum SumError {
 }
 
 impl SnapshotBuilder {
-    /// Nothing gathered yet; `book` and `partition_count` are what the asking worker knows itself.
-    pub(crate) fn new(identity: LedgerIdentity, book: Arc<Rulebook>, partition_count: i32) -> Self {
-        Self { identity, book, partition_count, best: BTreeMap::new() }
+    /// An empty builder; `worker_rules` and `partition_count` are the asking worker's own.
+    pub(crate) fn new(identity: LedgerIdentity, worker_rules: Arc<WorkerRules>, partition_count: i32) -> Self {
+        Self { identity, worker_rules, partition_count, best: BTreeMap::new() }
     }
 
-    /// Takes what is newer than what is there; false if the answer speaks of another ledger and was ignored.
+    /// Keeps the partitions that are newer than those collected so far. Returns false if the answer is for another
+    /// ledger and was ignored.
     pub(crate) fn add(&mut self, answer: Answer) -> bool {
         let known = 0..MAX_PARTITIONS;
         let believable = answer.partition_count <= MAX_PARTITIONS
             && answer.partitions.iter().all(|partition| known.contains(&partition.partition));
         // A currency that this worker does not know comes with its decimals.
-        let ours = &self.book.rules().exponents;
+        let ours = &self.worker_rules.rules().exponents;
         let agrees = answer.exponents.iter().all(|(currency, it)| ours.of(*currency).is_none_or(|ours| ours == *it));
         if answer.identity != self.identity || !agrees || !believable {
             return false;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::memory::Memory;
 use super::merge::{Answer, LedgerIdentity, SnapshotBuilder, SumError};
 use super::wire::{self, LedgerInfo, RuleInfo, WireError};
-use crate::domain::ledger_rules::tests::book;
+use crate::domain::ledger_rules::tests::worker_rules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -21,13 +21,13 @@ fn identity() -> LedgerIdentity {
         group_id: "balance-service".into(),
         topic: "banking.transactions".into(),
         topic_id: "id-1".into(),
-        rules: String::new(),
-        table: None,
+        non_default_rules: String::new(),
+        full_rules_hash: None,
     }
 }
 
 fn builder(partition_count: i32) -> SnapshotBuilder {
-    SnapshotBuilder::new(identity(), Arc::new(book(&[])), partition_count)
+    SnapshotBuilder::new(identity(), Arc::new(worker_rules(&[])), partition_count)
 }
 
 fn amount(code: &str, minor_units: i128) -> Amount {
@@ -111,8 +111,8 @@ fn another_ledger_is_ignored_whatever_differs() {
         LedgerIdentity { group_id: "other".into(), ..identity() },
         LedgerIdentity { topic: "other".into(), ..identity() },
         LedgerIdentity { topic_id: "other".into(), ..identity() },
-        LedgerIdentity { rules: "Transfer=debit".into(), ..identity() },
-        LedgerIdentity { table: Some("another".into()), ..identity() },
+        LedgerIdentity { non_default_rules: "Transfer=debit".into(), ..identity() },
+        LedgerIdentity { full_rules_hash: Some("another".into()), ..identity() },
     ];
     for identity_of_peer in foreign {
         let mut builder = builder(1);
@@ -248,7 +248,7 @@ proptest! {
             let prefix: Vec<_> = transactions.iter().take(known).cloned().collect();
             answers.push(answer(vec![held(number, worker as i32, 1_000, partition(number, 0, &prefix).rows)]));
         }
-        let foreign = LedgerIdentity { rules: "Transfer=debit".into(), ..identity() };
+        let foreign = LedgerIdentity { non_default_rules: "Transfer=debit".into(), ..identity() };
         answers.push(Answer { identity: foreign, ..answer((0..PARTITIONS).map(|p| held(p, 99, 99, vec![])).collect()) });
         answers.push(answers[repeated].clone());
 
@@ -301,9 +301,9 @@ proptest! {
 }
 
 fn ledger_info() -> LedgerInfo {
-    let LedgerIdentity { group_id, topic, topic_id, rules: identity, table } = identity();
-    let rules = Some(RuleInfo { identity, exponents: BTreeMap::new(), table });
-    let rules_hash = book(&[]).hash().to_owned();
+    let LedgerIdentity { group_id, topic, topic_id, non_default_rules, full_rules_hash } = identity();
+    let rules = Some(RuleInfo { non_default_rules, exponents: BTreeMap::new(), full_rules_hash });
+    let rules_hash = worker_rules(&[]).hash().to_owned();
     LedgerInfo { consumer_id: "w".into(), group_id, topic, topic_id, rules_hash, partition_count: PARTITIONS, rules }
 }
 
@@ -317,8 +317,8 @@ fn written(partitions: &[PartitionBalances]) -> Vec<u8> {
 
 fn received(answer: &[u8], asker: &LedgerIdentity) -> Result<Answer, WireError> {
     let charge = || Memory::new(1 << 20).charge(1 << 20);
-    let streamed = wire::read_answer(answer, asker, &book(&[]), &charge());
-    let read = wire::read_short_answer(answer, asker, &book(&[]), &charge());
+    let streamed = wire::read_answer(answer, asker, &worker_rules(&[]), &charge());
+    let read = wire::read_short_answer(answer, asker, &worker_rules(&[]), &charge());
     let told = |read: &Result<Answer, WireError>| read.as_ref().map_or("refused".into(), |read| format!("{read:?}"));
     assert_eq!(told(&read), told(&streamed), "whole or piece by piece, it is one answer");
     streamed
@@ -347,11 +347,11 @@ fn rows_of_peers_are_charged_while_they_are_read_and_given_back_with_the_read() 
     let rows: Vec<_> = (0..1000).map(|number| row(&format!("C{number}"), vec![amount("EUR", 1)], 1, 1, "t")).collect();
     let answer = written(&[held(0, 1, 1000, rows)]);
     let memory = Memory::new(1 << 20);
-    let read = |at_most| wire::read_answer(&answer[..], &identity(), &book(&[]), &memory.charge(at_most));
+    let read = |at_most| wire::read_answer(&answer[..], &identity(), &worker_rules(&[]), &memory.charge(at_most));
     assert!(matches!(read(999 * BalanceRow::LEAST_BYTES), Err(WireError::Exceeded(_))));
     assert_eq!(memory.held(), 0);
     let charge = memory.charge(1000 * BalanceRow::LEAST_BYTES);
-    wire::read_answer(&answer[..], &identity(), &book(&[]), &charge).unwrap();
+    wire::read_answer(&answer[..], &identity(), &worker_rules(&[]), &charge).unwrap();
     assert_eq!(memory.held(), 1000 * BalanceRow::LEAST_BYTES);
     drop(charge);
     assert_eq!(memory.held(), 0);
@@ -368,7 +368,7 @@ fn a_refusal_in_the_middle_of_an_answer_is_told_from_a_broken_one() {
 
 #[test]
 fn partitions_of_another_ledger_are_not_even_read() {
-    let other = LedgerIdentity { rules: "Transfer=debit".into(), ..identity() };
+    let other = LedgerIdentity { non_default_rules: "Transfer=debit".into(), ..identity() };
     let mut answer = written(&[]);
     answer.extend_from_slice(b"and whatever follows");
     assert!(received(&answer, &other).unwrap().partitions.is_empty());

@@ -104,7 +104,7 @@ impl Fleet {
         metrics: FleetMetrics,
     ) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            client: PeerClient::new(&view.identity().consumer_id)?,
+            client: PeerClient::new(&view.worker_info().consumer_id)?,
             view,
             database,
             directory: Directory::new(peers),
@@ -174,8 +174,8 @@ impl Fleet {
         charge: &Arc<Charge>,
     ) -> Result<FleetSnapshot, ApiError> {
         let (ledger, partition_count) = local::ledger(&self.view).ok_or(ApiError::TopicUnknown)?;
-        let book = self.view.book();
-        let mut builder = SnapshotBuilder::new(ledger.clone(), book.clone(), partition_count);
+        let worker_rules = self.view.worker_rules();
+        let mut builder = SnapshotBuilder::new(ledger.clone(), worker_rules.clone(), partition_count);
         let mut only = None;
         let mut freshness = Freshness::Recent;
         let mut give_up = None;
@@ -186,7 +186,7 @@ impl Fleet {
                 query: query.clone(),
                 only,
                 identity: ledger.clone(),
-                book: book.clone(),
+                worker_rules: worker_rules.clone(),
                 head_by: now + ANSWER_TIMEOUT,
                 body_by: now + limits.answer,
                 charge: charge.clone(),
@@ -285,7 +285,7 @@ async fn gather_from_database(
     };
     let read = database.read(&identity.topic_id, selection, &mut may_take).await;
     let partitions = read.map_err(|error| error_of(error, exceeded))?;
-    let mut builder = SnapshotBuilder::new(identity.clone(), view.book().clone(), partition_count);
+    let mut builder = SnapshotBuilder::new(identity.clone(), view.worker_rules().clone(), partition_count);
     builder.add(Answer::own(identity, partition_count, partitions));
     builder.take_snapshot().ok_or_else(|| ApiError::Incomplete { missing_partitions: builder.missing() })
 }

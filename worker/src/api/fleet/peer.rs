@@ -1,5 +1,4 @@
-//! Asks one peer for the partitions it owns. In: an address and a request; out: the peer's answer, or why there is
-//! none, within the request's deadlines.
+//! Asks one peer for the partitions that it owns, within the request's deadlines.
 
 use std::io::{BufReader, Read};
 use std::net::SocketAddr;
@@ -14,7 +13,7 @@ use super::memory::{Charge, Exceeded};
 use super::merge::{Answer, LedgerIdentity};
 use super::wire::{self, ASKER, INTERNAL_PATH, WireError};
 use crate::api::limits::MAX_LISTED;
-use crate::domain::ledger_rules::Rulebook;
+use crate::domain::ledger_rules::WorkerRules;
 
 /// What peers send for one customer, in one answer.
 const ONE_CUSTOMER_BYTES: usize = 1 << 20;
@@ -35,15 +34,15 @@ pub(super) struct PeerRequest {
     pub(super) query: BalanceQuery,
     /// Only these partitions; all of the peer's when `None`.
     pub(super) only: Option<Vec<i32>>,
-    /// The ledger it is about.
+    /// The identity of the asking worker's ledger.
     pub(super) identity: LedgerIdentity,
-    /// By which it is held.
-    pub(super) book: Arc<Rulebook>,
-    /// The peer has begun to answer by then.
+    /// The rules of the asking worker.
+    pub(super) worker_rules: Arc<WorkerRules>,
+    /// The peer must begin to answer by then.
     pub(super) head_by: Instant,
-    /// The peer has answered by then.
+    /// The peer must have answered by then.
     pub(super) body_by: Instant,
-    /// What all answers together take.
+    /// The memory of all answers together.
     pub(super) charge: Arc<Charge>,
 }
 
@@ -158,17 +157,17 @@ async fn read_one(mut response: reqwest::Response, peer_request: &PeerRequest) -
         }
         answer.extend_from_slice(&chunk);
     }
-    Ok(wire::read_short_answer(&answer, &peer_request.identity, &peer_request.book, &peer_request.charge)?)
+    Ok(wire::read_short_answer(&answer, &peer_request.identity, &peer_request.worker_rules, &peer_request.charge)?)
 }
 
 /// A long answer is parsed while it comes, off the threads that serve requests.
 async fn read_list(mut response: reqwest::Response, peer_request: &PeerRequest) -> Result<Answer, PeerError> {
     let (chunks, received) = mpsc::channel(CHUNKS_AHEAD);
-    let (identity, book, charge) =
-        (peer_request.identity.clone(), peer_request.book.clone(), peer_request.charge.clone());
+    let (identity, worker_rules, charge) =
+        (peer_request.identity.clone(), peer_request.worker_rules.clone(), peer_request.charge.clone());
     let parsed = tokio::task::spawn_blocking(move || {
         let answer = BufReader::new(Received { chunks: received, rest: Bytes::new() });
-        wire::read_answer(answer, &identity, &book, &charge)
+        wire::read_answer(answer, &identity, &worker_rules, &charge)
     });
     loop {
         let chunk = match response.chunk().await {

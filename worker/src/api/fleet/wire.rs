@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::{self, Charge, Exceeded, MemoryShare};
 use super::merge::{Answer, LedgerIdentity};
-use crate::domain::ledger_rules::Rulebook;
+use crate::domain::ledger_rules::WorkerRules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
 
@@ -27,7 +27,7 @@ pub(crate) const INTERNAL_PATH: &str = "/internal/v1/partitions";
 pub(crate) const ASKER: &str = "x-balancefleet-asker";
 /// Media type of the answer.
 pub(crate) const CONTENT_TYPE: &str = "application/x-ndjson";
-/// The last line of an answer that was begun and cannot be finished, since a partition is larger than one answer may be.
+/// The last line of an answer that stops early because a partition is larger than one answer may be.
 pub(crate) const TOO_LARGE: &[u8] = b"{\"refused\":\"TooLarge\"}\n";
 /// No row and no head of a line is longer.
 const MOST_BYTES_OF_ONE: usize = 256 * 1024;
@@ -40,24 +40,26 @@ pub(crate) struct LedgerInfo {
     pub(crate) group_id: String,
     pub(crate) topic: String,
     pub(crate) topic_id: String,
-    /// What workers of the first release compare: of one that they may add to, the hash that they would write themselves.
+    /// All that workers of a hash-only release compare. A worker that they may add to sends the hash that they would
+    /// write themselves (see [`crate::domain::ledger_rules`]).
     pub(crate) rules_hash: String,
     pub(crate) partition_count: i32,
-    /// What others compare. Workers of the first release do not tell it.
+    /// What later releases compare. Workers of a hash-only release do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<RuleInfo>,
 }
 
-/// By which rules a worker's balances are made.
+/// The rules that made a worker's balances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RuleInfo {
-    /// Kind and signs.
-    pub(crate) identity: String,
+    /// [`Rules::non_default_rules`](crate::domain::rules::Rules::non_default_rules): kind and signs.
+    #[serde(rename = "identity")]
+    pub(crate) non_default_rules: String,
     /// Decimals of the currencies that its partitions hold.
     pub(crate) exponents: BTreeMap<Currency, u8>,
-    /// Of a store that keeps no ledger: a hash over everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) table: Option<String>,
+    /// Only with a store that keeps no ledger: [`WorkerRules::full_rules_hash`].
+    #[serde(rename = "table", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) full_rules_hash: Option<String>,
 }
 
 /// Customer, amounts, count, last transaction's id, time and offset.
@@ -90,24 +92,26 @@ pub(crate) enum WireError {
 }
 
 impl LedgerInfo {
-    /// What must be equal for partitions to be added.
-    pub(crate) fn identity(&self, book: &Rulebook) -> LedgerIdentity {
-        let (rules, table) = match &self.rules {
-            Some(rules) => (rules.identity.clone(), rules.table.clone()),
-            // The same rules, as far as its hash tells; its decimals are in its rows.
-            None if book.overrides_of(&self.rules_hash).is_some() => (book.identity().to_owned(), None),
+    /// What the asking worker's ledger must equal before the partitions may be added.
+    pub(crate) fn identity(&self, worker_rules: &WorkerRules) -> LedgerIdentity {
+        let (non_default_rules, full_rules_hash) = match &self.rules {
+            Some(rules) => (rules.non_default_rules.clone(), rules.full_rules_hash.clone()),
+            // A hash-only release: the hash stands for our kind and signs. The decimals are in the rows.
+            None if worker_rules.overrides_of(&self.rules_hash).is_some() => {
+                (worker_rules.non_default_rules().to_owned(), None)
+            }
             None => (self.rules_hash.clone(), None),
         };
         LedgerIdentity {
             group_id: self.group_id.clone(),
             topic: self.topic.clone(),
             topic_id: self.topic_id.clone(),
-            rules,
-            table,
+            non_default_rules,
+            full_rules_hash,
         }
     }
 
-    /// What such a worker, whose ledger is `identity`, says with `partitions`.
+    /// The answer of this worker, whose ledger is `identity`.
     pub(crate) fn answer(self, identity: LedgerIdentity, partitions: Vec<PartitionBalances>) -> Answer {
         let exponents = match self.rules {
             Some(rules) => rules.exponents,
@@ -149,11 +153,12 @@ pub(crate) fn write_partition(mut line: impl Write, held: &PartitionBalances) ->
     end_partition(line)
 }
 
-/// Reads a whole answer and charges its rows. Of another ledger than that of `asker` nothing but the facts is read.
+/// Reads a whole answer and charges its rows. If the answer is for another ledger than `asker`'s, only its first line
+/// is read.
 pub(crate) fn read_answer(
     answer: impl BufRead,
     asker: &LedgerIdentity,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
     charge: &Arc<Charge>,
 ) -> Result<Answer, WireError> {
     let since_last = Cell::new(0);
@@ -163,7 +168,7 @@ pub(crate) fn read_answer(
     }
     let ledger_info =
         LedgerInfo::deserialize(&mut serde_json::Deserializer::from_reader(&mut lines)).map_err(of_json)?;
-    let (identity, mut partitions) = (ledger_info.identity(book), Vec::new());
+    let (identity, mut partitions) = (ledger_info.identity(worker_rules), Vec::new());
     while identity == *asker && lines.has_more()? {
         since_last.set(0);
         partitions.push(read_line(&mut serde_json::Deserializer::from_reader(&mut lines), &since_last, charge)?);
@@ -171,16 +176,16 @@ pub(crate) fn read_answer(
     Ok(ledger_info.answer(identity, partitions))
 }
 
-/// The same of an answer that is in memory already, and bounded: a slice is parsed without a call for each byte.
+/// [`read_answer`] for a bounded answer that is already in memory: a slice is parsed without a call for each byte.
 pub(crate) fn read_short_answer(
     answer: &[u8],
     asker: &LedgerIdentity,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
     charge: &Arc<Charge>,
 ) -> Result<Answer, WireError> {
     let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let ledger_info: LedgerInfo = serde_json::from_slice(lines.next().ok_or(WireError::Empty)?).map_err(of_json)?;
-    let (identity, mut partitions) = (ledger_info.identity(book), Vec::new());
+    let (identity, mut partitions) = (ledger_info.identity(worker_rules), Vec::new());
     for line in lines.filter(|_| identity == *asker) {
         let mut line = serde_json::Deserializer::from_slice(line);
         partitions.push(read_line(&mut line, &Cell::new(0), charge)?);

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Answered, Transaction, get, identity, join, joined, own, turns, view_by};
+use super::{Answered, Transaction, get, join, joined, own, turns, view_by, worker_info};
 use crate::api::server;
 use crate::domain::rules::Sign;
 use crate::domain::transaction::TransactionType;
@@ -182,9 +182,9 @@ async fn a_stale_owner_is_outvoted_by_the_new_one() {
 #[tokio::test]
 async fn a_worker_of_other_rules_is_no_part_of_the_sum() {
     let views = three();
-    let of_other_signs = view_by(identity("w4"), &[(TransactionType::Transfer, Sign::Debit)], &[]);
+    let of_other_signs = view_by(worker_info("w4"), &[(TransactionType::Transfer, Sign::Debit)], &[]);
     // Nothing but the topic is kept by `replay`, so that another table is another ledger.
-    let of_another_table = view_by(identity("w5"), &[], &[("XYZ", 3)]);
+    let of_another_table = view_by(worker_info("w5"), &[], &[("XYZ", 3)]);
     let foreign = [of_other_signs, of_another_table].map(|view| join(view, 64));
     for view in &foreign {
         (0..64).for_each(|partition| own(view, partition, 9, FIRST));

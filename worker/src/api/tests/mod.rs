@@ -25,13 +25,13 @@ use crate::domain::rules::{LedgerKind, Rules, Sign, Signs};
 use crate::domain::transaction::TransactionType;
 use crate::status::Status;
 use crate::topic_facts::TopicFacts;
-use crate::view::{Cell, Identity, Phase, View};
+use crate::view::{Phase, SharedPartition, View, WorkerInfo};
 
 /// Customer, currency, minor units, transaction id, second of its timestamp.
 type Transaction<'a> = (&'a str, &'a str, i128, &'a str, i64);
 
-fn identity(consumer_id: &str) -> Identity {
-    Identity {
+fn worker_info(consumer_id: &str) -> WorkerInfo {
+    WorkerInfo {
         consumer_id: consumer_id.into(),
         group_id: "balance-service".into(),
         topic: "banking.transactions".into(),
@@ -41,28 +41,28 @@ fn identity(consumer_id: &str) -> Identity {
     }
 }
 
-fn view_of(identity: Identity) -> Arc<View> {
-    view_by(identity, &[], &[])
+fn view_of(worker_info: WorkerInfo) -> Arc<View> {
+    view_by(worker_info, &[], &[])
 }
 
 /// With these signs and decimals.
-fn view_by(identity: Identity, signs: &[(TransactionType, Sign)], minor_units: &[(&str, u8)]) -> Arc<View> {
+fn view_by(worker_info: WorkerInfo, signs: &[(TransactionType, Sign)], minor_units: &[(&str, u8)]) -> Arc<View> {
     let exponents = minor_units.iter().map(|(code, exponent)| (Currency::parse(code).unwrap(), *exponent)).collect();
     let rules = Rules {
         ledger: LedgerKind::Balances,
-        signs: Signs::labs(&signs.iter().copied().collect()),
+        signs: Signs::with_overrides(&signs.iter().copied().collect()),
         exponents: Exponents::iso_4217(&exponents),
     };
-    Arc::new(View::new(identity, rules, Duration::from_secs(10)))
+    Arc::new(View::new(worker_info, rules, Duration::from_secs(10)))
 }
 
 /// A worker that has joined its group and knows the topic, with no partition yet.
 fn joined(consumer_id: &str, partition_count: i32) -> Arc<View> {
-    joined_as(identity(consumer_id), partition_count)
+    joined_as(worker_info(consumer_id), partition_count)
 }
 
-fn joined_as(identity: Identity, partition_count: i32) -> Arc<View> {
-    join(view_of(identity), partition_count)
+fn joined_as(worker_info: WorkerInfo, partition_count: i32) -> Arc<View> {
+    join(view_of(worker_info), partition_count)
 }
 
 fn join(view: Arc<View>, partition_count: i32) -> Arc<View> {
@@ -75,15 +75,15 @@ fn join(view: Arc<View>, partition_count: i32) -> Arc<View> {
 
 /// The poll thread turned just now, and the group still counts the worker in.
 fn turns(view: &View) {
-    view.tick();
-    view.proved_membership(Instant::now());
+    view.mark_alive();
+    view.confirm_membership(Instant::now());
 }
 
 /// Gives the worker an active partition that holds `transactions`, one per offset.
 fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction<'_>]) {
-    let cell = Cell::new(partition, generation);
+    let shared = SharedPartition::new(partition, generation);
     {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         for (offset, (customer, currency, minor_units, transaction_id, second)) in (0..).zip(transactions) {
             let posting = Posting {
                 customer: (*customer).into(),
@@ -99,7 +99,7 @@ fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction
         state.as_of = state.next_offset;
         state.phase = Phase::Active;
     }
-    view.add_partition(partition, Arc::new(cell));
+    view.add_partition(partition, Arc::new(shared));
 }
 
 fn alone(view: &Arc<View>) -> Router {

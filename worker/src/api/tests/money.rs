@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::{alone, get, identity, joined, joined_as, own, view_of};
+use super::{alone, get, joined, joined_as, own, view_of, worker_info};
 use crate::domain::rules::LedgerKind;
-use crate::view::{Identity, View};
+use crate::view::{View, WorkerInfo};
 
 fn two_partitions() -> Arc<View> {
     let view = joined("w", 2);
@@ -96,14 +96,14 @@ async fn a_partition_without_an_owner_is_a_refusal_that_names_it() {
 
 #[tokio::test]
 async fn a_worker_that_does_not_know_the_topic_refuses() {
-    let answer = get(&alone(&view_of(identity("w"))), "/api/Balance/balances").await;
+    let answer = get(&alone(&view_of(worker_info("w"))), "/api/Balance/balances").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.json()["error"].as_str().unwrap().contains("Kafka"));
 }
 
 #[tokio::test]
 async fn the_count_ledger_has_no_balances() {
-    let view = joined_as(Identity { ledger: LedgerKind::Count, ..identity("w") }, 6);
+    let view = joined_as(WorkerInfo { ledger: LedgerKind::Count, ..worker_info("w") }, 6);
     let list = get(&alone(&view), "/api/Balance/balances").await;
     assert_eq!((list.status, list.json()), (StatusCode::OK, json!({"count": 0, "asOf": {}, "balances": []})));
     let one = get(&alone(&view), "/api/Balance/balances/X").await;

@@ -1,14 +1,14 @@
-//! The consumer's state: the labs' shapes, key by key.
+//! The consumer's state: the reference consumers' shapes, key by key.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::{alone, get, identity, joined, own, view_of};
+use super::{alone, get, joined, own, view_of, worker_info};
 use crate::partition_failure::PartitionFailure;
 use crate::status::Status;
-use crate::view::{Cell, EventType, RebalanceEvent, RestoreProgress};
+use crate::view::{EventType, RebalanceEvent, RestoreProgress, SharedPartition};
 
 fn event(second: i64, event_type: EventType, partitions: Vec<i32>) -> RebalanceEvent {
     RebalanceEvent {
@@ -25,7 +25,7 @@ fn event(second: i64, event_type: EventType, partitions: Vec<i32>) -> RebalanceE
 
 #[tokio::test]
 async fn health_is_up() {
-    let answer = get(&alone(&view_of(identity("w"))), "/health").await;
+    let answer = get(&alone(&view_of(worker_info("w"))), "/health").await;
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, r#"{"status":"UP"}"#));
 }
 
@@ -117,11 +117,11 @@ async fn a_worker_is_alive_while_its_poll_thread_turns() {
 #[tokio::test]
 async fn readiness_survives_a_restore_and_shows_it() {
     let view = joined("w", 6);
-    let cell = Cell::new(4, 1);
-    cell.lock().restore =
+    let shared = SharedPartition::new(4, 1);
+    shared.lock().restore =
         Some(RestoreProgress { start: 0, current: 25, target: 100, eta: Some(Duration::from_millis(1500)) });
-    cell.lock().blocked_by = Some("OpenTransaction".to_owned());
-    view.add_partition(4, cell.into());
+    shared.lock().blocked_by = Some("OpenTransaction".to_owned());
+    view.add_partition(4, shared.into());
     let answer = get(&alone(&view), "/readyz").await;
     assert_eq!(answer.status, StatusCode::OK);
     let restoring = json!([
@@ -134,13 +134,13 @@ async fn readiness_survives_a_restore_and_shows_it() {
 #[tokio::test]
 async fn a_failed_partition_makes_the_worker_unready_and_says_why() {
     let view = joined("w", 6);
-    let cell = Cell::new(4, 1);
+    let shared = SharedPartition::new(4, 1);
     {
-        let mut state = cell.lock();
+        let mut state = shared.lock();
         state.phase = crate::view::Phase::Failed;
         state.failure = Some(PartitionFailure::OffsetOutOfRange { offset: 7 });
     }
-    view.add_partition(4, cell.into());
+    view.add_partition(4, shared.into());
     let answer = get(&alone(&view), "/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let failed = &answer.json()["failed"][0];
@@ -150,7 +150,7 @@ async fn a_failed_partition_makes_the_worker_unready_and_says_why() {
 
 #[tokio::test]
 async fn a_worker_that_has_not_joined_is_not_ready() {
-    let answer = get(&alone(&view_of(identity("w"))), "/readyz").await;
+    let answer = get(&alone(&view_of(worker_info("w"))), "/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.json()["consumerStatus"], "Starting");
 }

@@ -21,10 +21,10 @@ pub(crate) struct Posting<'a> {
     pub(crate) timestamp: Timestamp,
 }
 
-/// What one partition knows of one customer.
+/// One customer's state in one partition.
 ///
-/// Usual ids and a single currency lie in here, not behind pointers: most of the time to apply a record is the wait for
-/// memory, and each pointer is one more.
+/// Usual ids and a single currency are stored inline, not behind pointers: applying a record is mostly waiting for
+/// memory, and each pointer adds a wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Customer {
     pub(crate) balances: Balances,
@@ -85,7 +85,7 @@ impl Ledger {
         customer.apply(posting, offset)
     }
 
-    /// Brings what is known of these customers near: the processor need not wait for one of them to ask for the next.
+    /// Loads these customers into the processor's cache. The loads overlap.
     pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         ids.filter_map(|id| self.customers.get(id)).for_each(Customer::touch);
     }
@@ -98,7 +98,7 @@ impl Ledger {
         }
     }
 
-    /// The same for one that is not kept elsewhere.
+    /// Sets a customer to an owned state.
     pub(crate) fn insert(&mut self, id: &str, state: Customer) {
         self.customers.insert(id.into(), state);
     }
@@ -124,7 +124,7 @@ impl Ledger {
         self.customers.iter().map(|(id, customer)| (id.as_str(), customer))
     }
 
-    /// How many transactions it is made of.
+    /// The number of transactions in it.
     pub(crate) fn transactions(&self) -> u64 {
         self.customers().map(|(_, customer)| customer.count).sum()
     }
@@ -161,7 +161,7 @@ impl Customer {
         }
     }
 
-    /// Reads from its beginning and its end.
+    /// Loads both ends of the struct into the processor's cache.
     pub(super) fn touch(&self) {
         std::hint::black_box((self.balances.len(), self.last_transaction_id.len(), self.last_offset));
     }

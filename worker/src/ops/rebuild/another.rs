@@ -1,5 +1,5 @@
-//! Balances that are made of one topic, and another topic of the same name: what both give, and what a person has to have
-//! said before the one is replaced by the other.
+//! Stored balances that come from another topic of the same name: compares both topics, and checks that the user has
+//! agreed to what would be lost.
 
 use crate::{
     config::RebuildOptions,
@@ -10,11 +10,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OtherTopic {
     pub(super) partition: i32,
-    /// Id of the topic that the balances are made of.
+    /// Id of the topic that the balances come from.
     pub(super) topic_id: String,
     /// Transactions in the balances.
     pub(super) stored: u64,
-    /// Transactions that the topic of now gives.
+    /// Transactions that the present topic gives.
     pub(super) given: u64,
 }
 
@@ -24,7 +24,7 @@ impl OtherTopic {
     }
 }
 
-/// What is to be said of partitions whose balances are made of another topic than that with `topic_id`.
+/// The lines that describe partitions whose balances come from another topic than the one with `topic_id`.
 pub(super) fn describe(parts: &[OtherTopic], topic_id: &str, is_database: bool) -> Vec<String> {
     let Some(first) = parts.first() else { return Vec::new() };
     let total = |count: fn(&OtherTopic) -> u64| grouped(parts.iter().map(count).sum::<u64>());
@@ -52,7 +52,7 @@ pub(super) fn describe(parts: &[OtherTopic], topic_id: &str, is_database: bool) 
     lines
 }
 
-/// Whether `options` say all that has to be said to replace the balances; else what to do.
+/// Checks that `options` agree to everything that the rebuild would lose; the error says what to do.
 pub(super) fn check(parts: &[OtherTopic], missing: &[(i32, Missing)], options: &RebuildOptions) -> Result<(), String> {
     let lacking: u64 = parts.iter().map(OtherTopic::lacking).sum();
     if !parts.is_empty() && !options.another_topic {

@@ -48,13 +48,13 @@ impl PollLoop {
 fn what_is_heard_of_an_assignment_that_is_over_says_nothing_of_the_next_one() {
     let (mut poll_loop, _runtime) = poll_loop();
     let first = poll_loop.get_partition_0(7);
-    poll_loop.let_go(&[0]).unwrap();
+    poll_loop.release(&[0]).unwrap();
     let second = poll_loop.get_partition_0(9);
     poll_loop.hear_restored(first, 5);
     assert!(poll_loop.is_restoring(), "another worker may have come further than 5");
     poll_loop.hear_restored(second, 20);
     poll_loop.hear_committed(first, 5);
-    assert!(poll_loop.partitions[&0].is_claiming(), "that commit did not claim it");
+    assert!(poll_loop.partitions[&0].awaits_first_commit(), "that commit did not claim it");
     poll_loop.hear_committed(second, 20);
     assert_eq!(poll_loop.partitions[&0].fetch_from(), Some((20, None)));
 }
@@ -63,11 +63,11 @@ fn what_is_heard_of_an_assignment_that_is_over_says_nothing_of_the_next_one() {
 fn what_was_begun_for_a_partition_ends_when_it_is_let_go_or_read_again() {
     let (mut poll_loop, _runtime) = poll_loop();
     poll_loop.get_partition_0(7);
-    let first = poll_loop.partitions[&0].cell.clone();
-    poll_loop.restore_again(&[0]).unwrap();
-    let second = poll_loop.partitions[&0].cell.clone();
+    let first = poll_loop.partitions[&0].shared.clone();
+    poll_loop.queue_reacquire(&[0]).unwrap();
+    let second = poll_loop.partitions[&0].shared.clone();
     assert!(first.is_released() && !second.is_released());
-    poll_loop.let_go(&[0]).unwrap();
+    poll_loop.release(&[0]).unwrap();
     assert!(second.is_released() && poll_loop.view.partitions().is_empty());
 }
 
@@ -76,6 +76,6 @@ fn what_was_begun_for_a_partition_ends_when_it_is_let_go_or_read_again() {
 fn readers_are_told_the_generation_in_which_the_group_gave_the_partition() {
     let (mut poll_loop, _runtime) = poll_loop();
     poll_loop.get_partition_0(7);
-    poll_loop.restore_again(&[0]).unwrap();
+    poll_loop.queue_reacquire(&[0]).unwrap();
     assert_eq!(poll_loop.view.partitions()[0].generation, 7);
 }

@@ -1,8 +1,9 @@
-//! How large the batches may be in which the producer sends its records.
+//! The size of the batches in which the producer sends its records.
 //!
-//! A broker refuses a batch that is larger than its topic takes, whatever it takes of the records one by one, and after
-//! that nothing more of this producer in that partition. So batches are cut to what the topics say that they take. Where
-//! they do not say it, or it was changed meanwhile, each refusal halves them, until the largest record travels alone.
+//! A broker refuses a batch that is larger than its topic accepts, even if it would accept every record alone. After
+//! that it refuses everything from this producer in that partition. So batches are limited by the topics' settings. If
+//! a setting is unknown, or was changed meanwhile, each refusal halves the size, until the largest record is sent
+//! alone.
 
 use std::{fmt, time::Duration};
 
@@ -12,32 +13,32 @@ use rdkafka::ClientConfig;
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// librdkafka's own size, below what a topic takes by default.
+/// librdkafka's own size, which is below a topic's default limit.
 const USUAL: usize = 1_000_000;
 /// A batch of one record has no more bytes beside key, value and headers.
 pub(super) const OVERHEAD: usize = 61 + 36;
 /// Topic settings that bound a batch: one of the topic, and the size of the file that it has to fit into.
 const LIMITS: [&str; 2] = ["max.message.bytes", "segment.bytes"];
 
-/// Bytes of the largest batch that a topic with these settings takes, if they say so.
+/// Bytes of the largest batch that a topic with these settings accepts, if they say so.
 pub(super) fn limit_of(settings: &Settings) -> Option<usize> {
     LIMITS.iter().filter_map(|name| settings.get(*name)?.parse().ok()).min()
 }
 
 pub(super) struct Batches {
     admin: Admin,
-    /// Those that are written to, each with what it last said to take: the changelog, then that of the dead letters.
+    /// The topics, each with its last known limit: the changelog, then the dead letter topic.
     topics: Vec<(String, Option<usize>)>,
-    /// `None` before anything was asked.
+    /// `None` before the topics were asked.
     size: Option<usize>,
 }
 
-/// The largest record that one transaction has for a topic, in words that tell nothing of whom it is about.
+/// The largest record that one transaction has for a topic. Its text does not name the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Largest {
     pub(super) partition: i32,
     pub(super) what: What,
-    /// Of key, value and headers.
+    /// The bytes of key, value and headers.
     pub(super) bytes: usize,
 }
 
@@ -51,7 +52,7 @@ pub(super) enum What {
     DeadLetter(i64),
 }
 
-/// A record that its topic does not take even alone. It stays to be written.
+/// A record that its topic does not accept even alone. It is not lost: the commit is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Oversized {
     record: Largest,
@@ -86,22 +87,22 @@ impl fmt::Display for Oversized {
     }
 }
 
-/// What follows from a refusal.
+/// The next step after a refusal.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// Batches of this size are tried.
+    /// Try batches of this size.
     Cut(usize),
-    /// The largest record for the topic at this place does not fit alone.
+    /// The largest record for the topic at this index does not fit even alone.
     Alone(usize),
 }
 
-/// Of each topic what it said to take, and the bytes of a batch of its largest record alone.
+/// `topics` has for each topic its limit, and the bytes of a batch of its largest record alone.
 fn next(size: usize, topics: &[(Option<usize>, usize)]) -> Next {
-    let told = topics.iter().filter_map(|(told, _)| *told).min();
-    if let Some(told) = told.filter(|told| *told < size) {
-        return Next::Cut(told);
+    let limit = topics.iter().filter_map(|(limit, _)| *limit).min();
+    if let Some(limit) = limit.filter(|limit| *limit < size) {
+        return Next::Cut(limit);
     }
-    if let Some(place) = topics.iter().position(|(told, alone)| told.is_some_and(|told| *alone > told)) {
+    if let Some(place) = topics.iter().position(|(limit, alone)| limit.is_some_and(|limit| *alone > limit)) {
         return Next::Alone(place);
     }
     let (place, largest) = topics.iter().map(|(_, alone)| *alone).enumerate().max_by_key(|it| it.1).unwrap_or_default();
@@ -109,7 +110,7 @@ fn next(size: usize, topics: &[(Option<usize>, usize)]) -> Next {
 }
 
 impl Batches {
-    /// Of a producer that writes to these topics.
+    /// The batch size for a producer that writes to these topics.
     pub(super) fn for_topics<'a>(admin: &Admin, topics: impl IntoIterator<Item = &'a String>) -> Self {
         Self {
             admin: admin.clone(),
@@ -122,38 +123,38 @@ impl Batches {
     pub(super) fn apply(&mut self, client: &mut ClientConfig) {
         if self.size.is_none() {
             self.ask();
-            self.size = Some(self.told().map_or(USUAL, |told| told.min(USUAL)));
+            self.size = Some(self.limit().map_or(USUAL, |limit| limit.min(USUAL)));
         }
         let usual = client.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(USUAL);
         client.set("batch.size", self.size().min(usual).max(1).to_string());
     }
 
-    /// Bytes of a batch.
+    /// The batch size in bytes.
     pub(super) fn size(&self) -> usize {
         self.size.unwrap_or(USUAL)
     }
 
-    /// What the topic of the dead letters takes, if it says so.
+    /// The limit of the dead letter topic, if known.
     pub(super) fn limit_for_dead_letters(&self) -> Option<usize> {
-        self.topics.get(1).and_then(|(_, told)| *told)
+        self.topics.get(1).and_then(|(_, limit)| *limit)
     }
 
-    /// Asks the topics again; whether they take less than batches have.
+    /// Asks the topics again; returns whether they accept less than the current size.
     pub(super) fn look(&mut self) -> bool {
         self.ask();
-        let Some(told) = self.told().filter(|told| *told < self.size()) else { return false };
-        self.cut(told);
+        let Some(limit) = self.limit().filter(|limit| *limit < self.size()) else { return false };
+        self.cut(limit);
         true
     }
 
-    /// A batch was refused for its size, although the topics were asked: of each topic the largest record that was to be
-    /// written. The next producer has smaller batches.
+    /// Handles a batch that was refused for its size although the topics were asked: the next producer uses smaller
+    /// batches. `largest` has the largest record per topic.
     ///
     /// # Errors
-    /// There is a record that no size of batches helps.
+    /// A record does not fit even alone.
     pub(super) fn refused(&mut self, largest: &[Largest]) -> Result<(), Oversized> {
-        let told = self.topics.iter().map(|(_, told)| *told);
-        let topics: Vec<_> = told.zip(largest.iter().map(|it| it.bytes + OVERHEAD)).collect();
+        let limits = self.topics.iter().map(|(_, limit)| *limit);
+        let topics: Vec<_> = limits.zip(largest.iter().map(|it| it.bytes + OVERHEAD)).collect();
         match next(self.size(), &topics) {
             Next::Cut(size) => {
                 self.cut(size);
@@ -175,15 +176,15 @@ impl Batches {
         self.size = Some(size);
     }
 
-    fn told(&self) -> Option<usize> {
-        self.topics.iter().filter_map(|(_, told)| *told).min()
+    fn limit(&self) -> Option<usize> {
+        self.topics.iter().filter_map(|(_, limit)| *limit).min()
     }
 
     fn ask(&mut self) {
-        for (topic, told) in &mut self.topics {
+        for (topic, limit) in &mut self.topics {
             match self.admin.topic_settings(topic, TIMEOUT) {
-                Ok(settings) => *told = limit_of(&settings.in_effect),
-                // It is found out by what is refused.
+                Ok(settings) => *limit = limit_of(&settings.in_effect),
+                // Unknown then: refusals find the limit.
                 Err(error) => tracing::warn!(topic, %error, "cannot look up how large a batch the topic takes"),
             }
         }

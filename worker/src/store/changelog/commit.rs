@@ -1,10 +1,10 @@
-//! One commit: a transaction, and what is done when its outcome is not told.
+//! One commit: a transaction, and how an unknown outcome is resolved.
 //!
 //! | outcome | then |
 //! |---|---|
 //! | success | the changes are durable |
 //! | a definite refusal, but not for size, and the abort succeeded | nothing is durable; the same changes go with the next commit |
-//! | anything else | a new producer of the same id settles the old one's transaction; the group's offsets then tell which of the two it was, or that others have gone on |
+//! | anything else | a new producer with the same id ends the old one's transaction; then the group's offsets show which of the two it was, or that another worker has continued |
 
 use std::time::{Duration, Instant};
 
@@ -21,18 +21,18 @@ use crate::{
     throttle::Throttle,
 };
 
-/// Between two tries to learn what became of a commit.
+/// The pause between two attempts to find out the outcome of a commit.
 const AGAIN: Duration = Duration::from_millis(100);
-/// How often it is said that this does not come on.
+/// How often a lack of progress is logged.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
-/// How a transaction ended that was not committed.
+/// How a transaction ended without a commit.
 enum TransactionFailure {
-    /// The worker cannot go on.
+    /// The worker cannot continue.
     Aborted(CommitError),
-    /// Nothing of it is durable, and the producer can go on.
+    /// Nothing of it is durable, and the producer can continue.
     Refused(AbortReason, CommitError),
-    /// Nobody knows. With what the ledgers are if it happened.
+    /// Unknown; with the durable states in case it was committed.
     Unknown(TransactionError, Vec<DurableState>),
 }
 
@@ -40,12 +40,12 @@ impl Changelog {
     pub(super) fn transact(&self, batch: &Batch) -> Result<(), CommitError> {
         let mut producer = self.producer.lock();
         producer.ready()?;
-        // Looked at last thing before the first record: what has left meanwhile is not written.
+        // Checked just before the first record: partitions that have left meanwhile are not written.
         let commits = self.durable_states.still_ours(batch);
         let commit = |(progress, durable_state)| PartitionCommit { progress, durable_state };
         let commits: Vec<_> = commits.map(commit).collect();
         if commits.is_empty() {
-            // Not a success: no coordinator has said that this worker is a member.
+            // Not a success: no coordinator has confirmed the worker's membership.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
         producer.make_time_for(commits.iter().filter_map(PartitionCommit::rows_of_whole).sum());
@@ -75,7 +75,7 @@ impl Changelog {
         }
     }
 
-    /// What the next try does differently after a refusal; if nothing helps, why.
+    /// Changes what the next attempt does after a refusal; an error if nothing would help.
     fn learn(&self, producer: &mut Producer, why: AbortReason, commits: &[PartitionCommit<'_>]) -> Option<CommitError> {
         if why != AbortReason::TooLarge {
             producer.learn(why);
@@ -94,7 +94,7 @@ impl Changelog {
         }
     }
 
-    /// The transaction. Gives what the partitions' ledgers are with their changes.
+    /// Runs the transaction. Returns the durable states of the partitions with their changes.
     fn attempt(
         &self,
         producer: &TransactionalProducer,
@@ -114,10 +114,10 @@ impl Changelog {
         }
     }
 
-    /// Asks until it is known what became of a commit.
+    /// Asks until the outcome of a commit is known.
     ///
-    /// The new producer's registration ends the old one's transaction, one way or the other; after that the group's
-    /// stable offsets are those from before the commit, those it wrote, or somebody else's.
+    /// The registration of the new producer ends the old one's transaction, committed or aborted. After that the
+    /// group's stable offsets are those from before the commit, those that it wrote, or another worker's.
     fn resolve_outcome(
         &self,
         producer: &mut Producer,
@@ -125,27 +125,27 @@ impl Changelog {
         written: Vec<DurableState>,
         error: CommitError,
     ) -> Result<(), CommitError> {
-        let mut told = Throttle::new(WARN_EVERY);
+        let mut warnings = Throttle::new(WARN_EVERY);
         loop {
             match producer.ready() {
                 Ok(_) => break,
                 Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
                 Err(passing) => {
-                    if told.admit("settle", Instant::now()).is_some() {
+                    if warnings.admit("settle", Instant::now()).is_some() {
                         tracing::warn!(error = %passing, "cannot settle a transaction yet");
                     }
                 }
             }
             std::thread::sleep(AGAIN);
         }
-        // What has left meanwhile may have been moved on by its next owner.
-        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.cell.is_released()).collect();
+        // The next owner may have moved on partitions that have left meanwhile.
+        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
         let assigned: Vec<_> = commits_left.iter().map(|commit| commit.progress.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
                 Err(passing) => {
-                    if told.admit("read", Instant::now()).is_some() {
+                    if warnings.admit("read", Instant::now()).is_some() {
                         tracing::warn!(error = %passing, "cannot read the committed offsets yet");
                     }
                 }
@@ -161,7 +161,8 @@ impl Changelog {
                 Ok(())
             }
             CommitFate::Untouched => Err(error),
-            // One transaction moves them all, so no single one says what became of the others.
+            // One transaction moves all offsets, so it is not known which partitions the other worker has: all are
+            // fenced.
             CommitFate::Others => Err(CommitError::Fenced {
                 partitions: assigned.iter().map(|assignment| assignment.partition).collect(),
                 reason: format!("the group stands at {committed:?}"),
@@ -170,7 +171,7 @@ impl Changelog {
     }
 }
 
-/// Brings a failed transaction to an end, if that can be known.
+/// Ends a failed transaction, if its end can be known.
 fn end(
     producer: &TransactionalProducer,
     error: TransactionError,
@@ -179,8 +180,8 @@ fn end(
 ) -> TransactionFailure {
     match error {
         TransactionError::Fatal { .. } => TransactionFailure::Aborted(CommitError::Fatal(error.to_string())),
-        // The broker misses a record of this producer now: the next one ends what it has open. An abort would wait for
-        // records that are not sent any more.
+        // The broker now misses a record of this producer. An abort would wait for records that are no longer sent, so
+        // the next producer ends the transaction.
         TransactionError::Refused { why: AbortReason::TooLarge, .. } => TransactionFailure::Unknown(error, written),
         TransactionError::Refused { why, .. } => {
             let aborted = producer.abort(time);

@@ -1,8 +1,8 @@
-//! What became of a commit whose outcome was not told.
+//! The fate of a commit whose outcome is unknown.
 
 use crate::store::{Progress, offsets::Committed};
 
-/// What the group's offsets say about a commit whose outcome was not told.
+/// What the group's offsets say about a commit whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CommitFate {
     Written,
@@ -12,7 +12,7 @@ pub(super) enum CommitFate {
 
 impl CommitFate {
     pub(super) fn compare<'a>(commits: impl Iterator<Item = (&'a Progress, &'a Option<Committed>)>) -> Self {
-        // One that was not to move says nothing.
+        // A partition whose offset the commit did not move says nothing.
         let moved = commits.filter(|(progress, _)| progress.from != Some(progress.next_offset));
         let found = moved.map(|(Progress { from, next_offset, .. }, committed)| {
             let committed = committed.as_ref().map(|committed| committed.offset);
@@ -41,14 +41,14 @@ mod tests {
     use super::*;
     use crate::{
         domain::ledger::Changes,
-        store::{Assignment, Epoch},
-        view::Cell,
+        store::{Assignment, AssignmentNumber},
+        view::SharedPartition,
     };
 
     fn progress(from: Option<i64>, next_offset: i64) -> Progress {
         Progress {
-            assignment: Assignment { partition: 0, epoch: Epoch(1), generation: 1 },
-            cell: Arc::new(Cell::new(0, 1)),
+            assignment: Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 },
+            shared: Arc::new(SharedPartition::new(0, 1)),
             from,
             next_offset,
             leader_epoch: None,

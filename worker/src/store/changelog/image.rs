@@ -1,4 +1,4 @@
-//! What a partition's changelog holds, gathered record by record.
+//! The content of a partition's changelog, collected record by record.
 
 use super::{
     progress::ProgressRecord,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{domain::ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
 
-/// The later record of a key stands.
+/// The newest record of each key counts.
 #[derive(Default)]
 pub(crate) struct ChangelogImage {
     ledger: Ledger,
@@ -19,13 +19,13 @@ pub(crate) struct ChangelogImage {
 pub(super) struct Content {
     pub(super) ledger: Ledger,
     pub(super) progress: Option<ProgressRecord>,
-    /// How many records said so.
+    /// The number of records read.
     pub(super) records: u64,
 }
 
 impl ChangelogImage {
-    /// Takes the next record. One that cannot be read fails the partition, even if a later one has the same key: who
-    /// wrote it may have written more that is not seen.
+    /// Takes the next record. An unreadable record fails the partition, even if a later one has the same key: its
+    /// writer may have changed more than that.
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.records += 1;
         if let Err(reason) = self.try_take(key, value) {
@@ -52,7 +52,7 @@ impl ChangelogImage {
         Ok(Content { ledger, progress, records })
     }
 
-    /// Whether it says nothing at all.
+    /// Whether the changelog has no content.
     pub(super) fn is_empty(&self) -> bool {
         self.progress.is_none() && self.ledger.is_empty() && self.unreadable.is_none()
     }
@@ -69,11 +69,11 @@ impl ChangelogImage {
             return Err(PartitionFailure::UnreadableProgress { reason: reason.clone() });
         }
         let Some(progress) = progress else {
-            // A commit writes both or neither, so this is somebody else's.
+            // A commit writes both or neither, so another program wrote this.
             return if ledger.is_empty() { Ok(()) } else { Err(PartitionFailure::CustomersWithoutProgress) };
         };
         let found = LedgerChecksum::of_ledger(ledger);
-        // Of a ledger that is not complete, some may be there twice: written by a commit whose outcome nobody learnt.
+        // The checksum of an incomplete ledger may not fit: a commit with an unknown outcome may have written more.
         if found != progress.checksum && !progress.partial && !progress.rebuilding {
             let LedgerChecksum { customers, .. } = progress.checksum;
             return Err(PartitionFailure::Torn { expected: customers, found: found.customers });
@@ -90,10 +90,10 @@ mod tests {
     use crate::{
         domain::{
             ledger::{Changes, Posting},
-            ledger_rules::{LedgerRules, tests::book},
+            ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
-        store::changelog::{progress::ChangelogIdentity, rows::RowWriter},
+        store::changelog::{progress::ChangelogContext, rows::RowWriter},
     };
 
     /// What a commit of `postings` writes, its progress last.
@@ -116,10 +116,10 @@ mod tests {
             checksum = checksum.changed(changed.before, writer.write(id, &changed.now));
             records.push((writer.key().to_vec(), writer.value().to_vec()));
         }
-        let book = book(&[]);
-        let identity = ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &book };
-        let rules = LedgerRules::begin(&book, 0);
-        let progress = ProgressRecord::new(&identity, &rules, 0, postings.len() as i64, None, checksum);
+        let worker_rules = worker_rules(&[]);
+        let context = ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &worker_rules };
+        let rules = LedgerRules::begin(&worker_rules, 0);
+        let progress = ProgressRecord::new(&context, &rules, 0, postings.len() as i64, None, checksum);
         records.push((rows::PROGRESS.to_vec(), progress.to_json()));
         records
     }

@@ -1,28 +1,34 @@
-//! A partition's changelog as it is, sound or not: for tools that look at it from outside.
+//! A partition's changelog as it is, sound or not, for the tools that inspect it.
 
 use super::{
     image::{ChangelogImage, Content},
-    progress::{ChangelogIdentity, ProgressRecord},
-    restore_plan::{Known, check_identity, restore_plan, rules_of},
+    progress::{ChangelogContext, ProgressRecord},
+    restore_plan::{Known, check_context, restore_plan, rules_of},
     rows::Key,
 };
 use crate::{
     config::Config,
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
     store::{Position, StoredPartition, StoredProgress},
 };
 
-pub(crate) fn inspect(image: ChangelogImage, config: &Config, book: &Rulebook, topic_id: &str) -> StoredPartition {
-    let identity = ChangelogIdentity { group: &config.group_id, topic: &config.topic, topic_id, book };
+pub(crate) fn inspect(
+    image: ChangelogImage,
+    config: &Config,
+    worker_rules: &WorkerRules,
+    topic_id: &str,
+) -> StoredPartition {
+    let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
     let unsound = image.check().err();
     let (ledger, progress) = image.into_parts();
-    let told = progress.as_ref().map(|progress| LedgerRules::examine(progress.told_rules(), &ledger, book));
-    let (rules, other_settings) = told.unwrap_or_default();
-    let not_ours = progress.as_ref().and_then(|progress| check_identity(progress, &identity).err());
+    let examined =
+        progress.as_ref().map(|progress| LedgerRules::examine(progress.stored_rules(), &ledger, worker_rules));
+    let (rules, other_settings) = examined.unwrap_or_default();
+    let not_ours = progress.as_ref().and_then(|progress| check_context(progress, &context).err());
     let stored_progress = progress.map(|progress| StoredProgress {
         rules,
         base: progress.base_offset,
@@ -33,11 +39,11 @@ pub(crate) fn inspect(image: ChangelogImage, config: &Config, book: &Rulebook, t
     StoredPartition { ledger, stored_progress, not_ours, unsound, other_settings }
 }
 
-/// The newest progress of a partition's changelog, out of records up to its end; customers are not looked into.
+/// The newest progress in a partition's changelog. Customers are not read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct NewestProgress {
-    /// `None` inside when it was deleted.
-    told: Option<Option<ProgressRecord>>,
+    /// The inner `None`: the progress was deleted.
+    newest: Option<Option<ProgressRecord>>,
     has_customers: bool,
     unreadable: Option<String>,
 }
@@ -47,7 +53,7 @@ impl NewestProgress {
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         match Key::read(key) {
             Ok(Key::Progress) => match value.map(ProgressRecord::read).transpose() {
-                Ok(progress) => self.told = Some(progress),
+                Ok(progress) => self.newest = Some(progress),
                 Err(reason) => self.unreadable = Some(reason),
             },
             Ok(Key::Customer(_)) => self.has_customers |= value.is_some(),
@@ -57,30 +63,30 @@ impl NewestProgress {
 
     /// Whether there was any.
     pub(crate) fn is_told(&self) -> bool {
-        self.told.is_some() || self.unreadable.is_some()
+        self.newest.is_some() || self.unreadable.is_some()
     }
 
-    /// Whether a worker would go on with it, and whether that is certain without a look at the customers.
+    /// Whether a worker would continue it, and whether that is certain without reading the customers.
     pub(crate) fn check(
         &self,
         config: &Config,
-        book: &Rulebook,
+        worker_rules: &WorkerRules,
         topic_id: &str,
         position: &Position,
     ) -> Result<bool, PartitionFailure> {
         if let Some(reason) = &self.unreadable {
             return Err(PartitionFailure::UnreadableProgress { reason: reason.clone() });
         }
-        let progress = self.told.clone().flatten();
+        let progress = self.newest.clone().flatten();
         if progress.is_none() && self.has_customers {
             return Err(PartitionFailure::CustomersWithoutProgress);
         }
-        let identity = ChangelogIdentity { group: &config.group_id, topic: &config.topic, topic_id, book };
-        let known = Known { identity: &identity, position, start_from: config.start_from, initial_offsets: None };
+        let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
+        let known = Known { context: &context, position, start_from: config.start_from, initial_offsets: None };
         let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
-        let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), book));
+        let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), worker_rules));
         restore_plan(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
         let rules = rules.transpose()?;
-        Ok(has_details || rules.is_none_or(|rules| rules.agrees_in_everything()))
+        Ok(has_details || rules.is_none_or(|rules| rules.agrees_on_every_currency()))
     }
 }

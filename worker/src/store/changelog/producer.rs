@@ -1,4 +1,4 @@
-//! The producer of the commits, and what its errors mean for the next one.
+//! The producer of the commits, and how its errors change the next one.
 
 use std::{
     collections::VecDeque,
@@ -11,41 +11,41 @@ use rdkafka::ClientConfig;
 use super::batches::{Batches, Largest, OVERHEAD, Oversized};
 use crate::store::CommitError;
 
-/// How long a request is waited for, if that is no more than a third of its transaction's time.
+/// The longest wait for a request, if that is no more than a third of the transaction's time.
 const REQUEST: Duration = Duration::from_secs(1);
-/// So many rows a second are written at least.
+/// The least number of rows written per second.
 const ROWS_A_SECOND: u64 = 10_000;
-/// Brokers take no transaction of more time unless they are told to (transaction.max.timeout.ms).
+/// The longest transaction that brokers accept by default (transaction.max.timeout.ms).
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// How often the time is doubled at most.
+/// How often the time is doubled, at most.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// Of a record that is too large for the dead letter topic, so much is kept at most.
+/// The most bytes that are kept of a record that is too large for the dead letter topic.
 const KEPT_BYTES: usize = 16 << 10;
-/// The headers that say where a dead letter comes from have no more: two names of 249 bytes at most are the most of it.
+/// The most bytes of the headers that say where a dead letter comes from; most of it is two names of up to 249 bytes.
 const HEADERS: usize = 1 << 10;
 
 /// How dead letters are written.
 #[derive(Clone, Copy)]
 pub(super) struct DeadLetterLimits {
-    /// Whether those that are long are cut before they are sent.
+    /// Whether long dead letters are cut before they are sent.
     pub(super) are_truncated: bool,
-    /// Those that have more bytes are long.
+    /// Dead letters with more bytes are long.
     pub(super) whole_bytes: usize,
-    /// Of one that is cut, so many bytes of its key and of its value are kept.
+    /// The bytes that are kept of the key and of the value of one that is cut.
     pub(super) kept_bytes: usize,
 }
 
-/// A producer that is fenced twice within this time has a twin.
+/// If a producer is fenced twice within this time, another process uses the same transactional id.
 const TWIN: Duration = Duration::from_secs(60);
 
-/// How much time the brokers get: twice as much after every try whose outcome they did not tell, or while they are slow no
-/// commit would ever come to its end; the usual again after one that was quick.
+/// How much time the brokers get. It doubles after every attempt with an unknown outcome, because with slow brokers no
+/// commit would ever finish otherwise. It returns to the usual time after a quick commit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TransactionTimeouts {
     session: Duration,
     doublings: u32,
-    /// What a transaction of many rows needs.
+    /// The time that a transaction of many rows needs.
     least: Duration,
 }
 
@@ -54,7 +54,7 @@ impl TransactionTimeouts {
         Self { session, doublings: 0, least: Duration::ZERO }
     }
 
-    /// A producer that waits so long.
+    /// Creates a producer with these times.
     pub(super) fn producer(self, config: &ClientConfig) -> Result<TransactionalProducer, Error> {
         let mut config = config.clone();
         let (transaction, request) = (self.transaction().as_millis(), self.request().as_millis());
@@ -65,13 +65,13 @@ impl TransactionTimeouts {
         TransactionalProducer::new(&config)
     }
 
-    /// For a transaction. That of a dead worker holds its successor up for so long.
+    /// The transaction timeout. The open transaction of a dead worker blocks its successor for this long.
     fn transaction(self) -> Duration {
         let twice = 1 << self.doublings;
         (self.session / 2 * twice).max((self.least * twice).min(LONGEST))
     }
 
-    /// For an answer. Without one the request is in doubt, and the producer with it.
+    /// The wait for an answer. Without one, the request is in doubt, and with it the producer.
     fn request(self) -> Duration {
         REQUEST.min(self.session / 6) * (1 << self.doublings)
     }
@@ -81,13 +81,14 @@ impl TransactionTimeouts {
     }
 }
 
-/// The one transactional producer of this process, recreated whenever it is in doubt, or its batches are to be smaller.
+/// The one transactional producer of this process. It is recreated when it is in doubt, or when its batches must be
+/// smaller.
 pub(super) struct Producer {
     config: ClientConfig,
     timeouts: TransactionTimeouts,
     current: Option<TransactionalProducer>,
     batches: Batches,
-    /// The brokers refused a dead letter for its size: the next try sends them short.
+    /// The brokers refused a dead letter for its size: the next attempt cuts long ones.
     truncate_dead_letters: bool,
     fenced: VecDeque<Instant>,
 }
@@ -104,12 +105,12 @@ impl Producer {
         }
     }
 
-    /// Under another transactional id than this worker's own.
+    /// Uses another transactional id than this worker's own.
     pub(super) fn rename(&mut self, transactional_id: &str) {
         self.config.set("transactional.id", transactional_id);
     }
 
-    /// A producer that has nothing open. A new one settles what the former left.
+    /// A producer without an open transaction. A new one first ends the transaction of the former one.
     pub(super) fn ready(&mut self) -> Result<&TransactionalProducer, CommitError> {
         let producer = match self.current.take() {
             Some(producer) => producer,
@@ -130,7 +131,7 @@ impl Producer {
         }
     }
 
-    /// A transaction follows that replaces a ledger by so many rows, 0 if it does not do that.
+    /// Prepares for a transaction that replaces a ledger with this many rows, 0 for any other transaction.
     pub(super) fn make_time_for(&mut self, rows: usize) {
         let before = self.timeouts.transaction();
         self.timeouts.least = Duration::from_secs(rows as u64 / ROWS_A_SECOND);
@@ -144,10 +145,10 @@ impl Producer {
         self.timeouts.transaction()
     }
 
-    /// A commit was accepted after `took`.
+    /// Notes that a commit was accepted after `took`.
     pub(super) fn succeeded(&mut self, took: Duration) {
         self.truncate_dead_letters = false;
-        // One of its requests may have been sent twice: an end of transaction that is still on its way could end the next.
+        // A request may have been sent twice, and an end of transaction that is still in flight could end the next one.
         let is_in_doubt =
             took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::was_disturbed);
         let is_quick = took < REQUEST;
@@ -160,7 +161,7 @@ impl Producer {
         }
     }
 
-    /// What an error means for the commits to come.
+    /// Turns an error into that of the commit, and gives the next attempt more time if the outcome is unknown.
     pub(super) fn note(&mut self, error: TransactionError) -> CommitError {
         match error {
             TransactionError::Fenced { detail } => {
@@ -181,9 +182,9 @@ impl Producer {
         }
     }
 
-    /// What the next try does differently after a refusal.
+    /// Changes what the next attempt does after a refusal.
     pub(super) fn learn(&mut self, why: AbortReason) {
-        // It looks for new partitions only now and then; a new one looks at once.
+        // The client refreshes its list of partitions only now and then; a new one reads it at once.
         if why == AbortReason::UnknownPartition {
             self.discard();
         }
@@ -197,15 +198,15 @@ impl Producer {
         DeadLetterLimits { are_truncated: self.truncate_dead_letters, whole_bytes, kept_bytes }
     }
 
-    /// A broker or the client refused a record, or a batch of them, for its size. `largest` are the largest records that
-    /// were to be written, with dead letters cut; `has_long_dead_letters` if there were some that can be. One thing at a time
-    /// is done differently by the next try: smaller batches where a topic says so, then shorter dead letters, then batches of
-    /// half the size.
+    /// Handles a record or batch that a broker or the client refused for its size. `largest` has the largest records of
+    /// the attempt, with dead letters cut; `has_long_dead_letters` tells whether any can be cut. The next attempt
+    /// changes one thing: smaller batches if a topic's limit is lower, then shorter dead letters, then batches of half
+    /// the size.
     ///
     /// # Errors
-    /// There is a record that fits into no batch.
+    /// A record fits into no batch.
     pub(super) fn cut(&mut self, has_long_dead_letters: bool, largest: &[Largest]) -> Result<(), Oversized> {
-        // Its batches have the former size.
+        // The batch size is fixed when a producer is created.
         self.discard();
         if self.batches.look() {
             return Ok(());
@@ -217,7 +218,7 @@ impl Producer {
         self.batches.refused(largest)
     }
 
-    /// Gives it up: whatever it still has under way is settled by the next one.
+    /// Gives the producer up: the next one ends whatever it still has in flight.
     pub(super) fn discard(&mut self) {
         if let Some(former) = self.current.take() {
             end(former);
@@ -225,8 +226,8 @@ impl Producer {
     }
 }
 
-/// Ends a client on a thread of its own: while a broker is away that may take long, or for ever, and commits go on meanwhile.
-/// Nothing it still sends counts once the next one has the transactional id.
+/// Closes a client on a thread of its own. Without a broker that may take long, or forever, and commits continue
+/// meanwhile. Nothing that it still sends counts once the next one has the transactional id.
 fn end(former: TransactionalProducer) {
     let ending = std::thread::Builder::new().name("former-producer".to_owned()).spawn(move || drop(former));
     if let Err(error) = ending {

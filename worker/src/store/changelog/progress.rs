@@ -1,17 +1,17 @@
-//! How far a partition has come, as its changelog says it: JSON, so that a person with Kafka's console consumer can read
-//! it.
+//! The progress record of a partition in its changelog. It is JSON, so that a user can read it with Kafka's console
+//! consumer.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::ledger_rules::{LedgerRules, RuleDetails, Rulebook, ToldRules},
+    domain::ledger_rules::{LedgerRules, RuleDetails, StoredRules, WorkerRules},
     store::LedgerChecksum,
 };
 
-/// The form below.
+/// The version of the form below.
 const VERSION: u32 = 1;
 
-/// Written with every commit; the authority on what the customers beside it stand for.
+/// Written with every commit. It says which records the customers in the same changelog contain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProgressRecord {
@@ -19,41 +19,41 @@ pub(super) struct ProgressRecord {
     pub(super) group: String,
     pub(super) topic: String,
     pub(super) topic_id: String,
-    /// What the first release compares, see [`LedgerRules::hash`].
+    /// The hash that hash-only releases compare, see [`LedgerRules::hash`].
     pub(super) rules: String,
-    /// What is compared, and more exactly. The first release does not write it.
+    /// The rules that later releases compare. A hash-only release does not write them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rule_details: Option<Box<RuleDetails>>,
     /// First offset that belongs to the ledger.
     pub(super) base_offset: i64,
     /// Every record below is in the ledger.
     pub(super) next_offset: i64,
-    /// Of the last record below, if its producer's broker told.
+    /// The leader epoch of the last record below, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) leader_epoch: Option<i32>,
     #[serde(flatten)]
     pub(super) checksum: LedgerChecksum,
-    /// More customers of the ledger follow: until then the input says what they are.
+    /// More customers of the ledger follow. Until then, a restore folds the input again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) partial: bool,
-    /// A person has asked to fold the ledger anew, and that is not finished.
+    /// A rebuild of a hash-only release was started and not finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) rebuilding: bool,
 }
 
-/// What all progress of one partition has in common.
+/// What all progress records that this worker writes have in common, and what it compares them with.
 #[derive(Clone)]
-pub(super) struct ChangelogIdentity<'a> {
+pub(super) struct ChangelogContext<'a> {
     pub(super) group: &'a str,
     pub(super) topic: &'a str,
     pub(super) topic_id: &'a str,
-    /// Of whoever reads or writes it.
-    pub(super) book: &'a Rulebook,
+    /// The rules of the worker that reads or writes.
+    pub(super) worker_rules: &'a WorkerRules,
 }
 
 impl ProgressRecord {
     pub(super) fn new(
-        ledger: &ChangelogIdentity<'_>,
+        ledger: &ChangelogContext<'_>,
         rules: &LedgerRules,
         base_offset: i64,
         next_offset: i64,
@@ -76,9 +76,9 @@ impl ProgressRecord {
         }
     }
 
-    /// What it says of the ledger's rules.
-    pub(super) fn told_rules(&self) -> ToldRules<'_> {
-        ToldRules {
+    /// What the record says about the ledger's rules.
+    pub(super) fn stored_rules(&self) -> StoredRules<'_> {
+        StoredRules {
             hash: &self.rules,
             details: self.rule_details.as_deref(),
             base: self.base_offset,
@@ -87,7 +87,7 @@ impl ProgressRecord {
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
-        // Texts and numbers always have a form.
+        // Serializing texts and numbers cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
@@ -108,13 +108,13 @@ impl ProgressRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ledger_rules::tests::book, money::Currency};
+    use crate::domain::{ledger_rules::tests::worker_rules, money::Currency};
 
     fn record() -> ProgressRecord {
-        let book = book(&[]);
-        let ledger = ChangelogIdentity { group: "g", topic: "t", topic_id: "id", book: &book };
-        let mut rules = LedgerRules::begin(&book, 5);
-        rules.hold(Currency::parse("EUR").unwrap(), &book);
+        let worker_rules = worker_rules(&[]);
+        let ledger = ChangelogContext { group: "g", topic: "t", topic_id: "id", worker_rules: &worker_rules };
+        let mut rules = LedgerRules::begin(&worker_rules, 5);
+        rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
         ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), LedgerChecksum { customers: 2, digest_sum: u64::MAX - 7 })
     }
 
@@ -125,14 +125,14 @@ mod tests {
             json,
             format!(
                 r#"{{"version":1,"group":"g","topic":"t","topicId":"id","rules":"{}","ruleDetails":{{"identity":"","currencies":{{"EUR":{{"exponent":2,"since":5}}}}}},"baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}}"#,
-                book(&[]).hash()
+                worker_rules(&[]).hash()
             )
         );
         assert_eq!(ProgressRecord::read(json.as_bytes()), Ok(record()));
     }
 
     #[test]
-    fn progress_of_the_first_release_has_no_details() {
+    fn progress_of_a_hash_only_release_has_no_details() {
         let json = br#"{"version":1,"group":"g","topic":"t","topicId":"id","rules":"r","baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}"#;
         let read = ProgressRecord::read(json).unwrap();
         assert_eq!(read, ProgressRecord { rules: "r".to_owned(), rule_details: None, ..record() });

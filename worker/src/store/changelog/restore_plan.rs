@@ -1,25 +1,25 @@
-//! The decision what a partition goes on from: its changelog, the group's offset and the input log, compared.
+//! Decides from where a partition continues, by its changelog, the group's offset and the input log.
 
 use super::{
     image::Content,
-    progress::{ChangelogIdentity, ProgressRecord},
+    progress::{ChangelogContext, ProgressRecord},
 };
 use crate::{
     config::StartFrom,
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
     store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
 };
 
-/// What is known of a partition besides its changelog.
+/// What is known about a partition besides its changelog.
 pub(super) struct Known<'a> {
-    pub(super) identity: &'a ChangelogIdentity<'a>,
+    pub(super) context: &'a ChangelogContext<'a>,
     pub(super) position: &'a Position,
     pub(super) start_from: StartFrom,
-    /// Where a group begins that begins with this partition, at the end of its logs.
+    /// Starting offsets, if the group begins now at the end of the logs.
     pub(super) initial_offsets: Option<&'a InitialOffsets>,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<Restor
     let Content { ledger, progress, records } = content;
     match progress {
         Some(progress) => {
-            check_identity(&progress, known.identity)?;
+            check_context(&progress, known.context)?;
             if progress.partial {
                 return fold_again(&progress, known.position);
             }
@@ -37,31 +37,29 @@ pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<Restor
     }
 }
 
-/// The rules by which the customers were made, if this worker may go on with them.
+/// The rules that made the customers, if this worker may continue with them.
 pub(super) fn rules_of(
     progress: &ProgressRecord,
     ledger: &Ledger,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
-    let mut rules = LedgerRules::take_over(progress.told_rules(), book)?;
-    // Details are written with the rows. Without them, only the rows say what the first release has counted.
+    let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
+    // Details are written together with the rows. Without them, only the rows show what a hash-only release has
+    // counted.
     if progress.rule_details.is_none() {
-        rules.found(ledger.currencies(), book)?;
+        rules.note_found(ledger.currencies(), worker_rules)?;
     }
     Ok(rules)
 }
 
-/// Whether the customers are those of this group and this topic.
-pub(super) fn check_identity(
-    progress: &ProgressRecord,
-    identity: &ChangelogIdentity<'_>,
-) -> Result<(), PartitionFailure> {
-    if (progress.group.as_str(), progress.topic.as_str()) != (identity.group, identity.topic) {
+/// Checks that the customers belong to this group and this topic.
+pub(super) fn check_context(progress: &ProgressRecord, context: &ChangelogContext<'_>) -> Result<(), PartitionFailure> {
+    if (progress.group.as_str(), progress.topic.as_str()) != (context.group, context.topic) {
         let (group, topic) = (progress.group.clone(), progress.topic.clone());
         return Err(PartitionFailure::ForeignChangelog { group, topic });
     }
-    if progress.topic_id != identity.topic_id {
-        let (expected, found) = (progress.topic_id.clone(), identity.topic_id.to_owned());
+    if progress.topic_id != context.topic_id {
+        let (expected, found) = (progress.topic_id.clone(), context.topic_id.to_owned());
         return Err(PartitionFailure::TopicRecreated { expected, found });
     }
     if progress.rebuilding {
@@ -70,7 +68,7 @@ pub(super) fn check_identity(
     Ok(())
 }
 
-/// The changelog says where; the group's offset must not contradict it.
+/// Continues from the changelog; the group's offset must not contradict it.
 fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, PartitionFailure> {
     let next_offset = progress.next_offset;
     // The offsets of a group without members expire; the changelog does not.
@@ -87,9 +85,9 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
     })
 }
 
-/// Writing a ledger for the first time was interrupted: it is folded and written again, over what is there. The same
-/// records give the same customers, so nothing of the first try stays. A release before this one began such copies, of
-/// groups that had used the replay store; they are finished.
+/// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same
+/// records give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for
+/// groups that had used the replay store; this finishes them.
 fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
     let (base, changelog) = (progress.base_offset, progress.next_offset);
     let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
@@ -105,17 +103,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::ledger_rules::tests::book,
+        domain::ledger_rules::tests::worker_rules,
         store::{LedgerChecksum, offsets::Committed},
     };
 
-    static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
-    static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
-        LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
+    static WORKER_RULES: LazyLock<WorkerRules> = LazyLock::new(|| worker_rules(&[]));
+    static CONTEXT: LazyLock<ChangelogContext<'static>> =
+        LazyLock::new(|| ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
 
-    fn progress(identity: &ChangelogIdentity<'_>, next_offset: i64) -> ProgressRecord {
-        let rules = LedgerRules::begin(identity.book, 5);
-        ProgressRecord::new(identity, &rules, 5, next_offset, Some(4), LedgerChecksum::default())
+    fn progress(context: &ChangelogContext<'_>, next_offset: i64) -> ProgressRecord {
+        let rules = LedgerRules::begin(context.worker_rules, 5);
+        ProgressRecord::new(context, &rules, 5, next_offset, Some(4), LedgerChecksum::default())
     }
 
     fn planned(
@@ -128,7 +126,7 @@ mod tests {
         let content = Content { ledger: Ledger::default(), progress, records: 0 };
         restore_plan(
             content,
-            &Known { identity: &IDENTITY, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
+            &Known { context: &CONTEXT, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
         )
     }
 
@@ -139,54 +137,54 @@ mod tests {
 
     #[test]
     fn the_changelog_and_the_group_agree() {
-        assert_eq!(resumed(planned(Some(progress(&IDENTITY, 60)), Some((60, "")), 50..90)), (5, 60));
+        assert_eq!(resumed(planned(Some(progress(&CONTEXT, 60)), Some((60, "")), 50..90)), (5, 60));
     }
 
     #[test]
     fn expired_offsets_are_no_reason_to_begin_again() {
-        assert_eq!(resumed(planned(Some(progress(&IDENTITY, 60)), None, 50..90)), (5, 60));
+        assert_eq!(resumed(planned(Some(progress(&CONTEXT, 60)), None, 50..90)), (5, 60));
     }
 
     #[test]
     fn a_group_whose_offsets_were_moved_by_hand_is_not_followed() {
         for committed in [59, 61] {
-            let plan = planned(Some(progress(&IDENTITY, 60)), Some((committed, "")), 0..90);
+            let plan = planned(Some(progress(&CONTEXT, 60)), Some((committed, "")), 0..90);
             assert!(matches!(plan, Err(PartitionFailure::OffsetsMoved { changelog: 60, .. })));
         }
     }
 
     #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
-        let plan = |log| planned(Some(progress(&IDENTITY, 60)), Some((60, "")), log);
+        let plan = |log| planned(Some(progress(&CONTEXT, 60)), Some((60, "")), log);
         assert!(matches!(plan(61..90), Err(PartitionFailure::OffsetOutOfRange { offset: 60 })));
         assert!(matches!(plan(0..59), Err(PartitionFailure::CommittedBeyondEnd { .. })));
     }
 
     #[test]
     fn the_changelog_of_other_topics_or_groups_is_refused() {
-        let of = |identity: ChangelogIdentity<'_>| planned(Some(progress(&identity, 60)), Some((60, "")), 0..90);
-        let ours = IDENTITY.clone();
+        let of = |context: ChangelogContext<'_>| planned(Some(progress(&context, 60)), Some((60, "")), 0..90);
+        let ours = CONTEXT.clone();
         assert!(matches!(
-            of(ChangelogIdentity { topic_id: "x", ..ours.clone() }),
+            of(ChangelogContext { topic_id: "x", ..ours.clone() }),
             Err(PartitionFailure::TopicRecreated { .. })
         ));
         assert!(matches!(
-            of(ChangelogIdentity { group: "x", ..ours.clone() }),
+            of(ChangelogContext { group: "x", ..ours.clone() }),
             Err(PartitionFailure::ForeignChangelog { .. })
         ));
-        assert!(matches!(of(ChangelogIdentity { topic: "x", ..ours }), Err(PartitionFailure::ForeignChangelog { .. })));
+        assert!(matches!(of(ChangelogContext { topic: "x", ..ours }), Err(PartitionFailure::ForeignChangelog { .. })));
     }
 
     #[test]
     fn a_rebuild_that_did_not_finish_stays_refused() {
-        let mut unfinished = progress(&IDENTITY, 60);
+        let mut unfinished = progress(&CONTEXT, 60);
         unfinished.rebuilding = true;
         assert!(matches!(planned(Some(unfinished), Some((60, "")), 0..90), Err(PartitionFailure::Rebuilding)));
     }
 
     #[test]
     fn a_ledger_that_was_not_written_to_its_end_is_folded_again() {
-        let partial = || ProgressRecord { partial: true, ..progress(&IDENTITY, 60) };
+        let partial = || ProgressRecord { partial: true, ..progress(&CONTEXT, 60) };
         let folded = |committed| planned(Some(partial()), committed, 5..90);
         for committed in [Some((60, "")), None] {
             assert!(
@@ -213,12 +211,15 @@ mod tests {
             timestamp: jiff::Timestamp::UNIX_EPOCH,
         };
         ledger.apply(&posting, 7).unwrap();
-        let of_first_release = ProgressRecord { rule_details: None, ..progress(&IDENTITY, 60) };
-        let held = |rules: LedgerRules| rules.held().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
-        assert_eq!(rules_of(&of_first_release, &ledger, &BOOK).map(held), Ok(vec![("EUR".to_owned(), 2)]));
-        let finer = rules_of(&of_first_release, &ledger, &book(&[("EUR", 4)]));
+        let of_hash_only_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
+        let held = |rules: LedgerRules| rules.counted().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
+        assert_eq!(rules_of(&of_hash_only_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
+        let finer = rules_of(&of_hash_only_release, &ledger, &worker_rules(&[("EUR", 4)]));
         assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");
-        assert!(rules_of(&of_first_release, &Ledger::default(), &book(&[("EUR", 4)])).is_ok(), "nobody holds it");
+        assert!(
+            rules_of(&of_hash_only_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
+            "nobody holds it"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What a record of the changelog looks like: one key and value per customer, one per partition for its progress.
+//! The records of the changelog: one key and value per customer, and one per partition for its progress.
 //!
-//! The first byte of a key says what it is: 0 progress, 1 a customer, whose id follows. The first byte of a customer's
-//! value is the version of its form. Values are whole states, never differences, so that compaction changes nothing.
+//! The first byte of a key gives its type: 0 for the progress, 1 for a customer, whose id follows. The first byte of a
+//! customer's value is the version of its form. Values are whole states, never differences, so compaction changes
+//! nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -68,7 +69,7 @@ impl<'de> Deserialize<'de> for Code {
     }
 }
 
-/// Writes customers, each over the one before.
+/// Writes customers one by one into the same buffers.
 #[derive(Default)]
 pub(crate) struct RowWriter {
     buffer: Vec<u8>,
@@ -76,7 +77,7 @@ pub(crate) struct RowWriter {
 }
 
 impl RowWriter {
-    /// Writes key and value of one customer and gives their digest, which is never 0.
+    /// Writes key and value of one customer and returns their digest, which is never 0.
     pub(crate) fn write(&mut self, id: &str, customer: &Customer) -> u64 {
         self.buffer.clear();
         self.buffer.push(CUSTOMER);
@@ -91,7 +92,7 @@ impl RowWriter {
             last_transaction_id: &customer.last_transaction_id,
             balances: customer.balances(),
         };
-        // Writing to memory cannot fail: every type above has a form.
+        // Writing to memory cannot fail, and every type above can be serialized.
         let buffer = std::mem::take(&mut self.buffer);
         self.buffer = postcard::to_extend(&row, buffer).unwrap_or_default();
         XxHash3_64::oneshot(&self.buffer).max(1)

@@ -7,7 +7,7 @@ use super::{
     commit_fate::CommitFate,
     decide,
     image::ChangelogImage,
-    progress::{ChangelogIdentity, ProgressRecord},
+    progress::{ChangelogContext, ProgressRecord},
     restore_plan::Known,
     rows::{PROGRESS, RowWriter},
     writer::PartitionCommit,
@@ -16,18 +16,18 @@ use crate::{
     config::StartFrom,
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook, tests::book},
+        ledger_rules::{LedgerRules, WorkerRules, tests::worker_rules},
     },
     store::{
         ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
         offsets::Position,
-        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+        schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
 
-static BOOK: LazyLock<Rulebook> = LazyLock::new(|| book(&[]));
-static IDENTITY: LazyLock<ChangelogIdentity<'static>> =
-    LazyLock::new(|| ChangelogIdentity { group: "g", topic: "t", topic_id: "i", book: &BOOK });
+static WORKER_RULES: LazyLock<WorkerRules> = LazyLock::new(|| worker_rules(&[]));
+static CONTEXT: LazyLock<ChangelogContext<'static>> =
+    LazyLock::new(|| ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &WORKER_RULES });
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -57,10 +57,10 @@ impl From<CommitFate> for Verdict {
     }
 }
 
-impl Medium for Log {
+impl SimulatedStore for Log {
     const APPLY_MODE: ApplyMode = ApplyMode::Buffered;
     /// Few, so that a ledger that moves takes several commits.
-    const LEDGER_AT_ONCE: usize = 3;
+    const MAX_CUSTOMERS_PER_COMMIT: usize = 3;
     type DurableState = DurableState;
     type Sent = (Rows, DurableState);
 
@@ -68,26 +68,26 @@ impl Medium for Log {
     /// was interrupted.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let (mut row, mut checksum) = (RowWriter::default(), LedgerChecksum::default());
-        for (id, customer) in ledger.customers().take(Self::LEDGER_AT_ONCE) {
+        for (id, customer) in ledger.customers().take(Self::MAX_CUSTOMERS_PER_COMMIT) {
             checksum = checksum.changed(0, row.write(id, customer));
             self.rows.push((row.key().to_vec(), row.value().to_vec()));
         }
-        let rules = LedgerRules::begin(&BOOK, 0);
-        let progress = ProgressRecord::new(&IDENTITY, &rules, 0, next_offset, None, checksum);
-        let progress = ProgressRecord { partial: ledger.len() > Self::LEDGER_AT_ONCE, ..progress };
+        let rules = LedgerRules::begin(&WORKER_RULES, 0);
+        let progress = ProgressRecord::new(&CONTEXT, &rules, 0, next_offset, None, checksum);
+        let progress = ProgressRecord { partial: ledger.len() > Self::MAX_CUSTOMERS_PER_COMMIT, ..progress };
         self.rows.push((PROGRESS.to_vec(), progress.to_json()));
     }
 
     fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
         let content = self.image().finish().expect("what is stored is sound");
-        let known = Known { identity: &IDENTITY, position, start_from: StartFrom::Earliest, initial_offsets: None };
+        let known = Known { context: &CONTEXT, position, start_from: StartFrom::Earliest, initial_offsets: None };
         decide(content, &known).expect("it can go on")
     }
 
     fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Rows, DurableState) {
         let mut rows = Rows::new();
         let written =
-            PartitionCommit { progress, durable_state: durable_state.clone() }.rows(&IDENTITY, |key, value| {
+            PartitionCommit { progress, durable_state: durable_state.clone() }.rows(&CONTEXT, |key, value| {
                 rows.push((key.to_vec(), value.to_vec()));
                 Ok::<_, std::convert::Infallible>(())
             });

@@ -9,20 +9,20 @@ use crate::{config::Config, topic_facts::describe};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// From so many replicas on, a write has to reach two.
+/// With this many replicas or more, a write must reach two.
 const SAFE_REPLICAS: usize = 3;
-/// How many of them have to have a write then.
+/// The replicas that must have a write then.
 const MIN_IN_SYNC: usize = 2;
 
-/// So many tenths of a second a new topic may take until every broker knows it.
+/// Attempts, 100 ms apart, until every broker knows a new topic.
 const KNOWN_AFTER: usize = 50;
 
-/// The progress of a partition without the names in it, compressed or not, has more.
+/// The progress of a partition has more bytes than this even without its names, compressed or not.
 const PROGRESS_BYTES: usize = 200;
-/// The headers of a dead letter without the names in them, compressed or not, have more.
+/// The headers of a dead letter have more bytes than this even without their names, compressed or not.
 const DEAD_LETTER_BYTES: usize = 200;
 
-/// The settings of a changelog. Only the newest value of each customer is needed, and that for ever.
+/// The settings of a changelog. Only the newest value of each customer is needed, and it is needed forever.
 const SETTINGS: &[(&str, &str)] = &[
     ("cleanup.policy", "compact"),
     ("delete.retention.ms", "60000"),
@@ -34,26 +34,26 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Why a topic cannot be the changelog.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfit {
-    /// It would lose balances, or never shrink.
+    /// The topic would lose balances, or never shrink.
     #[error(
         "topic {topic} has cleanup.policy={policy}: a changelog needs compact and nothing else, or balances would be deleted; \
          change the topic (kafka-configs --alter --add-config cleanup.policy=compact) or name another one"
     )]
     Policy { topic: String, policy: String },
-    /// Nothing could ever be written to it.
+    /// Nothing can be written to the topic.
     #[error(
         "topic {topic} takes no batch of more than {limit} bytes (max.message.bytes, segment.bytes), but {what} has {needed}: \
          nothing could ever be committed; let it take more (kafka-configs --alter --entity-type topics --entity-name {topic} \
          --add-config max.message.bytes=1048588)"
     )]
     Limit { topic: String, limit: usize, what: &'static str, needed: usize },
-    /// It may pass, or somebody has to allow it.
+    /// The error may pass, or an administrator must grant a right.
     #[error(transparent)]
     Kafka(#[from] Error),
 }
 
-/// Whether a topic with these settings of its own is as a worker makes it that ended before it had set `min.insync.replicas`.
-/// What somebody else has made keeps the settings it was given.
+/// Whether a topic with these settings looks like one from a worker that stopped before it had set
+/// `min.insync.replicas`. A topic that somebody else created keeps its settings.
 fn is_unfinished(own: &Settings) -> bool {
     own.len() == SETTINGS.len() && SETTINGS.iter().all(|(name, value)| own.get(*name).is_some_and(|it| it == value))
 }
@@ -61,12 +61,12 @@ fn is_unfinished(own: &Settings) -> bool {
 pub(super) struct Topic {
     pub(super) name: String,
     replication: Option<i32>,
-    /// Of the shortest batches that are ever written to the topic and to that of the dead letters.
+    /// The bytes of the shortest batches that are ever written to the changelog and to the dead letter topic.
     progress_bytes: usize,
     dead_letter_bytes: usize,
 }
 
-/// Whether a topic with these settings takes a batch of so many bytes.
+/// Whether a topic with these settings accepts a batch of this many bytes.
 fn takes(topic: &str, settings: &Settings, what: &'static str, needed: usize) -> Result<(), Unfit> {
     match limit_of(settings) {
         Some(limit) if limit < needed => Err(Unfit::Limit { topic: topic.to_owned(), limit, what, needed }),
@@ -85,7 +85,7 @@ impl Topic {
         }
     }
 
-    /// Looks at the topic; with `make` it is made, or grown, to have `partitions`.
+    /// Checks the topic; with `make`, creates it or grows it to `partitions`.
     pub(super) fn prepare(&self, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
         let is_new = match describe(admin, &self.name, TIMEOUT) {
             Ok(_) => false,
@@ -93,10 +93,10 @@ impl Topic {
             Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        // Also after making it: somebody else may have been first, with other settings.
+        // Checked even after it was created: somebody else may have been first, with other settings.
         let TopicSettings { own, in_effect: mut settings } =
             admin.topic_settings(&self.name, TIMEOUT).map_err(|error| match error {
-                // It is there, but too new for the broker that was asked.
+                // The topic exists, but the broker that was asked does not know it yet.
                 Error::UnknownTopic { .. } => self.just_made(),
                 error => error,
             })?;
@@ -118,11 +118,11 @@ impl Topic {
             return Ok(());
         }
         tracing::info!(topic = self.name, from = found, to = partitions, "adding partitions to the changelog");
-        // Of several owners of new partitions, one is first.
+        // Several owners of new partitions may try; one is first.
         admin.grow_topic(&self.name, partitions, TIMEOUT)
     }
 
-    /// Makes a plain topic of that name with as many partitions, unless there is one.
+    /// Creates a plain topic of that name with as many partitions, unless it exists.
     pub(super) fn make_beside(&self, admin: &Admin, name: &str, partitions: i32) -> Result<(), Error> {
         match describe(admin, name, TIMEOUT) {
             Err(error) if error.kind() == ErrorKind::UnknownTopic => {}
@@ -134,14 +134,14 @@ impl Topic {
         Ok(())
     }
 
-    /// Whether the topic of the dead letters, if it is there, takes at least one that is cut.
+    /// Checks that the dead letter topic, if it exists, accepts at least a cut dead letter.
     pub(super) fn prepare_dead_letter_topic(&self, admin: &Admin, name: &str) -> Result<(), Unfit> {
         match admin.topic_settings(name, TIMEOUT) {
             Ok(settings) => {
                 takes(name, &settings.in_effect, "a dead letter without its record", self.dead_letter_bytes)
             }
             Err(error) if error.is_transient() => Err(error.into()),
-            // It is still to be made, or not everybody who may write to it may look at its settings.
+            // It does not exist yet, or this user may write to it but not read its settings.
             Err(error) => {
                 tracing::debug!(topic = name, %error, "what the topic of the dead letters takes is not known");
                 Ok(())
@@ -149,9 +149,9 @@ impl Topic {
         }
     }
 
-    /// Whether there was none.
+    /// Creates the topic; returns false if it existed.
     fn create(&self, admin: &Admin, partitions: i32) -> Result<bool, Error> {
-        // Workers that start together all try.
+        // Several workers may start at the same time and try.
         let is_new = admin.create_topic(&self.name, partitions, self.replication, SETTINGS, TIMEOUT)?;
         if is_new {
             tracing::info!(topic = self.name, partitions, "created the changelog");
@@ -159,10 +159,10 @@ impl Topic {
         Ok(is_new)
     }
 
-    /// What is missing of a topic that a worker has made: only afterwards it is known how many replicas the cluster gave it.
+    /// Completes a topic that a worker has created: only afterwards it is known how many replicas the cluster gave it.
     fn finish(&self, admin: &Admin, is_new: bool) -> Result<(), Error> {
         match self.raise_min_insync(admin) {
-            // Workers have worked with it as it is, and it may be somebody's who has set just the same.
+            // Workers have used the topic as it is, and its settings may be an administrator's choice.
             Err(error) if !is_new => {
                 tracing::warn!(topic = self.name, %error, "the changelog keeps the cluster's min.insync.replicas");
                 Ok(())
@@ -171,7 +171,7 @@ impl Topic {
         }
     }
 
-    /// With three replicas or more an acknowledged write shall survive the loss of any one broker.
+    /// With three replicas or more, an acknowledged write must survive the loss of any one broker.
     fn raise_min_insync(&self, admin: &Admin) -> Result<(), Error> {
         let mut partitions = self.partitions(admin)?;
         for _ in 0..KNOWN_AFTER {
@@ -184,7 +184,7 @@ impl Topic {
         let least = |count: fn(&PartitionDescription) -> usize| partitions.iter().map(count).min();
         let (replicas, in_sync) =
             least(|it| it.replicas).zip(least(|it| it.in_sync)).ok_or_else(|| self.just_made())?;
-        // Where one alone is in sync it would end all writing.
+        // With only one replica in sync, the setting would block all writes.
         if replicas < SAFE_REPLICAS || in_sync < MIN_IN_SYNC {
             return Ok(());
         }
@@ -194,7 +194,7 @@ impl Topic {
         admin.configure_topic(&self.name, &settings, TIMEOUT)
     }
 
-    /// None while the broker that was asked does not know the topic yet.
+    /// Empty while the broker that was asked does not know the topic yet.
     fn partitions(&self, admin: &Admin) -> Result<Vec<PartitionDescription>, Error> {
         let described = admin.describe_topics(&[&self.name], TIMEOUT)?.pop();
         match described.ok_or_else(|| self.just_made())?.1 {

@@ -1,4 +1,4 @@
-//! What a transaction writes: changed customers, progress, dead letters, and the group's offsets last.
+//! Writes one transaction: changed customers, progress, dead letters, and the group's offsets last.
 
 use std::{
     convert::Infallible,
@@ -13,7 +13,7 @@ use super::{
     Changelog, DurableState,
     batches::{Largest, What},
     producer::DeadLetterLimits,
-    progress::{ChangelogIdentity, ProgressRecord},
+    progress::{ChangelogContext, ProgressRecord},
     rows::{Key, PROGRESS, RowWriter},
 };
 use crate::{
@@ -21,51 +21,53 @@ use crate::{
     store::{Batch, Progress},
 };
 
-/// So many bytes of rows are gathered before they go to the client together.
+/// The bytes of rows that are collected before they go to the client together.
 const AT_ONCE: usize = 64 << 10;
-/// Says that a dead letter is not whole: part of the value, no headers of its own, and a key only if that is small.
+/// The header of a dead letter that is cut: it has part of the value, none of its own headers, and its key only if
+/// small.
 const TRUNCATED: (&str, Option<&[u8]>) = ("balancefleet.truncated", Some(b"true"));
 
-/// What a transaction commits of one partition.
+/// One partition's part of a transaction.
 pub(super) struct PartitionCommit<'a> {
     pub(super) progress: &'a Progress,
     pub(super) durable_state: DurableState,
 }
 
 impl PartitionCommit<'_> {
-    /// Gives `send` key and value of each changed customer, then of the progress. What it gives is durable then.
+    /// Gives `send` key and value of each changed customer, then of the progress. Returns the state that is durable
+    /// once the transaction is committed.
     pub(super) fn rows<E>(
         &self,
-        identity: &ChangelogIdentity<'_>,
+        context: &ChangelogContext<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<DurableState, E> {
         let (progress, mut after, mut row) = (self.progress, self.durable_state.clone(), RowWriter::default());
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, &mut row, identity.book);
+            after.change(id, changed, &mut row, context.worker_rules);
             send(row.key(), row.value())?;
         }
         after.stored = None;
         let DurableState { base, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(identity, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
+            ProgressRecord::new(context, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(after)
     }
 
-    /// Keys of what is replaced that it has no row for.
+    /// The replaced keys for which the new ledger has no row.
     fn removed(&self) -> impl Iterator<Item = &[u8]> {
         let is_rewritten = |key: &[u8]| match Key::read(Some(key)) {
             Ok(Key::Progress) => true,
             Ok(Key::Customer(id)) => self.progress.changes.customer(id).is_some(),
-            // Only somebody else can have written it.
+            // Only another program can have written such a key.
             Err(_) => false,
         };
         let former = self.durable_state.stored.iter().flat_map(|former| former.iter());
         former.map(|key| &**key).filter(move |key| !is_rewritten(key))
     }
 
-    /// How many rows it has at most, if it replaces a whole ledger.
+    /// The most rows that it has if it replaces a whole ledger.
     pub(super) fn rows_of_whole(&self) -> Option<usize> {
         Some(self.durable_state.stored.as_ref()?.len() + self.progress.changes.len())
     }
@@ -84,7 +86,7 @@ impl Writer<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Everything but its end; offsets only after every record is acknowledged.
+    /// Writes everything but the commit. Offsets are sent only after every record is acknowledged.
     pub(super) fn write(
         &self,
         batch: &Batch,
@@ -122,7 +124,7 @@ impl Writer<'_> {
 
     fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<DurableState, TransactionError> {
         let partition = commit.progress.assignment.partition;
-        let identity = self.store.identity();
+        let context = self.store.context();
         let topic = self.store.log.name.as_str();
         for key in commit.removed() {
             let removal = Record { topic, partition: Some(partition), key: Some(key), value: None, headers: &[] };
@@ -130,7 +132,7 @@ impl Writer<'_> {
         }
         let mut rows = Rows::default();
         let send = |rows: &mut Rows| self.producer.send_rows(topic, partition, rows, self.deadline);
-        let written = commit.rows(&identity, |key, value| {
+        let written = commit.rows(&context, |key, value| {
             rows.push(key, value);
             if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }
         })?;
@@ -155,7 +157,7 @@ impl Writer<'_> {
                 outcome => return outcome,
             }
         }
-        // One dead letter must never hold up a partition: what is left of it says so.
+        // One dead letter must never block a partition. A header says that it was cut.
         let headers: Vec<_> = ours.into_iter().chain([TRUNCATED]).collect();
         let (key, value) = cut(dead_letter, self.limits.kept_bytes);
         self.producer.send(&Record { topic, partition: None, key, value, headers: &headers }, self.deadline)
@@ -169,7 +171,7 @@ fn cut(dead_letter: &DeadLetter, kept_bytes: usize) -> (Option<&[u8]>, Option<&[
 }
 
 impl Changelog {
-    /// Where a dead letter comes from and why it is one: names and values of headers.
+    /// The headers that say where a dead letter comes from and why it is one.
     fn origin(&self, partition: i32, dead_letter: &DeadLetter) -> [(&'static str, String); 8] {
         [
             ("__connect.errors.topic", self.topic.clone()),
@@ -183,26 +185,26 @@ impl Changelog {
         ]
     }
 
-    /// The largest records that `commits` have for the changelog and for the dead letters, with long ones cut; and whether
-    /// any of those is long.
+    /// The largest records that `commits` have for the changelog and for the dead letter topic, with long dead letters
+    /// cut; and whether any dead letter is long.
     pub(super) fn largest(
         &self,
         commits: &[PartitionCommit<'_>],
         DeadLetterLimits { whole_bytes, kept_bytes, .. }: DeadLetterLimits,
     ) -> (Vec<Largest>, bool) {
-        let identity = self.identity();
+        let context = self.context();
         let mut all = Vec::new();
         let (mut dead_letters, mut has_long_ones) = (Vec::new(), false);
         for commit in commits {
             let partition = commit.progress.assignment.partition;
             let mut offsets = commit.progress.changes.customers().map(|(_, changed)| changed.now.last_offset);
-            // In the order of the rows; the progress comes last.
+            // The customers in the order of the rows, then the progress.
             let note = |key: &[u8], value: &[u8]| {
                 let what = offsets.next().map_or(What::Progress, What::Customer);
                 all.push(Largest { partition, what, bytes: key.len() + value.len() });
                 Ok::<_, Infallible>(())
             };
-            let _ = commit.rows(&identity, note);
+            let _ = commit.rows(&context, note);
             for dead_letter in commit.progress.changes.dead_letters() {
                 let is_long = dead_letter.size() > whole_bytes;
                 has_long_ones |= is_long;
@@ -228,10 +230,10 @@ mod tests {
     use crate::{
         domain::{
             ledger::{Ledger, Posting},
-            ledger_rules::{LedgerRules, tests::book},
+            ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
-        store::{Assignment, Epoch, LedgerChecksum},
+        store::{Assignment, AssignmentNumber, LedgerChecksum},
     };
 
     /// What a commit of a ledger with customer A alone removes of a changelog that has these keys.
@@ -241,10 +243,10 @@ mod tests {
         ledger
             .apply(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
             .unwrap();
-        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 1 };
+        let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
         let progress = Progress::whole(assignment, None, &(0..8), ledger);
         let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
-        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&book(&[]), 0)));
+        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)));
         let durable_state = DurableState { base: 0, checksum, rules, stored: former };
         PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
     }

@@ -1,8 +1,9 @@
-//! Taking partitions over: the epoch of a row says whose word counts.
+//! Claims partitions: the epoch of a row decides which worker may write it.
 //!
-//! A new owner raises the epoch, and from then on every compare-and-set of the one before misses. It may do so when its
-//! assignment is of the same or a later generation of the group than that of the row. A group that was recreated counts
-//! from 1: there a row that nobody has touched for two session timeouts, by the database's own clock, is free.
+//! A new owner raises the epoch, and from then on every compare-and-set of the former owner misses. It may do so if its
+//! assignment is of the same or a later generation of the group than the row's. The generations of a recreated group
+//! start at 1 again. For that case, a row that nobody has written for two session timeouts, by the database's clock, is
+//! free.
 
 use std::time::Duration;
 
@@ -14,40 +15,40 @@ use super::{
     session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
-    domain::ledger_rules::{LedgerRules, RuleDetails, ToldRules},
+    domain::ledger_rules::{LedgerRules, RuleDetails, StoredRules},
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     store::{Assignment, LedgerChecksum, offsets::Position},
 };
 
-/// Followed by the columns.
+/// The columns follow.
 const ACQUIRE: &str = "\
 UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5, touched = clock_timestamp()
  WHERE group_id = $1 AND topic = $2 AND partition = $3
    AND (generation <= $4 OR touched < clock_timestamp() - $6 * interval '1 millisecond')
 RETURNING ";
 
-/// Who has a partition that could not be acquired; without a row, whether there are balances all the same.
+/// The owner of a partition that could not be acquired; without a row, whether there are balances all the same.
 const LOOK: &str = "\
 SELECT p.owner, p.generation, EXISTS (
            SELECT FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3)
   FROM (SELECT) AS one LEFT JOIN balancefleet.part AS p ON p.group_id = $1 AND p.topic = $2 AND p.partition = $3";
 
-/// What the table says of a partition that was asked for.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub(super) enum Claim {
     /// It is this worker's now.
     Ours(Part),
     /// Another worker has a better right.
     Held { owner: String, generation: i32 },
-    /// Nobody ever had it.
+    /// It has no row and no balances.
     Free,
-    /// Nobody has it, but there are balances of it.
+    /// It has no row, but it has balances.
     Orphaned,
 }
 
 impl Claim {
-    /// Under which epoch it is this worker's.
+    /// The row's epoch, if the partition is this worker's.
     pub(super) const fn epoch(&self) -> Option<i64> {
         match self {
             Self::Ours(part) => Some(part.epoch),
@@ -67,18 +68,18 @@ pub(super) struct Part {
     pub(super) rule_details: Option<String>,
     pub(super) checksum: LedgerChecksum,
     pub(super) epoch: i64,
-    /// A worker has found that it is not to be believed.
+    /// A worker has found that the balances must not be used.
     pub(super) is_torn: bool,
 }
 
 impl Part {
-    /// What [`Part::read`] expects. Tools may look at tables of the first release, which lack the last one.
+    /// The columns that [`Part::read`] expects. Tools may read tables of a hash-only release, which lack the last one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        torn, to_jsonb(part) ->> 'rule_details'";
 
     pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let customers: i64 = row.try_get(5)?;
-        // What is no checksum fits no ledger, and the partition is told to be torn.
+        // An unreadable checksum fits no ledger, so the partition is reported as torn.
         let checksum = u64::from_str_radix(row.try_get(6)?, 16).unwrap_or_default();
         Ok(Self {
             topic_id: row.try_get(0)?,
@@ -93,12 +94,12 @@ impl Part {
         })
     }
 
-    /// `customers` and `checksum` as they are read back.
+    /// The columns `customers` and `checksum`.
     pub(super) fn checksum_columns(checksum: LedgerChecksum) -> (i64, String) {
         (checksum.customers.cast_signed(), format!("{:016x}", checksum.digest_sum))
     }
 
-    /// Whether it is about another topic.
+    /// Checks that the row belongs to this topic.
     pub(super) fn check_topic(&self, topic_id: &str) -> Result<(), PartitionFailure> {
         if self.topic_id == topic_id {
             return Ok(());
@@ -106,22 +107,22 @@ impl Part {
         Err(PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found: topic_id.to_owned() })
     }
 
-    /// Hands what it says of the ledger's rules to `ask`.
-    pub(super) fn told_rules<T>(&self, ask: impl FnOnce(ToldRules<'_>) -> T) -> Result<T, PartitionFailure> {
+    /// Passes what the row says about the ledger's rules to `ask`.
+    pub(super) fn stored_rules<T>(&self, ask: impl FnOnce(StoredRules<'_>) -> T) -> Result<T, PartitionFailure> {
         let ledger =
             LedgerMark { topic_id: self.topic_id.as_str(), base: self.base_offset, next_offset: self.next_offset };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
         let (base, next_offset) = (self.base_offset, self.next_offset);
-        Ok(ask(ToldRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
+        Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
     }
 }
 
-/// Claims each of `assigned`, in its own transaction, and answers in that order. One that is refused, for example because
-/// somebody holds its row, does not keep the others.
+/// Claims each of `assigned` in its own transaction, and returns the outcomes in that order. An error of one, for
+/// example because another session has locked its row, does not affect the others.
 ///
 /// # Errors
-/// The connection does not answer any more; what was claimed until then is claimed again.
+/// The connection does not answer any more; partitions claimed until then are claimed again.
 pub(super) async fn claim(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -130,7 +131,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
     let patience = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
     let mut claims = Vec::with_capacity(assigned.len());
-    // One after the other: none is still on its way when this worker has given the connection up.
+    // One after the other, so that none is still in flight when this worker has given the connection up.
     for assignment in assigned {
         match within(ANSWER_WITHIN, claim_one(client, ledger_key, *assignment, patience)).await {
             Err(error) if error.ends_session() => return Err(error),
@@ -140,7 +141,7 @@ pub(super) async fn claim(
     Ok(claims)
 }
 
-/// What a claim would find of a partition that nobody holds, and changes nothing.
+/// The outcome that a claim would have if no other worker held the partition; changes nothing.
 pub(super) async fn look(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<Claim, DatabaseError> {
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
@@ -188,7 +189,7 @@ async fn claim_one(
     })
 }
 
-/// Which ledger a row is about. Only a rebuild changes topic or base, or goes back.
+/// Identifies the ledger of a row. Only a rebuild changes topic or base, or moves the offset back.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct LedgerMark<T> {
     pub(super) topic_id: T,
@@ -199,17 +200,17 @@ pub(super) struct LedgerMark<T> {
 /// The column `rule_details`, as JSON.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RuleColumn<T, D> {
-    /// What stands in `rules` beside it. A release that does not know this column leaves it when it rebuilds a ledger: then it
-    /// says nothing, and what it says of itself does not fit the row any more.
+    /// The value of `rules` when this column was written. A release that does not know this column leaves it unchanged
+    /// when it rebuilds a ledger. Then the two no longer match, and this column is ignored.
     rules: String,
-    /// Where the ledger stood. A column without it is believed by `rules` alone.
+    /// The ledger when this column was written. Without it, `rules` alone decides whether the column counts.
     #[serde(default = "Option::default")]
     ledger: Option<LedgerMark<T>>,
     details: D,
 }
 
 impl RuleColumn<String, RuleDetails> {
-    /// The details, if they belong to a row with these `rules` about this `ledger`.
+    /// The details, if they belong to a row with these `rules` and this `ledger`.
     pub(super) fn read(
         column: Option<&str>,
         rules: &str,
@@ -217,7 +218,7 @@ impl RuleColumn<String, RuleDetails> {
     ) -> Result<Option<RuleDetails>, serde_json::Error> {
         let Some(column) = column else { return Ok(None) };
         let read: Self = serde_json::from_str(column)?;
-        // A worker that does not know the column goes on from there and leaves it.
+        // A worker that does not know the column moves the offset on and leaves the column.
         let is_of = |mark: LedgerMark<String>| {
             (mark.topic_id.as_str(), mark.base) == (ledger.topic_id, ledger.base)
                 && mark.next_offset <= ledger.next_offset
@@ -226,17 +227,17 @@ impl RuleColumn<String, RuleDetails> {
     }
 }
 
-/// The columns `rules` and `rule_details` of a row about `ledger`.
+/// The columns `rules` and `rule_details` of a row for `ledger`.
 pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (String, String) {
     let hash = rules.hash();
-    // Texts and numbers always have a form.
+    // Serializing texts and numbers cannot fail.
     let column =
         serde_json::to_string(&RuleColumn { rules: hash.clone(), ledger: Some(ledger), details: rules.details() });
     (hash, column.unwrap_or_default())
 }
 
-/// Whether a partition can go on from its row, and by which rules its ledger was made. The group's offset in Kafka is not
-/// asked: it follows the row, for others to see the lag.
+/// Checks that a partition can continue from its row, and returns the rules of its ledger. The group's offset in Kafka
+/// does not matter: it follows the row, so that others see the lag.
 pub(super) fn may_go_on(
     part: &Part,
     ledger_key: &LedgerKey,
@@ -244,9 +245,9 @@ pub(super) fn may_go_on(
     position: &Position,
 ) -> Result<LedgerRules, PartitionFailure> {
     part.check_topic(topic_id)?;
-    // Whatever its rules are: readers with those settings are not to be given what is not in the log any more.
+    // Checked before the rules: readers with other settings must not get balances that the log no longer has, either.
     position.check_reach(part.next_offset)?;
-    Ok(part.told_rules(|told| LedgerRules::take_over(told, &ledger_key.rules))??)
+    Ok(part.stored_rules(|stored| LedgerRules::take_over(stored, &ledger_key.worker_rules))??)
 }
 
 #[cfg(test)]
@@ -254,11 +255,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{ledger_rules::tests::book, money::Currency};
+    use crate::domain::{ledger_rules::tests::worker_rules, money::Currency};
 
     fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
-        let rules = Arc::new(book(&[]));
-        let ledger_key = LedgerKey { group: "g".into(), topic: "t".into(), rules: rules.clone(), owner: "o".into() };
+        let rules = Arc::new(worker_rules(&[]));
+        let ledger_key =
+            LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
         let mut part = Part {
             topic_id: "i".into(),
             base_offset: 5,
@@ -295,11 +297,11 @@ mod tests {
 
     #[test]
     fn details_count_only_beside_the_hash_they_were_written_with() {
-        let finer = book(&[("EUR", 4)]);
+        let finer = worker_rules(&[("EUR", 4)]);
         let mut rules = LedgerRules::begin(&finer, 5);
-        rules.hold(Currency::parse("EUR").unwrap(), &finer);
+        rules.count(Currency::parse("EUR").unwrap(), &finer);
         let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", base: 5, next_offset: 60 });
-        // The first release has rebuilt it since, with its own settings.
+        // A hash-only release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
         let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
         let failure = decided(as_written, 0..90).unwrap_err().to_string();
@@ -310,9 +312,9 @@ mod tests {
 
     #[test]
     fn details_count_only_for_the_ledger_they_were_written_with() {
-        let book = book(&[]);
-        let mut rules = LedgerRules::begin(&book, 5);
-        rules.hold(Currency::parse("EUR").unwrap(), &book);
+        let worker_rules = worker_rules(&[]);
+        let mut rules = LedgerRules::begin(&worker_rules, 5);
+        rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
         let at = |topic_id, base, next_offset| LedgerMark { topic_id, base, next_offset };
         let (hash, column) = rule_columns(&rules, at("i", 5, 60));
         let read = |ledger| RuleColumn::read(Some(&column), &hash, ledger).unwrap();

@@ -1,4 +1,4 @@
-//! What is durable of a partition in the tables: what the next compare-and-set has to find.
+//! The durable state of a partition in the tables, which the next compare-and-set must find.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::StartFrom,
-    domain::ledger_rules::{LedgerRules, Rulebook},
+    domain::ledger_rules::{LedgerRules, WorkerRules},
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     store::{
@@ -18,37 +18,42 @@ use crate::{
 
 pub(super) type DurableState = durable_states::DurableState<StoredRow>;
 
-/// What this store keeps of a partition besides its ledger.
+/// What this store knows about a partition besides its ledger.
 #[derive(Clone, Debug)]
 pub(super) struct StoredRow {
     pub(super) topic_id: String,
     pub(super) leader_epoch: Option<i32>,
     /// `None` before the first batch.
     pub(super) row: Option<Row>,
-    /// Whether the next batch replaces all there is.
+    /// Whether the next batch replaces the whole stored partition.
     pub(super) replaces: bool,
 }
 
-/// What a compare-and-set has to find.
+/// The values that a compare-and-set must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) epoch: i64,
     pub(super) next_offset: i64,
 }
 
-/// What a batch commits of one partition.
+/// One partition's part of a batch.
 pub(super) struct PartitionCommit<'a> {
     pub(super) progress: &'a Progress,
     pub(super) before: DurableState,
-    /// What is durable once it is written.
+    /// The durable state once the batch is written.
     pub(super) after: DurableState,
 }
 
 impl<'a> PartitionCommit<'a> {
-    pub(super) fn new(progress: &'a Progress, before: DurableState, book: &Rulebook, writer: &mut RowWriter) -> Self {
+    pub(super) fn new(
+        progress: &'a Progress,
+        before: DurableState,
+        worker_rules: &WorkerRules,
+        writer: &mut RowWriter,
+    ) -> Self {
         let mut after = before.clone();
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, writer, book);
+            after.change(id, changed, writer, worker_rules);
         }
         let epoch = before.stored.row.map_or(1, |row| row.epoch);
         after.stored.row = Some(Row { epoch, next_offset: progress.next_offset });
@@ -61,8 +66,8 @@ impl<'a> PartitionCommit<'a> {
     }
 }
 
-/// Of a partition whose next batch replaces all there is of it, if it still finds this `row`, by a ledger that begins at
-/// `base` and was made by `rules`.
+/// The state of a partition whose next batch replaces everything that is stored, if it still finds this `row`. The new
+/// ledger begins at `base` and was made by `rules`.
 pub(super) fn replacing(topic_id: &str, row: Option<Row>, base: i64, rules: LedgerRules) -> DurableState {
     DurableState {
         base,
@@ -72,7 +77,7 @@ pub(super) fn replacing(topic_id: &str, row: Option<Row>, base: i64, rules: Ledg
     }
 }
 
-/// What follows from a claim, and with it how the partition goes on.
+/// Decides after a claim how the partition continues, and with which durable state.
 pub(super) fn plan_claim(
     claim: Claim,
     Assignment { partition, generation, .. }: Assignment,
@@ -89,13 +94,13 @@ pub(super) fn plan_claim(
             let rules = may_go_on(&part, ledger_key, topic_id, position)?;
             (part.base_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
         }
-        // This store begins with the first record alone.
+        // With this store, a group can only begin with the first record.
         Claim::Free => (position.log_start, None, None, position.begin(StartFrom::Earliest, None)?),
     };
     let durable_state = DurableState {
         base,
         checksum: part.as_ref().map_or_else(LedgerChecksum::default, |part| part.checksum),
-        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.rules, base))),
+        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, base))),
         stored: StoredRow {
             topic_id: topic_id.to_owned(),
             leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),

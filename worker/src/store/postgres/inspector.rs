@@ -1,4 +1,4 @@
-//! A look at the tables from outside, which writes nothing.
+//! Reads the tables for the tools; writes nothing.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::ledger_rules::Rulebook,
+    domain::ledger_rules::WorkerRules,
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},
-    store::{Assignment, Epoch, Position, RestoreError, StoredPartition},
+    store::{Assignment, AssignmentNumber, Position, RestoreError, StoredPartition},
 };
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
 
-/// A row as a worker would find it that claims the partition.
+/// A row as a worker would find it when it claims the partition.
 pub(crate) struct FoundRow(Claim);
 
 impl FoundRow {
-    /// Whether a worker would go on with it, and whether that is certain without a look at the customers.
+    /// Whether a worker would continue it, and whether that is certain without reading the customers.
     pub(crate) fn check(
         self,
         config: &Config,
-        rules: &Arc<Rulebook>,
+        rules: &Arc<WorkerRules>,
         topic_id: &str,
         position: &Position,
     ) -> Result<bool, PartitionFailure> {
         let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
-        let assignment = Assignment { partition: 0, epoch: Epoch(0), generation: 0 };
+        let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
         match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, position) {
             Err(RestoreError::Final(failure)) => Err(failure),
-            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_in_everything() && !is_torn),
+            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_torn),
             Err(RestoreError::Passing(_)) => Ok(true),
         }
     }
@@ -49,14 +49,14 @@ impl FoundRow {
 pub(crate) struct StoreInspector {
     runtime: Handle,
     ledger_key: LedgerKey,
-    /// `None` when there are no tables.
+    /// `None` if there are no tables.
     session: Option<Session>,
 }
 
 impl StoreInspector {
     pub(crate) fn connect(
         config: &Config,
-        rules: Arc<Rulebook>,
+        rules: Arc<WorkerRules>,
         target: &DatabaseTarget,
         runtime: &Handle,
     ) -> Result<Self, DatabaseError> {
@@ -75,7 +75,7 @@ impl StoreInspector {
         self.session.is_some()
     }
 
-    /// Whether this user may replace balances, if there can be any.
+    /// Checks that this user may replace balances, if there are tables.
     pub(crate) fn may_replace(&self) -> Result<(), DatabaseError> {
         let Some(session) = &self.session else { return Ok(()) };
         self.runtime.block_on(may_delete(session))
@@ -87,29 +87,29 @@ impl StoreInspector {
         self.runtime.block_on(load::partitions(session, &self.ledger_key))
     }
 
-    /// How many customers a partition has that has no row.
+    /// The number of customers of a partition without a row.
     pub(crate) fn orphans(&self, partition: i32) -> Result<usize, DatabaseError> {
         let Some(session) = &self.session else { return Ok(0) };
         self.runtime.block_on(load::orphans(session, &self.ledger_key, partition))
     }
 
-    /// What is known of a partition without its customers.
+    /// What a claim would find, without reading the customers.
     pub(crate) fn row(&self, partition: i32) -> Result<FoundRow, DatabaseError> {
         let Some(session) = &self.session else { return Ok(FoundRow(Claim::Free)) };
         self.runtime.block_on(look(session, &self.ledger_key, partition)).map(FoundRow)
     }
 
-    /// What the database has of a partition.
+    /// What the database has stored of a partition.
     pub(crate) fn inspect(&self, partition: i32, topic_id: &str) -> Result<StoredPartition, DatabaseError> {
         let Some(session) = &self.session else { return Ok(StoredPartition::default()) };
         self.runtime.block_on(load::inspect(session, &self.ledger_key, partition, topic_id))
     }
 }
 
-/// Whether the database has a row of any partition of the group's topic.
+/// Whether the database has a row for any partition of the group's topic.
 pub(crate) fn has_progress(config: &Config, target: &DatabaseTarget, runtime: &Handle) -> Result<bool, DatabaseError> {
     let StoreInspector { session, ledger_key, .. } =
-        StoreInspector::connect(config, Arc::new(Rulebook::new(config.rules.clone())), target, runtime)?;
+        StoreInspector::connect(config, Arc::new(WorkerRules::new(config.rules.clone())), target, runtime)?;
     let Some(session) = session else { return Ok(false) };
     let params = [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT)];
     let found = runtime.block_on(within(ANSWER_WITHIN, session.query_typed_one(HAS_ROWS, &params)))?;

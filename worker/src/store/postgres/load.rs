@@ -1,8 +1,8 @@
-//! Reading a partition's balances back.
+//! Reads a partition's balances back.
 //!
-//! All of them come into memory, as with the other stores: a record is applied to its customer's state at once, and would
-//! otherwise wait for an answer of the database. Row and balances are read in one snapshot, so that they belong together
-//! whoever writes meanwhile; rows are taken as they arrive, and nothing is held twice.
+//! All of them are loaded into memory, as with the other stores; otherwise every record would wait for the database.
+//! Row and balances are read in one snapshot, so they belong together whoever writes meanwhile. Rows are processed as
+//! they arrive, and nothing is held twice.
 
 use std::time::Duration;
 
@@ -21,28 +21,28 @@ use super::{
 use crate::{
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook},
+        ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     store::{LedgerChecksum, StoredPartition, StoredProgress, Watch},
 };
 
-/// One snapshot, and time for a large one: the limit of the session is meant for writing.
+/// One snapshot, with a statement timeout for a large one: the session's own is meant for writing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'";
 
 /// Longer than that limit.
 const LOAD_WITHIN: Duration = Duration::from_secs(610);
 
-/// Remembers for readers, who see no more than some rows, whether they may be believed.
+/// Stores for readers, who see only some rows, whether the balances may be used.
 const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
                     WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 AND torn <> $5";
 
 pub(super) enum LoadOutcome {
     Ledger(Ledger),
-    /// It cannot be what was written.
+    /// The balances cannot be what was written.
     Unfit(PartitionFailure),
-    /// Somebody has claimed the partition since.
+    /// Another session has claimed the partition since.
     Moved,
 }
 
@@ -58,8 +58,8 @@ pub(super) async fn load(
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // Where the log can be asked whether it still is the one that was read, readers wait for that: the mark goes with
-            // the first record that is applied.
+            // With a leader epoch, the position can be validated, and readers wait for that: the mark is removed with
+            // the first applied record.
             if part.leader_epoch.is_none() {
                 mark(client, ledger_key, partition, epoch, false).await?;
             }
@@ -72,7 +72,7 @@ pub(super) async fn load(
     }
 }
 
-/// Looks at a partition whoever has it, and changes nothing.
+/// Reads a partition whoever owns it; changes nothing.
 pub(super) async fn inspect(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -81,15 +81,15 @@ pub(super) async fn inspect(
 ) -> Result<StoredPartition, DatabaseError> {
     let found = snapshot(client, ledger_key, partition, |_| true, &mut |_, _| true).await?;
     Ok(found.map_or_else(StoredPartition::default, |(part, ledger)| {
-        stored_partition(part, ledger, &ledger_key.rules, topic_id)
+        stored_partition(part, ledger, &ledger_key.worker_rules, topic_id)
     }))
 }
 
-/// What is to be said of a row with its balances.
+/// Judges a row with its balances.
 fn stored_partition(
     part: Part,
     ledger: Result<Ledger, PartitionFailure>,
-    book: &Rulebook,
+    worker_rules: &WorkerRules,
     topic_id: &str,
 ) -> StoredPartition {
     let (not_ours, is_readable) = (part.check_topic(topic_id).err(), ledger.is_ok());
@@ -100,12 +100,12 @@ fn stored_partition(
         }
         Err(unreadable) => (Ledger::default(), Some(unreadable)),
     };
-    let told = part.told_rules(|told| LedgerRules::examine(told, &ledger, book));
-    let (rules, other_settings, untold) = match told {
+    let examined = part.stored_rules(|stored| LedgerRules::examine(stored, &ledger, worker_rules));
+    let (rules, other_settings, unreadable_rules) = match examined {
         Ok((rules, other_settings)) => (rules, other_settings, None),
         Err(failure) => (None, None, Some(failure)),
     };
-    let is_as_here = not_ours.is_none() && other_settings.is_none() && untold.is_none();
+    let is_as_here = not_ours.is_none() && other_settings.is_none() && unreadable_rules.is_none();
     let stored_progress = StoredProgress {
         rules,
         topic_id: part.topic_id,
@@ -117,12 +117,12 @@ fn stored_partition(
         ledger,
         stored_progress: Some(stored_progress),
         not_ours,
-        unsound: unsound.or(untold),
+        unsound: unsound.or(unreadable_rules),
         other_settings,
     }
 }
 
-/// Customers of a partition of whom no row says what they stand for.
+/// Counts the customers of a partition that has no row.
 const ORPHANS: &str = "\
 SELECT count(DISTINCT customer) FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3
    AND NOT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3)";
@@ -138,13 +138,14 @@ pub(super) async fn orphans(client: &Client, ledger_key: &LedgerKey, partition: 
 const PARTITIONS: &str =
     "SELECT coalesce(max(partition) + 1, 0) FROM balancefleet.part WHERE group_id = $1 AND topic = $2";
 
-/// How far the group's rows go.
+/// The result of [`PARTITIONS`].
 pub(super) async fn partitions(client: &Client, ledger_key: &LedgerKey) -> Result<i32, DatabaseError> {
     let params = [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT)];
     Ok(within(ANSWER_WITHIN, client.query_typed_one(PARTITIONS, &params)).await?.try_get(0)?)
 }
 
-/// Row and balances, if the row is there and as wanted; instead of balances, why they cannot be those of this release.
+/// Row and balances, if the row exists and `is_wanted`. In place of balances that this release cannot have written,
+/// why.
 async fn snapshot(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -173,7 +174,7 @@ async fn snapshot(
     Ok(found.map(|(part, ledger)| (part, ledger.map_err(unreadable))))
 }
 
-/// As long as `goes_on` says so, which hears how many rows there were.
+/// Reads the balances; `goes_on` gets the number of rows so far and can stop the read.
 async fn read(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -188,13 +189,13 @@ async fn read(
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let mut stream = std::pin::pin!(within(LOAD_WITHIN, client.query_typed_raw(&select, params)).await?);
     let (mut gathered, mut rows) = (Gathered::default(), 0);
-    // Sorting comes before the first row.
+    // The server sorts before it sends the first row.
     let mut limit = LOAD_WITHIN;
     while let Some(row) = within(limit, stream.try_next()).await? {
         limit = ANSWER_WITHIN;
         rows += 1;
         if !goes_on(rows) {
-            return Err(DatabaseError::Lost { detail: "the partition has left while it was read".to_owned() });
+            return Err(DatabaseError::PartitionMoved { detail: "this worker no longer has it" });
         }
         match CustomerRow::read(&row, 0) {
             Ok(row) => gathered.take(row),
@@ -217,7 +218,7 @@ fn verify_checksum(ledger: &Ledger, checksum: LedgerChecksum) -> Result<(), Part
     }
 }
 
-/// Says whether readers are not to be answered with the partition as it was claimed with `epoch`.
+/// Marks the partition, as it was claimed with `epoch`, as `torn` or not. Readers do not get a torn partition.
 pub(super) async fn mark(
     client: &Client,
     ledger_key: &LedgerKey,

@@ -1,8 +1,9 @@
-//! Balances for readers: one statement gives every partition of the group with its offset and its customers, all from the
-//! same moment, whichever worker is asked.
+//! Balances for the REST API: one statement returns every partition of the group with its offset and its customers, all
+//! from the same moment. Any worker can answer.
 //!
-//! A partition is shown if this worker could go on with it, with the decimals that its row tells. They change for no currency
-//! as long as the row's epoch stays, so they are remembered, and asked for again only when they are not enough.
+//! A partition is shown if this worker could continue it, with the decimals in its row. A currency's decimals do not
+//! change while the row's epoch stays the same, so they are cached. The rules are selected again only for a new epoch
+//! or currency.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -22,8 +23,8 @@ use super::{
 use crate::{
     config::Config,
     domain::{
-        exponents::MinorUnits,
-        ledger_rules::{LedgerRules, Rulebook, ToldRules},
+        exponents::DecimalsByCurrency,
+        ledger_rules::{LedgerRules, StoredRules, WorkerRules},
         money::{Amount, Currency},
     },
     postgres_error::DatabaseError,
@@ -45,23 +46,23 @@ const READERS_OF_ALL: usize = 1;
 pub(crate) struct DatabaseReader {
     group: String,
     topic: String,
-    book: Rulebook,
+    worker_rules: WorkerRules,
     known: parking_lot::Mutex<BTreeMap<i32, Arc<Known>>>,
     one: Pool,
     all: Pool,
 }
 
-/// What was told of a partition.
+/// The cached rules of a partition.
 #[derive(Clone)]
 struct Known {
     epoch: i64,
     /// Decimals of its currencies; `None` when its balances were made by other rules.
-    decimals: Option<MinorUnits>,
+    decimals: Option<DecimalsByCurrency>,
 }
 
 impl fmt::Debug for DatabaseReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("group", &self.group).field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("DatabaseReader").field("group", &self.group).field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 
@@ -81,15 +82,15 @@ impl DatabaseReader {
         Self {
             group: config.group_id.clone(),
             topic: config.topic.clone(),
-            book: Rulebook::new(config.rules.clone()),
+            worker_rules: WorkerRules::new(config.rules.clone()),
             known: parking_lot::Mutex::default(),
             one: Pool::new(target, FOR_ONE, READERS_OF_ONE),
             all: Pool::new(target, FOR_ALL, READERS_OF_ALL),
         }
     }
 
-    /// The partitions with this worker's rules on the topic with that id, in their order. One that has no row yet, or whose
-    /// rows do not add up, is not among them. Every row asks first whether it `may_take` so many bytes.
+    /// The partitions with this worker's rules on the topic with that id, in order. A partition without a row, or whose
+    /// rows do not add up, is left out. Every row asks `may_take` for its bytes first.
     pub(crate) async fn read(
         &self,
         topic_id: &str,
@@ -102,8 +103,8 @@ impl DatabaseReader {
         };
         let select = async |client: &Client| {
             let mut charged = 0;
-            for telling in [Telling::Nothing, Telling::Rules] {
-                // What was asked for once is not asked for again.
+            for with_rules in [WithRules::No, WithRules::Yes] {
+                // The second attempt is charged only for what exceeds the first.
                 let mut wanted: usize = 0;
                 let mut may_take = |bytes: usize| {
                     wanted = wanted.saturating_add(bytes);
@@ -113,7 +114,7 @@ impl DatabaseReader {
                     }
                     is_granted
                 };
-                if let Some(read) = self.select(client, topic_id, selection, &mut may_take, telling).await? {
+                if let Some(read) = self.select(client, topic_id, selection, &mut may_take, with_rules).await? {
                     return Ok(read);
                 }
             }
@@ -123,14 +124,14 @@ impl DatabaseReader {
         tokio::time::timeout(limit, read).await.map_err(|_| DatabaseError::Late(limit))?
     }
 
-    /// `None` if what is known of the rules is not enough, which cannot be when they are told.
+    /// `None` if the cached rules are not enough, which cannot happen with [`WithRules::Yes`].
     async fn select(
         &self,
         client: &Client,
         topic_id: &str,
         selection: Selection<'_>,
         may_take: &mut (dyn FnMut(usize) -> bool + Send),
-        telling: Telling,
+        with_rules: WithRules,
     ) -> Result<Option<Vec<PartitionBalances>>, DatabaseReadError> {
         let customer = match selection {
             Selection::All => None,
@@ -143,7 +144,7 @@ impl DatabaseReader {
             params.push((id, Type::TEXT));
             only = "AND b.customer = $4";
         }
-        let also = if telling == Telling::Rules { ", p.rules, p.rule_details, p.base_offset" } else { "" };
+        let also = if with_rules == WithRules::Yes { ", p.rules, p.rule_details, p.base_offset" } else { "" };
         let select = format!(
             "SELECT p.partition, p.generation, p.next_offset, b.customer IS NOT NULL, {COLUMNS}, p.epoch{also} \
              FROM balancefleet.part AS p LEFT JOIN balancefleet.bal AS b \
@@ -153,12 +154,14 @@ impl DatabaseReader {
         );
         let rows = client.query_typed_raw(&select, params).await.map_err(DatabaseError::from)?;
         let mut rows = std::pin::pin!(rows);
-        let (mut partitions, mut known): (Vec<PartitionBalances>, Option<Told>) = (Vec::new(), None);
+        let (mut partitions, mut known): (Vec<PartitionBalances>, Option<PartitionRules>) = (Vec::new(), None);
         while let Some(row) = rows.try_next().await.map_err(DatabaseError::from)? {
             let partition: i32 = row.get(0);
             if known.as_ref().is_none_or(|known| known.partition != partition) {
                 self.remember(known.take());
-                let Some(next) = self.told((partition, topic_id), &row, telling)? else { return Ok(None) };
+                let Some(next) = self.partition_rules((partition, topic_id), &row, with_rules)? else {
+                    return Ok(None);
+                };
                 if next.known.decimals.is_some() {
                     let (generation, next_offset) = (row.get(1), row.get(2));
                     partitions.push(PartitionBalances { partition, generation, next_offset, rows: Vec::new() });
@@ -173,9 +176,9 @@ impl DatabaseReader {
                 if !may_take(taken) {
                     return Err(DatabaseReadError::NoRoom);
                 }
-                match known.exponent(row.currency, &self.book) {
+                match known.exponent(row.currency, &self.worker_rules) {
                     Some(exponent) => add(partition, &mut held.rows, row, exponent),
-                    None if telling == Telling::Nothing => return Ok(None),
+                    None if with_rules == WithRules::No => return Ok(None),
                     None => drop(partitions.pop()),
                 }
             }
@@ -184,32 +187,32 @@ impl DatabaseReader {
         Ok(Some(partitions))
     }
 
-    /// What is known of the rules of a partition whose first row this is.
-    fn told(
+    /// The rules of a partition whose first row this is; `None` if they are neither cached nor selected.
+    fn partition_rules(
         &self,
         (partition, topic_id): (i32, &str),
         row: &Row,
-        telling: Telling,
-    ) -> Result<Option<Told>, DatabaseReadError> {
+        with_rules: WithRules,
+    ) -> Result<Option<PartitionRules>, DatabaseReadError> {
         let epoch: i64 = row.get(EPOCH);
         let known = self.known.lock().get(&partition).filter(|known| known.epoch == epoch).cloned();
-        if telling == Telling::Nothing {
-            return Ok(known.map(|known| Told { partition, known, is_news: false, rules: None }));
+        if with_rules == WithRules::No {
+            return Ok(known.map(|known| PartitionRules { partition, known, is_news: false, rules: None }));
         }
         let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
         let unreadable = |error| DatabaseReadError::Unreadable(format!("rule_details: {error}"));
         let (base, next_offset) = (row.get(EPOCH + 3), row.get(2));
         let ledger = LedgerMark { topic_id, base, next_offset };
         let details = RuleColumn::read(column, hash, ledger).map_err(unreadable)?;
-        let told = ToldRules { hash, details: details.as_ref(), base, next_offset };
-        let rules = LedgerRules::take_over(told, &self.book).ok();
-        let decimals = rules.as_ref().map(|rules| rules.held().collect());
-        Ok(Some(Told { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
+        let stored = StoredRules { hash, details: details.as_ref(), base, next_offset };
+        let rules = LedgerRules::take_over(stored, &self.worker_rules).ok();
+        let decimals = rules.as_ref().map(|rules| rules.counted().collect());
+        Ok(Some(PartitionRules { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
     }
 
-    fn remember(&self, told: Option<Told>) {
-        // What was not told was remembered before.
-        let Some(Told { partition, known, is_news: true, .. }) = told else { return };
+    fn remember(&self, read: Option<PartitionRules>) {
+        // Cached rules need not be stored again.
+        let Some(PartitionRules { partition, known, is_news: true, .. }) = read else { return };
         let mut all = self.known.lock();
         match all.get_mut(&partition).filter(|before| before.epoch == known.epoch).map(Arc::make_mut) {
             Some(before) => match (&mut before.decimals, &known.decimals) {
@@ -221,38 +224,37 @@ impl DatabaseReader {
     }
 }
 
-/// What a statement tells beside the balances.
+/// Whether the statement also selects the rules that made the balances.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Telling {
-    Nothing,
-    /// By which rules they were made.
-    Rules,
+enum WithRules {
+    No,
+    Yes,
 }
 
 /// Where the columns begin that follow those of [`CustomerRow`].
 const EPOCH: usize = 12;
 
-/// A partition whose rows are being read.
-struct Told {
+/// The rules of the partition whose rows are being read.
+struct PartitionRules {
     partition: i32,
     known: Arc<Known>,
-    /// Whether it was told just now, and not remembered.
+    /// Whether they were selected just now, and are not from the cache.
     is_news: bool,
-    /// If they were told, and are such that this worker may go on with.
+    /// Set if they were selected and this worker may continue with them.
     rules: Option<LedgerRules>,
 }
 
-impl Told {
-    /// Decimals of a currency that a customer holds; `None` if that is not known, or not as here.
-    fn exponent(&mut self, currency: Currency, book: &Rulebook) -> Option<u8> {
+impl PartitionRules {
+    /// Decimals of a currency that a customer holds; `None` if they are unknown, or differ from this worker's.
+    fn exponent(&mut self, currency: Currency, worker_rules: &WorkerRules) -> Option<u8> {
         let known = self.known.decimals.as_ref()?.get(&currency).copied();
         if known.is_some() {
             return known;
         }
-        // Counted by a worker of the first release, which keeps no details.
+        // A hash-only release counted it, which keeps no details.
         let rules = self.rules.as_mut()?;
-        rules.found([currency], book).ok()?;
-        let exponent = rules.exponent_of_held(currency)?;
+        rules.note_found([currency], worker_rules).ok()?;
+        let exponent = rules.counted_exponent(currency)?;
         Arc::make_mut(&mut self.known).decimals.as_mut()?.insert(currency, exponent);
         Some(exponent)
     }
@@ -284,7 +286,7 @@ impl Pool {
         Self((0..size).map(|_| Mutex::new(ReconnectingClient::new(target.clone(), settings))).collect())
     }
 
-    /// The first one that is free, by turns.
+    /// The first connection that is free.
     async fn get(&self) -> MutexGuard<'_, ReconnectingClient> {
         select_all(self.0.iter().map(|connection| Box::pin(connection.lock()))).await.0
     }

@@ -1,4 +1,4 @@
-//! A client that connects when it is needed, and again after its connection was lost.
+//! A client that connects on demand, and again after its connection was lost.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::{
     postgres_target::{DatabaseTarget, Session},
 };
 
-/// The pause after the first try that failed; each further one doubles it,
+/// The pause after the first failed attempt; each further failure doubles it,
 const SOONEST: Duration = Duration::from_millis(100);
 /// up to this.
 const LATEST: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ pub(crate) struct ReconnectingClient {
     failures: Option<Failures>,
 }
 
-/// The tries since the last connection that came about.
+/// The failed attempts since the last connection.
 struct Failures {
     count: u32,
     next_try: Instant,
@@ -34,9 +34,9 @@ impl ReconnectingClient {
         Self { target, settings, session: None, failures: None }
     }
 
-    /// What `question` comes to on the connection, which is made if there is none; waits while it is too early for another try.
-    /// Unless the outcome is good, the connection is closed at once: also when nobody waits for it any more. Whatever is still
-    /// under way on it, the server ends.
+    /// Runs `question` on the connection, which is opened if there is none; waits until the next attempt is allowed. On
+    /// any error, and when this future is dropped, the connection is closed at once. The server ends whatever is still
+    /// running on it.
     pub(super) async fn ask<T, E: From<DatabaseError>>(
         &mut self,
         question: impl AsyncFnOnce(&Client) -> Result<T, E>,
@@ -45,7 +45,7 @@ impl ReconnectingClient {
         self.ask_now(question).await
     }
 
-    /// The same without waiting: as long as it is too early, the last failure stands.
+    /// [`Self::ask`] without a wait: until the next attempt is allowed, it returns the last error.
     pub(super) async fn ask_now<T, E: From<DatabaseError>>(
         &mut self,
         question: impl AsyncFnOnce(&Client) -> Result<T, E>,
@@ -56,7 +56,7 @@ impl ReconnectingClient {
         Ok(outcome)
     }
 
-    /// The connection, for whoever closes it himself.
+    /// The connection, for a caller that closes it itself.
     pub(super) async fn ready(&mut self) -> Result<&Client, DatabaseError> {
         self.wait().await;
         let session = self.take().await?;
@@ -108,7 +108,7 @@ impl ReconnectingClient {
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for an answer up to a limit.
 pub(super) async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,

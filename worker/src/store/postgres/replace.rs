@@ -1,5 +1,5 @@
-//! Replacing the balances of a partition as a whole: in the SQL transaction that writes the new ones, so that whoever looks
-//! finds the former ones or the new ones.
+//! Replaces the balances of a whole partition in the SQL transaction that writes the new ones. So every reader finds
+//! either the former balances or the new ones.
 
 use std::time::Duration;
 
@@ -15,27 +15,27 @@ use super::{
 };
 use crate::{postgres_error::DatabaseError, store::Assignment};
 
-/// The new balances are made for the row as it was found. Raising the epoch keeps out whoever still takes the partition for
-/// his.
+/// The new balances were computed for the row as it was found. Raising the epoch keeps out a worker that still believes
+/// it owns the partition.
 const TAKE: &str = "\
 UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $6 RETURNING epoch";
 
-/// With time for the deletion of a large partition, which ends soon, where the server can tell, when nobody waits for it any
-/// more.
+/// Gives the deletion of a large partition enough time. If the server can detect a lost client, the deletion then ends
+/// soon.
 const LIMITS: &str = "\
 SET LOCAL statement_timeout = '10min';
 SELECT set_config(name, '5s', true) FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'";
 /// Longer than that limit.
 const DELETE_WITHIN: Duration = Duration::from_secs(610);
 
-/// What no batch changes.
-const TURN: &str = "\
+/// Sets the columns that no batch changes.
+const RESET_ROW: &str = "\
 UPDATE balancefleet.part SET topic_id = $4, base_offset = $5, torn = false
  WHERE group_id = $1 AND topic = $2 AND partition = $3";
 const DELETE: &str = "DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3";
 
-/// Takes the row of a partition that stands at `next_offset`; its epoch, if it still does.
+/// Claims the row of a partition if it is still at `next_offset`; returns its new epoch.
 pub(super) async fn take(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -54,7 +54,7 @@ pub(super) async fn take(
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Inside the transaction of `commit`, which has moved the row of a partition that it replaces: makes room for the balances.
+/// Deletes the former balances inside the transaction of `commit`, which has already moved the row.
 pub(super) async fn clear(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -65,6 +65,6 @@ pub(super) async fn clear(
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let what: [(&(dyn ToSql + Sync), Type); 2] = [(&before.stored.topic_id, Type::TEXT), (&before.base, Type::INT8)];
     within(ANSWER_WITHIN, client.batch_execute(LIMITS)).await?;
-    within(ANSWER_WITHIN, client.execute_typed(TURN, &[&whose[..], &what].concat())).await?;
+    within(ANSWER_WITHIN, client.execute_typed(RESET_ROW, &[&whose[..], &what].concat())).await?;
     within(DELETE_WITHIN, client.execute_typed(DELETE, &whose)).await.map(drop)
 }

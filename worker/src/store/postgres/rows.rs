@@ -1,7 +1,7 @@
-//! What a customer looks like in the table `bal`: one row per currency.
+//! A customer in the table `bal`: one row per currency.
 //!
-//! Amounts travel as decimal text, since no type of the driver holds every `i128`. PostgreSQL's text holds every character
-//! but NUL, which an id may contain: a backslash stands before a backslash, and before a 0 that means NUL.
+//! Amounts are sent as decimal text, because no type of the driver holds every `i128`. PostgreSQL's text holds every
+//! character but NUL, which an id may contain: NUL is written as a backslash and 0, a backslash as two.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub(super) struct BalanceRow<'a> {
     pub(super) partition: i32,
     pub(super) customer: Cow<'a, str>,
     pub(super) currency: &'a str,
-    /// Where the currency stands among the customer's.
+    /// The index of the currency among the customer's.
     pub(super) place: i16,
     pub(super) minor_units: String,
     pub(super) count: i64,
@@ -35,7 +35,7 @@ pub(super) fn rows_of<'a>(partition: i32, id: &'a str, customer: &'a Customer) -
         currency: currency.as_str(),
         place,
         minor_units: minor_units.to_string(),
-        // The sign is the highest bit of a count that nobody will reach.
+        // The sign bit is the highest bit of the count, which no count reaches.
         count: customer.count.cast_signed(),
         last_transaction_id: escape(&customer.last_transaction_id),
         second: customer.last_updated.as_second(),
@@ -44,7 +44,7 @@ pub(super) fn rows_of<'a>(partition: i32, id: &'a str, customer: &'a Customer) -
     })
 }
 
-/// In the order of the table's key: whoever writes takes its rows in the same order.
+/// Sorts by the table's key: all sessions write rows in the same order.
 pub(super) fn in_order<'a>(rows: impl Iterator<Item = BalanceRow<'a>>) -> Vec<BalanceRow<'a>> {
     let mut rows: Vec<_> = rows.collect();
     rows.sort_unstable_by(|one, other| {
@@ -68,7 +68,7 @@ pub(super) struct CustomerRow {
 }
 
 impl CustomerRow {
-    /// Reads the [`COLUMNS`] from place `from` on; the error says what this release cannot have written.
+    /// Reads the [`COLUMNS`] from index `from` on; the error says what this release cannot have written.
     pub(super) fn read(row: &Row, from: usize) -> Result<Self, String> {
         let words = |error: tokio_postgres::Error| error.to_string();
         let text = |place: usize| row.try_get::<_, &str>(from + place).map_err(words);
@@ -86,7 +86,7 @@ impl CustomerRow {
     }
 }
 
-/// Puts rows together that come customer by customer, the currencies of each in their order.
+/// Joins rows into customers. The rows of one customer follow each other, with its currencies in order.
 #[derive(Default)]
 pub(super) struct Gathered {
     ledger: Ledger,

@@ -21,19 +21,19 @@ use super::{
 use crate::{
     domain::{
         ledger::Ledger,
-        ledger_rules::{LedgerRules, Rulebook, tests::book},
+        ledger_rules::{LedgerRules, WorkerRules, tests::worker_rules},
     },
     postgres_target::{DatabaseTarget, Session},
     store::{
-        ApplyMode, Assignment, Epoch, Progress, RestorePlan, Restored, RowWriter,
+        ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored, RowWriter,
         offsets::Position,
-        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+        schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
 
 const TOPIC_ID: &str = "i";
 
-static BOOK: LazyLock<Arc<Rulebook>> = LazyLock::new(|| Arc::new(book(&[])));
+static WORKER_RULES: LazyLock<Arc<WorkerRules>> = LazyLock::new(|| Arc::new(worker_rules(&[])));
 static GROUPS: AtomicU64 = AtomicU64::new(0);
 
 /// One session per worker, and one that looks.
@@ -71,7 +71,7 @@ impl Rows {
         let ledger_key = |owner: &str| LedgerKey {
             group: group.clone(),
             topic: "t".to_owned(),
-            rules: BOOK.clone(),
+            worker_rules: WORKER_RULES.clone(),
             owner: owner.to_owned(),
         };
         Self { database, ledger_keys: [ledger_key("one"), ledger_key("other")] }
@@ -120,10 +120,10 @@ impl From<BatchFate> for Verdict {
 }
 
 fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
-    PartitionCommit::new(progress, durable_state.clone(), &BOOK, &mut RowWriter::default())
+    PartitionCommit::new(progress, durable_state.clone(), &WORKER_RULES, &mut RowWriter::default())
 }
 
-impl Medium for Rows {
+impl SimulatedStore for Rows {
     const APPLY_MODE: ApplyMode = ApplyMode::Buffered;
     type DurableState = DurableState;
     /// As it was when the commit set out.
@@ -131,11 +131,13 @@ impl Medium for Rows {
 
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let Database { runtime, sessions } = &*self.database;
-        let (assignment, rules) =
-            (Assignment { partition: 0, epoch: Epoch(0), generation: 0 }, LedgerRules::begin(&BOOK, 0));
+        let (assignment, rules) = (
+            Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 },
+            LedgerRules::begin(&WORKER_RULES, 0),
+        );
         let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
         let durable_state = replacing(TOPIC_ID, None, 0, rules);
-        let commit = PartitionCommit::new(&progress, durable_state, &BOOK, &mut RowWriter::default());
+        let commit = PartitionCommit::new(&progress, durable_state, &WORKER_RULES, &mut RowWriter::default());
         assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 

@@ -1,4 +1,4 @@
-//! The tables: made when they are missing, looked at before anything is consumed.
+//! The tables: created if they are missing, checked before anything is consumed.
 
 use tokio_postgres::Client;
 
@@ -7,13 +7,13 @@ use crate::postgres_error::DatabaseError;
 /// The version of `schema.sql`.
 const VERSION: i32 = 1;
 const TABLES: &str = include_str!("schema.sql");
-/// Whoever makes the tables holds this lock: "balances".
+/// The advisory lock for creating the tables: "balances".
 const LOCK: i64 = 0x6261_6c61_6e63_6573;
 
-/// Looks whether the database can be worked with; with `make` the tables are made where they are missing.
+/// Checks that the database can be used; with `make`, creates missing tables.
 ///
 /// # Errors
-/// What has to be done to it.
+/// What must be changed in the database.
 pub(super) async fn prepare(client: &Client, make: bool) -> Result<(), DatabaseError> {
     let encoding: String = client.query_one("SELECT current_setting('server_encoding')", &[]).await?.get(0);
     if encoding != "UTF8" {
@@ -43,8 +43,8 @@ async fn version(client: &Client) -> Result<Option<i32>, DatabaseError> {
     Ok(Some(client.query_one("SELECT version FROM balancefleet.version", &[]).await?.get(0)))
 }
 
-/// These look into the catalogs: what names stand for a session may go on believing until its transaction ends, even when it
-/// has waited for whoever made the tables.
+/// These read the catalogs. A session may resolve names from its cache until its transaction ends, even after it has
+/// waited for another session that created the tables.
 const HAS_TABLES: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'balancefleet' AND tablename = 'version')";
 const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'balancefleet')";
@@ -60,9 +60,9 @@ async fn ask(client: &Client, question: &str) -> Result<bool, DatabaseError> {
 
 async fn create(client: &Client) -> Result<(), DatabaseError> {
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
-    // Of workers that start together, one makes them.
+    // If several workers start together, one creates them.
     if !has_tables(client).await? {
-        // Where an administrator has made the schema, this user need not be allowed to.
+        // If an administrator has created the schema, this user needs no right to do so.
         if !ask(client, HAS_SCHEMA).await? {
             client.batch_execute("CREATE SCHEMA balancefleet").await?;
         }
@@ -76,9 +76,9 @@ const HAS_COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHE
                           attrelid = 'balancefleet.part'::regclass AND attname = 'rule_details' AND NOT attisdropped)";
 const ADD_COLUMN: &str = "ALTER TABLE balancefleet.part ADD COLUMN IF NOT EXISTS rule_details text";
 
-/// Tables of the first release lack this one, which its workers leave alone.
+/// Adds the column that tables of a hash-only release lack. Its workers ignore the column.
 pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), DatabaseError> {
-    // Before the first start there may be no tables at all.
+    // Before the first start, there may be no tables.
     if !has_tables(client).await? || ask(client, HAS_COLUMN).await? {
         return Ok(());
     }
@@ -87,14 +87,14 @@ pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), Databa
     need(client, is_owner, &format!("to own the table balancefleet.part, or that its owner runs once: {ADD_COLUMN}"))
         .await?;
     if make {
-        // Whoever waits for this lock holds up all who write: rather try again.
+        // A wait for this lock blocks all writers, so try again later instead.
         client.batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {ADD_COLUMN}; COMMIT")).await?;
         tracing::info!("added a column to the tables of schema balancefleet");
     }
     Ok(())
 }
 
-/// Whether the tables could be made.
+/// Checks that the tables can be created.
 async fn may_create(client: &Client) -> Result<(), DatabaseError> {
     let allowed = "SELECT CASE WHEN to_regnamespace('balancefleet') IS NULL \
                    THEN has_database_privilege(current_database(), 'CREATE') \
@@ -111,7 +111,7 @@ async fn may_work(client: &Client) -> Result<(), DatabaseError> {
     need(client, "SELECT has_database_privilege(current_database(), 'TEMP')", "TEMPORARY on the database").await
 }
 
-/// Whether this user may replace balances, which workers need not.
+/// Checks that this user may replace balances, which workers never do.
 pub(super) async fn may_delete(client: &Client) -> Result<(), DatabaseError> {
     need(client, "SELECT has_table_privilege('balancefleet.bal', 'DELETE')", "DELETE on the table balancefleet.bal")
         .await
@@ -121,12 +121,12 @@ async fn need(client: &Client, question: &str, right: &str) -> Result<(), Databa
     if ask(client, question).await? { Ok(()) } else { Err(DatabaseError::Rights { detail: right.to_owned() }) }
 }
 
-/// Settings that a bank seldom means.
+/// Warns about settings that a bank seldom wants.
 async fn tell_durability(client: &Client) -> Result<(), DatabaseError> {
     for (setting, consequence) in [
         ("fsync", "a crash of its machine may damage the balances"),
         ("full_page_writes", "a crash of its machine may damage the balances"),
-        // Not wrong: progress goes back with the balances, and the records are folded again.
+        // Not wrong: progress and balances are lost together, and the records are folded again.
         ("synchronous_commit", "a crash of it may take back balances that were answered already"),
     ] {
         let value: String = client.query_one("SELECT current_setting($1)", &[&setting]).await?.get(0);

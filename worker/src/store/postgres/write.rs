@@ -1,11 +1,11 @@
-//! One batch: one SQL transaction, and how it is found out what became of it.
+//! One batch: one SQL transaction, and how an unknown outcome is resolved.
 //!
 //! | outcome | then |
 //! |---|---|
 //! | COMMIT was answered | the changes are durable |
-//! | a compare-and-set missed | somebody else has gone on with that partition, which is claimed again; nothing is written |
+//! | a compare-and-set missed | another worker has continued that partition, which is claimed again; nothing is written |
 //! | an error before COMMIT was sent | the server rolls back; the same changes go with the next batch |
-//! | anything else | on a new connection the rows are locked, which waits for the old one's transaction to end, and tell |
+//! | anything else | a new connection locks the rows, which waits for the old transaction to end, and then reads the outcome |
 
 use futures::future::try_join_all;
 use tokio_postgres::{
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::postgres_error::DatabaseError;
 
-/// A partition's first row. Of two workers that write one, one waits for the other, and writes none.
+/// A partition's first row. If two workers write it, one waits for the other and then writes nothing.
 const FIRST: &str = "\
 INSERT INTO balancefleet.part (group_id, topic, partition, epoch, next_offset, leader_epoch, customers, checksum, rules,
                                rule_details, topic_id, base_offset, generation, owner)
@@ -37,8 +37,8 @@ UPDATE balancefleet.part
        touched = clock_timestamp(), torn = torn AND next_offset = $4
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $10 AND next_offset = $11";
 
-/// Locked in the order of their numbers, as every batch does. The lock is what waits for the former session's transaction:
-/// a plain read would see the rows as they were before it.
+/// Locks in the order of the partitions, as every batch does. The lock waits for the former session's transaction; a
+/// plain read would see the rows as they were before it.
 const READ_OUTCOME: &str = "\
 SELECT partition, epoch, next_offset, owner FROM balancefleet.part
  WHERE group_id = $1 AND topic = $2 AND partition = ANY ($3) ORDER BY partition FOR UPDATE";
@@ -47,7 +47,7 @@ SELECT partition, epoch, next_offset, owner FROM balancefleet.part
 pub(super) enum CommitFailure {
     /// Nothing of it is durable.
     Failed(DatabaseError),
-    /// Nobody knows.
+    /// The outcome is unknown.
     Unknown(DatabaseError),
 }
 
@@ -57,8 +57,8 @@ impl From<DatabaseError> for CommitFailure {
     }
 }
 
-/// Writes the batch, if the rows of its partitions are as this worker left them. After an error the connection is of no use
-/// any more.
+/// Writes the batch if the rows of its partitions are as this worker left them. After an error, the connection must not
+/// be used any more.
 pub(super) async fn write(
     client: &Client,
     ledger_key: &LedgerKey,
@@ -66,10 +66,10 @@ pub(super) async fn write(
 ) -> Result<BatchFate, CommitFailure> {
     let rows = sorted_rows(commits);
     within(ANSWER_WITHIN, client.batch_execute("BEGIN")).await?;
-    // While the rows come, which may take as long as the network likes, nobody waits for this transaction.
+    // While the rows are sent, which may take long, no other session waits for this transaction.
     stage_balances(client, &rows).await?;
     stage_dead_letters(client, commits).await?;
-    // All on their way at once, in the order of the partitions; the server takes them one after the other.
+    // All are sent at once, in the order of the partitions; the server runs them one after the other.
     let advances = commits.iter().map(|commit| advance(client, ledger_key, commit));
     let moved = within(ANSWER_WITHIN, try_join_all(advances)).await?;
     let lost: Vec<_> =
@@ -83,7 +83,7 @@ pub(super) async fn write(
     }
     write_balances(client, ledger_key, &rows).await?;
     write_dead_letters(client, ledger_key, commits).await?;
-    // Whatever goes wrong from here on, it may have been committed.
+    // After an error from here on, the batch may have been committed.
     within(ANSWER_WITHIN, client.batch_execute("COMMIT")).await.map_err(CommitFailure::Unknown)?;
     Ok(BatchFate::Written)
 }
@@ -134,17 +134,17 @@ fn sorted_rows<'a>(commits: &'a [PartitionCommit<'a>]) -> Vec<BalanceRow<'a>> {
     in_order(commits.iter().flat_map(rows_of_commit))
 }
 
-/// What became of a batch.
+/// The fate of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BatchFate {
     Written,
     /// Nothing of it is durable.
     Untouched,
-    /// Others have gone on with these partitions; of the remaining ones nothing is durable.
+    /// Another worker has continued these partitions; nothing of the remaining ones is durable.
     Others(Vec<i32>),
 }
 
-/// What one row says about a batch whose outcome was not told.
+/// What one row says about a batch whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RowFate {
     Written,
@@ -162,7 +162,7 @@ pub(super) async fn read_outcome(
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
     let rows = within(ANSWER_WITHIN, client.query_typed(READ_OUTCOME, &params)).await?;
-    let told = commits.iter().map(|commit| {
+    let fates = commits.iter().map(|commit| {
         let before = commit.before.stored.row.map(|row| (row.epoch, row.next_offset));
         let row = rows.iter().find(|row| row.get::<_, i32>(0) == commit.partition());
         // Two workers' first rows may look the same.
@@ -172,16 +172,17 @@ pub(super) async fn read_outcome(
         let now = row.map(|row| (row.get::<_, i64>(1), row.get::<_, i64>(2)));
         (commit.partition(), RowFate::of(before, commit.progress.next_offset, now))
     });
-    Ok(BatchFate::of(&told.collect::<Vec<_>>()))
+    Ok(BatchFate::of(&fates.collect::<Vec<_>>()))
 }
 
 impl RowFate {
-    /// Of one row: epoch and offset before, the offset it was to have, and what it has; `None` if that says nothing.
+    /// Compares one row: its epoch and offset before, the offset it was to get, and what it has. `None` if that says
+    /// nothing.
     fn of(before: Option<(i64, i64)>, to: i64, now: Option<(i64, i64)>) -> Option<Self> {
         let epoch = before.map_or(1, |(epoch, _)| epoch);
         Some(match now {
             Some((found, _)) if found != epoch => Self::Others,
-            // One that was not to move says nothing.
+            // A row that the batch did not move says nothing.
             Some((_, offset)) if before == Some((epoch, to)) && offset == to => return None,
             Some((_, offset)) if offset == to => Self::Written,
             now if now == before => Self::Untouched,
@@ -191,11 +192,11 @@ impl RowFate {
 }
 
 impl BatchFate {
-    /// Of partitions, each with what its row says, if it says anything. A transaction is whole or not at all: where that
-    /// does not show, all are to be read again.
-    fn of(told: &[(i32, Option<RowFate>)]) -> Self {
+    /// Combines what the rows say. A transaction is written completely or not at all; if the rows do not agree on that,
+    /// all partitions are restored again.
+    fn of(fates: &[(i32, Option<RowFate>)]) -> Self {
         let partitions = |which: fn(&Option<RowFate>) -> bool| {
-            told.iter().filter(|(_, found)| which(found)).map(|(partition, _)| *partition).collect::<Vec<_>>()
+            fates.iter().filter(|(_, found)| which(found)).map(|(partition, _)| *partition).collect::<Vec<_>>()
         };
         let written = partitions(|found| *found == Some(RowFate::Written));
         let untouched = partitions(|found| *found == Some(RowFate::Untouched));

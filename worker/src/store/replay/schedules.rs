@@ -6,13 +6,13 @@ use crate::{
     store::{
         ApplyMode, Assignment, Progress, RestorePlan,
         offsets::Position,
-        schedules::{Flight, Group, Medium, Verdict, Worker, try_all},
+        schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
 
 struct Nothing;
 
-impl Medium for Nothing {
+impl SimulatedStore for Nothing {
     const APPLY_MODE: ApplyMode = ApplyMode::Direct;
     type DurableState = ();
     type Sent = ();

@@ -37,7 +37,7 @@ impl Oracle {
     }
 }
 
-/// A deterministic source of lab-shaped transactions, spread over customers and partitions.
+/// A deterministic source of transactions in the reference format, spread over customers and partitions.
 pub(crate) struct Traffic {
     state: u64,
     sent: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Traffic {
     pub(crate) oracle: Oracle,
 }
 
-/// Type number and whether the labs add it.
+/// Type number and whether it is added by default.
 const TYPES: [(u8, bool); 7] = [(1, true), (2, true), (3, true), (4, false), (5, false), (6, true), (7, false)];
 
 impl Traffic {

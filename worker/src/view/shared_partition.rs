@@ -22,48 +22,49 @@ use crate::{
 };
 
 /// The shared part of an assigned partition. A new assignment makes a new one, so nothing of an old one can leak in.
-pub(crate) struct Cell {
+pub(crate) struct SharedPartition {
     partition: i32,
     generation: i32,
     released: AtomicBool,
     state: Mutex<State>,
 }
 
-/// So many customers become visible under one lock: readers wait no longer than that takes.
+/// The most customers that become visible under one lock. It bounds how long readers wait.
 const PUBLISHED_AT_ONCE: usize = 256;
 
 /// What changes while the partition is assigned.
 pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) ledger: Visible,
-    /// What readers see is true for the records below.
+    /// The visible balances include exactly the records below this offset.
     pub(crate) as_of: Option<i64>,
     pub(crate) next_offset: Option<i64>,
     pub(crate) last_offset: Option<i64>,
     pub(crate) committed_offset: Option<i64>,
     pub(crate) restore: Option<RestoreProgress>,
-    /// What blocks the restore.
+    /// What blocks the restore or, while the partition is active, the next records (a position that is not validated
+    /// yet).
     pub(crate) blocked_by: Option<String>,
     pub(crate) failure: Option<PartitionFailure>,
-    /// By which its ledger is made, of a store that keeps them.
+    /// The rules that made its ledger, if the store keeps them.
     rules: Option<Arc<LedgerRules>>,
 }
 
 impl State {
-    /// The record at `offset` is dealt with, and what it did is in the ledger.
+    /// Moves past the record at `offset`, whose effect is in the ledger.
     pub(crate) fn advance(&mut self, offset: i64) {
         self.set_position(offset + 1);
         self.as_of = Some(offset + 1);
     }
 
-    /// All records below `next_offset` are dealt with.
+    /// Moves to `next_offset`: all records below are processed.
     pub(crate) fn set_position(&mut self, next_offset: i64) {
         self.next_offset = Some(next_offset);
         self.last_offset = Some(next_offset - 1);
     }
 }
 
-impl Cell {
+impl SharedPartition {
     /// A partition that was just assigned: restoring.
     pub(crate) fn new(partition: i32, generation: i32) -> Self {
         let state = State {
@@ -89,12 +90,13 @@ impl Cell {
         self.generation
     }
 
-    /// Locks the state: for some records or customers, never for a whole partition and never across waiting.
+    /// Locks the state. Hold the lock for some records or customers only, never for a whole partition and never while
+    /// waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Makes committed changes visible, all in the same moment: from then on balances are true for the records below
+    /// Makes committed changes visible, all at the same moment. From then on the balances include the records below
     /// `as_of`.
     pub(crate) fn publish(&self, changes: &Arc<Changes>, as_of: i64) {
         {
@@ -116,23 +118,23 @@ impl Cell {
         }
     }
 
-    /// What is durable was made by these rules.
+    /// Shows the rules that made the durable balances.
     pub(crate) fn show_rules(&self, rules: &Arc<LedgerRules>) {
         self.lock().rules = Some(rules.clone());
     }
 
-    /// Those last shown.
+    /// The rules last shown.
     pub(super) fn rules(&self) -> Option<Arc<LedgerRules>> {
         self.lock().rules.clone()
     }
 
-    /// Lets the ledger change again, and puts into it what has changed since it was frozen.
+    /// Lets the ledger change again, and applies what has changed since it was frozen.
     pub(super) fn thaw(&self, frozen: Frozen) {
         self.lock().ledger.thaw(frozen);
         while !self.lock().ledger.catch_up(PUBLISHED_AT_ONCE) {}
     }
 
-    /// The partition has left this worker: a restore for it is in vain.
+    /// Marks the partition as gone from this worker, so that a restore of it can stop.
     pub(crate) fn release(&self) {
         self.released.store(true, Ordering::Relaxed);
     }
