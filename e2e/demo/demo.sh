@@ -17,7 +17,7 @@ kube() { kubectl --namespace "$namespace" "$@"; }
 status() { kube get bcg "$group" -o "jsonpath={.status.$1}" 2>/dev/null || true; }
 
 prepare() {
-  progress "6 steps: cluster, Kafka, images, charts, a day of traffic (30 s), check of all balances"
+  progress "6 steps: cluster, Kafka, images, charts, a day of traffic (47 s), check of all balances"
   progress "on 2 cores about a minute in all when everything is built, about 20 minutes from nothing"
   "$e2e/scripts/prerequisites.sh" rust cluster
   # Cluster and Kafka leave the processors idle for a third of the time. The step that needs the binaries waits for this
