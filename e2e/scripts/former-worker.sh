@@ -10,13 +10,18 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 usage_when_asked "$@"
 
-first_release=de74611
+first_release=de74611fcdcd3c0e37568f2b408d6b77ffd3e1fb
 clone=$(cd "$here/../.." && pwd)
-commit=$(git -C "$clone" rev-parse --verify --quiet "${1:-$first_release}^{commit}") ||
-  fail "commit ${1:-$first_release} is not in this clone's history" "git fetch --unshallow, or --tags"
+commit=$(git -C "$clone" rev-parse --verify --quiet "${1:-$first_release}^{commit}") || commit=${1:-$first_release}
 
 build() {
   local sources=$cache/run/former-worker
+  git -C "$clone" cat-file -e "$commit^{commit}" 2>/dev/null ||
+    fail "commit $commit is not in this clone's history" "git fetch --unshallow, or --tags"
+  # Nobody else builds in this target, or in this folder, meanwhile.
+  mkdir -p "$CARGO_TARGET_DIR"
+  exec 8>>"$CARGO_TARGET_DIR/sources.lock"
+  flock 8
   rm -rf "$sources"
   mkdir -p "$sources"
   git -C "$clone" archive "$commit" | tar -x -m -C "$sources"

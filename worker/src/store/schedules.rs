@@ -275,7 +275,7 @@ impl<M: SimulatedStore> World<M> {
             };
             match amount {
                 Some(amount) => {
-                    active.apply(&posting(&customer(*number), *amount), offset, &mut shared.lock()).unwrap()
+                    active.apply(&posting(&customer(*number), *amount), offset, &mut shared.lock()).unwrap();
                 }
                 None => {
                     active.skip(offset, &mut shared.lock());

@@ -43,8 +43,8 @@ fn record(number: u64, customer: &str) -> String {
 }
 
 /// Two workers that know each other, each with one of two partitions and one transaction of customer C.
-fn two_workers(name: &str) -> (Stream, Worker, Worker) {
-    let stream = Stream::unmade_at(Brokers::take(Use::Shared).unwrap().bootstrap().to_owned(), name, 2);
+fn two_workers(brokers: &Brokers, name: &str) -> (Stream, Worker, Worker) {
+    let stream = Stream::unmade_at(brokers.bootstrap().to_owned(), name, 2);
     stream.make(&[]);
     (0..2).for_each(|partition| stream.produce(partition, [record(partition.cast_unsigned().into(), "C").as_str()]));
     let ports = [free_port(), free_port()];
@@ -97,7 +97,8 @@ async fn visit(port: u16, habit: Habit) -> std::io::Result<()> {
 /// Meanwhile every probe of the crowded worker is answered in time, on a connection of its own, and so is every read of the
 /// other worker, half of which it has from the crowded one.
 fn nobody_is_shut_out(name: &str, clients: usize, habits: &[Habit], lasts: Duration, demand: Demand) {
-    let (_stream, crowded, other) = two_workers(name);
+    let brokers = Brokers::take(Use::Shared).unwrap();
+    let (_stream, crowded, other) = two_workers(&brokers, name);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     for number in 0..clients {
         runtime.spawn(client(crowded.port, habits[number % habits.len()]));
@@ -149,7 +150,8 @@ fn crowds_shut_out_no_probe_and_no_peer_for_two_minutes() {
 #[test]
 #[ignore = "takes minutes: make soak"]
 fn an_idle_connection_is_kept_for_longer_than_a_minute() {
-    let (_stream, worker, _other) = two_workers("idle");
+    let brokers = Brokers::take(Use::Shared).unwrap();
+    let (_stream, worker, _other) = two_workers(&brokers, "idle");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut stream = TcpStream::connect(("127.0.0.1", worker.port)).await.unwrap();
@@ -237,7 +239,8 @@ fn fill(stream: &Stream, worker: &Worker, customers: std::ops::Range<usize>) {
 
 #[test]
 fn lists_of_many_customers_take_no_more_memory_than_the_bound() {
-    let stream = Stream::unmade_at(Brokers::take(Use::Shared).unwrap().bootstrap().to_owned(), "many", 6);
+    let brokers = Brokers::take(Use::Shared).unwrap();
+    let stream = Stream::unmade_at(brokers.bootstrap().to_owned(), "many", 6);
     stream.make(&[]);
     let worker = Worker::start(&stream, free_port(), &[]);
     fill(&stream, &worker, 0..100_000);
@@ -247,7 +250,8 @@ fn lists_of_many_customers_take_no_more_memory_than_the_bound() {
 #[test]
 #[ignore = "takes minutes: make soak"]
 fn a_list_of_870_000_customers_is_refused_and_costs_nothing() {
-    let stream = Stream::unmade_at(Brokers::take(Use::Shared).unwrap().bootstrap().to_owned(), "too-many", 6);
+    let brokers = Brokers::take(Use::Shared).unwrap();
+    let stream = Stream::unmade_at(brokers.bootstrap().to_owned(), "too-many", 6);
     stream.make(&[]);
     let worker = Worker::start(&stream, free_port(), &[]);
     fill(&stream, &worker, 0..500_000);

@@ -45,10 +45,14 @@ pub(crate) fn stream_of(name: &str, partitions: i32, settings: &[(&str, &str)]) 
     stream
 }
 
-/// Deletes the topics: whatever a broker does at intervals or for each fetch, it does for every partition there is.
+/// Deletes the topics: whatever a broker does at intervals or for each fetch, it does for every partition there is. Those
+/// of a test that failed stay.
 impl Drop for Stream {
     fn drop(&mut self) {
-        let delete = || {
+        if std::thread::panicking() {
+            return;
+        }
+        let delete = || -> Result<(), KafkaError> {
             let metadata = self.producer.client().fetch_metadata(None, AT_THE_END)?;
             let names = metadata.topics().iter().map(|topic| topic.name());
             let names: Vec<_> = names.filter(|name| name.starts_with(&self.topic)).collect();
@@ -56,7 +60,8 @@ impl Drop for Stream {
                 return Ok(());
             }
             let options = AdminOptions::new().request_timeout(Some(AT_THE_END));
-            block_on(self.admin().delete_topics(&names, &options)).map(drop)
+            let deleted = block_on(self.admin().delete_topics(&names, &options))?;
+            deleted.into_iter().find_map(Result::err).map_or(Ok(()), |(_, code)| Err(KafkaError::AdminOp(code)))
         };
         if let Err(error) = delete() {
             eprintln!("topics of {} are left: {error}", self.topic);
