@@ -194,7 +194,7 @@ async fn recreate_waits_for_the_last_pod_and_the_last_member_also_through_a_cras
     assert_eq!((template(&still).as_str(), replicas(&still)), ("cooperative-sticky", Some(0)));
 
     site.edit::<Pod>(&stays, json!({"metadata": {"finalizers": null}})).await;
-    let said = message(&site, "of this object's there are still").await;
+    let said = message(&site, "workers of this object are still members").await;
     assert!(said.contains("balance-worker-shop-"), "{said}");
     tokio::time::sleep(WATCHED_FOR).await;
     assert!(pods(&site).await.is_empty());
@@ -240,7 +240,7 @@ async fn workers_are_not_stopped_beside_a_foreign_member_and_come_back_when_the_
 
     foreign.leave().await;
     site.until_replicas("shop", 0).await;
-    message(&site, "of this object's there are still").await;
+    message(&site, "workers of this object are still members").await;
     site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "CooperativeSticky"}))).await;
     let back = site.until_replicas("shop", 2).await;
     assert_eq!(template(&back), "cooperative-sticky");
@@ -261,7 +261,7 @@ async fn a_fleet_that_a_person_has_taken_to_0_gets_the_new_assignor_once_nobody_
     message(&site, "go on with CooperativeSticky").await;
     site.edit::<BalanceConsumerGroup>("shop", json!({"spec": {"replicas": 0}})).await;
     message(&site, "Range takes the place of CooperativeSticky when").await;
-    message(&site, "of this object's there are still").await;
+    message(&site, "workers of this object are still members").await;
     // Too early: the former workers come again.
     site.edit::<BalanceConsumerGroup>("shop", json!({"spec": {"replicas": 1}})).await;
     assert_eq!(template(&site.until_replicas("shop", 1).await), "cooperative-sticky");
@@ -308,7 +308,7 @@ async fn members_that_outlive_deployment_and_pods_are_waited_for_also_by_another
     site.edit::<BalanceConsumerGroup>("shop", consumer(&json!({"assignor": "Range"}))).await;
     message(&site, "go on with CooperativeSticky").await;
     site.api::<Deployment>().delete("shop", &DeleteParams::background()).await.unwrap();
-    let said = message(&site, "of this object's there are still").await;
+    let said = message(&site, "workers of this object are still members").await;
     assert!(said.contains("balance-worker-shop-"), "{said}");
     let group = site.until_condition("shop", conditions::READY, "False", PENDING).await;
     let (_, _, ready) = find_condition(&group, conditions::READY).unwrap();
@@ -319,7 +319,7 @@ async fn members_that_outlive_deployment_and_pods_are_waited_for_also_by_another
     let operator = Operator::start(&site.namespace).await;
     tokio::time::sleep(WATCHED_FOR).await;
     assert!(site.get::<Deployment>("shop").await.is_none() && pods(&site).await.is_empty());
-    message(&site, "of this object's there are still").await;
+    message(&site, "workers of this object are still members").await;
 
     guard.allow();
     member.leave().await;
