@@ -79,11 +79,10 @@ run_day() {
   ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
 }
 
-# Kills one worker's process with SIGKILL, from its node, when the fleet is at its largest: no grace period, no clean
-# exit.
+# Kills one worker's process with SIGKILL, from its node, once the fleet has grown: no grace period, no clean exit.
 kill_a_worker() {
   local pod node container
-  until [[ $(status readyReplicas) == 6 ]]; do sleep 1; done
+  until [[ $(status readyReplicas) -ge 3 ]]; do sleep 1; done
   pod=$(kube get pods --selector "balancefleet.io/group=$group" --field-selector status.phase=Running -o name | shuf -n 1)
   node=$(kube get "$pod" -o jsonpath='{.spec.nodeName}')
   container=$(kube get "$pod" -o jsonpath='{.status.containerStatuses[0].containerID}')
