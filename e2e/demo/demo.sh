@@ -17,7 +17,7 @@ kube() { kubectl --namespace "$namespace" "$@"; }
 status() { kube get bcg "$group" -o "jsonpath={.status.$1}" 2>/dev/null || true; }
 
 prepare() {
-  progress "6 steps: cluster, Kafka, images, charts, a day of traffic (47 s), check of all balances"
+  progress "6 steps: cluster, Kafka, images, charts, a day of traffic (59 s), check of all balances"
   progress "on 2 cores about a minute in all when everything is built, about 20 minutes from nothing"
   "$e2e/scripts/prerequisites.sh" rust cluster
   # Cluster and Kafka leave the processors idle for a third of the time. The step that needs the binaries waits for this
@@ -79,10 +79,11 @@ run_day() {
   ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
 }
 
-# Kills one worker's process with SIGKILL, from its node, once the fleet has grown: no grace period, no clean exit.
+# Kills one worker's process with SIGKILL, from its node, when the fleet is at its largest: no grace period, no clean
+# exit.
 kill_a_worker() {
   local pod node container
-  until [[ $(status readyReplicas) -ge 3 ]]; do sleep 1; done
+  until [[ $(status readyReplicas) == 6 ]]; do sleep 1; done
   pod=$(kube get pods --selector "balancefleet.io/group=$group" --field-selector status.phase=Running -o name | shuf -n 1)
   node=$(kube get "$pod" -o jsonpath='{.spec.nodeName}')
   container=$(kube get "$pod" -o jsonpath='{.status.containerStatuses[0].containerID}')
@@ -122,10 +123,11 @@ apply_group
 trap stop_watch EXIT
 progress "running a day of traffic; its figures are in $log"
 run_day "$@"
+[[ -n ${interrupted:-} ]] || "$verify" --api "$api" --topic "$topic" --patience 60s 2>>"$log" ||
+  fail "balances could not be confirmed" "$verify --api $api"
 wait_until 60 has_come_back || progress "the fleet has not returned to one worker yet"
 stop_watch
 trap - EXIT
 [[ -z ${interrupted:-} ]] || { print_what_next; exit 130; }
-"$verify" --api "$api" --topic "$topic" --patience 60s 2>>"$log" || fail "balances could not be confirmed" "$verify --api $api"
 print_what_next
 progress "done"

@@ -45,13 +45,13 @@ struct DayArguments {
     #[arg(long, default_value = "5s", value_parser = duration)]
     normal: Duration,
     /// Duration of the rush hour (300/s)
-    #[arg(long, default_value = "8s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_parser = duration)]
     rush_hour: Duration,
     /// Duration of Black Friday (600/s)
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "14s", value_parser = duration)]
     black_friday: Duration,
     /// Duration of the night (20/s)
-    #[arg(long, default_value = "24s", value_parser = duration)]
+    #[arg(long, default_value = "30s", value_parser = duration)]
     night: Duration,
     #[command(flatten)]
     run: Run,
