@@ -149,6 +149,8 @@ impl Assessment {
             self.infeasible = next.is_none();
             self.limits = Some([self.infeasible.then_some(self.limit_above(history.partition_count)); 3]);
             self.exceeded = Some(UnderProvisioned::Lag);
+            // Where no more are allowed, the present ones are not too many either.
+            self.lower = None;
         } else {
             self.need = self.need.map(|need| need.min(desired).clamp(self.floor, self.ceiling));
             self.infeasible = false;

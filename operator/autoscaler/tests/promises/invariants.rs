@@ -247,3 +247,46 @@ fn the_random_sequences_do_move_workers_both_ways() {
     }
     assert!(up > 100 && down > 100, "{up} up, {down} down");
 }
+
+/// At the partition count, lag that grows asks for as many workers as there are: none of them is too many, whatever a rate
+/// that was once seen of one worker would allow.
+#[test]
+fn lag_that_grows_takes_no_worker_away_at_the_limit() {
+    let policy = Policy {
+        lag_slo: Duration::from_secs(81),
+        drain_within: Duration::from_secs(81),
+        target_utilization: 20,
+        ..Policy::default()
+    };
+    // Milliseconds, records per partition, speed of a worker, fault, stable, obeyed, topic.
+    let steps = [
+        (500, 55, 147.0, 6, false, false, 1),
+        (3_241, 358, 147.0, 0, false, false, 0),
+        (4_113, 454, 147.0, 1, false, false, 1),
+        (500, 55, 147.0, 2, false, false, 0),
+        (500, 55, 147.0, 6, false, false, 0),
+        (689, 76, 147.0, 6, false, false, 0),
+        (2_770, 306, 147.0, 6, false, false, 0),
+        (6_541, 722, 147.0, 6, true, false, 0),
+        (4_500, 497, 147.0, 6, true, true, 0),
+        (4_135, 0, 358.9, 0, false, false, 0),
+        (500, 0, 358.9, 6, false, false, 0),
+        (500, 0, 358.9, 6, false, false, 0),
+        (591, 0, 358.9, 1, false, false, 0),
+        (500, 0, 358.9, 6, true, false, 0),
+        (3_018, 0, 358.9, 6, true, false, 0),
+        (2_929, 12, 1.55, 6, true, false, 0),
+        (3_719, 16, 1.55, 6, true, false, 0),
+        (3_881, 17, 1.55, 6, true, false, 0),
+        (5_664, 24, 1.55, 6, true, false, 0),
+        (5_004, 22, 1.55, 6, true, false, 0),
+        (5_785, 25, 1.55, 6, true, false, 0),
+    ]
+    .map(|(millis, records, speed, fault, stable, obeyed, topic)| {
+        let arrivals = vec![records; 9];
+        Step { millis, arrivals, speed, fault, workers: None, stable, usage: false, obeyed, frozen_by: None, topic }
+    });
+    let decisions = run(&policy, 5, &steps);
+    let last = decisions.last().expect("a decision");
+    assert_eq!((last.need, last.replicas), (Some(5), 5), "{last:#?}");
+}
