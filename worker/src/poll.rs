@@ -10,6 +10,7 @@
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |
 //! | topic monitor | checks that the topic is still the same one | `Inspected` |
 
+mod active;
 mod ahead;
 mod backpressure;
 mod batch;

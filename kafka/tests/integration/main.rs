@@ -12,6 +12,7 @@ mod groups;
 mod leader_epochs;
 mod login;
 mod producer;
+mod producer_limits;
 mod records;
 mod rows;
 mod support;

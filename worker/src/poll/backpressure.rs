@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
-use super::{
-    Fatal, PollLoop,
-    partition::{Active, Stage},
-};
+use super::{Fatal, PollLoop, active::Active, partition::Stage};
 
 /// This many changed customers, or bytes of dead letters, make a commit due at once.
 const FULL: (usize, usize) = (50_000, 8 << 20);

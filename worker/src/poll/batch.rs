@@ -6,9 +6,7 @@ use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
 use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
-    AssignedPartition, Fatal, PollLoop,
-    partition::{OffsetCheck, Stage},
-    pending_validation::Validation,
+    AssignedPartition, Fatal, PollLoop, active::OffsetCheck, partition::Stage, pending_validation::Validation,
     truncation::Suspect,
 };
 use crate::{

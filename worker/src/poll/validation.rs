@@ -14,7 +14,8 @@ use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
 use super::{
     AssignedPartition, Fatal, PollLoop,
-    partition::{Active, Stage},
+    active::Active,
+    partition::Stage,
     pending_validation::Validation,
     truncation::{Log, Overdue, Suspect},
 };
