@@ -16,12 +16,16 @@ format_broker() {
 }
 
 # launch_broker DIR HEAP: starts the broker and does not wait for it. The subshell becomes the JVM, so its id is the
-# broker's. The broker has its own session, so a Ctrl-C in the terminal reaches only the tests, whose cleanup stops it.
+# broker's. The broker has its own process group, so a Ctrl-C in the terminal reaches only the tests, whose cleanup stops
+# it. It has no session of its own: Linux shares the processors among sessions first (autogroup), and seven brokers would
+# leave an eighth of them to the tests and all their workers.
 launch_broker() {
   local dir=$1
   : >"$dir/broker.log"
   JAVA_OPTIONS=(-Xms128m "-Xmx$2" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true)
-  (LAUNCHER=(setsid); java_of kafka.Kafka "$e2e/kafka/log4j2.properties" "$dir/server.properties") </dev/null >>"$dir/broker.log" 2>&1 &
+  set -m
+  (java_of kafka.Kafka "$e2e/kafka/log4j2.properties" "$dir/server.properties") </dev/null >>"$dir/broker.log" 2>&1 &
+  set +m
   echo $! >"$dir/pid"
 }
 

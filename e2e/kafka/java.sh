@@ -3,7 +3,6 @@
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 
-LAUNCHER=()     # words before the command, such as setsid
 JAVA_OPTIONS=() # options of the JVM
 
 # java_of CLASS LOG4J ARGUMENT…: replaces this process with a JVM that runs CLASS.
@@ -13,5 +12,5 @@ java_of() {
   has java || fail "Java is missing" "e2e/scripts/prerequisites.sh kafka"
   libs=$("$e2e/kafka/jars.sh")
   # The JVM's performance data would litter /tmp.
-  exec "${LAUNCHER[@]}" java -XX:-UsePerfData "${JAVA_OPTIONS[@]}" "-Dlog4j2.configurationFile=$log4j" -cp "$libs/*" "$class" "$@"
+  exec java -XX:-UsePerfData "${JAVA_OPTIONS[@]}" "-Dlog4j2.configurationFile=$log4j" -cp "$libs/*" "$class" "$@"
 }

@@ -11,6 +11,7 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind,
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, Error};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 pub(crate) const MINIMAL: &str = include_str!("../../../config/samples/minimal.yaml");
 pub(crate) const EVERY_FIELD: &str = include_str!("../every-field.yaml");
@@ -61,6 +62,9 @@ impl Server {
     }
 
     async fn install(&self) {
+        // Each definition makes the API server write its OpenAPI document anew: all at once take longer than one by one.
+        static INSTALLING: Semaphore = Semaphore::const_new(2);
+        let _turn = INSTALLING.acquire().await.expect("never closed");
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         let name = self.definition_name();
         let params = PatchParams::apply("schema-test").force();
@@ -69,7 +73,7 @@ impl Server {
             .await
             .expect("the API server takes the definition");
         let established = await_condition(definitions, &name, conditions::is_crd_established());
-        tokio::time::timeout(Duration::from_secs(20), established).await.expect("in 20 s").expect("established");
+        tokio::time::timeout(Duration::from_secs(30), established).await.expect("in 30 s").expect("established");
         // The endpoint follows the condition by a moment.
         for _ in 0..100 {
             if self.objects().list(&Default::default()).await.is_ok() {

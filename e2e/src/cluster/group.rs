@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{ClusterError, Kubectl, Scenario, Worker, wait_until};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(135);
 
 /// A line of `kubectl get`: column → value.
 pub type Line = BTreeMap<String, String>;

@@ -72,7 +72,7 @@ impl Scenario {
 
     /// What a person would look at first.
     fn print_state(&self) {
-        let views: [&[&str]; 5] = [
+        let views: [&[&str]; 7] = [
             &["get", "bcg", "--output=yaml"],
             &["get", "pods,deployments,services,endpointslices,poddisruptionbudgets", "--output=wide"],
             &["get", "events", "--sort-by=.lastTimestamp"],
@@ -83,6 +83,8 @@ impl Scenario {
                 "--selector=app.kubernetes.io/name=balancefleet-operator",
                 "--tail=60",
             ],
+            &["get", "pods", "--namespace=kafka", "--output=wide"],
+            &["logs", "--namespace=kafka", "--selector=app=kafka", "--tail=40"],
         ];
         for view in views {
             let shown = self.kubectl.run(view).unwrap_or_else(|error| error.to_string());

@@ -14,7 +14,7 @@ pub(crate) type Outcome = Result<(), Failure>;
 
 pub(crate) const PARTITIONS: u32 = 6;
 /// How long a fleet may take to catch up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(135);
 
 /// A test that needs a namespace of its own.
 pub(crate) fn scenario(name: &str, test: impl FnOnce(&Scenario) -> Outcome) -> Outcome {

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 /// No worker ever starts from it.
 pub(crate) const IMAGE: &str = "balancefleet/no-such-image:test";
 pub(crate) const OPERATOR_USER: &str = "balancefleet-tests-operator";
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(135);
 
 /// An operator in this process that watches one namespace, with no more rights than an installed one has.
 pub(crate) struct Operator {

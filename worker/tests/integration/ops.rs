@@ -22,13 +22,6 @@ fn some_customer(stream: &Stream, log: &str) -> (i32, Vec<u8>) {
 }
 
 #[track_caller]
-fn rebuild(stream: &Stream, settings: &[(&str, &str)]) -> String {
-    let (code, text) = run(stream, &["rebuild", "--yes"], settings);
-    assert_eq!(code, Some(0), "{text}");
-    text
-}
-
-#[track_caller]
 pub(crate) fn audit_is_equal(stream: &Stream, settings: &[(&str, &str)]) -> String {
     let (code, text) = run(stream, &["audit"], settings);
     assert_eq!(code, Some(0), "{text}");
@@ -69,7 +62,7 @@ fn an_audit_names_what_differs_and_a_rebuild_puts_it_right() {
     let customer = String::from_utf8_lossy(&key[1..]).into_owned();
     assert!(code == Some(3) && text.contains(&format!("  {customer}: stored nothing; the log gives ")), "{text}");
     assert!(text.contains("1 DIFFERENCES") && text.contains("1 of 2 partitions are equal"), "{text}");
-    rebuild(&stream, &settings);
+    rebuild_when_free(&stream, &settings);
     audit_is_equal(&stream, &settings);
     folded(&stream, &mut traffic, 300, &settings);
 }
@@ -102,8 +95,8 @@ fn a_rebuild_changes_to_other_rules() {
 
 /// A killed worker is a member until its session is over.
 #[track_caller]
-pub(crate) fn rebuild_when_free(stream: &Stream, settings: &[(&str, &str)]) {
-    rebuild_so_when_free(stream, &["rebuild", "--yes"], settings);
+pub(crate) fn rebuild_when_free(stream: &Stream, settings: &[(&str, &str)]) -> String {
+    rebuild_so_when_free(stream, &["rebuild", "--yes"], settings)
 }
 
 /// The same with more words.
@@ -120,7 +113,7 @@ fn a_rebuild_follows_offsets_that_were_moved_by_hand() {
     let stream = stream_of("rebuild-moved", 2, &[]);
     folded(&stream, &mut Traffic::new(44, 20), 600, &[]);
     stream.commit_as_another_program(50);
-    rebuild(&stream, &[]);
+    rebuild_when_free(&stream, &[]);
     assert!(stream.committed().values().all(|(offset, metadata)| *offset == 50 && metadata.starts_with("bf1 base=0")));
     let text = audit_is_equal(&stream, &[]);
     assert!(text.contains("out of 100 records"), "{text}");
@@ -207,7 +200,7 @@ fn a_rebuild_makes_what_is_missing_of_the_store() {
         let mut traffic = Traffic::new(56, 20);
         stream.produce(0, ["junk"; 3]);
         folded(&stream, &mut traffic, 600, &[("BALANCE_STORE", "replay")]);
-        let text = rebuild(&stream, settings);
+        let text = rebuild_when_free(&stream, settings);
         assert!(text.contains("3 partitions: 0 stored customers") && text.contains("out of 603 records"), "{text}");
         audit_is_equal(&stream, settings);
         // What was folded is stored, and is not needed any more.

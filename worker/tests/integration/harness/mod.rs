@@ -51,4 +51,4 @@ macro_rules! with_each_keeping_store {
 pub(crate) use with_each_keeping_store;
 
 /// A time nothing that works should need, even on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(45);
