@@ -1,7 +1,7 @@
 //! Kafka consumer that folds transactions into exact balances and serves them.
 //!
 //! Its input is a configuration and the records of one topic. Its output is balances behind a REST API, committed
-//! offsets with a usage record, log lines and metrics.
+//! offsets with metadata, log lines and metrics.
 //!
 //! A record becomes a balance in two steps: `domain/rules.rs` reads it (`Rules::read`), and
 //! `domain/ledger/customers.rs` applies it to its customer (`Customer::apply`). The poll thread (`poll/batch.rs`) calls

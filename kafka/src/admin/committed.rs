@@ -19,7 +19,7 @@ pub struct CommittedOffset {
     pub partition: i32,
     /// The next offset to be consumed; `None` when nothing is committed.
     pub offset: Option<i64>,
-    /// The commit's metadata, e.g. a [`UsageRecord`](crate::UsageRecord); empty if there is none.
+    /// The commit's metadata, e.g. the text of a [`CommitMetadata`](crate::CommitMetadata); empty if there is none.
     pub metadata: String,
     /// The leader epoch of the last consumed record, when the committer gave it.
     pub leader_epoch: Option<i32>,

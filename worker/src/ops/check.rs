@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use balancefleet_kafka::{
-    self as kafka, Admin, At, CommittedOffset, Error, Isolation, UsageRecord, Validity, look_up_positions,
+    self as kafka, Admin, At, CommitMetadata, CommittedOffset, Error, Isolation, Validity, look_up_positions,
 };
 use tokio::runtime::Handle;
 
@@ -88,7 +88,7 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
 /// Whether a worker committed the offset. Another program may commit another epoch than that of the record before it.
 fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
     let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
-    let is_ours = committed.metadata.parse::<UsageRecord>().is_ok();
+    let is_ours = committed.metadata.parse::<CommitMetadata>().is_ok();
     (is_ours && offset > 0).then_some(kafka::Position { partition: committed.partition, offset, leader_epoch })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::UsageRecord;
+use balancefleet_kafka::CommitMetadata;
 
 use super::{ahead::Ahead, pending_validation::Validation};
 use crate::{
@@ -136,9 +136,9 @@ impl Active {
         self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
     }
 
-    pub(super) fn usage(&self) -> UsageRecord {
+    pub(super) fn commit_metadata(&self) -> CommitMetadata {
         let busy_micros = u64::try_from(self.busy.as_micros()).unwrap_or(u64::MAX);
-        UsageRecord { base_offset: self.base, records: self.records, busy_micros }
+        CommitMetadata { base_offset: self.base, records: self.records, busy_micros }
     }
 }
 
@@ -179,6 +179,6 @@ mod tests {
         (0..3).for_each(|offset| active.advance(offset, None));
         active.end_batch(Duration::from_micros(40), 4, &shared);
         active.end_batch(Duration::from_micros(100), 4, &shared);
-        assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
+        assert_eq!(active.commit_metadata(), CommitMetadata { base_offset: 0, records: 3, busy_micros: 30 });
     }
 }

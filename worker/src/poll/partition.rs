@@ -203,7 +203,7 @@ impl AssignedPartition {
             leader_epoch: active.leader_epoch,
             changes,
             is_partial: active.pending().0 > 0,
-            usage: active.usage(),
+            metadata: active.commit_metadata(),
             initial_offsets: active.initial_offsets.clone(),
         })
     }

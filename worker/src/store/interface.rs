@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use balancefleet_kafka::{GroupMetadata, UsageRecord};
+use balancefleet_kafka::{CommitMetadata, GroupMetadata};
 
 use super::changelog::ChangelogImage;
 use crate::{
@@ -123,7 +123,7 @@ pub(crate) struct Progress {
     /// Whether later commits carry the rest of a ledger that the store does not have yet.
     pub(crate) is_partial: bool,
     /// The metadata of the offset commit.
-    pub(crate) usage: UsageRecord,
+    pub(crate) metadata: CommitMetadata,
     /// Starting offsets of other partitions, which no worker has begun yet.
     pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
@@ -140,7 +140,7 @@ impl Progress {
             leader_epoch: None,
             changes: Arc::new(Changes::all_of(ledger)),
             is_partial: false,
-            usage: UsageRecord::beginning_at(records.start),
+            metadata: CommitMetadata::beginning_at(records.start),
             initial_offsets: Vec::new(),
         }
     }

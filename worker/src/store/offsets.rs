@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use balancefleet_kafka::{
-    Admin, At, CommittedOffset, Error, Isolation, ListedOffset, UsageRecord, set_leader_epoch, usage::UsageError,
+    Admin, At, CommitMetadata, CommitMetadataError, CommittedOffset, Error, Isolation, ListedOffset, set_leader_epoch,
 };
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -91,9 +91,9 @@ impl Committed {
 
     /// The first offset of the ledger behind this commit: 0 if another program committed.
     pub(crate) fn base(&self) -> Result<i64, PartitionFailure> {
-        match self.metadata.parse::<UsageRecord>() {
-            Ok(usage) => Ok(usage.base_offset),
-            Err(UsageError::Foreign) => Ok(0),
+        match self.metadata.parse::<CommitMetadata>() {
+            Ok(metadata) => Ok(metadata.base_offset),
+            Err(CommitMetadataError::Foreign) => Ok(0),
             Err(error) => Err(PartitionFailure::UnreadableProgress { reason: error.to_string() }),
         }
     }
@@ -101,15 +101,15 @@ impl Committed {
     /// Whether the partition begins here, so that no balance contains records below: at the start of its log, or at the
     /// starting offset that was fixed for a group that begins at the end of the logs.
     pub(crate) fn is_beginning(&self, log_start: i64, start_from: StartFrom) -> bool {
-        let is_fixed = || self.metadata == UsageRecord::beginning_at(self.offset).to_string();
+        let is_fixed = || self.metadata == CommitMetadata::beginning_at(self.offset).to_string();
         (self.offset == log_start && !self.has_ledger()) || (start_from == StartFrom::Latest && is_fixed())
     }
 
     /// Whether a worker has processed records below, according to the metadata.
     fn has_ledger(&self) -> bool {
-        match self.metadata.parse::<UsageRecord>() {
-            Ok(usage) => usage.base_offset < self.offset,
-            Err(UsageError::Foreign) => false,
+        match self.metadata.parse::<CommitMetadata>() {
+            Ok(metadata) => metadata.base_offset < self.offset,
+            Err(CommitMetadataError::Foreign) => false,
             Err(_) => self.offset > 0,
         }
     }
@@ -177,10 +177,10 @@ impl Offsets {
 
     fn list<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, leader_epoch, usage, initial_offsets, .. } in parts {
+        for Progress { assignment, next_offset, leader_epoch, metadata, initial_offsets, .. } in parts {
             let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry.set_offset(Offset::Offset(*next_offset))?;
-            entry.set_metadata(usage.to_string());
+            entry.set_metadata(metadata.to_string());
             if let Some(epoch) = leader_epoch
                 && let Err(error) = set_leader_epoch(&mut list, &self.topic, assignment.partition, *epoch)
             {
@@ -189,7 +189,7 @@ impl Offsets {
             for (partition, offset) in initial_offsets {
                 let mut entry = list.add_partition(&self.topic, *partition);
                 entry.set_offset(Offset::Offset(*offset))?;
-                entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
+                entry.set_metadata(CommitMetadata::beginning_at(*offset).to_string());
             }
         }
         Ok(list)

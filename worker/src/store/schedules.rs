@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use balancefleet_kafka::UsageRecord;
+use balancefleet_kafka::CommitMetadata;
 use jiff::Timestamp;
 use proptest::{
     prelude::*,
@@ -168,7 +168,7 @@ impl Group {
     }
 
     pub(super) fn commit(&mut self, progress: &Progress) {
-        self.committed = Some(Committed { offset: progress.next_offset, metadata: progress.usage.to_string() });
+        self.committed = Some(Committed { offset: progress.next_offset, metadata: progress.metadata.to_string() });
     }
 
     fn end(&self) -> i64 {
@@ -197,7 +197,7 @@ impl<M: SimulatedStore> World<M> {
     fn new(mut store: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
-            metadata: UsageRecord::beginning_at(0).to_string(),
+            metadata: CommitMetadata::beginning_at(0).to_string(),
         });
         let begin = committed.as_ref().map_or(0, |committed| committed.offset);
         let group = Group { input, committed, generation: 1 };

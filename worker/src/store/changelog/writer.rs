@@ -6,7 +6,7 @@ use std::{
 };
 
 use balancefleet_kafka::{
-    AbortReason, OffsetToCommit, Record, Rows, TransactionError, TransactionalProducer, UsageRecord,
+    AbortReason, CommitMetadata, OffsetToCommit, Record, Rows, TransactionError, TransactionalProducer,
 };
 
 use super::{
@@ -99,7 +99,7 @@ impl Writer<'_> {
         }
         self.producer.flush(self.deadline)?;
         let topic = &self.store.topic;
-        let metadata: Vec<_> = commits.iter().map(|commit| commit.progress.usage.to_string()).collect();
+        let metadata: Vec<_> = commits.iter().map(|commit| commit.progress.metadata.to_string()).collect();
         let offsets = commits.iter().zip(&metadata).map(|(commit, metadata)| OffsetToCommit {
             topic,
             partition: commit.progress.assignment.partition,
@@ -110,7 +110,7 @@ impl Writer<'_> {
         let initial_offsets: Vec<_> = commits.iter().flat_map(|commit| &commit.progress.initial_offsets).collect();
         let initial_offsets = initial_offsets
             .iter()
-            .map(|(partition, offset)| (*partition, *offset, UsageRecord::beginning_at(*offset).to_string()));
+            .map(|(partition, offset)| (*partition, *offset, CommitMetadata::beginning_at(*offset).to_string()));
         let initial_offsets: Vec<_> = initial_offsets.collect();
         let begun = initial_offsets.iter().map(|(partition, offset, metadata)| OffsetToCommit {
             topic,

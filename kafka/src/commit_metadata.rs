@@ -1,4 +1,4 @@
-//! The usage record: a small versioned text in an offset commit's metadata. It says where a partition's ledger begins
+//! The text in the metadata of a worker's offset commits, small and versioned. It says where a partition's ledger begins
 //! and how much time its records have taken. The worker writes it; the operator derives capacity from it.
 
 use std::fmt;
@@ -10,7 +10,7 @@ const VERSION: &str = "bf1";
 ///
 /// The text form is under 100 bytes for every value, e.g. `bf1 base=0 records=1200 busy_micros=8400000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UsageRecord {
+pub struct CommitMetadata {
     /// The first offset that belongs to the ledger; never negative.
     pub base_offset: i64,
     /// Records processed since the assignment: applied, ignored and bad ones.
@@ -19,50 +19,54 @@ pub struct UsageRecord {
     pub busy_micros: u64,
 }
 
-impl UsageRecord {
-    /// The record of a partition that no worker has processed yet.
+impl CommitMetadata {
+    /// For a partition of which no worker has processed a record yet.
     pub const fn beginning_at(base_offset: i64) -> Self {
         Self { base_offset, records: 0, busy_micros: 0 }
     }
 }
 
-/// Why a commit's metadata is not a usage record.
+/// Why a commit's metadata cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UsageError {
+pub enum CommitMetadataError {
     /// Metadata of another program, or none.
     #[error("the commit's metadata was not written by a balance worker")]
     Foreign,
-    /// The record of a later release. Its numbers may mean something else, so none is guessed.
+    /// Written by a later release. Its numbers may mean something else, so none is guessed.
     #[error(
-        "the usage record has version {0:?}, which this release cannot read: a newer worker wrote it, so upgrade this \
-         program first"
+        "the commit's metadata has version {0:?}, which this release cannot read: a newer worker wrote it, so upgrade \
+         this program first"
     )]
     UnknownVersion(String),
     /// The version is ours, but the text is not.
-    #[error("the usage record {0:?} is damaged")]
+    #[error("the commit's metadata {0:?} is damaged")]
     Malformed(String),
 }
 
-impl fmt::Display for UsageRecord {
+impl fmt::Display for CommitMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { base_offset, records, busy_micros } = self;
         write!(f, "{VERSION} base={base_offset} records={records} busy_micros={busy_micros}")
     }
 }
 
-impl FromStr for UsageRecord {
-    type Err = UsageError;
+impl FromStr for CommitMetadata {
+    type Err = CommitMetadataError;
 
-    fn from_str(text: &str) -> Result<Self, UsageError> {
+    fn from_str(text: &str) -> Result<Self, CommitMetadataError> {
         let (version, fields) = text.split_once(' ').unwrap_or((text, ""));
         if version != VERSION {
             let ours = version.strip_prefix("bf").is_some_and(is_number);
-            return Err(if ours { UsageError::UnknownVersion(version.to_owned()) } else { UsageError::Foreign });
+            return Err(if ours {
+                CommitMetadataError::UnknownVersion(version.to_owned())
+            } else {
+                CommitMetadataError::Foreign
+            });
         }
         // A wrong base offset would give a wrong ledger, so only the exact text that we would write is accepted.
         parse_fields(fields)
-            .filter(|record| record.base_offset >= 0 && record.to_string() == text)
-            .ok_or_else(|| UsageError::Malformed(text.to_owned()))
+            .filter(|metadata| metadata.base_offset >= 0 && metadata.to_string() == text)
+            .ok_or_else(|| CommitMetadataError::Malformed(text.to_owned()))
     }
 }
 
@@ -70,9 +74,9 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn parse_fields(fields: &str) -> Option<UsageRecord> {
+fn parse_fields(fields: &str) -> Option<CommitMetadata> {
     let mut fields = fields.split(' ');
-    Some(UsageRecord {
+    Some(CommitMetadata {
         base_offset: fields.next()?.strip_prefix("base=")?.parse().ok()?,
         records: fields.next()?.strip_prefix("records=")?.parse().ok()?,
         busy_micros: fields.next()?.strip_prefix("busy_micros=")?.parse().ok()?,
@@ -84,33 +88,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_survives_its_text_form_and_stays_under_100_bytes() {
-        for record in [
-            UsageRecord { base_offset: 0, records: 0, busy_micros: 0 },
-            UsageRecord { base_offset: 17, records: 1200, busy_micros: 8_400_000 },
-            UsageRecord { base_offset: i64::MAX, records: u64::MAX, busy_micros: u64::MAX },
+    fn it_survives_its_text_form_and_stays_under_100_bytes() {
+        for metadata in [
+            CommitMetadata { base_offset: 0, records: 0, busy_micros: 0 },
+            CommitMetadata { base_offset: 17, records: 1200, busy_micros: 8_400_000 },
+            CommitMetadata { base_offset: i64::MAX, records: u64::MAX, busy_micros: u64::MAX },
         ] {
-            let text = record.to_string();
+            let text = metadata.to_string();
             assert!(text.len() < 100, "{text}");
-            assert_eq!(text.parse(), Ok(record));
+            assert_eq!(text.parse(), Ok(metadata));
         }
     }
 
     #[test]
     fn other_programs_metadata_is_foreign() {
         for text in ["", "bf", "bfx base=1", "NO_METADATA", "{\"base\":1}", "AgAA", "bf1base=0"] {
-            assert_eq!(text.parse::<UsageRecord>(), Err(UsageError::Foreign), "{text:?}");
+            assert_eq!(text.parse::<CommitMetadata>(), Err(CommitMetadataError::Foreign), "{text:?}");
         }
     }
 
     #[test]
     fn a_later_version_is_named_and_not_guessed() {
-        let error = "bf2 base=1 records=1 busy_micros=1".parse::<UsageRecord>();
-        assert_eq!(error, Err(UsageError::UnknownVersion("bf2".into())));
+        let error = "bf2 base=1 records=1 busy_micros=1".parse::<CommitMetadata>();
+        assert_eq!(error, Err(CommitMetadataError::UnknownVersion("bf2".into())));
     }
 
     #[test]
-    fn a_damaged_record_is_refused_whole() {
+    fn damaged_metadata_is_refused_whole() {
         for text in [
             "bf1",
             "bf1 base=-1 records=1 busy_micros=1",
@@ -122,7 +126,7 @@ mod tests {
             "bf1 records=1 base=1 busy_micros=1",
             "bf1 base=9223372036854775808 records=1 busy_micros=1",
         ] {
-            assert_eq!(text.parse::<UsageRecord>(), Err(UsageError::Malformed(text.into())), "{text:?}");
+            assert_eq!(text.parse::<CommitMetadata>(), Err(CommitMetadataError::Malformed(text.into())), "{text:?}");
         }
     }
 }
