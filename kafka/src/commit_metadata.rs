@@ -12,7 +12,7 @@ const VERSION: &str = "bf1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommitMetadata {
     /// The first offset that belongs to the ledger; never negative.
-    pub base_offset: i64,
+    pub start_offset: i64,
     /// Records processed since the assignment: applied, ignored and bad ones.
     pub records: u64,
     /// Time spent processing them, in microseconds.
@@ -21,8 +21,8 @@ pub struct CommitMetadata {
 
 impl CommitMetadata {
     /// For a partition of which no worker has processed a record yet.
-    pub const fn beginning_at(base_offset: i64) -> Self {
-        Self { base_offset, records: 0, busy_micros: 0 }
+    pub const fn beginning_at(start_offset: i64) -> Self {
+        Self { start_offset, records: 0, busy_micros: 0 }
     }
 }
 
@@ -45,8 +45,8 @@ pub enum CommitMetadataError {
 
 impl fmt::Display for CommitMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_offset, records, busy_micros } = self;
-        write!(f, "{VERSION} base={base_offset} records={records} busy_micros={busy_micros}")
+        let Self { start_offset, records, busy_micros } = self;
+        write!(f, "{VERSION} base={start_offset} records={records} busy_micros={busy_micros}")
     }
 }
 
@@ -63,9 +63,9 @@ impl FromStr for CommitMetadata {
                 CommitMetadataError::Foreign
             });
         }
-        // A wrong base offset would give a wrong ledger, so only the exact text that we would write is accepted.
+        // A wrong start would give a wrong ledger, so only the exact text that we would write is accepted.
         parse_fields(fields)
-            .filter(|metadata| metadata.base_offset >= 0 && metadata.to_string() == text)
+            .filter(|metadata| metadata.start_offset >= 0 && metadata.to_string() == text)
             .ok_or_else(|| CommitMetadataError::Malformed(text.to_owned()))
     }
 }
@@ -77,7 +77,7 @@ fn is_number(text: &str) -> bool {
 fn parse_fields(fields: &str) -> Option<CommitMetadata> {
     let mut fields = fields.split(' ');
     Some(CommitMetadata {
-        base_offset: fields.next()?.strip_prefix("base=")?.parse().ok()?,
+        start_offset: fields.next()?.strip_prefix("base=")?.parse().ok()?,
         records: fields.next()?.strip_prefix("records=")?.parse().ok()?,
         busy_micros: fields.next()?.strip_prefix("busy_micros=")?.parse().ok()?,
     })
@@ -90,9 +90,9 @@ mod tests {
     #[test]
     fn it_survives_its_text_form_and_stays_under_100_bytes() {
         for metadata in [
-            CommitMetadata { base_offset: 0, records: 0, busy_micros: 0 },
-            CommitMetadata { base_offset: 17, records: 1200, busy_micros: 8_400_000 },
-            CommitMetadata { base_offset: i64::MAX, records: u64::MAX, busy_micros: u64::MAX },
+            CommitMetadata { start_offset: 0, records: 0, busy_micros: 0 },
+            CommitMetadata { start_offset: 17, records: 1200, busy_micros: 8_400_000 },
+            CommitMetadata { start_offset: i64::MAX, records: u64::MAX, busy_micros: u64::MAX },
         ] {
             let text = metadata.to_string();
             assert!(text.len() < 100, "{text}");

@@ -45,6 +45,7 @@ pub use admin::{
     PartitionDescription, Settings, TopicDescription, TopicPartition, TopicSettings,
 };
 pub use batch::BatchReader;
+pub use commit_metadata::{CommitMetadata, CommitMetadataError};
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;

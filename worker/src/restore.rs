@@ -209,13 +209,13 @@ impl RestoreLoop {
         let partition = assigned.assignment.partition;
         let (restore, reader) = match plan {
             RestorePlan::Done(restored) => return self.report(&assigned, Ok(restored)),
-            RestorePlan::ReplayInput { base, records } => {
+            RestorePlan::ReplayInput { start_offset, records } => {
                 if let Some(failure) =
                     self.restorer.input.as_deref().and_then(|input| folds_too_little(input, &records))
                 {
                     return self.report(&assigned, Err(failure));
                 }
-                (PartitionRestore::replay_input(assigned, base, records), &mut self.input)
+                (PartitionRestore::replay_input(assigned, start_offset, records), &mut self.input)
             }
             RestorePlan::ReadChangelog(records) => (PartitionRestore::read_changelog(assigned, records), &mut self.log),
             RestorePlan::QueryDatabase => {

@@ -16,7 +16,7 @@ fn committed(topic: &str, partition: i32, offset: Option<i64>, metadata: &str) -
 #[test]
 fn what_a_consumer_committed_is_what_is_listed_with_its_text() {
     let (topic, group) = (new_topic("committed", 3), unique("committed"));
-    let metadata = CommitMetadata { base_offset: 3, records: 39, busy_micros: 273_000 };
+    let metadata = CommitMetadata { start_offset: 3, records: 39, busy_micros: 273_000 };
     commit(&group, &topic, 0, 42, &metadata.to_string());
     commit(&group, &topic, 2, 0, "");
 

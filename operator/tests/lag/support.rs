@@ -113,7 +113,7 @@ impl Worker {
     /// Commits one partition's offset with metadata that says 7 ms for each record.
     pub(crate) fn commit(&self, partition: i32, offset: i64) {
         let records = offset.unsigned_abs();
-        let metadata = CommitMetadata { base_offset: 0, records, busy_micros: records * 7_000 };
+        let metadata = CommitMetadata { start_offset: 0, records, busy_micros: records * 7_000 };
         let mut list = TopicPartitionList::new();
         let mut element = list.add_partition(&self.topic, partition);
         element.set_offset(Offset::Offset(offset)).expect("an offset");

@@ -84,7 +84,7 @@ pub(crate) struct StoredRules<'a> {
     /// `None` if a hash-only release wrote last.
     pub(crate) details: Option<&'a RuleDetails>,
     /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
+    pub(crate) start_offset: i64,
     /// Every record below is in the ledger.
     pub(crate) next_offset: i64,
 }
@@ -96,8 +96,8 @@ pub(crate) struct LedgerRules {
     /// The hash of the settings that the ledger began with.
     initial_hash: String,
     /// First offset that belongs to the ledger.
-    base: i64,
-    /// A currency that the ledger did not know at its base counts from this offset.
+    start_offset: i64,
+    /// A currency that the ledger did not know at its start counts from this offset.
     new_currencies_since: i64,
 }
 
@@ -175,14 +175,14 @@ fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
 }
 
 impl LedgerRules {
-    /// The rules of a new ledger that begins at `base`.
-    pub(crate) fn begin(worker_rules: &WorkerRules, base: i64) -> Self {
+    /// The rules of a new ledger that begins at `start_offset`.
+    pub(crate) fn begin(worker_rules: &WorkerRules, start_offset: i64) -> Self {
         let details = RuleDetails {
             non_default_rules: worker_rules.non_default_rules.clone(),
             initial_overrides: worker_rules.rules.exponents.overrides().clone(),
             currencies: BTreeMap::new(),
         };
-        Self { details, initial_hash: worker_rules.hash.clone(), base, new_currencies_since: base }
+        Self { details, initial_hash: worker_rules.hash.clone(), start_offset, new_currencies_since: start_offset }
     }
 
     /// The rules of a stored ledger that this worker wants to continue.
@@ -217,7 +217,7 @@ impl LedgerRules {
 
     /// `None` if nothing is known about the rules.
     fn read(stored: StoredRules<'_>, worker_rules: &WorkerRules) -> Option<Self> {
-        let StoredRules { hash, details, base, next_offset } = stored;
+        let StoredRules { hash, details, start_offset, next_offset } = stored;
         let hash = hash.split_once('+').map_or(hash, |(initial, _)| initial).to_owned();
         let details = match details {
             Some(details) => details.clone(),
@@ -227,7 +227,7 @@ impl LedgerRules {
                 currencies: BTreeMap::new(),
             },
         };
-        let mut read = Self { details, initial_hash: hash, base, new_currencies_since: next_offset };
+        let mut read = Self { details, initial_hash: hash, start_offset, new_currencies_since: next_offset };
         // No customer holds a currency whose decimals have changed. Some of its records may have been refused, so it
         // counts from here on.
         let changed =
@@ -242,8 +242,8 @@ impl LedgerRules {
         Some(read)
     }
 
-    /// Whether this worker counts every currency as the ledger did at its base. Then it can continue whatever the
-    /// customers hold.
+    /// Whether this worker counts every currency as the ledger did at its start. Then it can continue whatever the customers
+    /// hold.
     pub(crate) fn agrees_on_every_currency(&self) -> bool {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }
@@ -264,7 +264,7 @@ impl LedgerRules {
                 let agrees = held.ok_or(SettingsChange::Unknown).and_then(|held| agree(currency, held, worker_rules));
                 outcome = outcome.and(agrees);
                 let exponent = held.or_else(|| worker_rules.exponent(currency));
-                self.details.currencies.insert(currency, CurrencyRule { exponent, counted_since: self.base });
+                self.details.currencies.insert(currency, CurrencyRule { exponent, counted_since: self.start_offset });
             }
         }
         outcome
@@ -272,17 +272,23 @@ impl LedgerRules {
 
     /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the
     /// same offset as in this ledger.
-    pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
-        let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, base) };
+    pub(crate) fn rebuilt(
+        &self,
+        worker_rules: &WorkerRules,
+        start_offset: i64,
+        next_offset: i64,
+        ledger: &Ledger,
+    ) -> Self {
+        let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, start_offset) };
         for currency in ledger.currencies() {
             let rule = CurrencyRule {
                 exponent: worker_rules.exponent(currency),
-                counted_since: self.counted_since(currency, worker_rules).max(base),
+                counted_since: self.counted_since(currency, worker_rules).max(start_offset),
             };
             rebuilt.details.currencies.insert(currency, rule);
         }
         for (currency, _) in rebuilt.initial_decimals().collect::<Vec<_>>() {
-            if self.counted_since(currency, worker_rules) > base {
+            if self.counted_since(currency, worker_rules) > start_offset {
                 let uncounted = CurrencyRule { exponent: None, counted_since: next_offset };
                 rebuilt.details.currencies.entry(currency).or_insert(uncounted);
             }
@@ -333,7 +339,7 @@ impl LedgerRules {
     pub(crate) fn counted_since(&self, currency: Currency, worker_rules: &WorkerRules) -> i64 {
         match self.details.currencies.get(&currency) {
             Some(rule) => rule.counted_since,
-            None if self.initial_exponent(currency) == worker_rules.exponent(currency) => self.base,
+            None if self.initial_exponent(currency) == worker_rules.exponent(currency) => self.start_offset,
             None => self.new_currencies_since,
         }
     }
@@ -347,7 +353,7 @@ impl LedgerRules {
     /// release would count otherwise, so its workers refuse the ledger.
     pub(crate) fn hash(&self) -> String {
         let foreign = self.details.currencies.iter().filter(|(currency, rule)| {
-            rule.counted_since != self.base || rule.exponent != self.initial_exponent(**currency)
+            rule.counted_since != self.start_offset || rule.exponent != self.initial_exponent(**currency)
         });
         foreign.fold(self.initial_hash.clone(), |hash, (currency, _)| format!("{hash}+{currency}"))
     }

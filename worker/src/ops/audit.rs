@@ -75,7 +75,7 @@ impl Tools<'_> {
             return Ok(Finding::NotComparable);
         }
         let (log, wanted) =
-            (self.bounds(&self.config.topic, partition)?, stored_progress.base..stored_progress.next_offset);
+            (self.bounds(&self.config.topic, partition)?, stored_progress.start_offset..stored_progress.next_offset);
         if wanted.start < log.start && !wanted.is_empty() {
             let gone = log.start;
             tell(

@@ -157,12 +157,12 @@ impl Tools<'_> {
     /// The transactions of a partition's ledger that a rebuild would not count again: those whose records are gone, as
     /// far as the ledger's own count shows, and those that the present settings refuse.
     pub(super) fn missing(&self, partition: i32, found: &StoredPartition) -> Result<Option<Missing>, OpsError> {
-        let Some(StoredProgress { topic_id, base, next_offset, rules, .. }) = &found.stored_progress else {
+        let Some(StoredProgress { topic_id, start_offset, next_offset, rules, .. }) = &found.stored_progress else {
             return Ok(None);
         };
         let (log, counted) = (self.bounds(&self.config.topic, partition)?, found.ledger.transactions());
         // A ledger is not compared with the log of another topic.
-        if *topic_id != self.topic.topic_id || *base < log.start {
+        if *topic_id != self.topic.topic_id || *start_offset < log.start {
             return Ok(None);
         }
         // The count of an unsound store says nothing, and if the end of the log is gone, the user has decided about
@@ -172,7 +172,7 @@ impl Tools<'_> {
         if counted.is_none() && !has_other_settings {
             return Ok(None);
         }
-        let records = *base..(*next_offset).min(log.end).max(*base);
+        let records = *start_offset..(*next_offset).min(log.end).max(*start_offset);
         let progress = Progress::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
         let Tally { counted: given, refused } = if has_other_settings {

@@ -342,9 +342,9 @@ impl Rebuild<'_> {
             log: self.tools.bounds(&config.topic, partition)?,
             topic_id: &topic.topic_id,
             start_from: config.start_from,
-            trusts_base: self.options.from_base,
+            trusts_metadata: self.options.from_base,
         };
-        let anew = |base| LedgerRules::begin(&self.tools.worker_rules, base);
+        let anew = |start_offset| LedgerRules::begin(&self.tools.worker_rules, start_offset);
         let (records, rules, other_topic) = match records_to_fold(&known).map_err(|why| cannot(partition, &why))? {
             RecordsToFold::Range(records) => {
                 let stored_rules = stored_progress.and_then(|stored_progress| stored_progress.rules);

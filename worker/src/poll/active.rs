@@ -15,7 +15,7 @@ use crate::{
 
 /// The work on a partition since its assignment.
 pub(crate) struct Active {
-    pub(super) base: i64,
+    pub(super) start_offset: i64,
     pub(super) next_offset: i64,
     pub(super) leader_epoch: Option<i32>,
     /// Set while it is unknown whether the log still holds this position.
@@ -119,7 +119,7 @@ impl Active {
 
     /// Whether records precede the position but their leader epoch is unknown, so that no leader can be asked about it.
     pub(crate) fn lacks_epoch(&self) -> bool {
-        self.leader_epoch.is_none() && self.next_offset > self.base
+        self.leader_epoch.is_none() && self.next_offset > self.start_offset
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -138,7 +138,7 @@ impl Active {
 
     pub(super) fn commit_metadata(&self) -> CommitMetadata {
         let busy_micros = u64::try_from(self.busy.as_micros()).unwrap_or(u64::MAX);
-        CommitMetadata { base_offset: self.base, records: self.records, busy_micros }
+        CommitMetadata { start_offset: self.start_offset, records: self.records, busy_micros }
     }
 }
 
@@ -179,6 +179,6 @@ mod tests {
         (0..3).for_each(|offset| active.advance(offset, None));
         active.end_batch(Duration::from_micros(40), 4, &shared);
         active.end_batch(Duration::from_micros(100), 4, &shared);
-        assert_eq!(active.commit_metadata(), CommitMetadata { base_offset: 0, records: 3, busy_micros: 30 });
+        assert_eq!(active.commit_metadata(), CommitMetadata { start_offset: 0, records: 3, busy_micros: 30 });
     }
 }

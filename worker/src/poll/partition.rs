@@ -73,7 +73,7 @@ impl AssignedPartition {
 
     /// Takes over what the restore thread has read.
     pub(crate) fn restored(&mut self, restored: Restored, apply_mode: ApplyMode) {
-        let Restored { ledger, changes, committed, base, next_offset, leader_epoch, initial_offsets, records } =
+        let Restored { ledger, changes, committed, start_offset, next_offset, leader_epoch, initial_offsets, records } =
             restored;
         self.restored_records = records;
         let mut state = self.shared.lock();
@@ -83,7 +83,7 @@ impl AssignedPartition {
         state.as_of = (changes.len() == 0).then_some(next_offset);
         state.committed_offset = committed;
         let active = Active {
-            base,
+            start_offset,
             next_offset,
             leader_epoch,
             validation: None,

@@ -39,7 +39,7 @@ pub(super) struct PartitionRestore {
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
-    ReplayInput { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
+    ReplayInput { start_offset: i64, ledger: Ledger, records: u64, last: Option<Last> },
     /// Records of the store's changelog.
     ReadChangelog(ChangelogImage),
 }
@@ -58,8 +58,12 @@ pub(super) enum RestoreOutcome {
 }
 
 impl PartitionRestore {
-    pub(super) fn replay_input(assigned: RestoreRequest, base: i64, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::ReplayInput { base, ledger: Ledger::default(), records: 0, last: None }, records)
+    pub(super) fn replay_input(assigned: RestoreRequest, start_offset: i64, records: std::ops::Range<i64>) -> Self {
+        Self::new(
+            assigned,
+            Kind::ReplayInput { start_offset, ledger: Ledger::default(), records: 0, last: None },
+            records,
+        )
     }
 
     pub(super) fn read_changelog(assigned: RestoreRequest, records: std::ops::Range<i64>) -> Self {
@@ -127,7 +131,7 @@ impl PartitionRestore {
     pub(super) fn finish(self, apply_mode: ApplyMode) -> (RestoreRequest, RestoreOutcome) {
         let outcome = match self.kind {
             Kind::ReadChangelog(image) => RestoreOutcome::ChangelogRead(image),
-            Kind::ReplayInput { base, ledger, records, last } => {
+            Kind::ReplayInput { start_offset, ledger, records, last } => {
                 // A store that keeps balances does not have this ledger yet, so all of it is a change.
                 let (ledger, changes) = match apply_mode {
                     ApplyMode::Direct => (ledger, Changes::default()),
@@ -141,7 +145,7 @@ impl PartitionRestore {
                     ledger,
                     changes,
                     committed,
-                    base,
+                    start_offset,
                     records,
                     leader_epoch,
                     ..restored

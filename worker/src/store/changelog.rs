@@ -96,15 +96,15 @@ fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableSt
     let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, worker_rules));
     let plan = restore_plan(content, known)?;
     let rules = rules.transpose()?;
-    let (base, checksum, rules) = match &plan {
-        RestorePlan::Done(restored) => (restored.base, durable, rules),
+    let (start_offset, checksum, rules) = match &plan {
+        RestorePlan::Done(restored) => (restored.start_offset, durable, rules),
         // Its customers are all written anew.
-        RestorePlan::ReplayInput { base, .. } => (*base, LedgerChecksum::default(), None),
+        RestorePlan::ReplayInput { start_offset, .. } => (*start_offset, LedgerChecksum::default(), None),
         // Only what was not loaded yet asks for either.
         RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
     };
-    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, base)));
-    Ok((plan, DurableState { base, checksum, rules, stored: None }))
+    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, start_offset)));
+    Ok((plan, DurableState { start_offset, checksum, rules, stored: None }))
 }
 
 impl Changelog {
@@ -244,11 +244,11 @@ impl Replace for Changelog {
         &self,
         assignment: Assignment,
         former: Former,
-        base: i64,
+        start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
         let (checksum, rules, stored) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
-        self.durable_states.insert(assignment, DurableState { base, checksum, rules, stored });
+        self.durable_states.insert(assignment, DurableState { start_offset, checksum, rules, stored });
         Ok(())
     }
 }

@@ -62,8 +62,8 @@ fn plan(position: &Position, initial_offsets: Option<&InitialOffsets>) -> Result
             "records were removed from the topic before they were processed: going on at the first one left"
         );
     }
-    let base = committed.base()?.min(start);
-    Ok(RestorePlan::Done(Restored { base, committed: Some(committed.offset), ..Restored::empty_at(start) }))
+    let start_offset = committed.start_offset()?.min(start);
+    Ok(RestorePlan::Done(Restored { start_offset, committed: Some(committed.offset), ..Restored::empty_at(start) }))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub(super) struct DurableState<S> {
     /// First offset that belongs to the ledger.
-    pub(super) base: i64,
+    pub(super) start_offset: i64,
     pub(super) checksum: LedgerChecksum,
     pub(super) rules: Arc<LedgerRules>,
     /// What the store at hand keeps in addition.
@@ -74,7 +74,12 @@ mod tests {
 
     fn durable_state(digest_sum: u64) -> DurableState<()> {
         let checksum = LedgerChecksum { customers: 1, digest_sum };
-        DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)), stored: () }
+        DurableState {
+            start_offset: 0,
+            checksum,
+            rules: Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)),
+            stored: (),
+        }
     }
 
     fn assignment(partition: i32, number: u64) -> Assignment {

@@ -23,7 +23,7 @@ pub(crate) enum RestorePlan {
     /// Fold these records of the input again; processing continues at their end.
     ReplayInput {
         /// First offset that belongs to the ledger.
-        base: i64,
+        start_offset: i64,
         records: Range<i64>,
     },
     /// Read these records of the same partition of the store's changelog; then [`Store::decide`] says what to do next.
@@ -41,7 +41,7 @@ pub(crate) struct Restored {
     /// The group's committed offset.
     pub(crate) committed: Option<i64>,
     /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
+    pub(crate) start_offset: i64,
     pub(crate) next_offset: i64,
     /// The leader epoch of the record before `next_offset`, if known.
     pub(crate) leader_epoch: Option<i32>,
@@ -57,7 +57,7 @@ impl Restored {
             ledger: Ledger::default(),
             changes: Changes::default(),
             committed: None,
-            base: start,
+            start_offset: start,
             next_offset: start,
             leader_epoch: None,
             initial_offsets: Vec::new(),
@@ -263,10 +263,15 @@ pub(crate) struct Former {
 /// A store whose balances a tool can replace, one whole partition at a time.
 pub(crate) trait Replace: Store {
     /// Makes the next commit of `assignment` replace the whole stored partition at once. The changes of that commit are
-    /// the whole ledger, which begins at `base` and was made by `rules`.
+    /// the whole ledger, which begins at `start_offset` and was made by `rules`.
     ///
     /// # Errors
     /// The stored state has changed meanwhile, or it cannot be read.
-    fn replace(&self, assignment: Assignment, former: Former, base: i64, rules: LedgerRules)
-    -> Result<(), CommitError>;
+    fn replace(
+        &self,
+        assignment: Assignment,
+        former: Former,
+        start_offset: i64,
+        rules: LedgerRules,
+    ) -> Result<(), CommitError>;
 }

@@ -59,14 +59,14 @@ impl Position {
     }
 
     /// A plan to fold the records of a ledger, if the log still has them.
-    pub(super) fn fold(&self, base: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
-        if self.log_start > base {
-            return Err(PartitionFailure::RetentionPassedBase { base, log_start: self.log_start });
+    pub(super) fn fold(&self, start_offset: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
+        if self.log_start > start_offset {
+            return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: self.log_start });
         }
         if target > self.log_end {
             return Err(PartitionFailure::CommittedBeyondEnd { committed: target, log_end: self.log_end });
         }
-        Ok(RestorePlan::ReplayInput { base, records: base..target })
+        Ok(RestorePlan::ReplayInput { start_offset, records: start_offset..target })
     }
 }
 
@@ -90,9 +90,9 @@ impl Committed {
     }
 
     /// The first offset of the ledger behind this commit: 0 if another program committed.
-    pub(crate) fn base(&self) -> Result<i64, PartitionFailure> {
+    pub(crate) fn start_offset(&self) -> Result<i64, PartitionFailure> {
         match self.metadata.parse::<CommitMetadata>() {
-            Ok(metadata) => Ok(metadata.base_offset),
+            Ok(metadata) => Ok(metadata.start_offset),
             Err(CommitMetadataError::Foreign) => Ok(0),
             Err(error) => Err(PartitionFailure::UnreadableProgress { reason: error.to_string() }),
         }
@@ -108,7 +108,7 @@ impl Committed {
     /// Whether a worker has processed records below, according to the metadata.
     fn has_ledger(&self) -> bool {
         match self.metadata.parse::<CommitMetadata>() {
-            Ok(metadata) => metadata.base_offset < self.offset,
+            Ok(metadata) => metadata.start_offset < self.offset,
             Err(CommitMetadataError::Foreign) => false,
             Err(_) => self.offset > 0,
         }
@@ -232,7 +232,10 @@ mod tests {
         let position = Position { committed, log_start: log.start, log_end: log.end };
         position.begin(start_from, None).map(|plan| match plan {
             RestorePlan::Done(restored) => {
-                assert_eq!((restored.base, restored.committed), (restored.next_offset, Some(restored.next_offset)));
+                assert_eq!(
+                    (restored.start_offset, restored.committed),
+                    (restored.next_offset, Some(restored.next_offset))
+                );
                 restored.next_offset
             }
             _ => panic!("nothing is to be read"),
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn a_commit_at_the_log_start_is_a_beginning() {
         for start_from in EACH {
-            // A base above is another log's, of which nothing was processed here.
+            // A ledger that starts above is another log's, of which nothing was processed here.
             for metadata in ["", "bf1 base=7 records=0 busy_micros=0", "bf1 base=1300 records=5 busy_micros=9"] {
                 assert_eq!(begun((7, metadata), 7..90, start_from), Ok(7), "{metadata}");
             }

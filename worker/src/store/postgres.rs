@@ -244,7 +244,7 @@ impl Store for Postgres {
                 found.unwrap_or(Ok(())).map_err(PartitionFailure::from)?;
                 Ok(Restored {
                     ledger,
-                    base: durable_state.base,
+                    start_offset: durable_state.start_offset,
                     committed: Some(row.next_offset),
                     leader_epoch: durable_state.stored.leader_epoch,
                     ..Restored::empty_at(row.next_offset)
@@ -316,7 +316,7 @@ impl Replace for Postgres {
         &self,
         assignment: Assignment,
         former: Former,
-        base: i64,
+        start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
         let mut row = None;
@@ -334,7 +334,7 @@ impl Replace for Postgres {
             };
             row = Some(Row { epoch, next_offset });
         }
-        let durable_state = replacing(&self.topic_id, row, base, rules);
+        let durable_state = replacing(&self.topic_id, row, start_offset, rules);
         self.durable_states.insert(assignment, durable_state);
         Ok(())
     }

@@ -217,13 +217,19 @@ impl<M: SimulatedStore> World<M> {
         let (plan, durable_state) = self.store.plan(self.owner, assignment, &position);
         let restored = match plan {
             RestorePlan::Done(restored) => restored,
-            RestorePlan::ReplayInput { base, records } => {
+            RestorePlan::ReplayInput { start_offset, records } => {
                 let ledger = self.group.folded(records.end);
                 let (ledger, changes) = match M::APPLY_MODE {
                     ApplyMode::Direct => (ledger, Changes::default()),
                     ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
                 };
-                Restored { ledger, changes, base, committed: Some(records.end), ..Restored::empty_at(records.end) }
+                Restored {
+                    ledger,
+                    changes,
+                    start_offset,
+                    committed: Some(records.end),
+                    ..Restored::empty_at(records.end)
+                }
             }
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => {
                 panic!("the simulated stores restore in one step")

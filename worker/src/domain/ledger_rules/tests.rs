@@ -30,22 +30,28 @@ fn with_debit() -> WorkerRules {
 struct Kept {
     hash: String,
     details: Option<RuleDetails>,
-    base: i64,
+    start_offset: i64,
     next_offset: i64,
     ledger: Ledger,
 }
 
 impl Kept {
-    fn begun(worker_rules: &WorkerRules, base: i64) -> Self {
-        let rules = LedgerRules::begin(worker_rules, base);
-        let mut kept = Self { hash: String::new(), details: None, base, next_offset: base, ledger: Ledger::default() };
+    fn begun(worker_rules: &WorkerRules, start_offset: i64) -> Self {
+        let rules = LedgerRules::begin(worker_rules, start_offset);
+        let mut kept = Self {
+            hash: String::new(),
+            details: None,
+            start_offset,
+            next_offset: start_offset,
+            ledger: Ledger::default(),
+        };
         kept.keep(&rules);
         kept
     }
 
     /// As a hash-only release writes it.
-    fn of_hash_only_release(worker_rules: &WorkerRules, base: i64) -> Self {
-        Self { details: None, ..Self::begun(worker_rules, base) }
+    fn of_hash_only_release(worker_rules: &WorkerRules, start_offset: i64) -> Self {
+        Self { details: None, ..Self::begun(worker_rules, start_offset) }
     }
 
     fn keep(&mut self, rules: &LedgerRules) {
@@ -53,7 +59,12 @@ impl Kept {
     }
 
     fn stored(&self) -> StoredRules<'_> {
-        StoredRules { hash: &self.hash, details: self.details.as_ref(), base: self.base, next_offset: self.next_offset }
+        StoredRules {
+            hash: &self.hash,
+            details: self.details.as_ref(),
+            start_offset: self.start_offset,
+            next_offset: self.next_offset,
+        }
     }
 
     fn taken_over(&self, worker_rules: &WorkerRules) -> Result<LedgerRules, SettingsChange> {

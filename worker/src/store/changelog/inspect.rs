@@ -31,7 +31,7 @@ pub(crate) fn inspect(
     let not_ours = progress.as_ref().and_then(|progress| check_context(progress, &context).err());
     let stored_progress = progress.map(|progress| StoredProgress {
         rules,
-        base: progress.base_offset,
+        start_offset: progress.start_offset,
         next_offset: progress.next_offset,
         is_comparable: not_ours.is_none() && other_settings.is_none() && !progress.partial,
         topic_id: progress.topic_id,

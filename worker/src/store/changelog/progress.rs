@@ -25,7 +25,8 @@ pub(super) struct ProgressRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rule_details: Option<Box<RuleDetails>>,
     /// First offset that belongs to the ledger.
-    pub(super) base_offset: i64,
+    #[serde(rename = "baseOffset")]
+    pub(super) start_offset: i64,
     /// Every record below is in the ledger.
     pub(super) next_offset: i64,
     /// The leader epoch of the last record below, if known.
@@ -55,7 +56,7 @@ impl ProgressRecord {
     pub(super) fn new(
         ledger: &ChangelogContext<'_>,
         rules: &LedgerRules,
-        base_offset: i64,
+        start_offset: i64,
         next_offset: i64,
         leader_epoch: Option<i32>,
         checksum: LedgerChecksum,
@@ -67,7 +68,7 @@ impl ProgressRecord {
             topic_id: ledger.topic_id.to_owned(),
             rules: rules.hash(),
             rule_details: Some(Box::new(rules.details().clone())),
-            base_offset,
+            start_offset,
             next_offset,
             leader_epoch,
             checksum,
@@ -81,7 +82,7 @@ impl ProgressRecord {
         StoredRules {
             hash: &self.rules,
             details: self.rule_details.as_deref(),
-            base: self.base_offset,
+            start_offset: self.start_offset,
             next_offset: self.next_offset,
         }
     }

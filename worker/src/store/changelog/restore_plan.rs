@@ -78,7 +78,7 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
     position.check_reach(next_offset)?;
     Ok(Restored {
         ledger,
-        base: progress.base_offset,
+        start_offset: progress.start_offset,
         committed: position.committed.as_ref().map(|committed| committed.offset),
         leader_epoch: progress.leader_epoch,
         ..Restored::empty_at(next_offset)
@@ -89,12 +89,12 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
 /// records give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for
 /// groups that had used the replay store; this finishes them.
 fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
-    let (base, changelog) = (progress.base_offset, progress.next_offset);
+    let (start_offset, changelog) = (progress.start_offset, progress.next_offset);
     let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
     if target < changelog {
         return Err(PartitionFailure::OffsetsMoved { changelog, committed: target });
     }
-    position.fold(base, target)
+    position.fold(start_offset, target)
 }
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
 
     fn resumed(plan: Result<RestorePlan, PartitionFailure>) -> (i64, i64) {
         let Ok(RestorePlan::Done(restored)) = plan else { panic!("not ready") };
-        (restored.base, restored.next_offset)
+        (restored.start_offset, restored.next_offset)
     }
 
     #[test]
@@ -188,16 +188,16 @@ mod tests {
         let folded = |committed| planned(Some(partial()), committed, 5..90);
         for committed in [Some((60, "")), None] {
             assert!(
-                matches!(folded(committed), Ok(RestorePlan::ReplayInput { base: 5, records }) if records == (5..60))
+                matches!(folded(committed), Ok(RestorePlan::ReplayInput { start_offset: 5, records }) if records == (5..60))
             );
         }
         // The group has gone on with the replay store meanwhile, or was set back.
         assert!(
-            matches!(folded(Some((70, ""))), Ok(RestorePlan::ReplayInput { base: 5, records }) if records == (5..70))
+            matches!(folded(Some((70, ""))), Ok(RestorePlan::ReplayInput { start_offset: 5, records }) if records == (5..70))
         );
         assert!(matches!(folded(Some((59, ""))), Err(PartitionFailure::OffsetsMoved { changelog: 60, committed: 59 })));
         let gone = planned(Some(partial()), Some((60, "")), 6..90);
-        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 })));
+        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 })));
     }
 
     #[test]

@@ -47,9 +47,9 @@ impl PartitionCommit<'_> {
             send(row.key(), row.value())?;
         }
         after.stored = None;
-        let DurableState { base, checksum, rules, .. } = &after;
+        let DurableState { start_offset, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(context, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
+            ProgressRecord::new(context, rules, *start_offset, progress.next_offset, progress.leader_epoch, *checksum);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(after)
@@ -247,7 +247,7 @@ mod tests {
         let progress = Progress::whole(assignment, None, &(0..8), ledger);
         let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
         let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)));
-        let durable_state = DurableState { base: 0, checksum, rules, stored: former };
+        let durable_state = DurableState { start_offset: 0, checksum, rules, stored: former };
         PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
     }
 

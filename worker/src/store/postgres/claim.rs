@@ -61,7 +61,7 @@ impl Claim {
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) topic_id: String,
-    pub(super) base_offset: i64,
+    pub(super) start_offset: i64,
     pub(super) next_offset: i64,
     pub(super) leader_epoch: Option<i32>,
     pub(super) rules: String,
@@ -83,7 +83,7 @@ impl Part {
         let checksum = u64::from_str_radix(row.try_get(6)?, 16).unwrap_or_default();
         Ok(Self {
             topic_id: row.try_get(0)?,
-            base_offset: row.try_get(1)?,
+            start_offset: row.try_get(1)?,
             next_offset: row.try_get(2)?,
             leader_epoch: row.try_get(3)?,
             rules: row.try_get(4)?,
@@ -109,12 +109,15 @@ impl Part {
 
     /// Passes what the row says about the ledger's rules to `ask`.
     pub(super) fn stored_rules<T>(&self, ask: impl FnOnce(StoredRules<'_>) -> T) -> Result<T, PartitionFailure> {
-        let ledger =
-            LedgerMark { topic_id: self.topic_id.as_str(), base: self.base_offset, next_offset: self.next_offset };
+        let ledger = LedgerMark {
+            topic_id: self.topic_id.as_str(),
+            start_offset: self.start_offset,
+            next_offset: self.next_offset,
+        };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
-        let (base, next_offset) = (self.base_offset, self.next_offset);
-        Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
+        let (start_offset, next_offset) = (self.start_offset, self.next_offset);
+        Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), start_offset, next_offset }))
     }
 }
 
@@ -189,11 +192,12 @@ async fn claim_one(
     })
 }
 
-/// Identifies the ledger of a row. Only a rebuild changes topic or base, or moves the offset back.
+/// Identifies the ledger of a row. Only a rebuild changes topic or start, or moves the offset back.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct LedgerMark<T> {
     pub(super) topic_id: T,
-    pub(super) base: i64,
+    #[serde(rename = "base")]
+    pub(super) start_offset: i64,
     pub(super) next_offset: i64,
 }
 
@@ -220,7 +224,7 @@ impl RuleColumn<String, RuleDetails> {
         let read: Self = serde_json::from_str(column)?;
         // A worker that does not know the column moves the offset on and leaves the column.
         let is_of = |mark: LedgerMark<String>| {
-            (mark.topic_id.as_str(), mark.base) == (ledger.topic_id, ledger.base)
+            (mark.topic_id.as_str(), mark.start_offset) == (ledger.topic_id, ledger.start_offset)
                 && mark.next_offset <= ledger.next_offset
         };
         Ok((read.rules == rules && read.ledger.is_none_or(is_of)).then_some(read.details))
@@ -263,7 +267,7 @@ mod tests {
             LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
         let mut part = Part {
             topic_id: "i".into(),
-            base_offset: 5,
+            start_offset: 5,
             next_offset: 60,
             leader_epoch: None,
             rules: rules.hash().to_owned(),
@@ -300,7 +304,7 @@ mod tests {
         let finer = worker_rules(&[("EUR", 4)]);
         let mut rules = LedgerRules::begin(&finer, 5);
         rules.count(Currency::parse("EUR").unwrap(), &finer);
-        let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", base: 5, next_offset: 60 });
+        let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", start_offset: 5, next_offset: 60 });
         // A hash-only release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
         let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
@@ -315,7 +319,7 @@ mod tests {
         let worker_rules = worker_rules(&[]);
         let mut rules = LedgerRules::begin(&worker_rules, 5);
         rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
-        let at = |topic_id, base, next_offset| LedgerMark { topic_id, base, next_offset };
+        let at = |topic_id, start_offset, next_offset| LedgerMark { topic_id, start_offset, next_offset };
         let (hash, column) = rule_columns(&rules, at("i", 5, 60));
         let read = |ledger| RuleColumn::read(Some(&column), &hash, ledger).unwrap();
         for goes_on in [at("i", 5, 60), at("i", 5, 61)] {

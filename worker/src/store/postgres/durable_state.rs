@@ -67,10 +67,10 @@ impl<'a> PartitionCommit<'a> {
 }
 
 /// The state of a partition whose next batch replaces everything that is stored, if it still finds this `row`. The new
-/// ledger begins at `base` and was made by `rules`.
-pub(super) fn replacing(topic_id: &str, row: Option<Row>, base: i64, rules: LedgerRules) -> DurableState {
+/// ledger begins at `start_offset` and was made by `rules`.
+pub(super) fn replacing(topic_id: &str, row: Option<Row>, start_offset: i64, rules: LedgerRules) -> DurableState {
     DurableState {
-        base,
+        start_offset,
         checksum: LedgerChecksum::default(),
         rules: Arc::new(rules),
         stored: StoredRow { topic_id: topic_id.to_owned(), leader_epoch: None, row, replaces: true },
@@ -85,22 +85,22 @@ pub(super) fn plan_claim(
     topic_id: &str,
     position: &Position,
 ) -> Result<(DurableState, RestorePlan), RestoreError> {
-    let (base, part, rules, plan) = match claim {
+    let (start_offset, part, rules, plan) = match claim {
         Claim::Held { owner, generation: theirs } => {
             return Err(NotReady::Held { partition, owner, theirs, ours: generation }.into());
         }
         Claim::Orphaned => return Err(PartitionFailure::CustomersWithoutProgress.into()),
         Claim::Ours(part) => {
             let rules = may_go_on(&part, ledger_key, topic_id, position)?;
-            (part.base_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
+            (part.start_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
         }
         // With this store, a group can only begin with the first record.
         Claim::Free => (position.log_start, None, None, position.begin(StartFrom::Earliest, None)?),
     };
     let durable_state = DurableState {
-        base,
+        start_offset,
         checksum: part.as_ref().map_or_else(LedgerChecksum::default, |part| part.checksum),
-        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, base))),
+        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, start_offset))),
         stored: StoredRow {
             topic_id: topic_id.to_owned(),
             leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),

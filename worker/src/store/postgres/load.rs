@@ -109,7 +109,7 @@ fn stored_partition(
     let stored_progress = StoredProgress {
         rules,
         topic_id: part.topic_id,
-        base: part.base_offset,
+        start_offset: part.start_offset,
         next_offset: part.next_offset,
         is_comparable: is_as_here && is_readable,
     };

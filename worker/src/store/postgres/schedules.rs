@@ -154,7 +154,7 @@ impl SimulatedStore for Rows {
         };
         let restored = Restored {
             ledger: self.load(worker, row.epoch),
-            base: durable_state.base,
+            start_offset: durable_state.start_offset,
             committed: Some(row.next_offset),
             ..Restored::empty_at(row.next_offset)
         };

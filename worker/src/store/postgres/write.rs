@@ -96,8 +96,8 @@ async fn advance(
     let PartitionCommit { progress, before, after } = commit;
     let (assignment, topic_id) = (&progress.assignment, &before.stored.topic_id);
     let (customers, checksum) = Part::checksum_columns(after.checksum);
-    let (base, next_offset) = (before.base, progress.next_offset);
-    let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, base, next_offset });
+    let (start_offset, next_offset) = (before.start_offset, progress.next_offset);
+    let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, start_offset, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
         (&ledger_key.group, Type::TEXT),
         (&ledger_key.topic, Type::TEXT),
@@ -117,7 +117,7 @@ async fn advance(
         None => {
             let new: [(&(dyn ToSql + Sync), Type); 4] = [
                 (topic_id, Type::TEXT),
-                (&before.base, Type::INT8),
+                (&before.start_offset, Type::INT8),
                 (&assignment.generation, Type::INT4),
                 (&ledger_key.owner, Type::TEXT),
             ];
