@@ -108,7 +108,7 @@ pub(crate) enum SettingsChange {
         held: String,
         ours: String,
     },
-    /// A hash-only release made the balances, with settings that its hash does not reveal.
+    /// The first release made the balances, with settings that its hash does not reveal.
     #[error(
         "the balances were made with other signs, minor units or another ledger kind: set those again, or rebuild the \
          group's balances with the new ones"

@@ -4,11 +4,11 @@
 //! more known currency, by configuration or by a newer table, changes no balance. Its earlier records were refused and
 //! stay refused, so the ledger keeps the offset from which each currency counts.
 //!
-//! A *hash-only release* is one from before rule details (`ruleDetails` in a changelog, `rule_details` in PostgreSQL);
-//! the documentation calls it the first release, 0.1.0. Its workers compare a single hash of all rules. A ledger
-//! therefore keeps the hash of the settings it began with, and both releases work on it until a customer holds a
-//! currency that those settings do not know. From then on the hash ends in `+` and the currency, which no hash-only
-//! release writes, so its workers refuse the ledger.
+//! The *first release* is commit `de74611`, see `docs/upgrading.md`. It knows no rule details (`ruleDetails` in a
+//! changelog, `rule_details` in PostgreSQL): its workers compare a single hash of all rules. A ledger therefore keeps the
+//! hash of the settings it began with, and workers of both releases work on it until a customer holds a currency that
+//! those settings do not know. From then on the hash ends in `+` and the currency, which the first release never writes,
+//! so its workers refuse the ledger.
 //!
 //! | type | whose rules |
 //! |---|---|
@@ -39,9 +39,10 @@ use crate::{
 /// tries to leave out one, or all.
 const COMBINED: usize = 5;
 
-static HASH_ONLY_TABLE: LazyLock<Exponents> = LazyLock::new(|| Exponents::hash_only_table(&DecimalsByCurrency::new()));
+static FIRST_RELEASE_TABLE: LazyLock<Exponents> =
+    LazyLock::new(|| Exponents::first_release_table(&DecimalsByCurrency::new()));
 
-/// The configured [`Rules`] of this worker, and the hash that a hash-only release writes for them.
+/// The configured [`Rules`] of this worker, and the hash that the first release writes for them.
 pub(crate) struct WorkerRules {
     rules: Rules,
     non_default_rules: String,
@@ -63,14 +64,14 @@ pub(crate) struct CurrencyRule {
     counted_since: i64,
 }
 
-/// The stored form of a ledger's rules, kept beside the hash for hash-only releases.
+/// The stored form of a ledger's rules, kept beside the hash for the first release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RuleDetails {
     /// [`Rules::non_default_rules`].
     #[serde(rename = "identity")]
     non_default_rules: String,
-    /// The overrides over the table of the hash-only release when the ledger began. The hash covers both.
+    /// The overrides over the table of the first release when the ledger began. The hash covers both.
     #[serde(rename = "minorUnits", default, skip_serializing_if = "BTreeMap::is_empty")]
     initial_overrides: DecimalsByCurrency,
     currencies: BTreeMap<Currency, CurrencyRule>,
@@ -81,7 +82,7 @@ pub(crate) struct RuleDetails {
 pub(crate) struct StoredRules<'a> {
     /// [`LedgerRules::hash`].
     pub(crate) hash: &'a str,
-    /// `None` if a hash-only release wrote last.
+    /// `None` if the first release wrote last.
     pub(crate) details: Option<&'a RuleDetails>,
     /// First offset that belongs to the ledger.
     pub(crate) start_offset: i64,
@@ -117,7 +118,7 @@ impl WorkerRules {
         &self.non_default_rules
     }
 
-    /// The hash that a hash-only release writes for these settings.
+    /// The hash that the first release writes for these settings.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
@@ -127,7 +128,7 @@ impl WorkerRules {
         self.full_rules_hash.get_or_init(|| self.rules.hash_with(&self.rules.exponents))
     }
 
-    /// The overrides behind a hash that a hash-only release wrote, if its kind and signs are ours. They can be found
+    /// The overrides behind a hash that the first release wrote, if its kind and signs are ours. They can be found
     /// when they are ours, none, or a mix of ours and of codes that the table got later.
     pub(crate) fn overrides_of(&self, hash: &str) -> Option<DecimalsByCurrency> {
         let ours = self.rules.exponents.overrides();
@@ -159,7 +160,7 @@ impl WorkerRules {
 }
 
 fn hash_of(rules: &Rules, overrides: &DecimalsByCurrency) -> String {
-    rules.hash_with(&Exponents::hash_only_table(overrides))
+    rules.hash_with(&Exponents::first_release_table(overrides))
 }
 
 fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
@@ -248,7 +249,7 @@ impl LedgerRules {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }
 
-    /// Adds the currencies that the ledger was found to hold. A hash-only release counts without keeping details.
+    /// Adds the currencies that the ledger was found to hold. The first release counts without keeping details.
     ///
     /// # Errors
     /// This worker cannot continue the ledger.
@@ -349,7 +350,7 @@ impl LedgerRules {
         &self.details
     }
 
-    /// The hash that a store keeps for hash-only releases. It ends in `+` and a currency for each one that such a
+    /// The hash that a store keeps for the first release. It ends in `+` and a currency for each one that such a
     /// release would count otherwise, so its workers refuse the ledger.
     pub(crate) fn hash(&self) -> String {
         let foreign = self.details.currencies.iter().filter(|(currency, rule)| {
@@ -358,14 +359,14 @@ impl LedgerRules {
         foreign.fold(self.initial_hash.clone(), |hash, (currency, _)| format!("{hash}+{currency}"))
     }
 
-    /// The decimals that a hash-only release gives this currency with the settings that the ledger began with.
+    /// The decimals that the first release gives this currency with the settings that the ledger began with.
     fn initial_exponent(&self, currency: Currency) -> Option<u8> {
-        self.details.initial_overrides.get(&currency).copied().or_else(|| HASH_ONLY_TABLE.of(currency))
+        self.details.initial_overrides.get(&currency).copied().or_else(|| FIRST_RELEASE_TABLE.of(currency))
     }
 
     /// All of [`Self::initial_exponent`].
     fn initial_decimals(&self) -> impl Iterator<Item = (Currency, u8)> + use<> {
-        let mut all: DecimalsByCurrency = HASH_ONLY_TABLE.iter().collect();
+        let mut all: DecimalsByCurrency = FIRST_RELEASE_TABLE.iter().collect();
         all.extend(&self.details.initial_overrides);
         all.into_iter()
     }

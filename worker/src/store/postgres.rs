@@ -236,7 +236,7 @@ impl Store for Postgres {
         let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, watch).await);
         match loaded.map_err(NotReady::from)? {
             LoadOutcome::Ledger(ledger) => {
-                // It may hold currencies that a hash-only release has counted.
+                // It may hold currencies that the first release has counted.
                 let found = self.durable_states.with(assignment, |durable_state| {
                     Arc::make_mut(&mut durable_state.rules)
                         .note_found(ledger.currencies(), &self.ledger_key.worker_rules)

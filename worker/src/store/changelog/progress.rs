@@ -19,9 +19,9 @@ pub(super) struct ProgressRecord {
     pub(super) group: String,
     pub(super) topic: String,
     pub(super) topic_id: String,
-    /// The hash that hash-only releases compare, see [`LedgerRules::hash`].
+    /// The hash that the first release compares, see [`LedgerRules::hash`].
     pub(super) rules: String,
-    /// The rules that later releases compare. A hash-only release does not write them.
+    /// The rules that later releases compare. The first release does not write them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rule_details: Option<Box<RuleDetails>>,
     /// First offset that belongs to the ledger.
@@ -37,7 +37,7 @@ pub(super) struct ProgressRecord {
     /// More customers of the ledger follow. Until then, a restore folds the input again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) partial: bool,
-    /// A rebuild of a hash-only release was started and not finished.
+    /// A rebuild of the first release was started and not finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) rebuilding: bool,
 }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_of_a_hash_only_release_has_no_details() {
+    fn progress_of_the_first_release_has_no_details() {
         let json = br#"{"version":1,"group":"g","topic":"t","topicId":"id","rules":"r","baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}"#;
         let read = ProgressRecord::read(json).unwrap();
         assert_eq!(read, ProgressRecord { rules: "r".to_owned(), rule_details: None, ..record() });

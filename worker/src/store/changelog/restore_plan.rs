@@ -44,7 +44,7 @@ pub(super) fn rules_of(
     worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
     let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
-    // Details are written together with the rows. Without them, only the rows show what a hash-only release has
+    // Details are written together with the rows. Without them, only the rows show what the first release has
     // counted.
     if progress.rule_details.is_none() {
         rules.note_found(ledger.currencies(), worker_rules)?;
@@ -86,8 +86,8 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
 }
 
 /// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same
-/// records give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for
-/// groups that had used the replay store; this finishes them.
+/// records give the same customers, so nothing of the first attempt stays. The first release began such copies
+/// for groups that had used the replay store; this finishes them.
 fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
     let (start_offset, changelog) = (progress.start_offset, progress.next_offset);
     let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
@@ -211,13 +211,13 @@ mod tests {
             timestamp: jiff::Timestamp::UNIX_EPOCH,
         };
         ledger.apply(&posting, 7).unwrap();
-        let of_hash_only_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
+        let of_first_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
         let held = |rules: LedgerRules| rules.counted().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
-        assert_eq!(rules_of(&of_hash_only_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
-        let finer = rules_of(&of_hash_only_release, &ledger, &worker_rules(&[("EUR", 4)]));
+        assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
+        let finer = rules_of(&of_first_release, &ledger, &worker_rules(&[("EUR", 4)]));
         assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");
         assert!(
-            rules_of(&of_hash_only_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
+            rules_of(&of_first_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
             "nobody holds it"
         );
     }

@@ -73,7 +73,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The columns that [`Part::read`] expects. Tools may read tables of a hash-only release, which lack the last one.
+    /// The columns that [`Part::read`] expects. Tools may read tables of the first release, which lack the last one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        torn, to_jsonb(part) ->> 'rule_details'";
 
@@ -305,7 +305,7 @@ mod tests {
         let mut rules = LedgerRules::begin(&finer, 5);
         rules.count(Currency::parse("EUR").unwrap(), &finer);
         let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", start_offset: 5, next_offset: 60 });
-        // A hash-only release has rebuilt it since, with its own settings.
+        // The first release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
         let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
         let failure = decided(as_written, 0..90).unwrap_err().to_string();

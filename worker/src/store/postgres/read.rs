@@ -251,7 +251,7 @@ impl PartitionRules {
         if known.is_some() {
             return known;
         }
-        // A hash-only release counted it, which keeps no details.
+        // The first release counted it, and keeps no details.
         let rules = self.rules.as_mut()?;
         rules.note_found([currency], worker_rules).ok()?;
         let exponent = rules.counted_exponent(currency)?;

@@ -76,7 +76,7 @@ const HAS_COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHE
                           attrelid = 'balancefleet.part'::regclass AND attname = 'rule_details' AND NOT attisdropped)";
 const ADD_COLUMN: &str = "ALTER TABLE balancefleet.part ADD COLUMN IF NOT EXISTS rule_details text";
 
-/// Adds the column that tables of a hash-only release lack. Its workers ignore the column.
+/// Adds the column that tables of the first release lack. Its workers ignore the column.
 pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), DatabaseError> {
     // Before the first start, there may be no tables.
     if !has_tables(client).await? || ask(client, HAS_COLUMN).await? {
