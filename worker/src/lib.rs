@@ -7,8 +7,8 @@
 //! `domain/ledger/customers.rs` applies it to its customer (`Customer::apply`). The poll thread (`poll/batch.rs`) calls
 //! both.
 //!
-//! The *reference consumers* that comments mention are two older consumers in .NET, one that keeps balances and one
-//! that only counts records. Their REST paths, JSON shapes, messages and default signs are kept.
+//! The worker replaces two older consumers in .NET, one that keeps balances and one that only counts records. Their REST
+//! paths, JSON shapes, messages, environment variables and default signs are kept.
 
 mod api;
 mod config;

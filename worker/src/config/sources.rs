@@ -25,7 +25,7 @@ use super::{
 /// The prefix of variables that are passed to librdkafka.
 const EXTRA_CONFIG_ENV: &str = "KAFKA_CONFIG_";
 
-/// The names that the .NET reference consumer uses, beside ours.
+/// The names that a .NET consumer which this worker replaces uses, beside ours.
 const DOTNET: [(&str, &str); 4] = [
     ("Kafka__BootstrapServers", "KAFKA_BOOTSTRAP_SERVERS"),
     ("Kafka__Topic", "KAFKA_TOPIC"),

@@ -36,7 +36,7 @@ fn path(file: &tempfile::NamedTempFile) -> &str {
 }
 
 #[test]
-fn without_any_setting_the_labs_names_are_the_defaults() {
+fn without_any_setting_the_default_names_are_those_of_the_dotnet_consumer() {
     let config = config(&[], &[]);
     assert_eq!(config.connection.bootstrap_servers, "localhost:9092");
     assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("banking.transactions", "balance-service"));
