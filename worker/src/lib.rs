@@ -11,10 +11,10 @@
 //! paths, JSON shapes, messages, environment variables and default signs are kept.
 
 mod api;
+mod cleanup_policy;
 mod config;
 mod critical_thread;
 mod domain;
-mod input;
 mod kafka_clients;
 mod leave_group;
 mod not_ready;

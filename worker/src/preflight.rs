@@ -8,9 +8,9 @@ use balancefleet_kafka::{Admin, At, Error, ErrorKind, Isolation, Settings, Topic
 use tokio::runtime::Handle;
 
 use crate::{
+    cleanup_policy::{self, CleanupPolicy},
     config::{Config, StoreKind},
     domain::rules::LedgerKind,
-    input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
     stop::Stop,
@@ -111,7 +111,7 @@ pub(crate) fn check(
     if config.rules.ledger == LedgerKind::Count {
         return Ok(Ok(facts));
     }
-    match input::ask(admin, &config.topic) {
+    match cleanup_policy::look_up(admin, &config.topic) {
         Err(error) => return Ok(Err(error.into())),
         // Checked before anything is created.
         Ok(found) => {
@@ -153,11 +153,11 @@ fn may_fold(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
-    input: &Input,
+    found: &CleanupPolicy,
 ) -> Result<Result<(), NotReady>, PreflightError> {
-    let Input::Compacted { topic, policy } = input else {
-        if *input == Input::Unknown {
-            tracing::warn!("{}", Input::unknown(&config.topic));
+    let CleanupPolicy::Compacted { topic, policy } = found else {
+        if *found == CleanupPolicy::Unknown {
+            tracing::warn!("{}", CleanupPolicy::unknown(&config.topic));
         }
         return Ok(Ok(()));
     };
@@ -171,7 +171,7 @@ fn may_fold(
     };
     match has_progress {
         Ok(true) => {
-            if let Some(warning) = input.warning() {
+            if let Some(warning) = found.warning() {
                 tracing::warn!(kind = "InputCompacted", "{warning}");
             }
             Ok(Ok(()))

@@ -20,13 +20,13 @@ use std::{
 use rdkafka::ClientConfig;
 
 use crate::{
+    cleanup_policy::CleanupPolicy,
     critical_thread,
     domain::rules::Rules,
-    input::Input,
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     poll::{
-        input_watch::Watch,
+        cleanup_policy_checker::CleanupPolicyChecker,
         messages::{Report, Reporter},
     },
     store::{ChangelogImage, NoRestorePlan, RestoreError, RestorePlan, Restored, Store},
@@ -41,10 +41,10 @@ use reader::RestoreReader;
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// The pause between two attempts to plan.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// The pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction there
-/// is about to end. It doubles each time,
+/// The first pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction
+/// there is about to end. It doubles each time.
 const DECIDE_AGAIN: Duration = Duration::from_millis(20);
-/// up to this.
+/// The longest such pause.
 const DECIDE_AT_LATEST: Duration = Duration::from_millis(320);
 
 pub(crate) struct Restorer {
@@ -54,7 +54,7 @@ pub(crate) struct Restorer {
     /// The topic that [`RestorePlan::ReadChangelog`] reads.
     pub(crate) log: String,
     /// Whether the input keeps every record, for a ledger that needs it.
-    pub(crate) input: Option<Arc<Watch>>,
+    pub(crate) cleanup_policy: Option<Arc<CleanupPolicyChecker>>,
     pub(crate) reader_config: ClientConfig,
     pub(crate) reporter: Reporter,
 }
@@ -211,7 +211,7 @@ impl RestoreLoop {
             RestorePlan::Done(restored) => return self.report(&assigned, Ok(restored)),
             RestorePlan::ReplayInput { start_offset, records } => {
                 if let Some(failure) =
-                    self.restorer.input.as_deref().and_then(|input| folds_too_little(input, &records))
+                    self.restorer.cleanup_policy.as_deref().and_then(|checker| folds_too_little(checker, &records))
                 {
                     return self.report(&assigned, Err(failure));
                 }
@@ -301,9 +301,9 @@ impl RestoreLoop {
 }
 
 /// Why records cannot be folded again: a compacted topic may have removed some of them.
-fn folds_too_little(input: &Watch, records: &Range<i64>) -> Option<PartitionFailure> {
-    match input.now() {
-        Some(Input::Compacted { topic, policy }) if !records.is_empty() => {
+fn folds_too_little(cleanup_policy: &CleanupPolicyChecker, records: &Range<i64>) -> Option<PartitionFailure> {
+    match cleanup_policy.now() {
+        Some(CleanupPolicy::Compacted { topic, policy }) if !records.is_empty() => {
             Some(PartitionFailure::InputCompacted { topic, policy })
         }
         _ => None,

@@ -6,9 +6,9 @@ use balancefleet_kafka::{Admin, Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::{
+    cleanup_policy::{self, CleanupPolicy},
     config::{Config, StoreKind},
     domain::{ledger_rules::WorkerRules, rules::LedgerKind},
-    input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
@@ -109,7 +109,7 @@ impl<'a> Tools<'a> {
             return Err(OpsError::Impossible(why.to_owned()));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
-        if let Input::Compacted { topic, policy } = input::ask(admin, &config.topic)? {
+        if let CleanupPolicy::Compacted { topic, policy } = cleanup_policy::look_up(admin, &config.topic)? {
             return Err(OpsError::Impossible(format!(
                 "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: \
                  balances recomputed from it would differ from the stored ones without showing which are right; \

@@ -207,8 +207,9 @@ pub(crate) trait Store: Send + Sync {
         usize::MAX
     }
 
-    /// Whether a membership check must include every partition. Otherwise one partition is enough.
-    fn checks_each_partition(&self) -> bool {
+    /// Whether an empty commit must include every partition. A worker without progress sends one from time to time, to
+    /// check that it is still a member of the group; for that, one partition is enough.
+    fn empty_commits_have_all_partitions(&self) -> bool {
         false
     }
 
@@ -247,7 +248,10 @@ pub(crate) trait Store: Send + Sync {
     /// read does nothing.
     fn withdraw(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
-    /// Makes the progress of all parts durable, or of none as far as this worker will ever know.
+    /// Makes the progress of all parts durable.
+    ///
+    /// # Errors
+    /// The progress of no part is durable, or another worker has continued: see [`CommitError`].
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 }
 

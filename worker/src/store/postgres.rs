@@ -192,7 +192,7 @@ impl Store for Postgres {
     }
 
     /// A row that is not updated becomes free for others after a while.
-    fn checks_each_partition(&self) -> bool {
+    fn empty_commits_have_all_partitions(&self) -> bool {
         true
     }
 
