@@ -54,4 +54,4 @@ pub use native::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use record::{OffsetToCommit, ReadRecord, Record};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
-pub use transactions::{AbortReason, Rows, TransactionError, TransactionalProducer};
+pub use transactions::{AbortReason, RecordBuffer, TransactionError, TransactionalProducer};

@@ -303,7 +303,7 @@ impl LedgerRules {
     }
 
     /// Notes that a customer holds this currency now.
-    pub(crate) fn count(&mut self, currency: Currency, worker_rules: &WorkerRules) {
+    pub(crate) fn note_currency(&mut self, currency: Currency, worker_rules: &WorkerRules) {
         let rule = CurrencyRule {
             exponent: worker_rules.exponent(currency),
             counted_since: self.counted_since(currency, worker_rules),
@@ -313,10 +313,10 @@ impl LedgerRules {
 
     /// Notes all currencies that a changed customer holds. Others may read the rules meanwhile, so they are copied on
     /// write.
-    pub(crate) fn count_all(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
+    pub(crate) fn note_currencies(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
         for (currency, _) in customer.balances() {
             if !rules.is_counted(*currency) {
-                Arc::make_mut(rules).count(*currency, worker_rules);
+                Arc::make_mut(rules).note_currency(*currency, worker_rules);
             }
         }
     }

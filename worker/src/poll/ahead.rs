@@ -7,7 +7,7 @@ use crate::{
         ledger::{Changes, Customer, DeadLetter, Posting},
         money::Overflow,
     },
-    store::RowWriter,
+    store::RecordEncoder,
     view::Visible,
 };
 
@@ -15,13 +15,13 @@ use crate::{
 pub(super) struct Ahead {
     pending: Changes,
     in_flight: Option<Arc<Changes>>,
-    writer: RowWriter,
+    encoder: RecordEncoder,
 }
 
 impl Ahead {
     /// With changes that are not in any commit yet.
     pub(super) fn new(pending: Changes) -> Self {
-        Self { pending, in_flight: None, writer: RowWriter::default() }
+        Self { pending, in_flight: None, encoder: RecordEncoder::default() }
     }
 
     /// Brings these customers near, wherever their state is.
@@ -35,11 +35,11 @@ impl Ahead {
 
     /// Applies the record at `offset` over what is in the `ledger`. An error changes nothing.
     pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &Visible) -> Result<(), Overflow> {
-        let Self { pending, in_flight, writer } = self;
+        let Self { pending, in_flight, encoder } = self;
         pending.apply(posting, offset, |id| {
             let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id));
             let customer: &Customer = under_way.or_else(|| ledger.customer(id))?;
-            Some((customer.clone(), writer.write(id, customer)))
+            Some((customer.clone(), encoder.encode(id, customer)))
         })
     }
 
@@ -146,9 +146,9 @@ mod tests {
                     }
                     Step::Commit if sent.is_none() => sent = Some((ahead.take_off(usize::MAX), model.clone())),
                     Step::Accepted => if let Some((changes, model)) = sent.take() {
-                        let mut writer = RowWriter::default();
+                        let mut encoder = RecordEncoder::default();
                         for (id, changed) in changes.customers() {
-                            durable = durable.wrapping_sub(changed.before).wrapping_add(writer.write(id, &changed.now));
+                            durable = durable.wrapping_sub(changed.before).wrapping_add(encoder.encode(id, &changed.now));
                         }
                         drop(changes);
                         cell.publish(&ahead.landed().unwrap(), 0);
@@ -160,8 +160,8 @@ mod tests {
                     Step::Commit => {}
                 }
                 prop_assert_eq!(&sums(&cell.lock().ledger), &visible);
-                let mut writer = RowWriter::default();
-                let found = checksum(cell.lock().ledger.customers().map(|(id, it)| writer.write(id, it)));
+                let mut encoder = RecordEncoder::default();
+                let found = checksum(cell.lock().ledger.customers().map(|(id, it)| encoder.encode(id, it)));
                 prop_assert_eq!(found, durable);
             }
         }

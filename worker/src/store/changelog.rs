@@ -18,8 +18,8 @@ mod image;
 mod inspect;
 mod producer;
 mod progress;
+mod records;
 mod restore_plan;
-mod rows;
 #[cfg(test)]
 mod schedules;
 mod topic;
@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 
 pub(crate) use image::ChangelogImage;
 pub(crate) use inspect::{NewestProgress, inspect};
-pub(crate) use rows::RowWriter;
+pub(crate) use records::RecordEncoder;
 pub(crate) use topic::Unfit;
 
 use super::{
@@ -71,7 +71,7 @@ pub(crate) struct Changelog {
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
     producer: Mutex<Producer>,
-    durable_states: DurableStates<FormerKeys>,
+    durable_states: DurableStates<ReplacedKeys>,
 }
 
 /// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
@@ -85,9 +85,9 @@ pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, make: boo
     log.prepare_dead_letter_topic(admin, dead_letter_topic)
 }
 
-/// The keys that the next commit replaces as a whole, if it does that.
-type FormerKeys = Option<Arc<HashSet<Box<[u8]>>>>;
-type DurableState = durable_states::DurableState<FormerKeys>;
+/// The keys whose records the next commit replaces by those of a whole ledger, if it does that.
+type ReplacedKeys = Option<Arc<HashSet<Box<[u8]>>>>;
+type DurableState = durable_states::DurableState<ReplacedKeys>;
 
 /// How a partition goes on whose changelog was read to its end, and what is durable of it.
 fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
@@ -104,7 +104,7 @@ fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableSt
         RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
     };
     let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, start_offset)));
-    Ok((plan, DurableState { start_offset, checksum, rules, stored: None }))
+    Ok((plan, DurableState { start_offset, checksum, rules, store_specific: None }))
 }
 
 impl Changelog {
@@ -239,7 +239,7 @@ impl Store for Changelog {
 }
 
 impl Replace for Changelog {
-    /// Old rows and new ones change places in one transaction: whoever reads finds the one ledger or the other.
+    /// Old records and new ones change places in one transaction: whoever reads finds the one ledger or the other.
     fn replace(
         &self,
         assignment: Assignment,
@@ -247,8 +247,10 @@ impl Replace for Changelog {
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
-        let (checksum, rules, stored) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
-        self.durable_states.insert(assignment, DurableState { start_offset, checksum, rules, stored });
+        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(rules));
+        let replaced_keys = Some(Arc::new(former.keys));
+        self.durable_states
+            .insert(assignment, DurableState { start_offset, checksum, rules, store_specific: replaced_keys });
         Ok(())
     }
 }

@@ -47,8 +47,8 @@ pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, Replace, RestoreError, RestorePlan, RestorePlans,
-    Restored, RowWriter, Store, Watch, durable_states::DurableStates,
+    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, RecordEncoder, Replace, RestoreError, RestorePlan,
+    RestorePlans, Restored, Store, Watch, durable_states::DurableStates,
 };
 use crate::{
     config::Config,
@@ -63,7 +63,7 @@ use crate::{
     view::SharedPartition,
 };
 use claim::claim;
-use durable_state::{PartitionCommit, Row, StoredRow, plan_claim, replacing};
+use durable_state::{PartitionCommit, Row, RowState, plan_claim, replacing};
 use load::{LoadOutcome, load};
 use reconnecting_client::ReconnectingClient;
 use replace::take;
@@ -107,7 +107,7 @@ pub(crate) struct Postgres {
     writer: Mutex<ReconnectingClient>,
     /// The connection of the restore thread.
     reader: Mutex<ReconnectingClient>,
-    durable_states: DurableStates<StoredRow>,
+    durable_states: DurableStates<RowState>,
 }
 
 impl Postgres {
@@ -148,10 +148,10 @@ impl Postgres {
     /// The parts of `batch` that still belong to this worker, ordered by partition: all sessions lock rows in that
     /// order.
     fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
-        let (still_ours, mut writer) = (self.durable_states.still_ours(batch), RowWriter::default());
+        let (still_ours, mut encoder) = (self.durable_states.still_ours(batch), RecordEncoder::default());
         let mut commits: Vec<_> = still_ours
             .map(|(progress, before)| {
-                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut writer)
+                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut encoder)
             })
             .collect();
         commits.sort_unstable_by_key(PartitionCommit::partition);
@@ -167,11 +167,11 @@ impl Postgres {
         let mut warnings = Throttle::new(WARN_EVERY);
         loop {
             // The next owner may have moved on partitions that have left meanwhile.
-            let left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
-            if left.is_empty() {
+            let remaining: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
+            if remaining.is_empty() {
                 return None;
             }
-            let question = async |client: &Client| read_outcome(client, &self.ledger_key, &left).await;
+            let question = async |client: &Client| read_outcome(client, &self.ledger_key, &remaining).await;
             match self.runtime.block_on(connection.ask(question)) {
                 Ok(found) => return Some(found),
                 Err(error) => {
@@ -229,7 +229,8 @@ impl Store for Postgres {
     fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
         let moved = || DatabaseError::PartitionMoved { detail: "it was claimed again meanwhile" };
         let found = self.durable_states.get(assignment);
-        let Some((durable_state, row)) = found.and_then(|found| found.stored.row.map(|row| (found, row))) else {
+        let Some((durable_state, row)) = found.and_then(|found| found.store_specific.row.map(|row| (found, row)))
+        else {
             return Err(NotReady::from(moved()).into());
         };
         let claimed = (assignment.partition, row.epoch);
@@ -246,7 +247,7 @@ impl Store for Postgres {
                     ledger,
                     start_offset: durable_state.start_offset,
                     committed: Some(row.next_offset),
-                    leader_epoch: durable_state.stored.leader_epoch,
+                    leader_epoch: durable_state.store_specific.leader_epoch,
                     ..Restored::empty_at(row.next_offset)
                 })
             }
@@ -256,7 +257,7 @@ impl Store for Postgres {
     }
 
     fn withdraw(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
-        let Some(row) = self.durable_states.get(assignment).and_then(|it| it.stored.row) else { return };
+        let Some(row) = self.durable_states.get(assignment).and_then(|it| it.store_specific.row) else { return };
         let (ledger_key, target, shared) = (self.ledger_key.clone(), self.target.clone(), shared.clone());
         self.runtime.spawn(async move {
             let (mut connection, mut warnings) = (ReconnectingClient::new(target, &[SESSION]), Throttle::new(WARN_EVERY));

@@ -80,7 +80,7 @@ impl Kept {
         for code in codes {
             if worker_rules.exponent(currency(code)).is_some() {
                 self.ledger.apply(&posting(code), self.next_offset).unwrap();
-                LedgerRules::count_all(&mut rules, self.ledger.customer("A").unwrap(), worker_rules);
+                LedgerRules::note_currencies(&mut rules, self.ledger.customer("A").unwrap(), worker_rules);
             }
             self.next_offset += 1;
         }

@@ -48,7 +48,7 @@ impl Changelog {
             // Not a success: no coordinator has confirmed the worker's membership.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
-        producer.make_time_for(commits.iter().filter_map(PartitionCommit::rows_of_whole).sum());
+        producer.make_time_for(commits.iter().filter_map(PartitionCommit::records_of_whole).sum());
         let began = Instant::now();
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
@@ -107,7 +107,7 @@ impl Changelog {
         let writer = Writer { store: self, producer, deadline, limits };
         let mut written = Vec::new();
         let outcome =
-            writer.write(batch, commits, &mut written).and_then(|()| producer.commit(writer.left().max(AGAIN)));
+            writer.write(batch, commits, &mut written).and_then(|()| producer.commit(writer.time_left().max(AGAIN)));
         match outcome {
             Ok(()) => Ok(written),
             Err(error) => Err(end(producer, error, written, time)),
@@ -139,8 +139,8 @@ impl Changelog {
             std::thread::sleep(AGAIN);
         }
         // The next owner may have moved on partitions that have left meanwhile.
-        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
-        let assigned: Vec<_> = commits_left.iter().map(|commit| commit.progress.assignment).collect();
+        let remaining: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
+        let assigned: Vec<_> = remaining.iter().map(|commit| commit.progress.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
@@ -152,7 +152,7 @@ impl Changelog {
             }
             std::thread::sleep(AGAIN);
         };
-        match CommitFate::compare(commits_left.iter().map(|commit| commit.progress).zip(&committed)) {
+        match CommitFate::compare(remaining.iter().map(|commit| commit.progress).zip(&committed)) {
             CommitFate::Written => {
                 // Only a commit of this very transaction moves them there.
                 if written.len() == commits.len() {
@@ -185,7 +185,7 @@ fn end(
         TransactionError::Refused { why: AbortReason::TooLarge, .. } => TransactionFailure::Unknown(error, written),
         TransactionError::Refused { why, .. } => {
             let aborted = producer.abort(time);
-            if aborted.is_ok() && !producer.was_disturbed() {
+            if aborted.is_ok() && !producer.take_in_doubt() {
                 TransactionFailure::Refused(why, refused(why, &error))
             } else {
                 TransactionFailure::Unknown(error, written)

@@ -2,7 +2,7 @@
 
 use super::{
     progress::ProgressRecord,
-    rows::{self, Key, Unreadable},
+    records::{self, Key, Unreadable},
 };
 use crate::{domain::ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
 
@@ -38,7 +38,7 @@ impl ChangelogImage {
         match (Key::read(key).map_err(words)?, value) {
             (Key::Progress, Some(value)) => self.progress = Some(ProgressRecord::read(value)?),
             (Key::Progress, None) => self.progress = None,
-            (Key::Customer(id), Some(value)) => self.ledger.insert(id, rows::read(value).map_err(words)?),
+            (Key::Customer(id), Some(value)) => self.ledger.insert(id, records::read(value).map_err(words)?),
             (Key::Customer(id), None) => self.ledger.remove(id),
         }
         Ok(())
@@ -93,7 +93,7 @@ mod tests {
             ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
-        store::changelog::{progress::ChangelogContext, rows::RowWriter},
+        store::changelog::{progress::ChangelogContext, records::RecordEncoder},
     };
 
     /// What a commit of `postings` writes, its progress last.
@@ -111,16 +111,17 @@ mod tests {
             };
             changes.apply(&posting, offset, |_| None).unwrap();
         }
-        let (mut writer, mut checksum, mut records) = (RowWriter::default(), LedgerChecksum::default(), Vec::new());
+        let (mut encoder, mut checksum, mut records) =
+            (RecordEncoder::default(), LedgerChecksum::default(), Vec::new());
         for (id, changed) in changes.customers() {
-            checksum = checksum.changed(changed.before, writer.write(id, &changed.now));
-            records.push((writer.key().to_vec(), writer.value().to_vec()));
+            checksum = checksum.changed(changed.before, encoder.encode(id, &changed.now));
+            records.push((encoder.key().to_vec(), encoder.value().to_vec()));
         }
         let worker_rules = worker_rules(&[]);
         let context = ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &worker_rules };
         let rules = LedgerRules::begin(&worker_rules, 0);
         let progress = ProgressRecord::new(&context, &rules, 0, postings.len() as i64, None, checksum);
-        records.push((rows::PROGRESS.to_vec(), progress.to_json()));
+        records.push((records::PROGRESS.to_vec(), progress.to_json()));
         records
     }
 

@@ -3,8 +3,8 @@
 use super::{
     image::{ChangelogImage, Content},
     progress::{ChangelogContext, ProgressRecord},
+    records::Key,
     restore_plan::{Known, check_context, restore_plan, rules_of},
-    rows::Key,
 };
 use crate::{
     config::Config,

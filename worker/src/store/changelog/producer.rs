@@ -13,8 +13,8 @@ use crate::store::CommitError;
 
 /// The longest wait for a request, if that is no more than a third of the transaction's time.
 const REQUEST: Duration = Duration::from_secs(1);
-/// The least number of rows written per second.
-const ROWS_A_SECOND: u64 = 10_000;
+/// The least number of records written per second.
+const RECORDS_A_SECOND: u64 = 10_000;
 /// The longest transaction that brokers accept by default (transaction.max.timeout.ms).
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// How often the time is doubled, at most.
@@ -45,7 +45,7 @@ const TWIN: Duration = Duration::from_secs(60);
 pub(super) struct TransactionTimeouts {
     session: Duration,
     doublings: u32,
-    /// The time that a transaction of many rows needs.
+    /// The time that a transaction of many records needs.
     least: Duration,
 }
 
@@ -131,10 +131,10 @@ impl Producer {
         }
     }
 
-    /// Prepares for a transaction that replaces a ledger with this many rows, 0 for any other transaction.
-    pub(super) fn make_time_for(&mut self, rows: usize) {
+    /// Prepares for a transaction that replaces a ledger with this many records, 0 for any other transaction.
+    pub(super) fn make_time_for(&mut self, records: usize) {
         let before = self.timeouts.transaction();
-        self.timeouts.least = Duration::from_secs(rows as u64 / ROWS_A_SECOND);
+        self.timeouts.least = Duration::from_secs(records as u64 / RECORDS_A_SECOND);
         if self.timeouts.transaction() != before {
             self.discard();
         }
@@ -150,7 +150,7 @@ impl Producer {
         self.truncate_dead_letters = false;
         // A request may have been sent twice, and an end of transaction that is still in flight could end the next one.
         let is_in_doubt =
-            took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::was_disturbed);
+            took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::take_in_doubt);
         let is_quick = took < REQUEST;
         if is_quick && self.timeouts.doublings > 0 {
             tracing::info!("the brokers answer in time again");
@@ -254,13 +254,16 @@ mod tests {
 
     #[test]
     fn many_rows_get_more_time_up_to_what_brokers_take() {
-        let times = |rows: u64, doublings: u32| {
-            let least = Duration::from_secs(rows / ROWS_A_SECOND);
+        let times = |records: u64, doublings: u32| {
+            let least = Duration::from_secs(records / RECORDS_A_SECOND);
             let timeouts =
                 TransactionTimeouts { least, doublings, ..TransactionTimeouts::new(Duration::from_secs(10)) };
             (timeouts.request().as_secs(), timeouts.transaction().as_secs())
         };
-        assert_eq!([0, 40_000, 1_000_000, 90_000_000].map(|rows| times(rows, 0)), [(1, 5), (1, 5), (1, 100), (1, 900)]);
+        assert_eq!(
+            [0, 40_000, 1_000_000, 90_000_000].map(|records| times(records, 0)),
+            [(1, 5), (1, 5), (1, 100), (1, 900)]
+        );
         assert_eq!([times(1_000_000, 2), times(90_000_000, 3)], [(4, 400), (8, 900)]);
     }
 }

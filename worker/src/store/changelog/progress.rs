@@ -115,7 +115,7 @@ mod tests {
         let worker_rules = worker_rules(&[]);
         let ledger = ChangelogContext { group: "g", topic: "t", topic_id: "id", worker_rules: &worker_rules };
         let mut rules = LedgerRules::begin(&worker_rules, 5);
-        rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
+        rules.note_currency(Currency::parse("EUR").unwrap(), &worker_rules);
         ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), LedgerChecksum { customers: 2, digest_sum: u64::MAX - 7 })
     }
 

@@ -44,7 +44,7 @@ pub(super) fn rules_of(
     worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
     let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
-    // Details are written together with the rows. Without them, only the rows show what the first release has
+    // Details are written together with the records. Without them, only the records show what the first release has
     // counted.
     if progress.rule_details.is_none() {
         rules.note_found(ledger.currencies(), worker_rules)?;

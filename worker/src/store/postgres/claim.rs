@@ -303,7 +303,7 @@ mod tests {
     fn details_count_only_beside_the_hash_they_were_written_with() {
         let finer = worker_rules(&[("EUR", 4)]);
         let mut rules = LedgerRules::begin(&finer, 5);
-        rules.count(Currency::parse("EUR").unwrap(), &finer);
+        rules.note_currency(Currency::parse("EUR").unwrap(), &finer);
         let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", start_offset: 5, next_offset: 60 });
         // The first release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
@@ -318,7 +318,7 @@ mod tests {
     fn details_count_only_for_the_ledger_they_were_written_with() {
         let worker_rules = worker_rules(&[]);
         let mut rules = LedgerRules::begin(&worker_rules, 5);
-        rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
+        rules.note_currency(Currency::parse("EUR").unwrap(), &worker_rules);
         let at = |topic_id, start_offset, next_offset| LedgerMark { topic_id, start_offset, next_offset };
         let (hash, column) = rule_columns(&rules, at("i", 5, 60));
         let read = |ledger| RuleColumn::read(Some(&column), &hash, ledger).unwrap();

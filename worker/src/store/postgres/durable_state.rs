@@ -12,15 +12,16 @@ use crate::{
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     store::{
-        Assignment, LedgerChecksum, Progress, RestoreError, RestorePlan, RowWriter, durable_states, offsets::Position,
+        Assignment, LedgerChecksum, Progress, RecordEncoder, RestoreError, RestorePlan, durable_states,
+        offsets::Position,
     },
 };
 
-pub(super) type DurableState = durable_states::DurableState<StoredRow>;
+pub(super) type DurableState = durable_states::DurableState<RowState>;
 
 /// What this store knows about a partition besides its ledger.
 #[derive(Clone, Debug)]
-pub(super) struct StoredRow {
+pub(super) struct RowState {
     pub(super) topic_id: String,
     pub(super) leader_epoch: Option<i32>,
     /// `None` before the first batch.
@@ -49,15 +50,15 @@ impl<'a> PartitionCommit<'a> {
         progress: &'a Progress,
         before: DurableState,
         worker_rules: &WorkerRules,
-        writer: &mut RowWriter,
+        encoder: &mut RecordEncoder,
     ) -> Self {
         let mut after = before.clone();
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, writer, worker_rules);
+            after.change(id, changed, encoder, worker_rules);
         }
-        let epoch = before.stored.row.map_or(1, |row| row.epoch);
-        after.stored.row = Some(Row { epoch, next_offset: progress.next_offset });
-        after.stored.replaces = false;
+        let epoch = before.store_specific.row.map_or(1, |row| row.epoch);
+        after.store_specific.row = Some(Row { epoch, next_offset: progress.next_offset });
+        after.store_specific.replaces = false;
         Self { progress, before, after }
     }
 
@@ -73,7 +74,7 @@ pub(super) fn replacing(topic_id: &str, row: Option<Row>, start_offset: i64, rul
         start_offset,
         checksum: LedgerChecksum::default(),
         rules: Arc::new(rules),
-        stored: StoredRow { topic_id: topic_id.to_owned(), leader_epoch: None, row, replaces: true },
+        store_specific: RowState { topic_id: topic_id.to_owned(), leader_epoch: None, row, replaces: true },
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) fn plan_claim(
         start_offset,
         checksum: part.as_ref().map_or_else(LedgerChecksum::default, |part| part.checksum),
         rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, start_offset))),
-        stored: StoredRow {
+        store_specific: RowState {
             topic_id: topic_id.to_owned(),
             leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),
             row: part.map(|part| Row { epoch: part.epoch, next_offset: part.next_offset }),

@@ -64,7 +64,7 @@ pub(super) async fn clear(
     let whose: [(&(dyn ToSql + Sync), Type); 3] =
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let what: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&before.stored.topic_id, Type::TEXT), (&before.start_offset, Type::INT8)];
+        [(&before.store_specific.topic_id, Type::TEXT), (&before.start_offset, Type::INT8)];
     within(ANSWER_WITHIN, client.batch_execute(LIMITS)).await?;
     within(ANSWER_WITHIN, client.execute_typed(RESET_ROW, &[&whose[..], &what].concat())).await?;
     within(DELETE_WITHIN, client.execute_typed(DELETE, &whose)).await.map(drop)

@@ -25,7 +25,7 @@ use crate::{
     },
     postgres_target::{DatabaseTarget, Session},
     store::{
-        ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored, RowWriter,
+        ApplyMode, Assignment, AssignmentNumber, Progress, RecordEncoder, RestorePlan, Restored,
         offsets::Position,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
@@ -120,7 +120,7 @@ impl From<BatchFate> for Verdict {
 }
 
 fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
-    PartitionCommit::new(progress, durable_state.clone(), &WORKER_RULES, &mut RowWriter::default())
+    PartitionCommit::new(progress, durable_state.clone(), &WORKER_RULES, &mut RecordEncoder::default())
 }
 
 impl SimulatedStore for Rows {
@@ -137,7 +137,7 @@ impl SimulatedStore for Rows {
         );
         let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
         let durable_state = replacing(TOPIC_ID, None, 0, rules);
-        let commit = PartitionCommit::new(&progress, durable_state, &WORKER_RULES, &mut RowWriter::default());
+        let commit = PartitionCommit::new(&progress, durable_state, &WORKER_RULES, &mut RecordEncoder::default());
         assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 
@@ -149,7 +149,7 @@ impl SimulatedStore for Rows {
         let claim = claims.remove(0).unwrap();
         let (durable_state, plan) =
             plan_claim(claim, assignment, ledger_key, TOPIC_ID, position).expect("it can go on");
-        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.stored.row) else {
+        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.store_specific.row) else {
             return (plan, durable_state);
         };
         let restored = Restored {
