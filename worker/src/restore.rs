@@ -29,7 +29,7 @@ use crate::{
         cleanup_policy_checker::CleanupPolicyChecker,
         messages::{Report, Reporter},
     },
-    store::{ChangelogImage, NoRestorePlan, RestoreError, RestorePlan, Restored, Store},
+    store::{ChangelogContents, NoRestorePlan, RestoreError, RestorePlan, Restored, Store},
     throttle::{SAME_ERROR_EVERY, Throttle},
     view::RestoreProgress,
 };
@@ -85,7 +85,7 @@ struct RestoreLoop {
     input: RestoreReader,
     log: RestoreReader,
     /// Changelogs that are read, without a decision how to continue.
-    undecided: Vec<(RestoreRequest, ChangelogImage)>,
+    undecided: Vec<(RestoreRequest, ChangelogContents)>,
     decide_wait: Duration,
     /// Partitions that the store must read.
     unfetched: VecDeque<RestoreRequest>,
@@ -254,8 +254,8 @@ impl RestoreLoop {
         let (assigned, outcome) = restore.finish(self.restorer.store.apply_mode());
         match outcome {
             RestoreOutcome::Replayed(restored) => self.report(&assigned, Ok(restored)),
-            RestoreOutcome::ChangelogRead(image) => {
-                self.undecided.push((assigned, image));
+            RestoreOutcome::ChangelogRead(contents) => {
+                self.undecided.push((assigned, contents));
                 Ok(())
             }
         }
@@ -266,21 +266,21 @@ impl RestoreLoop {
         if self.undecided.is_empty() {
             return Ok(());
         }
-        let (assigned, images): (Vec<_>, Vec<_>) = std::mem::take(&mut self.undecided)
+        let (assigned, contents): (Vec<_>, Vec<_>) = std::mem::take(&mut self.undecided)
             .into_iter()
-            .map(|(assigned, image)| {
+            .map(|(assigned, contents)| {
                 let assignment = assigned.assignment;
-                (assigned, (assignment, image))
+                (assigned, (assignment, contents))
             })
             .unzip();
         let before = assigned.len();
-        for (assigned, (_, outcome)) in assigned.into_iter().zip(self.restorer.store.decide(images)) {
+        for (assigned, (_, outcome)) in assigned.into_iter().zip(self.restorer.store.decide(contents)) {
             match outcome {
                 Ok(plan) => self.begin(assigned, plan)?,
                 Err(NoRestorePlan::Failed(failure)) => self.report(&assigned, Err(failure))?,
-                Err(NoRestorePlan::RetryLater(image, error)) => {
+                Err(NoRestorePlan::RetryLater(contents, error)) => {
                     let partition = assigned.assignment.partition;
-                    self.undecided.push((assigned, *image));
+                    self.undecided.push((assigned, *contents));
                     self.note_not_ready(Some(partition), &error);
                 }
             }

@@ -36,7 +36,7 @@ mod schedules;
 mod stored_partition;
 
 pub(crate) use changelog::{
-    Changelog, ChangelogImage, NewestProgress, RecordEncoder, Unfit, inspect, prepare as prepare_changelog,
+    Changelog, ChangelogContents, NewestProgress, RecordEncoder, Unfit, inspect, prepare as prepare_changelog,
 };
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{ledger::Ledger, ledger_rules::LedgerRules, transaction::BadRecord},
     kafka_clients::restore_config,
-    store::{ChangelogImage, StoredPartition, inspect},
+    store::{ChangelogContents, StoredPartition, inspect},
     topic_facts::describe,
 };
 
@@ -102,16 +102,16 @@ impl Tools<'_> {
         mut each_key: impl FnMut(&[u8], bool),
     ) -> Result<StoredPartition, OpsError> {
         if partition >= partitions {
-            return Ok(inspect(ChangelogImage::default(), self.config, &self.worker_rules, &self.topic.topic_id));
+            return Ok(inspect(ChangelogContents::default(), self.config, &self.worker_rules, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;
-        let (mut image, records) = (ChangelogImage::default(), self.bounds(topic, partition)?);
+        let (mut contents, records) = (ChangelogContents::default(), self.bounds(topic, partition)?);
         let take = |record: &ReadRecord<'_>| {
-            image.take(record.key, record.value);
+            contents.take(record.key, record.value);
             each_key(record.key.unwrap_or_default(), record.value.is_some());
         };
         self.read(topic, partition, records, take, |_| {})?;
-        Ok(inspect(image, self.config, &self.worker_rules, &self.topic.topic_id))
+        Ok(inspect(contents, self.config, &self.worker_rules, &self.topic.topic_id))
     }
 
     /// Passes each committed record of one partition of `topic` to `each`, and the number of offsets read to

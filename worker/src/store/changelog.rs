@@ -14,7 +14,7 @@
 mod batches;
 mod commit;
 mod commit_fate;
-mod image;
+mod contents;
 mod inspect;
 mod producer;
 mod progress;
@@ -30,7 +30,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
 
-pub(crate) use image::ChangelogImage;
+pub(crate) use contents::ChangelogContents;
 pub(crate) use inspect::{NewestProgress, inspect};
 pub(crate) use records::RecordEncoder;
 pub(crate) use topic::Unfit;
@@ -50,7 +50,7 @@ use crate::{
     topic_facts::describe,
 };
 use batches::Batches;
-use image::Content;
+use contents::CompleteContents;
 use producer::Producer;
 use progress::ChangelogContext;
 use restore_plan::{Known, restore_plan, rules_of};
@@ -90,11 +90,11 @@ type ReplacedKeys = Option<Arc<HashSet<Box<[u8]>>>>;
 type DurableState = durable_states::DurableState<ReplacedKeys>;
 
 /// How a partition goes on whose changelog was read to its end, and what is durable of it.
-fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
+fn decide(contents: CompleteContents, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
     let worker_rules = known.context.worker_rules;
-    let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
-    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, worker_rules));
-    let plan = restore_plan(content, known)?;
+    let durable = contents.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
+    let rules = contents.progress.as_ref().map(|progress| rules_of(progress, &contents.ledger, worker_rules));
+    let plan = restore_plan(contents, known)?;
     let rules = rules.transpose()?;
     let (start_offset, checksum, rules) = match &plan {
         RestorePlan::Done(restored) => (restored.start_offset, durable, rules),
@@ -147,10 +147,10 @@ impl Changelog {
     fn decide_one(
         &self,
         assignment: Assignment,
-        image: ChangelogImage,
+        contents: ChangelogContents,
         known: &Known<'_>,
     ) -> Result<RestorePlan, PartitionFailure> {
-        let (plan, durable_state) = decide(image.finish()?, known)?;
+        let (plan, durable_state) = decide(contents.finish()?, known)?;
         self.durable_states.insert(assignment, durable_state);
         Ok(plan)
     }
@@ -185,8 +185,8 @@ impl Store for Changelog {
         Ok(plans.map(|(assignment, (start, end))| (*assignment, plan(start, end))).collect())
     }
 
-    fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
-        let assigned: Vec<_> = images.iter().map(|(assignment, _)| *assignment).collect();
+    fn decide(&self, contents: Vec<(Assignment, ChangelogContents)>) -> RestoreDecisions {
+        let assigned: Vec<_> = contents.iter().map(|(assignment, _)| *assignment).collect();
         let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
             // Asked first: if the group has begun by then, the offsets of its beginning are seen below.
             let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
@@ -199,34 +199,34 @@ impl Store for Changelog {
         let (found, positions, initial_offsets) = match known {
             Ok(known) => known,
             Err(error) => {
-                let later = |(assignment, image)| {
-                    (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone().into())))
+                let later = |(assignment, contents)| {
+                    (assignment, Err(NoRestorePlan::RetryLater(Box::new(contents), error.clone().into())))
                 };
-                return images.into_iter().map(later).collect();
+                return contents.into_iter().map(later).collect();
             }
         };
         if found != self.topic_id {
             let failure = PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found };
             let never = |(assignment, _)| (assignment, Err(NoRestorePlan::Failed(failure.clone())));
-            return images.into_iter().map(never).collect();
+            return contents.into_iter().map(never).collect();
         }
         let context = self.context();
-        let decided = images.into_iter().zip(positions).map(|((assignment, image), (_, position))| {
+        let decided = contents.into_iter().zip(positions).map(|((assignment, contents), (_, position))| {
             let plan = match position {
                 Ok(position)
                     if initial_offsets.is_some()
                         && position.committed.is_none()
-                        && image.is_empty()
+                        && contents.is_empty()
                         && assignment.partition != INITIATING_PARTITION =>
                 {
-                    Err(NoRestorePlan::RetryLater(Box::new(image), not_begun()))
+                    Err(NoRestorePlan::RetryLater(Box::new(contents), not_begun()))
                 }
                 Ok(position) => {
                     let (start_from, initial_offsets) = (self.start_from, initial_offsets.as_ref());
                     let known = Known { context: &context, position: &position, start_from, initial_offsets };
-                    self.decide_one(assignment, image, &known).map_err(NoRestorePlan::Failed)
+                    self.decide_one(assignment, contents, &known).map_err(NoRestorePlan::Failed)
                 }
-                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error.into())),
+                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(contents), error.into())),
             };
             (assignment, plan)
         });

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use balancefleet_kafka::{CommitMetadata, GroupMetadata};
 
-use super::changelog::ChangelogImage;
+use super::changelog::ChangelogContents;
 use crate::{
     domain::{
         ledger::{Changes, Ledger},
@@ -91,8 +91,8 @@ pub(crate) type RestoreDecisions = Vec<(Assignment, Result<RestorePlan, NoRestor
 
 /// Why a partition whose changelog was read has no plan.
 pub(crate) enum NoRestorePlan {
-    /// Not known yet: ask again with the same image.
-    RetryLater(Box<ChangelogImage>, NotReady),
+    /// Not known yet: ask again with the same contents.
+    RetryLater(Box<ChangelogContents>, NotReady),
     Failed(PartitionFailure),
 }
 
@@ -236,8 +236,8 @@ pub(crate) trait Store: Send + Sync {
     }
 
     /// Decides how to continue after a changelog was read, for a store whose plans are [`RestorePlan::ReadChangelog`].
-    fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
-        images
+    fn decide(&self, contents: Vec<(Assignment, ChangelogContents)>) -> RestoreDecisions {
+        contents
             .into_iter()
             .map(|(assignment, _)| (assignment, Err(NoRestorePlan::Failed(PartitionFailure::CustomersWithoutProgress))))
             .collect()

@@ -1,7 +1,7 @@
 //! A partition's changelog as it is, sound or not, for the tools that inspect it.
 
 use super::{
-    image::{ChangelogImage, Content},
+    contents::{ChangelogContents, CompleteContents},
     progress::{ChangelogContext, ProgressRecord},
     records::Key,
     restore_plan::{Known, check_context, restore_plan, rules_of},
@@ -17,14 +17,14 @@ use crate::{
 };
 
 pub(crate) fn inspect(
-    image: ChangelogImage,
+    contents: ChangelogContents,
     config: &Config,
     worker_rules: &WorkerRules,
     topic_id: &str,
 ) -> StoredPartition {
     let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
-    let unsound = image.check().err();
-    let (ledger, progress) = image.into_parts();
+    let unsound = contents.check().err();
+    let (ledger, progress) = contents.into_parts();
     let examined =
         progress.as_ref().map(|progress| LedgerRules::examine(progress.stored_rules(), &ledger, worker_rules));
     let (rules, other_settings) = examined.unwrap_or_default();
@@ -85,7 +85,7 @@ impl NewestProgress {
         let known = Known { context: &context, position, start_from: config.start_from, initial_offsets: None };
         let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
         let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), worker_rules));
-        restore_plan(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
+        restore_plan(CompleteContents { ledger: Ledger::default(), progress, records: 0 }, &known)?;
         let rules = rules.transpose()?;
         Ok(has_details || rules.is_none_or(|rules| rules.agrees_on_every_currency()))
     }

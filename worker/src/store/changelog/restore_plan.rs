@@ -1,7 +1,7 @@
 //! Decides from where a partition continues, by its changelog, the group's offset and the input log.
 
 use super::{
-    image::Content,
+    contents::CompleteContents,
     progress::{ChangelogContext, ProgressRecord},
 };
 use crate::{
@@ -23,8 +23,8 @@ pub(super) struct Known<'a> {
     pub(super) initial_offsets: Option<&'a InitialOffsets>,
 }
 
-pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<RestorePlan, PartitionFailure> {
-    let Content { ledger, progress, records } = content;
+pub(super) fn restore_plan(contents: CompleteContents, known: &Known<'_>) -> Result<RestorePlan, PartitionFailure> {
+    let CompleteContents { ledger, progress, records } = contents;
     match progress {
         Some(progress) => {
             check_context(&progress, known.context)?;
@@ -123,9 +123,9 @@ mod tests {
     ) -> Result<RestorePlan, PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
         let position = Position { committed, log_start: log.start, log_end: log.end };
-        let content = Content { ledger: Ledger::default(), progress, records: 0 };
+        let contents = CompleteContents { ledger: Ledger::default(), progress, records: 0 };
         restore_plan(
-            content,
+            contents,
             &Known { context: &CONTEXT, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
         )
     }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use super::{
     DurableState,
     commit_fate::CommitFate,
+    contents::ChangelogContents,
     decide,
-    image::ChangelogImage,
     progress::{ChangelogContext, ProgressRecord},
     records::{PROGRESS, RecordEncoder},
     restore_plan::Known,
@@ -40,10 +40,10 @@ struct Log {
 }
 
 impl Log {
-    fn image(&self) -> ChangelogImage {
-        let mut image = ChangelogImage::default();
-        self.records.iter().for_each(|(key, value)| image.take(Some(key), Some(value)));
-        image
+    fn contents(&self) -> ChangelogContents {
+        let mut contents = ChangelogContents::default();
+        self.records.iter().for_each(|(key, value)| contents.take(Some(key), Some(value)));
+        contents
     }
 }
 
@@ -79,9 +79,9 @@ impl SimulatedStore for Log {
     }
 
     fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
-        let content = self.image().finish().expect("what is stored is sound");
+        let contents = self.contents().finish().expect("what is stored is sound");
         let known = Known { context: &CONTEXT, position, start_from: StartFrom::Earliest, initial_offsets: None };
-        decide(content, &known).expect("it can go on")
+        decide(contents, &known).expect("it can go on")
     }
 
     fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Records, DurableState) {
@@ -119,15 +119,15 @@ impl SimulatedStore for Log {
     }
 
     fn durable(&mut self, group: &Group) -> Option<(i64, Option<Ledger>)> {
-        let content = self.image().finish().expect("what is stored is sound");
-        let progress = content.progress?;
+        let contents = self.contents().finish().expect("what is stored is sound");
+        let progress = contents.progress?;
         if progress.partial {
             return Some((progress.next_offset, None));
         }
         if let Some(committed) = &group.committed {
             assert_eq!(progress.next_offset, committed.offset, "records and offsets are apart");
         }
-        Some((progress.next_offset, Some(content.ledger)))
+        Some((progress.next_offset, Some(contents.ledger)))
     }
 
     fn dead_letters(&mut self) -> Option<Vec<i64>> {
