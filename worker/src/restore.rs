@@ -176,7 +176,7 @@ impl RestoreLoop {
     fn fetch(&mut self) -> Result<(), PollThreadGone> {
         let Some(assigned) = self.unfetched.pop_front() else { return Ok(()) };
         let (began, mut shown) = (Instant::now(), None::<Instant>);
-        let mut watch = |rows: u64, all: u64| {
+        let mut on_progress = |rows: u64, all: u64| {
             let now = Instant::now();
             if shown.is_none_or(|shown| now.saturating_duration_since(shown) >= SHOW_EVERY) {
                 shown = Some(now);
@@ -185,7 +185,7 @@ impl RestoreLoop {
             }
             !assigned.shared.is_released()
         };
-        match self.restorer.store.fetch(assigned.assignment, &mut watch) {
+        match self.restorer.store.fetch(assigned.assignment, &mut on_progress) {
             Ok(restored) => self.report(&assigned, Ok(restored)),
             Err(RestoreError::Final(failure)) => self.report(&assigned, Err(failure)),
             Err(RestoreError::Passing(error)) => {

@@ -41,10 +41,10 @@ pub(crate) use changelog::{
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, Former, NoRestorePlan, Progress, Replace,
-    RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, Former, NoRestorePlan, Progress, ProgressCallback,
+    Replace, RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store,
 };
-pub(crate) use offsets::{Committed, Offsets, Position, positions};
+pub(crate) use offsets::{Committed, Offsets, PartitionOffsets, partition_offsets};
 pub(crate) use postgres::{
     DatabaseReadError, DatabaseReader, Postgres, StoreInspector, has_progress as database_has_progress,
     prepare as prepare_postgres,

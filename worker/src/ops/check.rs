@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use balancefleet_kafka::{
-    self as kafka, Admin, At, CommitMetadata, CommittedOffset, Error, Isolation, Validity, look_up_positions,
+    Admin, At, CommitMetadata, CommittedOffset, Error, Isolation, Position, Validity, look_up_positions,
 };
 use tokio::runtime::Handle;
 
@@ -16,7 +16,7 @@ use crate::{
     domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     kafka_clients::restore_config,
     partition_failure::PartitionFailure,
-    store::{Assignment, AssignmentNumber, NewestProgress, Position, positions, replay_plan},
+    store::{Assignment, AssignmentNumber, NewestProgress, PartitionOffsets, partition_offsets, replay_plan},
     topic_facts::TopicFacts,
 };
 
@@ -41,8 +41,8 @@ pub(crate) fn failures(
     let partitions = 0..topic.partition_count;
     if config.store == StoreKind::Replay {
         let found = partitions.map(|partition| {
-            let position = position(config, admin, partition)?;
-            Ok((partition, replay_plan(&position).err()))
+            let offsets = offsets(config, admin, partition)?;
+            Ok((partition, replay_plan(&offsets).err()))
         });
         return failed(found);
     }
@@ -74,7 +74,7 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
     // Asked afterwards, because retention may pass a position meanwhile.
     let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
     let failures = positions.iter().zip(starts).zip(found).filter_map(|((position, start), (_, validity))| {
-        let kafka::Position { partition, offset, leader_epoch } = *position;
+        let Position { partition, offset, leader_epoch } = *position;
         let failure = match (validity, start.offset) {
             (Validity::InLog | Validity::Unanswered, _) | (_, Err(_)) => return None,
             (Validity::NotInLog, Ok(start)) if offset < start => PartitionFailure::OffsetOutOfRange { offset },
@@ -86,16 +86,16 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
 }
 
 /// Whether a worker committed the offset. Another program may commit another epoch than that of the record before it.
-fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
+fn kept_position(committed: &CommittedOffset) -> Option<Position> {
     let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
     let is_ours = committed.metadata.parse::<CommitMetadata>().is_ok();
-    (is_ours && offset > 0).then_some(kafka::Position { partition: committed.partition, offset, leader_epoch })
+    (is_ours && offset > 0).then_some(Position { partition: committed.partition, offset, leader_epoch })
 }
 
-fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, OpsError> {
+fn offsets(config: &Config, admin: &Admin, partition: i32) -> Result<PartitionOffsets, OpsError> {
     let assignment = Assignment { partition, number: AssignmentNumber(0), generation: 0 };
     let unknown = || OpsError::Impossible(format!("the brokers say nothing of partition {partition}"));
-    let found = positions(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
+    let found = partition_offsets(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
     Ok(found.ok_or_else(unknown)?.1?)
 }
 
@@ -106,8 +106,8 @@ impl Tools<'_> {
             Stored::Changelog(partitions) => {
                 let mut progress = self.newest_progress(*partitions, partition)?;
                 for _ in 0..TRIES {
-                    let position = position(self.config, self.admin, partition)?;
-                    let found = match progress.check(self.config, &self.worker_rules, topic_id, &position) {
+                    let offsets = offsets(self.config, self.admin, partition)?;
+                    let found = match progress.check(self.config, &self.worker_rules, topic_id, &offsets) {
                         Ok(is_certain) => return self.look_closer(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
@@ -128,8 +128,8 @@ impl Tools<'_> {
                 // The row is read first, as a worker does, so its offset is not above the log's end.
                 let look = || -> Result<_, OpsError> {
                     let row = inspector.row(partition)?;
-                    let position = position(self.config, self.admin, partition)?;
-                    Ok(row.check(self.config, &self.worker_rules, topic_id, &position))
+                    let offsets = offsets(self.config, self.admin, partition)?;
+                    Ok(row.check(self.config, &self.worker_rules, topic_id, &offsets))
                 };
                 let found = match look()? {
                     // A worker may have begun the partition in between.

@@ -192,11 +192,11 @@ impl Store for Changelog {
             let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
-            let positions = self.offsets.positions(&assigned)?;
+            let offsets = self.offsets.of_partitions(&assigned)?;
             let begin = || InitialOffsets::at_the_ends(&self.admin, &self.topic, topic.partition_count, TIMEOUT);
-            Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
+            Ok((topic.topic_id, offsets, begins.then(begin).transpose()?))
         });
-        let (found, positions, initial_offsets) = match known {
+        let (found, offsets, initial_offsets) = match known {
             Ok(known) => known,
             Err(error) => {
                 let later = |(assignment, contents)| {
@@ -211,19 +211,19 @@ impl Store for Changelog {
             return contents.into_iter().map(never).collect();
         }
         let context = self.context();
-        let decided = contents.into_iter().zip(positions).map(|((assignment, contents), (_, position))| {
-            let plan = match position {
-                Ok(position)
+        let decided = contents.into_iter().zip(offsets).map(|((assignment, contents), (_, offsets))| {
+            let plan = match offsets {
+                Ok(offsets)
                     if initial_offsets.is_some()
-                        && position.committed.is_none()
+                        && offsets.committed.is_none()
                         && contents.is_empty()
                         && assignment.partition != INITIATING_PARTITION =>
                 {
                     Err(NoRestorePlan::RetryLater(Box::new(contents), not_begun()))
                 }
-                Ok(position) => {
+                Ok(offsets) => {
                     let (start_from, initial_offsets) = (self.start_from, initial_offsets.as_ref());
-                    let known = Known { context: &context, position: &position, start_from, initial_offsets };
+                    let known = Known { context: &context, offsets: &offsets, start_from, initial_offsets };
                     self.decide_one(assignment, contents, &known).map_err(NoRestorePlan::Failed)
                 }
                 Err(error) => Err(NoRestorePlan::RetryLater(Box::new(contents), error.into())),

@@ -195,7 +195,7 @@ impl CommitError {
 }
 
 /// Called with the rows read so far and the expected total; returns whether to continue.
-pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+pub(crate) type ProgressCallback<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 
 /// Where the progress of partitions is kept. The restore thread plans and reads, the commit thread commits.
 pub(crate) trait Store: Send + Sync {
@@ -227,11 +227,16 @@ pub(crate) trait Store: Send + Sync {
     /// Nothing is known yet: ask again.
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady>;
 
-    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `watch` reports progress and can stop the read.
+    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `on_progress` is told the progress and can
+    /// stop the read.
     ///
     /// # Errors
     /// Why the partition cannot be restored; after a passing error it is planned again.
-    fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
+    fn fetch(
+        &self,
+        _assignment: Assignment,
+        _on_progress: &mut ProgressCallback<'_>,
+    ) -> Result<Restored, RestoreError> {
         Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 

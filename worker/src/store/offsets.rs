@@ -19,9 +19,9 @@ use crate::{
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One partition as the brokers know it.
+/// The offsets that the brokers know of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct PartitionOffsets {
     pub(crate) committed: Option<Committed>,
     /// First offset still there.
     pub(crate) log_start: i64,
@@ -29,11 +29,11 @@ pub(crate) struct Position {
     pub(crate) log_end: i64,
 }
 
-impl Position {
+impl PartitionOffsets {
     /// The start of a partition for which a store with balances has nothing stored. If nothing is committed, it begins
     /// with its first record, or at `initial_offsets`. A committed offset alone is no permission to continue, nor to
     /// fold the records below it: it may belong to another log.
-    pub(super) fn begin(
+    pub(super) fn plan_beginning(
         &self,
         start_from: StartFrom,
         initial_offsets: Option<&InitialOffsets>,
@@ -46,12 +46,12 @@ impl Position {
         if !committed.is_beginning(self.log_start, start_from) {
             return Err(PartitionFailure::CommitWithoutProgress { committed: offset });
         }
-        self.check_reach(offset)?;
+        self.check_in_log(offset)?;
         Ok(RestorePlan::Done(Restored { committed: Some(offset), ..Restored::empty_at(offset) }))
     }
 
     /// Checks that processing can continue at `offset`.
-    pub(super) fn check_reach(&self, offset: i64) -> Result<(), PartitionFailure> {
+    pub(super) fn check_in_log(&self, offset: i64) -> Result<(), PartitionFailure> {
         if offset > self.log_end {
             return Err(PartitionFailure::CommittedBeyondEnd { committed: offset, log_end: self.log_end });
         }
@@ -59,7 +59,7 @@ impl Position {
     }
 
     /// A plan to fold the records of a ledger, if the log still has them.
-    pub(super) fn fold(&self, start_offset: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
+    pub(super) fn plan_fold(&self, start_offset: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
         if self.log_start > start_offset {
             return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: self.log_start });
         }
@@ -70,8 +70,8 @@ impl Position {
     }
 }
 
-/// Partitions, each with its position or why the brokers cannot give it now.
-pub(crate) type Positions = Vec<(Assignment, Result<Position, Error>)>;
+/// Partitions, each with its offsets or why the brokers cannot give them now.
+pub(crate) type OffsetsByPartition = Vec<(Assignment, Result<PartitionOffsets, Error>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -128,9 +128,9 @@ impl Offsets {
         Self { admin, consumer, group: group.to_owned(), topic: topic.to_owned() }
     }
 
-    /// See [`positions`].
-    pub(crate) fn positions(&self, assigned: &[Assignment]) -> Result<Positions, Error> {
-        positions(&self.admin, &self.group, &self.topic, assigned)
+    /// See [`partition_offsets`].
+    pub(crate) fn of_partitions(&self, assigned: &[Assignment]) -> Result<OffsetsByPartition, Error> {
+        partition_offsets(&self.admin, &self.group, &self.topic, assigned)
     }
 
     /// The committed offsets of the group, in the order asked for.
@@ -196,10 +196,15 @@ impl Offsets {
     }
 }
 
-/// The positions of partitions in `group`, each on its own: one without a leader does not block the others.
+/// The offsets of partitions in `group`, each on its own: one without a leader does not block the others.
 ///
 /// The ends are read after the committed offsets, so a committed offset is never above its end.
-pub(crate) fn positions(admin: &Admin, group: &str, topic: &str, assigned: &[Assignment]) -> Result<Positions, Error> {
+pub(crate) fn partition_offsets(
+    admin: &Admin,
+    group: &str,
+    topic: &str,
+    assigned: &[Assignment],
+) -> Result<OffsetsByPartition, Error> {
     let asked: Vec<_> = assigned.iter().map(|assignment| (topic.to_owned(), assignment.partition)).collect();
     // Only stable offsets, because an open transaction may still move one.
     let committed = admin.committed_offsets(group, Some(&asked), true, TIMEOUT)?;
@@ -207,11 +212,11 @@ pub(crate) fn positions(admin: &Admin, group: &str, topic: &str, assigned: &[Ass
     let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
     // All three answers are in the order asked for.
     let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
-    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, position(committed, start, end))).collect())
+    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, offsets_of(committed, start, end))).collect())
 }
 
-fn position(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
-    Ok(Position { committed: Committed::read(found)?, log_start: start.offset?, log_end: end.offset? })
+fn offsets_of(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<PartitionOffsets, Error> {
+    Ok(PartitionOffsets { committed: Committed::read(found)?, log_start: start.offset?, log_end: end.offset? })
 }
 
 fn commit_reason(error: &KafkaError) -> String {
@@ -229,8 +234,8 @@ mod tests {
         start_from: StartFrom,
     ) -> Result<i64, PartitionFailure> {
         let committed = Some(Committed { offset: committed.0, metadata: committed.1.to_owned() });
-        let position = Position { committed, log_start: log.start, log_end: log.end };
-        position.begin(start_from, None).map(|plan| match plan {
+        let offsets = PartitionOffsets { committed, log_start: log.start, log_end: log.end };
+        offsets.plan_beginning(start_from, None).map(|plan| match plan {
             RestorePlan::Done(restored) => {
                 assert_eq!(
                     (restored.start_offset, restored.committed),

@@ -47,8 +47,8 @@ pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, RecordEncoder, Replace, RestoreError, RestorePlan,
-    RestorePlans, Restored, Store, Watch, durable_states::DurableStates,
+    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, ProgressCallback, RecordEncoder, Replace, RestoreError,
+    RestorePlan, RestorePlans, Restored, Store, durable_states::DurableStates,
 };
 use crate::{
     config::Config,
@@ -204,13 +204,13 @@ impl Store for Postgres {
         }
         let claims = self.read(async |client| claim(client, &self.ledger_key, assigned, self.session_timeout).await)?;
         // Read after the claim, so the row's offset is not above the log's end.
-        let positions = self.offsets.positions(assigned)?;
-        let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
+        let found = self.offsets.of_partitions(assigned)?;
+        let plans = found.into_iter().zip(claims).map(|((assignment, offsets), claim)| {
             let plan = || -> Result<RestorePlan, RestoreError> {
-                let position = position.map_err(NotReady::from)?;
+                let offsets = offsets.map_err(NotReady::from)?;
                 let claim = claim.map_err(NotReady::from)?;
                 let epoch = claim.epoch();
-                let planned = plan_claim(claim, assignment, &self.ledger_key, &self.topic_id, &position);
+                let planned = plan_claim(claim, assignment, &self.ledger_key, &self.topic_id, &offsets);
                 if let (Err(RestoreError::Final(PartitionFailure::CommittedBeyondEnd { .. })), Some(epoch)) =
                     (&planned, epoch)
                 {
@@ -226,7 +226,7 @@ impl Store for Postgres {
         Ok(plans.collect())
     }
 
-    fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
+    fn fetch(&self, assignment: Assignment, on_progress: &mut ProgressCallback<'_>) -> Result<Restored, RestoreError> {
         let moved = || DatabaseError::PartitionMoved { detail: "it was claimed again meanwhile" };
         let found = self.durable_states.get(assignment);
         let Some((durable_state, row)) = found.and_then(|found| found.store_specific.row.map(|row| (found, row)))
@@ -234,7 +234,7 @@ impl Store for Postgres {
             return Err(NotReady::from(moved()).into());
         };
         let claimed = (assignment.partition, row.epoch);
-        let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, watch).await);
+        let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, on_progress).await);
         match loaded.map_err(NotReady::from)? {
             LoadOutcome::Ledger(ledger) => {
                 // It may hold currencies that the first release has counted.

@@ -13,7 +13,7 @@ use balancefleet_kafka::Error;
 
 use super::{
     ApplyMode, Assignment, Batch, CommitError, RestorePlan, RestorePlans, Restored, Store,
-    offsets::{Offsets, Position},
+    offsets::{Offsets, PartitionOffsets},
 };
 use crate::{not_ready::NotReady, partition_failure::PartitionFailure};
 
@@ -25,9 +25,9 @@ impl Store for Replay {
     }
 
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
-        let planned = |position: Result<Position, Error>| Ok(plan(&position.map_err(NotReady::from)?)?);
-        let positions = self.0.positions(assigned)?;
-        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
+        let planned = |offsets: Result<PartitionOffsets, Error>| Ok(plan(&offsets.map_err(NotReady::from)?)?);
+        let found = self.0.of_partitions(assigned)?;
+        Ok(found.into_iter().map(|(assignment, offsets)| (assignment, planned(offsets))).collect())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
@@ -36,8 +36,8 @@ impl Store for Replay {
 }
 
 /// What is to be folded of a partition.
-pub(crate) fn plan(position: &Position) -> Result<RestorePlan, PartitionFailure> {
-    let Position { committed, log_start, log_end } = position;
+pub(crate) fn plan(offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionFailure> {
+    let PartitionOffsets { committed, log_start, log_end } = offsets;
     let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(*log_start))) };
     let start_offset = committed.start_offset()?;
     // The ledger's start was a log's start once, and a log's start never goes back.
@@ -68,7 +68,7 @@ mod tests {
         log: std::ops::Range<i64>,
     ) -> Result<(i64, std::ops::Range<i64>), PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
-        match plan(&Position { committed, log_start: log.start, log_end: log.end })? {
+        match plan(&PartitionOffsets { committed, log_start: log.start, log_end: log.end })? {
             RestorePlan::Done(restored) => Ok((restored.start_offset, restored.next_offset..restored.next_offset)),
             RestorePlan::ReplayInput { start_offset, records } => Ok((start_offset, records)),
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("replay has no log of its own"),

@@ -15,7 +15,7 @@ use proptest::{
 
 use super::{
     ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored,
-    offsets::{Committed, Position},
+    offsets::{Committed, PartitionOffsets},
 };
 use crate::{
     domain::{
@@ -62,7 +62,7 @@ pub(super) trait SimulatedStore {
         &mut self,
         worker: Worker,
         assignment: Assignment,
-        position: &Position,
+        offsets: &PartitionOffsets,
     ) -> (RestorePlan, Self::DurableState);
 
     fn send(&mut self, durable_state: &Self::DurableState, progress: &Progress) -> Self::Sent;
@@ -213,8 +213,9 @@ impl<M: SimulatedStore> World<M> {
         self.assignments += 1;
         let assignment =
             Assignment { partition: 0, number: AssignmentNumber(self.assignments), generation: self.group.generation };
-        let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
-        let (plan, durable_state) = self.store.plan(self.owner, assignment, &position);
+        let offsets =
+            PartitionOffsets { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
+        let (plan, durable_state) = self.store.plan(self.owner, assignment, &offsets);
         let restored = match plan {
             RestorePlan::Done(restored) => restored,
             RestorePlan::ReplayInput { start_offset, records } => {

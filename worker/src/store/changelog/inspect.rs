@@ -13,7 +13,7 @@ use crate::{
         ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
-    store::{Position, StoredPartition, StoredProgress},
+    store::{PartitionOffsets, StoredPartition, StoredProgress},
 };
 
 pub(crate) fn inspect(
@@ -72,7 +72,7 @@ impl NewestProgress {
         config: &Config,
         worker_rules: &WorkerRules,
         topic_id: &str,
-        position: &Position,
+        offsets: &PartitionOffsets,
     ) -> Result<bool, PartitionFailure> {
         if let Some(reason) = &self.unreadable {
             return Err(PartitionFailure::UnreadableProgress { reason: reason.clone() });
@@ -82,7 +82,7 @@ impl NewestProgress {
             return Err(PartitionFailure::CustomersWithoutProgress);
         }
         let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
-        let known = Known { context: &context, position, start_from: config.start_from, initial_offsets: None };
+        let known = Known { context: &context, offsets, start_from: config.start_from, initial_offsets: None };
         let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
         let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), worker_rules));
         restore_plan(CompleteContents { ledger: Ledger::default(), progress, records: 0 }, &known)?;

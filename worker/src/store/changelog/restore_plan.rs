@@ -11,13 +11,13 @@ use crate::{
         ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
-    store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
+    store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::PartitionOffsets},
 };
 
 /// What is known about a partition besides its changelog.
 pub(super) struct Known<'a> {
     pub(super) context: &'a ChangelogContext<'a>,
-    pub(super) position: &'a Position,
+    pub(super) offsets: &'a PartitionOffsets,
     pub(super) start_from: StartFrom,
     /// Starting offsets, if the group begins now at the end of the logs.
     pub(super) initial_offsets: Option<&'a InitialOffsets>,
@@ -29,11 +29,11 @@ pub(super) fn restore_plan(contents: CompleteContents, known: &Known<'_>) -> Res
         Some(progress) => {
             check_context(&progress, known.context)?;
             if progress.partial {
-                return fold_again(&progress, known.position);
+                return fold_again(&progress, known.offsets);
             }
-            go_on(ledger, &progress, known.position).map(|restored| RestorePlan::Done(Restored { records, ..restored }))
+            resume(ledger, &progress, known.offsets).map(|restored| RestorePlan::Done(Restored { records, ..restored }))
         }
-        None => known.position.begin(known.start_from, known.initial_offsets),
+        None => known.offsets.plan_beginning(known.start_from, known.initial_offsets),
     }
 }
 
@@ -69,17 +69,17 @@ pub(super) fn check_context(progress: &ProgressRecord, context: &ChangelogContex
 }
 
 /// Continues from the changelog; the group's offset must not contradict it.
-fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, PartitionFailure> {
+fn resume(ledger: Ledger, progress: &ProgressRecord, offsets: &PartitionOffsets) -> Result<Restored, PartitionFailure> {
     let next_offset = progress.next_offset;
     // The offsets of a group without members expire; the changelog does not.
-    if let Some(committed) = position.committed.as_ref().filter(|committed| committed.offset != next_offset) {
+    if let Some(committed) = offsets.committed.as_ref().filter(|committed| committed.offset != next_offset) {
         return Err(PartitionFailure::OffsetsMoved { changelog: next_offset, committed: committed.offset });
     }
-    position.check_reach(next_offset)?;
+    offsets.check_in_log(next_offset)?;
     Ok(Restored {
         ledger,
         start_offset: progress.start_offset,
-        committed: position.committed.as_ref().map(|committed| committed.offset),
+        committed: offsets.committed.as_ref().map(|committed| committed.offset),
         leader_epoch: progress.leader_epoch,
         ..Restored::empty_at(next_offset)
     })
@@ -88,13 +88,13 @@ fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Resu
 /// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same
 /// records give the same customers, so nothing of the first attempt stays. The first release began such copies
 /// for groups that had used the replay store; this finishes them.
-fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
+fn fold_again(progress: &ProgressRecord, offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionFailure> {
     let (start_offset, changelog) = (progress.start_offset, progress.next_offset);
-    let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
+    let target = offsets.committed.as_ref().map_or(changelog, |committed| committed.offset);
     if target < changelog {
         return Err(PartitionFailure::OffsetsMoved { changelog, committed: target });
     }
-    position.fold(start_offset, target)
+    offsets.plan_fold(start_offset, target)
 }
 
 #[cfg(test)]
@@ -122,11 +122,11 @@ mod tests {
         log: std::ops::Range<i64>,
     ) -> Result<RestorePlan, PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
-        let position = Position { committed, log_start: log.start, log_end: log.end };
+        let offsets = PartitionOffsets { committed, log_start: log.start, log_end: log.end };
         let contents = CompleteContents { ledger: Ledger::default(), progress, records: 0 };
         restore_plan(
             contents,
-            &Known { context: &CONTEXT, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
+            &Known { context: &CONTEXT, offsets: &offsets, start_from: StartFrom::Earliest, initial_offsets: None },
         )
     }
 

@@ -20,7 +20,7 @@ use crate::{
     },
     store::{
         ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
-        offsets::Position,
+        offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
@@ -78,9 +78,14 @@ impl SimulatedStore for Log {
         self.records.push((PROGRESS.to_vec(), progress.to_json()));
     }
 
-    fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
+    fn plan(
+        &mut self,
+        _worker: Worker,
+        _assignment: Assignment,
+        offsets: &PartitionOffsets,
+    ) -> (RestorePlan, DurableState) {
         let contents = self.contents().finish().expect("what is stored is sound");
-        let known = Known { context: &CONTEXT, position, start_from: StartFrom::Earliest, initial_offsets: None };
+        let known = Known { context: &CONTEXT, offsets, start_from: StartFrom::Earliest, initial_offsets: None };
         decide(contents, &known).expect("it can go on")
     }
 

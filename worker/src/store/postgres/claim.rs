@@ -18,7 +18,7 @@ use crate::{
     domain::ledger_rules::{LedgerRules, RuleDetails, StoredRules},
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{Assignment, LedgerChecksum, offsets::Position},
+    store::{Assignment, LedgerChecksum, offsets::PartitionOffsets},
 };
 
 /// The columns follow.
@@ -242,15 +242,15 @@ pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (St
 
 /// Checks that a partition can continue from its row, and returns the rules of its ledger. The group's offset in Kafka
 /// does not matter: it follows the row, so that others see the lag.
-pub(super) fn may_go_on(
+pub(super) fn check_resumable(
     part: &Part,
     ledger_key: &LedgerKey,
     topic_id: &str,
-    position: &Position,
+    offsets: &PartitionOffsets,
 ) -> Result<LedgerRules, PartitionFailure> {
     part.check_topic(topic_id)?;
     // Checked before the rules: readers with other settings must not get balances that the log no longer has, either.
-    position.check_reach(part.next_offset)?;
+    offsets.check_in_log(part.next_offset)?;
     Ok(part.stored_rules(|stored| LedgerRules::take_over(stored, &ledger_key.worker_rules))??)
 }
 
@@ -278,8 +278,8 @@ mod tests {
         };
         change(&mut part);
         // Wherever the group's offset is.
-        let position = Position { committed: None, log_start: log.start, log_end: log.end };
-        may_go_on(&part, &ledger_key, "i", &position).map(drop)
+        let offsets = PartitionOffsets { committed: None, log_start: log.start, log_end: log.end };
+        check_resumable(&part, &ledger_key, "i", &offsets).map(drop)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    claim::{Claim, may_go_on},
+    claim::{Claim, check_resumable},
     session::LedgerKey,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     partition_failure::PartitionFailure,
     store::{
         Assignment, LedgerChecksum, Progress, RecordEncoder, RestoreError, RestorePlan, durable_states,
-        offsets::Position,
+        offsets::PartitionOffsets,
     },
 };
 
@@ -84,7 +84,7 @@ pub(super) fn plan_claim(
     Assignment { partition, generation, .. }: Assignment,
     ledger_key: &LedgerKey,
     topic_id: &str,
-    position: &Position,
+    offsets: &PartitionOffsets,
 ) -> Result<(DurableState, RestorePlan), RestoreError> {
     let (start_offset, part, rules, plan) = match claim {
         Claim::Held { owner, generation: theirs } => {
@@ -92,11 +92,11 @@ pub(super) fn plan_claim(
         }
         Claim::Orphaned => return Err(PartitionFailure::CustomersWithoutProgress.into()),
         Claim::Ours(part) => {
-            let rules = may_go_on(&part, ledger_key, topic_id, position)?;
+            let rules = check_resumable(&part, ledger_key, topic_id, offsets)?;
             (part.start_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
         }
         // With this store, a group can only begin with the first record.
-        Claim::Free => (position.log_start, None, None, position.begin(StartFrom::Earliest, None)?),
+        Claim::Free => (offsets.log_start, None, None, offsets.plan_beginning(StartFrom::Earliest, None)?),
     };
     let durable_state = DurableState {
         start_offset,

@@ -19,7 +19,7 @@ use crate::{
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},
-    store::{Assignment, AssignmentNumber, Position, RestoreError, StoredPartition},
+    store::{Assignment, AssignmentNumber, PartitionOffsets, RestoreError, StoredPartition},
 };
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
@@ -34,11 +34,11 @@ impl FoundRow {
         config: &Config,
         rules: &Arc<WorkerRules>,
         topic_id: &str,
-        position: &Position,
+        offsets: &PartitionOffsets,
     ) -> Result<bool, PartitionFailure> {
         let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
-        match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, position) {
+        match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, offsets) {
             Err(RestoreError::Final(failure)) => Err(failure),
             Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_torn),
             Err(RestoreError::Passing(_)) => Ok(true),

@@ -25,7 +25,7 @@ use crate::{
     },
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{LedgerChecksum, StoredPartition, StoredProgress, Watch},
+    store::{LedgerChecksum, ProgressCallback, StoredPartition, StoredProgress},
 };
 
 /// One snapshot, with a statement timeout for a large one: the session's own is meant for writing.
@@ -51,9 +51,10 @@ pub(super) async fn load(
     client: &Client,
     ledger_key: &LedgerKey,
     (partition, epoch): (i32, i64),
-    watch: &mut Watch<'_>,
+    on_progress: &mut ProgressCallback<'_>,
 ) -> Result<LoadOutcome, DatabaseError> {
-    let Some((part, ledger)) = snapshot(client, ledger_key, partition, |part| part.epoch == epoch, watch).await? else {
+    let Some((part, ledger)) = snapshot(client, ledger_key, partition, |part| part.epoch == epoch, on_progress).await?
+    else {
         return Ok(LoadOutcome::Moved);
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
@@ -151,7 +152,7 @@ async fn snapshot(
     ledger_key: &LedgerKey,
     partition: i32,
     is_wanted: impl FnOnce(&Part) -> bool,
-    watch: &mut Watch<'_>,
+    on_progress: &mut ProgressCallback<'_>,
 ) -> Result<Option<(Part, Result<Ledger, PartitionFailure>)>, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     let select = format!(
@@ -165,7 +166,7 @@ async fn snapshot(
     let found = match part {
         Some(part) => {
             let customers = part.checksum.customers;
-            Some((part, read(client, ledger_key, partition, |rows| watch(rows, customers.max(rows))).await?))
+            Some((part, read(client, ledger_key, partition, |rows| on_progress(rows, customers.max(rows))).await?))
         }
         None => None,
     };

@@ -26,7 +26,7 @@ use crate::{
     postgres_target::{DatabaseTarget, Session},
     store::{
         ApplyMode, Assignment, AssignmentNumber, Progress, RecordEncoder, RestorePlan, Restored,
-        offsets::Position,
+        offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
@@ -141,14 +141,18 @@ impl SimulatedStore for Rows {
         assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 
-    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
+    fn plan(
+        &mut self,
+        worker: Worker,
+        assignment: Assignment,
+        offsets: &PartitionOffsets,
+    ) -> (RestorePlan, DurableState) {
         let Database { runtime, sessions } = &*self.database;
         let ledger_key = &self.ledger_keys[worker];
         let patience = std::time::Duration::from_secs(600);
         let mut claims = runtime.block_on(claim(&sessions[worker], ledger_key, &[assignment], patience)).unwrap();
         let claim = claims.remove(0).unwrap();
-        let (durable_state, plan) =
-            plan_claim(claim, assignment, ledger_key, TOPIC_ID, position).expect("it can go on");
+        let (durable_state, plan) = plan_claim(claim, assignment, ledger_key, TOPIC_ID, offsets).expect("it can go on");
         let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.store_specific.row) else {
             return (plan, durable_state);
         };
