@@ -11,9 +11,9 @@
 //! | topic monitor | checks that the topic is still the same one | `Inspected` |
 
 mod active;
-mod ahead;
 mod backpressure;
 mod batch;
+mod buffered_changes;
 pub(crate) mod cleanup_policy_checker;
 mod close;
 mod commits;

@@ -62,7 +62,7 @@ impl Admin {
         require_stable: bool,
         timeout: Duration,
     ) -> Vec<Named<Vec<CommittedOffset>>> {
-        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.ticket) {
+        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.request_index) {
             Some(group) => queue.ask_committed(group, None, require_stable, limits),
             None => Ok(()),
         };

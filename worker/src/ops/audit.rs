@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::{
     completeness::Missing,
     differences::differences,
-    progress::Progress,
+    progress_bar::ProgressBar,
     reading::Folded,
     tools::{OpsError, Tools, grouped, say},
 };
@@ -36,7 +36,7 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
         let log = tools.bounds(&config.topic, partition)?;
         total += log.end - log.start;
     }
-    let progress = Progress::new(total);
+    let progress = ProgressBar::new(total);
     let (mut equal, mut customers, mut records) = (0, 0, 0);
     for partition in partitions.clone() {
         match tools.compare(partition, &progress, out)? {
@@ -55,10 +55,10 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
 }
 
 impl Tools<'_> {
-    fn compare(&self, partition: i32, progress: &Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
+    fn compare(&self, partition: i32, progress: &ProgressBar, out: &mut impl Write) -> Result<Finding, OpsError> {
         progress.begin(format!("partition {partition}"));
         let found = self.inspect(partition)?;
-        let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));
+        let mut tell = |progress: &ProgressBar, line: String| progress.aside(|| say(out, &line));
         let is_flawed = found.flaws().next().is_some();
         for flaw in found.flaws() {
             tell(progress, format!("partition {partition}: NOT SOUND: {flaw}"))?;

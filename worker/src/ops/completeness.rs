@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt, ops::Range};
 use balancefleet_kafka::ReadRecord;
 
 use super::{
-    progress::Progress,
+    progress_bar::ProgressBar,
     tools::{OpsError, Tools, grouped},
 };
 use crate::{
@@ -173,7 +173,7 @@ impl Tools<'_> {
             return Ok(None);
         }
         let records = *start_offset..(*next_offset).min(log.end).max(*start_offset);
-        let progress = Progress::new(records.end - records.start);
+        let progress = ProgressBar::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
         let Tally { counted: given, refused } = if has_other_settings {
             let ledger = CountedBy { rules: rules.as_ref(), held: &found.ledger.currencies(), transactions: counted };
@@ -194,7 +194,7 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         by: &CountedBy<'_>,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<Tally, OpsError> {
         let former = by.rules.and_then(|ledger| Some((ledger, ledger.rules_of_counted()?)));
         let was_counted = |record: &ReadRecord<'_>| match &former {

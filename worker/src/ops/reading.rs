@@ -8,7 +8,7 @@ use std::{
 use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 
 use super::{
-    progress::Progress,
+    progress_bar::ProgressBar,
     tools::{OpsError, TIMEOUT, Tools},
 };
 use crate::{
@@ -54,7 +54,7 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         of_ledger: Option<&LedgerRules>,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<Folded, OpsError> {
         let (mut ledger, mut first_bad, mut refused) = (Ledger::default(), None, 0);
         self.read(

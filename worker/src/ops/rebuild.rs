@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use super::{
     completeness::{Missing, cannot, transactions_of},
     member::{as_only_member, consumer},
-    progress::Progress,
+    progress_bar::ProgressBar,
     reading::Folded,
     tools::{OpsError, Stored, TIMEOUT, Tools, grouped, say},
 };
@@ -31,8 +31,8 @@ use crate::{
     partition_failure::PartitionFailure,
     preflight::PreflightError,
     store::{
-        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Former, Postgres, Progress as Commit,
-        Replace, Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
+        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Former, Postgres, Progress, Replace,
+        Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
@@ -185,7 +185,7 @@ impl Rebuild<'_> {
         let Tools { config, admin, topic, .. } = &self.tools;
         let rebuilt = as_only_member(consumer, config, admin, topic.partition_count, |membership| {
             self.prepare_store()?;
-            let progress = Progress::new(records);
+            let progress = ProgressBar::new(records);
             let rebuilt = self.replace_all(store, membership, plans, &progress);
             progress.end();
             rebuilt
@@ -250,7 +250,7 @@ impl Rebuild<'_> {
         store: &dyn Replace,
         membership: GroupMetadata,
         plans: Vec<RebuildPlan>,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<usize, OpsError> {
         let (mut batch, mut customers) = (Batch { membership, parts: Vec::new() }, 0);
         for plan in plans {
@@ -273,7 +273,7 @@ impl Rebuild<'_> {
         store: &dyn Replace,
         batch: &mut Batch,
         RebuildPlan { partition, records, committed, rules, former, .. }: RebuildPlan,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<usize, OpsError> {
         progress.begin(format!("partition {partition}"));
         let (ledger, rules) = self.fold_anew(partition, &records, &rules, progress)?;
@@ -282,7 +282,7 @@ impl Rebuild<'_> {
         let assignment =
             Assignment { partition, number: AssignmentNumber(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
-        batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
+        batch.parts = vec![Progress::whole(assignment, committed, &records, ledger)];
         try_again(|| store.commit(batch))?;
         Ok(customers)
     }
@@ -294,7 +294,7 @@ impl Rebuild<'_> {
         partition: i32,
         records: &Range<i64>,
         former: &LedgerRules,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<(Ledger, LedgerRules), OpsError> {
         let worker_rules = &self.tools.worker_rules;
         let anew = LedgerRules::begin(worker_rules, records.start);
@@ -352,7 +352,7 @@ impl Rebuild<'_> {
                 (records, rules, None)
             }
             RecordsToFold::WholeTopic => {
-                let progress = Progress::new(known.log.end);
+                let progress = ProgressBar::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), None, &progress)?;
                 progress.end();

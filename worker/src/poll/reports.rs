@@ -173,7 +173,7 @@ impl PollLoop {
             }
             owned.fail(failure.clone());
             if failure.is_of_stored_balances() {
-                self.store.withdraw(owned.assignment(), &owned.shared);
+                self.store.withhold(owned.assignment(), &owned.shared);
             }
             if owned.is_fetched {
                 list.add_partition(&self.topic, owned.partition);

@@ -248,10 +248,10 @@ pub(crate) trait Store: Send + Sync {
             .collect()
     }
 
-    /// Hides a partition from those who read the store directly, because the stored balances may hold records that its
+    /// Withholds a partition from those who read the store directly, because the stored balances may hold records that its
     /// log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
     /// read does nothing.
-    fn withdraw(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
+    fn withhold(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
     /// Makes the progress of all parts durable.
     ///

@@ -81,8 +81,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// The same error is logged this often.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
-/// The pause between two attempts to hide a partition from readers.
-const WITHDRAW_AGAIN: Duration = Duration::from_secs(2);
+/// The pause between two attempts to withhold a partition from readers.
+const WITHHOLD_AGAIN: Duration = Duration::from_secs(2);
 
 /// Checks that the database can be used; with `make`, creates missing tables.
 pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
@@ -140,9 +140,9 @@ impl Postgres {
         self.runtime.block_on(self.reader.lock().ask(question))
     }
 
-    /// Hides a partition that was claimed with `epoch` from readers.
-    fn mark_torn(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
-        Ok(self.read(async |client| load::mark(client, &self.ledger_key, partition, epoch, true).await)?)
+    /// Withholds a partition that was claimed with `epoch` from readers.
+    fn withhold_from_readers(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
+        Ok(self.read(async |client| load::set_withheld(client, &self.ledger_key, partition, epoch, true).await)?)
     }
 
     /// The parts of `batch` that still belong to this worker, ordered by partition: all sessions lock rows in that
@@ -215,7 +215,7 @@ impl Store for Postgres {
                     (&planned, epoch)
                 {
                     // The log was truncated: the stored balances contain records that are gone.
-                    self.mark_torn(assignment.partition, epoch)?;
+                    self.withhold_from_readers(assignment.partition, epoch)?;
                 }
                 let (durable_state, plan) = planned?;
                 self.durable_states.insert(assignment, durable_state);
@@ -256,19 +256,19 @@ impl Store for Postgres {
         }
     }
 
-    fn withdraw(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
+    fn withhold(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
         let Some(row) = self.durable_states.get(assignment).and_then(|it| it.store_specific.row) else { return };
         let (ledger_key, target, shared) = (self.ledger_key.clone(), self.target.clone(), shared.clone());
         self.runtime.spawn(async move {
             let (mut connection, mut warnings) = (ReconnectingClient::new(target, &[SESSION]), Throttle::new(WARN_EVERY));
             while !shared.is_released() {
                 let partition = assignment.partition;
-                let mark = async |client: &Client| load::mark(client, &ledger_key, partition, row.epoch, true).await;
-                let Err(error) = connection.ask(mark).await else { return };
+                let withhold = async |client: &Client| load::set_withheld(client, &ledger_key, partition, row.epoch, true).await;
+                let Err(error) = connection.ask(withhold).await else { return };
                 if let Some(suppressed) = warnings.admit(error.kind(), Instant::now()) {
                     tracing::warn!(%error, partition, suppressed, "readers may still be given balances of a failed partition");
                 }
-                tokio::time::sleep(WITHDRAW_AGAIN).await;
+                tokio::time::sleep(WITHHOLD_AGAIN).await;
             }
         });
     }

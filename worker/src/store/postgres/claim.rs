@@ -68,8 +68,9 @@ pub(super) struct Part {
     pub(super) rule_details: Option<String>,
     pub(super) checksum: LedgerChecksum,
     pub(super) epoch: i64,
-    /// A worker has found that the balances must not be used.
-    pub(super) is_torn: bool,
+    /// Whether the balances are withheld from readers, because a worker has found that they must not be used (column
+    /// `torn`).
+    pub(super) is_withheld: bool,
 }
 
 impl Part {
@@ -89,7 +90,7 @@ impl Part {
             rules: row.try_get(4)?,
             checksum: LedgerChecksum { customers: customers.cast_unsigned(), digest_sum: checksum },
             epoch: row.try_get(7)?,
-            is_torn: row.try_get(8)?,
+            is_withheld: row.try_get(8)?,
             rule_details: row.try_get(9)?,
         })
     }
@@ -274,7 +275,7 @@ mod tests {
             rule_details: None,
             checksum: LedgerChecksum::default(),
             epoch: 3,
-            is_torn: false,
+            is_withheld: false,
         };
         change(&mut part);
         // Wherever the group's offset is.

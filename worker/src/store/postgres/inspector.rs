@@ -36,11 +36,11 @@ impl FoundRow {
         topic_id: &str,
         offsets: &PartitionOffsets,
     ) -> Result<bool, PartitionFailure> {
-        let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
+        let is_withheld = matches!(&self.0, Claim::Ours(part) if part.is_withheld);
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
         match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, offsets) {
             Err(RestoreError::Final(failure)) => Err(failure),
-            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_torn),
+            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_withheld),
             Err(RestoreError::Passing(_)) => Ok(true),
         }
     }

@@ -34,8 +34,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL 
 /// Longer than that limit.
 const LOAD_WITHIN: Duration = Duration::from_secs(610);
 
-/// Stores for readers, who see only some rows, whether the balances may be used.
-const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
+/// Readers see only some rows, so whether the balances may be used is stored for them.
+const SET_WITHHELD: &str = "UPDATE balancefleet.part SET torn = $5 \
                     WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 AND torn <> $5";
 
 pub(super) enum LoadOutcome {
@@ -59,15 +59,15 @@ pub(super) async fn load(
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // With a leader epoch, the position can be validated, and readers wait for that: the mark is removed with
+            // With a leader epoch, the position can be validated, and readers wait for that: they get the partition with
             // the first applied record.
             if part.leader_epoch.is_none() {
-                mark(client, ledger_key, partition, epoch, false).await?;
+                set_withheld(client, ledger_key, partition, epoch, false).await?;
             }
             Ok(LoadOutcome::Ledger(ledger))
         }
         Err(failure) => {
-            mark(client, ledger_key, partition, epoch, true).await?;
+            set_withheld(client, ledger_key, partition, epoch, true).await?;
             Ok(LoadOutcome::Unfit(failure))
         }
     }
@@ -96,8 +96,8 @@ fn stored_partition(
     let (not_ours, is_readable) = (part.check_topic(topic_id).err(), ledger.is_ok());
     let (ledger, unsound) = match ledger {
         Ok(ledger) => {
-            let torn = verify_checksum(&ledger, part.checksum).err();
-            (ledger, torn)
+            let flaw = verify_checksum(&ledger, part.checksum).err();
+            (ledger, flaw)
         }
         Err(unreadable) => (Ledger::default(), Some(unreadable)),
     };
@@ -219,20 +219,20 @@ fn verify_checksum(ledger: &Ledger, checksum: LedgerChecksum) -> Result<(), Part
     }
 }
 
-/// Marks the partition, as it was claimed with `epoch`, as `torn` or not. Readers do not get a torn partition.
-pub(super) async fn mark(
+/// Withholds the partition, as it was claimed with `epoch`, from readers, or ends that (column `torn`).
+pub(super) async fn set_withheld(
     client: &Client,
     ledger_key: &LedgerKey,
     partition: i32,
     epoch: i64,
-    torn: bool,
+    is_withheld: bool,
 ) -> Result<(), DatabaseError> {
     let params = [
         (&ledger_key.group as _, Type::TEXT),
         (&ledger_key.topic as _, Type::TEXT),
         (&partition as _, Type::INT4),
         (&epoch as _, Type::INT8),
-        (&torn as _, Type::BOOL),
+        (&is_withheld as _, Type::BOOL),
     ];
-    within(ANSWER_WITHIN, client.execute_typed(MARK, &params)).await.map(drop)
+    within(ANSWER_WITHIN, client.execute_typed(SET_WITHHELD, &params)).await.map(drop)
 }
