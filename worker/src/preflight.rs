@@ -162,12 +162,12 @@ fn may_fold(
         return Ok(Ok(()));
     };
     let (topic, policy) = (topic.clone(), policy.clone());
-    if config.store == StoreKind::Replay {
-        return Err(PreflightError::CompactedReplay { topic, policy });
-    }
-    let has_progress: Result<bool, NotReady> = match config.database_in_use() {
-        Some(target) => database_has_progress(config, target, runtime).map_err(NotReady::from),
-        None => changelog_has_records(config, admin).map_err(NotReady::from),
+    let has_progress: Result<bool, NotReady> = match (config.store, config.database_in_use()) {
+        (StoreKind::Replay, _) => return Err(PreflightError::CompactedReplay { topic, policy }),
+        (StoreKind::Changelog, _) => changelog_has_records(config, admin).map_err(NotReady::from),
+        (StoreKind::Postgres, Some(target)) => database_has_progress(config, target, runtime).map_err(NotReady::from),
+        // Without one, the configuration was refused.
+        (StoreKind::Postgres, None) => Ok(false),
     };
     match has_progress {
         Ok(true) => {

@@ -84,16 +84,17 @@ impl<'a> Stored<'a> {
         admin: &Admin,
         runtime: &Handle,
     ) -> Result<Self, OpsError> {
-        if let Some(database) = config.database_in_use() {
-            return Ok(Self::Postgres(
-                database,
-                Box::new(StoreInspector::connect(config, worker_rules.clone(), database, runtime)?),
-            ));
-        }
-        match describe(admin, &config.changelog_topic, TIMEOUT) {
-            Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
-            Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
-            Err(error) => Err(error.into()),
+        match (config.store, config.database_in_use()) {
+            (StoreKind::Postgres, Some(database)) => {
+                let inspector = StoreInspector::connect(config, worker_rules.clone(), database, runtime)?;
+                Ok(Self::Postgres(database, Box::new(inspector)))
+            }
+            (StoreKind::Changelog, _) => match describe(admin, &config.changelog_topic, TIMEOUT) {
+                Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
+                Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
+                Err(error) => Err(error.into()),
+            },
+            (StoreKind::Postgres, None) | (StoreKind::Replay, _) => Err(keeps_nothing(config.store)),
         }
     }
 }
@@ -105,8 +106,7 @@ impl<'a> Tools<'a> {
             return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
         }
         if config.store == StoreKind::Replay {
-            let why = "store replay keeps nothing: its workers re-read the topic at every start; restart them instead";
-            return Err(OpsError::Impossible(why.to_owned()));
+            return Err(keeps_nothing(config.store));
         }
         let topic = preflight::check(config, admin, runtime, false)??;
         if let CleanupPolicy::Compacted { topic, policy } = cleanup_policy::look_up(admin, &config.topic)? {
@@ -133,6 +133,12 @@ impl<'a> Tools<'a> {
             Stored::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
         }
     }
+}
+
+fn keeps_nothing(store: StoreKind) -> OpsError {
+    OpsError::Impossible(format!(
+        "store {store} keeps nothing: its workers re-read the topic at every start; restart them instead"
+    ))
 }
 
 /// Writes one line of a report, at once.
