@@ -239,11 +239,11 @@ impl PollLoop {
             self.view.mark_alive();
             match error {
                 CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
-                passing if self.stop.is_ordered() => {
-                    tracing::debug!(error = %passing, "stopped before the store was ready");
+                transient if self.stop.is_ordered() => {
+                    tracing::debug!(error = %transient, "stopped before the store was ready");
                     return Ok(());
                 }
-                passing => tracing::warn!(error = %passing, "the store is not ready yet; trying again"),
+                transient => tracing::warn!(error = %transient, "the store is not ready yet; trying again"),
             }
             std::thread::sleep(OPEN_AGAIN);
         }

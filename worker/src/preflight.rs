@@ -14,7 +14,7 @@ use crate::{
     not_ready::NotReady,
     postgres_error::DatabaseError,
     stop::Stop,
-    store::{Unfit, database_has_progress, prepare_changelog, prepare_postgres},
+    store::{UnusableTopic, database_has_progress, prepare_changelog, prepare_postgres},
     topic_facts::{TopicFacts, describe},
     view::View,
 };
@@ -61,7 +61,7 @@ pub(crate) enum PreflightError {
     Brokers(&'static str),
     /// The changelog would not keep what is written to it.
     #[error(transparent)]
-    Changelog(Unfit),
+    Changelog(UnusableTopic),
     /// The database can never hold the balances.
     #[error(transparent)]
     Database(DatabaseError),
@@ -92,13 +92,13 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One check: returns the topic, why the worker must wait, or why it can never start. With `make`, creates the store's
+/// One check: returns the topic, why the worker must wait, or why it can never start. With `create`, creates the store's
 /// missing topics or tables.
 pub(crate) fn check(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
-    make: bool,
+    create: bool,
 ) -> Result<Result<TopicFacts, NotReady>, PreflightError> {
     // The group is read only to check that it is allowed.
     let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
@@ -130,17 +130,17 @@ pub(crate) fn check(
                 ),
                 Err(error) => return Ok(Err(error.into())),
             }
-            match prepare_changelog(config, admin, facts.partition_count, make) {
+            match prepare_changelog(config, admin, facts.partition_count, create) {
                 Ok(()) => Ok(Ok(facts)),
-                Err(Unfit::Kafka(error)) => Ok(Err(error.into())),
+                Err(UnusableTopic::Kafka(error)) => Ok(Err(error.into())),
                 Err(unfit) => Err(PreflightError::Changelog(unfit)),
             }
         }
         StoreKind::Postgres => {
-            let prepared = config.database_in_use().map_or(Ok(()), |target| prepare_postgres(target, runtime, make));
+            let prepared = config.database_in_use().map_or(Ok(()), |target| prepare_postgres(target, runtime, create));
             match prepared {
                 Ok(()) => Ok(Ok(facts)),
-                Err(error) if error.is_final() => Err(PreflightError::Database(error)),
+                Err(error) if error.is_permanent() => Err(PreflightError::Database(error)),
                 Err(error) => Ok(Err(error.into())),
             }
         }

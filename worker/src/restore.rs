@@ -162,8 +162,8 @@ impl RestoreLoop {
                     let assigned = self.unplanned.swap_remove(index);
                     self.begin(assigned, plan)?;
                 }
-                Err(RestoreError::Passing(error)) => self.note_not_ready(Some(assignment.partition), &error),
-                Err(RestoreError::Final(failure)) => {
+                Err(RestoreError::Transient(error)) => self.note_not_ready(Some(assignment.partition), &error),
+                Err(RestoreError::Permanent(failure)) => {
                     let assigned = self.unplanned.swap_remove(index);
                     self.report(&assigned, Err(failure))?;
                 }
@@ -187,8 +187,8 @@ impl RestoreLoop {
         };
         match self.restorer.store.fetch(assigned.assignment, &mut on_progress) {
             Ok(restored) => self.report(&assigned, Ok(restored)),
-            Err(RestoreError::Final(failure)) => self.report(&assigned, Err(failure)),
-            Err(RestoreError::Passing(error)) => {
+            Err(RestoreError::Permanent(failure)) => self.report(&assigned, Err(failure)),
+            Err(RestoreError::Transient(error)) => {
                 self.note_not_ready(Some(assigned.assignment.partition), &error);
                 self.unplanned.push(assigned);
                 Ok(())

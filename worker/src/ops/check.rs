@@ -10,7 +10,7 @@ use balancefleet_kafka::{
 };
 use tokio::runtime::Handle;
 
-use super::tools::{OpsError, Stored, Tools};
+use super::tools::{OpsError, StoredIn, ToolContext};
 use crate::{
     config::{Config, StoreKind},
     domain::{ledger_rules::WorkerRules, rules::LedgerKind},
@@ -47,11 +47,12 @@ pub(crate) fn failures(
         return failed(found);
     }
     let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
-    let stored = Stored::of(config, &worker_rules, admin, runtime)?;
-    let tools = Tools { config, worker_rules, admin, topic, stored };
+    let stored = StoredIn::of(config, &worker_rules, admin, runtime)?;
+    let tools = ToolContext { config, worker_rules, admin, topic, stored };
     let mut failures = failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))?;
     let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
-    failures.extend(cut_off(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
+    failures
+        .extend(truncated_logs(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
     Ok(failures)
 }
 
@@ -63,9 +64,10 @@ fn failed(
 
 /// The partitions whose log was truncated below the committed offset, each with the reason. It is visible only for an
 /// offset that a worker has committed with a leader epoch, and whose leader answers.
-fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
+fn truncated_logs(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
     let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
-    let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(kept_position).collect();
+    let positions: Vec<_> =
+        committed.iter().filter(|it| it.topic == config.topic).filter_map(position_of_worker).collect();
     if positions.is_empty() {
         return Ok(Vec::new());
     }
@@ -86,7 +88,7 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
 }
 
 /// Whether a worker committed the offset. Another program may commit another epoch than that of the record before it.
-fn kept_position(committed: &CommittedOffset) -> Option<Position> {
+fn position_of_worker(committed: &CommittedOffset) -> Option<Position> {
     let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
     let is_ours = committed.metadata.parse::<CommitMetadata>().is_ok();
     (is_ours && offset > 0).then_some(Position { partition: committed.partition, offset, leader_epoch })
@@ -99,16 +101,16 @@ fn offsets(config: &Config, admin: &Admin, partition: i32) -> Result<PartitionOf
     Ok(found.ok_or_else(unknown)?.1?)
 }
 
-impl Tools<'_> {
+impl ToolContext<'_> {
     fn check(&self, partition: i32) -> Result<Option<PartitionFailure>, OpsError> {
         let topic_id = &self.topic.topic_id;
         match &self.stored {
-            Stored::Changelog(partitions) => {
+            StoredIn::Changelog(partitions) => {
                 let mut progress = self.newest_progress(*partitions, partition)?;
                 for _ in 0..TRIES {
                     let offsets = offsets(self.config, self.admin, partition)?;
                     let found = match progress.check(self.config, &self.worker_rules, topic_id, &offsets) {
-                        Ok(is_certain) => return self.look_closer(partition, is_certain),
+                        Ok(is_certain) => return self.check_customers(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
                     let Some(PartitionFailure::OffsetsMoved { .. } | PartitionFailure::CommitWithoutProgress { .. }) =
@@ -124,7 +126,7 @@ impl Tools<'_> {
                 // A worker is changing it now.
                 Ok(None)
             }
-            Stored::Postgres(_, inspector) => {
+            StoredIn::Postgres(_, inspector) => {
                 // The row is read first, as a worker does, so its offset is not above the log's end.
                 let look = || -> Result<_, OpsError> {
                     let row = inspector.row(partition)?;
@@ -137,7 +139,7 @@ impl Tools<'_> {
                     found => found,
                 };
                 match found {
-                    Ok(is_certain) => self.look_closer(partition, is_certain),
+                    Ok(is_certain) => self.check_customers(partition, is_certain),
                     Err(failure) => Ok(Some(failure)),
                 }
             }
@@ -145,7 +147,7 @@ impl Tools<'_> {
     }
 
     /// Reads the customers to find which currencies they hold, and whether they add up.
-    fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<PartitionFailure>, OpsError> {
+    fn check_customers(&self, partition: i32, is_certain: bool) -> Result<Option<PartitionFailure>, OpsError> {
         if is_certain {
             return Ok(None);
         }
@@ -157,7 +159,7 @@ impl Tools<'_> {
                     | PartitionFailure::UnreadableProgress { .. }
             )
         };
-        let is_one_look = matches!(self.stored, Stored::Postgres(..));
+        let is_one_look = matches!(self.stored, StoredIn::Postgres(..));
         let mut before = None;
         for _ in 0..TRIES {
             let found = self.inspect(partition)?;
@@ -183,7 +185,7 @@ impl Tools<'_> {
         loop {
             let start = log.start.max(log.end.saturating_sub(count));
             self.read(topic, partition, start..log.end, |record| newest.take(record.key, record.value), |_| {})?;
-            if newest.is_told() || start == log.start {
+            if newest.is_found() || start == log.start {
                 return Ok(newest);
             }
             (newest, count) = (NewestProgress::default(), count.saturating_mul(10));

@@ -10,7 +10,7 @@ use balancefleet_kafka::ReadRecord;
 
 use super::{
     progress_bar::ProgressBar,
-    tools::{OpsError, Tools, grouped},
+    tools::{OpsError, ToolContext, grouped},
 };
 use crate::{
     domain::{
@@ -130,12 +130,12 @@ impl Tally {
     }
 }
 
-impl Tools<'_> {
+impl ToolContext<'_> {
     /// Refuses a rebuild while the worker does not know a held currency: its balances would be gone, with the only
     /// trace of them.
     pub(super) fn check_currencies(&self, partition: i32, found: &StoredPartition) -> Result<(), OpsError> {
         if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
-            return Err(cannot(partition, forgotten));
+            return Err(cannot_rebuild(partition, forgotten));
         }
         let exponents = &self.worker_rules.rules().exponents;
         // If the balances cannot be read, only the progress says which currencies they hold.
@@ -222,7 +222,7 @@ impl Tools<'_> {
 }
 
 /// Why a partition cannot be rebuilt.
-pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
+pub(super) fn cannot_rebuild(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
     OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }
 

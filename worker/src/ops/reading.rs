@@ -9,7 +9,7 @@ use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 
 use super::{
     progress_bar::ProgressBar,
-    tools::{OpsError, TIMEOUT, Tools},
+    tools::{OpsError, TIMEOUT, ToolContext},
 };
 use crate::{
     domain::{ledger::Ledger, ledger_rules::LedgerRules, transaction::BadRecord},
@@ -34,7 +34,7 @@ pub(super) struct Folded {
     pub(super) refused: u64,
 }
 
-impl Tools<'_> {
+impl ToolContext<'_> {
     /// The first offset and the end of a partition of `topic`, open transactions included.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<Range<i64>, OpsError> {
         let asked = [(topic.to_owned(), partition)];
@@ -115,14 +115,14 @@ impl Tools<'_> {
     }
 
     /// Passes each committed record of one partition of `topic` to `each`, and the number of offsets read to
-    /// `moved_on`.
+    /// `on_advance`.
     pub(super) fn read(
         &self,
         topic: &str,
         partition: i32,
         records: Range<i64>,
         mut each: impl FnMut(&ReadRecord<'_>),
-        mut moved_on: impl FnMut(i64),
+        mut on_advance: impl FnMut(i64),
     ) -> Result<(), OpsError> {
         if records.is_empty() {
             return Ok(());
@@ -138,7 +138,7 @@ impl Tools<'_> {
             })?;
             let position = reader.positions().first().map_or(next, |(_, position)| (*position).min(records.end));
             if position > next {
-                moved_on(position - next);
+                on_advance(position - next);
                 (next, since) = (position, Instant::now());
             } else if since.elapsed() >= GIVE_UP {
                 return Err(OpsError::Impossible(format!(

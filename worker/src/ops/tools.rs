@@ -48,7 +48,7 @@ pub(crate) enum OpsError {
 
 impl OpsError {
     /// Whether the same call is likely to succeed a little later.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             // If no broker can be reached, the address is usually wrong.
             Self::Kafka(error) | Self::NotReady(NotReady::Kafka(error)) => {
@@ -62,22 +62,22 @@ impl OpsError {
 }
 
 /// What both tools work with.
-pub(super) struct Tools<'a> {
+pub(super) struct ToolContext<'a> {
     pub(super) config: &'a Config,
     pub(super) worker_rules: Arc<WorkerRules>,
     pub(super) admin: &'a Admin,
     pub(super) topic: TopicFacts,
-    pub(super) stored: Stored<'a>,
+    pub(super) stored: StoredIn<'a>,
 }
 
 /// Where the balances are.
-pub(super) enum Stored<'a> {
+pub(super) enum StoredIn<'a> {
     /// In a changelog with this many partitions; 0 if there is no changelog.
     Changelog(i32),
     Postgres(&'a DatabaseTarget, Box<StoreInspector>),
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredIn<'a> {
     pub(super) fn of(
         config: &'a Config,
         worker_rules: &Arc<WorkerRules>,
@@ -94,19 +94,21 @@ impl<'a> Stored<'a> {
                 Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
                 Err(error) => Err(error.into()),
             },
-            (StoreKind::Postgres, None) | (StoreKind::Replay, _) => Err(keeps_nothing(config.store)),
+            // Without one, the configuration was refused.
+            (StoreKind::Postgres, None) => Err(OpsError::Impossible("store postgres has no database".to_owned())),
+            (StoreKind::Replay, _) => Err(keeps_nothing()),
         }
     }
 }
 
-impl<'a> Tools<'a> {
+impl<'a> ToolContext<'a> {
     /// Checks that everything the tool needs exists; creates nothing.
-    pub(super) fn take_up(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
+    pub(super) fn open(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
         if config.rules.ledger == LedgerKind::Count {
             return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
         }
         if config.store == StoreKind::Replay {
-            return Err(keeps_nothing(config.store));
+            return Err(keeps_nothing());
         }
         let topic = preflight::check(config, admin, runtime, false)??;
         if let CleanupPolicy::Compacted { topic, policy } = cleanup_policy::look_up(admin, &config.topic)? {
@@ -117,32 +119,35 @@ impl<'a> Tools<'a> {
             )));
         }
         let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
-        let stored = Stored::of(config, &worker_rules, admin, runtime)?;
+        let stored = StoredIn::of(config, &worker_rules, admin, runtime)?;
         Ok(Self { config, worker_rules, admin, topic, stored })
     }
 
     /// What is stored of a partition now.
     pub(super) fn inspect(&self, partition: i32) -> Result<StoredPartition, OpsError> {
-        self.look(partition, |_, _| {})
+        self.inspect_with_keys(partition, |_, _| {})
     }
 
     /// [`Self::inspect`]; `each_key` also gets every key of a changelog, and whether it has a value.
-    pub(super) fn look(&self, partition: i32, each_key: impl FnMut(&[u8], bool)) -> Result<StoredPartition, OpsError> {
+    pub(super) fn inspect_with_keys(
+        &self,
+        partition: i32,
+        each_key: impl FnMut(&[u8], bool),
+    ) -> Result<StoredPartition, OpsError> {
         match &self.stored {
-            Stored::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
-            Stored::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
+            StoredIn::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
+            StoredIn::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
         }
     }
 }
 
-fn keeps_nothing(store: StoreKind) -> OpsError {
-    OpsError::Impossible(format!(
-        "store {store} keeps nothing: its workers re-read the topic at every start; restart them instead"
-    ))
+fn keeps_nothing() -> OpsError {
+    let why = "store replay keeps nothing: its workers re-read the topic at every start; restart them instead";
+    OpsError::Impossible(why.to_owned())
 }
 
 /// Writes one line of a report, at once.
-pub(super) fn say(out: &mut impl Write, line: &str) -> Result<(), OpsError> {
+pub(super) fn print_line(out: &mut impl Write, line: &str) -> Result<(), OpsError> {
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
 }

@@ -33,10 +33,10 @@ use parking_lot::Mutex;
 pub(crate) use contents::ChangelogContents;
 pub(crate) use inspect::{NewestProgress, inspect};
 pub(crate) use records::RecordEncoder;
-pub(crate) use topic::Unfit;
+pub(crate) use topic::UnusableTopic;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Former, LedgerChecksum, NoRestorePlan, Offsets, Replace,
+    ApplyMode, Assignment, Batch, CommitError, LedgerChecksum, NoRestorePlan, Offsets, Replace, ReplacedState,
     RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Store,
     durable_states::{self, DurableStates},
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
@@ -74,13 +74,13 @@ pub(crate) struct Changelog {
     durable_states: DurableStates<ReplacedKeys>,
 }
 
-/// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
-pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
+/// Checks the topics that the store writes to; with `create`, creates those that are missing.
+pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, create: bool) -> Result<(), UnusableTopic> {
     let log = Topic::new(config);
-    log.prepare(admin, partitions, make)?;
+    log.prepare(admin, partitions, create)?;
     let Some(dead_letter_topic) = &config.dead_letter_topic else { return Ok(()) };
-    if make {
-        log.make_beside(admin, dead_letter_topic, partitions)?;
+    if create {
+        log.create_dead_letter_topic(admin, dead_letter_topic, partitions)?;
     }
     log.prepare_dead_letter_topic(admin, dead_letter_topic)
 }
@@ -89,7 +89,7 @@ pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, make: boo
 type ReplacedKeys = Option<Arc<HashSet<Box<[u8]>>>>;
 type DurableState = durable_states::DurableState<ReplacedKeys>;
 
-/// How a partition goes on whose changelog was read to its end, and what is durable of it.
+/// How to continue a partition whose changelog was read to its end, and what is durable of it.
 fn decide(contents: CompleteContents, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
     let worker_rules = known.context.worker_rules;
     let durable = contents.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
@@ -129,9 +129,10 @@ impl Changelog {
         }
     }
 
-    /// For rebuilds of the group, which have one transactional id: each settles what one before that was killed has left open.
-    pub(crate) fn of_rebuilds(self) -> Self {
-        self.producer.lock().rename(&format!("{}-rebuild", self.group));
+    /// For a rebuild. All rebuilds of a group share one transactional id, so that each ends the transaction that an
+    /// earlier, killed one has left open.
+    pub(crate) fn for_rebuild(self) -> Self {
+        self.producer.lock().set_transactional_id(&format!("{}-rebuild", self.group));
         self
     }
 
@@ -166,7 +167,7 @@ impl Store for Changelog {
         10_000
     }
 
-    /// Settles what a former process of the same name left open, so that it holds nobody up.
+    /// Ends the transaction that an earlier process of the same name has left open, so that nobody waits for it.
     fn open(&self) -> Result<(), CommitError> {
         self.producer.lock().ready().map(drop)
     }
@@ -243,7 +244,7 @@ impl Replace for Changelog {
     fn replace(
         &self,
         assignment: Assignment,
-        former: Former,
+        former: ReplacedState,
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {

@@ -81,9 +81,9 @@ pub(crate) type RestorePlans = Vec<(Assignment, Result<RestorePlan, RestoreError
 pub(crate) enum RestoreError {
     /// Not known yet: ask again.
     #[error(transparent)]
-    Passing(#[from] NotReady),
+    Transient(#[from] NotReady),
     #[error(transparent)]
-    Final(#[from] PartitionFailure),
+    Permanent(#[from] PartitionFailure),
 }
 
 /// What to do with partitions whose changelog was read.
@@ -231,7 +231,7 @@ pub(crate) trait Store: Send + Sync {
     /// stop the read.
     ///
     /// # Errors
-    /// Why the partition cannot be restored; after a passing error it is planned again.
+    /// Why the partition cannot be restored; after a transient error it is planned again.
     fn fetch(
         &self,
         _assignment: Assignment,
@@ -262,7 +262,7 @@ pub(crate) trait Store: Send + Sync {
 
 /// The stored state of a partition that a rebuild replaces.
 #[derive(Default)]
-pub(crate) struct Former {
+pub(crate) struct ReplacedState {
     /// The keys of a changelog that have a value.
     pub(crate) keys: HashSet<Box<[u8]>>,
     /// The next offset of the partition's row in a database, if it has one.
@@ -279,7 +279,7 @@ pub(crate) trait Replace: Store {
     fn replace(
         &self,
         assignment: Assignment,
-        former: Former,
+        former: ReplacedState,
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError>;

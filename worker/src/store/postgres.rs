@@ -47,8 +47,8 @@ pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, ProgressCallback, RecordEncoder, Replace, RestoreError,
-    RestorePlan, RestorePlans, Restored, Store, durable_states::DurableStates,
+    ApplyMode, Assignment, Batch, CommitError, Offsets, ProgressCallback, RecordEncoder, Replace, ReplacedState,
+    RestoreError, RestorePlan, RestorePlans, Restored, Store, durable_states::DurableStates,
 };
 use crate::{
     config::Config,
@@ -66,7 +66,7 @@ use claim::claim;
 use durable_state::{PartitionCommit, Row, RowState, plan_claim, replacing};
 use load::{LoadOutcome, load};
 use reconnecting_client::ReconnectingClient;
-use replace::take;
+use replace::claim_for_replacement;
 use session::{CLAIMING, LedgerKey, SESSION};
 use write::{BatchFate, CommitFailure, read_outcome, write};
 
@@ -84,12 +84,12 @@ const WARN_EVERY: Duration = Duration::from_secs(30);
 /// The pause between two attempts to withhold a partition from readers.
 const WITHHOLD_AGAIN: Duration = Duration::from_secs(2);
 
-/// Checks that the database can be used; with `make`, creates missing tables.
-pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
+/// Checks that the database can be used; with `create`, creates missing tables.
+pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, create: bool) -> Result<(), DatabaseError> {
     // The caller logs that it waits.
     let prepared = async {
         let session = target.connect().await?;
-        schema::prepare(&session, make).await
+        schema::prepare(&session, create).await
     };
     let within = async { tokio::time::timeout(PREPARE_WITHIN, prepared).await };
     runtime.block_on(within).unwrap_or(Err(DatabaseError::Late(PREPARE_WITHIN)))
@@ -211,7 +211,7 @@ impl Store for Postgres {
                 let claim = claim.map_err(NotReady::from)?;
                 let epoch = claim.epoch();
                 let planned = plan_claim(claim, assignment, &self.ledger_key, &self.topic_id, &offsets);
-                if let (Err(RestoreError::Final(PartitionFailure::CommittedBeyondEnd { .. })), Some(epoch)) =
+                if let (Err(RestoreError::Permanent(PartitionFailure::CommittedBeyondEnd { .. })), Some(epoch)) =
                     (&planned, epoch)
                 {
                     // The log was truncated: the stored balances contain records that are gone.
@@ -251,7 +251,7 @@ impl Store for Postgres {
                     ..Restored::empty_at(row.next_offset)
                 })
             }
-            LoadOutcome::Unfit(failure) => Err(failure.into()),
+            LoadOutcome::Failed(failure) => Err(failure.into()),
             LoadOutcome::Moved => Err(NotReady::from(moved()).into()),
         }
     }
@@ -316,16 +316,16 @@ impl Replace for Postgres {
     fn replace(
         &self,
         assignment: Assignment,
-        former: Former,
+        former: ReplacedState,
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
         let mut row = None;
         if let Some(next_offset) = former.row {
             let mut connection = self.writer.lock();
-            let taken = self
-                .runtime
-                .block_on(async { take(connection.ready().await?, &self.ledger_key, assignment, next_offset).await });
+            let taken = self.runtime.block_on(async {
+                claim_for_replacement(connection.ready().await?, &self.ledger_key, assignment, next_offset).await
+            });
             if taken.is_err() {
                 connection.disconnect();
             }

@@ -67,7 +67,7 @@ pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, Rebuil
         (Some(stored_progress), committed) => {
             stored_progress.start_offset..committed.map_or(stored_progress.next_offset, |committed| committed.offset)
         }
-        (None, Some(committed)) => stood_for(committed, known)?,
+        (None, Some(committed)) => records_behind(committed, known)?,
         (None, None) if known.has_customers => {
             has_first_record(known)?;
             return Ok(RecordsToFold::WholeTopic);
@@ -88,7 +88,7 @@ pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, Rebuil
 }
 
 /// The records behind a committed offset, if nothing else is known about the partition.
-fn stood_for(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, RebuildRefusal> {
+fn records_behind(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, RebuildRefusal> {
     let (log_start, offset) = (known.log.start, committed.offset);
     if let Ok(start_offset) = committed.start_offset()
         && start_offset > offset

@@ -48,7 +48,7 @@ impl Changelog {
             // Not a success: no coordinator has confirmed the worker's membership.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
-        producer.make_time_for(commits.iter().filter_map(PartitionCommit::records_of_whole).sum());
+        producer.extend_timeout_for(commits.iter().filter_map(PartitionCommit::records_of_whole).sum());
         let began = Instant::now();
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
@@ -59,12 +59,12 @@ impl Changelog {
             }
             Err(TransactionFailure::Aborted(error)) => Err(error),
             Err(TransactionFailure::Refused(why, error)) => {
-                Err(self.learn(&mut producer, why, &commits).unwrap_or(error))
+                Err(self.adapt_to(&mut producer, why, &commits).unwrap_or(error))
             }
             Err(TransactionFailure::Unknown(error, written)) => {
                 tracing::warn!(%error, "commit outcome unknown, resolving");
                 let why = if let TransactionError::Refused { why, .. } = error { Some(why) } else { None };
-                let named = why.and_then(|why| self.learn(&mut producer, why, &commits));
+                let named = why.and_then(|why| self.adapt_to(&mut producer, why, &commits));
                 producer.discard();
                 let error = producer.note(error);
                 if matches!(error, CommitError::Fatal(_)) {
@@ -76,9 +76,14 @@ impl Changelog {
     }
 
     /// Changes what the next attempt does after a refusal; an error if nothing would help.
-    fn learn(&self, producer: &mut Producer, why: AbortReason, commits: &[PartitionCommit<'_>]) -> Option<CommitError> {
+    fn adapt_to(
+        &self,
+        producer: &mut Producer,
+        why: AbortReason,
+        commits: &[PartitionCommit<'_>],
+    ) -> Option<CommitError> {
         if why != AbortReason::TooLarge {
-            producer.learn(why);
+            producer.adapt_to(why);
             return None;
         }
         let (largest, has_long_dead_letters) = self.largest(commits, producer.dead_letter_limits());
@@ -130,9 +135,9 @@ impl Changelog {
             match producer.ready() {
                 Ok(_) => break,
                 Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
-                Err(passing) => {
+                Err(transient) => {
                     if warnings.admit("settle", Instant::now()).is_some() {
-                        tracing::warn!(error = %passing, "cannot settle a transaction yet");
+                        tracing::warn!(error = %transient, "cannot settle a transaction yet");
                     }
                 }
             }
@@ -144,9 +149,9 @@ impl Changelog {
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
-                Err(passing) => {
+                Err(transient) => {
                     if warnings.admit("read", Instant::now()).is_some() {
-                        tracing::warn!(error = %passing, "cannot read the committed offsets yet");
+                        tracing::warn!(error = %transient, "cannot read the committed offsets yet");
                     }
                 }
             }

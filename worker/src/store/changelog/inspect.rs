@@ -62,7 +62,7 @@ impl NewestProgress {
     }
 
     /// Whether there was any.
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn is_found(&self) -> bool {
         self.newest.is_some() || self.unreadable.is_some()
     }
 

@@ -8,7 +8,7 @@ use std::{
 use balancefleet_kafka::{AbortReason, Error, TransactionError, TransactionalProducer};
 use rdkafka::ClientConfig;
 
-use super::batches::{Batches, Largest, OVERHEAD, Oversized};
+use super::batches::{Batches, LargestRecord, OVERHEAD, Oversized};
 use crate::store::CommitError;
 
 /// The longest wait for a request, if that is no more than a third of the transaction's time.
@@ -37,7 +37,7 @@ pub(super) struct DeadLetterLimits {
 }
 
 /// If a producer is fenced twice within this time, another process uses the same transactional id.
-const TWIN: Duration = Duration::from_secs(60);
+const FENCED_TWICE_WITHIN: Duration = Duration::from_secs(60);
 
 /// How much time the brokers get. It doubles after every attempt with an unknown outcome, because with slow brokers no
 /// commit would ever finish otherwise. It returns to the usual time after a quick commit.
@@ -106,7 +106,7 @@ impl Producer {
     }
 
     /// Uses another transactional id than this worker's own.
-    pub(super) fn rename(&mut self, transactional_id: &str) {
+    pub(super) fn set_transactional_id(&mut self, transactional_id: &str) {
         self.config.set("transactional.id", transactional_id);
     }
 
@@ -132,7 +132,7 @@ impl Producer {
     }
 
     /// Prepares for a transaction that replaces a ledger with this many records, 0 for any other transaction.
-    pub(super) fn make_time_for(&mut self, records: usize) {
+    pub(super) fn extend_timeout_for(&mut self, records: usize) {
         let before = self.timeouts.transaction();
         self.timeouts.least = Duration::from_secs(records as u64 / RECORDS_A_SECOND);
         if self.timeouts.transaction() != before {
@@ -167,7 +167,7 @@ impl Producer {
             TransactionError::Fenced { detail } => {
                 let now = Instant::now();
                 self.fenced.push_back(now);
-                self.fenced.retain(|at| now.saturating_duration_since(*at) < TWIN);
+                self.fenced.retain(|at| now.saturating_duration_since(*at) < FENCED_TWICE_WITHIN);
                 if self.fenced.len() < 2 {
                     return CommitError::Unavailable(detail);
                 }
@@ -183,7 +183,7 @@ impl Producer {
     }
 
     /// Changes what the next attempt does after a refusal.
-    pub(super) fn learn(&mut self, why: AbortReason) {
+    pub(super) fn adapt_to(&mut self, why: AbortReason) {
         // The client refreshes its list of partitions only now and then; a new one reads it at once.
         if why == AbortReason::UnknownPartition {
             self.discard();
@@ -205,10 +205,10 @@ impl Producer {
     ///
     /// # Errors
     /// A record fits into no batch.
-    pub(super) fn cut(&mut self, has_long_dead_letters: bool, largest: &[Largest]) -> Result<(), Oversized> {
+    pub(super) fn cut(&mut self, has_long_dead_letters: bool, largest: &[LargestRecord]) -> Result<(), Oversized> {
         // The batch size is fixed when a producer is created.
         self.discard();
-        if self.batches.look() {
+        if self.batches.refresh_limits() {
             return Ok(());
         }
         if has_long_dead_letters && !self.truncate_dead_letters {

@@ -11,7 +11,7 @@ use balancefleet_kafka::{
 
 use super::{
     Changelog, DurableState,
-    batches::{Largest, What},
+    batches::{LargestRecord, RecordKind},
     producer::DeadLetterLimits,
     progress::{ChangelogContext, ProgressRecord},
     records::{Key, PROGRESS, RecordEncoder},
@@ -192,7 +192,7 @@ impl Changelog {
         &self,
         commits: &[PartitionCommit<'_>],
         DeadLetterLimits { whole_bytes, kept_bytes, .. }: DeadLetterLimits,
-    ) -> (Vec<Largest>, bool) {
+    ) -> (Vec<LargestRecord>, bool) {
         let context = self.context();
         let mut all = Vec::new();
         let (mut dead_letters, mut has_long_ones) = (Vec::new(), false);
@@ -201,8 +201,8 @@ impl Changelog {
             let mut offsets = commit.progress.changes.customers().map(|(_, changed)| changed.now.last_offset);
             // The customers in the order of the records, then the progress.
             let note = |key: &[u8], value: &[u8]| {
-                let what = offsets.next().map_or(What::Progress, What::Customer);
-                all.push(Largest { partition, what, bytes: key.len() + value.len() });
+                let what = offsets.next().map_or(RecordKind::Progress, RecordKind::Customer);
+                all.push(LargestRecord { partition, what, bytes: key.len() + value.len() });
                 Ok::<_, Infallible>(())
             };
             let _ = commit.records(&context, note);
@@ -215,10 +215,10 @@ impl Changelog {
                 let origin = self.origin(partition, dead_letter);
                 let headers = origin.iter().map(|(name, value)| name.len() + value.len() + 10);
                 let bytes = kept + headers.sum::<usize>() + TRUNCATED.0.len() + 10;
-                dead_letters.push(Largest { partition, what: What::DeadLetter(dead_letter.offset), bytes });
+                dead_letters.push(LargestRecord { partition, what: RecordKind::DeadLetter(dead_letter.offset), bytes });
             }
         }
-        let largest = |all: Vec<Largest>| all.into_iter().max_by_key(|record| record.bytes);
+        let largest = |all: Vec<LargestRecord>| all.into_iter().max_by_key(|record| record.bytes);
         (largest(all).into_iter().chain(largest(dead_letters)).collect(), has_long_ones)
     }
 }

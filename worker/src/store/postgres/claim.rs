@@ -29,7 +29,7 @@ UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5, tou
 RETURNING ";
 
 /// The owner of a partition that could not be acquired; without a row, whether there are balances all the same.
-const LOOK: &str = "\
+const SELECT_OWNER: &str = "\
 SELECT p.owner, p.generation, EXISTS (
            SELECT FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3)
   FROM (SELECT) AS one LEFT JOIN balancefleet.part AS p ON p.group_id = $1 AND p.topic = $2 AND p.partition = $3";
@@ -38,7 +38,7 @@ SELECT p.owner, p.generation, EXISTS (
 #[derive(Debug)]
 pub(super) enum Claim {
     /// It is this worker's now.
-    Ours(Part),
+    Ours(PartitionRow),
     /// Another worker has a better right.
     Held { owner: String, generation: i32 },
     /// It has no row and no balances.
@@ -59,7 +59,7 @@ impl Claim {
 
 /// A row of `part`.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct PartitionRow {
     pub(super) topic_id: String,
     pub(super) start_offset: i64,
     pub(super) next_offset: i64,
@@ -73,8 +73,8 @@ pub(super) struct Part {
     pub(super) is_withheld: bool,
 }
 
-impl Part {
-    /// The columns that [`Part::read`] expects. Tools may read tables of the first release, which lack the last one.
+impl PartitionRow {
+    /// The columns that [`PartitionRow::read`] expects. Tools may read tables of the first release, which lack the last one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        torn, to_jsonb(part) ->> 'rule_details'";
 
@@ -133,11 +133,11 @@ pub(super) async fn claim(
     assigned: &[Assignment],
     session_timeout: Duration,
 ) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
-    let patience = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
+    let abandoned_after_millis = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
     let mut claims = Vec::with_capacity(assigned.len());
     // One after the other, so that none is still in flight when this worker has given the connection up.
     for assignment in assigned {
-        match within(ANSWER_WITHIN, claim_one(client, ledger_key, *assignment, patience)).await {
+        match within(ANSWER_WITHIN, claim_one(client, ledger_key, *assignment, abandoned_after_millis)).await {
             Err(error) if error.ends_session() => return Err(error),
             claim => claims.push(claim),
         }
@@ -146,17 +146,17 @@ pub(super) async fn claim(
 }
 
 /// The outcome that a claim would have if no other worker held the partition; changes nothing.
-pub(super) async fn look(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<Claim, DatabaseError> {
+pub(super) async fn find(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<Claim, DatabaseError> {
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
-        Part::COLUMNS
+        PartitionRow::COLUMNS
     );
     let params =
         [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     if let Some(row) = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await? {
-        return Ok(Claim::Ours(Part::read(&row)?));
+        return Ok(Claim::Ours(PartitionRow::read(&row)?));
     }
-    let found = within(ANSWER_WITHIN, client.query_typed_one(LOOK, &params)).await?;
+    let found = within(ANSWER_WITHIN, client.query_typed_one(SELECT_OWNER, &params)).await?;
     Ok(if found.try_get(2)? { Claim::Orphaned } else { Claim::Free })
 }
 
@@ -164,28 +164,28 @@ async fn claim_one(
     client: &Client,
     ledger_key: &LedgerKey,
     assignment: Assignment,
-    patience: i64,
+    abandoned_after_millis: i64,
 ) -> Result<Claim, tokio_postgres::Error> {
     let Assignment { partition, generation, .. } = assignment;
     let acquired = client
         .query_typed(
-            &format!("{ACQUIRE}{}", Part::COLUMNS),
+            &format!("{ACQUIRE}{}", PartitionRow::COLUMNS),
             &[
                 (&ledger_key.group, Type::TEXT),
                 (&ledger_key.topic, Type::TEXT),
                 (&partition, Type::INT4),
                 (&generation, Type::INT4),
                 (&ledger_key.owner, Type::TEXT),
-                (&patience, Type::INT8),
+                (&abandoned_after_millis, Type::INT8),
             ],
         )
         .await?;
     if let Some(row) = acquired.first() {
-        return Ok(Claim::Ours(Part::read(row)?));
+        return Ok(Claim::Ours(PartitionRow::read(row)?));
     }
     let params =
         [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
-    let found = client.query_typed_one(LOOK, &params).await?;
+    let found = client.query_typed_one(SELECT_OWNER, &params).await?;
     Ok(match (found.try_get::<_, Option<String>>(0)?, found.try_get::<_, Option<i32>>(1)?) {
         (Some(owner), Some(generation)) => Claim::Held { owner, generation },
         _ if found.try_get(2)? => Claim::Orphaned,
@@ -244,7 +244,7 @@ pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (St
 /// Checks that a partition can continue from its row, and returns the rules of its ledger. The group's offset in Kafka
 /// does not matter: it follows the row, so that others see the lag.
 pub(super) fn check_resumable(
-    part: &Part,
+    part: &PartitionRow,
     ledger_key: &LedgerKey,
     topic_id: &str,
     offsets: &PartitionOffsets,
@@ -262,11 +262,11 @@ mod tests {
     use super::*;
     use crate::domain::{ledger_rules::tests::worker_rules, money::Currency};
 
-    fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
+    fn decided(change: impl FnOnce(&mut PartitionRow), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
         let rules = Arc::new(worker_rules(&[]));
         let ledger_key =
             LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
-        let mut part = Part {
+        let mut part = PartitionRow {
             topic_id: "i".into(),
             start_offset: 5,
             next_offset: 60,
@@ -308,7 +308,8 @@ mod tests {
         let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", start_offset: 5, next_offset: 60 });
         // The first release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
-        let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
+        let as_written =
+            |part: &mut PartitionRow| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
         let failure = decided(as_written, 0..90).unwrap_err().to_string();
         assert!(failure.contains("EUR with 4 decimals") && failure.contains("counts it with 2"), "{failure}");
         let broken = decided(|part| part.rule_details = Some("{".into()), 0..90);
@@ -336,7 +337,7 @@ mod tests {
     #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
         assert!(matches!(decided(|_| {}, 61..90), Err(PartitionFailure::OffsetOutOfRange { offset: 60 })));
-        for change in [|_: &mut Part| {}, |part: &mut Part| part.rules = "x".into()] {
+        for change in [|_: &mut PartitionRow| {}, |part: &mut PartitionRow| part.rules = "x".into()] {
             assert!(matches!(decided(change, 0..59), Err(PartitionFailure::CommittedBeyondEnd { .. })));
         }
     }

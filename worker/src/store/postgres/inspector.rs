@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::types::Type;
 
 use super::{
-    claim::{Claim, look},
+    claim::{Claim, find},
     durable_state::plan_claim,
     load,
     reconnecting_client::within,
@@ -39,9 +39,9 @@ impl FoundRow {
         let is_withheld = matches!(&self.0, Claim::Ours(part) if part.is_withheld);
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
         match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, offsets) {
-            Err(RestoreError::Final(failure)) => Err(failure),
+            Err(RestoreError::Permanent(failure)) => Err(failure),
             Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_withheld),
-            Err(RestoreError::Passing(_)) => Ok(true),
+            Err(RestoreError::Transient(_)) => Ok(true),
         }
     }
 }
@@ -96,7 +96,7 @@ impl StoreInspector {
     /// What a claim would find, without reading the customers.
     pub(crate) fn row(&self, partition: i32) -> Result<FoundRow, DatabaseError> {
         let Some(session) = &self.session else { return Ok(FoundRow(Claim::Free)) };
-        self.runtime.block_on(look(session, &self.ledger_key, partition)).map(FoundRow)
+        self.runtime.block_on(find(session, &self.ledger_key, partition)).map(FoundRow)
     }
 
     /// What the database has stored of a partition.

@@ -13,9 +13,9 @@ use tokio_postgres::{
 };
 
 use super::{
-    claim::Part,
+    claim::PartitionRow,
     reconnecting_client::within,
-    rows::{COLUMNS, CustomerRow, Gathered},
+    rows::{COLUMNS, CustomerRow, LedgerBuilder},
     session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
@@ -41,7 +41,7 @@ const SET_WITHHELD: &str = "UPDATE balancefleet.part SET torn = $5 \
 pub(super) enum LoadOutcome {
     Ledger(Ledger),
     /// The balances cannot be what was written.
-    Unfit(PartitionFailure),
+    Failed(PartitionFailure),
     /// Another session has claimed the partition since.
     Moved,
 }
@@ -68,7 +68,7 @@ pub(super) async fn load(
         }
         Err(failure) => {
             set_withheld(client, ledger_key, partition, epoch, true).await?;
-            Ok(LoadOutcome::Unfit(failure))
+            Ok(LoadOutcome::Failed(failure))
         }
     }
 }
@@ -88,7 +88,7 @@ pub(super) async fn inspect(
 
 /// Judges a row with its balances.
 fn stored_partition(
-    part: Part,
+    part: PartitionRow,
     ledger: Result<Ledger, PartitionFailure>,
     worker_rules: &WorkerRules,
     topic_id: &str,
@@ -151,18 +151,18 @@ async fn snapshot(
     client: &Client,
     ledger_key: &LedgerKey,
     partition: i32,
-    is_wanted: impl FnOnce(&Part) -> bool,
+    is_wanted: impl FnOnce(&PartitionRow) -> bool,
     on_progress: &mut ProgressCallback<'_>,
-) -> Result<Option<(Part, Result<Ledger, PartitionFailure>)>, DatabaseError> {
+) -> Result<Option<(PartitionRow, Result<Ledger, PartitionFailure>)>, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
-        Part::COLUMNS
+        PartitionRow::COLUMNS
     );
     let params =
         [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let row = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await?;
-    let part = row.as_ref().map(Part::read).transpose()?.filter(is_wanted);
+    let part = row.as_ref().map(PartitionRow::read).transpose()?.filter(is_wanted);
     let found = match part {
         Some(part) => {
             let customers = part.checksum.customers;
@@ -189,7 +189,7 @@ async fn read(
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let mut stream = std::pin::pin!(within(LOAD_WITHIN, client.query_typed_raw(&select, params)).await?);
-    let (mut gathered, mut rows) = (Gathered::default(), 0);
+    let (mut builder, mut rows) = (LedgerBuilder::default(), 0);
     // The server sorts before it sends the first row.
     let mut limit = LOAD_WITHIN;
     while let Some(row) = within(limit, stream.try_next()).await? {
@@ -199,11 +199,11 @@ async fn read(
             return Err(DatabaseError::PartitionMoved { detail: "this worker no longer has it" });
         }
         match CustomerRow::read(&row, 0) {
-            Ok(row) => gathered.take(row),
+            Ok(row) => builder.take(row),
             Err(reason) => return Ok(Err(reason)),
         }
     }
-    Ok(Ok(gathered.finish()))
+    Ok(Ok(builder.finish()))
 }
 
 fn check(ledger: Ledger, checksum: LedgerChecksum) -> Result<Ledger, PartitionFailure> {

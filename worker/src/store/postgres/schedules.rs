@@ -84,7 +84,7 @@ impl Rows {
             .unwrap()
         {
             LoadOutcome::Ledger(ledger) => ledger,
-            LoadOutcome::Unfit(failure) => panic!("{failure}"),
+            LoadOutcome::Failed(failure) => panic!("{failure}"),
             LoadOutcome::Moved => panic!("nobody has claimed it since"),
         }
     }
@@ -149,8 +149,9 @@ impl SimulatedStore for Rows {
     ) -> (RestorePlan, DurableState) {
         let Database { runtime, sessions } = &*self.database;
         let ledger_key = &self.ledger_keys[worker];
-        let patience = std::time::Duration::from_secs(600);
-        let mut claims = runtime.block_on(claim(&sessions[worker], ledger_key, &[assignment], patience)).unwrap();
+        let abandoned_after_millis = std::time::Duration::from_secs(600);
+        let mut claims =
+            runtime.block_on(claim(&sessions[worker], ledger_key, &[assignment], abandoned_after_millis)).unwrap();
         let claim = claims.remove(0).unwrap();
         let (durable_state, plan) = plan_claim(claim, assignment, ledger_key, TOPIC_ID, offsets).expect("it can go on");
         let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.store_specific.row) else {

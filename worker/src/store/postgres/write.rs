@@ -14,11 +14,11 @@ use tokio_postgres::{
 };
 
 use super::{
-    claim::{LedgerMark, Part, rule_columns},
+    claim::{LedgerMark, PartitionRow, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     durable_state::PartitionCommit,
     reconnecting_client::within,
-    replace::clear,
+    replace::delete_replaced,
     rows::{BalanceRow, in_order, rows_of},
     session::{ANSWER_WITHIN, LedgerKey},
 };
@@ -79,7 +79,7 @@ pub(super) async fn write(
         return Ok(BatchFate::Others(lost));
     }
     for commit in commits.iter().filter(|commit| commit.before.store_specific.replaces) {
-        clear(client, ledger_key, commit).await?;
+        delete_replaced(client, ledger_key, commit).await?;
     }
     write_balances(client, ledger_key, &rows).await?;
     write_dead_letters(client, ledger_key, commits).await?;
@@ -95,7 +95,7 @@ async fn advance(
 ) -> Result<u64, tokio_postgres::Error> {
     let PartitionCommit { progress, before, after } = commit;
     let (assignment, topic_id) = (&progress.assignment, &before.store_specific.topic_id);
-    let (customers, checksum) = Part::checksum_columns(after.checksum);
+    let (customers, checksum) = PartitionRow::checksum_columns(after.checksum);
     let (start_offset, next_offset) = (before.start_offset, progress.next_offset);
     let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, start_offset, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
