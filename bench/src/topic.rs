@@ -1,4 +1,4 @@
-//! The data: a topic of lab-shaped transactions, and what it adds up to.
+//! The data: a topic of e-banking transactions, and what it adds up to.
 
 use std::thread;
 
@@ -8,7 +8,6 @@ use balancefleet_e2e::traffic::{Interrupt, Keying, Pace, Sender, create_topic};
 
 use crate::error::BenchError;
 
-/// As in the labs.
 pub(crate) const PARTITIONS: u32 = 6;
 /// How many customers the transactions are spread over; keyed by transaction, each partition meets nearly all of them.
 pub(crate) const CUSTOMERS: u32 = 100_000;
@@ -30,7 +29,7 @@ pub(crate) fn stream() -> Stream {
     Stream::new(Settings { run: "bench-1".into(), customers: CUSTOMERS, optional_fields: false, ..Settings::default() })
 }
 
-/// Makes the topic and writes so many transactions into it, keyed as the labs key.
+/// Makes the topic and writes so many transactions into it, keyed by transaction.
 pub(crate) fn load(brokers: &str, topic: &str, records: u64, compression: &str) -> Result<Data, BenchError> {
     create_topic(brokers, topic, PARTITIONS)?;
     let sender = Sender::with_settings(brokers, topic, Keying::Transaction, &[("compression.type", compression)])?;

@@ -1,6 +1,6 @@
 //! The outside of Balancefleet: traffic that goes in, and an oracle that says what must come out.
 //!
-//! - [`stream`] gives lab-shaped transactions as a pure function of a seed and an index;
+//! - [`stream`] gives e-banking transactions, as the worker reads them, as a pure function of a seed and an index;
 //! - [`traffic`] sends them to a real broker at a set pace;
 //! - [`oracle`] folds a topic into balances by a way of its own, sharing no code with the worker;
 //! - [`verify`] compares the oracle with what the REST API answers;

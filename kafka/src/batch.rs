@@ -58,7 +58,7 @@ impl BatchReader {
         let records = RecordQueue::new(Arc::new(consumer), topic)?;
         // Before the assignment, so that nothing is fetched to another queue. No earlier assignment exists that could
         // undo it.
-        records.route(starts.iter().map(|(partition, _)| *partition))?;
+        records.forward(starts.iter().map(|(partition, _)| *partition))?;
         records.consumer().assign(&list).map_err(invalid)?;
         let progress = starts.into_iter().map(|(partition, start)| (partition, Progress::new(start))).collect();
         Ok(Self { records, progress, positions: list, failed: None })

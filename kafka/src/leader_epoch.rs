@@ -111,11 +111,11 @@ pub fn look_up_positions(
     let records = RecordQueue::new(consumer.clone(), topic)?;
     let mut found: Vec<_> = positions.iter().map(|position| (position.partition, Validity::Unanswered)).collect();
     let partitions = || positions.iter().map(|position| position.partition);
-    records.route(partitions())?;
+    records.forward(partitions())?;
     consumer.assign(&list_of(topic, positions)?).map_err(invalid)?;
     // Waits until the client has started with the assignment.
     drop(consumer.assignment().map_err(invalid)?);
-    records.route(partitions())?;
+    records.forward(partitions())?;
     let (mut asked, deadline) = (HashSet::new(), Instant::now() + within);
     while found.iter().any(|(_, validity)| *validity == Validity::Unanswered) && Instant::now() < deadline {
         let unasked: Vec<_> = positions.iter().filter(|it| !asked.contains(&it.partition)).copied().collect();

@@ -13,7 +13,8 @@
 //! | [`RecordQueue`] | reads a member's records in batches |
 //! | [`set_leader_epoch`], [`validate`], [`look_up_positions`] | detect a truncated log |
 //! | [`TopicWatch`] | detects a recreated topic |
-//! | [`UsageRecord`], [`reserved_keys`] | what a worker reports to the operator; which settings a user may not set |
+//! | [`CommitMetadata`] | what a worker writes into an offset commit, and the operator reads from it |
+//! | [`reserved_keys`] | which settings a user may not set |
 //!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
 //! it, and in `group_metadata` and `leader_epoch`, which reach into objects of the safe crate.
@@ -21,6 +22,7 @@
 pub mod admin;
 mod batch;
 mod client_log;
+mod commit_metadata;
 mod connection;
 mod error;
 mod failure;
@@ -37,13 +39,13 @@ mod session;
 mod topic_id;
 mod topic_watch;
 mod transactions;
-pub mod usage;
 
 pub use admin::{
     Admin, At, CommittedOffset, GroupDescription, GroupState, Isolation, ListedOffset, Member, Named,
     PartitionDescription, Settings, TopicDescription, TopicPartition, TopicSettings,
 };
 pub use batch::BatchReader;
+pub use commit_metadata::{CommitMetadata, CommitMetadataError};
 pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
@@ -52,5 +54,4 @@ pub use native::{Batch, Fetched, FetchedRecord, RecordQueue};
 pub use record::{OffsetToCommit, ReadRecord, Record};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;
-pub use transactions::{AbortReason, Rows, TransactionError, TransactionalProducer};
-pub use usage::UsageRecord;
+pub use transactions::{AbortReason, RecordBuffer, TransactionError, TransactionalProducer};

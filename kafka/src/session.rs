@@ -24,7 +24,7 @@ pub(crate) struct Session {
     health: Mutex<Health>,
 }
 
-/// The answers to one call, by ticket, and the circumstances in which they came.
+/// The answers to one call, by the index of the request, and the circumstances in which they came.
 pub(crate) type Answers<R> = (Vec<Result<R, Failure>>, Circumstances);
 
 impl Session {
@@ -47,17 +47,19 @@ impl Session {
         loop {
             let remaining = deadline.saturating_duration_since(Instant::now());
             while sent < count && sent - received < IN_FLIGHT && !remaining.is_zero() {
-                send(&queue, Limits { ticket: sent, timeout: remaining })?;
+                send(&queue, Limits { request_index: sent, timeout: remaining })?;
                 sent += 1;
             }
             if received == sent {
                 break;
             }
-            let Some((ticket, answer)) = queue.poll(remaining + GRACE, |answer| (answer.ticket(), read(answer))) else {
+            let Some((request_index, answer)) =
+                queue.poll(remaining + GRACE, |answer| (answer.request_index(), read(answer)))
+            else {
                 break;
             };
             received += 1;
-            if let Some(slot) = answers.get_mut(ticket) {
+            if let Some(slot) = answers.get_mut(request_index) {
                 *slot = answer;
             }
         }

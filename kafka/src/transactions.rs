@@ -3,11 +3,11 @@
 //! Every failure is a [`TransactionError`], which says whether the transaction has happened, has not, or may have.
 //! librdkafka speaks the first version of Kafka's transaction protocol, in which a late request of one transaction can
 //! act on the next. So an outcome does not count as known while a request may still be in flight: see
-//! [`TransactionalProducer::was_disturbed`].
+//! [`TransactionalProducer::take_in_doubt`].
 
 mod delivery_reports;
 mod error;
-mod rows;
+mod record_buffer;
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use rdkafka::ClientConfig;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 pub use error::{AbortReason, TransactionError};
-pub use rows::Rows;
+pub use record_buffer::RecordBuffer;
 
 use crate::failure::Failure;
 use crate::native::{CallFailure, Producer};
@@ -68,7 +68,7 @@ impl TransactionalProducer {
     pub fn init(&self, timeout: Duration) -> Result<(), TransactionError> {
         self.until(Instant::now() + timeout, |left| self.native.init(left))?;
         // Earlier requests belong to an epoch of the id that is fenced now.
-        self.was_disturbed();
+        self.take_in_doubt();
         Ok(())
     }
 
@@ -97,28 +97,28 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Queues the rows for one partition, in order, and leaves `rows` empty. If the queue is full, waits for
+    /// Queues the records for one partition, in order, and leaves `records` empty. If the queue is full, waits for
     /// deliveries, at most until `deadline`.
     ///
     /// # Errors
-    /// As for [`send`](Self::send), but some rows may already be queued, so the transaction must be aborted.
-    pub fn send_rows(
+    /// As for [`send`](Self::send), but some records may already be queued, so the transaction must be aborted.
+    pub fn send_records(
         &self,
         topic: &str,
         partition: i32,
-        rows: &mut Rows,
+        records: &mut RecordBuffer,
         deadline: Instant,
     ) -> Result<(), TransactionError> {
         let mut sent = 0;
-        while sent < rows.len() {
-            let (queued, outcome) = self.native.produce_rows(topic, partition, rows.from(sent));
+        while sent < records.len() {
+            let (queued, outcome) = self.native.produce_records(topic, partition, records.from(sent));
             self.reports.borrow_mut().sent(queued);
             sent += queued;
             if let Err(failure) = outcome {
                 self.make_room(topic, failure, deadline)?;
             }
         }
-        rows.clear();
+        records.clear();
         Ok(())
     }
 
@@ -210,9 +210,9 @@ impl TransactionalProducer {
     /// A request may still be in flight although its call has succeeded by being sent again. If it ends a transaction,
     /// it could end the next one. Also, a broker numbers the records of a producer and refuses those that follow a
     /// missing one, even in the next transaction (librdkafka says "skipped sequence numbers").
-    pub fn was_disturbed(&self) -> bool {
+    pub fn take_in_doubt(&self) -> bool {
         self.serve(Duration::ZERO);
-        self.reports.borrow_mut().take_disturbance()
+        self.reports.borrow_mut().take_in_doubt()
     }
 
     /// Repeats a call until the deadline, as long as librdkafka says that the next call resumes it.

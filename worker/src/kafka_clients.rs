@@ -59,8 +59,8 @@ pub(crate) fn restore_config(config: &Config) -> ClientConfig {
     client
 }
 
-/// The producer of the store that writes balances to Kafka. Its id is this worker's own: a restarted process settles what
-/// it left open, and nobody ever settles another one's.
+/// The producer of the store that writes balances to Kafka. Its id is this worker's own: a restarted process ends the
+/// transaction that it left open, and nobody ever ends another one's.
 pub(crate) fn transaction_config(config: &Config) -> ClientConfig {
     let mut client = config.connection.client_config();
     client

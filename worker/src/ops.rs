@@ -8,7 +8,7 @@ mod check;
 mod completeness;
 mod differences;
 mod member;
-mod progress;
+mod progress_bar;
 mod reading;
 mod rebuild;
 mod tools;

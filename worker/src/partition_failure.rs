@@ -6,10 +6,10 @@ use crate::domain::money::Currency;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PartitionFailure {
     #[error(
-        "records {base} to {log_start} are needed to rebuild the balances, but retention has removed them: \
+        "records {start_offset} to {log_start} are needed to rebuild the balances, but retention has removed them: \
          keep the topic longer than the group lives, or start a new group"
     )]
-    RetentionPassedBase { base: i64, log_start: i64 },
+    RetentionPassedBase { start_offset: i64, log_start: i64 },
     #[error(
         "offset {committed} is committed but the log ends at {log_end}: the topic lost records, or was deleted and \
          recreated; check the brokers, then reset the group's offsets"
@@ -85,13 +85,13 @@ pub(crate) enum PartitionFailure {
     TopicRecreated { expected: String, found: String },
     /// The replay store: no commit on this log can have such a first offset.
     #[error(
-        "the group has committed offset {committed}, with {base} as the first offset of its ledger, in a log that begins at \
-         {log_start}: with the store replay a first offset is never above its commit, nor above the log's start, which never \
-         goes back. So the offset is another log's: the topic was deleted and recreated, or these are another cluster's \
-         brokers; or the group began at the end of the log with another store. Stop the workers and delete the group's offsets \
-         (kafka-consumer-groups --delete-offsets): they begin with the first record"
+        "the group has committed offset {committed}, with {start_offset} as the first offset of its ledger, in a log that \
+         begins at {log_start}: with the store replay a first offset is never above its commit, nor above the log's start, \
+         which never goes back. So the offset is another log's: the topic was deleted and recreated, or these are another \
+         cluster's brokers; or the group began at the end of the log with another store. Stop the workers and delete the \
+         group's offsets (kafka-consumer-groups --delete-offsets): they begin with the first record"
     )]
-    BaseOfAnotherLog { base: i64, log_start: i64, committed: i64 },
+    StartOfAnotherLog { start_offset: i64, log_start: i64, committed: i64 },
 }
 
 /// The setting by which this worker would compute other balances than a stored ledger has.
@@ -108,7 +108,7 @@ pub(crate) enum SettingsChange {
         held: String,
         ours: String,
     },
-    /// A hash-only release made the balances, with settings that its hash does not reveal.
+    /// The first release made the balances, with settings that its hash does not reveal.
     #[error(
         "the balances were made with other signs, minor units or another ledger kind: set those again, or rebuild the \
          group's balances with the new ones"
@@ -152,7 +152,7 @@ impl PartitionFailure {
             Self::OffsetsMoved { .. } => "OffsetsMoved",
             Self::Rebuilding => "Rebuilding",
             Self::InputCompacted { .. } => "InputCompacted",
-            Self::TopicRecreated { .. } | Self::BaseOfAnotherLog { .. } => "TopicRecreated",
+            Self::TopicRecreated { .. } | Self::StartOfAnotherLog { .. } => "TopicRecreated",
         }
     }
 }

@@ -11,17 +11,17 @@
 //! | topic monitor | checks that the topic is still the same one | `Inspected` |
 
 mod active;
-mod ahead;
 mod backpressure;
 mod batch;
+mod buffered_changes;
+pub(crate) mod cleanup_policy_checker;
 mod close;
 mod commits;
-pub(crate) mod input_watch;
+mod delayed_restores;
 pub(crate) mod messages;
 pub(crate) mod partition;
 mod pending_assignment;
 mod pending_validation;
-mod reacquire;
 mod rebalance;
 mod reports;
 #[cfg(test)]
@@ -56,12 +56,12 @@ use crate::{
     throttle::{SAME_ERROR_EVERY, Throttle},
     view::View,
 };
+use cleanup_policy_checker::CleanupPolicyChecker;
 use commits::Commits;
-use input_watch::Watch;
+use delayed_restores::DelayedRestores;
 use messages::{Report, Reporter};
 use partition::AssignedPartition;
 use pending_assignment::PendingAssignment;
-use reacquire::ReacquireQueue;
 use truncation::TruncationWatch;
 use wakeups::FetchWakeups;
 
@@ -125,7 +125,7 @@ pub(crate) struct PollLoop {
     store: Arc<dyn Store>,
     commits: Commits,
     restorer: mpsc::Sender<Vec<RestoreRequest>>,
-    reacquire_queue: ReacquireQueue,
+    delayed_restores: DelayedRestores,
     topic_monitor: mpsc::Sender<()>,
     /// Whether fetching is paused (back-pressure).
     is_paused: bool,
@@ -177,7 +177,7 @@ impl PollLoop {
             rules: rules.clone(),
             topic: config.topic.clone(),
             log: config.changelog_topic.clone(),
-            input: Watch::start(config, admin.clone(), view.clone())?,
+            cleanup_policy: CleanupPolicyChecker::start(config, admin.clone(), view.clone())?,
             reader_config: restore_config(config),
             reporter: reporter.clone(),
         })?;
@@ -201,7 +201,7 @@ impl PollLoop {
             commits: Commits::start(store.clone(), reporter.clone(), config.session_timeout, config.commit_interval)?,
             store,
             restorer,
-            reacquire_queue: ReacquireQueue::new(config.heartbeat_interval),
+            delayed_restores: DelayedRestores::new(config.heartbeat_interval),
             topic_monitor: topic_monitor::start(
                 admin,
                 config.topic.clone(),
@@ -239,11 +239,11 @@ impl PollLoop {
             self.view.mark_alive();
             match error {
                 CommitError::Fatal(reason) => return Err(Fatal::Store(reason)),
-                passing if self.stop.is_ordered() => {
-                    tracing::debug!(error = %passing, "stopped before the store was ready");
+                transient if self.stop.is_ordered() => {
+                    tracing::debug!(error = %transient, "stopped before the store was ready");
                     return Ok(());
                 }
-                passing => tracing::warn!(error = %passing, "the store is not ready yet; trying again"),
+                transient => tracing::warn!(error = %transient, "the store is not ready yet; trying again"),
             }
             std::thread::sleep(OPEN_AGAIN);
         }
@@ -267,7 +267,7 @@ impl PollLoop {
         while let Some(report) = self.next_report() {
             self.take(report)?;
         }
-        self.reacquire_due();
+        self.start_delayed_restores();
         self.activate_ready()?;
         self.validate()?;
         self.commit_if_due();
@@ -368,15 +368,15 @@ impl PollLoop {
         if due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
-        let is_membership_check_due = self.commits.is_membership_check_due(now);
-        if is_membership_check_due && self.commits.checks_each_partition() {
+        let is_empty_commit_due = self.commits.is_empty_commit_due(now);
+        if is_empty_commit_due && self.commits.empty_commits_have_all_partitions() {
             self.commit(|_| true, true, None);
         } else if self.partitions.values().any(AssignedPartition::is_dirty) {
             if !self.commit(|_| true, false, None) {
                 self.commits.put_off(now);
             }
-        } else if is_membership_check_due {
-            // A commit for any one partition checks the membership.
+        } else if is_empty_commit_due {
+            // An empty commit for any one partition checks the membership.
             let one =
                 self.partitions.values_mut().find_map(|owned| owned.active().is_some().then_some(owned.partition));
             self.commit(|owned| Some(owned.partition) == one, true, None);

@@ -60,7 +60,7 @@ impl DatabaseError {
     }
 
     /// Whether waiting is in vain.
-    pub(crate) const fn is_final(&self) -> bool {
+    pub(crate) const fn is_permanent(&self) -> bool {
         matches!(self, Self::Encoding { .. } | Self::NewerSchema { .. })
     }
 

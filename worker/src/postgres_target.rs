@@ -69,7 +69,7 @@ impl DatabaseTarget {
     }
 
     /// Host and port, of all that are given.
-    pub(crate) fn place(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.place
     }
 
@@ -250,7 +250,7 @@ mod tests {
             assert!(!refused(url).contains("s3cr3t"), "{}", refused(url));
         }
         let target = DatabaseTarget::parse("postgres://u:s3cr3t@one:1,two:2/b?sslmode=disable", None).unwrap();
-        assert_eq!(target.place(), "one:1,two:2");
+        assert_eq!(target.address(), "one:1,two:2");
         assert!(!format!("{target:?}").contains("s3cr3t"));
     }
 

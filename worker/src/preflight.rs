@@ -8,13 +8,13 @@ use balancefleet_kafka::{Admin, At, Error, ErrorKind, Isolation, Settings, Topic
 use tokio::runtime::Handle;
 
 use crate::{
+    cleanup_policy::{self, CleanupPolicy},
     config::{Config, StoreKind},
     domain::rules::LedgerKind,
-    input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
     stop::Stop,
-    store::{Unfit, database_has_progress, prepare_changelog, prepare_postgres},
+    store::{UnusableTopic, database_has_progress, prepare_changelog, prepare_postgres},
     topic_facts::{TopicFacts, describe},
     view::View,
 };
@@ -61,7 +61,7 @@ pub(crate) enum PreflightError {
     Brokers(&'static str),
     /// The changelog would not keep what is written to it.
     #[error(transparent)]
-    Changelog(Unfit),
+    Changelog(UnusableTopic),
     /// The database can never hold the balances.
     #[error(transparent)]
     Database(DatabaseError),
@@ -92,13 +92,13 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One check: returns the topic, why the worker must wait, or why it can never start. With `make`, creates the store's
+/// One check: returns the topic, why the worker must wait, or why it can never start. With `create`, creates the store's
 /// missing topics or tables.
 pub(crate) fn check(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
-    make: bool,
+    create: bool,
 ) -> Result<Result<TopicFacts, NotReady>, PreflightError> {
     // The group is read only to check that it is allowed.
     let group = |facts| admin.committed_offsets(&config.group_id, None, false, TIMEOUT).map(|_| facts);
@@ -111,7 +111,7 @@ pub(crate) fn check(
     if config.rules.ledger == LedgerKind::Count {
         return Ok(Ok(facts));
     }
-    match input::ask(admin, &config.topic) {
+    match cleanup_policy::look_up(admin, &config.topic) {
         Err(error) => return Ok(Err(error.into())),
         // Checked before anything is created.
         Ok(found) => {
@@ -130,17 +130,17 @@ pub(crate) fn check(
                 ),
                 Err(error) => return Ok(Err(error.into())),
             }
-            match prepare_changelog(config, admin, facts.partition_count, make) {
+            match prepare_changelog(config, admin, facts.partition_count, create) {
                 Ok(()) => Ok(Ok(facts)),
-                Err(Unfit::Kafka(error)) => Ok(Err(error.into())),
+                Err(UnusableTopic::Kafka(error)) => Ok(Err(error.into())),
                 Err(unfit) => Err(PreflightError::Changelog(unfit)),
             }
         }
         StoreKind::Postgres => {
-            let prepared = config.database_in_use().map_or(Ok(()), |target| prepare_postgres(target, runtime, make));
+            let prepared = config.database_in_use().map_or(Ok(()), |target| prepare_postgres(target, runtime, create));
             match prepared {
                 Ok(()) => Ok(Ok(facts)),
-                Err(error) if error.is_final() => Err(PreflightError::Database(error)),
+                Err(error) if error.is_permanent() => Err(PreflightError::Database(error)),
                 Err(error) => Ok(Err(error.into())),
             }
         }
@@ -153,25 +153,25 @@ fn may_fold(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
-    input: &Input,
+    found: &CleanupPolicy,
 ) -> Result<Result<(), NotReady>, PreflightError> {
-    let Input::Compacted { topic, policy } = input else {
-        if *input == Input::Unknown {
-            tracing::warn!("{}", Input::unknown(&config.topic));
+    let CleanupPolicy::Compacted { topic, policy } = found else {
+        if *found == CleanupPolicy::Unknown {
+            tracing::warn!("{}", CleanupPolicy::unknown(&config.topic));
         }
         return Ok(Ok(()));
     };
     let (topic, policy) = (topic.clone(), policy.clone());
-    if config.store == StoreKind::Replay {
-        return Err(PreflightError::CompactedReplay { topic, policy });
-    }
-    let has_progress: Result<bool, NotReady> = match config.database_in_use() {
-        Some(target) => database_has_progress(config, target, runtime).map_err(NotReady::from),
-        None => changelog_has_records(config, admin).map_err(NotReady::from),
+    let has_progress: Result<bool, NotReady> = match (config.store, config.database_in_use()) {
+        (StoreKind::Replay, _) => return Err(PreflightError::CompactedReplay { topic, policy }),
+        (StoreKind::Changelog, _) => changelog_has_records(config, admin).map_err(NotReady::from),
+        (StoreKind::Postgres, Some(target)) => database_has_progress(config, target, runtime).map_err(NotReady::from),
+        // Without one, the configuration was refused.
+        (StoreKind::Postgres, None) => Ok(false),
     };
     match has_progress {
         Ok(true) => {
-            if let Some(warning) = input.warning() {
+            if let Some(warning) = found.warning() {
                 tracing::warn!(kind = "InputCompacted", "{warning}");
             }
             Ok(Ok(()))

@@ -20,16 +20,16 @@ use std::{
 use rdkafka::ClientConfig;
 
 use crate::{
+    cleanup_policy::CleanupPolicy,
     critical_thread,
     domain::rules::Rules,
-    input::Input,
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     poll::{
-        input_watch::Watch,
+        cleanup_policy_checker::CleanupPolicyChecker,
         messages::{Report, Reporter},
     },
-    store::{ChangelogImage, NoRestorePlan, RestoreError, RestorePlan, Restored, Store},
+    store::{ChangelogContents, NoRestorePlan, RestoreError, RestorePlan, Restored, Store},
     throttle::{SAME_ERROR_EVERY, Throttle},
     view::RestoreProgress,
 };
@@ -41,10 +41,10 @@ use reader::RestoreReader;
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// The pause between two attempts to plan.
 const PLAN_AGAIN: Duration = Duration::from_millis(500);
-/// The pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction there
-/// is about to end. It doubles each time,
+/// The first pause before the next attempt to decide how to continue after a changelog was read. Usually a transaction
+/// there is about to end. It doubles each time.
 const DECIDE_AGAIN: Duration = Duration::from_millis(20);
-/// up to this.
+/// The longest such pause.
 const DECIDE_AT_LATEST: Duration = Duration::from_millis(320);
 
 pub(crate) struct Restorer {
@@ -54,7 +54,7 @@ pub(crate) struct Restorer {
     /// The topic that [`RestorePlan::ReadChangelog`] reads.
     pub(crate) log: String,
     /// Whether the input keeps every record, for a ledger that needs it.
-    pub(crate) input: Option<Arc<Watch>>,
+    pub(crate) cleanup_policy: Option<Arc<CleanupPolicyChecker>>,
     pub(crate) reader_config: ClientConfig,
     pub(crate) reporter: Reporter,
 }
@@ -85,7 +85,7 @@ struct RestoreLoop {
     input: RestoreReader,
     log: RestoreReader,
     /// Changelogs that are read, without a decision how to continue.
-    undecided: Vec<(RestoreRequest, ChangelogImage)>,
+    undecided: Vec<(RestoreRequest, ChangelogContents)>,
     decide_wait: Duration,
     /// Partitions that the store must read.
     unfetched: VecDeque<RestoreRequest>,
@@ -162,8 +162,8 @@ impl RestoreLoop {
                     let assigned = self.unplanned.swap_remove(index);
                     self.begin(assigned, plan)?;
                 }
-                Err(RestoreError::Passing(error)) => self.note_not_ready(Some(assignment.partition), &error),
-                Err(RestoreError::Final(failure)) => {
+                Err(RestoreError::Transient(error)) => self.note_not_ready(Some(assignment.partition), &error),
+                Err(RestoreError::Permanent(failure)) => {
                     let assigned = self.unplanned.swap_remove(index);
                     self.report(&assigned, Err(failure))?;
                 }
@@ -176,7 +176,7 @@ impl RestoreLoop {
     fn fetch(&mut self) -> Result<(), PollThreadGone> {
         let Some(assigned) = self.unfetched.pop_front() else { return Ok(()) };
         let (began, mut shown) = (Instant::now(), None::<Instant>);
-        let mut watch = |rows: u64, all: u64| {
+        let mut on_progress = |rows: u64, all: u64| {
             let now = Instant::now();
             if shown.is_none_or(|shown| now.saturating_duration_since(shown) >= SHOW_EVERY) {
                 shown = Some(now);
@@ -185,10 +185,10 @@ impl RestoreLoop {
             }
             !assigned.shared.is_released()
         };
-        match self.restorer.store.fetch(assigned.assignment, &mut watch) {
+        match self.restorer.store.fetch(assigned.assignment, &mut on_progress) {
             Ok(restored) => self.report(&assigned, Ok(restored)),
-            Err(RestoreError::Final(failure)) => self.report(&assigned, Err(failure)),
-            Err(RestoreError::Passing(error)) => {
+            Err(RestoreError::Permanent(failure)) => self.report(&assigned, Err(failure)),
+            Err(RestoreError::Transient(error)) => {
                 self.note_not_ready(Some(assigned.assignment.partition), &error);
                 self.unplanned.push(assigned);
                 Ok(())
@@ -209,13 +209,13 @@ impl RestoreLoop {
         let partition = assigned.assignment.partition;
         let (restore, reader) = match plan {
             RestorePlan::Done(restored) => return self.report(&assigned, Ok(restored)),
-            RestorePlan::ReplayInput { base, records } => {
+            RestorePlan::ReplayInput { start_offset, records } => {
                 if let Some(failure) =
-                    self.restorer.input.as_deref().and_then(|input| folds_too_little(input, &records))
+                    self.restorer.cleanup_policy.as_deref().and_then(|checker| folds_too_little(checker, &records))
                 {
                     return self.report(&assigned, Err(failure));
                 }
-                (PartitionRestore::replay_input(assigned, base, records), &mut self.input)
+                (PartitionRestore::replay_input(assigned, start_offset, records), &mut self.input)
             }
             RestorePlan::ReadChangelog(records) => (PartitionRestore::read_changelog(assigned, records), &mut self.log),
             RestorePlan::QueryDatabase => {
@@ -254,8 +254,8 @@ impl RestoreLoop {
         let (assigned, outcome) = restore.finish(self.restorer.store.apply_mode());
         match outcome {
             RestoreOutcome::Replayed(restored) => self.report(&assigned, Ok(restored)),
-            RestoreOutcome::ChangelogRead(image) => {
-                self.undecided.push((assigned, image));
+            RestoreOutcome::ChangelogRead(contents) => {
+                self.undecided.push((assigned, contents));
                 Ok(())
             }
         }
@@ -266,21 +266,21 @@ impl RestoreLoop {
         if self.undecided.is_empty() {
             return Ok(());
         }
-        let (assigned, images): (Vec<_>, Vec<_>) = std::mem::take(&mut self.undecided)
+        let (assigned, contents): (Vec<_>, Vec<_>) = std::mem::take(&mut self.undecided)
             .into_iter()
-            .map(|(assigned, image)| {
+            .map(|(assigned, contents)| {
                 let assignment = assigned.assignment;
-                (assigned, (assignment, image))
+                (assigned, (assignment, contents))
             })
             .unzip();
         let before = assigned.len();
-        for (assigned, (_, outcome)) in assigned.into_iter().zip(self.restorer.store.decide(images)) {
+        for (assigned, (_, outcome)) in assigned.into_iter().zip(self.restorer.store.decide(contents)) {
             match outcome {
                 Ok(plan) => self.begin(assigned, plan)?,
                 Err(NoRestorePlan::Failed(failure)) => self.report(&assigned, Err(failure))?,
-                Err(NoRestorePlan::RetryLater(image, error)) => {
+                Err(NoRestorePlan::RetryLater(contents, error)) => {
                     let partition = assigned.assignment.partition;
-                    self.undecided.push((assigned, *image));
+                    self.undecided.push((assigned, *contents));
                     self.note_not_ready(Some(partition), &error);
                 }
             }
@@ -301,9 +301,9 @@ impl RestoreLoop {
 }
 
 /// Why records cannot be folded again: a compacted topic may have removed some of them.
-fn folds_too_little(input: &Watch, records: &Range<i64>) -> Option<PartitionFailure> {
-    match input.now() {
-        Some(Input::Compacted { topic, policy }) if !records.is_empty() => {
+fn folds_too_little(cleanup_policy: &CleanupPolicyChecker, records: &Range<i64>) -> Option<PartitionFailure> {
+    match cleanup_policy.now() {
+        Some(CleanupPolicy::Compacted { topic, policy }) if !records.is_empty() => {
             Some(PartitionFailure::InputCompacted { topic, policy })
         }
         _ => None,

@@ -134,7 +134,7 @@ fn check(config: &Config) -> ExitCode {
     }
     let Config { connection, topic, group_id, .. } = config;
     let (servers, count) = (&connection.bootstrap_servers, facts.partition_count);
-    let database = config.database_in_use().map(|target| format!(", PostgreSQL at {} can be used", target.place()));
+    let database = config.database_in_use().map(|target| format!(", PostgreSQL at {} can be used", target.address()));
     let database = database.unwrap_or_default();
     println!("ok: {servers} answer, topic {topic} has {count} partitions{database}, group {group_id} can begin");
     ExitCode::SUCCESS
@@ -167,7 +167,7 @@ fn look(
             Ok((facts, failures))
         });
         match looked {
-            Err(error) if error.is_passing() && Instant::now() < deadline => std::thread::sleep(CHECK_AGAIN),
+            Err(error) if error.is_transient() && Instant::now() < deadline => std::thread::sleep(CHECK_AGAIN),
             looked => return looked,
         }
     }

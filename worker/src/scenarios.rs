@@ -1,7 +1,6 @@
-//! The two balance scenarios of the reference consumers, with their messages unchanged.
+//! Two balance scenarios from the guides of the .NET consumers that this worker replaces, with their messages unchanged.
 //!
-//! The reference consumers contradict each other on `Transfer`: their code adds it, one of their scenarios subtracts
-//! it. Both are right here, by one setting.
+//! The guides contradict each other on `Transfer`: the consumers' code adds it, one of the scenarios subtracts it. Both are right here, by one setting.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +41,6 @@ fn a_deposit_of_5000_and_a_transfer_of_1200_leave_3800_when_transfers_are_debits
 }
 
 #[test]
-fn transfers_of_250_and_100_give_350_by_the_labs_own_signs() {
+fn transfers_of_250_and_100_give_350_by_the_default_signs() {
     assert_eq!(fold(&[], &[TRANSFER_250, TRANSFER_100]), (35_000, 2, "TX-002".to_owned()));
 }

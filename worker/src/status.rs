@@ -1,10 +1,10 @@
-//! The state of the consumer, in the words of the reference consumers.
+//! The state of the consumer, in the words of the .NET consumers that this worker replaces.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The `status` in `/api/Balance/metrics`; `Display` gives the reference consumer's text, word for word.
+/// The `status` in `/api/Balance/metrics`; `Display` gives the text of the .NET consumer, word for word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Status {
     /// Not yet subscribed: looking for brokers and the topic.

@@ -11,12 +11,14 @@
 //! | place | why |
 //! |---|---|
 //! | `config/effective.rs` | `StoreKind`: the name in the configuration |
-//! | `config/validate.rs` | settings that the store needs or refuses |
+//! | `config/settings.rs`, `config/validate.rs` | settings that the store needs or refuses |
 //! | `poll.rs`, `PollLoop::new` | creates the store |
-//! | `preflight.rs` | what must exist before the group is joined |
+//! | `store/interface.rs` | [`RestorePlan`], if it is restored in another way; [`Replace`] and [`ReplacedState`], for rebuilds |
+//! | `preflight.rs` | what must exist before the group is joined, and whether the group has progress |
 //! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | audit, rebuild and check read or replace what is stored |
 //! | `api/fleet/local.rs` | which rules must be equal before answers of workers are added |
-//! | `crds/src/balances.rs` | the field of the custom resource |
+//! | `run.rs`, `api/fleet/mod.rs` | of a database: reads for the API, and what `--check` prints |
+//! | `crds/src`: `balances.rs`, `rules.rs`, `rules/balances.rs` | the field of the custom resource, and that a store cannot change |
 //! | `operator/src/controller`: `build/environment.rs`, `validate/connection.rs` | the operator passes the settings on and checks them |
 //!
 //! `store/schedules.rs` tests a store against random schedules of commits, moves and crashes: implement its
@@ -36,15 +38,15 @@ mod schedules;
 mod stored_partition;
 
 pub(crate) use changelog::{
-    Changelog, ChangelogImage, NewestProgress, RowWriter, Unfit, inspect, prepare as prepare_changelog,
+    Changelog, ChangelogContents, NewestProgress, RecordEncoder, UnusableTopic, inspect, prepare as prepare_changelog,
 };
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, Former, NoRestorePlan, Progress, Replace,
-    RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store, Watch,
+    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, NoRestorePlan, Progress, ProgressCallback, Replace,
+    ReplacedState, RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store,
 };
-pub(crate) use offsets::{Committed, Offsets, Position, positions};
+pub(crate) use offsets::{Committed, Offsets, PartitionOffsets, partition_offsets};
 pub(crate) use postgres::{
     DatabaseReadError, DatabaseReader, Postgres, StoreInspector, has_progress as database_has_progress,
     prepare as prepare_postgres,

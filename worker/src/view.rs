@@ -29,11 +29,11 @@ pub(crate) use snapshot::{CopyError, Snapshot};
 pub(crate) use visible::Visible;
 
 use crate::{
+    cleanup_policy::CleanupPolicy,
     domain::{
         ledger_rules::{LedgerRules, WorkerRules},
         rules::Rules,
     },
-    input::Input,
     not_ready::NotReady,
     status::Status,
     topic_facts::TopicFacts,
@@ -59,7 +59,7 @@ pub(crate) struct View {
     history: Mutex<History>,
     topic: Mutex<Option<TopicFacts>>,
     /// Whether the topic keeps every record, once known.
-    input: Mutex<Option<Input>>,
+    cleanup_policy: Mutex<Option<CleanupPolicy>>,
     waiting_for: Mutex<Option<NotReady>>,
     /// Why the last commit was not accepted.
     uncommitted: Mutex<Option<String>>,
@@ -81,7 +81,7 @@ impl View {
             partitions: RwLock::default(),
             history: Mutex::default(),
             topic: Mutex::default(),
-            input: Mutex::default(),
+            cleanup_policy: Mutex::default(),
             waiting_for: Mutex::default(),
             uncommitted: Mutex::default(),
             ready: Mutex::new(false),
@@ -133,10 +133,10 @@ impl View {
 
     /// Whether the topic is compacted; `None` while that is not known, or of no interest to this ledger.
     pub(crate) fn is_input_compacted(&self) -> Option<bool> {
-        match &*self.input.lock() {
-            Some(Input::Compacted { .. }) => Some(true),
-            Some(Input::Whole) => Some(false),
-            Some(Input::Unknown) | None => None,
+        match &*self.cleanup_policy.lock() {
+            Some(CleanupPolicy::Compacted { .. }) => Some(true),
+            Some(CleanupPolicy::KeepsAllRecords) => Some(false),
+            Some(CleanupPolicy::Unknown) | None => None,
         }
     }
 
@@ -199,7 +199,7 @@ impl View {
             failed.failure.clone()
         } else {
             let waiting_for = self.waiting_for.lock().as_ref().map(ToString::to_string);
-            let compacted = || self.input.lock().as_ref().and_then(Input::warning);
+            let compacted = || self.cleanup_policy.lock().as_ref().and_then(CleanupPolicy::warning);
             waiting_for.or_else(|| self.uncommitted.lock().clone()).or(blocked_by).or_else(compacted)
         };
         Readiness { ready, reason, restoring, failed }

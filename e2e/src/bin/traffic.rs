@@ -1,4 +1,4 @@
-//! `traffic`: sends e-banking transactions shaped like the labs' to Kafka and computes the expected balances.
+//! `traffic`: sends e-banking transactions to Kafka and computes the expected balances.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use balancefleet_e2e::traffic::{Day, Interrupt, Keying, Pace, Progress, SendErro
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-/// Sends e-banking transactions shaped like the labs' to Kafka. A seed and a range of indexes reproduce a run.
+/// Sends e-banking transactions to Kafka. A seed and a range of indexes reproduce a run.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,7 +21,7 @@ struct Arguments {
 enum Command {
     /// Send transactions at a fixed rate, or as fast as the broker accepts them
     Produce(Produce),
-    /// Send the labs' day: normal day 100/s, rush hour 300/s, Black Friday 600/s, night 20/s
+    /// Send a day of business: normal day 100/s, rush hour 300/s, Black Friday 600/s, night 20/s
     Day(DayArguments),
     /// Print the expected balances of a run: customer, currency, balance, the customer's transaction count
     Expected(Expected),
@@ -62,7 +62,7 @@ struct Expected {
     /// Number of transactions the run sent, starting at its first index
     #[arg(long)]
     count: u64,
-    /// Types whose sign differs from the labs' default, such as Transfer=debit,Payment=ignore
+    /// Types whose sign differs from the default, such as Transfer=debit,Payment=ignore
     #[arg(long, default_value = "")]
     signs: Signs,
     #[command(flatten)]

@@ -22,7 +22,7 @@ struct Arguments {
     /// Topic that the fleet consumes
     #[arg(long, env = "KAFKA_TOPIC", default_value = "banking.transactions")]
     topic: String,
-    /// Types whose sign differs from the labs' default, such as Transfer=debit,Payment=ignore
+    /// Types whose sign differs from the default, such as Transfer=debit,Payment=ignore
     #[arg(long, default_value = "")]
     signs: Signs,
     /// Maximum time for the fleet to catch up, such as 90s or 2m

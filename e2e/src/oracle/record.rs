@@ -161,7 +161,7 @@ mod tests {
     const SAMPLE: &str = r#"{"transactionId":"BAL-002","fromAccount":"FR7630001000123456789","toAccount":"FR7630001000987654321","amount":1200.00,"currency":"EUR","type":1,"description":"Virement loyer","customerId":"CUST-001","timestamp":"2026-02-08T22:01:00Z","riskScore":0,"status":1}"#;
 
     #[test]
-    fn the_sample_of_the_labs_is_read() {
+    fn a_sample_is_read() {
         let reading = read(SAMPLE.as_bytes()).unwrap();
         assert_eq!((reading.customer_id.as_str(), reading.amount.to_string().as_str()), ("CUST-001", "1200"));
         assert_eq!((reading.kind, reading.currency.as_str()), (Kind::Transfer, "EUR"));

@@ -15,7 +15,7 @@ pub enum Sign {
     Ignore,
 }
 
-/// The sign of every type; the default is the labs' code.
+/// The sign of every type; the default is that of the .NET consumers that the worker replaces.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Signs {
     changed: BTreeMap<Kind, Sign>,
@@ -24,11 +24,11 @@ pub struct Signs {
 impl Signs {
     /// The sign of that type.
     pub fn of(&self, kind: Kind) -> Sign {
-        let of_the_labs = match kind {
+        let default = match kind {
             Kind::Withdrawal | Kind::CardPayment | Kind::BillPayment => Sign::Debit,
             _ => Sign::Credit,
         };
-        self.changed.get(&kind).copied().unwrap_or(of_the_labs)
+        self.changed.get(&kind).copied().unwrap_or(default)
     }
 
     /// What an amount of that type adds to a balance.
@@ -44,7 +44,7 @@ impl Signs {
 impl FromStr for Signs {
     type Err = String;
 
-    /// `Transfer=debit,Payment=ignore`, over the labs' code.
+    /// `Transfer=debit,Payment=ignore`, over the default.
     fn from_str(text: &str) -> Result<Self, String> {
         let sign = |part: &str| {
             let (kind, sign) = part.split_once('=').ok_or_else(|| format!("{part}: write TYPE=SIGN"))?;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_code_of_the_labs() {
+    fn the_default_is_that_of_the_dotnet_consumers() {
         let debits: Vec<_> = Kind::ALL.into_iter().filter(|kind| Signs::default().of(*kind) == Sign::Debit).collect();
         assert_eq!(debits, [Kind::Withdrawal, Kind::CardPayment, Kind::BillPayment]);
     }

@@ -1,4 +1,4 @@
-//! The JSON of one transaction, field by field as the labs write it.
+//! The JSON of one transaction, field by field.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -63,7 +63,7 @@ impl Pace {
     }
 }
 
-/// The lengths of the labs' day; its rates are those of the labs' own scaling table.
+/// The lengths of the phases of a day of business; their rates are fixed.
 #[derive(Clone, Copy, Debug)]
 pub struct Day {
     /// 100 transactions per second.

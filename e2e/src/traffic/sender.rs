@@ -19,7 +19,7 @@ use crate::stream::{Record, Stream};
 /// What a message's key is, and so which partition it goes to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Keying {
-    /// `transactionId`, as the labs do: a customer's transactions are spread over all partitions.
+    /// `transactionId`: a customer's transactions are spread over all partitions.
     Transaction,
     /// `customerId`: a customer's transactions are in one partition.
     Customer,

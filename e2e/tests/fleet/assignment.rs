@@ -1,4 +1,4 @@
-//! How partitions are shared: the labs' first check.
+//! How partitions are shared.
 
 use std::time::Duration;
 

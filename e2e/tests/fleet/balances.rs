@@ -76,8 +76,8 @@ const DEPOSIT: &str = r#"{"transactionId":"BAL-001","fromAccount":"BANK","toAcco
 const TRANSFER: &str = r#"{"transactionId":"BAL-002","fromAccount":"FR7630001000123456789","toAccount":"FR7630001000987654321","amount":1200.00,"currency":"EUR","type":1,"description":"Virement loyer","customerId":"CUST-001","timestamp":"2026-02-08T22:01:00Z","riskScore":0,"status":1}"#;
 
 #[test]
-fn one_line_of_configuration_decides_between_the_3800_and_the_350_of_the_labs() -> Outcome {
-    scenario("labs", |scenario| {
+fn one_line_of_configuration_decides_between_the_3800_and_the_350_of_the_guides() -> Outcome {
+    scenario("signs", |scenario| {
         let (debit, code) = (scenario.create_topic("debit", PARTITIONS)?, scenario.create_topic("code", PARTITIONS)?);
         Sender::new(KAFKA_OUTSIDE, &debit, Keying::None)?.send_all([DEPOSIT, TRANSFER])?;
         let transfers = [TRANSFER.replace("1200.00", "250.00"), TRANSFER.replace("1200.00", "100.00")];

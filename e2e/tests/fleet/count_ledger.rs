@@ -1,4 +1,4 @@
-//! The `Count` ledger: lab A's consumer, which processes and counts records of any content.
+//! The `Count` ledger, which processes and counts records of any content.
 
 use balancefleet_e2e::cluster::{ClusterError, Group, KAFKA_OUTSIDE, wait_until};
 use balancefleet_e2e::traffic::{Keying, Sender};

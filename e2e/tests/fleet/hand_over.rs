@@ -1,4 +1,4 @@
-//! Workers that stop and workers that are killed, under traffic: the labs' second, fourth and sixth check.
+//! Workers that stop and workers that are killed, under traffic.
 
 use std::collections::BTreeSet;
 use std::thread;

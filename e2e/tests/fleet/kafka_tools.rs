@@ -1,4 +1,4 @@
-//! What `kubectl get bcg` shows against Kafka's own tool: the labs' eighth check.
+//! What `kubectl get bcg` shows against Kafka's own tool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -50,7 +50,7 @@ impl Admin {
         Ok((answers.pop().unwrap_or_else(|| Err(Failure::timed_out())), circumstances))
     }
 
-    /// Sends `count` requests and waits for their answers, in the order of their tickets.
+    /// Sends `count` requests and waits for their answers, in the order of the requests.
     pub(super) fn ask<R>(
         &self,
         count: usize,

@@ -19,7 +19,7 @@ pub struct CommittedOffset {
     pub partition: i32,
     /// The next offset to be consumed; `None` when nothing is committed.
     pub offset: Option<i64>,
-    /// The commit's metadata, e.g. a [`UsageRecord`](crate::UsageRecord); empty if there is none.
+    /// The commit's metadata, e.g. the text of a [`CommitMetadata`](crate::CommitMetadata); empty if there is none.
     pub metadata: String,
     /// The leader epoch of the last consumed record, when the committer gave it.
     pub leader_epoch: Option<i32>,
@@ -62,7 +62,7 @@ impl Admin {
         require_stable: bool,
         timeout: Duration,
     ) -> Vec<Named<Vec<CommittedOffset>>> {
-        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.ticket) {
+        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.request_index) {
             Some(group) => queue.ask_committed(group, None, require_stable, limits),
             None => Ok(()),
         };

@@ -76,7 +76,7 @@ impl Admin {
     /// # Errors
     /// Each group has its own; the outer one is [`Invalid`](crate::ErrorKind::Invalid) arguments.
     pub fn describe_groups(&self, groups: &[&str], timeout: Duration) -> Result<Vec<Named<GroupDescription>>, Error> {
-        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.ticket) {
+        let send = |queue: &Queue<'_>, limits: Limits| match groups.get(limits.request_index) {
             Some(group) => queue.ask_group(group, limits),
             None => Ok(()),
         };

@@ -83,7 +83,7 @@ impl Answer {
     }
 
     /// The number given with the request.
-    pub(crate) fn ticket(&self) -> usize {
+    pub(crate) fn request_index(&self) -> usize {
         // SAFETY: a live event. The pointer is the number that was sent, and is only turned back into it.
         unsafe { sys::rd_kafka_event_opaque(self.event.as_ptr()) }.addr()
     }

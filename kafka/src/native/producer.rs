@@ -94,21 +94,21 @@ impl Producer {
         }
     }
 
-    /// Queues copies of the rows for one partition, in order, and returns how many. Each queued row gets one delivery
+    /// Queues copies of the records for one partition, in order, and returns how many. Each queued record gets one delivery
     /// report.
     ///
-    /// One call that looks up topic and partition once is less work than [`produce`](Self::produce) for each row.
-    pub(crate) fn produce_rows<'a>(
+    /// One call that looks up topic and partition once is less work than [`produce`](Self::produce) for each record.
+    pub(crate) fn produce_records<'a>(
         &self,
         topic: &str,
         partition: i32,
-        rows: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        records: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> (usize, Result<(), Failure>) {
         let topic = match self.topic(topic) {
             Ok(topic) => topic,
             Err(error) => return (0, Err(invalid(error))),
         };
-        let mut messages: Vec<_> = rows.map(message).collect();
+        let mut messages: Vec<_> = records.map(message).collect();
         let count = i32::try_from(messages.len()).unwrap_or(i32::MAX);
         let (first, flags) = (messages.as_mut_ptr(), sys::RD_KAFKA_MSG_F_COPY);
         // SAFETY: a live topic of a live client, and not more messages than there are. All bytes are copied by the call,
@@ -258,7 +258,7 @@ fn headers_of(headers: &[(&str, Option<&[u8]>)]) -> Result<Option<Headers>, Erro
     Ok(Some(list))
 }
 
-/// A row as librdkafka takes it by the batch.
+/// A record as librdkafka takes it by the batch.
 fn message((key, value): (&[u8], &[u8])) -> sys::rd_kafka_message_t {
     sys::rd_kafka_message_t {
         err: Code::RD_KAFKA_RESP_ERR_NO_ERROR,

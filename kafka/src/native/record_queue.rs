@@ -1,5 +1,5 @@
 //! The records of a consumer in batches: it wraps a consumer of the safe crate and delivers the records of the
-//! partitions routed here, without an event, an allocation and a clock read per record.
+//! partitions forwarded here, without an event, an allocation and a clock read per record.
 //!
 //! Taken one by one from the consumer's own queue, each record costs an event, an allocation and one or two clock
 //! reads. That queue cannot be read in batches: librdkafka would pass its other events, above all rebalances, to
@@ -49,14 +49,14 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
         }
     }
 
-    /// Routes the records of partitions to this queue. Call it before the consumer is assigned the partitions, or the
+    /// Forwards the records of partitions to this queue. Call it before the consumer is assigned the partitions, or the
     /// first records come by `BaseConsumer::poll`. Call it again when the client has carried out the assignment, which
-    /// `Consumer::assignment` waits for: the end of an earlier assignment undoes the route. In between, no record is
+    /// `Consumer::assignment` waits for: the end of an earlier assignment undoes it. In between, no record is
     /// lost, and the order of a partition's records is kept.
     ///
     /// # Errors
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid).
-    pub fn route(&self, partitions: impl IntoIterator<Item = i32>) -> Result<(), Error> {
+    pub fn forward(&self, partitions: impl IntoIterator<Item = i32>) -> Result<(), Error> {
         let (name, client) = (c_text(&self.topic)?, self.consumer.client().native_ptr());
         for partition in partitions {
             // SAFETY: client and name are live; the partition's queue gets an owner at once, which only gives up our hold

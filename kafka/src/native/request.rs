@@ -20,8 +20,8 @@ const COORDINATED: Duration = Duration::from_secs(3600);
 /// What every request carries besides its question.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// Comes back with the answer.
-    pub(crate) ticket: usize,
+    /// The index of the request within its call; comes back with the answer.
+    pub(crate) request_index: usize,
     /// How long librdkafka may take, finding the right broker included.
     pub(crate) timeout: Duration,
 }
@@ -264,15 +264,15 @@ impl<'client> Queue<'client> {
             Owned::new(sys::rd_kafka_AdminOptions_new(self.client.as_ptr(), any), sys::rd_kafka_AdminOptions_destroy)
         }?;
         let (millis, no_text) = (millis(limits.timeout), std::ptr::null_mut());
-        // The ticket travels as the opaque pointer and is never followed: a plain number is enough.
-        let ticket: *mut c_void = std::ptr::without_provenance_mut(limits.ticket);
+        // The index travels as the opaque pointer and is never followed: a plain number is enough.
+        let request_index: *mut c_void = std::ptr::without_provenance_mut(limits.request_index);
         // SAFETY: live options; no text is asked for in return, so there is no buffer. The time is within the limits
         // that librdkafka checks, so it cannot refuse.
         unsafe {
             sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), millis, no_text, 0);
             // For a broker that makes something: it answers when it is made, as far as the time goes.
             sys::rd_kafka_AdminOptions_set_operation_timeout(options.as_ptr(), millis, no_text, 0);
-            sys::rd_kafka_AdminOptions_set_opaque(options.as_ptr(), ticket);
+            sys::rd_kafka_AdminOptions_set_opaque(options.as_ptr(), request_index);
         }
         Ok(options)
     }

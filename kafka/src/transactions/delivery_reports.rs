@@ -14,7 +14,7 @@ const DEBUG: i32 = 7;
 pub(super) struct DeliveryReports {
     unreported: u64,
     undelivered: Option<Failure>,
-    disturbed: bool,
+    in_doubt: bool,
     health: Health,
 }
 
@@ -30,7 +30,7 @@ impl DeliveryReports {
             ClientEvent::Error { code, text } => self.health.note_error(code, text),
             ClientEvent::Log { level, facility, text } => {
                 client_log::line(level, &facility, &text);
-                self.disturbed |= is_disturbance(&facility, &text);
+                self.in_doubt |= leaves_in_doubt(&facility, &text);
                 if level < DEBUG {
                     self.health.note_log(&facility, &text);
                 }
@@ -41,7 +41,7 @@ impl DeliveryReports {
 
     fn note_delivery(&mut self, Delivered { count, undelivered }: Delivered) {
         self.unreported = self.unreported.saturating_sub(count);
-        self.disturbed |= undelivered.is_some();
+        self.in_doubt |= undelivered.is_some();
         if self.undelivered.is_none() {
             self.undelivered = undelivered.map(named);
         }
@@ -67,9 +67,9 @@ impl DeliveryReports {
         self.undelivered = None;
     }
 
-    /// Whether there was a disturbance since the last call.
-    pub(super) fn take_disturbance(&mut self) -> bool {
-        std::mem::take(&mut self.disturbed)
+    /// Whether something since the last call leaves the producer in doubt.
+    pub(super) fn take_in_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.in_doubt)
     }
 
     /// `detail` with the present connection errors, if there are any.
@@ -90,7 +90,7 @@ fn named(undelivered: Undelivered) -> Failure {
 
 /// Whether a log line reports a lost connection or a request without an answer. A connection that was never up, or that
 /// the client closed itself after a long idle time, had no request in flight.
-fn is_disturbance(facility: &str, text: &str) -> bool {
+fn leaves_in_doubt(facility: &str, text: &str) -> bool {
     match facility {
         "REQTMOUT" => true,
         "FAIL" if text.contains("Connection max idle time exceeded") => false,
@@ -119,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn only_a_connection_that_was_up_and_a_request_that_timed_out_disturb() {
-        for (facility, text, disturbs) in [
+    fn only_a_connection_that_was_up_and_a_request_that_timed_out_leave_it_in_doubt() {
+        for (facility, text, is_in_doubt) in [
             ("FAIL", "[thrd:b]: b: Disconnected (after 21ms in state UP)", true),
             ("FAIL", "b: Receive failed: Connection reset by peer (after 5ms in state UP, 2 identical error(s))", true),
             ("FAIL", "b: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)", false),
@@ -135,8 +135,8 @@ mod tests {
         ] {
             let mut reports = DeliveryReports::default();
             reports.note(log(facility, text));
-            assert_eq!(reports.take_disturbance(), disturbs, "{facility} {text}");
-            assert!(!reports.take_disturbance(), "it is told once");
+            assert_eq!(reports.take_in_doubt(), is_in_doubt, "{facility} {text}");
+            assert!(!reports.take_in_doubt(), "it is told once");
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
         reports.note(delivered(1, Some(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)));
         reports.note(delivered(2, Some(Code::RD_KAFKA_RESP_ERR__PURGE_QUEUE)));
         assert_eq!(reports.unreported(), 0);
-        assert!(reports.take_disturbance());
+        assert!(reports.take_in_doubt());
         let failure = reports.undelivered().expect("one failed");
         assert!(failure.is(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE));
         assert_eq!(failure.text, "a record for partition 3 of topic t was not delivered: words");

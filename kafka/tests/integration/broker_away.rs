@@ -37,7 +37,7 @@ impl Scene {
         producer.begin().expect("it begins");
         producer.send(&value(&topic, 0, "x"), deadline()).expect("there is room");
         producer.flush(deadline()).expect("it is acknowledged");
-        assert!(!producer.was_disturbed());
+        assert!(!producer.take_in_doubt());
         Self { forwarder, producer, membership: member.membership(), topic, group, id, _member: member }
     }
 
@@ -77,7 +77,7 @@ fn a_broker_that_is_gone_while_committing_leaves_the_outcome_unknown_within_the_
     scene.send_offsets(TIMEOUT).expect("a member may");
     scene.forwarder.set(Mode::Silent);
     scene.is_unknown_in_time(|scene| scene.producer.commit(SHORT));
-    assert!(scene.producer.was_disturbed());
+    assert!(scene.producer.take_in_doubt());
     assert_eq!(scene.recovered(), None);
 }
 
@@ -96,7 +96,7 @@ fn an_answer_to_the_offsets_that_is_lost_is_unknown_although_librdkafka_would_ab
         let scene = Scene::new(name);
         scene.forwarder.set(Mode::Loses(lost));
         scene.is_unknown_in_time(|scene| scene.send_offsets(SHORT));
-        assert!(scene.producer.was_disturbed());
+        assert!(scene.producer.take_in_doubt());
         assert_eq!(scene.recovered(), None);
     }
 }
@@ -145,7 +145,7 @@ fn an_abort_without_an_answer_is_unknown() {
 }
 
 #[test]
-fn a_commit_goes_on_when_the_broker_returns_and_tells_that_it_was_disturbed() {
+fn a_commit_goes_on_when_the_broker_returns_and_tells_that_it_is_in_doubt() {
     let scene = Scene::new("returns");
     scene.send_offsets(TIMEOUT).expect("a member may");
     scene.forwarder.set(Mode::Silent);
@@ -157,27 +157,27 @@ fn a_commit_goes_on_when_the_broker_returns_and_tells_that_it_was_disturbed() {
         scene.producer.commit(TIMEOUT)
     });
     assert_eq!(outcome, Ok(()));
-    assert!(scene.producer.was_disturbed(), "a request timed out: its twin may still be under way");
+    assert!(scene.producer.take_in_doubt(), "a request timed out: its twin may still be under way");
     assert_eq!(settled_end(&scene.topic, 0), 2);
     assert_eq!(scene.recovered(), Some(1));
 }
 
 #[test]
-fn every_lost_connection_is_a_disturbance_and_nothing_else_is() {
+fn every_lost_connection_leaves_a_producer_in_doubt_and_nothing_else_does() {
     let Scene { forwarder, producer, topic, .. } = Scene::new("cut");
     // librdkafka keeps the same complaint to itself when it comes too often.
     for _ in 0..6 {
         forwarder.cut();
-        wait_until("it is noticed", || producer.was_disturbed());
+        wait_until("it is noticed", || producer.take_in_doubt());
         // Connections are up again after this, and nothing is left to notice.
         producer.send(&value(&topic, 0, "y"), deadline()).expect("there is room");
         producer.flush(deadline()).expect("it is acknowledged");
         producer.abort(TIMEOUT).expect("it aborts");
         producer.begin().expect("it begins");
-        wait_until("it is quiet", || !producer.was_disturbed());
+        wait_until("it is quiet", || !producer.take_in_doubt());
         producer.send(&value(&topic, 0, "z"), deadline()).expect("there is room");
         producer.commit(TIMEOUT).expect("it commits");
-        assert!(!producer.was_disturbed());
+        assert!(!producer.take_in_doubt());
         producer.begin().expect("it begins");
     }
 }

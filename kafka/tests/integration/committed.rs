@@ -1,4 +1,4 @@
-use balancefleet_kafka::{CommittedOffset, UsageRecord};
+use balancefleet_kafka::{CommitMetadata, CommittedOffset};
 
 use crate::support::{TIMEOUT, admin, commit, new_topic, partition, unique, wait_until};
 
@@ -16,14 +16,14 @@ fn committed(topic: &str, partition: i32, offset: Option<i64>, metadata: &str) -
 #[test]
 fn what_a_consumer_committed_is_what_is_listed_with_its_text() {
     let (topic, group) = (new_topic("committed", 3), unique("committed"));
-    let usage = UsageRecord { base_offset: 3, records: 39, busy_micros: 273_000 };
-    commit(&group, &topic, 0, 42, &usage.to_string());
+    let metadata = CommitMetadata { start_offset: 3, records: 39, busy_micros: 273_000 };
+    commit(&group, &topic, 0, 42, &metadata.to_string());
     commit(&group, &topic, 2, 0, "");
 
     let all = admin().committed_offsets(&group, None, false, TIMEOUT).expect("the broker answers");
 
-    assert_eq!(all, [committed(&topic, 0, Some(42), &usage.to_string()), committed(&topic, 2, Some(0), "")]);
-    assert_eq!(all[0].metadata.parse(), Ok(usage));
+    assert_eq!(all, [committed(&topic, 0, Some(42), &metadata.to_string()), committed(&topic, 2, Some(0), "")]);
+    assert_eq!(all[0].metadata.parse(), Ok(metadata));
 }
 
 #[test]

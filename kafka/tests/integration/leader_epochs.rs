@@ -95,7 +95,7 @@ fn first_after(topic: &str, offset: i64, epoch: i32) -> Result<Option<i64>, Erro
     let records = RecordQueue::new(consumer.clone(), topic).expect("it has a group");
     consumer.assign(&place(topic, offset, epoch)).expect("the list is fine");
     drop(consumer.assignment().expect("it has one"));
-    records.route([0]).expect("the name is fine");
+    records.forward([0]).expect("the name is fine");
     let begun = Instant::now();
     wait_until("the position is sought", || {
         validate(&consumer, topic, &[position(0, offset, epoch)], Duration::from_millis(100)).expect("it is fine")

@@ -74,7 +74,7 @@ fn readers_of_committed_records_see_a_committed_transaction_and_never_an_aborted
     let committed: Vec<_> = values("read_committed").flatten().collect();
     assert_eq!(committed, [b"first".to_vec(), b"third".to_vec()]);
     assert_eq!(values("read_uncommitted").count(), 3);
-    assert!(!producer.was_disturbed());
+    assert!(!producer.take_in_doubt());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_membership_from_before_another_member_joined_is_refused_and_the_next_transa
     };
 
     assert_eq!(why(commit_as(&stale)), AbortReason::StaleMembership);
-    assert!(!producer.was_disturbed(), "it was a plain answer");
+    assert!(!producer.take_in_doubt(), "it was a plain answer");
     let more = producer.send(&value(&topic, 0, "y"), deadline());
     assert_eq!(why(more), AbortReason::StaleMembership, "librdkafka says no more than that it is too late");
     producer.abort(TIMEOUT).expect("it aborts");

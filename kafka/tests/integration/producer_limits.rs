@@ -20,7 +20,7 @@ fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
     assert!(text.contains(&format!("partition 0 of topic {topic}")), "{text}");
     assert_eq!(why(producer.commit(TIMEOUT)), AbortReason::TooLarge, "there is no way but back");
     producer.abort(TIMEOUT).expect("it aborts");
-    assert!(producer.was_disturbed(), "the broker waits for a record with the number of the refused one");
+    assert!(producer.take_in_doubt(), "the broker waits for a record with the number of the refused one");
 
     let successor = registered(&broker(), &id);
     successor.begin().expect("it begins");
@@ -29,7 +29,7 @@ fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
     assert_eq!(read(&topic, "read_committed").len(), 1);
 }
 
-/// The broker counts the records of a producer, and the refused one is missing: a producer that was disturbed is not to be
+/// The broker counts the records of a producer, and the refused one is missing: a producer that was in_doubt is not to be
 /// used again.
 #[test]
 fn after_an_abort_for_size_the_next_transaction_on_that_partition_fails_too() {
@@ -43,12 +43,12 @@ fn after_an_abort_for_size_the_next_transaction_on_that_partition_fails_too() {
     assert_eq!(transaction(0, "fits"), Ok(()));
     assert_eq!(why(transaction(0, &"x".repeat(10_000))), AbortReason::TooLarge);
     producer.abort(TIMEOUT).expect("it aborts");
-    assert!(producer.was_disturbed());
+    assert!(producer.take_in_doubt());
     assert_eq!(transaction(1, "fits"), Ok(()), "other partitions are not hurt");
-    assert!(!producer.was_disturbed());
+    assert!(!producer.take_in_doubt());
     let next = transaction(0, "fits, too").expect_err("a record before it is missing");
     assert!(next.category() == "Unknown" && next.to_string().contains("sequence"), "{next}");
-    assert!(producer.was_disturbed());
+    assert!(producer.take_in_doubt());
 }
 
 #[test]

@@ -42,9 +42,9 @@ fn list(topic: &str, starts: &[(i32, i64)]) -> TopicPartitionList {
 /// As a worker does it.
 fn assign(consumer: &BaseConsumer, records: &Records, topic: &str, starts: &[(i32, i64)]) {
     let partitions = || starts.iter().map(|(partition, _)| *partition);
-    records.route(partitions()).expect("the topic has a name");
+    records.forward(partitions()).expect("the topic has a name");
     consumer.incremental_assign(&list(topic, starts)).expect("the list is fine");
-    records.route(partitions()).expect("the topic has a name");
+    records.forward(partitions()).expect("the topic has a name");
 }
 
 /// Takes what comes within `wait`: partition and offset. Nothing may come by the consumer's own queue.
@@ -142,10 +142,10 @@ fn every_record_comes_once_when_all_partitions_are_assigned_again_and_again() {
         // As an eager group does it: now with, now without the last one.
         let assigned = &next[..2 + round % 2];
         let partitions = || assigned.iter().map(|(partition, _)| *partition);
-        records.route(partitions()).expect("the topic has a name");
+        records.forward(partitions()).expect("the topic has a name");
         consumer.assign(&list(&topic, assigned)).expect("the list is fine");
         drop(consumer.assignment().expect("it runs"));
-        records.route(partitions()).expect("the topic has a name");
+        records.forward(partitions()).expect("the topic has a name");
         for (partition, offset) in take(&consumer, &records, SLICE) {
             let (_, next) = &mut next[partition as usize];
             assert_eq!(offset, *next, "of partition {partition} in round {round}");

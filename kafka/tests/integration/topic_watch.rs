@@ -39,7 +39,7 @@ fn records_of_a_topic_that_was_made_again_come_only_after_its_id() {
     let records = RecordQueue::new(Arc::clone(&consumer), &topic).expect("it has a group");
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic, 0, Offset::Offset(5)).expect("the offset is fine");
-    records.route([0]).expect("the topic has a name");
+    records.forward([0]).expect("the topic has a name");
     consumer.assign(&list).expect("the list is fine");
     // The next offset with the id that is known when there are no more events.
     let next = || {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{Committed, Member, Observation, PartitionReading, Usage};
 use balancefleet_kafka::{
-    Admin, At, CommittedOffset, Error, GroupDescription, GroupState, Isolation, TopicDescription, UsageRecord,
+    Admin, At, CommitMetadata, CommittedOffset, Error, GroupDescription, GroupState, Isolation, TopicDescription,
 };
 
 /// Time limit of each call. Less than a poll interval, so that polls of a slow cluster do not pile up.
@@ -180,11 +180,11 @@ fn committed_of(commit: &CommittedOffset) -> Committed {
     }
 }
 
-/// The usage record in the commit's metadata. Other clients and other releases may write none that can be read;
+/// The usage in the commit's metadata. Other clients and other releases may write none that can be read;
 /// capacity is then learned from saturation.
 fn usage_of(commit: &CommittedOffset) -> Option<Usage> {
-    let record: UsageRecord = commit.metadata.parse().ok()?;
-    Some(Usage { records: record.records, busy_micros: record.busy_micros })
+    let metadata: CommitMetadata = commit.metadata.parse().ok()?;
+    Some(Usage { records: metadata.records, busy_micros: metadata.busy_micros })
 }
 
 fn members_of(group: &GroupDescription, topic: &str) -> Vec<Member> {

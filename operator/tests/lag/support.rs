@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
-use balancefleet_kafka::{Connection, UsageRecord};
+use balancefleet_kafka::{CommitMetadata, Connection};
 use balancefleet_operator::poller::{LagRegistry, ObjectKey, PollTarget, Snapshot};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -110,14 +110,14 @@ impl Worker {
         }
     }
 
-    /// Commits one partition's offset with a usage record: 7 ms for each record.
+    /// Commits one partition's offset with metadata that says 7 ms for each record.
     pub(crate) fn commit(&self, partition: i32, offset: i64) {
         let records = offset.unsigned_abs();
-        let usage = UsageRecord { base_offset: 0, records, busy_micros: records * 7_000 };
+        let metadata = CommitMetadata { start_offset: 0, records, busy_micros: records * 7_000 };
         let mut list = TopicPartitionList::new();
         let mut element = list.add_partition(&self.topic, partition);
         element.set_offset(Offset::Offset(offset)).expect("an offset");
-        element.set_metadata(usage.to_string());
+        element.set_metadata(metadata.to_string());
         self.consumer.commit(&list, CommitMode::Sync).expect("an accepted commit");
     }
 

@@ -1,5 +1,5 @@
-//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`, in the shapes of the reference consumer that keeps
-//! balances.
+//! `/api/Balance/metrics`, `…/rebalancing-history` and `…/health`, in the shapes of the .NET consumer that keeps
+//! balances and that this worker replaces.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ pub(super) struct HistoryEvent {
     records: Option<u64>,
 }
 
-/// Whether the consumer works. For users and scripts of the reference consumer; Kubernetes asks `/livez` and `/readyz`.
+/// Whether the consumer works. For users and scripts of the .NET consumer that this worker replaces; Kubernetes asks `/livez` and `/readyz`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConsumerHealth {

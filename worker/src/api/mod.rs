@@ -1,7 +1,7 @@
 //! The REST API: every worker serves its consumer's state and the exact balances of the whole fleet.
 //!
-//! Reads the [`View`] and nothing else of the consumer. Paths and shapes are those of the reference consumers; Swagger
-//! UI lists them.
+//! Reads the [`View`] and nothing else of the consumer. Paths and shapes are those of the .NET consumers that this
+//! worker replaces; Swagger UI lists them.
 
 mod balance_shapes;
 mod balances;

@@ -1,5 +1,5 @@
-//! `/health`, `/api/v1/stats` and `/api/v1/partitions`, in the shapes of the reference consumer that only counts
-//! records.
+//! `/health`, `/api/v1/stats` and `/api/v1/partitions`, in the shapes of the .NET consumer that only counts
+//! records and that this worker replaces.
 
 use axum::Json;
 use axum::extract::State;

@@ -23,7 +23,7 @@ pub(crate) enum ConfigError {
     Invalid { name: String, value: String, reason: String },
     /// A setting whose value is not shown: it may be a secret, or is not a single text.
     #[error("{name} does not work: {reason}")]
-    Unfit { name: String, reason: String },
+    Unusable { name: String, reason: String },
     /// Settings that librdkafka accepts one by one, but not together.
     #[error("the Kafka client does not take the settings: {0}; correct the one it names")]
     Client(rdkafka::error::KafkaError),

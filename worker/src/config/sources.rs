@@ -25,7 +25,7 @@ use super::{
 /// The prefix of variables that are passed to librdkafka.
 const EXTRA_CONFIG_ENV: &str = "KAFKA_CONFIG_";
 
-/// The names that the .NET reference consumer uses, beside ours.
+/// The names that a .NET consumer which this worker replaces uses, beside ours.
 const DOTNET: [(&str, &str); 4] = [
     ("Kafka__BootstrapServers", "KAFKA_BOOTSTRAP_SERVERS"),
     ("Kafka__Topic", "KAFKA_TOPIC"),
@@ -92,7 +92,7 @@ impl Given {
             let mut seen = BTreeSet::new();
             if let Some(twice) = given.values(path).iter().find(|value| !seen.insert(value.entry())) {
                 let (name, reason) = (twice.name.clone(), format!("{} is given twice", twice.entry()));
-                return Err(ConfigError::Unfit { name, reason });
+                return Err(ConfigError::Unusable { name, reason });
             }
         }
         Ok(given)
@@ -172,7 +172,7 @@ impl Given {
         let value = said(ContextKind::InvalidValue).to_owned();
         let name = self.values(path).iter().find(|one| one.text == value).map(|one| one.name.clone());
         match (name, error.source().map(ToString::to_string)) {
-            (Some(name), Some(reason)) if path == EXTRA_CONFIG => ConfigError::Unfit { name, reason },
+            (Some(name), Some(reason)) if path == EXTRA_CONFIG => ConfigError::Unusable { name, reason },
             (Some(name), Some(reason)) => ConfigError::Invalid { name, value, reason },
             _ => ConfigError::Flags(error),
         }
@@ -274,7 +274,7 @@ fn flatten(table: &Command, place: &str, path: &str, value: &Value, given: &mut 
             Form::List => "a list of values is expected",
             Form::Map => "a map of names to values is expected",
         };
-        let wrong = || ConfigError::Unfit { name: name.clone(), reason: expected.to_owned() };
+        let wrong = || ConfigError::Unusable { name: name.clone(), reason: expected.to_owned() };
         given.insert(arg, texts_of(arg, value).ok_or_else(wrong)?, &name);
         return Ok(());
     }

@@ -36,7 +36,7 @@ fn path(file: &tempfile::NamedTempFile) -> &str {
 }
 
 #[test]
-fn without_any_setting_the_labs_names_are_the_defaults() {
+fn without_any_setting_the_default_names_are_those_of_the_dotnet_consumer() {
     let config = config(&[], &[]);
     assert_eq!(config.connection.bootstrap_servers, "localhost:9092");
     assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("banking.transactions", "balance-service"));
@@ -300,7 +300,7 @@ const POSTGRES: [(&str, &str); 2] =
 fn a_database_is_given_by_its_url_and_the_url_is_shown_to_nobody() {
     let config = config(&[], &POSTGRES);
     assert_eq!(config.store, StoreKind::Postgres);
-    assert_eq!(config.database_in_use().unwrap().place(), "db:5433");
+    assert_eq!(config.database_in_use().unwrap().address(), "db:5433");
     assert!(!format!("{config:?}").contains("s3cr3t"));
     let Command::Print(printed) = load_with(&["--print-config"], &POSTGRES).unwrap() else { panic!() };
     assert!(printed.contains("postgresUrl: (hidden)") && !printed.contains("s3cr3t"), "{printed}");

@@ -96,7 +96,7 @@ fn sasl(settings: &Settings) -> Result<Option<Sasl>, String> {
 fn database(settings: &Settings, given: &Given) -> Result<Option<DatabaseTarget>, ConfigError> {
     let Some(url) = &settings.postgres_url else { return Ok(None) };
     let target = DatabaseTarget::parse(url.trim(), settings.postgres_ca_file.as_deref());
-    target.map(Some).map_err(|reason| ConfigError::Unfit {
+    target.map(Some).map_err(|reason| ConfigError::Unusable {
         name: given.name("balances.postgresUrl"),
         reason: format!("{reason} (its value is not shown)"),
     })

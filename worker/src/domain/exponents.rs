@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::domain::money::Currency;
 
-/// The table of the hash-only release (see [`super::ledger_rules`]): codes by their number of decimals. Never change
+/// The table of the first release (see [`super::ledger_rules`]): codes by their number of decimals. Never change
 /// it: the hash of every stored ledger covers it.
-const HASH_ONLY_TABLE: &[(u8, &str)] = &[
+const FIRST_RELEASE_TABLE: &[(u8, &str)] = &[
     (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
     (
         2,
@@ -45,12 +45,12 @@ pub(crate) struct Exponents {
 impl Exponents {
     /// The table of ISO 4217 with `overrides` over it.
     pub(crate) fn iso_4217(overrides: &DecimalsByCurrency) -> Self {
-        Self::of_tables(listed(HASH_ONLY_TABLE).chain(listed(ADDED)), overrides)
+        Self::of_tables(listed(FIRST_RELEASE_TABLE).chain(listed(ADDED)), overrides)
     }
 
-    /// The table of the hash-only release with `overrides` over it.
-    pub(crate) fn hash_only_table(overrides: &DecimalsByCurrency) -> Self {
-        Self::of_tables(listed(HASH_ONLY_TABLE), overrides)
+    /// The table of the first release with `overrides` over it.
+    pub(crate) fn first_release_table(overrides: &DecimalsByCurrency) -> Self {
+        Self::of_tables(listed(FIRST_RELEASE_TABLE), overrides)
     }
 
     /// Only these currencies, without any table.
@@ -83,7 +83,7 @@ impl Exponents {
     }
 }
 
-/// The codes added since the hash-only release.
+/// The codes added since the first release.
 pub(crate) fn added_codes() -> impl Iterator<Item = (Currency, u8)> {
     listed(ADDED)
 }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn no_code_is_listed_twice_or_misspelt() {
-        let tables = HASH_ONLY_TABLE.iter().chain(ADDED);
+        let tables = FIRST_RELEASE_TABLE.iter().chain(ADDED);
         let listed: Vec<_> = tables.flat_map(|(_, codes)| codes.split_ascii_whitespace()).collect();
         assert!(listed.iter().all(|code| Currency::parse(code).is_some()));
         assert_eq!(Exponents::iso_4217(&BTreeMap::new()).iter().count(), listed.len());

@@ -4,11 +4,11 @@
 //! more known currency, by configuration or by a newer table, changes no balance. Its earlier records were refused and
 //! stay refused, so the ledger keeps the offset from which each currency counts.
 //!
-//! A *hash-only release* is one from before rule details (`ruleDetails` in a changelog, `rule_details` in PostgreSQL);
-//! the documentation calls it the first release, 0.1.0. Its workers compare a single hash of all rules. A ledger
-//! therefore keeps the hash of the settings it began with, and both releases work on it until a customer holds a
-//! currency that those settings do not know. From then on the hash ends in `+` and the currency, which no hash-only
-//! release writes, so its workers refuse the ledger.
+//! The *first release* is commit `de74611`, see `docs/upgrading.md`. It knows no rule details (`ruleDetails` in a
+//! changelog, `rule_details` in PostgreSQL): its workers compare a single hash of all rules. A ledger therefore keeps the
+//! hash of the settings it began with, and workers of both releases work on it until a customer holds a currency that
+//! those settings do not know. From then on the hash ends in `+` and the currency, which the first release never writes,
+//! so its workers refuse the ledger.
 //!
 //! | type | whose rules |
 //! |---|---|
@@ -39,9 +39,10 @@ use crate::{
 /// tries to leave out one, or all.
 const COMBINED: usize = 5;
 
-static HASH_ONLY_TABLE: LazyLock<Exponents> = LazyLock::new(|| Exponents::hash_only_table(&DecimalsByCurrency::new()));
+static FIRST_RELEASE_TABLE: LazyLock<Exponents> =
+    LazyLock::new(|| Exponents::first_release_table(&DecimalsByCurrency::new()));
 
-/// The configured [`Rules`] of this worker, and the hash that a hash-only release writes for them.
+/// The configured [`Rules`] of this worker, and the hash that the first release writes for them.
 pub(crate) struct WorkerRules {
     rules: Rules,
     non_default_rules: String,
@@ -63,14 +64,14 @@ pub(crate) struct CurrencyRule {
     counted_since: i64,
 }
 
-/// The stored form of a ledger's rules, kept beside the hash for hash-only releases.
+/// The stored form of a ledger's rules, kept beside the hash for the first release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RuleDetails {
     /// [`Rules::non_default_rules`].
     #[serde(rename = "identity")]
     non_default_rules: String,
-    /// The overrides over the table of the hash-only release when the ledger began. The hash covers both.
+    /// The overrides over the table of the first release when the ledger began. The hash covers both.
     #[serde(rename = "minorUnits", default, skip_serializing_if = "BTreeMap::is_empty")]
     initial_overrides: DecimalsByCurrency,
     currencies: BTreeMap<Currency, CurrencyRule>,
@@ -81,10 +82,10 @@ pub(crate) struct RuleDetails {
 pub(crate) struct StoredRules<'a> {
     /// [`LedgerRules::hash`].
     pub(crate) hash: &'a str,
-    /// `None` if a hash-only release wrote last.
+    /// `None` if the first release wrote last.
     pub(crate) details: Option<&'a RuleDetails>,
     /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
+    pub(crate) start_offset: i64,
     /// Every record below is in the ledger.
     pub(crate) next_offset: i64,
 }
@@ -96,8 +97,8 @@ pub(crate) struct LedgerRules {
     /// The hash of the settings that the ledger began with.
     initial_hash: String,
     /// First offset that belongs to the ledger.
-    base: i64,
-    /// A currency that the ledger did not know at its base counts from this offset.
+    start_offset: i64,
+    /// A currency that the ledger did not know at its start counts from this offset.
     new_currencies_since: i64,
 }
 
@@ -117,7 +118,7 @@ impl WorkerRules {
         &self.non_default_rules
     }
 
-    /// The hash that a hash-only release writes for these settings.
+    /// The hash that the first release writes for these settings.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
@@ -127,7 +128,7 @@ impl WorkerRules {
         self.full_rules_hash.get_or_init(|| self.rules.hash_with(&self.rules.exponents))
     }
 
-    /// The overrides behind a hash that a hash-only release wrote, if its kind and signs are ours. They can be found
+    /// The overrides behind a hash that the first release wrote, if its kind and signs are ours. They can be found
     /// when they are ours, none, or a mix of ours and of codes that the table got later.
     pub(crate) fn overrides_of(&self, hash: &str) -> Option<DecimalsByCurrency> {
         let ours = self.rules.exponents.overrides();
@@ -159,7 +160,7 @@ impl WorkerRules {
 }
 
 fn hash_of(rules: &Rules, overrides: &DecimalsByCurrency) -> String {
-    rules.hash_with(&Exponents::hash_only_table(overrides))
+    rules.hash_with(&Exponents::first_release_table(overrides))
 }
 
 fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
@@ -175,14 +176,14 @@ fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
 }
 
 impl LedgerRules {
-    /// The rules of a new ledger that begins at `base`.
-    pub(crate) fn begin(worker_rules: &WorkerRules, base: i64) -> Self {
+    /// The rules of a new ledger that begins at `start_offset`.
+    pub(crate) fn begin(worker_rules: &WorkerRules, start_offset: i64) -> Self {
         let details = RuleDetails {
             non_default_rules: worker_rules.non_default_rules.clone(),
             initial_overrides: worker_rules.rules.exponents.overrides().clone(),
             currencies: BTreeMap::new(),
         };
-        Self { details, initial_hash: worker_rules.hash.clone(), base, new_currencies_since: base }
+        Self { details, initial_hash: worker_rules.hash.clone(), start_offset, new_currencies_since: start_offset }
     }
 
     /// The rules of a stored ledger that this worker wants to continue.
@@ -217,7 +218,7 @@ impl LedgerRules {
 
     /// `None` if nothing is known about the rules.
     fn read(stored: StoredRules<'_>, worker_rules: &WorkerRules) -> Option<Self> {
-        let StoredRules { hash, details, base, next_offset } = stored;
+        let StoredRules { hash, details, start_offset, next_offset } = stored;
         let hash = hash.split_once('+').map_or(hash, |(initial, _)| initial).to_owned();
         let details = match details {
             Some(details) => details.clone(),
@@ -227,7 +228,7 @@ impl LedgerRules {
                 currencies: BTreeMap::new(),
             },
         };
-        let mut read = Self { details, initial_hash: hash, base, new_currencies_since: next_offset };
+        let mut read = Self { details, initial_hash: hash, start_offset, new_currencies_since: next_offset };
         // No customer holds a currency whose decimals have changed. Some of its records may have been refused, so it
         // counts from here on.
         let changed =
@@ -242,13 +243,13 @@ impl LedgerRules {
         Some(read)
     }
 
-    /// Whether this worker counts every currency as the ledger did at its base. Then it can continue whatever the
-    /// customers hold.
+    /// Whether this worker counts every currency as the ledger did at its start. Then it can continue whatever the customers
+    /// hold.
     pub(crate) fn agrees_on_every_currency(&self) -> bool {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }
 
-    /// Adds the currencies that the ledger was found to hold. A hash-only release counts without keeping details.
+    /// Adds the currencies that the ledger was found to hold. The first release counts without keeping details.
     ///
     /// # Errors
     /// This worker cannot continue the ledger.
@@ -264,7 +265,7 @@ impl LedgerRules {
                 let agrees = held.ok_or(SettingsChange::Unknown).and_then(|held| agree(currency, held, worker_rules));
                 outcome = outcome.and(agrees);
                 let exponent = held.or_else(|| worker_rules.exponent(currency));
-                self.details.currencies.insert(currency, CurrencyRule { exponent, counted_since: self.base });
+                self.details.currencies.insert(currency, CurrencyRule { exponent, counted_since: self.start_offset });
             }
         }
         outcome
@@ -272,17 +273,23 @@ impl LedgerRules {
 
     /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the
     /// same offset as in this ledger.
-    pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, base: i64, next_offset: i64, ledger: &Ledger) -> Self {
-        let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, base) };
+    pub(crate) fn rebuilt(
+        &self,
+        worker_rules: &WorkerRules,
+        start_offset: i64,
+        next_offset: i64,
+        ledger: &Ledger,
+    ) -> Self {
+        let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, start_offset) };
         for currency in ledger.currencies() {
             let rule = CurrencyRule {
                 exponent: worker_rules.exponent(currency),
-                counted_since: self.counted_since(currency, worker_rules).max(base),
+                counted_since: self.counted_since(currency, worker_rules).max(start_offset),
             };
             rebuilt.details.currencies.insert(currency, rule);
         }
         for (currency, _) in rebuilt.initial_decimals().collect::<Vec<_>>() {
-            if self.counted_since(currency, worker_rules) > base {
+            if self.counted_since(currency, worker_rules) > start_offset {
                 let uncounted = CurrencyRule { exponent: None, counted_since: next_offset };
                 rebuilt.details.currencies.entry(currency).or_insert(uncounted);
             }
@@ -296,7 +303,7 @@ impl LedgerRules {
     }
 
     /// Notes that a customer holds this currency now.
-    pub(crate) fn count(&mut self, currency: Currency, worker_rules: &WorkerRules) {
+    pub(crate) fn note_currency(&mut self, currency: Currency, worker_rules: &WorkerRules) {
         let rule = CurrencyRule {
             exponent: worker_rules.exponent(currency),
             counted_since: self.counted_since(currency, worker_rules),
@@ -306,10 +313,10 @@ impl LedgerRules {
 
     /// Notes all currencies that a changed customer holds. Others may read the rules meanwhile, so they are copied on
     /// write.
-    pub(crate) fn count_all(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
+    pub(crate) fn note_currencies(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
         for (currency, _) in customer.balances() {
             if !rules.is_counted(*currency) {
-                Arc::make_mut(rules).count(*currency, worker_rules);
+                Arc::make_mut(rules).note_currency(*currency, worker_rules);
             }
         }
     }
@@ -333,7 +340,7 @@ impl LedgerRules {
     pub(crate) fn counted_since(&self, currency: Currency, worker_rules: &WorkerRules) -> i64 {
         match self.details.currencies.get(&currency) {
             Some(rule) => rule.counted_since,
-            None if self.initial_exponent(currency) == worker_rules.exponent(currency) => self.base,
+            None if self.initial_exponent(currency) == worker_rules.exponent(currency) => self.start_offset,
             None => self.new_currencies_since,
         }
     }
@@ -343,23 +350,23 @@ impl LedgerRules {
         &self.details
     }
 
-    /// The hash that a store keeps for hash-only releases. It ends in `+` and a currency for each one that such a
+    /// The hash that a store keeps for the first release. It ends in `+` and a currency for each one that such a
     /// release would count otherwise, so its workers refuse the ledger.
     pub(crate) fn hash(&self) -> String {
         let foreign = self.details.currencies.iter().filter(|(currency, rule)| {
-            rule.counted_since != self.base || rule.exponent != self.initial_exponent(**currency)
+            rule.counted_since != self.start_offset || rule.exponent != self.initial_exponent(**currency)
         });
         foreign.fold(self.initial_hash.clone(), |hash, (currency, _)| format!("{hash}+{currency}"))
     }
 
-    /// The decimals that a hash-only release gives this currency with the settings that the ledger began with.
+    /// The decimals that the first release gives this currency with the settings that the ledger began with.
     fn initial_exponent(&self, currency: Currency) -> Option<u8> {
-        self.details.initial_overrides.get(&currency).copied().or_else(|| HASH_ONLY_TABLE.of(currency))
+        self.details.initial_overrides.get(&currency).copied().or_else(|| FIRST_RELEASE_TABLE.of(currency))
     }
 
     /// All of [`Self::initial_exponent`].
     fn initial_decimals(&self) -> impl Iterator<Item = (Currency, u8)> + use<> {
-        let mut all: DecimalsByCurrency = HASH_ONLY_TABLE.iter().collect();
+        let mut all: DecimalsByCurrency = FIRST_RELEASE_TABLE.iter().collect();
         all.extend(&self.details.initial_overrides);
         all.into_iter()
     }

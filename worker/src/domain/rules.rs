@@ -65,7 +65,7 @@ impl Sign {
 pub(crate) struct Signs([Sign; TransactionType::ALL.len()]);
 
 impl Signs {
-    /// The default signs, which are those of the reference consumers' code, with `overrides` over them.
+    /// The default signs, with `overrides` over them. The .NET consumers that this worker replaces have the default ones.
     pub(crate) fn with_overrides(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
         Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| default_sign(kind))))
     }
@@ -154,7 +154,7 @@ impl Rules {
         Some(Self { ledger, signs: Signs::with_overrides(&signs), exponents })
     }
 
-    /// SHA-256 over kind, signs and all of `exponents`, in hex. Hash-only releases compare it, so its text never
+    /// SHA-256 over kind, signs and all of `exponents`, in hex. The first release compares it, so its text never
     /// changes.
     pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
         let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
@@ -210,13 +210,13 @@ mod tests {
         assert_eq!(finer.non_default_rules(), "");
     }
 
-    /// Hashes seen in ledgers that the hash-only release wrote.
+    /// Hashes seen in ledgers that the first release wrote.
     #[test]
-    fn the_hash_for_hash_only_releases_never_changes() {
+    fn the_hash_for_the_first_release_never_changes() {
         let of = |signs: &[_], overrides: &[(&str, u8)]| {
             let overrides =
                 overrides.iter().map(|(code, it)| (crate::domain::money::Currency::parse(code).unwrap(), *it));
-            rules(signs, LedgerKind::Balances).hash_with(&Exponents::hash_only_table(&overrides.collect()))
+            rules(signs, LedgerKind::Balances).hash_with(&Exponents::first_release_table(&overrides.collect()))
         };
         assert_eq!(of(&[], &[]), "dbf0f5ff006bd89e3297d73d1e62d2860f8f40b382b1a8b3fbc555b1ed8b23d7");
         assert_eq!(of(&[], &[("XTS", 3)]), "03759e17bf1a608fab602e776d8c4b372dad096d1217560602c58170277ad308");

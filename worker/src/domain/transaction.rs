@@ -1,6 +1,6 @@
 //! One record's value → one transaction, checked.
 //!
-//! The input is the JSON that the producers of the reference consumers write. Unknown fields are ignored; every known
+//! The input is the JSON that the .NET consumers read which this worker replaces. Unknown fields are ignored; every known
 //! field must have its type and range. Account formats are never a reason to refuse: `BANK` is a valid account.
 
 mod bad_record;

@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use super::{
     completeness::Missing,
     differences::differences,
-    progress::Progress,
+    progress_bar::ProgressBar,
     reading::Folded,
-    tools::{OpsError, Tools, grouped, say},
+    tools::{OpsError, ToolContext, grouped, print_line},
 };
 use crate::config::Config;
 
@@ -29,14 +29,14 @@ enum Finding {
 
 /// Writes the report to `out`; returns whether every stored partition was compared and is equal.
 pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut impl Write) -> Result<bool, OpsError> {
-    let tools = Tools::take_up(config, admin, runtime)?;
+    let tools = ToolContext::open(config, admin, runtime)?;
     let partitions = 0..tools.topic.partition_count;
     let mut total = 0;
     for partition in partitions.clone() {
         let log = tools.bounds(&config.topic, partition)?;
         total += log.end - log.start;
     }
-    let progress = Progress::new(total);
+    let progress = ProgressBar::new(total);
     let (mut equal, mut customers, mut records) = (0, 0, 0);
     for partition in partitions.clone() {
         match tools.compare(partition, &progress, out)? {
@@ -50,15 +50,15 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
     }
     progress.end();
     let (all, customers, records) = (partitions.len(), grouped(customers), grouped(records));
-    say(out, &format!("{equal} of {all} partitions are equal: {customers} customers out of {records} records"))?;
+    print_line(out, &format!("{equal} of {all} partitions are equal: {customers} customers out of {records} records"))?;
     Ok(equal == all)
 }
 
-impl Tools<'_> {
-    fn compare(&self, partition: i32, progress: &Progress, out: &mut impl Write) -> Result<Finding, OpsError> {
+impl ToolContext<'_> {
+    fn compare(&self, partition: i32, progress: &ProgressBar, out: &mut impl Write) -> Result<Finding, OpsError> {
         progress.begin(format!("partition {partition}"));
         let found = self.inspect(partition)?;
-        let mut tell = |progress: &Progress, line: String| progress.aside(|| say(out, &line));
+        let mut tell = |progress: &ProgressBar, line: String| progress.aside(|| print_line(out, &line));
         let is_flawed = found.flaws().next().is_some();
         for flaw in found.flaws() {
             tell(progress, format!("partition {partition}: NOT SOUND: {flaw}"))?;
@@ -75,7 +75,7 @@ impl Tools<'_> {
             return Ok(Finding::NotComparable);
         }
         let (log, wanted) =
-            (self.bounds(&self.config.topic, partition)?, stored_progress.base..stored_progress.next_offset);
+            (self.bounds(&self.config.topic, partition)?, stored_progress.start_offset..stored_progress.next_offset);
         if wanted.start < log.start && !wanted.is_empty() {
             let gone = log.start;
             tell(

@@ -6,17 +6,17 @@
 use std::{sync::Arc, time::Duration};
 
 use balancefleet_kafka::{
-    self as kafka, Admin, At, CommittedOffset, Error, Isolation, UsageRecord, Validity, look_up_positions,
+    Admin, At, CommitMetadata, CommittedOffset, Error, Isolation, Position, Validity, look_up_positions,
 };
 use tokio::runtime::Handle;
 
-use super::tools::{OpsError, Stored, Tools};
+use super::tools::{OpsError, StoredIn, ToolContext};
 use crate::{
     config::{Config, StoreKind},
     domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     kafka_clients::restore_config,
     partition_failure::PartitionFailure,
-    store::{Assignment, AssignmentNumber, NewestProgress, Position, positions, replay_plan},
+    store::{Assignment, AssignmentNumber, NewestProgress, PartitionOffsets, partition_offsets, replay_plan},
     topic_facts::TopicFacts,
 };
 
@@ -41,17 +41,18 @@ pub(crate) fn failures(
     let partitions = 0..topic.partition_count;
     if config.store == StoreKind::Replay {
         let found = partitions.map(|partition| {
-            let position = position(config, admin, partition)?;
-            Ok((partition, replay_plan(&position).err()))
+            let offsets = offsets(config, admin, partition)?;
+            Ok((partition, replay_plan(&offsets).err()))
         });
         return failed(found);
     }
     let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
-    let stored = Stored::of(config, &worker_rules, admin, runtime)?;
-    let tools = Tools { config, worker_rules, admin, topic, stored };
+    let stored = StoredIn::of(config, &worker_rules, admin, runtime)?;
+    let tools = ToolContext { config, worker_rules, admin, topic, stored };
     let mut failures = failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))?;
     let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
-    failures.extend(cut_off(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
+    failures
+        .extend(truncated_logs(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
     Ok(failures)
 }
 
@@ -63,9 +64,10 @@ fn failed(
 
 /// The partitions whose log was truncated below the committed offset, each with the reason. It is visible only for an
 /// offset that a worker has committed with a leader epoch, and whose leader answers.
-fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
+fn truncated_logs(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
     let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
-    let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(kept_position).collect();
+    let positions: Vec<_> =
+        committed.iter().filter(|it| it.topic == config.topic).filter_map(position_of_worker).collect();
     if positions.is_empty() {
         return Ok(Vec::new());
     }
@@ -74,7 +76,7 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
     // Asked afterwards, because retention may pass a position meanwhile.
     let starts = admin.list_offsets(&asked, At::Earliest, Isolation::ReadUncommitted, TIMEOUT)?;
     let failures = positions.iter().zip(starts).zip(found).filter_map(|((position, start), (_, validity))| {
-        let kafka::Position { partition, offset, leader_epoch } = *position;
+        let Position { partition, offset, leader_epoch } = *position;
         let failure = match (validity, start.offset) {
             (Validity::InLog | Validity::Unanswered, _) | (_, Err(_)) => return None,
             (Validity::NotInLog, Ok(start)) if offset < start => PartitionFailure::OffsetOutOfRange { offset },
@@ -86,29 +88,29 @@ fn cut_off(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)
 }
 
 /// Whether a worker committed the offset. Another program may commit another epoch than that of the record before it.
-fn kept_position(committed: &CommittedOffset) -> Option<kafka::Position> {
+fn position_of_worker(committed: &CommittedOffset) -> Option<Position> {
     let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
-    let is_ours = committed.metadata.parse::<UsageRecord>().is_ok();
-    (is_ours && offset > 0).then_some(kafka::Position { partition: committed.partition, offset, leader_epoch })
+    let is_ours = committed.metadata.parse::<CommitMetadata>().is_ok();
+    (is_ours && offset > 0).then_some(Position { partition: committed.partition, offset, leader_epoch })
 }
 
-fn position(config: &Config, admin: &Admin, partition: i32) -> Result<Position, OpsError> {
+fn offsets(config: &Config, admin: &Admin, partition: i32) -> Result<PartitionOffsets, OpsError> {
     let assignment = Assignment { partition, number: AssignmentNumber(0), generation: 0 };
     let unknown = || OpsError::Impossible(format!("the brokers say nothing of partition {partition}"));
-    let found = positions(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
+    let found = partition_offsets(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
     Ok(found.ok_or_else(unknown)?.1?)
 }
 
-impl Tools<'_> {
+impl ToolContext<'_> {
     fn check(&self, partition: i32) -> Result<Option<PartitionFailure>, OpsError> {
         let topic_id = &self.topic.topic_id;
         match &self.stored {
-            Stored::Changelog(partitions) => {
+            StoredIn::Changelog(partitions) => {
                 let mut progress = self.newest_progress(*partitions, partition)?;
                 for _ in 0..TRIES {
-                    let position = position(self.config, self.admin, partition)?;
-                    let found = match progress.check(self.config, &self.worker_rules, topic_id, &position) {
-                        Ok(is_certain) => return self.look_closer(partition, is_certain),
+                    let offsets = offsets(self.config, self.admin, partition)?;
+                    let found = match progress.check(self.config, &self.worker_rules, topic_id, &offsets) {
+                        Ok(is_certain) => return self.check_customers(partition, is_certain),
                         Err(failure) => Some(failure),
                     };
                     let Some(PartitionFailure::OffsetsMoved { .. } | PartitionFailure::CommitWithoutProgress { .. }) =
@@ -124,12 +126,12 @@ impl Tools<'_> {
                 // A worker is changing it now.
                 Ok(None)
             }
-            Stored::Postgres(_, inspector) => {
+            StoredIn::Postgres(_, inspector) => {
                 // The row is read first, as a worker does, so its offset is not above the log's end.
                 let look = || -> Result<_, OpsError> {
                     let row = inspector.row(partition)?;
-                    let position = position(self.config, self.admin, partition)?;
-                    Ok(row.check(self.config, &self.worker_rules, topic_id, &position))
+                    let offsets = offsets(self.config, self.admin, partition)?;
+                    Ok(row.check(self.config, &self.worker_rules, topic_id, &offsets))
                 };
                 let found = match look()? {
                     // A worker may have begun the partition in between.
@@ -137,7 +139,7 @@ impl Tools<'_> {
                     found => found,
                 };
                 match found {
-                    Ok(is_certain) => self.look_closer(partition, is_certain),
+                    Ok(is_certain) => self.check_customers(partition, is_certain),
                     Err(failure) => Ok(Some(failure)),
                 }
             }
@@ -145,7 +147,7 @@ impl Tools<'_> {
     }
 
     /// Reads the customers to find which currencies they hold, and whether they add up.
-    fn look_closer(&self, partition: i32, is_certain: bool) -> Result<Option<PartitionFailure>, OpsError> {
+    fn check_customers(&self, partition: i32, is_certain: bool) -> Result<Option<PartitionFailure>, OpsError> {
         if is_certain {
             return Ok(None);
         }
@@ -157,7 +159,7 @@ impl Tools<'_> {
                     | PartitionFailure::UnreadableProgress { .. }
             )
         };
-        let is_one_look = matches!(self.stored, Stored::Postgres(..));
+        let is_one_look = matches!(self.stored, StoredIn::Postgres(..));
         let mut before = None;
         for _ in 0..TRIES {
             let found = self.inspect(partition)?;
@@ -183,7 +185,7 @@ impl Tools<'_> {
         loop {
             let start = log.start.max(log.end.saturating_sub(count));
             self.read(topic, partition, start..log.end, |record| newest.take(record.key, record.value), |_| {})?;
-            if newest.is_told() || start == log.start {
+            if newest.is_found() || start == log.start {
                 return Ok(newest);
             }
             (newest, count) = (NewestProgress::default(), count.saturating_mul(10));

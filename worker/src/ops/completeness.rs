@@ -9,8 +9,8 @@ use std::{collections::BTreeSet, fmt, ops::Range};
 use balancefleet_kafka::ReadRecord;
 
 use super::{
-    progress::Progress,
-    tools::{OpsError, Tools, grouped},
+    progress_bar::ProgressBar,
+    tools::{OpsError, ToolContext, grouped},
 };
 use crate::{
     domain::{
@@ -130,12 +130,12 @@ impl Tally {
     }
 }
 
-impl Tools<'_> {
+impl ToolContext<'_> {
     /// Refuses a rebuild while the worker does not know a held currency: its balances would be gone, with the only
     /// trace of them.
     pub(super) fn check_currencies(&self, partition: i32, found: &StoredPartition) -> Result<(), OpsError> {
         if let Some(forgotten @ SettingsChange::Forgotten { .. }) = &found.other_settings {
-            return Err(cannot(partition, forgotten));
+            return Err(cannot_rebuild(partition, forgotten));
         }
         let exponents = &self.worker_rules.rules().exponents;
         // If the balances cannot be read, only the progress says which currencies they hold.
@@ -157,12 +157,12 @@ impl Tools<'_> {
     /// The transactions of a partition's ledger that a rebuild would not count again: those whose records are gone, as
     /// far as the ledger's own count shows, and those that the present settings refuse.
     pub(super) fn missing(&self, partition: i32, found: &StoredPartition) -> Result<Option<Missing>, OpsError> {
-        let Some(StoredProgress { topic_id, base, next_offset, rules, .. }) = &found.stored_progress else {
+        let Some(StoredProgress { topic_id, start_offset, next_offset, rules, .. }) = &found.stored_progress else {
             return Ok(None);
         };
         let (log, counted) = (self.bounds(&self.config.topic, partition)?, found.ledger.transactions());
         // A ledger is not compared with the log of another topic.
-        if *topic_id != self.topic.topic_id || *base < log.start {
+        if *topic_id != self.topic.topic_id || *start_offset < log.start {
             return Ok(None);
         }
         // The count of an unsound store says nothing, and if the end of the log is gone, the user has decided about
@@ -172,8 +172,8 @@ impl Tools<'_> {
         if counted.is_none() && !has_other_settings {
             return Ok(None);
         }
-        let records = *base..(*next_offset).min(log.end).max(*base);
-        let progress = Progress::new(records.end - records.start);
+        let records = *start_offset..(*next_offset).min(log.end).max(*start_offset);
+        let progress = ProgressBar::new(records.end - records.start);
         progress.begin(format!("counting partition {partition}"));
         let Tally { counted: given, refused } = if has_other_settings {
             let ledger = CountedBy { rules: rules.as_ref(), held: &found.ledger.currencies(), transactions: counted };
@@ -194,7 +194,7 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         by: &CountedBy<'_>,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<Tally, OpsError> {
         let former = by.rules.and_then(|ledger| Some((ledger, ledger.rules_of_counted()?)));
         let was_counted = |record: &ReadRecord<'_>| match &former {
@@ -222,7 +222,7 @@ impl Tools<'_> {
 }
 
 /// Why a partition cannot be rebuilt.
-pub(super) fn cannot(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
+pub(super) fn cannot_rebuild(partition: i32, why: &dyn std::fmt::Display) -> OpsError {
     OpsError::Impossible(format!("partition {partition} cannot be rebuilt: {why}"))
 }
 

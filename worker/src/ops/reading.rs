@@ -8,13 +8,13 @@ use std::{
 use balancefleet_kafka::{At, BatchReader, Isolation, ReadRecord};
 
 use super::{
-    progress::Progress,
-    tools::{OpsError, TIMEOUT, Tools},
+    progress_bar::ProgressBar,
+    tools::{OpsError, TIMEOUT, ToolContext},
 };
 use crate::{
     domain::{ledger::Ledger, ledger_rules::LedgerRules, transaction::BadRecord},
     kafka_clients::restore_config,
-    store::{ChangelogImage, StoredPartition, inspect},
+    store::{ChangelogContents, StoredPartition, inspect},
     topic_facts::describe,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Folded {
     pub(super) refused: u64,
 }
 
-impl Tools<'_> {
+impl ToolContext<'_> {
     /// The first offset and the end of a partition of `topic`, open transactions included.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<Range<i64>, OpsError> {
         let asked = [(topic.to_owned(), partition)];
@@ -54,7 +54,7 @@ impl Tools<'_> {
         partition: i32,
         records: Range<i64>,
         of_ledger: Option<&LedgerRules>,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<Folded, OpsError> {
         let (mut ledger, mut first_bad, mut refused) = (Ledger::default(), None, 0);
         self.read(
@@ -102,27 +102,27 @@ impl Tools<'_> {
         mut each_key: impl FnMut(&[u8], bool),
     ) -> Result<StoredPartition, OpsError> {
         if partition >= partitions {
-            return Ok(inspect(ChangelogImage::default(), self.config, &self.worker_rules, &self.topic.topic_id));
+            return Ok(inspect(ChangelogContents::default(), self.config, &self.worker_rules, &self.topic.topic_id));
         }
         let topic = &self.config.changelog_topic;
-        let (mut image, records) = (ChangelogImage::default(), self.bounds(topic, partition)?);
+        let (mut contents, records) = (ChangelogContents::default(), self.bounds(topic, partition)?);
         let take = |record: &ReadRecord<'_>| {
-            image.take(record.key, record.value);
+            contents.take(record.key, record.value);
             each_key(record.key.unwrap_or_default(), record.value.is_some());
         };
         self.read(topic, partition, records, take, |_| {})?;
-        Ok(inspect(image, self.config, &self.worker_rules, &self.topic.topic_id))
+        Ok(inspect(contents, self.config, &self.worker_rules, &self.topic.topic_id))
     }
 
     /// Passes each committed record of one partition of `topic` to `each`, and the number of offsets read to
-    /// `moved_on`.
+    /// `on_advance`.
     pub(super) fn read(
         &self,
         topic: &str,
         partition: i32,
         records: Range<i64>,
         mut each: impl FnMut(&ReadRecord<'_>),
-        mut moved_on: impl FnMut(i64),
+        mut on_advance: impl FnMut(i64),
     ) -> Result<(), OpsError> {
         if records.is_empty() {
             return Ok(());
@@ -138,7 +138,7 @@ impl Tools<'_> {
             })?;
             let position = reader.positions().first().map_or(next, |(_, position)| (*position).min(records.end));
             if position > next {
-                moved_on(position - next);
+                on_advance(position - next);
                 (next, since) = (position, Instant::now());
             } else if since.elapsed() >= GIVE_UP {
                 return Err(OpsError::Impossible(format!(

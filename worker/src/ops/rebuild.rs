@@ -18,11 +18,11 @@ use balancefleet_kafka::{Admin, GroupMetadata};
 use tokio::runtime::Handle;
 
 use super::{
-    completeness::{Missing, cannot, transactions_of},
+    completeness::{Missing, cannot_rebuild, transactions_of},
     member::{as_only_member, consumer},
-    progress::Progress,
+    progress_bar::ProgressBar,
     reading::Folded,
-    tools::{OpsError, Stored, TIMEOUT, Tools, grouped, say},
+    tools::{OpsError, StoredIn, TIMEOUT, ToolContext, grouped, print_line},
 };
 use crate::{
     config::{Config, RebuildOptions},
@@ -31,8 +31,8 @@ use crate::{
     partition_failure::PartitionFailure,
     preflight::PreflightError,
     store::{
-        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Former, Postgres, Progress as Commit,
-        Replace, Store, StoredPartition, Unfit, prepare_changelog, prepare_postgres,
+        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Postgres, Progress, Replace,
+        ReplacedState, Store, StoredPartition, UnusableTopic, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
@@ -53,7 +53,7 @@ struct RebuildPlan {
     /// The rules that made the stored ledger.
     rules: LedgerRules,
     /// The stored state to replace.
-    former: Former,
+    former: ReplacedState,
     /// Transactions that the store has counted and the rebuild would not count.
     missing: Option<Missing>,
     /// The transactions of both topics, if the stored balances come from another topic.
@@ -61,7 +61,7 @@ struct RebuildPlan {
 }
 
 struct Rebuild<'a> {
-    tools: Tools<'a>,
+    tools: ToolContext<'a>,
     runtime: &'a Handle,
     options: RebuildOptions,
 }
@@ -74,8 +74,8 @@ pub(crate) fn rebuild(
     options: RebuildOptions,
     out: &mut impl Write,
 ) -> Result<(), OpsError> {
-    let rebuild = Rebuild { tools: Tools::take_up(config, admin, runtime)?, runtime, options };
-    rebuild.check_that_nobody_works()?;
+    let rebuild = Rebuild { tools: ToolContext::open(config, admin, runtime)?, runtime, options };
+    rebuild.check_that_group_is_empty()?;
     let consumer = consumer(config)?;
     let store = rebuild.store(&consumer)?;
     let plans = rebuild.plans()?;
@@ -105,7 +105,7 @@ fn try_again(mut attempt: impl FnMut() -> Result<(), CommitError>) -> Result<(),
 }
 
 impl Rebuild<'_> {
-    fn check_that_nobody_works(&self) -> Result<(), OpsError> {
+    fn check_that_group_is_empty(&self) -> Result<(), OpsError> {
         let group = self.tools.config.group_id.as_str();
         let described = self.tools.admin.describe_groups(&[group], TIMEOUT)?.into_iter().next();
         let members = match described {
@@ -123,15 +123,15 @@ impl Rebuild<'_> {
 
     /// The workers' store, after a check that this user may replace balances.
     fn store(&self, consumer: &Arc<GroupConsumer>) -> Result<Box<dyn Replace>, OpsError> {
-        let Tools { config, topic, .. } = &self.tools;
+        let ToolContext { config, topic, .. } = &self.tools;
         let (topic_id, admin, consumer) = (&topic.topic_id, self.tools.admin.clone(), consumer.clone());
         match &self.tools.stored {
-            Stored::Postgres(database, inspector) => {
+            StoredIn::Postgres(database, inspector) => {
                 inspector.may_replace()?;
                 Ok(Box::new(Postgres::new(config, topic_id, database, admin, consumer, self.runtime)))
             }
-            Stored::Changelog(partitions) => {
-                let store = Changelog::new(config, topic_id, admin, consumer).of_rebuilds();
+            StoredIn::Changelog(partitions) => {
+                let store = Changelog::new(config, topic_id, admin, consumer).for_rebuild();
                 // An open transaction of a killed rebuild would block the read.
                 if *partitions > 0 {
                     try_again(|| store.open())?;
@@ -143,12 +143,12 @@ impl Rebuild<'_> {
 
     /// Creates missing topics or tables.
     fn prepare_store(&self) -> Result<(), OpsError> {
-        let Tools { config, admin, topic, .. } = &self.tools;
-        if let Stored::Postgres(database, _) = &self.tools.stored {
+        let ToolContext { config, admin, topic, .. } = &self.tools;
+        if let StoredIn::Postgres(database, _) = &self.tools.stored {
             return Ok(prepare_postgres(database, self.runtime, true)?);
         }
         match prepare_changelog(config, admin, topic.partition_count, true) {
-            Err(Unfit::Kafka(error)) => Err(error.into()),
+            Err(UnusableTopic::Kafka(error)) => Err(error.into()),
             prepared => Ok(prepared.map_err(PreflightError::Changelog)?),
         }
     }
@@ -166,32 +166,32 @@ impl Rebuild<'_> {
         let customers: usize = plans.iter().map(|plan| plan.customers).sum();
         let (stored, given, partitions) = (grouped(customers), grouped(records), plans.len());
         let mut others: Vec<_> = plans.iter().filter_map(|plan| plan.other_topic.clone()).collect();
-        others.extend(self.beyond(&others)?);
+        others.extend(self.beyond_topic(&others)?);
         let (place, is_database) = match &self.tools.stored {
-            Stored::Postgres(database, _) => (format!("PostgreSQL at {}", database.place()), true),
-            Stored::Changelog(_) => (format!("changelog {}", self.tools.config.changelog_topic), false),
+            StoredIn::Postgres(database, _) => (format!("PostgreSQL at {}", database.address()), true),
+            StoredIn::Changelog(_) => (format!("changelog {}", self.tools.config.changelog_topic), false),
         };
-        say(out, &format!("group {group}, topic {topic}, {place}"))?;
+        print_line(out, &format!("group {group}, topic {topic}, {place}"))?;
         for line in another::describe(&others, &self.tools.topic.topic_id, is_database) {
-            say(out, &line)?;
+            print_line(out, &line)?;
         }
         let missing: Vec<_> = plans.iter().filter_map(|plan| Some((plan.partition, plan.missing?))).collect();
         another::check(&others, &missing, &self.options).map_err(OpsError::Impossible)?;
         let what = format!("{stored} stored customers are to be replaced by what {given} records give");
-        say(out, &format!("{partitions} partitions: {what}"))?;
+        print_line(out, &format!("{partitions} partitions: {what}"))?;
         if !self.options.is_agreed && !agrees(out)? {
-            return say(out, "nothing was changed");
+            return print_line(out, "nothing was changed");
         }
-        let Tools { config, admin, topic, .. } = &self.tools;
+        let ToolContext { config, admin, topic, .. } = &self.tools;
         let rebuilt = as_only_member(consumer, config, admin, topic.partition_count, |membership| {
             self.prepare_store()?;
-            let progress = Progress::new(records);
+            let progress = ProgressBar::new(records);
             let rebuilt = self.replace_all(store, membership, plans, &progress);
             progress.end();
             rebuilt
         })?;
         let rebuilt = grouped(rebuilt);
-        say(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
+        print_line(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
     }
 
     /// Plans every partition; one that cannot be rebuilt stops the whole rebuild. A partition of which a database has
@@ -199,8 +199,8 @@ impl Rebuild<'_> {
     fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
-            let mut former = Former::default();
-            let found = self.tools.look(partition, |key, has_value| {
+            let mut former = ReplacedState::default();
+            let found = self.tools.inspect_with_keys(partition, |key, has_value| {
                 if has_value {
                     former.keys.insert(key.into());
                 } else {
@@ -208,10 +208,10 @@ impl Rebuild<'_> {
                 }
             })?;
             if let Some(foreign @ PartitionFailure::ForeignChangelog { .. }) = &found.not_ours {
-                return Err(cannot(partition, foreign));
+                return Err(cannot_rebuild(partition, foreign));
             }
             let (mut customers, mut committed) = (found.ledger.len(), None);
-            if let Stored::Postgres(_, inspector) = &self.tools.stored {
+            if let StoredIn::Postgres(_, inspector) = &self.tools.stored {
                 former.row = found.stored_progress.as_ref().map(|stored_progress| stored_progress.next_offset);
                 if former.row.is_none() {
                     customers = inspector.orphans(partition)?;
@@ -223,7 +223,7 @@ impl Rebuild<'_> {
             }
             let is_there = former.row.is_some() || !former.keys.is_empty() || customers > 0 || committed.is_some();
             is_anything |= is_there;
-            if is_there || matches!(self.tools.stored, Stored::Changelog(_)) {
+            if is_there || matches!(self.tools.stored, StoredIn::Changelog(_)) {
                 plans.push(self.plan(partition, found, customers, committed.as_ref(), former)?);
             }
         }
@@ -233,10 +233,10 @@ impl Rebuild<'_> {
     fn nothing(&self) -> OpsError {
         let Config { group_id, topic, changelog_topic, .. } = self.tools.config;
         let place = match &self.tools.stored {
-            Stored::Postgres(_, inspector) if inspector.has_tables() => "the tables have nothing of it".to_owned(),
-            Stored::Postgres(..) => "there are no tables".to_owned(),
-            Stored::Changelog(0) => format!("there is no topic {changelog_topic}"),
-            Stored::Changelog(_) => format!("{changelog_topic} is empty"),
+            StoredIn::Postgres(_, inspector) if inspector.has_tables() => "the tables have nothing of it".to_owned(),
+            StoredIn::Postgres(..) => "there are no tables".to_owned(),
+            StoredIn::Changelog(0) => format!("there is no topic {changelog_topic}"),
+            StoredIn::Changelog(_) => format!("{changelog_topic} is empty"),
         };
         OpsError::Impossible(format!(
             "there is nothing to rebuild: {place}, and group {group_id} has committed nothing on topic {topic}; the workers make \
@@ -250,7 +250,7 @@ impl Rebuild<'_> {
         store: &dyn Replace,
         membership: GroupMetadata,
         plans: Vec<RebuildPlan>,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<usize, OpsError> {
         let (mut batch, mut customers) = (Batch { membership, parts: Vec::new() }, 0);
         for plan in plans {
@@ -273,28 +273,28 @@ impl Rebuild<'_> {
         store: &dyn Replace,
         batch: &mut Batch,
         RebuildPlan { partition, records, committed, rules, former, .. }: RebuildPlan,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<usize, OpsError> {
         progress.begin(format!("partition {partition}"));
-        let (ledger, rules) = self.fold_anew(partition, &records, &rules, progress)?;
+        let (ledger, rules) = self.fold_again(partition, &records, &rules, progress)?;
         let customers = ledger.len();
         progress.begin(format!("partition {partition}, writing {} customers", grouped(customers)));
         let assignment =
             Assignment { partition, number: AssignmentNumber(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
-        batch.parts = vec![Commit::whole(assignment, committed, &records, ledger)];
+        batch.parts = vec![Progress::whole(assignment, committed, &records, ledger)];
         try_again(|| store.commit(batch))?;
         Ok(customers)
     }
 
     /// Folds the ledger again; returns it with its rules. Records that were refused because their currency was unknown
     /// stay refused, unless the options say to count them now.
-    fn fold_anew(
+    fn fold_again(
         &self,
         partition: i32,
         records: &Range<i64>,
         former: &LedgerRules,
-        progress: &Progress,
+        progress: &ProgressBar,
     ) -> Result<(Ledger, LedgerRules), OpsError> {
         let worker_rules = &self.tools.worker_rules;
         let anew = LedgerRules::begin(worker_rules, records.start);
@@ -313,7 +313,7 @@ impl Rebuild<'_> {
 
     /// The group's committed offset of a partition.
     fn committed(&self, partition: i32) -> Result<Option<Committed>, OpsError> {
-        let Tools { config, admin, .. } = &self.tools;
+        let ToolContext { config, admin, .. } = &self.tools;
         let asked = [(config.topic.clone(), partition)];
         let found = admin.committed_offsets(&config.group_id, Some(&asked), true, TIMEOUT)?.into_iter().next();
         Ok(found.map(Committed::read).transpose()?.flatten())
@@ -326,9 +326,9 @@ impl Rebuild<'_> {
         found: StoredPartition,
         customers: usize,
         committed: Option<&Committed>,
-        former: Former,
+        former: ReplacedState,
     ) -> Result<RebuildPlan, OpsError> {
-        let Tools { config, topic, .. } = &self.tools;
+        let ToolContext { config, topic, .. } = &self.tools;
         self.tools.check_currencies(partition, &found)?;
         let missing = self.tools.missing(partition, &found)?;
         let (stored, stored_progress) = (transactions_of(partition, &found), found.stored_progress);
@@ -342,17 +342,18 @@ impl Rebuild<'_> {
             log: self.tools.bounds(&config.topic, partition)?,
             topic_id: &topic.topic_id,
             start_from: config.start_from,
-            trusts_base: self.options.from_base,
+            trusts_metadata: self.options.from_base,
         };
-        let anew = |base| LedgerRules::begin(&self.tools.worker_rules, base);
-        let (records, rules, other_topic) = match records_to_fold(&known).map_err(|why| cannot(partition, &why))? {
+        let anew = |start_offset| LedgerRules::begin(&self.tools.worker_rules, start_offset);
+        let to_fold = records_to_fold(&known).map_err(|why| cannot_rebuild(partition, &why))?;
+        let (records, rules, other_topic) = match to_fold {
             RecordsToFold::Range(records) => {
                 let stored_rules = stored_progress.and_then(|stored_progress| stored_progress.rules);
                 let rules = stored_rules.unwrap_or_else(|| anew(records.start));
                 (records, rules, None)
             }
             RecordsToFold::WholeTopic => {
-                let progress = Progress::new(known.log.end);
+                let progress = ProgressBar::new(known.log.end);
                 progress.begin(format!("counting partition {partition}"));
                 let folded = self.tools.fold(partition, known.log.clone(), None, &progress)?;
                 progress.end();
@@ -372,13 +373,13 @@ impl Rebuild<'_> {
     }
 
     /// Stored partitions beyond this topic's, whose balances come from the same topic as those in `others`.
-    fn beyond(&self, others: &[OtherTopic]) -> Result<Vec<OtherTopic>, OpsError> {
+    fn beyond_topic(&self, others: &[OtherTopic]) -> Result<Vec<OtherTopic>, OpsError> {
         if others.is_empty() {
             return Ok(Vec::new());
         }
         let stored = match &self.tools.stored {
-            Stored::Changelog(partitions) => *partitions,
-            Stored::Postgres(_, inspector) => inspector.partitions()?,
+            StoredIn::Changelog(partitions) => *partitions,
+            StoredIn::Postgres(_, inspector) => inspector.partitions()?,
         };
         let mut beyond = Vec::new();
         for partition in self.tools.topic.partition_count..stored {

@@ -6,9 +6,9 @@ use balancefleet_kafka::{Admin, Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::{
+    cleanup_policy::{self, CleanupPolicy},
     config::{Config, StoreKind},
     domain::{ledger_rules::WorkerRules, rules::LedgerKind},
-    input::{self, Input},
     not_ready::NotReady,
     postgres_error::DatabaseError,
     postgres_target::DatabaseTarget,
@@ -48,7 +48,7 @@ pub(crate) enum OpsError {
 
 impl OpsError {
     /// Whether the same call is likely to succeed a little later.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             // If no broker can be reached, the address is usually wrong.
             Self::Kafka(error) | Self::NotReady(NotReady::Kafka(error)) => {
@@ -62,54 +62,56 @@ impl OpsError {
 }
 
 /// What both tools work with.
-pub(super) struct Tools<'a> {
+pub(super) struct ToolContext<'a> {
     pub(super) config: &'a Config,
     pub(super) worker_rules: Arc<WorkerRules>,
     pub(super) admin: &'a Admin,
     pub(super) topic: TopicFacts,
-    pub(super) stored: Stored<'a>,
+    pub(super) stored: StoredIn<'a>,
 }
 
 /// Where the balances are.
-pub(super) enum Stored<'a> {
+pub(super) enum StoredIn<'a> {
     /// In a changelog with this many partitions; 0 if there is no changelog.
     Changelog(i32),
     Postgres(&'a DatabaseTarget, Box<StoreInspector>),
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredIn<'a> {
     pub(super) fn of(
         config: &'a Config,
         worker_rules: &Arc<WorkerRules>,
         admin: &Admin,
         runtime: &Handle,
     ) -> Result<Self, OpsError> {
-        if let Some(database) = config.database_in_use() {
-            return Ok(Self::Postgres(
-                database,
-                Box::new(StoreInspector::connect(config, worker_rules.clone(), database, runtime)?),
-            ));
-        }
-        match describe(admin, &config.changelog_topic, TIMEOUT) {
-            Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
-            Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
-            Err(error) => Err(error.into()),
+        match (config.store, config.database_in_use()) {
+            (StoreKind::Postgres, Some(database)) => {
+                let inspector = StoreInspector::connect(config, worker_rules.clone(), database, runtime)?;
+                Ok(Self::Postgres(database, Box::new(inspector)))
+            }
+            (StoreKind::Changelog, _) => match describe(admin, &config.changelog_topic, TIMEOUT) {
+                Ok(changelog) => Ok(Self::Changelog(changelog.partition_count)),
+                Err(error) if error.kind() == ErrorKind::UnknownTopic => Ok(Self::Changelog(0)),
+                Err(error) => Err(error.into()),
+            },
+            // Without one, the configuration was refused.
+            (StoreKind::Postgres, None) => Err(OpsError::Impossible("store postgres has no database".to_owned())),
+            (StoreKind::Replay, _) => Err(keeps_nothing()),
         }
     }
 }
 
-impl<'a> Tools<'a> {
+impl<'a> ToolContext<'a> {
     /// Checks that everything the tool needs exists; creates nothing.
-    pub(super) fn take_up(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
+    pub(super) fn open(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
         if config.rules.ledger == LedgerKind::Count {
             return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
         }
         if config.store == StoreKind::Replay {
-            let why = "store replay keeps nothing: its workers re-read the topic at every start; restart them instead";
-            return Err(OpsError::Impossible(why.to_owned()));
+            return Err(keeps_nothing());
         }
         let topic = preflight::check(config, admin, runtime, false)??;
-        if let Input::Compacted { topic, policy } = input::ask(admin, &config.topic)? {
+        if let CleanupPolicy::Compacted { topic, policy } = cleanup_policy::look_up(admin, &config.topic)? {
             return Err(OpsError::Impossible(format!(
                 "InputCompacted: topic {topic} is compacted (cleanup.policy={policy}) and does not keep every record: \
                  balances recomputed from it would differ from the stored ones without showing which are right; \
@@ -117,26 +119,35 @@ impl<'a> Tools<'a> {
             )));
         }
         let worker_rules = Arc::new(WorkerRules::new(config.rules.clone()));
-        let stored = Stored::of(config, &worker_rules, admin, runtime)?;
+        let stored = StoredIn::of(config, &worker_rules, admin, runtime)?;
         Ok(Self { config, worker_rules, admin, topic, stored })
     }
 
     /// What is stored of a partition now.
     pub(super) fn inspect(&self, partition: i32) -> Result<StoredPartition, OpsError> {
-        self.look(partition, |_, _| {})
+        self.inspect_with_keys(partition, |_, _| {})
     }
 
     /// [`Self::inspect`]; `each_key` also gets every key of a changelog, and whether it has a value.
-    pub(super) fn look(&self, partition: i32, each_key: impl FnMut(&[u8], bool)) -> Result<StoredPartition, OpsError> {
+    pub(super) fn inspect_with_keys(
+        &self,
+        partition: i32,
+        each_key: impl FnMut(&[u8], bool),
+    ) -> Result<StoredPartition, OpsError> {
         match &self.stored {
-            Stored::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
-            Stored::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
+            StoredIn::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
+            StoredIn::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),
         }
     }
 }
 
+fn keeps_nothing() -> OpsError {
+    let why = "store replay keeps nothing: its workers re-read the topic at every start; restart them instead";
+    OpsError::Impossible(why.to_owned())
+}
+
 /// Writes one line of a report, at once.
-pub(super) fn say(out: &mut impl Write, line: &str) -> Result<(), OpsError> {
+pub(super) fn print_line(out: &mut impl Write, line: &str) -> Result<(), OpsError> {
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
 }

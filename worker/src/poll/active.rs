@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use balancefleet_kafka::UsageRecord;
+use balancefleet_kafka::CommitMetadata;
 
-use super::{ahead::Ahead, pending_validation::Validation};
+use super::{buffered_changes::BufferedChanges, pending_validation::Validation};
 use crate::{
     domain::{
         ledger::{DeadLetter, Posting},
@@ -15,7 +15,7 @@ use crate::{
 
 /// The work on a partition since its assignment.
 pub(crate) struct Active {
-    pub(super) base: i64,
+    pub(super) start_offset: i64,
     pub(super) next_offset: i64,
     pub(super) leader_epoch: Option<i32>,
     /// Set while it is unknown whether the log still holds this position.
@@ -27,7 +27,7 @@ pub(crate) struct Active {
     /// Starting offsets of the group's other partitions; the first commit carries them.
     pub(super) initial_offsets: Vec<(i32, i64)>,
     /// Changes over the ledger; `None` when records change the ledger itself.
-    pub(super) ahead: Option<Ahead>,
+    pub(super) buffered: Option<BufferedChanges>,
     pub(super) records: u64,
     pub(super) busy: Duration,
     /// The part of `records` in the current batch.
@@ -57,16 +57,16 @@ impl Active {
     /// Loads these customers into the processor's cache, because records are about to be applied to them. Applying a
     /// record is mostly waiting for memory, and loads that are issued together overlap.
     pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
-        match &self.ahead {
-            Some(ahead) => ahead.prefetch(customers, ledger),
+        match &self.buffered {
+            Some(buffered) => buffered.prefetch(customers, ledger),
             None => ledger.prefetch(customers),
         }
     }
 
     /// Applies the record at `offset`, to the ledger or to the changes over it.
     pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, state: &mut State) -> Result<(), Overflow> {
-        match &mut self.ahead {
-            Some(ahead) => ahead.apply(posting, offset, &state.ledger),
+        match &mut self.buffered {
+            Some(buffered) => buffered.apply(posting, offset, &state.ledger),
             None => {
                 // Ledger and offset change under the same lock, so no reader sees one alone.
                 state.advance(offset);
@@ -77,26 +77,26 @@ impl Active {
 
     /// Passes a record that changes no balance.
     pub(crate) fn skip(&self, offset: i64, state: &mut State) {
-        if self.ahead.is_none() {
+        if self.buffered.is_none() {
             state.advance(offset);
         }
     }
 
     /// Keeps a bad record for the next commit.
     pub(crate) fn add_dead_letter(&mut self, dead_letter: DeadLetter) {
-        if let Some(ahead) = &mut self.ahead {
-            ahead.put_aside(dead_letter);
+        if let Some(buffered) = &mut self.buffered {
+            buffered.add_dead_letter(dead_letter);
         }
     }
 
     /// What the next commit would write: the number of customers, and the bytes of dead letters.
-    pub(crate) fn pending(&self) -> (usize, usize) {
-        self.ahead.as_ref().map_or((0, 0), |ahead| (ahead.changed(), ahead.dead_bytes()))
+    pub(crate) fn pending_size(&self) -> (usize, usize) {
+        self.buffered.as_ref().map_or((0, 0), |buffered| (buffered.pending_customers(), buffered.dead_letter_bytes()))
     }
 
-    /// [`Self::pending`], plus what the running commit writes.
-    pub(crate) fn uncommitted(&self) -> (usize, usize) {
-        self.ahead.as_ref().map_or((0, 0), Ahead::not_durable)
+    /// [`Self::pending_size`], plus what the running commit writes.
+    pub(crate) fn uncommitted_size(&self) -> (usize, usize) {
+        self.buffered.as_ref().map_or((0, 0), BufferedChanges::size)
     }
 
     /// Moves past the record at `offset`, whether it was applied or not.
@@ -119,7 +119,7 @@ impl Active {
 
     /// Whether records precede the position but their leader epoch is unknown, so that no leader can be asked about it.
     pub(crate) fn lacks_epoch(&self) -> bool {
-        self.leader_epoch.is_none() && self.next_offset > self.base
+        self.leader_epoch.is_none() && self.next_offset > self.start_offset
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -129,16 +129,16 @@ impl Active {
     /// Ends a batch that had `records` records of all partitions and took `busy`. This partition's share of the time is
     /// proportional to its records.
     pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, shared: &SharedPartition) {
-        if self.ahead.is_some() && self.in_batch > 0 {
+        if self.buffered.is_some() && self.in_batch > 0 {
             shared.lock().set_position(self.next_offset);
         }
         let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));
         self.busy += Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
     }
 
-    pub(super) fn usage(&self) -> UsageRecord {
+    pub(super) fn commit_metadata(&self) -> CommitMetadata {
         let busy_micros = u64::try_from(self.busy.as_micros()).unwrap_or(u64::MAX);
-        UsageRecord { base_offset: self.base, records: self.records, busy_micros }
+        CommitMetadata { start_offset: self.start_offset, records: self.records, busy_micros }
     }
 }
 
@@ -179,6 +179,6 @@ mod tests {
         (0..3).for_each(|offset| active.advance(offset, None));
         active.end_batch(Duration::from_micros(40), 4, &shared);
         active.end_batch(Duration::from_micros(100), 4, &shared);
-        assert_eq!(active.usage(), UsageRecord { base_offset: 0, records: 3, busy_micros: 30 });
+        assert_eq!(active.commit_metadata(), CommitMetadata { start_offset: 0, records: 3, busy_micros: 30 });
     }
 }

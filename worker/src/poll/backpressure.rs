@@ -14,14 +14,14 @@ const PAUSE_AFTER: Duration = Duration::from_millis(500);
 impl PollLoop {
     /// Whether the next commit is so large that it must not wait.
     pub(super) fn is_full(&self) -> bool {
-        let (customers, bytes) = self.sum(Active::pending);
+        let (customers, bytes) = self.sum(Active::pending_size);
         customers >= FULL.0 || bytes >= FULL.1
     }
 
     /// Whether so much is uncommitted that no more records may be processed: a commit is running and the next one is
     /// already full, or commits are refused again and again.
     fn is_overfull(&self) -> bool {
-        let (customers, bytes) = self.sum(Active::uncommitted);
+        let (customers, bytes) = self.sum(Active::uncommitted_size);
         customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
     }
 

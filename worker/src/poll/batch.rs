@@ -7,7 +7,7 @@ use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::{
     AssignedPartition, Fatal, PollLoop, active::OffsetCheck, partition::Stage, pending_validation::Validation,
-    truncation::Suspect,
+    truncation::MaybeTruncated,
 };
 use crate::{
     domain::{
@@ -105,7 +105,7 @@ impl PollLoop {
     }
 
     /// Handles a fetch error of a partition. The records that follow may begin after a gap, so the partition is fetched
-    /// again from its next offset. If the log does not have that offset, the partition becomes a suspect.
+    /// again from its next offset. If the log does not have that offset, the log may have been truncated: it is watched.
     fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
         if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, suppressed, "a partition is not fetched");
@@ -116,7 +116,7 @@ impl PollLoop {
         let Some((assignment_number, active)) = active else { return Ok(()) };
         let next_offset = active.next_offset();
         if error.kind() == ErrorKind::OutOfRange {
-            self.truncation_watch.raise([Suspect { partition, assignment_number, next_offset }]);
+            self.truncation_watch.add([MaybeTruncated { partition, assignment_number, next_offset }]);
             return Ok(());
         }
         if active.position(partition).is_some() {
@@ -126,8 +126,8 @@ impl PollLoop {
         match self.consumer.seek(&self.topic, partition, Offset::Offset(next_offset), Duration::ZERO) {
             Ok(()) => Ok(()),
             Err(refused) => {
-                tracing::warn!(%refused, partition, "it cannot be fetched again from there");
-                self.queue_reacquire(&[partition])
+                tracing::warn!(%refused, partition, "the partition cannot be fetched again from its next offset");
+                self.restore_again(&[partition])
             }
         }
     }

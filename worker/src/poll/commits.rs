@@ -24,9 +24,9 @@ const PAUSE_PER_COMMIT: u32 = 3;
 /// The commit interval of a worker that is behind: one commit covers many records.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// The pause after a commit that was not accepted,
+/// The pause after a commit that was not accepted. It doubles with each further one.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
-/// which doubles at most this many times.
+/// How many times the pause doubles at most.
 const MAX_DOUBLINGS: u32 = 6;
 
 /// The poll thread's end of the commit thread.
@@ -36,11 +36,11 @@ pub(crate) struct Commits {
     running: Option<Instant>,
     backoff: Backoff,
     last_sent: Option<Instant>,
-    /// Without progress, a commit checks this often that the worker is still a member,
-    membership_check_every: Duration,
-    /// with a part of every partition if the store needs that.
-    checks_each_partition: bool,
-    last_full_check: Option<Instant>,
+    /// How often a worker without progress commits, to check that it is still a member.
+    empty_commit_interval: Duration,
+    /// Whether such an empty commit has a part of every partition, because the store needs that.
+    empty_commits_have_all_partitions: bool,
+    last_with_all_partitions: Option<Instant>,
     put_off: Option<Instant>,
 }
 
@@ -88,7 +88,7 @@ impl Commits {
     ) -> std::io::Result<Self> {
         let cadence =
             Cadence { apply_mode: store.apply_mode(), latest: ceiling.unwrap_or(LATEST), last_took: Duration::ZERO };
-        let checks_each_partition = store.checks_each_partition();
+        let empty_commits_have_all_partitions = store.empty_commits_have_all_partitions();
         let (requests, inbox) = mpsc::channel::<(Batch, Instant)>();
         critical_thread::start("commit", move || {
             for (batch, sent) in inbox {
@@ -105,9 +105,9 @@ impl Commits {
             running: None,
             backoff: Backoff::default(),
             last_sent: None,
-            membership_check_every: session_timeout / 3,
-            checks_each_partition,
-            last_full_check: None,
+            empty_commit_interval: session_timeout / 3,
+            empty_commits_have_all_partitions,
+            last_with_all_partitions: None,
             put_off: None,
         })
     }
@@ -130,16 +130,16 @@ impl Commits {
         (!self.is_running()).then(|| due_in.max(self.backoff.left(now)).max(put_off))
     }
 
-    /// Whether a commit is due at `now` even without progress, to check the membership.
-    pub(crate) fn is_membership_check_due(&self, now: Instant) -> bool {
-        let is_old = |sent| now.saturating_duration_since(sent) >= self.membership_check_every;
-        let last = if self.checks_each_partition { self.last_full_check } else { self.last_sent };
+    /// Whether an empty commit is due at `now`, to check the membership.
+    pub(crate) fn is_empty_commit_due(&self, now: Instant) -> bool {
+        let is_old = |sent| now.saturating_duration_since(sent) >= self.empty_commit_interval;
+        let last = if self.empty_commits_have_all_partitions { self.last_with_all_partitions } else { self.last_sent };
         !self.is_running() && self.backoff.left(now).is_zero() && last.is_none_or(is_old)
     }
 
-    /// Whether a membership check includes every partition.
-    pub(crate) fn checks_each_partition(&self) -> bool {
-        self.checks_each_partition
+    /// Whether an empty commit has a part of every partition.
+    pub(crate) fn empty_commits_have_all_partitions(&self) -> bool {
+        self.empty_commits_have_all_partitions
     }
 
     /// When the last commit was sent to the thread.
@@ -152,7 +152,7 @@ impl Commits {
         let sent = Instant::now();
         self.last_sent = Some(sent);
         if is_whole {
-            self.last_full_check = Some(sent);
+            self.last_with_all_partitions = Some(sent);
         }
         // The thread ends only with the process.
         self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);

@@ -48,7 +48,7 @@ pub(crate) struct Committed {
 /// The topic as the brokers describe it now.
 pub(crate) struct Inspection {
     pub(crate) topic: TopicFacts,
-    /// The logs of the suspects that could be measured.
+    /// The logs that may have been truncated, those that could be measured.
     pub(crate) logs: Vec<Log>,
     /// Positions whose validation was overdue, with their leaders' answers to another client.
     pub(crate) looked_up: Vec<(Overdue, Validity)>,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{active::Active, ahead::Ahead, pending_validation::Validation};
+use super::{active::Active, buffered_changes::BufferedChanges, pending_validation::Validation};
 use crate::{
     partition_failure::PartitionFailure,
     store::{ApplyMode, Assignment, AssignmentNumber, Progress, Restored},
@@ -73,7 +73,7 @@ impl AssignedPartition {
 
     /// Takes over what the restore thread has read.
     pub(crate) fn restored(&mut self, restored: Restored, apply_mode: ApplyMode) {
-        let Restored { ledger, changes, committed, base, next_offset, leader_epoch, initial_offsets, records } =
+        let Restored { ledger, changes, committed, start_offset, next_offset, leader_epoch, initial_offsets, records } =
             restored;
         self.restored_records = records;
         let mut state = self.shared.lock();
@@ -83,14 +83,14 @@ impl AssignedPartition {
         state.as_of = (changes.len() == 0).then_some(next_offset);
         state.committed_offset = committed;
         let active = Active {
-            base,
+            start_offset,
             next_offset,
             leader_epoch,
             validation: None,
             committed,
             is_first_commit_accepted: false,
             initial_offsets,
-            ahead: (apply_mode == ApplyMode::Buffered).then(|| Ahead::new(changes)),
+            buffered: (apply_mode == ApplyMode::Buffered).then(|| BufferedChanges::new(changes)),
             records: 0,
             busy: Duration::ZERO,
             in_batch: 0,
@@ -194,7 +194,7 @@ impl AssignedPartition {
         let at_most = if self.awaits_first_commit() { max_customers_per_commit } else { usize::MAX };
         let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
-        let changes = active.ahead.as_mut().map(|ahead| ahead.take_off(at_most)).unwrap_or_default();
+        let changes = active.buffered.as_mut().map(|buffered| buffered.take_for_commit(at_most)).unwrap_or_default();
         Some(Progress {
             assignment,
             shared,
@@ -202,34 +202,34 @@ impl AssignedPartition {
             next_offset: active.next_offset,
             leader_epoch: active.leader_epoch,
             changes,
-            is_partial: active.pending().0 > 0,
-            usage: active.usage(),
+            is_partial: active.pending_size().0 > 0,
+            metadata: active.commit_metadata(),
             initial_offsets: active.initial_offsets.clone(),
         })
     }
 
     /// Notes that the commit up to `next_offset` was accepted.
     pub(crate) fn committed(&mut self, next_offset: i64) {
-        let landed = self.committing().and_then(|active| {
+        let accepted = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
             active.is_first_commit_accepted = true;
             active.initial_offsets.clear();
-            active.ahead.as_mut().and_then(Ahead::landed)
+            active.buffered.as_mut().and_then(BufferedChanges::accepted)
         });
-        if let Some(changes) = landed {
+        if let Some(changes) = accepted {
             self.shared.publish(&changes, next_offset);
         }
         self.shared.lock().committed_offset = Some(next_offset);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
-            Stage::AwaitingFirstCommit(active) if active.pending().0 == 0 => Stage::Ready(active),
+            Stage::AwaitingFirstCommit(active) if active.pending_size().0 == 0 => Stage::Ready(active),
             stage => stage,
         };
     }
 
     /// Notes that the commit was refused: its changes go with the next one.
     pub(crate) fn refused(&mut self) {
-        if let Some(ahead) = self.committing().and_then(|active| active.ahead.as_mut()) {
-            ahead.turned_back();
+        if let Some(buffered) = self.committing().and_then(|active| active.buffered.as_mut()) {
+            buffered.refused();
         }
     }
 }

@@ -138,13 +138,13 @@ impl PollLoop {
             }
         }
         let partitions: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
-        self.records.route(partitions.iter().copied())?;
+        self.records.forward(partitions.iter().copied())?;
         let assigned =
             if is_cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         assigned.map_err(Fatal::Rebalance)?;
         // Waits until the client has started with the assignment.
         drop(self.consumer.assignment().map_err(Fatal::Rebalance)?);
-        self.records.route(partitions)?;
+        self.records.forward(partitions)?;
         self.fetch_wakeups.begin(Instant::now());
         // A pause outlives its assignment: a partition that failed or was paused before is fetched again only after a
         // resume.
@@ -286,9 +286,9 @@ impl PollLoop {
         }
     }
 
-    /// Handles `partitions` that another worker has continued although the group still assigns them to this one. Their
-    /// state is dropped, and they are queued for a new restore a heartbeat later.
-    pub(super) fn queue_reacquire(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
+    /// Drops the state of `partitions` and restores them again a heartbeat later: another worker has continued them
+    /// although the group still assigns them to this one, or the client cannot fetch on where they stand.
+    pub(super) fn restore_again(&mut self, partitions: &[i32]) -> Result<(), Fatal> {
         let mut fetched = TopicPartitionList::new();
         let (mut is_any, now) = (false, Instant::now());
         for partition in partitions {
@@ -298,13 +298,13 @@ impl PollLoop {
                 fetched.add_partition(&self.topic, *partition);
             }
             let assigned = self.add(*partition, owned.generation, owned.member_id.clone());
-            self.reacquire_queue.add(assigned, owned.member_id, now);
+            self.delayed_restores.add(assigned, owned.member_id, now);
             is_any = true;
         }
         if !is_any {
             return Ok(());
         }
-        tracing::warn!(?partitions, "partitions fenced, reacquiring");
+        tracing::warn!(?partitions, "restoring partitions again");
         if self.is_cooperative() {
             self.consumer.incremental_unassign(&fetched).map_err(Fatal::Rebalance)?;
         } else {
@@ -315,14 +315,14 @@ impl PollLoop {
         Ok(())
     }
 
-    /// Restores queued partitions that are due and still belong to this worker.
-    pub(super) fn reacquire_due(&mut self) {
+    /// Starts the delayed restores that are due, of partitions that still belong to this worker.
+    pub(super) fn start_delayed_restores(&mut self) {
         let consumer = self.consumer.clone();
         let ask = || {
             let membership = GroupMetadata::capture(&*consumer).filter(GroupMetadata::is_member)?;
             Some(membership.member_id().to_owned())
         };
-        let assigned = self.reacquire_queue.due(Instant::now(), ask);
+        let assigned = self.delayed_restores.due(Instant::now(), ask);
         if !assigned.is_empty() {
             // The thread ends only with the process.
             let _ = self.restorer.send(assigned);

@@ -8,7 +8,7 @@ use super::{
     Fatal, PollLoop,
     messages::{Committed, Inspection, Report},
     partition::{AssignedPartition, Stage},
-    truncation::{Diagnosis, FetchState, Log, Suspect},
+    truncation::{Diagnosis, FetchState, Log, MaybeTruncated},
 };
 use crate::{
     partition_failure::PartitionFailure,
@@ -117,7 +117,7 @@ impl PollLoop {
                 again.push(assignment.partition);
             }
         }
-        self.queue_reacquire(&again)
+        self.restore_again(&again)
     }
 
     fn inspected(&mut self, inspection: Inspection) -> Result<(), Fatal> {
@@ -135,9 +135,9 @@ impl PollLoop {
         inspection.looked_up.into_iter().try_for_each(|(overdue, validity)| self.looked_up(overdue, validity))
     }
 
-    /// Handles the measured log of a suspect.
+    /// Handles a measured log that may have been truncated.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
-        let Suspect { partition, assignment_number, next_offset: offset } = log.suspect;
+        let MaybeTruncated { partition, assignment_number, next_offset: offset } = log.maybe_truncated;
         let active = self.current_at(partition, assignment_number).and_then(AssignedPartition::active);
         let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
         if let Some((next_offset, Some(leader_epoch))) = fetch_state
@@ -173,7 +173,7 @@ impl PollLoop {
             }
             owned.fail(failure.clone());
             if failure.is_of_stored_balances() {
-                self.store.withdraw(owned.assignment(), &owned.shared);
+                self.store.withhold(owned.assignment(), &owned.shared);
             }
             if owned.is_fetched {
                 list.add_partition(&self.topic, owned.partition);

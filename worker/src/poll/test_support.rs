@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use balancefleet_kafka::{Admin, GroupMetadata, UsageRecord};
+use balancefleet_kafka::{Admin, CommitMetadata, GroupMetadata};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -52,7 +52,7 @@ impl Offline {
                 leader_epoch: None,
                 changes: Arc::new(Changes::default()),
                 is_partial: false,
-                usage: UsageRecord::beginning_at(0),
+                metadata: CommitMetadata::beginning_at(0),
                 initial_offsets: Vec::new(),
             }
         };

@@ -25,8 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a leader may take to say whether its log holds a position; there may be no leader.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Starts the thread. It checks at once, and whenever it is asked to. Each check measures the logs of suspects, and
-/// looks up positions whose validation is overdue with a client of its own, made with `reader_config`.
+/// Starts the thread. It checks at once, and whenever it is asked to. Each check measures the logs that may have been
+/// truncated, and looks up positions whose validation is overdue with a client of its own, made with `reader_config`.
 pub(crate) fn start(
     admin: Admin,
     topic: String,
@@ -58,18 +58,18 @@ fn inspect(
     truncation_watch: &TruncationWatch,
 ) -> Result<Inspection, Error> {
     let facts = describe(admin, topic, TIMEOUT)?;
-    let (overdue, suspects) = (truncation_watch.take_overdue(), truncation_watch.suspects());
+    let (overdue, maybe_truncated) = (truncation_watch.take_overdue(), truncation_watch.maybe_truncated());
     let looked_up = look_up(reader_config, topic, overdue)?;
-    let asked: Vec<_> = suspects.iter().map(|suspect| (topic.to_owned(), suspect.partition)).collect();
+    let asked: Vec<_> = maybe_truncated.iter().map(|it| (topic.to_owned(), it.partition)).collect();
     let ask = |at, isolation| admin.list_offsets(&asked, at, isolation, TIMEOUT);
     let starts = ask(At::Earliest, Isolation::ReadUncommitted)?;
     let ends = ask(At::Latest, Isolation::ReadUncommitted)?;
     let stable_ends = ask(At::Latest, Isolation::ReadCommitted)?;
     let mut logs = Vec::new();
-    for (((suspect, start), end), stable_end) in suspects.iter().zip(starts).zip(ends).zip(stable_ends) {
-        // A partition without a leader cannot be measured now; it stays a suspect for the next check.
+    for (((it, start), end), stable_end) in maybe_truncated.into_iter().zip(starts).zip(ends).zip(stable_ends) {
+        // A partition without a leader cannot be measured now; the next check tries again.
         if let (Ok(start), Ok(end), Ok(stable_end)) = (start.offset, end.offset, stable_end.offset) {
-            logs.push(Log { suspect: *suspect, start, end, stable_end });
+            logs.push(Log { maybe_truncated: it, start, end, stable_end });
         }
     }
     Ok(Inspection { topic: facts, logs, looked_up })

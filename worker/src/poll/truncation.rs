@@ -1,8 +1,8 @@
 //! Watches for truncated logs: partitions whose offset may no longer be in their log.
 //!
-//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. The partition
-//! becomes a suspect at its offset. It stays one until it moves on or is known to have failed. A measurement that
-//! fails, or that finds the offset in the log again, does not clear it.
+//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. From then on the
+//! partition is watched, until it moves on from that offset or is known to have failed. A measurement that fails, or that
+//! finds the offset in the log again, does not end that.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A partition whose offset may no longer be in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Suspect {
+pub(crate) struct MaybeTruncated {
     pub(crate) partition: i32,
     pub(crate) assignment_number: AssignmentNumber,
     pub(crate) next_offset: i64,
@@ -33,10 +33,10 @@ pub(crate) struct Overdue {
     pub(crate) position: Position,
 }
 
-/// The log of a suspect, as measured.
+/// The log of a watched partition, as measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log {
-    pub(crate) suspect: Suspect,
+    pub(crate) maybe_truncated: MaybeTruncated,
     pub(crate) start: i64,
     pub(crate) end: i64,
     /// The end of what a consumer may read: before the first open transaction.
@@ -67,7 +67,7 @@ pub(crate) enum Diagnosis {
     FetchPositionLost,
 }
 
-/// The open suspects; the poll thread raises and ends them, the topic monitor measures their logs.
+/// The watched partitions; the poll thread adds and removes them, the topic monitor measures their logs.
 #[derive(Default)]
 pub(crate) struct TruncationWatch {
     watched: Mutex<BTreeMap<i32, Watched>>,
@@ -75,18 +75,18 @@ pub(crate) struct TruncationWatch {
 }
 
 struct Watched {
-    suspect: Suspect,
+    maybe_truncated: MaybeTruncated,
     /// Since when it has records that the client does not deliver.
     behind_since: Option<Instant>,
 }
 
 impl TruncationWatch {
-    /// Adds suspects. A later suspicion about a partition replaces an earlier one; the same one again changes nothing.
-    pub(crate) fn raise(&self, suspects: impl IntoIterator<Item = Suspect>) {
+    /// Watches partitions. One that is watched at another offset is watched anew; at the same offset nothing changes.
+    pub(crate) fn add(&self, partitions: impl IntoIterator<Item = MaybeTruncated>) {
         let mut watched = self.watched.lock();
-        for suspect in suspects {
-            if watched.get(&suspect.partition).is_none_or(|known| known.suspect != suspect) {
-                watched.insert(suspect.partition, Watched { suspect, behind_since: None });
+        for maybe_truncated in partitions {
+            if watched.get(&maybe_truncated.partition).is_none_or(|known| known.maybe_truncated != maybe_truncated) {
+                watched.insert(maybe_truncated.partition, Watched { maybe_truncated, behind_since: None });
             }
         }
     }
@@ -101,26 +101,28 @@ impl TruncationWatch {
         std::mem::take(&mut *self.overdue.lock()).into_values().collect()
     }
 
-    pub(crate) fn suspects(&self) -> Vec<Suspect> {
-        self.watched.lock().values().map(|watched| watched.suspect).collect()
+    pub(crate) fn maybe_truncated(&self) -> Vec<MaybeTruncated> {
+        self.watched.lock().values().map(|watched| watched.maybe_truncated).collect()
     }
 
-    /// Ends a suspicion that is decided elsewhere; returns false if it was not open.
-    pub(crate) fn end(&self, suspect: &Suspect) -> bool {
+    /// Ends the watch of a partition that is decided elsewhere; returns false if it was not watched.
+    pub(crate) fn remove(&self, maybe_truncated: &MaybeTruncated) -> bool {
         let mut watched = self.watched.lock();
-        let is_open = watched.get(&suspect.partition).is_some_and(|known| known.suspect == *suspect);
-        if is_open {
-            watched.remove(&suspect.partition);
+        let is_watched =
+            watched.get(&maybe_truncated.partition).is_some_and(|known| known.maybe_truncated == *maybe_truncated);
+        if is_watched {
+            watched.remove(&maybe_truncated.partition);
         }
-        is_open
+        is_watched
     }
 
-    /// Judges a measurement at `now`; only [`Diagnosis::Open`] leaves the suspicion open.
+    /// Judges a measurement at `now`; after any other result than [`Diagnosis::Open`] the partition is watched no more.
     pub(crate) fn diagnose(&self, log: &Log, fetch_state: FetchState, now: Instant) -> Diagnosis {
-        let Suspect { partition, next_offset, .. } = log.suspect;
+        let MaybeTruncated { partition, next_offset, .. } = log.maybe_truncated;
         let mut watched = self.watched.lock();
-        // Raised again since the measurement, at another offset, which is measured next.
-        let Some(known) = watched.get_mut(&partition).filter(|known| known.suspect == log.suspect) else {
+        // Added again since the measurement, at another offset, which is measured next.
+        let Some(known) = watched.get_mut(&partition).filter(|known| known.maybe_truncated == log.maybe_truncated)
+        else {
             return Diagnosis::Open;
         };
         let diagnosis = if fetch_state.next_offset != Some(next_offset) {
@@ -147,16 +149,17 @@ impl TruncationWatch {
 mod tests {
     use super::*;
 
-    const HERE: Suspect = Suspect { partition: 3, assignment_number: AssignmentNumber(7), next_offset: 50 };
+    const HERE: MaybeTruncated =
+        MaybeTruncated { partition: 3, assignment_number: AssignmentNumber(7), next_offset: 50 };
 
     fn truncation_watch() -> TruncationWatch {
         let truncation_watch = TruncationWatch::default();
-        truncation_watch.raise([HERE]);
+        truncation_watch.add([HERE]);
         truncation_watch
     }
 
     fn log(start: i64, end: i64) -> Log {
-        Log { suspect: HERE, start, end, stable_end: end }
+        Log { maybe_truncated: HERE, start, end, stable_end: end }
     }
 
     fn fetch_state(idle_at: Instant) -> FetchState {
@@ -169,7 +172,7 @@ mod tests {
         for (start, end) in [(51, 90), (0, 49)] {
             let truncation_watch = truncation_watch();
             assert_eq!(truncation_watch.diagnose(&log(start, end), fetch_state(now), now), Diagnosis::OutOfRange);
-            assert!(truncation_watch.suspects().is_empty());
+            assert!(truncation_watch.maybe_truncated().is_empty());
         }
     }
 
@@ -180,7 +183,7 @@ mod tests {
             let truncation_watch = truncation_watch();
             let moved = FetchState { next_offset, ..fetch_state(now) };
             assert_eq!(truncation_watch.diagnose(&log(60, 90), moved, now), Diagnosis::MovedOn);
-            assert!(truncation_watch.suspects().is_empty());
+            assert!(truncation_watch.maybe_truncated().is_empty());
         }
     }
 
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(truncation_watch.diagnose(&log(0, 51), fetch_state(at(65)), at(65)), Diagnosis::Open);
         assert_eq!(truncation_watch.diagnose(&log(0, 52), fetch_state(at(69)), at(69)), Diagnosis::Open);
         assert_eq!(truncation_watch.diagnose(&log(0, 52), fetch_state(at(70)), at(70)), Diagnosis::FetchPositionLost);
-        assert!(truncation_watch.suspects().is_empty());
+        assert!(truncation_watch.maybe_truncated().is_empty());
     }
 
     #[test]
@@ -203,13 +206,13 @@ mod tests {
             let now = begun + Duration::from_secs(seconds);
             assert_eq!(truncation_watch.diagnose(&log(0, 90), fetch_state(begun), now), Diagnosis::Open);
         }
-        assert_eq!(truncation_watch.suspects(), [HERE]);
+        assert_eq!(truncation_watch.maybe_truncated(), [HERE]);
     }
 
     #[test]
     fn markers_at_the_end_and_open_transactions_are_no_sign() {
         let (truncation_watch, begun) = (truncation_watch(), Instant::now());
-        let log = Log { suspect: HERE, start: 0, end: 90, stable_end: 52 };
+        let log = Log { maybe_truncated: HERE, start: 0, end: 90, stable_end: 52 };
         for seconds in 0..100 {
             let now = begun + Duration::from_secs(seconds);
             let fetch_state = FetchState { read_to: 52, ..fetch_state(now) };
@@ -218,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_raised_again_elsewhere_is_not_judged_by_the_old_measurement() {
+    fn a_partition_added_again_elsewhere_is_not_judged_by_the_old_measurement() {
         let (truncation_watch, now) = (truncation_watch(), Instant::now());
-        let later = Suspect { next_offset: 70, ..HERE };
-        truncation_watch.raise([later]);
+        let later = MaybeTruncated { next_offset: 70, ..HERE };
+        truncation_watch.add([later]);
         assert_eq!(truncation_watch.diagnose(&log(80, 90), fetch_state(now), now), Diagnosis::Open);
-        assert_eq!(truncation_watch.suspects(), [later]);
+        assert_eq!(truncation_watch.maybe_truncated(), [later]);
     }
 
     /// The client refuses a list that has a partition twice.

@@ -17,7 +17,7 @@ use super::{
     active::Active,
     partition::Stage,
     pending_validation::Validation,
-    truncation::{Log, Overdue, Suspect},
+    truncation::{Log, MaybeTruncated, Overdue},
 };
 use crate::partition_failure::PartitionFailure;
 
@@ -25,9 +25,9 @@ use crate::partition_failure::PartitionFailure;
 const BEGIN_WITHIN: Duration = Duration::from_millis(100);
 /// The pause between two attempts to start one: by then the client may fetch.
 const BEGIN_AGAIN: Duration = Duration::from_millis(5);
-/// After this time without an answer, another client looks the position up,
+/// After this time without an answer, another client looks the position up.
 const LOOK_UP_AFTER: Duration = Duration::from_secs(3);
-/// and after this time readers see that there is no answer.
+/// After this time without an answer, readers see that there is none.
 const OVERDUE: Duration = Duration::from_secs(5);
 
 impl PollLoop {
@@ -81,7 +81,11 @@ impl PollLoop {
             (Validity::InLog, Some(_)) => owned.validated(),
             (Validity::NotInLog, _) => {
                 validation.was_refused = true;
-                self.truncation_watch.raise([Suspect { partition, assignment_number, next_offset: position.offset }]);
+                self.truncation_watch.add([MaybeTruncated {
+                    partition,
+                    assignment_number,
+                    next_offset: position.offset,
+                }]);
                 self.inspect();
             }
             (Validity::InLog | Validity::Unanswered, asked_at) => {
@@ -116,9 +120,9 @@ impl PollLoop {
     /// Handles a partition whose leader refused its position, once its log is measured. Retention and truncation give
     /// the same error; the start of the log tells them apart.
     pub(super) fn refused(&mut self, log: &Log, leader_epoch: i32) -> Result<(), Fatal> {
-        let (partition, offset) = (log.suspect.partition, log.suspect.next_offset);
+        let (partition, offset) = (log.maybe_truncated.partition, log.maybe_truncated.next_offset);
         // Otherwise a refusal that is measured twice would count as two.
-        if !self.truncation_watch.end(&log.suspect) {
+        if !self.truncation_watch.remove(&log.maybe_truncated) {
             return Ok(());
         }
         if offset < log.start {
@@ -254,9 +258,10 @@ mod tests {
     impl PollLoop {
         /// The leader refuses the position, and the log is measured.
         fn hear_refused(&mut self, start: i64, end: i64) -> Log {
-            let suspect = Suspect { partition: 0, assignment_number: AssignmentNumber(1), next_offset: OFFSET };
-            self.truncation_watch.raise([suspect]);
-            let log = Log { suspect, start, end, stable_end: end };
+            let maybe_truncated =
+                MaybeTruncated { partition: 0, assignment_number: AssignmentNumber(1), next_offset: OFFSET };
+            self.truncation_watch.add([maybe_truncated]);
+            let log = Log { maybe_truncated, start, end, stable_end: end };
             self.measured(&log).unwrap();
             log
         }

@@ -12,7 +12,7 @@ use crate::{
         ledger::{Changes, Ledger},
         rules::Rules,
     },
-    store::{ApplyMode, Assignment, ChangelogImage, Restored},
+    store::{ApplyMode, Assignment, ChangelogContents, Restored},
     view::{RestoreProgress, SharedPartition},
 };
 
@@ -39,9 +39,9 @@ pub(super) struct PartitionRestore {
 
 enum Kind {
     /// Records of the input, folded into a fresh ledger.
-    ReplayInput { base: i64, ledger: Ledger, records: u64, last: Option<Last> },
+    ReplayInput { start_offset: i64, ledger: Ledger, records: u64, last: Option<Last> },
     /// Records of the store's changelog.
-    ReadChangelog(ChangelogImage),
+    ReadChangelog(ChangelogContents),
 }
 
 /// The last record that was folded.
@@ -54,16 +54,20 @@ struct Last {
 /// What a restore has read.
 pub(super) enum RestoreOutcome {
     Replayed(Restored),
-    ChangelogRead(ChangelogImage),
+    ChangelogRead(ChangelogContents),
 }
 
 impl PartitionRestore {
-    pub(super) fn replay_input(assigned: RestoreRequest, base: i64, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::ReplayInput { base, ledger: Ledger::default(), records: 0, last: None }, records)
+    pub(super) fn replay_input(assigned: RestoreRequest, start_offset: i64, records: std::ops::Range<i64>) -> Self {
+        Self::new(
+            assigned,
+            Kind::ReplayInput { start_offset, ledger: Ledger::default(), records: 0, last: None },
+            records,
+        )
     }
 
     pub(super) fn read_changelog(assigned: RestoreRequest, records: std::ops::Range<i64>) -> Self {
-        Self::new(assigned, Kind::ReadChangelog(ChangelogImage::default()), records)
+        Self::new(assigned, Kind::ReadChangelog(ChangelogContents::default()), records)
     }
 
     fn new(assigned: RestoreRequest, kind: Kind, records: std::ops::Range<i64>) -> Self {
@@ -100,7 +104,7 @@ impl PartitionRestore {
                     tracing::debug!(partition, offset, reason = bad.category(), "bad record");
                 }
             }
-            Kind::ReadChangelog(image) => image.take(key, value),
+            Kind::ReadChangelog(contents) => contents.take(key, value),
         }
         self.next = offset + 1;
     }
@@ -126,8 +130,8 @@ impl PartitionRestore {
 
     pub(super) fn finish(self, apply_mode: ApplyMode) -> (RestoreRequest, RestoreOutcome) {
         let outcome = match self.kind {
-            Kind::ReadChangelog(image) => RestoreOutcome::ChangelogRead(image),
-            Kind::ReplayInput { base, ledger, records, last } => {
+            Kind::ReadChangelog(contents) => RestoreOutcome::ChangelogRead(contents),
+            Kind::ReplayInput { start_offset, ledger, records, last } => {
                 // A store that keeps balances does not have this ledger yet, so all of it is a change.
                 let (ledger, changes) = match apply_mode {
                     ApplyMode::Direct => (ledger, Changes::default()),
@@ -141,7 +145,7 @@ impl PartitionRestore {
                     ledger,
                     changes,
                     committed,
-                    base,
+                    start_offset,
                     records,
                     leader_epoch,
                     ..restored

@@ -14,12 +14,12 @@
 mod batches;
 mod commit;
 mod commit_fate;
-mod image;
+mod contents;
 mod inspect;
 mod producer;
 mod progress;
+mod records;
 mod restore_plan;
-mod rows;
 #[cfg(test)]
 mod schedules;
 mod topic;
@@ -30,13 +30,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use balancefleet_kafka::{Admin, At, Isolation, ListedOffset};
 use parking_lot::Mutex;
 
-pub(crate) use image::ChangelogImage;
+pub(crate) use contents::ChangelogContents;
 pub(crate) use inspect::{NewestProgress, inspect};
-pub(crate) use rows::RowWriter;
-pub(crate) use topic::Unfit;
+pub(crate) use records::RecordEncoder;
+pub(crate) use topic::UnusableTopic;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Former, LedgerChecksum, NoRestorePlan, Offsets, Replace,
+    ApplyMode, Assignment, Batch, CommitError, LedgerChecksum, NoRestorePlan, Offsets, Replace, ReplacedState,
     RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Store,
     durable_states::{self, DurableStates},
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
@@ -50,7 +50,7 @@ use crate::{
     topic_facts::describe,
 };
 use batches::Batches;
-use image::Content;
+use contents::CompleteContents;
 use producer::Producer;
 use progress::ChangelogContext;
 use restore_plan::{Known, restore_plan, rules_of};
@@ -71,40 +71,40 @@ pub(crate) struct Changelog {
     dead_letter_topic: Option<String>,
     /// Used by the commit thread; others only wait for it at the start.
     producer: Mutex<Producer>,
-    durable_states: DurableStates<FormerKeys>,
+    durable_states: DurableStates<ReplacedKeys>,
 }
 
-/// Looks whether the topics that the store writes to can be worked with; with `make` those that are missing are made.
-pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
+/// Checks the topics that the store writes to; with `create`, creates those that are missing.
+pub(crate) fn prepare(config: &Config, admin: &Admin, partitions: i32, create: bool) -> Result<(), UnusableTopic> {
     let log = Topic::new(config);
-    log.prepare(admin, partitions, make)?;
+    log.prepare(admin, partitions, create)?;
     let Some(dead_letter_topic) = &config.dead_letter_topic else { return Ok(()) };
-    if make {
-        log.make_beside(admin, dead_letter_topic, partitions)?;
+    if create {
+        log.create_dead_letter_topic(admin, dead_letter_topic, partitions)?;
     }
     log.prepare_dead_letter_topic(admin, dead_letter_topic)
 }
 
-/// The keys that the next commit replaces as a whole, if it does that.
-type FormerKeys = Option<Arc<HashSet<Box<[u8]>>>>;
-type DurableState = durable_states::DurableState<FormerKeys>;
+/// The keys whose records the next commit replaces by those of a whole ledger, if it does that.
+type ReplacedKeys = Option<Arc<HashSet<Box<[u8]>>>>;
+type DurableState = durable_states::DurableState<ReplacedKeys>;
 
-/// How a partition goes on whose changelog was read to its end, and what is durable of it.
-fn decide(content: Content, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
+/// How to continue a partition whose changelog was read to its end, and what is durable of it.
+fn decide(contents: CompleteContents, known: &Known<'_>) -> Result<(RestorePlan, DurableState), PartitionFailure> {
     let worker_rules = known.context.worker_rules;
-    let durable = content.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
-    let rules = content.progress.as_ref().map(|progress| rules_of(progress, &content.ledger, worker_rules));
-    let plan = restore_plan(content, known)?;
+    let durable = contents.progress.as_ref().map_or_else(LedgerChecksum::default, |progress| progress.checksum);
+    let rules = contents.progress.as_ref().map(|progress| rules_of(progress, &contents.ledger, worker_rules));
+    let plan = restore_plan(contents, known)?;
     let rules = rules.transpose()?;
-    let (base, checksum, rules) = match &plan {
-        RestorePlan::Done(restored) => (restored.base, durable, rules),
+    let (start_offset, checksum, rules) = match &plan {
+        RestorePlan::Done(restored) => (restored.start_offset, durable, rules),
         // Its customers are all written anew.
-        RestorePlan::ReplayInput { base, .. } => (*base, LedgerChecksum::default(), None),
+        RestorePlan::ReplayInput { start_offset, .. } => (*start_offset, LedgerChecksum::default(), None),
         // Only what was not loaded yet asks for either.
         RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => (0, durable, rules),
     };
-    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, base)));
-    Ok((plan, DurableState { base, checksum, rules, stored: None }))
+    let rules = Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(worker_rules, start_offset)));
+    Ok((plan, DurableState { start_offset, checksum, rules, store_specific: None }))
 }
 
 impl Changelog {
@@ -129,9 +129,10 @@ impl Changelog {
         }
     }
 
-    /// For rebuilds of the group, which have one transactional id: each settles what one before that was killed has left open.
-    pub(crate) fn of_rebuilds(self) -> Self {
-        self.producer.lock().rename(&format!("{}-rebuild", self.group));
+    /// For a rebuild. All rebuilds of a group share one transactional id, so that each ends the transaction that an
+    /// earlier, killed one has left open.
+    pub(crate) fn for_rebuild(self) -> Self {
+        self.producer.lock().set_transactional_id(&format!("{}-rebuild", self.group));
         self
     }
 
@@ -147,10 +148,10 @@ impl Changelog {
     fn decide_one(
         &self,
         assignment: Assignment,
-        image: ChangelogImage,
+        contents: ChangelogContents,
         known: &Known<'_>,
     ) -> Result<RestorePlan, PartitionFailure> {
-        let (plan, durable_state) = decide(image.finish()?, known)?;
+        let (plan, durable_state) = decide(contents.finish()?, known)?;
         self.durable_states.insert(assignment, durable_state);
         Ok(plan)
     }
@@ -166,7 +167,7 @@ impl Store for Changelog {
         10_000
     }
 
-    /// Settles what a former process of the same name left open, so that it holds nobody up.
+    /// Ends the transaction that an earlier process of the same name has left open, so that nobody waits for it.
     fn open(&self) -> Result<(), CommitError> {
         self.producer.lock().ready().map(drop)
     }
@@ -185,48 +186,48 @@ impl Store for Changelog {
         Ok(plans.map(|(assignment, (start, end))| (*assignment, plan(start, end))).collect())
     }
 
-    fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
-        let assigned: Vec<_> = images.iter().map(|(assignment, _)| *assignment).collect();
+    fn decide(&self, contents: Vec<(Assignment, ChangelogContents)>) -> RestoreDecisions {
+        let assigned: Vec<_> = contents.iter().map(|(assignment, _)| *assignment).collect();
         let known = describe(&self.admin, &self.topic, TIMEOUT).and_then(|topic| {
             // Asked first: if the group has begun by then, the offsets of its beginning are seen below.
             let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
             // Read after the changelog's end was reached: a transaction that is known to be over there may still be
             // under way here, and then the brokers say so.
-            let positions = self.offsets.positions(&assigned)?;
+            let offsets = self.offsets.of_partitions(&assigned)?;
             let begin = || InitialOffsets::at_the_ends(&self.admin, &self.topic, topic.partition_count, TIMEOUT);
-            Ok((topic.topic_id, positions, begins.then(begin).transpose()?))
+            Ok((topic.topic_id, offsets, begins.then(begin).transpose()?))
         });
-        let (found, positions, initial_offsets) = match known {
+        let (found, offsets, initial_offsets) = match known {
             Ok(known) => known,
             Err(error) => {
-                let later = |(assignment, image)| {
-                    (assignment, Err(NoRestorePlan::RetryLater(Box::new(image), error.clone().into())))
+                let later = |(assignment, contents)| {
+                    (assignment, Err(NoRestorePlan::RetryLater(Box::new(contents), error.clone().into())))
                 };
-                return images.into_iter().map(later).collect();
+                return contents.into_iter().map(later).collect();
             }
         };
         if found != self.topic_id {
             let failure = PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found };
             let never = |(assignment, _)| (assignment, Err(NoRestorePlan::Failed(failure.clone())));
-            return images.into_iter().map(never).collect();
+            return contents.into_iter().map(never).collect();
         }
         let context = self.context();
-        let decided = images.into_iter().zip(positions).map(|((assignment, image), (_, position))| {
-            let plan = match position {
-                Ok(position)
+        let decided = contents.into_iter().zip(offsets).map(|((assignment, contents), (_, offsets))| {
+            let plan = match offsets {
+                Ok(offsets)
                     if initial_offsets.is_some()
-                        && position.committed.is_none()
-                        && image.is_empty()
+                        && offsets.committed.is_none()
+                        && contents.is_empty()
                         && assignment.partition != INITIATING_PARTITION =>
                 {
-                    Err(NoRestorePlan::RetryLater(Box::new(image), not_begun()))
+                    Err(NoRestorePlan::RetryLater(Box::new(contents), not_begun()))
                 }
-                Ok(position) => {
+                Ok(offsets) => {
                     let (start_from, initial_offsets) = (self.start_from, initial_offsets.as_ref());
-                    let known = Known { context: &context, position: &position, start_from, initial_offsets };
-                    self.decide_one(assignment, image, &known).map_err(NoRestorePlan::Failed)
+                    let known = Known { context: &context, offsets: &offsets, start_from, initial_offsets };
+                    self.decide_one(assignment, contents, &known).map_err(NoRestorePlan::Failed)
                 }
-                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(image), error.into())),
+                Err(error) => Err(NoRestorePlan::RetryLater(Box::new(contents), error.into())),
             };
             (assignment, plan)
         });
@@ -239,16 +240,18 @@ impl Store for Changelog {
 }
 
 impl Replace for Changelog {
-    /// Old rows and new ones change places in one transaction: whoever reads finds the one ledger or the other.
+    /// Old records and new ones change places in one transaction: whoever reads finds the one ledger or the other.
     fn replace(
         &self,
         assignment: Assignment,
-        former: Former,
-        base: i64,
+        former: ReplacedState,
+        start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
-        let (checksum, rules, stored) = (LedgerChecksum::default(), Arc::new(rules), Some(Arc::new(former.keys)));
-        self.durable_states.insert(assignment, DurableState { base, checksum, rules, stored });
+        let (checksum, rules) = (LedgerChecksum::default(), Arc::new(rules));
+        let replaced_keys = Some(Arc::new(former.keys));
+        self.durable_states
+            .insert(assignment, DurableState { start_offset, checksum, rules, store_specific: replaced_keys });
         Ok(())
     }
 }

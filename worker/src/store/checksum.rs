@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::changelog::RowWriter;
+use super::changelog::RecordEncoder;
 use crate::domain::ledger::Ledger;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ impl LedgerChecksum {
 
     /// The checksum of a whole ledger.
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
-        let mut writer = RowWriter::default();
-        Self::of(ledger.customers().map(|(id, customer)| writer.write(id, customer)))
+        let mut encoder = RecordEncoder::default();
+        Self::of(ledger.customers().map(|(id, customer)| encoder.encode(id, customer)))
     }
 
     /// The checksum after one customer's digest has changed; `before` is 0 for a new customer.

@@ -5,7 +5,7 @@ use balancefleet_kafka::Error;
 use super::{
     ApplyMode, Assignment, Batch, CommitError, RestorePlan, RestorePlans, Restored, Store,
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
-    offsets::{Offsets, Position},
+    offsets::{Offsets, PartitionOffsets},
 };
 use crate::{config::StartFrom, not_ready::NotReady, partition_failure::PartitionFailure};
 
@@ -22,21 +22,22 @@ impl Store for Count {
 
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
         // A partition added to a running group begins at its first record, or records would be lost. So first ask
-        // whether the group has begun: if it has, its starting offsets are among the positions below.
+        // whether the group has begun: if it has, its starting offsets are among the offsets below.
         let begins = self.start_from == StartFrom::Latest && !self.offsets.has_progress()?;
-        let positions = self.offsets.positions(assigned)?;
+        let found = self.offsets.of_partitions(assigned)?;
         let initial_offsets = begins.then(|| self.offsets.initial_offsets()).transpose()?;
-        let planned =
-            |assignment: Assignment, position: Result<Position, Error>| -> Result<RestorePlan, super::RestoreError> {
-                let position = position.map_err(NotReady::from)?;
-                match &initial_offsets {
-                    Some(_) if position.committed.is_none() && assignment.partition != INITIATING_PARTITION => {
-                        Err(not_begun().into())
-                    }
-                    initial_offsets => Ok(plan(&position, initial_offsets.as_ref())?),
+        let planned = |assignment: Assignment,
+                       offsets: Result<PartitionOffsets, Error>|
+         -> Result<RestorePlan, super::RestoreError> {
+            let offsets = offsets.map_err(NotReady::from)?;
+            match &initial_offsets {
+                Some(_) if offsets.committed.is_none() && assignment.partition != INITIATING_PARTITION => {
+                    Err(not_begun().into())
                 }
-            };
-        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(assignment, position))).collect())
+                initial_offsets => Ok(plan(&offsets, initial_offsets.as_ref())?),
+            }
+        };
+        Ok(found.into_iter().map(|(assignment, offsets)| (assignment, planned(assignment, offsets))).collect())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
@@ -44,8 +45,8 @@ impl Store for Count {
     }
 }
 
-fn plan(position: &Position, initial_offsets: Option<&InitialOffsets>) -> Result<RestorePlan, PartitionFailure> {
-    let Position { committed, log_start, log_end } = position;
+fn plan(offsets: &PartitionOffsets, initial_offsets: Option<&InitialOffsets>) -> Result<RestorePlan, PartitionFailure> {
+    let PartitionOffsets { committed, log_start, log_end } = offsets;
     let Some(committed) = committed else {
         return Ok(RestorePlan::Done(
             initial_offsets.map_or_else(|| Restored::empty_at(*log_start), InitialOffsets::restored),
@@ -62,8 +63,8 @@ fn plan(position: &Position, initial_offsets: Option<&InitialOffsets>) -> Result
             "records were removed from the topic before they were processed: going on at the first one left"
         );
     }
-    let base = committed.base()?.min(start);
-    Ok(RestorePlan::Done(Restored { base, committed: Some(committed.offset), ..Restored::empty_at(start) }))
+    let start_offset = committed.start_offset()?.min(start);
+    Ok(RestorePlan::Done(Restored { start_offset, committed: Some(committed.offset), ..Restored::empty_at(start) }))
 }
 
 #[cfg(test)]
@@ -73,8 +74,8 @@ mod tests {
 
     fn start(committed: Option<i64>, log: std::ops::Range<i64>) -> Result<i64, PartitionFailure> {
         let committed = committed.map(|offset| Committed { offset, metadata: String::new() });
-        let position = Position { committed, log_start: log.start, log_end: log.end };
-        plan(&position, None).map(|plan| match plan {
+        let offsets = PartitionOffsets { committed, log_start: log.start, log_end: log.end };
+        plan(&offsets, None).map(|plan| match plan {
             RestorePlan::Done(restored) => restored.next_offset,
             _ => panic!("there is nothing to read"),
         })

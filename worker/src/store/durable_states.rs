@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::{Assignment, AssignmentNumber, Batch, LedgerChecksum, Progress, RowWriter};
+use super::{Assignment, AssignmentNumber, Batch, LedgerChecksum, Progress, RecordEncoder};
 use crate::domain::{
     ledger::Changed,
     ledger_rules::{LedgerRules, WorkerRules},
@@ -14,18 +14,24 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub(super) struct DurableState<S> {
     /// First offset that belongs to the ledger.
-    pub(super) base: i64,
+    pub(super) start_offset: i64,
     pub(super) checksum: LedgerChecksum,
     pub(super) rules: Arc<LedgerRules>,
-    /// What the store at hand keeps in addition.
-    pub(super) stored: S,
+    /// What one store alone keeps.
+    pub(super) store_specific: S,
 }
 
 impl<S> DurableState<S> {
-    /// Applies the change of one customer; its new row is left in `row`.
-    pub(super) fn change(&mut self, id: &str, changed: &Changed, row: &mut RowWriter, worker_rules: &WorkerRules) {
-        self.checksum = self.checksum.changed(changed.before, row.write(id, &changed.now));
-        LedgerRules::count_all(&mut self.rules, &changed.now, worker_rules);
+    /// Applies the change of one customer; its new record is left in `encoder`.
+    pub(super) fn change(
+        &mut self,
+        id: &str,
+        changed: &Changed,
+        encoder: &mut RecordEncoder,
+        worker_rules: &WorkerRules,
+    ) {
+        self.checksum = self.checksum.changed(changed.before, encoder.encode(id, &changed.now));
+        LedgerRules::note_currencies(&mut self.rules, &changed.now, worker_rules);
     }
 }
 
@@ -54,8 +60,8 @@ impl<S: Clone> DurableStates<S> {
 
     /// The parts of `batch` that still belong to this worker, each with the state that it builds on.
     pub(super) fn still_ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = (&'a Progress, DurableState<S>)> {
-        let left = batch.parts.iter().filter(|progress| !progress.shared.is_released());
-        left.filter_map(|progress| Some((progress, self.get(progress.assignment)?)))
+        let remaining = batch.parts.iter().filter(|progress| !progress.shared.is_released());
+        remaining.filter_map(|progress| Some((progress, self.get(progress.assignment)?)))
     }
 
     /// Notes that `progress` was written: `after` is durable now.
@@ -74,7 +80,12 @@ mod tests {
 
     fn durable_state(digest_sum: u64) -> DurableState<()> {
         let checksum = LedgerChecksum { customers: 1, digest_sum };
-        DurableState { base: 0, checksum, rules: Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)), stored: () }
+        DurableState {
+            start_offset: 0,
+            checksum,
+            rules: Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)),
+            store_specific: (),
+        }
     }
 
     fn assignment(partition: i32, number: u64) -> Assignment {

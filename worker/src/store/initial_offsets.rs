@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn the_owner_of_the_first_partition_speaks_for_all() {
         let restored = InitialOffsets(vec![(0, 70), (1, 80), (2, 0)]).restored();
-        assert_eq!((restored.base, restored.next_offset, restored.committed), (70, 70, None));
+        assert_eq!((restored.start_offset, restored.next_offset, restored.committed), (70, 70, None));
         assert_eq!(restored.initial_offsets, [(1, 80), (2, 0)]);
     }
 }

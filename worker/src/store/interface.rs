@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use balancefleet_kafka::{GroupMetadata, UsageRecord};
+use balancefleet_kafka::{CommitMetadata, GroupMetadata};
 
-use super::changelog::ChangelogImage;
+use super::changelog::ChangelogContents;
 use crate::{
     domain::{
         ledger::{Changes, Ledger},
@@ -23,7 +23,7 @@ pub(crate) enum RestorePlan {
     /// Fold these records of the input again; processing continues at their end.
     ReplayInput {
         /// First offset that belongs to the ledger.
-        base: i64,
+        start_offset: i64,
         records: Range<i64>,
     },
     /// Read these records of the same partition of the store's changelog; then [`Store::decide`] says what to do next.
@@ -41,7 +41,7 @@ pub(crate) struct Restored {
     /// The group's committed offset.
     pub(crate) committed: Option<i64>,
     /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
+    pub(crate) start_offset: i64,
     pub(crate) next_offset: i64,
     /// The leader epoch of the record before `next_offset`, if known.
     pub(crate) leader_epoch: Option<i32>,
@@ -57,7 +57,7 @@ impl Restored {
             ledger: Ledger::default(),
             changes: Changes::default(),
             committed: None,
-            base: start,
+            start_offset: start,
             next_offset: start,
             leader_epoch: None,
             initial_offsets: Vec::new(),
@@ -81,9 +81,9 @@ pub(crate) type RestorePlans = Vec<(Assignment, Result<RestorePlan, RestoreError
 pub(crate) enum RestoreError {
     /// Not known yet: ask again.
     #[error(transparent)]
-    Passing(#[from] NotReady),
+    Transient(#[from] NotReady),
     #[error(transparent)]
-    Final(#[from] PartitionFailure),
+    Permanent(#[from] PartitionFailure),
 }
 
 /// What to do with partitions whose changelog was read.
@@ -91,8 +91,8 @@ pub(crate) type RestoreDecisions = Vec<(Assignment, Result<RestorePlan, NoRestor
 
 /// Why a partition whose changelog was read has no plan.
 pub(crate) enum NoRestorePlan {
-    /// Not known yet: ask again with the same image.
-    RetryLater(Box<ChangelogImage>, NotReady),
+    /// Not known yet: ask again with the same contents.
+    RetryLater(Box<ChangelogContents>, NotReady),
     Failed(PartitionFailure),
 }
 
@@ -123,7 +123,7 @@ pub(crate) struct Progress {
     /// Whether later commits carry the rest of a ledger that the store does not have yet.
     pub(crate) is_partial: bool,
     /// The metadata of the offset commit.
-    pub(crate) usage: UsageRecord,
+    pub(crate) metadata: CommitMetadata,
     /// Starting offsets of other partitions, which no worker has begun yet.
     pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
@@ -140,7 +140,7 @@ impl Progress {
             leader_epoch: None,
             changes: Arc::new(Changes::all_of(ledger)),
             is_partial: false,
-            usage: UsageRecord::beginning_at(records.start),
+            metadata: CommitMetadata::beginning_at(records.start),
             initial_offsets: Vec::new(),
         }
     }
@@ -195,7 +195,7 @@ impl CommitError {
 }
 
 /// Called with the rows read so far and the expected total; returns whether to continue.
-pub(crate) type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+pub(crate) type ProgressCallback<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 
 /// Where the progress of partitions is kept. The restore thread plans and reads, the commit thread commits.
 pub(crate) trait Store: Send + Sync {
@@ -207,8 +207,9 @@ pub(crate) trait Store: Send + Sync {
         usize::MAX
     }
 
-    /// Whether a membership check must include every partition. Otherwise one partition is enough.
-    fn checks_each_partition(&self) -> bool {
+    /// Whether an empty commit must include every partition. A worker without progress sends one from time to time, to
+    /// check that it is still a member of the group; for that, one partition is enough.
+    fn empty_commits_have_all_partitions(&self) -> bool {
         false
     }
 
@@ -226,34 +227,42 @@ pub(crate) trait Store: Send + Sync {
     /// Nothing is known yet: ask again.
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady>;
 
-    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `watch` reports progress and can stop the read.
+    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `on_progress` is told the progress and can
+    /// stop the read.
     ///
     /// # Errors
-    /// Why the partition cannot be restored; after a passing error it is planned again.
-    fn fetch(&self, _assignment: Assignment, _watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
+    /// Why the partition cannot be restored; after a transient error it is planned again.
+    fn fetch(
+        &self,
+        _assignment: Assignment,
+        _on_progress: &mut ProgressCallback<'_>,
+    ) -> Result<Restored, RestoreError> {
         Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 
     /// Decides how to continue after a changelog was read, for a store whose plans are [`RestorePlan::ReadChangelog`].
-    fn decide(&self, images: Vec<(Assignment, ChangelogImage)>) -> RestoreDecisions {
-        images
+    fn decide(&self, contents: Vec<(Assignment, ChangelogContents)>) -> RestoreDecisions {
+        contents
             .into_iter()
             .map(|(assignment, _)| (assignment, Err(NoRestorePlan::Failed(PartitionFailure::CustomersWithoutProgress))))
             .collect()
     }
 
-    /// Hides a partition from those who read the store directly, because the stored balances may hold records that its
+    /// Withholds a partition from those who read the store directly, because the stored balances may hold records that its
     /// log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
     /// read does nothing.
-    fn withdraw(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
+    fn withhold(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
-    /// Makes the progress of all parts durable, or of none as far as this worker will ever know.
+    /// Makes the progress of all parts durable.
+    ///
+    /// # Errors
+    /// The progress of no part is durable, or another worker has continued: see [`CommitError`].
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 }
 
 /// The stored state of a partition that a rebuild replaces.
 #[derive(Default)]
-pub(crate) struct Former {
+pub(crate) struct ReplacedState {
     /// The keys of a changelog that have a value.
     pub(crate) keys: HashSet<Box<[u8]>>,
     /// The next offset of the partition's row in a database, if it has one.
@@ -263,10 +272,15 @@ pub(crate) struct Former {
 /// A store whose balances a tool can replace, one whole partition at a time.
 pub(crate) trait Replace: Store {
     /// Makes the next commit of `assignment` replace the whole stored partition at once. The changes of that commit are
-    /// the whole ledger, which begins at `base` and was made by `rules`.
+    /// the whole ledger, which begins at `start_offset` and was made by `rules`.
     ///
     /// # Errors
     /// The stored state has changed meanwhile, or it cannot be read.
-    fn replace(&self, assignment: Assignment, former: Former, base: i64, rules: LedgerRules)
-    -> Result<(), CommitError>;
+    fn replace(
+        &self,
+        assignment: Assignment,
+        former: ReplacedState,
+        start_offset: i64,
+        rules: LedgerRules,
+    ) -> Result<(), CommitError>;
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use balancefleet_kafka::{
-    Admin, At, CommittedOffset, Error, Isolation, ListedOffset, UsageRecord, set_leader_epoch, usage::UsageError,
+    Admin, At, CommitMetadata, CommitMetadataError, CommittedOffset, Error, Isolation, ListedOffset, set_leader_epoch,
 };
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -19,9 +19,9 @@ use crate::{
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One partition as the brokers know it.
+/// The offsets that the brokers know of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct PartitionOffsets {
     pub(crate) committed: Option<Committed>,
     /// First offset still there.
     pub(crate) log_start: i64,
@@ -29,11 +29,11 @@ pub(crate) struct Position {
     pub(crate) log_end: i64,
 }
 
-impl Position {
+impl PartitionOffsets {
     /// The start of a partition for which a store with balances has nothing stored. If nothing is committed, it begins
     /// with its first record, or at `initial_offsets`. A committed offset alone is no permission to continue, nor to
     /// fold the records below it: it may belong to another log.
-    pub(super) fn begin(
+    pub(super) fn plan_beginning(
         &self,
         start_from: StartFrom,
         initial_offsets: Option<&InitialOffsets>,
@@ -46,12 +46,12 @@ impl Position {
         if !committed.is_beginning(self.log_start, start_from) {
             return Err(PartitionFailure::CommitWithoutProgress { committed: offset });
         }
-        self.check_reach(offset)?;
+        self.check_in_log(offset)?;
         Ok(RestorePlan::Done(Restored { committed: Some(offset), ..Restored::empty_at(offset) }))
     }
 
     /// Checks that processing can continue at `offset`.
-    pub(super) fn check_reach(&self, offset: i64) -> Result<(), PartitionFailure> {
+    pub(super) fn check_in_log(&self, offset: i64) -> Result<(), PartitionFailure> {
         if offset > self.log_end {
             return Err(PartitionFailure::CommittedBeyondEnd { committed: offset, log_end: self.log_end });
         }
@@ -59,19 +59,19 @@ impl Position {
     }
 
     /// A plan to fold the records of a ledger, if the log still has them.
-    pub(super) fn fold(&self, base: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
-        if self.log_start > base {
-            return Err(PartitionFailure::RetentionPassedBase { base, log_start: self.log_start });
+    pub(super) fn plan_fold(&self, start_offset: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
+        if self.log_start > start_offset {
+            return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: self.log_start });
         }
         if target > self.log_end {
             return Err(PartitionFailure::CommittedBeyondEnd { committed: target, log_end: self.log_end });
         }
-        Ok(RestorePlan::ReplayInput { base, records: base..target })
+        Ok(RestorePlan::ReplayInput { start_offset, records: start_offset..target })
     }
 }
 
-/// Partitions, each with its position or why the brokers cannot give it now.
-pub(crate) type Positions = Vec<(Assignment, Result<Position, Error>)>;
+/// Partitions, each with its offsets or why the brokers cannot give them now.
+pub(crate) type OffsetsByPartition = Vec<(Assignment, Result<PartitionOffsets, Error>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -90,10 +90,10 @@ impl Committed {
     }
 
     /// The first offset of the ledger behind this commit: 0 if another program committed.
-    pub(crate) fn base(&self) -> Result<i64, PartitionFailure> {
-        match self.metadata.parse::<UsageRecord>() {
-            Ok(usage) => Ok(usage.base_offset),
-            Err(UsageError::Foreign) => Ok(0),
+    pub(crate) fn start_offset(&self) -> Result<i64, PartitionFailure> {
+        match self.metadata.parse::<CommitMetadata>() {
+            Ok(metadata) => Ok(metadata.start_offset),
+            Err(CommitMetadataError::Foreign) => Ok(0),
             Err(error) => Err(PartitionFailure::UnreadableProgress { reason: error.to_string() }),
         }
     }
@@ -101,15 +101,15 @@ impl Committed {
     /// Whether the partition begins here, so that no balance contains records below: at the start of its log, or at the
     /// starting offset that was fixed for a group that begins at the end of the logs.
     pub(crate) fn is_beginning(&self, log_start: i64, start_from: StartFrom) -> bool {
-        let is_fixed = || self.metadata == UsageRecord::beginning_at(self.offset).to_string();
+        let is_fixed = || self.metadata == CommitMetadata::beginning_at(self.offset).to_string();
         (self.offset == log_start && !self.has_ledger()) || (start_from == StartFrom::Latest && is_fixed())
     }
 
     /// Whether a worker has processed records below, according to the metadata.
     fn has_ledger(&self) -> bool {
-        match self.metadata.parse::<UsageRecord>() {
-            Ok(usage) => usage.base_offset < self.offset,
-            Err(UsageError::Foreign) => false,
+        match self.metadata.parse::<CommitMetadata>() {
+            Ok(metadata) => metadata.start_offset < self.offset,
+            Err(CommitMetadataError::Foreign) => false,
             Err(_) => self.offset > 0,
         }
     }
@@ -128,9 +128,9 @@ impl Offsets {
         Self { admin, consumer, group: group.to_owned(), topic: topic.to_owned() }
     }
 
-    /// See [`positions`].
-    pub(crate) fn positions(&self, assigned: &[Assignment]) -> Result<Positions, Error> {
-        positions(&self.admin, &self.group, &self.topic, assigned)
+    /// See [`partition_offsets`].
+    pub(crate) fn of_partitions(&self, assigned: &[Assignment]) -> Result<OffsetsByPartition, Error> {
+        partition_offsets(&self.admin, &self.group, &self.topic, assigned)
     }
 
     /// The committed offsets of the group, in the order asked for.
@@ -177,10 +177,10 @@ impl Offsets {
 
     fn list<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, leader_epoch, usage, initial_offsets, .. } in parts {
+        for Progress { assignment, next_offset, leader_epoch, metadata, initial_offsets, .. } in parts {
             let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry.set_offset(Offset::Offset(*next_offset))?;
-            entry.set_metadata(usage.to_string());
+            entry.set_metadata(metadata.to_string());
             if let Some(epoch) = leader_epoch
                 && let Err(error) = set_leader_epoch(&mut list, &self.topic, assignment.partition, *epoch)
             {
@@ -189,17 +189,22 @@ impl Offsets {
             for (partition, offset) in initial_offsets {
                 let mut entry = list.add_partition(&self.topic, *partition);
                 entry.set_offset(Offset::Offset(*offset))?;
-                entry.set_metadata(UsageRecord::beginning_at(*offset).to_string());
+                entry.set_metadata(CommitMetadata::beginning_at(*offset).to_string());
             }
         }
         Ok(list)
     }
 }
 
-/// The positions of partitions in `group`, each on its own: one without a leader does not block the others.
+/// The offsets of partitions in `group`, each on its own: one without a leader does not block the others.
 ///
 /// The ends are read after the committed offsets, so a committed offset is never above its end.
-pub(crate) fn positions(admin: &Admin, group: &str, topic: &str, assigned: &[Assignment]) -> Result<Positions, Error> {
+pub(crate) fn partition_offsets(
+    admin: &Admin,
+    group: &str,
+    topic: &str,
+    assigned: &[Assignment],
+) -> Result<OffsetsByPartition, Error> {
     let asked: Vec<_> = assigned.iter().map(|assignment| (topic.to_owned(), assignment.partition)).collect();
     // Only stable offsets, because an open transaction may still move one.
     let committed = admin.committed_offsets(group, Some(&asked), true, TIMEOUT)?;
@@ -207,11 +212,11 @@ pub(crate) fn positions(admin: &Admin, group: &str, topic: &str, assigned: &[Ass
     let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
     // All three answers are in the order asked for.
     let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
-    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, position(committed, start, end))).collect())
+    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, offsets_of(committed, start, end))).collect())
 }
 
-fn position(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<Position, Error> {
-    Ok(Position { committed: Committed::read(found)?, log_start: start.offset?, log_end: end.offset? })
+fn offsets_of(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<PartitionOffsets, Error> {
+    Ok(PartitionOffsets { committed: Committed::read(found)?, log_start: start.offset?, log_end: end.offset? })
 }
 
 fn commit_reason(error: &KafkaError) -> String {
@@ -229,10 +234,13 @@ mod tests {
         start_from: StartFrom,
     ) -> Result<i64, PartitionFailure> {
         let committed = Some(Committed { offset: committed.0, metadata: committed.1.to_owned() });
-        let position = Position { committed, log_start: log.start, log_end: log.end };
-        position.begin(start_from, None).map(|plan| match plan {
+        let offsets = PartitionOffsets { committed, log_start: log.start, log_end: log.end };
+        offsets.plan_beginning(start_from, None).map(|plan| match plan {
             RestorePlan::Done(restored) => {
-                assert_eq!((restored.base, restored.committed), (restored.next_offset, Some(restored.next_offset)));
+                assert_eq!(
+                    (restored.start_offset, restored.committed),
+                    (restored.next_offset, Some(restored.next_offset))
+                );
                 restored.next_offset
             }
             _ => panic!("nothing is to be read"),
@@ -256,7 +264,7 @@ mod tests {
     #[test]
     fn a_commit_at_the_log_start_is_a_beginning() {
         for start_from in EACH {
-            // A base above is another log's, of which nothing was processed here.
+            // A ledger that starts above is another log's, of which nothing was processed here.
             for metadata in ["", "bf1 base=7 records=0 busy_micros=0", "bf1 base=1300 records=5 busy_micros=9"] {
                 assert_eq!(begun((7, metadata), 7..90, start_from), Ok(7), "{metadata}");
             }

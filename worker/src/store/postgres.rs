@@ -47,8 +47,8 @@ pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Former, Offsets, Replace, RestoreError, RestorePlan, RestorePlans,
-    Restored, RowWriter, Store, Watch, durable_states::DurableStates,
+    ApplyMode, Assignment, Batch, CommitError, Offsets, ProgressCallback, RecordEncoder, Replace, ReplacedState,
+    RestoreError, RestorePlan, RestorePlans, Restored, Store, durable_states::DurableStates,
 };
 use crate::{
     config::Config,
@@ -63,10 +63,10 @@ use crate::{
     view::SharedPartition,
 };
 use claim::claim;
-use durable_state::{PartitionCommit, Row, StoredRow, plan_claim, replacing};
+use durable_state::{PartitionCommit, Row, RowState, plan_claim, replacing};
 use load::{LoadOutcome, load};
 use reconnecting_client::ReconnectingClient;
-use replace::take;
+use replace::claim_for_replacement;
 use session::{CLAIMING, LedgerKey, SESSION};
 use write::{BatchFate, CommitFailure, read_outcome, write};
 
@@ -81,15 +81,15 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// The same error is logged this often.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
-/// The pause between two attempts to hide a partition from readers.
-const WITHDRAW_AGAIN: Duration = Duration::from_secs(2);
+/// The pause between two attempts to withhold a partition from readers.
+const WITHHOLD_AGAIN: Duration = Duration::from_secs(2);
 
-/// Checks that the database can be used; with `make`, creates missing tables.
-pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, make: bool) -> Result<(), DatabaseError> {
+/// Checks that the database can be used; with `create`, creates missing tables.
+pub(crate) fn prepare(target: &DatabaseTarget, runtime: &Handle, create: bool) -> Result<(), DatabaseError> {
     // The caller logs that it waits.
     let prepared = async {
         let session = target.connect().await?;
-        schema::prepare(&session, make).await
+        schema::prepare(&session, create).await
     };
     let within = async { tokio::time::timeout(PREPARE_WITHIN, prepared).await };
     runtime.block_on(within).unwrap_or(Err(DatabaseError::Late(PREPARE_WITHIN)))
@@ -107,7 +107,7 @@ pub(crate) struct Postgres {
     writer: Mutex<ReconnectingClient>,
     /// The connection of the restore thread.
     reader: Mutex<ReconnectingClient>,
-    durable_states: DurableStates<StoredRow>,
+    durable_states: DurableStates<RowState>,
 }
 
 impl Postgres {
@@ -140,18 +140,18 @@ impl Postgres {
         self.runtime.block_on(self.reader.lock().ask(question))
     }
 
-    /// Hides a partition that was claimed with `epoch` from readers.
-    fn mark_torn(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
-        Ok(self.read(async |client| load::mark(client, &self.ledger_key, partition, epoch, true).await)?)
+    /// Withholds a partition that was claimed with `epoch` from readers.
+    fn withhold_from_readers(&self, partition: i32, epoch: i64) -> Result<(), NotReady> {
+        Ok(self.read(async |client| load::set_withheld(client, &self.ledger_key, partition, epoch, true).await)?)
     }
 
     /// The parts of `batch` that still belong to this worker, ordered by partition: all sessions lock rows in that
     /// order.
     fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
-        let (still_ours, mut writer) = (self.durable_states.still_ours(batch), RowWriter::default());
+        let (still_ours, mut encoder) = (self.durable_states.still_ours(batch), RecordEncoder::default());
         let mut commits: Vec<_> = still_ours
             .map(|(progress, before)| {
-                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut writer)
+                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut encoder)
             })
             .collect();
         commits.sort_unstable_by_key(PartitionCommit::partition);
@@ -167,11 +167,11 @@ impl Postgres {
         let mut warnings = Throttle::new(WARN_EVERY);
         loop {
             // The next owner may have moved on partitions that have left meanwhile.
-            let left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
-            if left.is_empty() {
+            let remaining: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
+            if remaining.is_empty() {
                 return None;
             }
-            let question = async |client: &Client| read_outcome(client, &self.ledger_key, &left).await;
+            let question = async |client: &Client| read_outcome(client, &self.ledger_key, &remaining).await;
             match self.runtime.block_on(connection.ask(question)) {
                 Ok(found) => return Some(found),
                 Err(error) => {
@@ -192,7 +192,7 @@ impl Store for Postgres {
     }
 
     /// A row that is not updated becomes free for others after a while.
-    fn checks_each_partition(&self) -> bool {
+    fn empty_commits_have_all_partitions(&self) -> bool {
         true
     }
 
@@ -204,18 +204,18 @@ impl Store for Postgres {
         }
         let claims = self.read(async |client| claim(client, &self.ledger_key, assigned, self.session_timeout).await)?;
         // Read after the claim, so the row's offset is not above the log's end.
-        let positions = self.offsets.positions(assigned)?;
-        let plans = positions.into_iter().zip(claims).map(|((assignment, position), claim)| {
+        let found = self.offsets.of_partitions(assigned)?;
+        let plans = found.into_iter().zip(claims).map(|((assignment, offsets), claim)| {
             let plan = || -> Result<RestorePlan, RestoreError> {
-                let position = position.map_err(NotReady::from)?;
+                let offsets = offsets.map_err(NotReady::from)?;
                 let claim = claim.map_err(NotReady::from)?;
                 let epoch = claim.epoch();
-                let planned = plan_claim(claim, assignment, &self.ledger_key, &self.topic_id, &position);
-                if let (Err(RestoreError::Final(PartitionFailure::CommittedBeyondEnd { .. })), Some(epoch)) =
+                let planned = plan_claim(claim, assignment, &self.ledger_key, &self.topic_id, &offsets);
+                if let (Err(RestoreError::Permanent(PartitionFailure::CommittedBeyondEnd { .. })), Some(epoch)) =
                     (&planned, epoch)
                 {
                     // The log was truncated: the stored balances contain records that are gone.
-                    self.mark_torn(assignment.partition, epoch)?;
+                    self.withhold_from_readers(assignment.partition, epoch)?;
                 }
                 let (durable_state, plan) = planned?;
                 self.durable_states.insert(assignment, durable_state);
@@ -226,17 +226,18 @@ impl Store for Postgres {
         Ok(plans.collect())
     }
 
-    fn fetch(&self, assignment: Assignment, watch: &mut Watch<'_>) -> Result<Restored, RestoreError> {
+    fn fetch(&self, assignment: Assignment, on_progress: &mut ProgressCallback<'_>) -> Result<Restored, RestoreError> {
         let moved = || DatabaseError::PartitionMoved { detail: "it was claimed again meanwhile" };
         let found = self.durable_states.get(assignment);
-        let Some((durable_state, row)) = found.and_then(|found| found.stored.row.map(|row| (found, row))) else {
+        let Some((durable_state, row)) = found.and_then(|found| found.store_specific.row.map(|row| (found, row)))
+        else {
             return Err(NotReady::from(moved()).into());
         };
         let claimed = (assignment.partition, row.epoch);
-        let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, watch).await);
+        let loaded = self.read(async |client| load(client, &self.ledger_key, claimed, on_progress).await);
         match loaded.map_err(NotReady::from)? {
             LoadOutcome::Ledger(ledger) => {
-                // It may hold currencies that a hash-only release has counted.
+                // It may hold currencies that the first release has counted.
                 let found = self.durable_states.with(assignment, |durable_state| {
                     Arc::make_mut(&mut durable_state.rules)
                         .note_found(ledger.currencies(), &self.ledger_key.worker_rules)
@@ -244,30 +245,30 @@ impl Store for Postgres {
                 found.unwrap_or(Ok(())).map_err(PartitionFailure::from)?;
                 Ok(Restored {
                     ledger,
-                    base: durable_state.base,
+                    start_offset: durable_state.start_offset,
                     committed: Some(row.next_offset),
-                    leader_epoch: durable_state.stored.leader_epoch,
+                    leader_epoch: durable_state.store_specific.leader_epoch,
                     ..Restored::empty_at(row.next_offset)
                 })
             }
-            LoadOutcome::Unfit(failure) => Err(failure.into()),
+            LoadOutcome::Failed(failure) => Err(failure.into()),
             LoadOutcome::Moved => Err(NotReady::from(moved()).into()),
         }
     }
 
-    fn withdraw(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
-        let Some(row) = self.durable_states.get(assignment).and_then(|it| it.stored.row) else { return };
+    fn withhold(&self, assignment: Assignment, shared: &Arc<SharedPartition>) {
+        let Some(row) = self.durable_states.get(assignment).and_then(|it| it.store_specific.row) else { return };
         let (ledger_key, target, shared) = (self.ledger_key.clone(), self.target.clone(), shared.clone());
         self.runtime.spawn(async move {
             let (mut connection, mut warnings) = (ReconnectingClient::new(target, &[SESSION]), Throttle::new(WARN_EVERY));
             while !shared.is_released() {
                 let partition = assignment.partition;
-                let mark = async |client: &Client| load::mark(client, &ledger_key, partition, row.epoch, true).await;
-                let Err(error) = connection.ask(mark).await else { return };
+                let withhold = async |client: &Client| load::set_withheld(client, &ledger_key, partition, row.epoch, true).await;
+                let Err(error) = connection.ask(withhold).await else { return };
                 if let Some(suppressed) = warnings.admit(error.kind(), Instant::now()) {
                     tracing::warn!(%error, partition, suppressed, "readers may still be given balances of a failed partition");
                 }
-                tokio::time::sleep(WITHDRAW_AGAIN).await;
+                tokio::time::sleep(WITHHOLD_AGAIN).await;
             }
         });
     }
@@ -315,16 +316,16 @@ impl Replace for Postgres {
     fn replace(
         &self,
         assignment: Assignment,
-        former: Former,
-        base: i64,
+        former: ReplacedState,
+        start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {
         let mut row = None;
         if let Some(next_offset) = former.row {
             let mut connection = self.writer.lock();
-            let taken = self
-                .runtime
-                .block_on(async { take(connection.ready().await?, &self.ledger_key, assignment, next_offset).await });
+            let taken = self.runtime.block_on(async {
+                claim_for_replacement(connection.ready().await?, &self.ledger_key, assignment, next_offset).await
+            });
             if taken.is_err() {
                 connection.disconnect();
             }
@@ -334,7 +335,7 @@ impl Replace for Postgres {
             };
             row = Some(Row { epoch, next_offset });
         }
-        let durable_state = replacing(&self.topic_id, row, base, rules);
+        let durable_state = replacing(&self.topic_id, row, start_offset, rules);
         self.durable_states.insert(assignment, durable_state);
         Ok(())
     }

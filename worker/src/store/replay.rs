@@ -1,10 +1,10 @@
-//! The store that keeps nothing: at every assignment, the partition is folded again from its base to the committed
-//! offset.
+//! The store that keeps nothing: at every assignment, the partition is folded again from its ledger's start offset to the
+//! committed offset.
 //!
-//! It is the simplest correct store, and the reference for the others. The first commit of a partition fixes its base
-//! and carries it as metadata. All records of the balances lie between base and committed offset, or the partition
-//! fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point where folding ends
-//! and processing (with its simulated work) begins.
+//! It is the simplest correct store, and the others are tested against it. The first commit of a partition fixes the
+//! start offset and carries it as metadata. All records of the balances lie between start offset and committed offset, or
+//! the partition fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point where
+//! folding ends and processing (with its simulated work) begins.
 
 #[cfg(test)]
 mod schedules;
@@ -13,7 +13,7 @@ use balancefleet_kafka::Error;
 
 use super::{
     ApplyMode, Assignment, Batch, CommitError, RestorePlan, RestorePlans, Restored, Store,
-    offsets::{Offsets, Position},
+    offsets::{Offsets, PartitionOffsets},
 };
 use crate::{not_ready::NotReady, partition_failure::PartitionFailure};
 
@@ -25,9 +25,9 @@ impl Store for Replay {
     }
 
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady> {
-        let planned = |position: Result<Position, Error>| Ok(plan(&position.map_err(NotReady::from)?)?);
-        let positions = self.0.positions(assigned)?;
-        Ok(positions.into_iter().map(|(assignment, position)| (assignment, planned(position))).collect())
+        let planned = |offsets: Result<PartitionOffsets, Error>| Ok(plan(&offsets.map_err(NotReady::from)?)?);
+        let found = self.0.of_partitions(assigned)?;
+        Ok(found.into_iter().map(|(assignment, offsets)| (assignment, planned(offsets))).collect())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
@@ -36,21 +36,25 @@ impl Store for Replay {
 }
 
 /// What is to be folded of a partition.
-pub(crate) fn plan(position: &Position) -> Result<RestorePlan, PartitionFailure> {
-    let Position { committed, log_start, log_end } = position;
+pub(crate) fn plan(offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionFailure> {
+    let PartitionOffsets { committed, log_start, log_end } = offsets;
     let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(*log_start))) };
-    let base = committed.base()?;
-    // The base was a log's start once, and a log's start never goes back.
-    if *log_start < base || base > committed.offset {
-        return Err(PartitionFailure::BaseOfAnotherLog { base, log_start: *log_start, committed: committed.offset });
+    let start_offset = committed.start_offset()?;
+    // The ledger's start was a log's start once, and a log's start never goes back.
+    if *log_start < start_offset || start_offset > committed.offset {
+        return Err(PartitionFailure::StartOfAnotherLog {
+            start_offset,
+            log_start: *log_start,
+            committed: committed.offset,
+        });
     }
     if committed.offset > *log_end {
         return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
     }
-    if *log_start > base {
-        return Err(PartitionFailure::RetentionPassedBase { base, log_start: *log_start });
+    if *log_start > start_offset {
+        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: *log_start });
     }
-    Ok(RestorePlan::ReplayInput { base, records: base..committed.offset })
+    Ok(RestorePlan::ReplayInput { start_offset, records: start_offset..committed.offset })
 }
 
 #[cfg(test)]
@@ -58,15 +62,15 @@ mod tests {
     use super::*;
     use crate::store::offsets::Committed;
 
-    /// Base and the records to fold; a new partition has none.
+    /// Start offset and the records to fold; a new partition has none.
     fn planned(
         committed: Option<(i64, &str)>,
         log: std::ops::Range<i64>,
     ) -> Result<(i64, std::ops::Range<i64>), PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
-        match plan(&Position { committed, log_start: log.start, log_end: log.end })? {
-            RestorePlan::Done(restored) => Ok((restored.base, restored.next_offset..restored.next_offset)),
-            RestorePlan::ReplayInput { base, records } => Ok((base, records)),
+        match plan(&PartitionOffsets { committed, log_start: log.start, log_end: log.end })? {
+            RestorePlan::Done(restored) => Ok((restored.start_offset, restored.next_offset..restored.next_offset)),
+            RestorePlan::ReplayInput { start_offset, records } => Ok((start_offset, records)),
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => panic!("replay has no log of its own"),
         }
     }
@@ -88,7 +92,7 @@ mod tests {
         assert_eq!(planned(Some((60, "")), 0..90), Ok((0, 0..60)));
         assert_eq!(
             planned(Some((60, "")), 1..90),
-            Err(PartitionFailure::RetentionPassedBase { base: 0, log_start: 1 })
+            Err(PartitionFailure::RetentionPassedBase { start_offset: 0, log_start: 1 })
         );
     }
 
@@ -97,7 +101,7 @@ mod tests {
         let metadata = "bf1 base=5 records=10 busy_micros=70";
         assert_eq!(
             planned(Some((60, metadata)), 6..90),
-            Err(PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 })
+            Err(PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 })
         );
     }
 
@@ -117,7 +121,8 @@ mod tests {
     #[test]
     fn the_commit_of_another_log_is_not_followed() {
         let metadata = "bf1 base=1300 records=527 busy_micros=9";
-        let other = |committed, log_start| PartitionFailure::BaseOfAnotherLog { base: 1300, log_start, committed };
+        let other =
+            |committed, log_start| PartitionFailure::StartOfAnotherLog { start_offset: 1300, log_start, committed };
         assert_eq!(planned(Some((1400, metadata)), 0..1500), Err(other(1400, 0)));
         // Also where the log is too short for it.
         assert_eq!(planned(Some((1400, metadata)), 0..100), Err(other(1400, 0)));

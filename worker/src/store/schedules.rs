@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use balancefleet_kafka::UsageRecord;
+use balancefleet_kafka::CommitMetadata;
 use jiff::Timestamp;
 use proptest::{
     prelude::*,
@@ -15,7 +15,7 @@ use proptest::{
 
 use super::{
     ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored,
-    offsets::{Committed, Position},
+    offsets::{Committed, PartitionOffsets},
 };
 use crate::{
     domain::{
@@ -62,7 +62,7 @@ pub(super) trait SimulatedStore {
         &mut self,
         worker: Worker,
         assignment: Assignment,
-        position: &Position,
+        offsets: &PartitionOffsets,
     ) -> (RestorePlan, Self::DurableState);
 
     fn send(&mut self, durable_state: &Self::DurableState, progress: &Progress) -> Self::Sent;
@@ -168,7 +168,7 @@ impl Group {
     }
 
     pub(super) fn commit(&mut self, progress: &Progress) {
-        self.committed = Some(Committed { offset: progress.next_offset, metadata: progress.usage.to_string() });
+        self.committed = Some(Committed { offset: progress.next_offset, metadata: progress.metadata.to_string() });
     }
 
     fn end(&self) -> i64 {
@@ -197,7 +197,7 @@ impl<M: SimulatedStore> World<M> {
     fn new(mut store: M, input: Input, replayed: Option<usize>) -> Self {
         let committed = replayed.map(|offset| Committed {
             offset: i64::try_from(offset.min(input.len())).unwrap(),
-            metadata: UsageRecord::beginning_at(0).to_string(),
+            metadata: CommitMetadata::beginning_at(0).to_string(),
         });
         let begin = committed.as_ref().map_or(0, |committed| committed.offset);
         let group = Group { input, committed, generation: 1 };
@@ -213,17 +213,24 @@ impl<M: SimulatedStore> World<M> {
         self.assignments += 1;
         let assignment =
             Assignment { partition: 0, number: AssignmentNumber(self.assignments), generation: self.group.generation };
-        let position = Position { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
-        let (plan, durable_state) = self.store.plan(self.owner, assignment, &position);
+        let offsets =
+            PartitionOffsets { committed: self.group.committed.clone(), log_start: 0, log_end: self.group.end() };
+        let (plan, durable_state) = self.store.plan(self.owner, assignment, &offsets);
         let restored = match plan {
             RestorePlan::Done(restored) => restored,
-            RestorePlan::ReplayInput { base, records } => {
+            RestorePlan::ReplayInput { start_offset, records } => {
                 let ledger = self.group.folded(records.end);
                 let (ledger, changes) = match M::APPLY_MODE {
                     ApplyMode::Direct => (ledger, Changes::default()),
                     ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
                 };
-                Restored { ledger, changes, base, committed: Some(records.end), ..Restored::empty_at(records.end) }
+                Restored {
+                    ledger,
+                    changes,
+                    start_offset,
+                    committed: Some(records.end),
+                    ..Restored::empty_at(records.end)
+                }
             }
             RestorePlan::ReadChangelog(_) | RestorePlan::QueryDatabase => {
                 panic!("the simulated stores restore in one step")

@@ -37,7 +37,7 @@ impl StoredPartition {
 pub(crate) struct StoredProgress {
     pub(crate) topic_id: String,
     /// First offset that belongs to the ledger.
-    pub(crate) base: i64,
+    pub(crate) start_offset: i64,
     /// Every record below is in the ledger.
     pub(crate) next_offset: i64,
     /// The rules that made the customers, if known.

@@ -102,7 +102,7 @@ pub(crate) struct PartitionInfo {
     pub(crate) failure: Option<String>,
 }
 
-/// The kind of a rebalance event, in the reference consumer's words.
+/// The kind of a rebalance event, in the words of the .NET consumer that this worker replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) enum EventType {
     Assigned,

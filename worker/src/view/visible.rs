@@ -51,7 +51,7 @@ impl Visible {
         fresh.or_else(|| self.deferred.customer(id)).or_else(|| self.base.ledger().customer(id))
     }
 
-    /// Brings what is known of these customers near.
+    /// Loads these customers into the processor's cache.
     pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         self.base.ledger().prefetch(ids);
     }

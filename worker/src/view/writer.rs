@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 
 use super::{Counters, RebalanceEvent, SharedPartition, View};
-use crate::{input::Input, not_ready::NotReady, status::Status, topic_facts::TopicFacts};
+use crate::{cleanup_policy::CleanupPolicy, not_ready::NotReady, status::Status, topic_facts::TopicFacts};
 
 impl View {
     /// Sets the status. A worker that is stopping stays in that status, whatever its threads still do.
@@ -59,8 +59,8 @@ impl View {
     }
 
     /// Sets whether the topic keeps every record.
-    pub(crate) fn set_input(&self, input: Input) {
-        *self.input.lock() = Some(input);
+    pub(crate) fn set_cleanup_policy(&self, policy: CleanupPolicy) {
+        *self.cleanup_policy.lock() = Some(policy);
     }
 
     /// Sets why the last commit was not accepted, `None` if it was.

@@ -6,8 +6,8 @@ const DEPOSIT: &str = r#"{"transactionId":"BAL-001","fromAccount":"BANK","toAcco
 const TRANSFER: &str = r#"{"transactionId":"BAL-002","fromAccount":"FR7630001000123456789","toAccount":"FR7630001000987654321","amount":1200.00,"currency":"EUR","type":1,"description":"Virement loyer","customerId":"CUST-001","timestamp":"2026-02-08T22:01:00Z","riskScore":0,"status":1}"#;
 
 #[test]
-fn the_labs_messages_give_3800_by_one_line_of_configuration() {
-    let stream = stream("lab-3800");
+fn the_messages_of_the_guides_give_3800_by_one_line_of_configuration() {
+    let stream = stream("signs-3800");
     stream.produce(0, [DEPOSIT]);
     stream.produce(5, [TRANSFER]);
     let worker = worker(&stream, &[("BALANCE_SIGNS", "Transfer=debit")]);

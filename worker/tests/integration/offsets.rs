@@ -11,7 +11,7 @@ use crate::{
 
 with_each_store!(offsets_of_another_log_are_not_followed, offsets_of_another_log_may_be_deleted_and_all_is_folded);
 
-/// Of 1 500 records here, a mirrored group has committed these; the base is another log's.
+/// Of 1 500 records here, a mirrored group has committed these; the start offset is another log's.
 const MIRRORED: (i64, &str) = (1400, "bf1 base=1300 records=527 busy_micros=9");
 
 fn mirrored(name: &str, traffic: &mut Traffic) -> Stream {
@@ -148,7 +148,7 @@ fn the_text_of_the_first_owner_is_all_that_a_group_needs_to_begin_at_the_end() {
 
 /// A group that began at the end of the log, and whose changelog was deleted.
 #[test]
-fn a_group_that_began_at_the_end_and_lost_its_changelog_is_rebuilt_from_its_base() {
+fn a_group_that_began_at_the_end_and_lost_its_changelog_is_rebuilt_from_its_start_offset() {
     let stream = stream_of("latest-lost", 2, &[]);
     let log = format!("{}-log", stream.group);
     let settings = [("KAFKA_AUTO_OFFSET_RESET", "latest"), ("BALANCE_CHANGELOG_TOPIC", log.as_str())];

@@ -155,7 +155,7 @@ fn dead_letters_survive_crashes_exactly_once() {
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
 }
 
-/// A deposit in the reference format.
+/// A deposit as a record.
 fn deposit(customer: &str, amount: &str, currency: &str) -> String {
     format!(
         r#"{{"transactionId":"T\u0000\\0","amount":{amount},"currency":"{currency}","type":3,"customerId":"{customer}","timestamp":"2026-02-08T22:00:00.123456789Z"}}"#

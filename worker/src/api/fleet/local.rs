@@ -60,7 +60,7 @@ fn full_rules_hash(view: &View) -> Option<String> {
     keeps_none.then(|| view.worker_rules().full_rules_hash().to_owned())
 }
 
-/// The hash that peers of a hash-only release compare, and the rules that all others compare.
+/// The hash that peers of the first release compare, and the rules that all others compare.
 fn rule_info(view: &View) -> (String, RuleInfo) {
     let worker_rules = view.worker_rules();
     let rules = || RuleInfo {

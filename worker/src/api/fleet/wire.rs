@@ -40,11 +40,11 @@ pub(crate) struct LedgerInfo {
     pub(crate) group_id: String,
     pub(crate) topic: String,
     pub(crate) topic_id: String,
-    /// All that workers of a hash-only release compare. A worker that they may add to sends the hash that they would
+    /// All that workers of the first release compare. A worker that they may add to sends the hash that they would
     /// write themselves (see [`crate::domain::ledger_rules`]).
     pub(crate) rules_hash: String,
     pub(crate) partition_count: i32,
-    /// What later releases compare. Workers of a hash-only release do not send it.
+    /// What later releases compare. Workers of the first release do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<RuleInfo>,
 }
@@ -96,7 +96,7 @@ impl LedgerInfo {
     pub(crate) fn identity(&self, worker_rules: &WorkerRules) -> LedgerIdentity {
         let (non_default_rules, full_rules_hash) = match &self.rules {
             Some(rules) => (rules.non_default_rules.clone(), rules.full_rules_hash.clone()),
-            // A hash-only release: the hash stands for our kind and signs. The decimals are in the rows.
+            // The first release: the hash stands for our kind and signs. The decimals are in the rows.
             None if worker_rules.overrides_of(&self.rules_hash).is_some() => {
                 (worker_rules.non_default_rules().to_owned(), None)
             }

@@ -43,7 +43,7 @@ async fn the_list_is_ordered_by_customer_and_says_what_it_is_true_for() {
 }
 
 #[tokio::test]
-async fn an_unknown_customer_is_not_found_in_the_labs_words() {
+async fn an_unknown_customer_is_not_found_in_the_words_of_the_dotnet_consumer() {
     let router = alone(&two_partitions());
     for (path, body) in [
         ("/api/Balance/balances/X", r#"{"error":"Customer X not found"}"#),

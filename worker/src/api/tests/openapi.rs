@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::{alone, get, joined, own, send};
 
-/// The reference consumers' paths, the probes, and the workers' own.
+/// The paths of the .NET consumers that this worker replaces, the probes, and the workers' own.
 const PATHS: [&str; 12] = [
     "/api/Balance/balances",
     "/api/Balance/balances/{customerId}",

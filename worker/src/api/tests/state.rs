@@ -1,4 +1,4 @@
-//! The consumer's state: the reference consumers' shapes, key by key.
+//! The consumer's state: the shapes of the .NET consumers that this worker replaces, key by key.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn stats_and_partitions_name_partitions_by_their_topic() {
 }
 
 #[tokio::test]
-async fn metrics_have_the_labs_keys() {
+async fn metrics_have_the_keys_of_the_dotnet_consumer() {
     let view = joined("balance-worker-host-0a1b2c3d", 6);
     own(&view, 0, 1, &[("a", "EUR", 1, "t1", 1), ("a", "EUR", 1, "t2", 2)]);
     own(&view, 3, 1, &[]);

@@ -18,7 +18,7 @@ const MOST_ROOM: usize = 16_384;
 pub(crate) struct Changes {
     customers: HashMap<CompactString, Changed, RandomState>,
     dead_letters: Vec<DeadLetter>,
-    dead_bytes: usize,
+    dead_letter_bytes: usize,
 }
 
 /// One customer's change.
@@ -75,7 +75,7 @@ impl Changes {
     }
 
     pub(crate) fn add_dead_letter(&mut self, letter: DeadLetter) {
-        self.dead_bytes += letter.size();
+        self.dead_letter_bytes += letter.size();
         self.dead_letters.push(letter);
     }
 
@@ -109,7 +109,7 @@ impl Changes {
             }
         }
         self.dead_letters.extend(later.dead_letters);
-        self.dead_bytes += later.dead_bytes;
+        self.dead_letter_bytes += later.dead_letter_bytes;
         self
     }
 
@@ -133,8 +133,8 @@ impl Changes {
     }
 
     /// Bytes of records that wait to be put aside.
-    pub(crate) fn dead_bytes(&self) -> usize {
-        self.dead_bytes
+    pub(crate) fn dead_letter_bytes(&self) -> usize {
+        self.dead_letter_bytes
     }
 }
 

@@ -30,22 +30,28 @@ fn with_debit() -> WorkerRules {
 struct Kept {
     hash: String,
     details: Option<RuleDetails>,
-    base: i64,
+    start_offset: i64,
     next_offset: i64,
     ledger: Ledger,
 }
 
 impl Kept {
-    fn begun(worker_rules: &WorkerRules, base: i64) -> Self {
-        let rules = LedgerRules::begin(worker_rules, base);
-        let mut kept = Self { hash: String::new(), details: None, base, next_offset: base, ledger: Ledger::default() };
+    fn begun(worker_rules: &WorkerRules, start_offset: i64) -> Self {
+        let rules = LedgerRules::begin(worker_rules, start_offset);
+        let mut kept = Self {
+            hash: String::new(),
+            details: None,
+            start_offset,
+            next_offset: start_offset,
+            ledger: Ledger::default(),
+        };
         kept.keep(&rules);
         kept
     }
 
-    /// As a hash-only release writes it.
-    fn of_hash_only_release(worker_rules: &WorkerRules, base: i64) -> Self {
-        Self { details: None, ..Self::begun(worker_rules, base) }
+    /// As the first release writes it.
+    fn of_first_release(worker_rules: &WorkerRules, start_offset: i64) -> Self {
+        Self { details: None, ..Self::begun(worker_rules, start_offset) }
     }
 
     fn keep(&mut self, rules: &LedgerRules) {
@@ -53,7 +59,12 @@ impl Kept {
     }
 
     fn stored(&self) -> StoredRules<'_> {
-        StoredRules { hash: &self.hash, details: self.details.as_ref(), base: self.base, next_offset: self.next_offset }
+        StoredRules {
+            hash: &self.hash,
+            details: self.details.as_ref(),
+            start_offset: self.start_offset,
+            next_offset: self.next_offset,
+        }
     }
 
     fn taken_over(&self, worker_rules: &WorkerRules) -> Result<LedgerRules, SettingsChange> {
@@ -69,20 +80,20 @@ impl Kept {
         for code in codes {
             if worker_rules.exponent(currency(code)).is_some() {
                 self.ledger.apply(&posting(code), self.next_offset).unwrap();
-                LedgerRules::count_all(&mut rules, self.ledger.customer("A").unwrap(), worker_rules);
+                LedgerRules::note_currencies(&mut rules, self.ledger.customer("A").unwrap(), worker_rules);
             }
             self.next_offset += 1;
         }
         self.keep(&rules);
     }
 
-    /// By a worker of the hash-only release with the settings that the ledger began with.
+    /// By a worker of the first release with the settings that the ledger began with.
     #[track_caller]
-    fn fold_by_hash_only_release(&mut self, codes: &[&str], its: &WorkerRules) {
+    fn fold_by_first_release(&mut self, codes: &[&str], its: &WorkerRules) {
         assert_eq!(self.hash, its.hash(), "it refuses the ledger");
         for code in codes {
             if its.rules.exponents.overrides().contains_key(&currency(code))
-                || HASH_ONLY_TABLE.of(currency(code)).is_some()
+                || FIRST_RELEASE_TABLE.of(currency(code)).is_some()
             {
                 self.ledger.apply(&posting(code), self.next_offset).unwrap();
             }
@@ -108,14 +119,14 @@ fn posting(code: &str) -> Posting<'_> {
 
 #[test]
 fn a_currency_more_stops_nothing_and_counts_from_then_on() {
-    for of_hash_only_release in [false, true] {
-        let mut kept = if of_hash_only_release {
-            Kept::of_hash_only_release(&worker_rules(&[]), 5)
+    for of_first_release in [false, true] {
+        let mut kept = if of_first_release {
+            Kept::of_first_release(&worker_rules(&[]), 5)
         } else {
             Kept::begun(&worker_rules(&[]), 5)
         };
-        if of_hash_only_release {
-            kept.fold_by_hash_only_release(&["EUR", "XYZ"], &worker_rules(&[]));
+        if of_first_release {
+            kept.fold_by_first_release(&["EUR", "XYZ"], &worker_rules(&[]));
         } else {
             kept.fold(&["EUR", "XYZ"], &worker_rules(&[]));
         }
@@ -131,11 +142,11 @@ fn a_currency_more_stops_nothing_and_counts_from_then_on() {
 fn the_first_release_goes_on_until_a_currency_is_held_that_it_does_not_know() {
     let (old, more) = (worker_rules(&[]), worker_rules(&[("XYZ", 3)]));
     let mut kept = Kept::begun(&more, 0);
-    kept.fold_by_hash_only_release(&["EUR", "XYZ"], &more);
-    let mut kept_by_both = Kept::of_hash_only_release(&old, 0);
+    kept.fold_by_first_release(&["EUR", "XYZ"], &more);
+    let mut kept_by_both = Kept::of_first_release(&old, 0);
     for _ in 0..2 {
         kept_by_both.fold(&["SEK"], &more);
-        kept_by_both.fold_by_hash_only_release(&["EUR", "XYZ"], &old);
+        kept_by_both.fold_by_first_release(&["EUR", "XYZ"], &old);
     }
     kept_by_both.fold(&["HRK"], &more);
     assert_eq!(kept_by_both.hash, format!("{}+HRK", old.hash()));
@@ -150,7 +161,7 @@ fn a_ledger_that_this_release_begins_is_one_for_the_first_release_too() {
     kept.fold(&["EUR"], &worker_rules(&[]));
     assert_eq!(kept.hash, "dbf0f5ff006bd89e3297d73d1e62d2860f8f40b382b1a8b3fbc555b1ed8b23d7");
     kept.fold(&["HRK"], &worker_rules(&[]));
-    assert!(kept.hash.ends_with("+HRK"), "it knows HRK from the beginning, the hash-only release does not");
+    assert!(kept.hash.ends_with("+HRK"), "it knows HRK from the beginning, the first release does not");
 }
 
 #[test]
@@ -160,7 +171,7 @@ fn another_exponent_of_a_held_currency_is_refused_by_name() {
     kept.fold(&["EUR"], &worker_rules(&[]));
     let refused = kept.taken_over(&worker_rules(&[("EUR", 4)])).unwrap_err();
     assert_eq!(refused, SettingsChange::Decimals { currency: currency("EUR"), held: 2, ours: 4 });
-    kept.fold_by_hash_only_release(&["JPY"], &worker_rules(&[]));
+    kept.fold_by_first_release(&["JPY"], &worker_rules(&[]));
     let refused = kept.taken_over(&worker_rules(&[("JPY", 2)])).unwrap_err();
     assert_eq!(refused, SettingsChange::Decimals { currency: currency("JPY"), held: 0, ours: 2 });
 }
@@ -180,10 +191,7 @@ fn a_held_currency_that_is_configured_no_more_is_refused_by_name() {
 fn other_signs_are_another_ledger() {
     let refused = Kept::begun(&worker_rules(&[]), 0).taken_over(&with_debit()).unwrap_err();
     assert_eq!(refused, SettingsChange::KindOrSigns { held: String::new(), ours: "Transfer=debit".to_owned() });
-    assert_eq!(
-        Kept::of_hash_only_release(&worker_rules(&[]), 0).taken_over(&with_debit()),
-        Err(SettingsChange::Unknown)
-    );
+    assert_eq!(Kept::of_first_release(&worker_rules(&[]), 0).taken_over(&with_debit()), Err(SettingsChange::Unknown));
 }
 
 #[test]
@@ -212,7 +220,7 @@ fn a_worker_without_a_currency_goes_on_while_nobody_holds_it_and_what_it_refuses
     let mut kept = Kept::begun(&with, 0);
     kept.fold(&["EUR"], &with);
     kept.fold(&["XYZ"], &without);
-    assert_ne!(kept.hash, with.hash(), "the hash-only release would have counted it");
+    assert_ne!(kept.hash, with.hash(), "the first release would have counted it");
     assert_eq!(kept.since("XYZ", &with), 2);
     kept.fold(&["XYZ"], &with);
     kept.fold(&["EUR"], &with);
@@ -230,8 +238,8 @@ fn an_exponent_that_was_changed_and_changed_back_counts_from_then_on() {
 #[test]
 fn a_ledger_that_is_folded_again_keeps_what_was_refused() {
     let more = worker_rules(&[("XYZ", 3), ("XYW", 3)]);
-    let mut kept = Kept::of_hash_only_release(&worker_rules(&[]), 3);
-    kept.fold_by_hash_only_release(&["EUR", "XYZ", "XYW"], &worker_rules(&[]));
+    let mut kept = Kept::of_first_release(&worker_rules(&[]), 3);
+    kept.fold_by_first_release(&["EUR", "XYZ", "XYW"], &worker_rules(&[]));
     kept.fold(&["XYZ"], &more);
     let (former, disagreement) = LedgerRules::examine(kept.stored(), &kept.ledger, &more);
     assert_eq!(disagreement, None);
@@ -246,10 +254,10 @@ fn a_ledger_that_is_folded_again_keeps_what_was_refused() {
 #[test]
 fn other_settings_are_no_obstacle_to_fold_a_ledger_again() {
     let finer = worker_rules(&[("EUR", 4)]);
-    for of_hash_only_release in [false, true] {
+    for of_first_release in [false, true] {
         let mut kept = Kept::begun(&worker_rules(&[]), 0);
         kept.fold(&["EUR", "EUR"], &worker_rules(&[]));
-        if of_hash_only_release {
+        if of_first_release {
             kept.details = None;
         }
         let (former, disagreement) = LedgerRules::examine(kept.stored(), &kept.ledger, &finer);
@@ -264,7 +272,7 @@ fn other_settings_are_no_obstacle_to_fold_a_ledger_again() {
 
 #[test]
 fn nothing_known_of_a_ledger_is_told() {
-    let kept = Kept { hash: "?".to_owned(), ..Kept::of_hash_only_release(&worker_rules(&[]), 0) };
+    let kept = Kept { hash: "?".to_owned(), ..Kept::of_first_release(&worker_rules(&[]), 0) };
     assert_eq!(
         LedgerRules::examine(kept.stored(), &kept.ledger, &worker_rules(&[])),
         (None, Some(SettingsChange::Unknown))

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::domain::amount::AmountError;
 
-/// A message of the reference consumers, verbatim.
+/// A message from the guides of the .NET consumers that this worker replaces, verbatim.
 pub(super) const DEPOSIT: &str = r#"{"transactionId":"BAL-001","fromAccount":"BANK","toAccount":"FR7630001000123456789","amount":5000.00,"currency":"EUR","type":3,"description":"Depot initial","customerId":"CUST-001","timestamp":"2026-02-08T22:00:00Z","riskScore":0,"status":1}"#;
 
 fn parse(text: &str) -> Result<Transaction<'_>, BadRecord> {
     Transaction::parse(Some(text.as_bytes()), &Exponents::iso_4217(&BTreeMap::new()))
 }
 
-/// The reference message with one field replaced by `value`, or left out.
+/// [`DEPOSIT`] with one field replaced by `value`, or left out.
 fn with(field: &str, value: Option<&str>) -> String {
     let whole: BTreeMap<String, Box<serde_json::value::RawValue>> = serde_json::from_str(DEPOSIT).unwrap();
     let mut fields: BTreeMap<&str, &str> = whole.iter().map(|(name, raw)| (name.as_str(), raw.get())).collect();
@@ -30,7 +30,7 @@ fn refused(field: &str, value: &str, expected: BadRecord) {
 }
 
 #[test]
-fn the_labs_message_is_read_as_it_is() {
+fn a_message_is_read_as_it_is() {
     let transaction = parse(DEPOSIT).unwrap();
     assert_eq!(transaction.transaction_id, "BAL-001");
     assert_eq!(transaction.customer_id, "CUST-001");
@@ -146,7 +146,7 @@ fn refused_on_a_small_stack(text: String) {
     assert_eq!(parsed, Err(BadRecord::NestedTooDeep));
 }
 
-/// The reference message, its last field cut off and followed by `field` with a value that need not be JSON.
+/// [`DEPOSIT`], its last field cut off and followed by `field` with a value that need not be JSON.
 fn with_unchecked(field: &str, value: &str) -> String {
     format!("{},\"{field}\":{value}", with(field, None).trim_end_matches('}'))
 }
@@ -176,7 +176,7 @@ fn what_is_not_one_json_object_is_broken() {
 }
 
 #[test]
-fn the_record_of_the_other_reference_consumer_is_a_bad_record_here() {
+fn a_record_without_a_transaction_is_a_bad_record_here() {
     assert_eq!(parse(r#"{"orderId":"ORD-001","amount":99.99,"status":"NEW"}"#), Err(BadRecord::WrongShape));
 }
 

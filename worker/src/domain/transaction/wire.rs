@@ -82,7 +82,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 /// An enumeration written as its number, from 1, or as its name.
 pub(super) struct Named<T>(pub(super) T);
 
-/// An enumeration of the reference consumers.
+/// An enumeration whose values have a number and a name.
 trait Numbered: Sized + Copy + 'static {
     const ALL: &'static [Self];
     fn name(self) -> &'static str;
@@ -96,7 +96,7 @@ impl Numbered for TransactionType {
     }
 }
 
-/// Checked, but without effect: the reference consumers count every status.
+/// Checked, but without effect: a record counts whatever its status.
 #[derive(Clone, Copy)]
 struct Status(&'static str);
 

@@ -20,8 +20,8 @@ pub(super) struct Known<'a> {
     pub(super) log: Range<i64>,
     pub(super) topic_id: &'a str,
     pub(super) start_from: StartFrom,
-    /// Whether the user vouches for base offsets in commit metadata (`--from-base`).
-    pub(super) trusts_base: bool,
+    /// Whether the user vouches for the start offsets in commit metadata (`--from-base`).
+    pub(super) trusts_metadata: bool,
 }
 
 /// The records that a rebuild folds.
@@ -40,19 +40,21 @@ pub(super) enum RebuildRefusal {
     Failed(#[from] PartitionFailure),
     /// The balances would lack records of the log.
     #[error(
-        "the group's offset {committed} is that of a ledger which begins at offset {base}, but the log begins at {log_start}: \
-         the balances would be made without the records {log_start} to {base}. A mirrored group's offsets are another log's: \
-         delete them (kafka-consumer-groups --delete-offsets), and the workers begin with the first record. Only of a group \
-         that began at the end of the log (startFrom: Latest) and has lost its store is this right: add --from-base"
+        "the group's offset {committed} is that of a ledger which begins at offset {start_offset}, but the log begins at \
+         {log_start}: the balances would be made without the records {log_start} to {start_offset}. A mirrored group's \
+         offsets are another log's: delete them (kafka-consumer-groups --delete-offsets), and the workers begin with the \
+         first record. Only of a group that began at the end of the log (startFrom: Latest) and has lost its store is this \
+         right: add --from-base"
     )]
-    BaseAboveStart { base: i64, log_start: i64, committed: i64 },
+    StartAboveLogStart { start_offset: i64, log_start: i64, committed: i64 },
     /// The range would end before it begins.
     #[error(
-        "offset {committed}, which the group has committed, is below {base}, the first offset of its ledger, in a log that \
-         begins at {log_start}: one of the two is another log's, or was moved by hand. Delete the group's offsets \
-         (kafka-consumer-groups --delete-offsets): the workers go on from what the store has, else begin with the first record"
+        "offset {committed}, which the group has committed, is below {start_offset}, the first offset of its ledger, in a \
+         log that begins at {log_start}: one of the two is another log's, or was moved by hand. Delete the group's offsets \
+         (kafka-consumer-groups --delete-offsets): the workers go on from what the store has, else begin with the first \
+         record"
     )]
-    BaseAboveCommit { base: i64, log_start: i64, committed: i64 },
+    StartAboveCommit { start_offset: i64, log_start: i64, committed: i64 },
 }
 
 pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, RebuildRefusal> {
@@ -63,21 +65,21 @@ pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, Rebuil
             return Ok(RecordsToFold::WholeTopic);
         }
         (Some(stored_progress), committed) => {
-            stored_progress.base..committed.map_or(stored_progress.next_offset, |committed| committed.offset)
+            stored_progress.start_offset..committed.map_or(stored_progress.next_offset, |committed| committed.offset)
         }
-        (None, Some(committed)) => stood_for(committed, known)?,
+        (None, Some(committed)) => records_behind(committed, known)?,
         (None, None) if known.has_customers => {
             has_first_record(known)?;
             return Ok(RecordsToFold::WholeTopic);
         }
         (None, None) => log_start..log_start,
     };
-    let (base, committed) = (records.start, records.end);
-    if base > committed {
-        return Err(RebuildRefusal::BaseAboveCommit { base, log_start, committed });
+    let (start_offset, committed) = (records.start, records.end);
+    if start_offset > committed {
+        return Err(RebuildRefusal::StartAboveCommit { start_offset, log_start, committed });
     }
-    if base < log_start && base < committed {
-        return Err(PartitionFailure::RetentionPassedBase { base, log_start }.into());
+    if start_offset < log_start && start_offset < committed {
+        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start }.into());
     }
     if committed > known.log.end {
         return Err(PartitionFailure::CommittedBeyondEnd { committed, log_end: known.log.end }.into());
@@ -86,27 +88,27 @@ pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, Rebuil
 }
 
 /// The records behind a committed offset, if nothing else is known about the partition.
-fn stood_for(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, RebuildRefusal> {
+fn records_behind(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>, RebuildRefusal> {
     let (log_start, offset) = (known.log.start, committed.offset);
-    if let Ok(base) = committed.base()
-        && base > offset
+    if let Ok(start_offset) = committed.start_offset()
+        && start_offset > offset
     {
-        return Err(RebuildRefusal::BaseAboveCommit { base, log_start, committed: offset });
+        return Err(RebuildRefusal::StartAboveCommit { start_offset, log_start, committed: offset });
     }
     if committed.is_beginning(log_start, known.start_from) {
         return Ok(offset..offset);
     }
-    let base = committed.base()?;
-    if base > log_start && !known.trusts_base {
-        return Err(RebuildRefusal::BaseAboveStart { base, log_start, committed: offset });
+    let start_offset = committed.start_offset()?;
+    if start_offset > log_start && !known.trusts_metadata {
+        return Err(RebuildRefusal::StartAboveLogStart { start_offset, log_start, committed: offset });
     }
-    Ok(base..offset)
+    Ok(start_offset..offset)
 }
 
 /// Checks that the log still begins with its first record. Otherwise the user must decide to begin later.
 fn has_first_record(known: &Known<'_>) -> Result<(), PartitionFailure> {
     let log_start = known.log.start;
-    if log_start > 0 { Err(PartitionFailure::RetentionPassedBase { base: 0, log_start }) } else { Ok(()) }
+    if log_start > 0 { Err(PartitionFailure::RetentionPassedBase { start_offset: 0, log_start }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -128,7 +130,7 @@ mod tests {
             log,
             topic_id: "i",
             start_from: StartFrom::Earliest,
-            trusts_base: false,
+            trusts_metadata: false,
         };
         change(&mut known);
         records_to_fold(&known)
@@ -142,7 +144,7 @@ mod tests {
     ) -> Result<RecordsToFold, RebuildRefusal> {
         let stored_progress = StoredProgress {
             topic_id: topic_id.to_owned(),
-            base: 5,
+            start_offset: 5,
             next_offset: 60,
             rules: None,
             is_comparable: true,
@@ -155,43 +157,43 @@ mod tests {
             log,
             topic_id: "i",
             start_from: StartFrom::Earliest,
-            trusts_base: false,
+            trusts_metadata: false,
         })
     }
 
     const REPLAYED: &str = "bf1 base=5 records=10 busy_micros=70";
 
     #[test]
-    fn a_base_is_used_where_it_is_the_log_start() {
+    fn a_start_offset_is_used_where_it_is_the_log_start() {
         assert_eq!(alone(60, REPLAYED, 5..90, |_| {}), Ok(RecordsToFold::Range(5..60)));
         assert_eq!(alone(60, "", 0..90, |_| {}), Ok(RecordsToFold::Range(0..60)));
-        let gone = PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 };
+        let gone = PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 };
         assert_eq!(alone(60, REPLAYED, 6..90, |_| {}), Err(gone.into()));
         let cut = PartitionFailure::CommittedBeyondEnd { committed: 60, log_end: 59 };
         assert_eq!(alone(60, REPLAYED, 5..59, |_| {}), Err(cut.into()));
     }
 
     #[test]
-    fn a_base_above_the_log_start_needs_somebody_who_vouches_for_it() {
+    fn a_start_offset_above_the_log_start_needs_somebody_who_vouches_for_it() {
         let metadata = "bf1 base=1300 records=527 busy_micros=9";
-        let refused = RebuildRefusal::BaseAboveStart { base: 1300, log_start: 0, committed: 1400 };
+        let refused = RebuildRefusal::StartAboveLogStart { start_offset: 1300, log_start: 0, committed: 1400 };
         let text = refused.to_string();
         assert!(["1300", "begins at 0", "1400", "--delete-offsets", "--from-base"].iter().all(|it| text.contains(it)));
         assert_eq!(alone(1400, metadata, 0..1500, |_| {}), Err(refused));
         assert_eq!(
-            alone(1400, metadata, 0..1500, |known| known.trusts_base = true),
+            alone(1400, metadata, 0..1500, |known| known.trusts_metadata = true),
             Ok(RecordsToFold::Range(1300..1400))
         );
     }
 
     #[test]
-    fn a_base_above_its_own_commit_is_always_refused() {
+    fn a_start_offset_above_its_own_commit_is_always_refused() {
         let metadata = "bf1 base=1300 records=527 busy_micros=9";
         for committed in [0, 1200] {
-            let refused = Err(RebuildRefusal::BaseAboveCommit { base: 1300, log_start: 0, committed });
-            assert_eq!(alone(committed, metadata, 0..1500, |known| known.trusts_base = true), refused);
+            let refused = Err(RebuildRefusal::StartAboveCommit { start_offset: 1300, log_start: 0, committed });
+            assert_eq!(alone(committed, metadata, 0..1500, |known| known.trusts_metadata = true), refused);
         }
-        let moved = RebuildRefusal::BaseAboveCommit { base: 5, log_start: 0, committed: 3 };
+        let moved = RebuildRefusal::StartAboveCommit { start_offset: 5, log_start: 0, committed: 3 };
         assert_eq!(stored_progress("i", Some(3), 0..90), Err(moved));
     }
 
@@ -219,7 +221,7 @@ mod tests {
     #[test]
     fn another_topic_is_folded_as_a_whole_or_not_at_all() {
         assert_eq!(stored_progress("x", Some(50), 0..20), Ok(RecordsToFold::WholeTopic));
-        let gone = PartitionFailure::RetentionPassedBase { base: 0, log_start: 1 };
+        let gone = PartitionFailure::RetentionPassedBase { start_offset: 0, log_start: 1 };
         assert_eq!(stored_progress("x", None, 1..20), Err(gone.clone().into()));
         let unknown = |known: &mut Known<'_>| (known.committed, known.has_customers) = (None, true);
         assert_eq!(alone(0, "", 0..90, unknown), Ok(RecordsToFold::WholeTopic));

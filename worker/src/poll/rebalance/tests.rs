@@ -64,7 +64,7 @@ fn what_was_begun_for_a_partition_ends_when_it_is_let_go_or_read_again() {
     let (mut poll_loop, _runtime) = poll_loop();
     poll_loop.get_partition_0(7);
     let first = poll_loop.partitions[&0].shared.clone();
-    poll_loop.queue_reacquire(&[0]).unwrap();
+    poll_loop.restore_again(&[0]).unwrap();
     let second = poll_loop.partitions[&0].shared.clone();
     assert!(first.is_released() && !second.is_released());
     poll_loop.release(&[0]).unwrap();
@@ -76,6 +76,6 @@ fn what_was_begun_for_a_partition_ends_when_it_is_let_go_or_read_again() {
 fn readers_are_told_the_generation_in_which_the_group_gave_the_partition() {
     let (mut poll_loop, _runtime) = poll_loop();
     poll_loop.get_partition_0(7);
-    poll_loop.queue_reacquire(&[0]).unwrap();
+    poll_loop.restore_again(&[0]).unwrap();
     assert_eq!(poll_loop.view.partitions()[0].generation, 7);
 }

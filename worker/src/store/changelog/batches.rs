@@ -14,7 +14,7 @@ use rdkafka::ClientConfig;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// librdkafka's own size, which is below a topic's default limit.
-const USUAL: usize = 1_000_000;
+const DEFAULT_SIZE: usize = 1_000_000;
 /// A batch of one record has no more bytes beside key, value and headers.
 pub(super) const OVERHEAD: usize = 61 + 36;
 /// Topic settings that bound a batch: one of the topic, and the size of the file that it has to fit into.
@@ -35,16 +35,16 @@ pub(super) struct Batches {
 
 /// The largest record that one transaction has for a topic. Its text does not name the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Largest {
+pub(super) struct LargestRecord {
     pub(super) partition: i32,
-    pub(super) what: What,
+    pub(super) what: RecordKind,
     /// The bytes of key, value and headers.
     pub(super) bytes: usize,
 }
 
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum RecordKind {
     Progress,
     /// A customer, and the offset of its last transaction in the input.
     Customer(i64),
@@ -55,22 +55,22 @@ pub(super) enum What {
 /// A record that its topic does not accept even alone. It is not lost: the commit is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Oversized {
-    record: Largest,
+    record: LargestRecord,
     topic: String,
     limit: Option<usize>,
 }
 
 impl fmt::Display for Oversized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { record: Largest { partition, what, bytes }, topic, limit } = self;
+        let Self { record: LargestRecord { partition, what, bytes }, topic, limit } = self;
         match what {
-            What::Progress => write!(f, "the progress of partition {partition}")?,
-            What::Customer(offset) => write!(
+            RecordKind::Progress => write!(f, "the progress of partition {partition}")?,
+            RecordKind::Customer(offset) => write!(
                 f,
                 "the row of one customer of partition {partition} (the one whose last transaction is the record at offset \
                  {offset})"
             )?,
-            What::DeadLetter(offset) => {
+            RecordKind::DeadLetter(offset) => {
                 write!(f, "what is kept of the bad record of partition {partition} at offset {offset}")?;
             }
         }
@@ -89,24 +89,24 @@ impl fmt::Display for Oversized {
 
 /// The next step after a refusal.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum NextStep {
     /// Try batches of this size.
-    Cut(usize),
+    Shrink(usize),
     /// The largest record for the topic at this index does not fit even alone.
-    Alone(usize),
+    TooLargeAlone(usize),
 }
 
 /// `topics` has for each topic its limit, and the bytes of a batch of its largest record alone.
-fn next(size: usize, topics: &[(Option<usize>, usize)]) -> Next {
+fn next(size: usize, topics: &[(Option<usize>, usize)]) -> NextStep {
     let limit = topics.iter().filter_map(|(limit, _)| *limit).min();
     if let Some(limit) = limit.filter(|limit| *limit < size) {
-        return Next::Cut(limit);
+        return NextStep::Shrink(limit);
     }
     if let Some(place) = topics.iter().position(|(limit, alone)| limit.is_some_and(|limit| *alone > limit)) {
-        return Next::Alone(place);
+        return NextStep::TooLargeAlone(place);
     }
     let (place, largest) = topics.iter().map(|(_, alone)| *alone).enumerate().max_by_key(|it| it.1).unwrap_or_default();
-    if largest < size { Next::Cut((size / 2).max(largest)) } else { Next::Alone(place) }
+    if largest < size { NextStep::Shrink((size / 2).max(largest)) } else { NextStep::TooLargeAlone(place) }
 }
 
 impl Batches {
@@ -123,15 +123,15 @@ impl Batches {
     pub(super) fn apply(&mut self, client: &mut ClientConfig) {
         if self.size.is_none() {
             self.ask();
-            self.size = Some(self.limit().map_or(USUAL, |limit| limit.min(USUAL)));
+            self.size = Some(self.limit().map_or(DEFAULT_SIZE, |limit| limit.min(DEFAULT_SIZE)));
         }
-        let usual = client.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(USUAL);
+        let usual = client.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(DEFAULT_SIZE);
         client.set("batch.size", self.size().min(usual).max(1).to_string());
     }
 
     /// The batch size in bytes.
     pub(super) fn size(&self) -> usize {
-        self.size.unwrap_or(USUAL)
+        self.size.unwrap_or(DEFAULT_SIZE)
     }
 
     /// The limit of the dead letter topic, if known.
@@ -140,7 +140,7 @@ impl Batches {
     }
 
     /// Asks the topics again; returns whether they accept less than the current size.
-    pub(super) fn look(&mut self) -> bool {
+    pub(super) fn refresh_limits(&mut self) -> bool {
         self.ask();
         let Some(limit) = self.limit().filter(|limit| *limit < self.size()) else { return false };
         self.cut(limit);
@@ -152,15 +152,15 @@ impl Batches {
     ///
     /// # Errors
     /// A record does not fit even alone.
-    pub(super) fn refused(&mut self, largest: &[Largest]) -> Result<(), Oversized> {
+    pub(super) fn refused(&mut self, largest: &[LargestRecord]) -> Result<(), Oversized> {
         let limits = self.topics.iter().map(|(_, limit)| *limit);
         let topics: Vec<_> = limits.zip(largest.iter().map(|it| it.bytes + OVERHEAD)).collect();
         match next(self.size(), &topics) {
-            Next::Cut(size) => {
+            NextStep::Shrink(size) => {
                 self.cut(size);
                 Ok(())
             }
-            Next::Alone(place) => match (self.topics.get(place), largest.get(place)) {
+            NextStep::TooLargeAlone(place) => match (self.topics.get(place), largest.get(place)) {
                 (Some((topic, limit)), Some(record)) => {
                     Err(Oversized { record: *record, topic: topic.clone(), limit: *limit })
                 }
@@ -197,29 +197,29 @@ mod tests {
 
     #[test]
     fn batches_are_cut_to_what_the_topics_say_and_else_halved_down_to_the_largest_record() {
-        assert_eq!(next(USUAL, &[(Some(20_000), 300), (Some(50_000), 400)]), Next::Cut(20_000));
-        assert_eq!(next(USUAL, &[(None, 300)]), Next::Cut(500_000));
+        assert_eq!(next(DEFAULT_SIZE, &[(Some(20_000), 300), (Some(50_000), 400)]), NextStep::Shrink(20_000));
+        assert_eq!(next(DEFAULT_SIZE, &[(None, 300)]), NextStep::Shrink(500_000));
         let (mut size, mut sizes) = (4000, Vec::new());
-        while let Next::Cut(smaller) = next(size, &[(None, 300), (None, 700)]) {
+        while let NextStep::Shrink(smaller) = next(size, &[(None, 300), (None, 700)]) {
             sizes.push(smaller);
             size = smaller;
         }
         assert_eq!(sizes, [2000, 1000, 700]);
-        assert_eq!(next(700, &[(None, 300), (None, 700)]), Next::Alone(1));
+        assert_eq!(next(700, &[(None, 300), (None, 700)]), NextStep::TooLargeAlone(1));
     }
 
     #[test]
     fn a_record_that_its_own_topic_cannot_take_is_named() {
-        assert_eq!(next(20_000, &[(Some(20_000), 20_001), (Some(50_000), 400)]), Next::Alone(0));
+        assert_eq!(next(20_000, &[(Some(20_000), 20_001), (Some(50_000), 400)]), NextStep::TooLargeAlone(0));
         // Each is compared with its own topic.
-        assert_eq!(next(20_000, &[(Some(50_000), 20_001), (Some(20_000), 20_001)]), Next::Alone(1));
+        assert_eq!(next(20_000, &[(Some(50_000), 20_001), (Some(20_000), 20_001)]), NextStep::TooLargeAlone(1));
         // Not every broker has heard of another limit yet.
-        assert_eq!(next(20_000, &[(Some(20_000), 300)]), Next::Cut(10_000));
+        assert_eq!(next(20_000, &[(Some(20_000), 300)]), NextStep::Shrink(10_000));
     }
 
     #[test]
     fn the_words_say_what_to_do_and_nothing_of_the_customer() {
-        let record = Largest { partition: 3, what: What::Customer(41), bytes: 1234 };
+        let record = LargestRecord { partition: 3, what: RecordKind::Customer(41), bytes: 1234 };
         let words = Oversized { record, topic: "log".to_owned(), limit: Some(1000) }.to_string();
         for part in ["partition 3", "offset 41", "1234 bytes", "takes 1000 bytes", "--entity-name log"] {
             assert!(words.contains(part), "{part}: {words}");

@@ -48,7 +48,7 @@ impl Changelog {
             // Not a success: no coordinator has confirmed the worker's membership.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
-        producer.make_time_for(commits.iter().filter_map(PartitionCommit::rows_of_whole).sum());
+        producer.extend_timeout_for(commits.iter().filter_map(PartitionCommit::records_of_whole).sum());
         let began = Instant::now();
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
@@ -59,12 +59,12 @@ impl Changelog {
             }
             Err(TransactionFailure::Aborted(error)) => Err(error),
             Err(TransactionFailure::Refused(why, error)) => {
-                Err(self.learn(&mut producer, why, &commits).unwrap_or(error))
+                Err(self.adapt_to(&mut producer, why, &commits).unwrap_or(error))
             }
             Err(TransactionFailure::Unknown(error, written)) => {
                 tracing::warn!(%error, "commit outcome unknown, resolving");
                 let why = if let TransactionError::Refused { why, .. } = error { Some(why) } else { None };
-                let named = why.and_then(|why| self.learn(&mut producer, why, &commits));
+                let named = why.and_then(|why| self.adapt_to(&mut producer, why, &commits));
                 producer.discard();
                 let error = producer.note(error);
                 if matches!(error, CommitError::Fatal(_)) {
@@ -76,9 +76,14 @@ impl Changelog {
     }
 
     /// Changes what the next attempt does after a refusal; an error if nothing would help.
-    fn learn(&self, producer: &mut Producer, why: AbortReason, commits: &[PartitionCommit<'_>]) -> Option<CommitError> {
+    fn adapt_to(
+        &self,
+        producer: &mut Producer,
+        why: AbortReason,
+        commits: &[PartitionCommit<'_>],
+    ) -> Option<CommitError> {
         if why != AbortReason::TooLarge {
-            producer.learn(why);
+            producer.adapt_to(why);
             return None;
         }
         let (largest, has_long_dead_letters) = self.largest(commits, producer.dead_letter_limits());
@@ -107,7 +112,7 @@ impl Changelog {
         let writer = Writer { store: self, producer, deadline, limits };
         let mut written = Vec::new();
         let outcome =
-            writer.write(batch, commits, &mut written).and_then(|()| producer.commit(writer.left().max(AGAIN)));
+            writer.write(batch, commits, &mut written).and_then(|()| producer.commit(writer.time_left().max(AGAIN)));
         match outcome {
             Ok(()) => Ok(written),
             Err(error) => Err(end(producer, error, written, time)),
@@ -130,29 +135,29 @@ impl Changelog {
             match producer.ready() {
                 Ok(_) => break,
                 Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
-                Err(passing) => {
+                Err(transient) => {
                     if warnings.admit("settle", Instant::now()).is_some() {
-                        tracing::warn!(error = %passing, "cannot settle a transaction yet");
+                        tracing::warn!(error = %transient, "cannot settle a transaction yet");
                     }
                 }
             }
             std::thread::sleep(AGAIN);
         }
         // The next owner may have moved on partitions that have left meanwhile.
-        let commits_left: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
-        let assigned: Vec<_> = commits_left.iter().map(|commit| commit.progress.assignment).collect();
+        let remaining: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
+        let assigned: Vec<_> = remaining.iter().map(|commit| commit.progress.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
-                Err(passing) => {
+                Err(transient) => {
                     if warnings.admit("read", Instant::now()).is_some() {
-                        tracing::warn!(error = %passing, "cannot read the committed offsets yet");
+                        tracing::warn!(error = %transient, "cannot read the committed offsets yet");
                     }
                 }
             }
             std::thread::sleep(AGAIN);
         };
-        match CommitFate::compare(commits_left.iter().map(|commit| commit.progress).zip(&committed)) {
+        match CommitFate::compare(remaining.iter().map(|commit| commit.progress).zip(&committed)) {
             CommitFate::Written => {
                 // Only a commit of this very transaction moves them there.
                 if written.len() == commits.len() {
@@ -185,7 +190,7 @@ fn end(
         TransactionError::Refused { why: AbortReason::TooLarge, .. } => TransactionFailure::Unknown(error, written),
         TransactionError::Refused { why, .. } => {
             let aborted = producer.abort(time);
-            if aborted.is_ok() && !producer.was_disturbed() {
+            if aborted.is_ok() && !producer.take_in_doubt() {
                 TransactionFailure::Refused(why, refused(why, &error))
             } else {
                 TransactionFailure::Unknown(error, written)

@@ -36,7 +36,7 @@ impl CommitFate {
 mod tests {
     use std::sync::Arc;
 
-    use balancefleet_kafka::UsageRecord;
+    use balancefleet_kafka::CommitMetadata;
 
     use super::*;
     use crate::{
@@ -54,7 +54,7 @@ mod tests {
             leader_epoch: None,
             changes: Arc::new(Changes::default()),
             is_partial: false,
-            usage: UsageRecord::beginning_at(0),
+            metadata: CommitMetadata::beginning_at(0),
             initial_offsets: Vec::new(),
         }
     }

@@ -1,10 +1,10 @@
 //! A partition's changelog as it is, sound or not, for the tools that inspect it.
 
 use super::{
-    image::{ChangelogImage, Content},
+    contents::{ChangelogContents, CompleteContents},
     progress::{ChangelogContext, ProgressRecord},
+    records::Key,
     restore_plan::{Known, check_context, restore_plan, rules_of},
-    rows::Key,
 };
 use crate::{
     config::Config,
@@ -13,25 +13,25 @@ use crate::{
         ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
-    store::{Position, StoredPartition, StoredProgress},
+    store::{PartitionOffsets, StoredPartition, StoredProgress},
 };
 
 pub(crate) fn inspect(
-    image: ChangelogImage,
+    contents: ChangelogContents,
     config: &Config,
     worker_rules: &WorkerRules,
     topic_id: &str,
 ) -> StoredPartition {
     let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
-    let unsound = image.check().err();
-    let (ledger, progress) = image.into_parts();
+    let unsound = contents.check().err();
+    let (ledger, progress) = contents.into_parts();
     let examined =
         progress.as_ref().map(|progress| LedgerRules::examine(progress.stored_rules(), &ledger, worker_rules));
     let (rules, other_settings) = examined.unwrap_or_default();
     let not_ours = progress.as_ref().and_then(|progress| check_context(progress, &context).err());
     let stored_progress = progress.map(|progress| StoredProgress {
         rules,
-        base: progress.base_offset,
+        start_offset: progress.start_offset,
         next_offset: progress.next_offset,
         is_comparable: not_ours.is_none() && other_settings.is_none() && !progress.partial,
         topic_id: progress.topic_id,
@@ -62,7 +62,7 @@ impl NewestProgress {
     }
 
     /// Whether there was any.
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn is_found(&self) -> bool {
         self.newest.is_some() || self.unreadable.is_some()
     }
 
@@ -72,7 +72,7 @@ impl NewestProgress {
         config: &Config,
         worker_rules: &WorkerRules,
         topic_id: &str,
-        position: &Position,
+        offsets: &PartitionOffsets,
     ) -> Result<bool, PartitionFailure> {
         if let Some(reason) = &self.unreadable {
             return Err(PartitionFailure::UnreadableProgress { reason: reason.clone() });
@@ -82,10 +82,10 @@ impl NewestProgress {
             return Err(PartitionFailure::CustomersWithoutProgress);
         }
         let context = ChangelogContext { group: &config.group_id, topic: &config.topic, topic_id, worker_rules };
-        let known = Known { context: &context, position, start_from: config.start_from, initial_offsets: None };
+        let known = Known { context: &context, offsets, start_from: config.start_from, initial_offsets: None };
         let has_details = progress.as_ref().is_none_or(|progress| progress.rule_details.is_some());
         let rules = progress.as_ref().map(|progress| rules_of(progress, &Ledger::default(), worker_rules));
-        restore_plan(Content { ledger: Ledger::default(), progress, records: 0 }, &known)?;
+        restore_plan(CompleteContents { ledger: Ledger::default(), progress, records: 0 }, &known)?;
         let rules = rules.transpose()?;
         Ok(has_details || rules.is_none_or(|rules| rules.agrees_on_every_currency()))
     }

@@ -8,13 +8,13 @@ use std::{
 use balancefleet_kafka::{AbortReason, Error, TransactionError, TransactionalProducer};
 use rdkafka::ClientConfig;
 
-use super::batches::{Batches, Largest, OVERHEAD, Oversized};
+use super::batches::{Batches, LargestRecord, OVERHEAD, Oversized};
 use crate::store::CommitError;
 
 /// The longest wait for a request, if that is no more than a third of the transaction's time.
 const REQUEST: Duration = Duration::from_secs(1);
-/// The least number of rows written per second.
-const ROWS_A_SECOND: u64 = 10_000;
+/// The least number of records written per second.
+const RECORDS_A_SECOND: u64 = 10_000;
 /// The longest transaction that brokers accept by default (transaction.max.timeout.ms).
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// How often the time is doubled, at most.
@@ -37,7 +37,7 @@ pub(super) struct DeadLetterLimits {
 }
 
 /// If a producer is fenced twice within this time, another process uses the same transactional id.
-const TWIN: Duration = Duration::from_secs(60);
+const FENCED_TWICE_WITHIN: Duration = Duration::from_secs(60);
 
 /// How much time the brokers get. It doubles after every attempt with an unknown outcome, because with slow brokers no
 /// commit would ever finish otherwise. It returns to the usual time after a quick commit.
@@ -45,7 +45,7 @@ const TWIN: Duration = Duration::from_secs(60);
 pub(super) struct TransactionTimeouts {
     session: Duration,
     doublings: u32,
-    /// The time that a transaction of many rows needs.
+    /// The time that a transaction of many records needs.
     least: Duration,
 }
 
@@ -106,7 +106,7 @@ impl Producer {
     }
 
     /// Uses another transactional id than this worker's own.
-    pub(super) fn rename(&mut self, transactional_id: &str) {
+    pub(super) fn set_transactional_id(&mut self, transactional_id: &str) {
         self.config.set("transactional.id", transactional_id);
     }
 
@@ -131,10 +131,10 @@ impl Producer {
         }
     }
 
-    /// Prepares for a transaction that replaces a ledger with this many rows, 0 for any other transaction.
-    pub(super) fn make_time_for(&mut self, rows: usize) {
+    /// Prepares for a transaction that replaces a ledger with this many records, 0 for any other transaction.
+    pub(super) fn extend_timeout_for(&mut self, records: usize) {
         let before = self.timeouts.transaction();
-        self.timeouts.least = Duration::from_secs(rows as u64 / ROWS_A_SECOND);
+        self.timeouts.least = Duration::from_secs(records as u64 / RECORDS_A_SECOND);
         if self.timeouts.transaction() != before {
             self.discard();
         }
@@ -150,7 +150,7 @@ impl Producer {
         self.truncate_dead_letters = false;
         // A request may have been sent twice, and an end of transaction that is still in flight could end the next one.
         let is_in_doubt =
-            took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::was_disturbed);
+            took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::take_in_doubt);
         let is_quick = took < REQUEST;
         if is_quick && self.timeouts.doublings > 0 {
             tracing::info!("the brokers answer in time again");
@@ -167,7 +167,7 @@ impl Producer {
             TransactionError::Fenced { detail } => {
                 let now = Instant::now();
                 self.fenced.push_back(now);
-                self.fenced.retain(|at| now.saturating_duration_since(*at) < TWIN);
+                self.fenced.retain(|at| now.saturating_duration_since(*at) < FENCED_TWICE_WITHIN);
                 if self.fenced.len() < 2 {
                     return CommitError::Unavailable(detail);
                 }
@@ -183,7 +183,7 @@ impl Producer {
     }
 
     /// Changes what the next attempt does after a refusal.
-    pub(super) fn learn(&mut self, why: AbortReason) {
+    pub(super) fn adapt_to(&mut self, why: AbortReason) {
         // The client refreshes its list of partitions only now and then; a new one reads it at once.
         if why == AbortReason::UnknownPartition {
             self.discard();
@@ -205,10 +205,10 @@ impl Producer {
     ///
     /// # Errors
     /// A record fits into no batch.
-    pub(super) fn cut(&mut self, has_long_dead_letters: bool, largest: &[Largest]) -> Result<(), Oversized> {
+    pub(super) fn cut(&mut self, has_long_dead_letters: bool, largest: &[LargestRecord]) -> Result<(), Oversized> {
         // The batch size is fixed when a producer is created.
         self.discard();
-        if self.batches.look() {
+        if self.batches.refresh_limits() {
             return Ok(());
         }
         if has_long_dead_letters && !self.truncate_dead_letters {
@@ -254,13 +254,16 @@ mod tests {
 
     #[test]
     fn many_rows_get_more_time_up_to_what_brokers_take() {
-        let times = |rows: u64, doublings: u32| {
-            let least = Duration::from_secs(rows / ROWS_A_SECOND);
+        let times = |records: u64, doublings: u32| {
+            let least = Duration::from_secs(records / RECORDS_A_SECOND);
             let timeouts =
                 TransactionTimeouts { least, doublings, ..TransactionTimeouts::new(Duration::from_secs(10)) };
             (timeouts.request().as_secs(), timeouts.transaction().as_secs())
         };
-        assert_eq!([0, 40_000, 1_000_000, 90_000_000].map(|rows| times(rows, 0)), [(1, 5), (1, 5), (1, 100), (1, 900)]);
+        assert_eq!(
+            [0, 40_000, 1_000_000, 90_000_000].map(|records| times(records, 0)),
+            [(1, 5), (1, 5), (1, 100), (1, 900)]
+        );
         assert_eq!([times(1_000_000, 2), times(90_000_000, 3)], [(4, 400), (8, 900)]);
     }
 }

@@ -19,13 +19,14 @@ pub(super) struct ProgressRecord {
     pub(super) group: String,
     pub(super) topic: String,
     pub(super) topic_id: String,
-    /// The hash that hash-only releases compare, see [`LedgerRules::hash`].
+    /// The hash that the first release compares, see [`LedgerRules::hash`].
     pub(super) rules: String,
-    /// The rules that later releases compare. A hash-only release does not write them.
+    /// The rules that later releases compare. The first release does not write them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rule_details: Option<Box<RuleDetails>>,
     /// First offset that belongs to the ledger.
-    pub(super) base_offset: i64,
+    #[serde(rename = "baseOffset")]
+    pub(super) start_offset: i64,
     /// Every record below is in the ledger.
     pub(super) next_offset: i64,
     /// The leader epoch of the last record below, if known.
@@ -36,7 +37,7 @@ pub(super) struct ProgressRecord {
     /// More customers of the ledger follow. Until then, a restore folds the input again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) partial: bool,
-    /// A rebuild of a hash-only release was started and not finished.
+    /// A rebuild of the first release was started and not finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) rebuilding: bool,
 }
@@ -55,7 +56,7 @@ impl ProgressRecord {
     pub(super) fn new(
         ledger: &ChangelogContext<'_>,
         rules: &LedgerRules,
-        base_offset: i64,
+        start_offset: i64,
         next_offset: i64,
         leader_epoch: Option<i32>,
         checksum: LedgerChecksum,
@@ -67,7 +68,7 @@ impl ProgressRecord {
             topic_id: ledger.topic_id.to_owned(),
             rules: rules.hash(),
             rule_details: Some(Box::new(rules.details().clone())),
-            base_offset,
+            start_offset,
             next_offset,
             leader_epoch,
             checksum,
@@ -81,7 +82,7 @@ impl ProgressRecord {
         StoredRules {
             hash: &self.rules,
             details: self.rule_details.as_deref(),
-            base: self.base_offset,
+            start_offset: self.start_offset,
             next_offset: self.next_offset,
         }
     }
@@ -114,7 +115,7 @@ mod tests {
         let worker_rules = worker_rules(&[]);
         let ledger = ChangelogContext { group: "g", topic: "t", topic_id: "id", worker_rules: &worker_rules };
         let mut rules = LedgerRules::begin(&worker_rules, 5);
-        rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
+        rules.note_currency(Currency::parse("EUR").unwrap(), &worker_rules);
         ProgressRecord::new(&ledger, &rules, 5, 90, Some(3), LedgerChecksum { customers: 2, digest_sum: u64::MAX - 7 })
     }
 
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_of_a_hash_only_release_has_no_details() {
+    fn progress_of_the_first_release_has_no_details() {
         let json = br#"{"version":1,"group":"g","topic":"t","topicId":"id","rules":"r","baseOffset":5,"nextOffset":90,"leaderEpoch":3,"customers":2,"checksum":"fffffffffffffff8"}"#;
         let read = ProgressRecord::read(json).unwrap();
         assert_eq!(read, ProgressRecord { rules: "r".to_owned(), rule_details: None, ..record() });

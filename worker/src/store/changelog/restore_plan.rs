@@ -1,7 +1,7 @@
 //! Decides from where a partition continues, by its changelog, the group's offset and the input log.
 
 use super::{
-    image::Content,
+    contents::CompleteContents,
     progress::{ChangelogContext, ProgressRecord},
 };
 use crate::{
@@ -11,29 +11,29 @@ use crate::{
         ledger_rules::{LedgerRules, WorkerRules},
     },
     partition_failure::PartitionFailure,
-    store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::Position},
+    store::{RestorePlan, Restored, initial_offsets::InitialOffsets, offsets::PartitionOffsets},
 };
 
 /// What is known about a partition besides its changelog.
 pub(super) struct Known<'a> {
     pub(super) context: &'a ChangelogContext<'a>,
-    pub(super) position: &'a Position,
+    pub(super) offsets: &'a PartitionOffsets,
     pub(super) start_from: StartFrom,
     /// Starting offsets, if the group begins now at the end of the logs.
     pub(super) initial_offsets: Option<&'a InitialOffsets>,
 }
 
-pub(super) fn restore_plan(content: Content, known: &Known<'_>) -> Result<RestorePlan, PartitionFailure> {
-    let Content { ledger, progress, records } = content;
+pub(super) fn restore_plan(contents: CompleteContents, known: &Known<'_>) -> Result<RestorePlan, PartitionFailure> {
+    let CompleteContents { ledger, progress, records } = contents;
     match progress {
         Some(progress) => {
             check_context(&progress, known.context)?;
             if progress.partial {
-                return fold_again(&progress, known.position);
+                return fold_again(&progress, known.offsets);
             }
-            go_on(ledger, &progress, known.position).map(|restored| RestorePlan::Done(Restored { records, ..restored }))
+            resume(ledger, &progress, known.offsets).map(|restored| RestorePlan::Done(Restored { records, ..restored }))
         }
-        None => known.position.begin(known.start_from, known.initial_offsets),
+        None => known.offsets.plan_beginning(known.start_from, known.initial_offsets),
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn rules_of(
     worker_rules: &WorkerRules,
 ) -> Result<LedgerRules, PartitionFailure> {
     let mut rules = LedgerRules::take_over(progress.stored_rules(), worker_rules)?;
-    // Details are written together with the rows. Without them, only the rows show what a hash-only release has
+    // Details are written together with the records. Without them, only the records show what the first release has
     // counted.
     if progress.rule_details.is_none() {
         rules.note_found(ledger.currencies(), worker_rules)?;
@@ -69,32 +69,32 @@ pub(super) fn check_context(progress: &ProgressRecord, context: &ChangelogContex
 }
 
 /// Continues from the changelog; the group's offset must not contradict it.
-fn go_on(ledger: Ledger, progress: &ProgressRecord, position: &Position) -> Result<Restored, PartitionFailure> {
+fn resume(ledger: Ledger, progress: &ProgressRecord, offsets: &PartitionOffsets) -> Result<Restored, PartitionFailure> {
     let next_offset = progress.next_offset;
     // The offsets of a group without members expire; the changelog does not.
-    if let Some(committed) = position.committed.as_ref().filter(|committed| committed.offset != next_offset) {
+    if let Some(committed) = offsets.committed.as_ref().filter(|committed| committed.offset != next_offset) {
         return Err(PartitionFailure::OffsetsMoved { changelog: next_offset, committed: committed.offset });
     }
-    position.check_reach(next_offset)?;
+    offsets.check_in_log(next_offset)?;
     Ok(Restored {
         ledger,
-        base: progress.base_offset,
-        committed: position.committed.as_ref().map(|committed| committed.offset),
+        start_offset: progress.start_offset,
+        committed: offsets.committed.as_ref().map(|committed| committed.offset),
         leader_epoch: progress.leader_epoch,
         ..Restored::empty_at(next_offset)
     })
 }
 
 /// Plans for a ledger whose first write was interrupted: it is folded again and written over what is there. The same
-/// records give the same customers, so nothing of the first attempt stays. Earlier releases began such copies for
-/// groups that had used the replay store; this finishes them.
-fn fold_again(progress: &ProgressRecord, position: &Position) -> Result<RestorePlan, PartitionFailure> {
-    let (base, changelog) = (progress.base_offset, progress.next_offset);
-    let target = position.committed.as_ref().map_or(changelog, |committed| committed.offset);
+/// records give the same customers, so nothing of the first attempt stays. The first release began such copies
+/// for groups that had used the replay store; this finishes them.
+fn fold_again(progress: &ProgressRecord, offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionFailure> {
+    let (start_offset, changelog) = (progress.start_offset, progress.next_offset);
+    let target = offsets.committed.as_ref().map_or(changelog, |committed| committed.offset);
     if target < changelog {
         return Err(PartitionFailure::OffsetsMoved { changelog, committed: target });
     }
-    position.fold(base, target)
+    offsets.plan_fold(start_offset, target)
 }
 
 #[cfg(test)]
@@ -122,17 +122,17 @@ mod tests {
         log: std::ops::Range<i64>,
     ) -> Result<RestorePlan, PartitionFailure> {
         let committed = committed.map(|(offset, metadata)| Committed { offset, metadata: metadata.to_owned() });
-        let position = Position { committed, log_start: log.start, log_end: log.end };
-        let content = Content { ledger: Ledger::default(), progress, records: 0 };
+        let offsets = PartitionOffsets { committed, log_start: log.start, log_end: log.end };
+        let contents = CompleteContents { ledger: Ledger::default(), progress, records: 0 };
         restore_plan(
-            content,
-            &Known { context: &CONTEXT, position: &position, start_from: StartFrom::Earliest, initial_offsets: None },
+            contents,
+            &Known { context: &CONTEXT, offsets: &offsets, start_from: StartFrom::Earliest, initial_offsets: None },
         )
     }
 
     fn resumed(plan: Result<RestorePlan, PartitionFailure>) -> (i64, i64) {
         let Ok(RestorePlan::Done(restored)) = plan else { panic!("not ready") };
-        (restored.base, restored.next_offset)
+        (restored.start_offset, restored.next_offset)
     }
 
     #[test]
@@ -188,16 +188,16 @@ mod tests {
         let folded = |committed| planned(Some(partial()), committed, 5..90);
         for committed in [Some((60, "")), None] {
             assert!(
-                matches!(folded(committed), Ok(RestorePlan::ReplayInput { base: 5, records }) if records == (5..60))
+                matches!(folded(committed), Ok(RestorePlan::ReplayInput { start_offset: 5, records }) if records == (5..60))
             );
         }
         // The group has gone on with the replay store meanwhile, or was set back.
         assert!(
-            matches!(folded(Some((70, ""))), Ok(RestorePlan::ReplayInput { base: 5, records }) if records == (5..70))
+            matches!(folded(Some((70, ""))), Ok(RestorePlan::ReplayInput { start_offset: 5, records }) if records == (5..70))
         );
         assert!(matches!(folded(Some((59, ""))), Err(PartitionFailure::OffsetsMoved { changelog: 60, committed: 59 })));
         let gone = planned(Some(partial()), Some((60, "")), 6..90);
-        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedBase { base: 5, log_start: 6 })));
+        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 })));
     }
 
     #[test]
@@ -211,13 +211,13 @@ mod tests {
             timestamp: jiff::Timestamp::UNIX_EPOCH,
         };
         ledger.apply(&posting, 7).unwrap();
-        let of_hash_only_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
+        let of_first_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
         let held = |rules: LedgerRules| rules.counted().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
-        assert_eq!(rules_of(&of_hash_only_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
-        let finer = rules_of(&of_hash_only_release, &ledger, &worker_rules(&[("EUR", 4)]));
+        assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));
+        let finer = rules_of(&of_first_release, &ledger, &worker_rules(&[("EUR", 4)]));
         assert!(matches!(finer, Err(PartitionFailure::LedgerSettingsChanged(_))), "{finer:?}");
         assert!(
-            rules_of(&of_hash_only_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
+            rules_of(&of_first_release, &Ledger::default(), &worker_rules(&[("EUR", 4)])).is_ok(),
             "nobody holds it"
         );
     }

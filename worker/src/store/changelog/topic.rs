@@ -33,7 +33,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Why a topic cannot be the changelog.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum UnusableTopic {
     /// The topic would lose balances, or never shrink.
     #[error(
         "topic {topic} has cleanup.policy={policy}: a changelog needs compact and nothing else, or balances would be deleted; \
@@ -67,9 +67,9 @@ pub(super) struct Topic {
 }
 
 /// Whether a topic with these settings accepts a batch of this many bytes.
-fn takes(topic: &str, settings: &Settings, what: &'static str, needed: usize) -> Result<(), Unfit> {
+fn takes(topic: &str, settings: &Settings, what: &'static str, needed: usize) -> Result<(), UnusableTopic> {
     match limit_of(settings) {
-        Some(limit) if limit < needed => Err(Unfit::Limit { topic: topic.to_owned(), limit, what, needed }),
+        Some(limit) if limit < needed => Err(UnusableTopic::Limit { topic: topic.to_owned(), limit, what, needed }),
         _ => Ok(()),
     }
 }
@@ -85,11 +85,11 @@ impl Topic {
         }
     }
 
-    /// Checks the topic; with `make`, creates it or grows it to `partitions`.
-    pub(super) fn prepare(&self, admin: &Admin, partitions: i32, make: bool) -> Result<(), Unfit> {
+    /// Checks the topic; with `create`, creates it or grows it to `partitions`.
+    pub(super) fn prepare(&self, admin: &Admin, partitions: i32, create: bool) -> Result<(), UnusableTopic> {
         let is_new = match describe(admin, &self.name, TIMEOUT) {
             Ok(_) => false,
-            Err(error) if error.kind() == ErrorKind::UnknownTopic && make => self.create(admin, partitions)?,
+            Err(error) if error.kind() == ErrorKind::UnknownTopic && create => self.create(admin, partitions)?,
             Err(error) if error.kind() == ErrorKind::UnknownTopic => return Ok(()),
             Err(error) => return Err(error.into()),
         };
@@ -97,18 +97,18 @@ impl Topic {
         let TopicSettings { own, in_effect: mut settings } =
             admin.topic_settings(&self.name, TIMEOUT).map_err(|error| match error {
                 // The topic exists, but the broker that was asked does not know it yet.
-                Error::UnknownTopic { .. } => self.just_made(),
+                Error::UnknownTopic { .. } => self.just_created(),
                 error => error,
             })?;
-        if make && is_unfinished(&own) {
+        if create && is_unfinished(&own) {
             self.finish(admin, is_new)?;
         }
         let policy = settings.remove("cleanup.policy").unwrap_or_default();
         if policy != "compact" {
-            return Err(Unfit::Policy { topic: self.name.clone(), policy });
+            return Err(UnusableTopic::Policy { topic: self.name.clone(), policy });
         }
         takes(&self.name, &settings, "the progress of a partition", self.progress_bytes)?;
-        if make { Ok(self.grow_to(admin, partitions)?) } else { Ok(()) }
+        if create { Ok(self.grow_to(admin, partitions)?) } else { Ok(()) }
     }
 
     /// Adds partitions until there are at least as many as the input has.
@@ -123,7 +123,7 @@ impl Topic {
     }
 
     /// Creates a plain topic of that name with as many partitions, unless it exists.
-    pub(super) fn make_beside(&self, admin: &Admin, name: &str, partitions: i32) -> Result<(), Error> {
+    pub(super) fn create_dead_letter_topic(&self, admin: &Admin, name: &str, partitions: i32) -> Result<(), Error> {
         match describe(admin, name, TIMEOUT) {
             Err(error) if error.kind() == ErrorKind::UnknownTopic => {}
             known => return known.map(drop),
@@ -135,7 +135,7 @@ impl Topic {
     }
 
     /// Checks that the dead letter topic, if it exists, accepts at least a cut dead letter.
-    pub(super) fn prepare_dead_letter_topic(&self, admin: &Admin, name: &str) -> Result<(), Unfit> {
+    pub(super) fn prepare_dead_letter_topic(&self, admin: &Admin, name: &str) -> Result<(), UnusableTopic> {
         match admin.topic_settings(name, TIMEOUT) {
             Ok(settings) => {
                 takes(name, &settings.in_effect, "a dead letter without its record", self.dead_letter_bytes)
@@ -183,7 +183,7 @@ impl Topic {
         }
         let least = |count: fn(&PartitionDescription) -> usize| partitions.iter().map(count).min();
         let (replicas, in_sync) =
-            least(|it| it.replicas).zip(least(|it| it.in_sync)).ok_or_else(|| self.just_made())?;
+            least(|it| it.replicas).zip(least(|it| it.in_sync)).ok_or_else(|| self.just_created())?;
         // With only one replica in sync, the setting would block all writes.
         if replicas < SAFE_REPLICAS || in_sync < MIN_IN_SYNC {
             return Ok(());
@@ -197,14 +197,14 @@ impl Topic {
     /// Empty while the broker that was asked does not know the topic yet.
     fn partitions(&self, admin: &Admin) -> Result<Vec<PartitionDescription>, Error> {
         let described = admin.describe_topics(&[&self.name], TIMEOUT)?.pop();
-        match described.ok_or_else(|| self.just_made())?.1 {
+        match described.ok_or_else(|| self.just_created())?.1 {
             Ok(topic) => Ok(topic.partitions),
             Err(error) if matches!(error.kind(), ErrorKind::UnknownTopic | ErrorKind::Transient) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    fn just_made(&self) -> Error {
+    fn just_created(&self) -> Error {
         Error::Transient { what: format!("topic {}", self.name), detail: "just made".to_owned() }
     }
 }

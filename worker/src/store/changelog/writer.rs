@@ -6,22 +6,22 @@ use std::{
 };
 
 use balancefleet_kafka::{
-    AbortReason, OffsetToCommit, Record, Rows, TransactionError, TransactionalProducer, UsageRecord,
+    AbortReason, CommitMetadata, OffsetToCommit, Record, RecordBuffer, TransactionError, TransactionalProducer,
 };
 
 use super::{
     Changelog, DurableState,
-    batches::{Largest, What},
+    batches::{LargestRecord, RecordKind},
     producer::DeadLetterLimits,
     progress::{ChangelogContext, ProgressRecord},
-    rows::{Key, PROGRESS, RowWriter},
+    records::{Key, PROGRESS, RecordEncoder},
 };
 use crate::{
     domain::ledger::DeadLetter,
     store::{Batch, Progress},
 };
 
-/// The bytes of rows that are collected before they go to the client together.
+/// The bytes of records that are collected before they go to the client together.
 const AT_ONCE: usize = 64 << 10;
 /// The header of a dead letter that is cut: it has part of the value, none of its own headers, and its key only if
 /// small.
@@ -36,20 +36,21 @@ pub(super) struct PartitionCommit<'a> {
 impl PartitionCommit<'_> {
     /// Gives `send` key and value of each changed customer, then of the progress. Returns the state that is durable
     /// once the transaction is committed.
-    pub(super) fn rows<E>(
+    pub(super) fn records<E>(
         &self,
         context: &ChangelogContext<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<DurableState, E> {
-        let (progress, mut after, mut row) = (self.progress, self.durable_state.clone(), RowWriter::default());
+        let (progress, mut after, mut encoder) = (self.progress, self.durable_state.clone(), RecordEncoder::default());
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, &mut row, context.worker_rules);
-            send(row.key(), row.value())?;
+            after.change(id, changed, &mut encoder, context.worker_rules);
+            send(encoder.key(), encoder.value())?;
         }
-        after.stored = None;
-        let DurableState { base, checksum, rules, .. } = &after;
+        // The keys are replaced once.
+        after.store_specific = None;
+        let DurableState { start_offset, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(context, rules, *base, progress.next_offset, progress.leader_epoch, *checksum);
+            ProgressRecord::new(context, rules, *start_offset, progress.next_offset, progress.leader_epoch, *checksum);
         let written = ProgressRecord { partial: progress.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(after)
@@ -63,13 +64,13 @@ impl PartitionCommit<'_> {
             // Only another program can have written such a key.
             Err(_) => false,
         };
-        let former = self.durable_state.stored.iter().flat_map(|former| former.iter());
-        former.map(|key| &**key).filter(move |key| !is_rewritten(key))
+        let replaced_keys = self.durable_state.store_specific.iter().flat_map(|keys| keys.iter());
+        replaced_keys.map(|key| &**key).filter(move |key| !is_rewritten(key))
     }
 
-    /// The most rows that it has if it replaces a whole ledger.
-    pub(super) fn rows_of_whole(&self) -> Option<usize> {
-        Some(self.durable_state.stored.as_ref()?.len() + self.progress.changes.len())
+    /// The most records that it has if it replaces a whole ledger.
+    pub(super) fn records_of_whole(&self) -> Option<usize> {
+        Some(self.durable_state.store_specific.as_ref()?.len() + self.progress.changes.len())
     }
 }
 
@@ -82,7 +83,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    pub(super) fn left(&self) -> Duration {
+    pub(super) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -99,7 +100,7 @@ impl Writer<'_> {
         }
         self.producer.flush(self.deadline)?;
         let topic = &self.store.topic;
-        let metadata: Vec<_> = commits.iter().map(|commit| commit.progress.usage.to_string()).collect();
+        let metadata: Vec<_> = commits.iter().map(|commit| commit.progress.metadata.to_string()).collect();
         let offsets = commits.iter().zip(&metadata).map(|(commit, metadata)| OffsetToCommit {
             topic,
             partition: commit.progress.assignment.partition,
@@ -110,7 +111,7 @@ impl Writer<'_> {
         let initial_offsets: Vec<_> = commits.iter().flat_map(|commit| &commit.progress.initial_offsets).collect();
         let initial_offsets = initial_offsets
             .iter()
-            .map(|(partition, offset)| (*partition, *offset, UsageRecord::beginning_at(*offset).to_string()));
+            .map(|(partition, offset)| (*partition, *offset, CommitMetadata::beginning_at(*offset).to_string()));
         let initial_offsets: Vec<_> = initial_offsets.collect();
         let begun = initial_offsets.iter().map(|(partition, offset, metadata)| OffsetToCommit {
             topic,
@@ -119,7 +120,7 @@ impl Writer<'_> {
             leader_epoch: None,
             metadata,
         });
-        self.producer.send_offsets(&offsets.chain(begun).collect::<Vec<_>>(), &batch.membership, self.left())
+        self.producer.send_offsets(&offsets.chain(begun).collect::<Vec<_>>(), &batch.membership, self.time_left())
     }
 
     fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<DurableState, TransactionError> {
@@ -130,13 +131,13 @@ impl Writer<'_> {
             let removal = Record { topic, partition: Some(partition), key: Some(key), value: None, headers: &[] };
             self.producer.send(&removal, self.deadline)?;
         }
-        let mut rows = Rows::default();
-        let send = |rows: &mut Rows| self.producer.send_rows(topic, partition, rows, self.deadline);
-        let written = commit.rows(&context, |key, value| {
-            rows.push(key, value);
-            if rows.size() < AT_ONCE { Ok(()) } else { send(&mut rows) }
+        let mut records = RecordBuffer::default();
+        let send = |records: &mut RecordBuffer| self.producer.send_records(topic, partition, records, self.deadline);
+        let written = commit.records(&context, |key, value| {
+            records.push(key, value);
+            if records.size() < AT_ONCE { Ok(()) } else { send(&mut records) }
         })?;
-        send(&mut rows)?;
+        send(&mut records)?;
         for dead_letter in commit.progress.changes.dead_letters() {
             self.write_dead_letter(partition, dead_letter)?;
         }
@@ -191,20 +192,20 @@ impl Changelog {
         &self,
         commits: &[PartitionCommit<'_>],
         DeadLetterLimits { whole_bytes, kept_bytes, .. }: DeadLetterLimits,
-    ) -> (Vec<Largest>, bool) {
+    ) -> (Vec<LargestRecord>, bool) {
         let context = self.context();
         let mut all = Vec::new();
         let (mut dead_letters, mut has_long_ones) = (Vec::new(), false);
         for commit in commits {
             let partition = commit.progress.assignment.partition;
             let mut offsets = commit.progress.changes.customers().map(|(_, changed)| changed.now.last_offset);
-            // The customers in the order of the rows, then the progress.
+            // The customers in the order of the records, then the progress.
             let note = |key: &[u8], value: &[u8]| {
-                let what = offsets.next().map_or(What::Progress, What::Customer);
-                all.push(Largest { partition, what, bytes: key.len() + value.len() });
+                let what = offsets.next().map_or(RecordKind::Progress, RecordKind::Customer);
+                all.push(LargestRecord { partition, what, bytes: key.len() + value.len() });
                 Ok::<_, Infallible>(())
             };
-            let _ = commit.rows(&context, note);
+            let _ = commit.records(&context, note);
             for dead_letter in commit.progress.changes.dead_letters() {
                 let is_long = dead_letter.size() > whole_bytes;
                 has_long_ones |= is_long;
@@ -214,10 +215,10 @@ impl Changelog {
                 let origin = self.origin(partition, dead_letter);
                 let headers = origin.iter().map(|(name, value)| name.len() + value.len() + 10);
                 let bytes = kept + headers.sum::<usize>() + TRUNCATED.0.len() + 10;
-                dead_letters.push(Largest { partition, what: What::DeadLetter(dead_letter.offset), bytes });
+                dead_letters.push(LargestRecord { partition, what: RecordKind::DeadLetter(dead_letter.offset), bytes });
             }
         }
-        let largest = |all: Vec<Largest>| all.into_iter().max_by_key(|record| record.bytes);
+        let largest = |all: Vec<LargestRecord>| all.into_iter().max_by_key(|record| record.bytes);
         (largest(all).into_iter().chain(largest(dead_letters)).collect(), has_long_ones)
     }
 }
@@ -237,7 +238,7 @@ mod tests {
     };
 
     /// What a commit of a ledger with customer A alone removes of a changelog that has these keys.
-    fn removed(former: Option<&[&[u8]]>) -> BTreeSet<Vec<u8>> {
+    fn removed(replaced_keys: Option<&[&[u8]]>) -> BTreeSet<Vec<u8>> {
         let (mut ledger, timestamp) = (Ledger::default(), jiff::Timestamp::UNIX_EPOCH);
         let (currency, transaction_id) = (Currency::parse("EUR").unwrap(), "T".into());
         ledger
@@ -245,14 +246,14 @@ mod tests {
             .unwrap();
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
         let progress = Progress::whole(assignment, None, &(0..8), ledger);
-        let former = former.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
+        let replaced_keys = replaced_keys.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
         let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)));
-        let durable_state = DurableState { base: 0, checksum, rules, stored: former };
+        let durable_state = DurableState { start_offset: 0, checksum, rules, store_specific: replaced_keys };
         PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
     }
 
     #[test]
-    fn what_a_new_ledger_has_no_row_for_is_removed() {
+    fn what_a_new_ledger_has_no_record_for_is_removed() {
         let of_others: [&[u8]; 4] = [b"\x01B", b"\x02newer", b"\x01\xff", b""];
         let former = [&of_others[..], &[PROGRESS, b"\x01A"]].concat();
         assert_eq!(removed(Some(&former)), of_others.map(<[u8]>::to_vec).into());

@@ -18,7 +18,7 @@ use crate::{
     domain::ledger_rules::{LedgerRules, RuleDetails, StoredRules},
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{Assignment, LedgerChecksum, offsets::Position},
+    store::{Assignment, LedgerChecksum, offsets::PartitionOffsets},
 };
 
 /// The columns follow.
@@ -29,7 +29,7 @@ UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5, tou
 RETURNING ";
 
 /// The owner of a partition that could not be acquired; without a row, whether there are balances all the same.
-const LOOK: &str = "\
+const SELECT_OWNER: &str = "\
 SELECT p.owner, p.generation, EXISTS (
            SELECT FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3)
   FROM (SELECT) AS one LEFT JOIN balancefleet.part AS p ON p.group_id = $1 AND p.topic = $2 AND p.partition = $3";
@@ -38,7 +38,7 @@ SELECT p.owner, p.generation, EXISTS (
 #[derive(Debug)]
 pub(super) enum Claim {
     /// It is this worker's now.
-    Ours(Part),
+    Ours(PartitionRow),
     /// Another worker has a better right.
     Held { owner: String, generation: i32 },
     /// It has no row and no balances.
@@ -59,21 +59,22 @@ impl Claim {
 
 /// A row of `part`.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct PartitionRow {
     pub(super) topic_id: String,
-    pub(super) base_offset: i64,
+    pub(super) start_offset: i64,
     pub(super) next_offset: i64,
     pub(super) leader_epoch: Option<i32>,
     pub(super) rules: String,
     pub(super) rule_details: Option<String>,
     pub(super) checksum: LedgerChecksum,
     pub(super) epoch: i64,
-    /// A worker has found that the balances must not be used.
-    pub(super) is_torn: bool,
+    /// Whether the balances are withheld from readers, because a worker has found that they must not be used (column
+    /// `torn`).
+    pub(super) is_withheld: bool,
 }
 
-impl Part {
-    /// The columns that [`Part::read`] expects. Tools may read tables of a hash-only release, which lack the last one.
+impl PartitionRow {
+    /// The columns that [`PartitionRow::read`] expects. Tools may read tables of the first release, which lack the last one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        torn, to_jsonb(part) ->> 'rule_details'";
 
@@ -83,13 +84,13 @@ impl Part {
         let checksum = u64::from_str_radix(row.try_get(6)?, 16).unwrap_or_default();
         Ok(Self {
             topic_id: row.try_get(0)?,
-            base_offset: row.try_get(1)?,
+            start_offset: row.try_get(1)?,
             next_offset: row.try_get(2)?,
             leader_epoch: row.try_get(3)?,
             rules: row.try_get(4)?,
             checksum: LedgerChecksum { customers: customers.cast_unsigned(), digest_sum: checksum },
             epoch: row.try_get(7)?,
-            is_torn: row.try_get(8)?,
+            is_withheld: row.try_get(8)?,
             rule_details: row.try_get(9)?,
         })
     }
@@ -109,12 +110,15 @@ impl Part {
 
     /// Passes what the row says about the ledger's rules to `ask`.
     pub(super) fn stored_rules<T>(&self, ask: impl FnOnce(StoredRules<'_>) -> T) -> Result<T, PartitionFailure> {
-        let ledger =
-            LedgerMark { topic_id: self.topic_id.as_str(), base: self.base_offset, next_offset: self.next_offset };
+        let ledger = LedgerMark {
+            topic_id: self.topic_id.as_str(),
+            start_offset: self.start_offset,
+            next_offset: self.next_offset,
+        };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
-        let (base, next_offset) = (self.base_offset, self.next_offset);
-        Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), base, next_offset }))
+        let (start_offset, next_offset) = (self.start_offset, self.next_offset);
+        Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), start_offset, next_offset }))
     }
 }
 
@@ -129,11 +133,11 @@ pub(super) async fn claim(
     assigned: &[Assignment],
     session_timeout: Duration,
 ) -> Result<Vec<Result<Claim, DatabaseError>>, DatabaseError> {
-    let patience = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
+    let abandoned_after_millis = i64::try_from((session_timeout * 2).as_millis()).unwrap_or(i64::MAX);
     let mut claims = Vec::with_capacity(assigned.len());
     // One after the other, so that none is still in flight when this worker has given the connection up.
     for assignment in assigned {
-        match within(ANSWER_WITHIN, claim_one(client, ledger_key, *assignment, patience)).await {
+        match within(ANSWER_WITHIN, claim_one(client, ledger_key, *assignment, abandoned_after_millis)).await {
             Err(error) if error.ends_session() => return Err(error),
             claim => claims.push(claim),
         }
@@ -142,17 +146,17 @@ pub(super) async fn claim(
 }
 
 /// The outcome that a claim would have if no other worker held the partition; changes nothing.
-pub(super) async fn look(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<Claim, DatabaseError> {
+pub(super) async fn find(client: &Client, ledger_key: &LedgerKey, partition: i32) -> Result<Claim, DatabaseError> {
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
-        Part::COLUMNS
+        PartitionRow::COLUMNS
     );
     let params =
         [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     if let Some(row) = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await? {
-        return Ok(Claim::Ours(Part::read(&row)?));
+        return Ok(Claim::Ours(PartitionRow::read(&row)?));
     }
-    let found = within(ANSWER_WITHIN, client.query_typed_one(LOOK, &params)).await?;
+    let found = within(ANSWER_WITHIN, client.query_typed_one(SELECT_OWNER, &params)).await?;
     Ok(if found.try_get(2)? { Claim::Orphaned } else { Claim::Free })
 }
 
@@ -160,28 +164,28 @@ async fn claim_one(
     client: &Client,
     ledger_key: &LedgerKey,
     assignment: Assignment,
-    patience: i64,
+    abandoned_after_millis: i64,
 ) -> Result<Claim, tokio_postgres::Error> {
     let Assignment { partition, generation, .. } = assignment;
     let acquired = client
         .query_typed(
-            &format!("{ACQUIRE}{}", Part::COLUMNS),
+            &format!("{ACQUIRE}{}", PartitionRow::COLUMNS),
             &[
                 (&ledger_key.group, Type::TEXT),
                 (&ledger_key.topic, Type::TEXT),
                 (&partition, Type::INT4),
                 (&generation, Type::INT4),
                 (&ledger_key.owner, Type::TEXT),
-                (&patience, Type::INT8),
+                (&abandoned_after_millis, Type::INT8),
             ],
         )
         .await?;
     if let Some(row) = acquired.first() {
-        return Ok(Claim::Ours(Part::read(row)?));
+        return Ok(Claim::Ours(PartitionRow::read(row)?));
     }
     let params =
         [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
-    let found = client.query_typed_one(LOOK, &params).await?;
+    let found = client.query_typed_one(SELECT_OWNER, &params).await?;
     Ok(match (found.try_get::<_, Option<String>>(0)?, found.try_get::<_, Option<i32>>(1)?) {
         (Some(owner), Some(generation)) => Claim::Held { owner, generation },
         _ if found.try_get(2)? => Claim::Orphaned,
@@ -189,11 +193,12 @@ async fn claim_one(
     })
 }
 
-/// Identifies the ledger of a row. Only a rebuild changes topic or base, or moves the offset back.
+/// Identifies the ledger of a row. Only a rebuild changes topic or start, or moves the offset back.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct LedgerMark<T> {
     pub(super) topic_id: T,
-    pub(super) base: i64,
+    #[serde(rename = "base")]
+    pub(super) start_offset: i64,
     pub(super) next_offset: i64,
 }
 
@@ -220,7 +225,7 @@ impl RuleColumn<String, RuleDetails> {
         let read: Self = serde_json::from_str(column)?;
         // A worker that does not know the column moves the offset on and leaves the column.
         let is_of = |mark: LedgerMark<String>| {
-            (mark.topic_id.as_str(), mark.base) == (ledger.topic_id, ledger.base)
+            (mark.topic_id.as_str(), mark.start_offset) == (ledger.topic_id, ledger.start_offset)
                 && mark.next_offset <= ledger.next_offset
         };
         Ok((read.rules == rules && read.ledger.is_none_or(is_of)).then_some(read.details))
@@ -238,15 +243,15 @@ pub(super) fn rule_columns(rules: &LedgerRules, ledger: LedgerMark<&str>) -> (St
 
 /// Checks that a partition can continue from its row, and returns the rules of its ledger. The group's offset in Kafka
 /// does not matter: it follows the row, so that others see the lag.
-pub(super) fn may_go_on(
-    part: &Part,
+pub(super) fn check_resumable(
+    part: &PartitionRow,
     ledger_key: &LedgerKey,
     topic_id: &str,
-    position: &Position,
+    offsets: &PartitionOffsets,
 ) -> Result<LedgerRules, PartitionFailure> {
     part.check_topic(topic_id)?;
     // Checked before the rules: readers with other settings must not get balances that the log no longer has, either.
-    position.check_reach(part.next_offset)?;
+    offsets.check_in_log(part.next_offset)?;
     Ok(part.stored_rules(|stored| LedgerRules::take_over(stored, &ledger_key.worker_rules))??)
 }
 
@@ -257,25 +262,25 @@ mod tests {
     use super::*;
     use crate::domain::{ledger_rules::tests::worker_rules, money::Currency};
 
-    fn decided(change: impl FnOnce(&mut Part), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
+    fn decided(change: impl FnOnce(&mut PartitionRow), log: std::ops::Range<i64>) -> Result<(), PartitionFailure> {
         let rules = Arc::new(worker_rules(&[]));
         let ledger_key =
             LedgerKey { group: "g".into(), topic: "t".into(), worker_rules: rules.clone(), owner: "o".into() };
-        let mut part = Part {
+        let mut part = PartitionRow {
             topic_id: "i".into(),
-            base_offset: 5,
+            start_offset: 5,
             next_offset: 60,
             leader_epoch: None,
             rules: rules.hash().to_owned(),
             rule_details: None,
             checksum: LedgerChecksum::default(),
             epoch: 3,
-            is_torn: false,
+            is_withheld: false,
         };
         change(&mut part);
         // Wherever the group's offset is.
-        let position = Position { committed: None, log_start: log.start, log_end: log.end };
-        may_go_on(&part, &ledger_key, "i", &position).map(drop)
+        let offsets = PartitionOffsets { committed: None, log_start: log.start, log_end: log.end };
+        check_resumable(&part, &ledger_key, "i", &offsets).map(drop)
     }
 
     #[test]
@@ -299,11 +304,12 @@ mod tests {
     fn details_count_only_beside_the_hash_they_were_written_with() {
         let finer = worker_rules(&[("EUR", 4)]);
         let mut rules = LedgerRules::begin(&finer, 5);
-        rules.count(Currency::parse("EUR").unwrap(), &finer);
-        let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", base: 5, next_offset: 60 });
-        // A hash-only release has rebuilt it since, with its own settings.
+        rules.note_currency(Currency::parse("EUR").unwrap(), &finer);
+        let (hash, details) = rule_columns(&rules, LedgerMark { topic_id: "i", start_offset: 5, next_offset: 60 });
+        // The first release has rebuilt it since, with its own settings.
         assert_eq!(decided(|part| part.rule_details = Some(details.clone()), 0..90), Ok(()));
-        let as_written = |part: &mut Part| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
+        let as_written =
+            |part: &mut PartitionRow| (part.rules, part.rule_details) = (hash.clone(), Some(details.clone()));
         let failure = decided(as_written, 0..90).unwrap_err().to_string();
         assert!(failure.contains("EUR with 4 decimals") && failure.contains("counts it with 2"), "{failure}");
         let broken = decided(|part| part.rule_details = Some("{".into()), 0..90);
@@ -314,8 +320,8 @@ mod tests {
     fn details_count_only_for_the_ledger_they_were_written_with() {
         let worker_rules = worker_rules(&[]);
         let mut rules = LedgerRules::begin(&worker_rules, 5);
-        rules.count(Currency::parse("EUR").unwrap(), &worker_rules);
-        let at = |topic_id, base, next_offset| LedgerMark { topic_id, base, next_offset };
+        rules.note_currency(Currency::parse("EUR").unwrap(), &worker_rules);
+        let at = |topic_id, start_offset, next_offset| LedgerMark { topic_id, start_offset, next_offset };
         let (hash, column) = rule_columns(&rules, at("i", 5, 60));
         let read = |ledger| RuleColumn::read(Some(&column), &hash, ledger).unwrap();
         for goes_on in [at("i", 5, 60), at("i", 5, 61)] {
@@ -331,7 +337,7 @@ mod tests {
     #[test]
     fn records_that_are_gone_before_they_were_folded_are_told() {
         assert!(matches!(decided(|_| {}, 61..90), Err(PartitionFailure::OffsetOutOfRange { offset: 60 })));
-        for change in [|_: &mut Part| {}, |part: &mut Part| part.rules = "x".into()] {
+        for change in [|_: &mut PartitionRow| {}, |part: &mut PartitionRow| part.rules = "x".into()] {
             assert!(matches!(decided(change, 0..59), Err(PartitionFailure::CommittedBeyondEnd { .. })));
         }
     }

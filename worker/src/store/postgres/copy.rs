@@ -226,7 +226,7 @@ async fn copy_dead_letters(client: &Client, commits: &[PartitionCommit<'_>]) -> 
             let (names, contents): (Vec<_>, Vec<_>) =
                 dead_letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).unzip();
             let values: [&(dyn ToSql + Sync); 9] = [
-                &commit.before.stored.topic_id,
+                &commit.before.store_specific.topic_id,
                 &commit.progress.assignment.partition,
                 &dead_letter.offset,
                 &dead_letter.reason.category(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    claim::{Claim, may_go_on},
+    claim::{Claim, check_resumable},
     session::LedgerKey,
 };
 use crate::{
@@ -12,15 +12,16 @@ use crate::{
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     store::{
-        Assignment, LedgerChecksum, Progress, RestoreError, RestorePlan, RowWriter, durable_states, offsets::Position,
+        Assignment, LedgerChecksum, Progress, RecordEncoder, RestoreError, RestorePlan, durable_states,
+        offsets::PartitionOffsets,
     },
 };
 
-pub(super) type DurableState = durable_states::DurableState<StoredRow>;
+pub(super) type DurableState = durable_states::DurableState<RowState>;
 
 /// What this store knows about a partition besides its ledger.
 #[derive(Clone, Debug)]
-pub(super) struct StoredRow {
+pub(super) struct RowState {
     pub(super) topic_id: String,
     pub(super) leader_epoch: Option<i32>,
     /// `None` before the first batch.
@@ -49,15 +50,15 @@ impl<'a> PartitionCommit<'a> {
         progress: &'a Progress,
         before: DurableState,
         worker_rules: &WorkerRules,
-        writer: &mut RowWriter,
+        encoder: &mut RecordEncoder,
     ) -> Self {
         let mut after = before.clone();
         for (id, changed) in progress.changes.customers() {
-            after.change(id, changed, writer, worker_rules);
+            after.change(id, changed, encoder, worker_rules);
         }
-        let epoch = before.stored.row.map_or(1, |row| row.epoch);
-        after.stored.row = Some(Row { epoch, next_offset: progress.next_offset });
-        after.stored.replaces = false;
+        let epoch = before.store_specific.row.map_or(1, |row| row.epoch);
+        after.store_specific.row = Some(Row { epoch, next_offset: progress.next_offset });
+        after.store_specific.replaces = false;
         Self { progress, before, after }
     }
 
@@ -67,13 +68,13 @@ impl<'a> PartitionCommit<'a> {
 }
 
 /// The state of a partition whose next batch replaces everything that is stored, if it still finds this `row`. The new
-/// ledger begins at `base` and was made by `rules`.
-pub(super) fn replacing(topic_id: &str, row: Option<Row>, base: i64, rules: LedgerRules) -> DurableState {
+/// ledger begins at `start_offset` and was made by `rules`.
+pub(super) fn replacing(topic_id: &str, row: Option<Row>, start_offset: i64, rules: LedgerRules) -> DurableState {
     DurableState {
-        base,
+        start_offset,
         checksum: LedgerChecksum::default(),
         rules: Arc::new(rules),
-        stored: StoredRow { topic_id: topic_id.to_owned(), leader_epoch: None, row, replaces: true },
+        store_specific: RowState { topic_id: topic_id.to_owned(), leader_epoch: None, row, replaces: true },
     }
 }
 
@@ -83,25 +84,25 @@ pub(super) fn plan_claim(
     Assignment { partition, generation, .. }: Assignment,
     ledger_key: &LedgerKey,
     topic_id: &str,
-    position: &Position,
+    offsets: &PartitionOffsets,
 ) -> Result<(DurableState, RestorePlan), RestoreError> {
-    let (base, part, rules, plan) = match claim {
+    let (start_offset, part, rules, plan) = match claim {
         Claim::Held { owner, generation: theirs } => {
             return Err(NotReady::Held { partition, owner, theirs, ours: generation }.into());
         }
         Claim::Orphaned => return Err(PartitionFailure::CustomersWithoutProgress.into()),
         Claim::Ours(part) => {
-            let rules = may_go_on(&part, ledger_key, topic_id, position)?;
-            (part.base_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
+            let rules = check_resumable(&part, ledger_key, topic_id, offsets)?;
+            (part.start_offset, Some(part), Some(rules), RestorePlan::QueryDatabase)
         }
         // With this store, a group can only begin with the first record.
-        Claim::Free => (position.log_start, None, None, position.begin(StartFrom::Earliest, None)?),
+        Claim::Free => (offsets.log_start, None, None, offsets.plan_beginning(StartFrom::Earliest, None)?),
     };
     let durable_state = DurableState {
-        base,
+        start_offset,
         checksum: part.as_ref().map_or_else(LedgerChecksum::default, |part| part.checksum),
-        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, base))),
-        stored: StoredRow {
+        rules: Arc::new(rules.unwrap_or_else(|| LedgerRules::begin(&ledger_key.worker_rules, start_offset))),
+        store_specific: RowState {
             topic_id: topic_id.to_owned(),
             leader_epoch: part.as_ref().and_then(|part| part.leader_epoch),
             row: part.map(|part| Row { epoch: part.epoch, next_offset: part.next_offset }),

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::types::Type;
 
 use super::{
-    claim::{Claim, look},
+    claim::{Claim, find},
     durable_state::plan_claim,
     load,
     reconnecting_client::within,
@@ -19,7 +19,7 @@ use crate::{
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
     postgres_target::{DatabaseTarget, Session},
-    store::{Assignment, AssignmentNumber, Position, RestoreError, StoredPartition},
+    store::{Assignment, AssignmentNumber, PartitionOffsets, RestoreError, StoredPartition},
 };
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT FROM balancefleet.part WHERE group_id = $1 AND topic = $2)";
@@ -34,14 +34,14 @@ impl FoundRow {
         config: &Config,
         rules: &Arc<WorkerRules>,
         topic_id: &str,
-        position: &Position,
+        offsets: &PartitionOffsets,
     ) -> Result<bool, PartitionFailure> {
-        let is_torn = matches!(&self.0, Claim::Ours(part) if part.is_torn);
+        let is_withheld = matches!(&self.0, Claim::Ours(part) if part.is_withheld);
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 };
-        match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, position) {
-            Err(RestoreError::Final(failure)) => Err(failure),
-            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_torn),
-            Err(RestoreError::Passing(_)) => Ok(true),
+        match plan_claim(self.0, assignment, &LedgerKey::of(config, rules.clone()), topic_id, offsets) {
+            Err(RestoreError::Permanent(failure)) => Err(failure),
+            Ok((durable_state, _)) => Ok(durable_state.rules.agrees_on_every_currency() && !is_withheld),
+            Err(RestoreError::Transient(_)) => Ok(true),
         }
     }
 }
@@ -96,7 +96,7 @@ impl StoreInspector {
     /// What a claim would find, without reading the customers.
     pub(crate) fn row(&self, partition: i32) -> Result<FoundRow, DatabaseError> {
         let Some(session) = &self.session else { return Ok(FoundRow(Claim::Free)) };
-        self.runtime.block_on(look(session, &self.ledger_key, partition)).map(FoundRow)
+        self.runtime.block_on(find(session, &self.ledger_key, partition)).map(FoundRow)
     }
 
     /// What the database has stored of a partition.

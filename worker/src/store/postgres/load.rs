@@ -13,9 +13,9 @@ use tokio_postgres::{
 };
 
 use super::{
-    claim::Part,
+    claim::PartitionRow,
     reconnecting_client::within,
-    rows::{COLUMNS, CustomerRow, Gathered},
+    rows::{COLUMNS, CustomerRow, LedgerBuilder},
     session::{ANSWER_WITHIN, LedgerKey},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     },
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{LedgerChecksum, StoredPartition, StoredProgress, Watch},
+    store::{LedgerChecksum, ProgressCallback, StoredPartition, StoredProgress},
 };
 
 /// One snapshot, with a statement timeout for a large one: the session's own is meant for writing.
@@ -34,14 +34,14 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL 
 /// Longer than that limit.
 const LOAD_WITHIN: Duration = Duration::from_secs(610);
 
-/// Stores for readers, who see only some rows, whether the balances may be used.
-const MARK: &str = "UPDATE balancefleet.part SET torn = $5 \
+/// Readers see only some rows, so whether the balances may be used is stored for them.
+const SET_WITHHELD: &str = "UPDATE balancefleet.part SET torn = $5 \
                     WHERE group_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 AND torn <> $5";
 
 pub(super) enum LoadOutcome {
     Ledger(Ledger),
     /// The balances cannot be what was written.
-    Unfit(PartitionFailure),
+    Failed(PartitionFailure),
     /// Another session has claimed the partition since.
     Moved,
 }
@@ -51,23 +51,24 @@ pub(super) async fn load(
     client: &Client,
     ledger_key: &LedgerKey,
     (partition, epoch): (i32, i64),
-    watch: &mut Watch<'_>,
+    on_progress: &mut ProgressCallback<'_>,
 ) -> Result<LoadOutcome, DatabaseError> {
-    let Some((part, ledger)) = snapshot(client, ledger_key, partition, |part| part.epoch == epoch, watch).await? else {
+    let Some((part, ledger)) = snapshot(client, ledger_key, partition, |part| part.epoch == epoch, on_progress).await?
+    else {
         return Ok(LoadOutcome::Moved);
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // With a leader epoch, the position can be validated, and readers wait for that: the mark is removed with
+            // With a leader epoch, the position can be validated, and readers wait for that: they get the partition with
             // the first applied record.
             if part.leader_epoch.is_none() {
-                mark(client, ledger_key, partition, epoch, false).await?;
+                set_withheld(client, ledger_key, partition, epoch, false).await?;
             }
             Ok(LoadOutcome::Ledger(ledger))
         }
         Err(failure) => {
-            mark(client, ledger_key, partition, epoch, true).await?;
-            Ok(LoadOutcome::Unfit(failure))
+            set_withheld(client, ledger_key, partition, epoch, true).await?;
+            Ok(LoadOutcome::Failed(failure))
         }
     }
 }
@@ -87,7 +88,7 @@ pub(super) async fn inspect(
 
 /// Judges a row with its balances.
 fn stored_partition(
-    part: Part,
+    part: PartitionRow,
     ledger: Result<Ledger, PartitionFailure>,
     worker_rules: &WorkerRules,
     topic_id: &str,
@@ -95,8 +96,8 @@ fn stored_partition(
     let (not_ours, is_readable) = (part.check_topic(topic_id).err(), ledger.is_ok());
     let (ledger, unsound) = match ledger {
         Ok(ledger) => {
-            let torn = verify_checksum(&ledger, part.checksum).err();
-            (ledger, torn)
+            let flaw = verify_checksum(&ledger, part.checksum).err();
+            (ledger, flaw)
         }
         Err(unreadable) => (Ledger::default(), Some(unreadable)),
     };
@@ -109,7 +110,7 @@ fn stored_partition(
     let stored_progress = StoredProgress {
         rules,
         topic_id: part.topic_id,
-        base: part.base_offset,
+        start_offset: part.start_offset,
         next_offset: part.next_offset,
         is_comparable: is_as_here && is_readable,
     };
@@ -150,22 +151,22 @@ async fn snapshot(
     client: &Client,
     ledger_key: &LedgerKey,
     partition: i32,
-    is_wanted: impl FnOnce(&Part) -> bool,
-    watch: &mut Watch<'_>,
-) -> Result<Option<(Part, Result<Ledger, PartitionFailure>)>, DatabaseError> {
+    is_wanted: impl FnOnce(&PartitionRow) -> bool,
+    on_progress: &mut ProgressCallback<'_>,
+) -> Result<Option<(PartitionRow, Result<Ledger, PartitionFailure>)>, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     let select = format!(
         "SELECT {} FROM balancefleet.part WHERE group_id = $1 AND topic = $2 AND partition = $3",
-        Part::COLUMNS
+        PartitionRow::COLUMNS
     );
     let params =
         [(&ledger_key.group as _, Type::TEXT), (&ledger_key.topic as _, Type::TEXT), (&partition as _, Type::INT4)];
     let row = within(ANSWER_WITHIN, client.query_typed_opt(&select, &params)).await?;
-    let part = row.as_ref().map(Part::read).transpose()?.filter(is_wanted);
+    let part = row.as_ref().map(PartitionRow::read).transpose()?.filter(is_wanted);
     let found = match part {
         Some(part) => {
             let customers = part.checksum.customers;
-            Some((part, read(client, ledger_key, partition, |rows| watch(rows, customers.max(rows))).await?))
+            Some((part, read(client, ledger_key, partition, |rows| on_progress(rows, customers.max(rows))).await?))
         }
         None => None,
     };
@@ -188,7 +189,7 @@ async fn read(
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
     let mut stream = std::pin::pin!(within(LOAD_WITHIN, client.query_typed_raw(&select, params)).await?);
-    let (mut gathered, mut rows) = (Gathered::default(), 0);
+    let (mut builder, mut rows) = (LedgerBuilder::default(), 0);
     // The server sorts before it sends the first row.
     let mut limit = LOAD_WITHIN;
     while let Some(row) = within(limit, stream.try_next()).await? {
@@ -198,11 +199,11 @@ async fn read(
             return Err(DatabaseError::PartitionMoved { detail: "this worker no longer has it" });
         }
         match CustomerRow::read(&row, 0) {
-            Ok(row) => gathered.take(row),
+            Ok(row) => builder.take(row),
             Err(reason) => return Ok(Err(reason)),
         }
     }
-    Ok(Ok(gathered.finish()))
+    Ok(Ok(builder.finish()))
 }
 
 fn check(ledger: Ledger, checksum: LedgerChecksum) -> Result<Ledger, PartitionFailure> {
@@ -218,20 +219,20 @@ fn verify_checksum(ledger: &Ledger, checksum: LedgerChecksum) -> Result<(), Part
     }
 }
 
-/// Marks the partition, as it was claimed with `epoch`, as `torn` or not. Readers do not get a torn partition.
-pub(super) async fn mark(
+/// Withholds the partition, as it was claimed with `epoch`, from readers, or ends that (column `torn`).
+pub(super) async fn set_withheld(
     client: &Client,
     ledger_key: &LedgerKey,
     partition: i32,
     epoch: i64,
-    torn: bool,
+    is_withheld: bool,
 ) -> Result<(), DatabaseError> {
     let params = [
         (&ledger_key.group as _, Type::TEXT),
         (&ledger_key.topic as _, Type::TEXT),
         (&partition as _, Type::INT4),
         (&epoch as _, Type::INT8),
-        (&torn as _, Type::BOOL),
+        (&is_withheld as _, Type::BOOL),
     ];
-    within(ANSWER_WITHIN, client.execute_typed(MARK, &params)).await.map(drop)
+    within(ANSWER_WITHIN, client.execute_typed(SET_WITHHELD, &params)).await.map(drop)
 }

@@ -201,10 +201,10 @@ impl DatabaseReader {
         }
         let (hash, column): (&str, Option<&str>) = (row.get(EPOCH + 1), row.get(EPOCH + 2));
         let unreadable = |error| DatabaseReadError::Unreadable(format!("rule_details: {error}"));
-        let (base, next_offset) = (row.get(EPOCH + 3), row.get(2));
-        let ledger = LedgerMark { topic_id, base, next_offset };
+        let (start_offset, next_offset) = (row.get(EPOCH + 3), row.get(2));
+        let ledger = LedgerMark { topic_id, start_offset, next_offset };
         let details = RuleColumn::read(column, hash, ledger).map_err(unreadable)?;
-        let stored = StoredRules { hash, details: details.as_ref(), base, next_offset };
+        let stored = StoredRules { hash, details: details.as_ref(), start_offset, next_offset };
         let rules = LedgerRules::take_over(stored, &self.worker_rules).ok();
         let decimals = rules.as_ref().map(|rules| rules.counted().collect());
         Ok(Some(PartitionRules { partition, known: Arc::new(Known { epoch, decimals }), is_news: true, rules }))
@@ -251,7 +251,7 @@ impl PartitionRules {
         if known.is_some() {
             return known;
         }
-        // A hash-only release counted it, which keeps no details.
+        // The first release counted it, and keeps no details.
         let rules = self.rules.as_mut()?;
         rules.note_found([currency], worker_rules).ok()?;
         let exponent = rules.counted_exponent(currency)?;

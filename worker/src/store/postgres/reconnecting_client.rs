@@ -85,7 +85,7 @@ impl ReconnectingClient {
         match self.connect().await {
             Ok(session) => {
                 if count > 0 {
-                    tracing::info!(place = self.target.place(), tries = count + 1, "PostgreSQL answers again");
+                    tracing::info!(place = self.target.address(), tries = count + 1, "PostgreSQL answers again");
                 }
                 self.failures = None;
                 Ok(session)

@@ -17,7 +17,7 @@ use crate::{postgres_error::DatabaseError, store::Assignment};
 
 /// The new balances were computed for the row as it was found. Raising the epoch keeps out a worker that still believes
 /// it owns the partition.
-const TAKE: &str = "\
+const CLAIM: &str = "\
 UPDATE balancefleet.part SET epoch = epoch + 1, generation = $4, owner = $5
  WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $6 RETURNING epoch";
 
@@ -36,7 +36,7 @@ UPDATE balancefleet.part SET topic_id = $4, base_offset = $5, torn = false
 const DELETE: &str = "DELETE FROM balancefleet.bal WHERE group_id = $1 AND topic = $2 AND partition = $3";
 
 /// Claims the row of a partition if it is still at `next_offset`; returns its new epoch.
-pub(super) async fn take(
+pub(super) async fn claim_for_replacement(
     client: &Client,
     ledger_key: &LedgerKey,
     Assignment { partition, generation, .. }: Assignment,
@@ -50,12 +50,12 @@ pub(super) async fn take(
         (&ledger_key.owner, Type::TEXT),
         (&next_offset, Type::INT8),
     ];
-    let row = within(ANSWER_WITHIN, client.query_typed_opt(TAKE, &params)).await?;
+    let row = within(ANSWER_WITHIN, client.query_typed_opt(CLAIM, &params)).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Deletes the former balances inside the transaction of `commit`, which has already moved the row.
-pub(super) async fn clear(
+pub(super) async fn delete_replaced(
     client: &Client,
     ledger_key: &LedgerKey,
     commit: &PartitionCommit<'_>,
@@ -63,7 +63,8 @@ pub(super) async fn clear(
     let (before, partition) = (&commit.before, commit.partition());
     let whose: [(&(dyn ToSql + Sync), Type); 3] =
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partition, Type::INT4)];
-    let what: [(&(dyn ToSql + Sync), Type); 2] = [(&before.stored.topic_id, Type::TEXT), (&before.base, Type::INT8)];
+    let what: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&before.store_specific.topic_id, Type::TEXT), (&before.start_offset, Type::INT8)];
     within(ANSWER_WITHIN, client.batch_execute(LIMITS)).await?;
     within(ANSWER_WITHIN, client.execute_typed(RESET_ROW, &[&whose[..], &what].concat())).await?;
     within(DELETE_WITHIN, client.execute_typed(DELETE, &whose)).await.map(drop)

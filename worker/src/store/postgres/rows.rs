@@ -88,12 +88,12 @@ impl CustomerRow {
 
 /// Joins rows into customers. The rows of one customer follow each other, with its currencies in order.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(super) struct LedgerBuilder {
     ledger: Ledger,
     current: Option<(String, Customer)>,
 }
 
-impl Gathered {
+impl LedgerBuilder {
     pub(super) fn take(&mut self, row: CustomerRow) {
         let CustomerRow { customer: id, currency, minor_units, count, last_transaction_id, last_updated, last_offset } =
             row;

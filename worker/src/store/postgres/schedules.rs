@@ -25,8 +25,8 @@ use crate::{
     },
     postgres_target::{DatabaseTarget, Session},
     store::{
-        ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored, RowWriter,
-        offsets::Position,
+        ApplyMode, Assignment, AssignmentNumber, Progress, RecordEncoder, RestorePlan, Restored,
+        offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
@@ -84,7 +84,7 @@ impl Rows {
             .unwrap()
         {
             LoadOutcome::Ledger(ledger) => ledger,
-            LoadOutcome::Unfit(failure) => panic!("{failure}"),
+            LoadOutcome::Failed(failure) => panic!("{failure}"),
             LoadOutcome::Moved => panic!("nobody has claimed it since"),
         }
     }
@@ -120,7 +120,7 @@ impl From<BatchFate> for Verdict {
 }
 
 fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
-    PartitionCommit::new(progress, durable_state.clone(), &WORKER_RULES, &mut RowWriter::default())
+    PartitionCommit::new(progress, durable_state.clone(), &WORKER_RULES, &mut RecordEncoder::default())
 }
 
 impl SimulatedStore for Rows {
@@ -137,24 +137,29 @@ impl SimulatedStore for Rows {
         );
         let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
         let durable_state = replacing(TOPIC_ID, None, 0, rules);
-        let commit = PartitionCommit::new(&progress, durable_state, &WORKER_RULES, &mut RowWriter::default());
+        let commit = PartitionCommit::new(&progress, durable_state, &WORKER_RULES, &mut RecordEncoder::default());
         assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 
-    fn plan(&mut self, worker: Worker, assignment: Assignment, position: &Position) -> (RestorePlan, DurableState) {
+    fn plan(
+        &mut self,
+        worker: Worker,
+        assignment: Assignment,
+        offsets: &PartitionOffsets,
+    ) -> (RestorePlan, DurableState) {
         let Database { runtime, sessions } = &*self.database;
         let ledger_key = &self.ledger_keys[worker];
-        let patience = std::time::Duration::from_secs(600);
-        let mut claims = runtime.block_on(claim(&sessions[worker], ledger_key, &[assignment], patience)).unwrap();
+        let abandoned_after_millis = std::time::Duration::from_secs(600);
+        let mut claims =
+            runtime.block_on(claim(&sessions[worker], ledger_key, &[assignment], abandoned_after_millis)).unwrap();
         let claim = claims.remove(0).unwrap();
-        let (durable_state, plan) =
-            plan_claim(claim, assignment, ledger_key, TOPIC_ID, position).expect("it can go on");
-        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.stored.row) else {
+        let (durable_state, plan) = plan_claim(claim, assignment, ledger_key, TOPIC_ID, offsets).expect("it can go on");
+        let (RestorePlan::QueryDatabase, Some(row)) = (&plan, durable_state.store_specific.row) else {
             return (plan, durable_state);
         };
         let restored = Restored {
             ledger: self.load(worker, row.epoch),
-            base: durable_state.base,
+            start_offset: durable_state.start_offset,
             committed: Some(row.next_offset),
             ..Restored::empty_at(row.next_offset)
         };

@@ -10,25 +10,25 @@ const TABLES: &str = include_str!("schema.sql");
 /// The advisory lock for creating the tables: "balances".
 const LOCK: i64 = 0x6261_6c61_6e63_6573;
 
-/// Checks that the database can be used; with `make`, creates missing tables.
+/// Checks that the database can be used; with `create`, creates missing tables.
 ///
 /// # Errors
 /// What must be changed in the database.
-pub(super) async fn prepare(client: &Client, make: bool) -> Result<(), DatabaseError> {
+pub(super) async fn prepare(client: &Client, create: bool) -> Result<(), DatabaseError> {
     let encoding: String = client.query_one("SELECT current_setting('server_encoding')", &[]).await?.get(0);
     if encoding != "UTF8" {
         return Err(DatabaseError::Encoding { found: encoding });
     }
     if version(client).await?.is_none() {
-        if !make {
+        if !create {
             return may_create(client).await;
         }
-        create(client).await?;
+        create_tables(client).await?;
     }
     match version(client).await? {
         Some(found) if found > VERSION => return Err(DatabaseError::NewerSchema { found, known: VERSION }),
         _ => {
-            add_column(client, make).await?;
+            add_column(client, create).await?;
             may_work(client).await?;
         }
     }
@@ -58,7 +58,7 @@ async fn ask(client: &Client, question: &str) -> Result<bool, DatabaseError> {
     Ok(client.query_one(question, &[]).await?.get(0))
 }
 
-async fn create(client: &Client) -> Result<(), DatabaseError> {
+async fn create_tables(client: &Client) -> Result<(), DatabaseError> {
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     // If several workers start together, one creates them.
     if !has_tables(client).await? {
@@ -76,8 +76,8 @@ const HAS_COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHE
                           attrelid = 'balancefleet.part'::regclass AND attname = 'rule_details' AND NOT attisdropped)";
 const ADD_COLUMN: &str = "ALTER TABLE balancefleet.part ADD COLUMN IF NOT EXISTS rule_details text";
 
-/// Adds the column that tables of a hash-only release lack. Its workers ignore the column.
-pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), DatabaseError> {
+/// Adds the column that tables of the first release lack. Its workers ignore the column.
+pub(super) async fn add_column(client: &Client, create: bool) -> Result<(), DatabaseError> {
     // Before the first start, there may be no tables.
     if !has_tables(client).await? || ask(client, HAS_COLUMN).await? {
         return Ok(());
@@ -86,7 +86,7 @@ pub(super) async fn add_column(client: &Client, make: bool) -> Result<(), Databa
                     'USAGE')";
     need(client, is_owner, &format!("to own the table balancefleet.part, or that its owner runs once: {ADD_COLUMN}"))
         .await?;
-    if make {
+    if create {
         // A wait for this lock blocks all writers, so try again later instead.
         client.batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {ADD_COLUMN}; COMMIT")).await?;
         tracing::info!("added a column to the tables of schema balancefleet");

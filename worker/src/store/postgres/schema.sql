@@ -3,7 +3,8 @@ CREATE TABLE balancefleet.version (
     version integer NOT NULL
 );
 
--- How far a partition has come, and who may go on with it.
+-- How far a partition has come, and who may go on with it. base_offset is the ledger's start offset; torn withholds the
+-- partition from readers.
 CREATE TABLE balancefleet.part (
     group_id text COLLATE "C" NOT NULL,
     topic text COLLATE "C" NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE balancefleet.part (
 ) WITH (fillfactor = 50);
 
 -- What the records of a partition say about a customer, one row per currency; all but amount and place is the customer's.
+-- place is the index of the currency among the customer's, which keeps their order.
 CREATE TABLE balancefleet.bal (
     group_id text COLLATE "C" NOT NULL,
     topic text COLLATE "C" NOT NULL,

@@ -14,11 +14,11 @@ use tokio_postgres::{
 };
 
 use super::{
-    claim::{LedgerMark, Part, rule_columns},
+    claim::{LedgerMark, PartitionRow, rule_columns},
     copy::{stage_balances, stage_dead_letters, write_balances, write_dead_letters},
     durable_state::PartitionCommit,
     reconnecting_client::within,
-    replace::clear,
+    replace::delete_replaced,
     rows::{BalanceRow, in_order, rows_of},
     session::{ANSWER_WITHIN, LedgerKey},
 };
@@ -78,8 +78,8 @@ pub(super) async fn write(
         within(ANSWER_WITHIN, client.batch_execute("ROLLBACK")).await?;
         return Ok(BatchFate::Others(lost));
     }
-    for commit in commits.iter().filter(|commit| commit.before.stored.replaces) {
-        clear(client, ledger_key, commit).await?;
+    for commit in commits.iter().filter(|commit| commit.before.store_specific.replaces) {
+        delete_replaced(client, ledger_key, commit).await?;
     }
     write_balances(client, ledger_key, &rows).await?;
     write_dead_letters(client, ledger_key, commits).await?;
@@ -94,10 +94,10 @@ async fn advance(
     commit: &PartitionCommit<'_>,
 ) -> Result<u64, tokio_postgres::Error> {
     let PartitionCommit { progress, before, after } = commit;
-    let (assignment, topic_id) = (&progress.assignment, &before.stored.topic_id);
-    let (customers, checksum) = Part::checksum_columns(after.checksum);
-    let (base, next_offset) = (before.base, progress.next_offset);
-    let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, base, next_offset });
+    let (assignment, topic_id) = (&progress.assignment, &before.store_specific.topic_id);
+    let (customers, checksum) = PartitionRow::checksum_columns(after.checksum);
+    let (start_offset, next_offset) = (before.start_offset, progress.next_offset);
+    let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, start_offset, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
         (&ledger_key.group, Type::TEXT),
         (&ledger_key.topic, Type::TEXT),
@@ -109,7 +109,7 @@ async fn advance(
         (&rules, Type::TEXT),
         (&rule_details, Type::TEXT),
     ];
-    match &before.stored.row {
+    match &before.store_specific.row {
         Some(row) => {
             let expected: [(&(dyn ToSql + Sync), Type); 2] = [(&row.epoch, Type::INT8), (&row.next_offset, Type::INT8)];
             client.execute_typed(ADVANCE, &[&common[..], &expected].concat()).await
@@ -117,7 +117,7 @@ async fn advance(
         None => {
             let new: [(&(dyn ToSql + Sync), Type); 4] = [
                 (topic_id, Type::TEXT),
-                (&before.base, Type::INT8),
+                (&before.start_offset, Type::INT8),
                 (&assignment.generation, Type::INT4),
                 (&ledger_key.owner, Type::TEXT),
             ];
@@ -163,7 +163,7 @@ pub(super) async fn read_outcome(
         [(&ledger_key.group, Type::TEXT), (&ledger_key.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)];
     let rows = within(ANSWER_WITHIN, client.query_typed(READ_OUTCOME, &params)).await?;
     let fates = commits.iter().map(|commit| {
-        let before = commit.before.stored.row.map(|row| (row.epoch, row.next_offset));
+        let before = commit.before.store_specific.row.map(|row| (row.epoch, row.next_offset));
         let row = rows.iter().find(|row| row.get::<_, i32>(0) == commit.partition());
         // Two workers' first rows may look the same.
         if before.is_none() && row.is_some_and(|row| row.get::<_, &str>(3) != ledger_key.owner) {

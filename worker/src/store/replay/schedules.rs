@@ -5,7 +5,7 @@ use crate::{
     domain::ledger::Ledger,
     store::{
         ApplyMode, Assignment, Progress, RestorePlan,
-        offsets::Position,
+        offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
 };
@@ -19,8 +19,8 @@ impl SimulatedStore for Nothing {
 
     fn rebuilt(&mut self, _ledger: &Ledger, _next_offset: i64) {}
 
-    fn plan(&mut self, _worker: Worker, _assignment: Assignment, position: &Position) -> (RestorePlan, ()) {
-        (plan(position).expect("it can go on"), ())
+    fn plan(&mut self, _worker: Worker, _assignment: Assignment, offsets: &PartitionOffsets) -> (RestorePlan, ()) {
+        (plan(offsets).expect("it can go on"), ())
     }
 
     fn send(&mut self, (): &(), _progress: &Progress) {}

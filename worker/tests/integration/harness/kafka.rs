@@ -33,7 +33,7 @@ pub(crate) struct Stream {
     producer: BaseProducer,
 }
 
-/// A stream of 6 partitions, as the reference consumers use.
+/// A stream of 6 partitions, as the .NET consumers that the worker replaces have.
 pub(crate) fn stream(name: &str) -> Stream {
     stream_of(name, 6, &[])
 }

@@ -37,7 +37,7 @@ impl Oracle {
     }
 }
 
-/// A deterministic source of transactions in the reference format, spread over customers and partitions.
+/// A deterministic source of transactions, spread over customers and partitions.
 pub(crate) struct Traffic {
     state: u64,
     sent: u64,

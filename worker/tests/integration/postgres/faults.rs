@@ -86,7 +86,7 @@ fn a_commit_whose_answer_is_lost_is_found_again_and_nothing_is_done_twice() {
     fleet.await_balances(&traffic.oracle, SOON);
     let worker = fleet.get(0);
     assert_eq!(worker.log().matches("commit outcome unknown").count(), 5);
-    assert!(!worker.log().contains("partitions fenced, reacquiring"), "{}", worker.log());
+    assert!(!worker.log().contains("restoring partitions again"), "{}", worker.log());
     assert_eq!(worker.count("messagesConsumed"), Ok(800));
 }
 
@@ -125,7 +125,7 @@ fn a_commit_that_the_old_session_has_not_ended_is_waited_for() {
     traffic.send(&stream, 100);
     fleet.await_balances(&traffic.oracle, SOON);
     let worker = fleet.get(0);
-    assert!(!worker.log().contains("partitions fenced, reacquiring"), "{}", worker.log());
+    assert!(!worker.log().contains("restoring partitions again"), "{}", worker.log());
     assert_eq!(worker.count("messagesConsumed"), Ok(300));
 }
 

@@ -30,5 +30,5 @@ fn a_database_that_has_lost_commits_is_gone_on_with_from_where_it_stands() {
     ));
     traffic.send(&stream, 60);
     fleet.await_balances(&traffic.oracle, SOON);
-    fleet.get(0).await_log("partitions fenced, reacquiring");
+    fleet.get(0).await_log("restoring partitions again");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The fields of the reference message, each with its value as it stands there.
+/// The fields of `DEPOSIT`, each with its value as it stands there.
 const FIELDS: [(&str, &str); 11] = [
     ("transactionId", r#""BAL-001""#),
     ("fromAccount", r#""BANK""#),
@@ -17,7 +17,7 @@ const FIELDS: [(&str, &str); 11] = [
     ("status", "1"),
 ];
 
-/// The reference message with one more field, or with another value for one that it has.
+/// `DEPOSIT` with one more field, or with another value for one that it has.
 pub(super) fn with(field: &str, value: &str) -> String {
     let mut fields: Vec<_> = FIELDS.iter().filter(|(name, _)| *name != field).copied().collect();
     fields.push((field, value));
@@ -25,7 +25,7 @@ pub(super) fn with(field: &str, value: &str) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// The reference message after some changes.
+/// `DEPOSIT` after some changes.
 pub(super) fn any_record() -> impl Strategy<Value = String> {
     let fields = Just(FIELDS.map(|(name, value)| (format!("\"{name}\""), value.to_owned())).to_vec());
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any_change()), 0..3);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use super::tools::grouped;
 
@@ -14,16 +14,16 @@ const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len} records, {pe
 /// The interval between two lines without a terminal. A shorter task prints none.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-pub(super) struct Progress {
-    bar: ProgressBar,
+pub(super) struct ProgressBar {
+    bar: indicatif::ProgressBar,
     /// The thread that prints lines stops when it is dropped.
     _lines: mpsc::Sender<()>,
 }
 
-impl Progress {
+impl ProgressBar {
     /// The progress over `total` records, shown on standard error.
     pub(super) fn new(total: i64) -> Self {
-        let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default());
+        let bar = indicatif::ProgressBar::new(u64::try_from(total).unwrap_or_default());
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style);
         }
@@ -60,7 +60,7 @@ impl Progress {
     }
 }
 
-fn line(bar: &ProgressBar) -> String {
+fn line(bar: &indicatif::ProgressBar) -> String {
     let (done, all) = (bar.position(), bar.length().unwrap_or_default());
     format!("{}: {} of {} records, about {} s left", bar.message(), grouped(done), grouped(all), bar.eta().as_secs())
 }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_it_is_and_how_long_it_will_take() {
-        let progress = Progress::new(4000);
+        let progress = ProgressBar::new(4000);
         progress.begin("partition 3".to_owned());
         std::thread::sleep(Duration::from_millis(200));
         progress.add(1);

@@ -41,7 +41,7 @@ impl<'a> Key<'a> {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct EncodedCustomer<'a> {
     count: u64,
     last_offset: i64,
     second: i64,
@@ -51,7 +51,7 @@ struct Row<'a> {
 }
 
 #[derive(Deserialize)]
-struct ReadRow<'a> {
+struct DecodedCustomer<'a> {
     count: u64,
     last_offset: i64,
     second: i64,
@@ -69,22 +69,22 @@ impl<'de> Deserialize<'de> for Code {
     }
 }
 
-/// Writes customers one by one into the same buffers.
+/// Encodes customers as records, one by one in the same buffer.
 #[derive(Default)]
-pub(crate) struct RowWriter {
+pub(crate) struct RecordEncoder {
     buffer: Vec<u8>,
     key_len: usize,
 }
 
-impl RowWriter {
-    /// Writes key and value of one customer and returns their digest, which is never 0.
-    pub(crate) fn write(&mut self, id: &str, customer: &Customer) -> u64 {
+impl RecordEncoder {
+    /// Encodes key and value of one customer and returns their digest, which is never 0.
+    pub(crate) fn encode(&mut self, id: &str, customer: &Customer) -> u64 {
         self.buffer.clear();
         self.buffer.push(CUSTOMER);
         self.buffer.extend_from_slice(id.as_bytes());
         self.key_len = self.buffer.len();
         self.buffer.push(VERSION);
-        let row = Row {
+        let encoded = EncodedCustomer {
             count: customer.count,
             last_offset: customer.last_offset,
             second: customer.last_updated.as_second(),
@@ -94,7 +94,7 @@ impl RowWriter {
         };
         // Writing to memory cannot fail, and every type above can be serialized.
         let buffer = std::mem::take(&mut self.buffer);
-        self.buffer = postcard::to_extend(&row, buffer).unwrap_or_default();
+        self.buffer = postcard::to_extend(&encoded, buffer).unwrap_or_default();
         XxHash3_64::oneshot(&self.buffer).max(1)
     }
 
@@ -109,17 +109,19 @@ impl RowWriter {
 
 /// Reads the value of a customer.
 pub(super) fn read(value: &[u8]) -> Result<Customer, Unreadable> {
-    let Some((&VERSION, row)) = value.split_first() else {
+    let Some((&VERSION, encoded)) = value.split_first() else {
         return Err(Unreadable("a customer has an unknown version"));
     };
-    let row: ReadRow<'_> = postcard::from_bytes(row).map_err(|_| Unreadable("a customer cannot be read"))?;
-    let last_updated = Timestamp::new(row.second, row.nanosecond).map_err(|_| Unreadable("a time is out of range"))?;
+    let decoded: DecodedCustomer<'_> =
+        postcard::from_bytes(encoded).map_err(|_| Unreadable("a customer cannot be read"))?;
+    let last_updated =
+        Timestamp::new(decoded.second, decoded.nanosecond).map_err(|_| Unreadable("a time is out of range"))?;
     Ok(Customer {
-        balances: row.balances.into_iter().map(|(Code(currency), minor_units)| (currency, minor_units)).collect(),
-        count: row.count,
-        last_transaction_id: row.last_transaction_id.into(),
+        balances: decoded.balances.into_iter().map(|(Code(currency), minor_units)| (currency, minor_units)).collect(),
+        count: decoded.count,
+        last_transaction_id: decoded.last_transaction_id.into(),
         last_updated,
-        last_offset: row.last_offset,
+        last_offset: decoded.last_offset,
     })
 }
 
@@ -146,21 +148,21 @@ mod tests {
     proptest! {
         #[test]
         fn a_customer_comes_back_as_it_was_written(id in ".{1,20}", customer in customer()) {
-            let mut writer = RowWriter::default();
-            let digest = writer.write(&id, &customer);
-            prop_assert_eq!(Key::read(Some(writer.key())), Ok(Key::Customer(&id)));
-            let back = read(writer.value()).unwrap();
+            let mut encoder = RecordEncoder::default();
+            let digest = encoder.encode(&id, &customer);
+            prop_assert_eq!(Key::read(Some(encoder.key())), Ok(Key::Customer(&id)));
+            let back = read(encoder.value()).unwrap();
             prop_assert_eq!(&back, &customer);
-            prop_assert_eq!(RowWriter::default().write(&id, &back), digest);
+            prop_assert_eq!(RecordEncoder::default().encode(&id, &back), digest);
         }
 
         #[test]
         fn whatever_else_is_there_is_refused_and_never_a_panic(value in prop::collection::vec(any::<u8>(), 0..60)) {
-            let mut writer = RowWriter::default();
+            let mut encoder = RecordEncoder::default();
             if let Ok(customer) = read(&value) {
                 // Numbers may be written longer than needed; the state is the same.
-                writer.write("A", &customer);
-                prop_assert_eq!(read(writer.value()).unwrap(), customer);
+                encoder.encode("A", &customer);
+                prop_assert_eq!(read(encoder.value()).unwrap(), customer);
             }
         }
     }

@@ -12,11 +12,11 @@ use balancefleet_kafka::{Admin, Error, ErrorKind};
 /// How long one question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The topic's `cleanup.policy`.
+/// What the topic's `cleanup.policy` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum CleanupPolicy {
     /// Every record stays until it is too old.
-    Whole,
+    KeepsAllRecords,
     /// Records that are not the last of their key may be gone.
     Compacted {
         topic: String,
@@ -27,11 +27,11 @@ pub(crate) enum Input {
     Unknown,
 }
 
-impl Input {
+impl CleanupPolicy {
     fn of(topic: &str, policy: Option<String>) -> Self {
         match policy {
             Some(policy) if policy.contains("compact") => Self::Compacted { topic: topic.to_owned(), policy },
-            Some(_) => Self::Whole,
+            Some(_) => Self::KeepsAllRecords,
             None => Self::Unknown,
         }
     }
@@ -58,11 +58,11 @@ impl Input {
 /// Asks the brokers.
 ///
 /// # Errors
-/// The brokers do not answer. A missing right is no error: see [`Input::Unknown`].
-pub(crate) fn ask(admin: &Admin, topic: &str) -> Result<Input, Error> {
+/// The brokers do not answer. A missing right is no error: see [`CleanupPolicy::Unknown`].
+pub(crate) fn look_up(admin: &Admin, topic: &str) -> Result<CleanupPolicy, Error> {
     match admin.topic_settings(topic, TIMEOUT) {
-        Ok(settings) => Ok(Input::of(topic, settings.in_effect.get("cleanup.policy").cloned())),
-        Err(error) if error.kind() == ErrorKind::Authorization => Ok(Input::Unknown),
+        Ok(settings) => Ok(CleanupPolicy::of(topic, settings.in_effect.get("cleanup.policy").cloned())),
+        Err(error) if error.kind() == ErrorKind::Authorization => Ok(CleanupPolicy::Unknown),
         Err(error) => Err(error),
     }
 }
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn every_policy_with_compaction_in_it_loses_records() {
-        let input = |policy: Option<&str>| Input::of("payments", policy.map(str::to_owned));
-        assert_eq!(input(Some("delete")), Input::Whole);
-        assert_eq!(input(None), Input::Unknown);
+        let of = |policy: Option<&str>| CleanupPolicy::of("payments", policy.map(str::to_owned));
+        assert_eq!(of(Some("delete")), CleanupPolicy::KeepsAllRecords);
+        assert_eq!(of(None), CleanupPolicy::Unknown);
         for policy in ["compact", "compact,delete", "delete,compact"] {
-            let warning = input(Some(policy)).warning().unwrap();
+            let warning = of(Some(policy)).warning().unwrap();
             assert!(warning.contains(&format!("topic payments is compacted (cleanup.policy={policy})")), "{warning}");
         }
-        assert_eq!(input(Some("delete")).warning(), None);
+        assert_eq!(of(Some("delete")).warning(), None);
     }
 }

@@ -1,29 +1,29 @@
-//! The content of a partition's changelog, collected record by record.
+//! The contents of a partition's changelog, collected record by record.
 
 use super::{
     progress::ProgressRecord,
-    rows::{self, Key, Unreadable},
+    records::{self, Key, Unreadable},
 };
 use crate::{domain::ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
 
-/// The newest record of each key counts.
+/// The contents of a changelog as read so far: the newest record of each key counts.
 #[derive(Default)]
-pub(crate) struct ChangelogImage {
+pub(crate) struct ChangelogContents {
     ledger: Ledger,
     progress: Option<ProgressRecord>,
     unreadable: Option<String>,
     records: u64,
 }
 
-/// A changelog that was read to its end.
-pub(super) struct Content {
+/// The contents of a changelog that was read to its end, and is sound.
+pub(super) struct CompleteContents {
     pub(super) ledger: Ledger,
     pub(super) progress: Option<ProgressRecord>,
     /// The number of records read.
     pub(super) records: u64,
 }
 
-impl ChangelogImage {
+impl ChangelogContents {
     /// Takes the next record. An unreadable record fails the partition, even if a later one has the same key: its
     /// writer may have changed more than that.
     pub(crate) fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
@@ -38,31 +38,31 @@ impl ChangelogImage {
         match (Key::read(key).map_err(words)?, value) {
             (Key::Progress, Some(value)) => self.progress = Some(ProgressRecord::read(value)?),
             (Key::Progress, None) => self.progress = None,
-            (Key::Customer(id), Some(value)) => self.ledger.insert(id, rows::read(value).map_err(words)?),
+            (Key::Customer(id), Some(value)) => self.ledger.insert(id, records::read(value).map_err(words)?),
             (Key::Customer(id), None) => self.ledger.remove(id),
         }
         Ok(())
     }
 
-    /// The content, if it is sound.
-    pub(super) fn finish(self) -> Result<Content, PartitionFailure> {
+    /// The contents, if they are sound.
+    pub(super) fn finish(self) -> Result<CompleteContents, PartitionFailure> {
         self.check()?;
         let records = self.records;
         let (ledger, progress) = self.into_parts();
-        Ok(Content { ledger, progress, records })
+        Ok(CompleteContents { ledger, progress, records })
     }
 
-    /// Whether the changelog has no content.
+    /// Whether the changelog is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.progress.is_none() && self.ledger.is_empty() && self.unreadable.is_none()
     }
 
-    /// The content, sound or not.
+    /// The contents, sound or not.
     pub(super) fn into_parts(self) -> (Ledger, Option<ProgressRecord>) {
         (self.ledger, self.progress)
     }
 
-    /// Whether every record could be read and the content is what its progress says.
+    /// Whether every record could be read and the contents are what their progress says.
     pub(super) fn check(&self) -> Result<(), PartitionFailure> {
         let Self { ledger, progress, unreadable, .. } = self;
         if let Some(reason) = unreadable {
@@ -93,7 +93,7 @@ mod tests {
             ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
-        store::changelog::{progress::ChangelogContext, rows::RowWriter},
+        store::changelog::{progress::ChangelogContext, records::RecordEncoder},
     };
 
     /// What a commit of `postings` writes, its progress last.
@@ -111,30 +111,33 @@ mod tests {
             };
             changes.apply(&posting, offset, |_| None).unwrap();
         }
-        let (mut writer, mut checksum, mut records) = (RowWriter::default(), LedgerChecksum::default(), Vec::new());
+        let (mut encoder, mut checksum, mut records) =
+            (RecordEncoder::default(), LedgerChecksum::default(), Vec::new());
         for (id, changed) in changes.customers() {
-            checksum = checksum.changed(changed.before, writer.write(id, &changed.now));
-            records.push((writer.key().to_vec(), writer.value().to_vec()));
+            checksum = checksum.changed(changed.before, encoder.encode(id, &changed.now));
+            records.push((encoder.key().to_vec(), encoder.value().to_vec()));
         }
         let worker_rules = worker_rules(&[]);
         let context = ChangelogContext { group: "g", topic: "t", topic_id: "i", worker_rules: &worker_rules };
         let rules = LedgerRules::begin(&worker_rules, 0);
         let progress = ProgressRecord::new(&context, &rules, 0, postings.len() as i64, None, checksum);
-        records.push((rows::PROGRESS.to_vec(), progress.to_json()));
+        records.push((records::PROGRESS.to_vec(), progress.to_json()));
         records
     }
 
-    fn load<'a>(records: impl IntoIterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> Result<Content, PartitionFailure> {
-        let mut image = ChangelogImage::default();
-        records.into_iter().for_each(|(key, value)| image.take(Some(key), Some(value)));
-        image.finish()
+    fn load<'a>(
+        records: impl IntoIterator<Item = &'a (Vec<u8>, Vec<u8>)>,
+    ) -> Result<CompleteContents, PartitionFailure> {
+        let mut contents = ChangelogContents::default();
+        records.into_iter().for_each(|(key, value)| contents.take(Some(key), Some(value)));
+        contents.finish()
     }
 
     #[test]
     fn what_a_commit_wrote_is_read_back_whole() {
-        let content = load(&commit(&[("A", 500), ("B", -3), ("A", 7)])).unwrap();
-        assert_eq!(content.ledger.customer("A").unwrap().balances()[0].1, 507);
-        assert_eq!(content.progress.unwrap().next_offset, 3);
+        let contents = load(&commit(&[("A", 500), ("B", -3), ("A", 7)])).unwrap();
+        assert_eq!(contents.ledger.customer("A").unwrap().balances()[0].1, 507);
+        assert_eq!(contents.progress.unwrap().next_offset, 3);
     }
 
     #[test]
@@ -148,14 +151,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_never_passed_over() {
-        let mut image = ChangelogImage::default();
-        image.take(Some(b"\x02"), Some(b""));
-        assert!(matches!(image.finish(), Err(PartitionFailure::UnreadableProgress { .. })));
+        let mut contents = ChangelogContents::default();
+        contents.take(Some(b"\x02"), Some(b""));
+        assert!(matches!(contents.finish(), Err(PartitionFailure::UnreadableProgress { .. })));
     }
 
     #[test]
     fn an_empty_changelog_is_a_new_one() {
-        let content = ChangelogImage::default().finish().unwrap();
-        assert!(content.ledger.is_empty() && content.progress.is_none());
+        let contents = ChangelogContents::default().finish().unwrap();
+        assert!(contents.ledger.is_empty() && contents.progress.is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! What a partition's owner has folded beyond what is committed: changes under way in a commit, and newer ones over them.
+//! What a worker has applied of a partition beyond what is committed: changes that a running commit carries, and newer ones
+//! over them.
 
 use std::sync::Arc;
 
@@ -7,24 +8,24 @@ use crate::{
         ledger::{Changes, Customer, DeadLetter, Posting},
         money::Overflow,
     },
-    store::RowWriter,
+    store::RecordEncoder,
     view::Visible,
 };
 
-/// The ledger below it, in the partition's cell, is what readers see.
-pub(super) struct Ahead {
+/// The changes over the ledger, which is in the partition's [`SharedPartition`](crate::view::SharedPartition) for readers.
+pub(super) struct BufferedChanges {
     pending: Changes,
     in_flight: Option<Arc<Changes>>,
-    writer: RowWriter,
+    encoder: RecordEncoder,
 }
 
-impl Ahead {
+impl BufferedChanges {
     /// With changes that are not in any commit yet.
     pub(super) fn new(pending: Changes) -> Self {
-        Self { pending, in_flight: None, writer: RowWriter::default() }
+        Self { pending, in_flight: None, encoder: RecordEncoder::default() }
     }
 
-    /// Brings these customers near, wherever their state is.
+    /// Loads these customers into the processor's cache, wherever their state is.
     pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
         self.pending.prefetch(customers.clone());
         if let Some(changes) = &self.in_flight {
@@ -35,32 +36,32 @@ impl Ahead {
 
     /// Applies the record at `offset` over what is in the `ledger`. An error changes nothing.
     pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &Visible) -> Result<(), Overflow> {
-        let Self { pending, in_flight, writer } = self;
+        let Self { pending, in_flight, encoder } = self;
         pending.apply(posting, offset, |id| {
             let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id));
             let customer: &Customer = under_way.or_else(|| ledger.customer(id))?;
-            Some((customer.clone(), writer.write(id, customer)))
+            Some((customer.clone(), encoder.encode(id, customer)))
         })
     }
 
-    pub(super) fn put_aside(&mut self, letter: DeadLetter) {
+    pub(super) fn add_dead_letter(&mut self, letter: DeadLetter) {
         self.pending.add_dead_letter(letter);
     }
 
-    /// Everything pending goes into a commit, or `at_most` so many customers of it.
-    pub(super) fn take_off(&mut self, at_most: usize) -> Arc<Changes> {
+    /// Moves what is pending into a commit, with `at_most` so many customers.
+    pub(super) fn take_for_commit(&mut self, at_most: usize) -> Arc<Changes> {
         let changes = Arc::new(self.pending.take(at_most));
         self.in_flight = Some(changes.clone());
         changes
     }
 
     /// The commit was accepted: its changes belong into the ledger.
-    pub(super) fn landed(&mut self) -> Option<Arc<Changes>> {
+    pub(super) fn accepted(&mut self) -> Option<Arc<Changes>> {
         self.in_flight.take()
     }
 
     /// The commit was refused, and nothing of it is durable: its changes go with the next one.
-    pub(super) fn turned_back(&mut self) {
+    pub(super) fn refused(&mut self) {
         if let Some(changes) = self.in_flight.take() {
             let earlier = Arc::unwrap_or_clone(changes);
             self.pending = earlier.followed_by(std::mem::take(&mut self.pending));
@@ -68,20 +69,20 @@ impl Ahead {
     }
 
     /// How many customers a next commit would write.
-    pub(super) fn changed(&self) -> usize {
+    pub(super) fn pending_customers(&self) -> usize {
         self.pending.len()
     }
 
     /// Customers and bytes of dead letters, the commit under way included.
-    pub(super) fn not_durable(&self) -> (usize, usize) {
+    pub(super) fn size(&self) -> (usize, usize) {
         let (customers, bytes) =
-            self.in_flight.as_ref().map_or((0, 0), |changes| (changes.len(), changes.dead_bytes()));
-        (customers + self.pending.len(), bytes + self.pending.dead_bytes())
+            self.in_flight.as_ref().map_or((0, 0), |changes| (changes.len(), changes.dead_letter_bytes()));
+        (customers + self.pending.len(), bytes + self.pending.dead_letter_bytes())
     }
 
-    /// Bytes of records that wait to be put aside.
-    pub(super) fn dead_bytes(&self) -> usize {
-        self.pending.dead_bytes()
+    /// Bytes of the dead letters that the next commit would write.
+    pub(super) fn dead_letter_bytes(&self) -> usize {
+        self.pending.dead_letter_bytes()
     }
 }
 
@@ -133,35 +134,35 @@ mod tests {
         /// The model is a plain sum per customer, and a copy of it as of the last accepted commit.
         #[test]
         fn readers_see_exactly_what_was_accepted_and_nothing_is_lost_or_doubled(steps in steps()) {
-            let (cell, mut ahead) = (SharedPartition::new(0, 1), Ahead::new(Changes::default()));
+            let (shared, mut buffered) = (SharedPartition::new(0, 1), BufferedChanges::new(Changes::default()));
             let mut model: BTreeMap<String, (i128, u64)> = BTreeMap::new();
             let (mut sent, mut visible, mut durable) = (None, BTreeMap::new(), 0_u64);
             for (offset, step) in (0..).zip(steps) {
                 match step {
                     Step::Record(customer, amount) => {
                         let id = format!("C{customer}");
-                        ahead.apply(&posting(&id, amount.into()), offset, &cell.lock().ledger).unwrap();
+                        buffered.apply(&posting(&id, amount.into()), offset, &shared.lock().ledger).unwrap();
                         let sum = model.entry(id).or_default();
                         *sum = (sum.0 + i128::from(amount), sum.1 + 1);
                     }
-                    Step::Commit if sent.is_none() => sent = Some((ahead.take_off(usize::MAX), model.clone())),
+                    Step::Commit if sent.is_none() => sent = Some((buffered.take_for_commit(usize::MAX), model.clone())),
                     Step::Accepted => if let Some((changes, model)) = sent.take() {
-                        let mut writer = RowWriter::default();
+                        let mut encoder = RecordEncoder::default();
                         for (id, changed) in changes.customers() {
-                            durable = durable.wrapping_sub(changed.before).wrapping_add(writer.write(id, &changed.now));
+                            durable = durable.wrapping_sub(changed.before).wrapping_add(encoder.encode(id, &changed.now));
                         }
                         drop(changes);
-                        cell.publish(&ahead.landed().unwrap(), 0);
+                        shared.publish(&buffered.accepted().unwrap(), 0);
                         visible = model;
                     }
                     Step::Refused => if sent.take().is_some() {
-                        ahead.turned_back();
+                        buffered.refused();
                     }
                     Step::Commit => {}
                 }
-                prop_assert_eq!(&sums(&cell.lock().ledger), &visible);
-                let mut writer = RowWriter::default();
-                let found = checksum(cell.lock().ledger.customers().map(|(id, it)| writer.write(id, it)));
+                prop_assert_eq!(&sums(&shared.lock().ledger), &visible);
+                let mut encoder = RecordEncoder::default();
+                let found = checksum(shared.lock().ledger.customers().map(|(id, it)| encoder.encode(id, it)));
                 prop_assert_eq!(found, durable);
             }
         }

@@ -1,8 +1,8 @@
-//! Fenced partitions, which another worker has continued although the group has not revoked them yet.
+//! Partitions that are to be restored again, although the group has not revoked them.
 //!
-//! This worker has probably lost them without knowing it. Reacquiring them at once would take them from their new
-//! owner. So it waits a heartbeat, after which it usually knows. If its member id has changed by then, or it is no
-//! member any more, it reacquires nothing.
+//! Most have been continued by another worker, so this worker has probably lost them without knowing it. To restore them
+//! at once would take them from their new owner. So it waits a heartbeat, after which it usually knows. If its member id
+//! has changed by then, or it is no member any more, it restores nothing.
 
 use std::{
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 
 use super::RestoreRequest;
 
-pub(super) struct ReacquireQueue {
+pub(super) struct DelayedRestores {
     heartbeat: Duration,
     waiting: Vec<Waiting>,
 }
@@ -23,7 +23,7 @@ struct Waiting {
     due: Instant,
 }
 
-impl ReacquireQueue {
+impl DelayedRestores {
     pub(super) fn new(heartbeat: Duration) -> Self {
         Self { heartbeat, waiting: Vec::new() }
     }
@@ -32,7 +32,7 @@ impl ReacquireQueue {
         self.waiting.push(Waiting { assigned, member_id, due: now + self.heartbeat });
     }
 
-    /// The partitions that the member named by `ask` may reacquire at `now`. Partitions that have left are dropped.
+    /// The partitions that the member named by `ask` may restore again at `now`. Partitions that have left are dropped.
     pub(super) fn due<M: AsRef<str>>(&mut self, now: Instant, ask: impl FnOnce() -> Option<M>) -> Vec<RestoreRequest> {
         self.waiting.retain(|it| !it.assigned.shared.is_released());
         if self.waiting.iter().all(|it| it.due > now) {
@@ -62,24 +62,24 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_member_reacquires_and_not_before_a_heartbeat() {
-        let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::from_secs(2)));
+    fn only_the_same_member_restores_again_and_not_before_a_heartbeat() {
+        let (begun, mut delayed_restores) = (Instant::now(), DelayedRestores::new(Duration::from_secs(2)));
         let at = |seconds| begun + Duration::from_secs(seconds);
-        reacquire_queue.add(assigned(0), "one".into(), begun);
-        reacquire_queue.add(assigned(1), "one".into(), at(1));
-        assert!(reacquire_queue.due(at(1), || Some("one")).is_empty());
-        assert!(reacquire_queue.due(at(9), || None::<&str>).is_empty());
-        assert!(reacquire_queue.due(at(9), || Some("other")).is_empty());
-        assert_eq!(numbers(&reacquire_queue.due(at(2), || Some("one"))), [0]);
-        assert_eq!(numbers(&reacquire_queue.due(at(3), || Some("one"))), [1]);
+        delayed_restores.add(assigned(0), "one".into(), begun);
+        delayed_restores.add(assigned(1), "one".into(), at(1));
+        assert!(delayed_restores.due(at(1), || Some("one")).is_empty());
+        assert!(delayed_restores.due(at(9), || None::<&str>).is_empty());
+        assert!(delayed_restores.due(at(9), || Some("other")).is_empty());
+        assert_eq!(numbers(&delayed_restores.due(at(2), || Some("one"))), [0]);
+        assert_eq!(numbers(&delayed_restores.due(at(3), || Some("one"))), [1]);
     }
 
     #[test]
-    fn what_has_left_meanwhile_is_not_reacquired() {
-        let (begun, mut reacquire_queue) = (Instant::now(), ReacquireQueue::new(Duration::ZERO));
+    fn what_has_left_meanwhile_is_not_restored_again() {
+        let (begun, mut delayed_restores) = (Instant::now(), DelayedRestores::new(Duration::ZERO));
         let gone = assigned(0);
         gone.shared.release();
-        reacquire_queue.add(gone, "one".into(), begun);
-        assert!(reacquire_queue.due(begun, || Some("one")).is_empty());
+        delayed_restores.add(gone, "one".into(), begun);
+        assert!(delayed_restores.due(begun, || Some("one")).is_empty());
     }
 }
