@@ -54,7 +54,7 @@ impl Arrival {
             let jumped = change_point.is_some_and(|change_point| self.jump(change_point, ends, &samples, now));
             if !jumped {
                 self.change_point = detect_change_point(&samples, span, now.saturating_sub(span));
-                self.blend(&samples, now);
+                self.smooth(&samples, now);
             }
         }
         self.record_ends(ends, now);
@@ -88,7 +88,7 @@ impl Arrival {
         ends.iter().filter_map(sample).collect()
     }
 
-    fn blend(&mut self, samples: &[Sample], now: Duration) {
+    fn smooth(&mut self, samples: &[Sample], now: Duration) {
         for sample in samples {
             let Some(partition) = self.partitions.get_mut(&sample.partition) else { continue };
             let span = now.saturating_sub(partition.end_at).as_secs_f64();

@@ -174,8 +174,8 @@ fn is_equivalent(before: &Snapshot, after: &Snapshot) -> bool {
         LagReading::Partial(lag) => (1, lag.missing(), round_lag(lag.lost_records()), lag.ahead_of_log()),
         LagReading::Unknown => (2, Vec::new(), 0, Vec::new()),
     };
-    (old.replicas, old.reason, &old.explanation, old.limited_by, old.hot)
-        == (new.replicas, new.reason, &new.explanation, new.limited_by, new.hot)
+    (old.replicas, old.reason, &old.explanation, old.limited_by, old.hot_partition)
+        == (new.replicas, new.reason, &new.explanation, new.limited_by, new.hot_partition)
         && before.rounded == after.rounded
         && (before.partitions, &before.topic_id, before.group_state, &before.group_assignor)
             == (after.partitions, &after.topic_id, after.group_state, &after.group_assignor)

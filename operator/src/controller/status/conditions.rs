@@ -258,7 +258,7 @@ fn scaling_limited(input: &StatusInput<'_>) -> ConditionState {
 /// Even a worker of its own could not process the busiest partition. After a restart, `figures::read_back` reads the
 /// partition's number from this message.
 fn hot_partition(input: &StatusInput<'_>) -> Option<ConditionState> {
-    let partition = input.snapshot?.decision.hot?;
+    let partition = input.snapshot?.decision.hot_partition?;
     Some(state(
         "True",
         types::HOT_PARTITION,

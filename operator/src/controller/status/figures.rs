@@ -114,7 +114,7 @@ pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscal
         decision: scaling.and_then(decision),
         capacity: scaling.and_then(|scaling| capacity(scaling.learned.as_ref()?)),
         limited_by: condition(conditions::SCALING_LIMITED).and_then(|limited| limit(&limited.reason)),
-        hot: condition(conditions::HOT_PARTITION).and_then(|hot| hot_partition(&hot.message)),
+        hot_partition: condition(conditions::HOT_PARTITION).and_then(|hot| hot_partition(&hot.message)),
     }
 }
 

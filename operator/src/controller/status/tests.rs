@@ -45,12 +45,12 @@ fn snapshot() -> Snapshot {
             replicas: 2,
             reason: Reason::Sufficient,
             explanation: "2 workers carry 150 records/s".into(),
-            need: Some(2),
+            needed: Some(2),
             blocked_by: None,
             limited_by: None,
-            hot: None,
+            hot_partition: None,
             confirm: false,
-            rungs: Vec::new(),
+            candidates: Vec::new(),
             capacity: Some(Capacity { rate: 104.6, source: CapacitySource::BusyTime }),
             arrival_rate: Some(150.0),
         },
@@ -384,7 +384,7 @@ fn a_partition_that_no_single_worker_carries_is_hot() {
 /// A group at its limits.
 fn limited() -> Snapshot {
     let mut seen = snapshot();
-    (seen.decision.limited_by, seen.decision.hot) = (Some(Limit::Partitions), Some(3));
+    (seen.decision.limited_by, seen.decision.hot_partition) = (Some(Limit::Partitions), Some(3));
     seen
 }
 
