@@ -7,7 +7,7 @@ use futures::FutureExt;
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::runtime::events::{Event, EventType};
 
-use super::{desired_replicas::Plan, shared::Shared, writer::Sent};
+use super::{desired_replicas::Plan, shared::Shared, writer::WriteOutcome};
 use crate::{error::call, poller::ObjectKey};
 
 /// `Ready=False` reasons that are normal, or that have a condition of their own.
@@ -91,10 +91,10 @@ pub(super) fn publish(
         let (recorder, about) = (shared.recorder.clone(), about.clone());
         let job = async move {
             let Err(error) = call("write an event", recorder.publish(&event, &about)).await else {
-                return Sent::Written;
+                return WriteOutcome::Written;
             };
             tracing::warn!(%error, reason = event.reason, "cannot write an event");
-            Sent::Failed { category: error.category(), again: None }
+            WriteOutcome::Failed { category: error.category(), again: None }
         };
         shared.writer.event(key, job.boxed());
     }

@@ -23,7 +23,7 @@ use super::{
     scope::{Scope, in_scope},
     shared::{CONCURRENCY, Context, MaybeInvalid, Shared, reference},
     validate::{key_of, referenced_secrets},
-    watches::{self, Served},
+    watches::{self, ServedKinds},
 };
 use crate::{
     clock,
@@ -72,7 +72,12 @@ pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, he
 /// Waits until the objects of a scope can be listed, without a time limit: the custom resource definition may be
 /// installed later, and the right to read a namespace granted later. Gives the kinds of children that the cluster has;
 /// `None` if stopped before.
-async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &CancellationToken) -> Option<Served> {
+async fn can_be_listed(
+    shared: &Shared,
+    scope: &Scope,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Option<ServedKinds> {
     let (api, name) = (scope.api::<MaybeInvalid>(&shared.client, &()), scope.to_string());
     let mut logged = String::new();
     loop {

@@ -1,4 +1,5 @@
-//! Pure. The figures of the status: few, and rounded so that they rarely change.
+//! Pure. The numbers and lists of the status, rounded so that they rarely change; and what a restarted operator reads back
+//! from them.
 
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
 }
 
 /// The checkpoint in an object's status, from which a poller that has not polled its group yet resumes.
-pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
+pub(in crate::controller) fn checkpoint(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
     let status = group.status.as_ref();
     let scaling = status.and_then(|status| status.scaling.as_ref());
     let condition = |name: &str| {

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{StatusInput, next, read_back};
 use crate::{
     controller::{
-        assignor::{Obstacle, Pending, Way},
+        assignor::{ChangeMode, Obstacle, Pending},
         build::fixtures::{RELEASE_IMAGE, full, minimal},
         desired_replicas::Plan,
         validate::{Problem, Remedy},
@@ -389,11 +389,11 @@ fn limited() -> Snapshot {
 }
 
 #[test]
-fn what_a_status_says_of_earlier_polls_is_read_back() {
+fn what_a_status_says_of_earlier_polls_is_checkpoint() {
     let plan = Plan { limited_by: Some(Limit::Partitions), ..plan() };
     let case = Case { snapshot: Some(limited()), plan: Some(plan), ..Case::default() };
     let mut group = minimal();
-    assert_eq!(read_back(&group), Checkpoint::default());
+    assert_eq!(checkpoint(&group), Checkpoint::default());
     group.status = Some(case.after(&Status::default()));
     let Decision { replicas, reason, explanation, limited_by, hot, .. } = limited().decision;
     let expected = Checkpoint {
@@ -402,7 +402,7 @@ fn what_a_status_says_of_earlier_polls_is_read_back() {
         limited_by,
         hot,
     };
-    assert_eq!(read_back(&group), expected);
+    assert_eq!(checkpoint(&group), expected);
 }
 
 #[test]
