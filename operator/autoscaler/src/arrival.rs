@@ -32,11 +32,13 @@ struct ChangePoint {
     upward: bool,
 }
 
-/// What one poll saw of one partition: rate since the last poll that knew the partition.
+/// What one poll saw of one partition.
 #[derive(Clone, Copy)]
 struct Sample {
     partition: i32,
+    /// The rate since the last poll that knew the partition.
     raw: f64,
+    /// The smoothed rate so far.
     known: f64,
 }
 

@@ -52,18 +52,19 @@ pub(super) fn assignor_changed(before: Assignor, after: Assignor) -> Draft {
 
 /// What changed from one status to the next.
 pub(super) fn transitions(old: &Status, new: &Status) -> Vec<Draft> {
-    let news = new.conditions.iter().filter(|condition| is_news(old, condition));
-    news.map(|condition| Draft {
-        warning: true,
-        reason: condition.reason.clone(),
-        action: RECONCILE.to_owned(),
-        note: condition.message.clone(),
-    })
-    .collect()
+    let problems = new.conditions.iter().filter(|condition| is_new_problem(old, condition));
+    problems
+        .map(|condition| Draft {
+            warning: true,
+            reason: condition.reason.clone(),
+            action: RECONCILE.to_owned(),
+            note: condition.message.clone(),
+        })
+        .collect()
 }
 
 /// Whether a condition reports a problem that the old status did not report.
-fn is_news(old: &Status, condition: &Condition) -> bool {
+fn is_new_problem(old: &Status, condition: &Condition) -> bool {
     let bad = match condition.type_.as_str() {
         conditions::READY => condition.status == "False" && !NO_EVENT.contains(&condition.reason.as_str()),
         conditions::PROGRESSING => condition.reason == reasons::ROLLOUT_STUCK,
