@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
-use super::{StatusInput, next, read_back};
+use super::{StatusInput, checkpoint, next};
 use crate::{
     controller::{
         assignor::{ChangeMode, Obstacle, Pending},
@@ -389,18 +389,18 @@ fn limited() -> Snapshot {
 }
 
 #[test]
-fn what_a_status_says_of_earlier_polls_is_checkpoint() {
+fn what_a_status_says_of_earlier_polls_is_the_checkpoint() {
     let plan = Plan { limited_by: Some(Limit::Partitions), ..plan() };
     let case = Case { snapshot: Some(limited()), plan: Some(plan), ..Case::default() };
     let mut group = minimal();
     assert_eq!(checkpoint(&group), Checkpoint::default());
     group.status = Some(case.after(&Status::default()));
-    let Decision { replicas, reason, explanation, limited_by, hot, .. } = limited().decision;
+    let Decision { replicas, reason, explanation, limited_by, hot_partition, .. } = limited().decision;
     let expected = Checkpoint {
         decision: Some((replicas, reason, explanation)),
         capacity: Some(Capacity { rate: 110.0, source: CapacitySource::BusyTime }),
         limited_by,
-        hot,
+        hot_partition,
     };
     assert_eq!(checkpoint(&group), expected);
 }
