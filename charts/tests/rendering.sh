@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # operator, definition and work are test.sh's
 
 test_that 'the operator chart passes helm lint' helm lint --strict --quiet "$operator"
-test_that 'the definition chart passes helm lint' helm lint --strict --quiet "$definition"
+test_that 'the chart of the CRD passes helm lint' helm lint --strict --quiet "$definition"
 
 operator >"$work/default"
 test_that 'one operator at a time: one replica, the old one gone before the new one comes' \
@@ -64,13 +64,13 @@ test_that 'an account and roles of one'\''s own are used' has_lines "$work/own" 
 test_that 'and then none are made' lacks "$work/own" '^kind: (ServiceAccount|ClusterRole|Role)'
 
 helm install balancefleet "$operator" --namespace fleets --dry-run=client >"$work/notes"
-test_that 'the notes say that the definition is missing and how to go on' has_lines "$work/notes" \
+test_that 'the notes say that the CRD is missing and how to go on' has_lines "$work/notes" \
   'helm install balancefleet-crds charts/balancefleet-crds --namespace fleets' \
   'kubectl get bcg --watch                # partitions, replicas, lag'
 
 helm template crds "$definition" >"$work/definition"
-test_that 'the definition stays when its chart is uninstalled' has_lines "$work/definition" 'helm.sh/resource-policy: keep'
+test_that 'the CRD stays when its chart is uninstalled' has_lines "$work/definition" 'helm.sh/resource-policy: keep'
 helm template crds "$definition" --set keep=false --set annotations.a=b --set labels.c=d >"$work/definition-options"
 test_that 'unless it is told otherwise' lacks "$work/definition-options" 'resource-policy'
-test_that 'the definition takes labels and annotations' has_lines "$work/definition-options" 'a: b' 'c: d'
-test_that 'no number of the definition is written as a fraction or a power' lacks "$work/definition" '(minimum|maximum|max[A-Z][a-z]+): .*[.e]'
+test_that 'the CRD takes labels and annotations' has_lines "$work/definition-options" 'a: b' 'c: d'
+test_that 'no number of the CRD is written as a fraction or a power' lacks "$work/definition" '(minimum|maximum|max[A-Z][a-z]+): .*[.e]'

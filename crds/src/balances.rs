@@ -1,4 +1,5 @@
-//! `spec.ledger` and `spec.balances`: what a record means, and where balances are stored.
+//! `spec.ledger` and `spec.balances`: what workers keep of the records (a *ledger* per partition), and where balances are
+//! stored.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::duration::Duration;
 use crate::kafka::SecretRef;
 use crate::schema;
 
-/// What a worker does with a record.
+/// What the workers keep of the records: the kind of their ledgers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Ledger {
@@ -61,6 +62,40 @@ pub enum Store {
     /// Stores nothing: a worker that is assigned a partition re-reads it from its first record. Correct and simple, but
     /// a take-over is as slow as the topic is long. Write `replay: {}`.
     Replay(Replay),
+}
+
+/// The stores by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum StoreKind {
+    Changelog,
+    Postgres,
+    Replay,
+}
+
+impl StoreKind {
+    /// All stores.
+    pub const ALL: [Self; 3] = [Self::Changelog, Self::Postgres, Self::Replay];
+
+    /// The name in the object, in the status and in the worker's configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Changelog => "changelog",
+            Self::Postgres => "postgres",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+impl Store {
+    /// Which store it is.
+    pub const fn kind(&self) -> StoreKind {
+        match self {
+            Self::Changelog(_) => StoreKind::Changelog,
+            Self::Postgres(_) => StoreKind::Postgres,
+            Self::Replay(_) => StoreKind::Replay,
+        }
+    }
 }
 
 impl Default for Store {

@@ -1,8 +1,8 @@
 //! The object itself and its effective values once defaults are applied. The columns of `kubectl get` are in
 //! [`crate::columns`].
 //!
-//! A new field reaches the workers through the operator's `controller/validate/` and `controller/build/environment.rs`,
-//! which passes it on as a variable, and then `worker/src/config/`, which reads the variable.
+//! What else a new field needs depends on who uses it (the workers, the scaling decision, the pod): see "A field of the
+//! custom resource" in `docs/architecture.md`.
 
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
@@ -40,8 +40,9 @@ use crate::worker::Worker;
 pub struct BalanceConsumerGroupSpec {
     /// The Kafka cluster, the topic to consume and the consumer group.
     pub kafka: KafkaSpec,
-    /// What a record means. `Balances` (default): a transaction that changes its customer's balance. `Count`: any
-    /// content; records are processed and counted, and no balances are kept. Immutable.
+    /// What the workers keep of each partition, its ledger. `Balances` (default): every record is a transaction, and the
+    /// ledger holds the balances of the partition's customers. `Count`: records of any content are processed and counted,
+    /// and no balances are kept. Immutable.
     #[serde(default)]
     pub ledger: Ledger,
     /// Where balances are stored and how transactions change them. All fields have defaults. Not allowed with

@@ -86,11 +86,11 @@ pub const CONFIG_KEYS: [ReservedKeys; 3] = [
     },
 ];
 
-/// Prefixes of environment variable names that `spec.worker.env` refuses. `Kafka__` is that of the reference .NET
-/// consumer, whose names the worker understands too (see `worker/src/config/sources.rs`).
+/// Prefixes of environment variable names that `spec.worker.env` refuses. `Kafka__` is that of an older .NET consumer
+/// which the worker replaces, and whose names it understands too (see `worker/src/config/sources.rs`).
 pub const ENV_PREFIXES: [&str; 5] = ["KAFKA_", "Kafka__", "BALANCE_", "WORKER_", "API_"];
-/// Environment variable names that `spec.worker.env` refuses. `ASPNETCORE_URLS` is the reference .NET consumer's name
-/// for the HTTP address, which the worker understands too.
+/// Environment variable names that `spec.worker.env` refuses. `ASPNETCORE_URLS` is the .NET name for the HTTP address,
+/// which the worker understands too.
 pub const ENV_NAMES: [&str; 6] =
     ["ASPNETCORE_URLS", "HTTP_ADDRESS", "LOG_FORMAT", "POD_NAME", "POD_UID", "SIMULATED_WORK"];
 

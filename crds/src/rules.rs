@@ -8,10 +8,11 @@ mod client_settings;
 mod kafka;
 mod rule;
 mod scaling;
+mod stores;
 mod worker;
 
 use crate::balances::{Sign, TRANSACTION_TYPES};
-use rule::{is_written, rule};
+use rule::{immutable, is_written, rule};
 
 pub use rule::AdmissionRule;
 
@@ -19,20 +20,17 @@ pub use rule::AdmissionRule;
 pub fn rules() -> Vec<AdmissionRule> {
     [
         object(),
+        stores::immutability(),
+        settings_stay(),
         kafka::connection(),
         kafka::consumer(),
         client_settings::rules(),
         balances::rules(),
+        stores::rules(),
         scaling::rules(),
         worker::rules(),
     ]
     .concat()
-}
-
-/// A rule of the object that reports one of its fields as immutable.
-fn immutable(field_path: &'static str, effective: impl Fn(&str) -> String, message: &str) -> AdmissionRule {
-    let same = format!("{} == {}", effective("self"), effective("oldSelf"));
-    AdmissionRule { field_path: Some(field_path), ..rule("", same, message) }
 }
 
 fn object() -> Vec<AdmissionRule> {
@@ -62,24 +60,12 @@ fn object() -> Vec<AdmissionRule> {
             "ledger cannot change because a count cannot be converted to balances, or balances to a count: create \
              another object",
         ),
-        immutable(
-            ".spec.balances",
-            |object| {
-                let store = |name: &str| is_written(&format!("{object}.spec.balances.store.{name}"));
-                format!("({} ? 'replay' : {} ? 'postgres' : 'changelog')", store("replay"), store("postgres"))
-            },
-            "balances.store cannot change (default: changelog) because workers with different stores would share one \
-             group during the change: create another object with its own kafka.groupId",
-        ),
-        immutable(
-            ".spec.balances",
-            |object| {
-                let topic = format!("{object}.spec.balances.store.changelog.topic");
-                format!("({} ? {topic} : '')", is_written(&topic))
-            },
-            "balances.store.changelog.topic cannot change (default: a name derived from group and topic) because \
-             another topic would be another ledger: create another object with its own kafka.groupId",
-        ),
+    ]
+}
+
+/// The settings by which balances were computed cannot change.
+fn settings_stay() -> Vec<AdmissionRule> {
+    vec![
         AdmissionRule {
             field_path: Some(".spec.balances"),
             ..rule(

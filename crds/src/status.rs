@@ -1,7 +1,7 @@
 //! `status`: what the operator saw and decided. Unknown values are absent, never zero.
 //!
-//! Enumerations are plain strings in the schema, so a newer operator can still write its status while an older
-//! definition is installed.
+//! Enumerations are plain strings in the schema, so a newer operator can still write its status while an older CRD is
+//! installed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;

@@ -1,9 +1,11 @@
-//! What the generated schema promises, read from the definition itself.
+//! What the generated schema promises, read from the CRD itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
 
-use balancefleet_crds::definition::definition;
-use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupSpec, Consumer, Scaling, Worker};
+use std::collections::BTreeSet;
+
+use balancefleet_crds::crd::crd;
+use balancefleet_crds::{BalanceConsumerGroup, BalanceConsumerGroupSpec, Consumer, Scaling, StoreKind, Worker};
 use serde_json::{Map, Value, json};
 
 const EVERY_FIELD: &str = include_str!("every-field.yaml");
@@ -12,8 +14,8 @@ const BORROWED: [&str; 3] =
     [".spec.worker.affinity.", ".spec.worker.tolerations[].", ".spec.worker.topologySpreadConstraints[]."];
 
 fn schema() -> Value {
-    let definition = serde_json::to_value(definition().unwrap()).unwrap();
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    let document = serde_json::to_value(crd().unwrap()).unwrap();
+    document["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 /// Every schema with its path: `.spec.worker.env[].name`, map values as `{}`.
@@ -159,14 +161,23 @@ fn the_sample_with_every_field_has_every_field() {
     );
 }
 
+/// A store without rules could be exchanged for another one, and its balances with it.
 #[test]
-fn the_definition_fits_the_annotation_of_a_client_side_apply() {
-    let bytes = serde_json::to_string(&definition().unwrap()).unwrap().len();
+fn the_admission_rules_know_every_store() {
+    let schema = schema();
+    let stores = schema.pointer("/properties/spec/properties/balances/properties/store/properties").unwrap();
+    let in_schema: BTreeSet<_> = stores.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(in_schema, BTreeSet::from(StoreKind::ALL.map(StoreKind::name)));
+}
+
+#[test]
+fn the_crd_fits_the_annotation_of_a_client_side_apply() {
+    let bytes = serde_json::to_string(&crd().unwrap()).unwrap().len();
     assert!(bytes < 200_000, "{bytes} bytes, and annotations end at 262144");
 }
 
 #[test]
-fn the_committed_definition_is_the_generated_one() {
+fn the_committed_crd_is_the_generated_one() {
     let committed: Value = serde_yaml::from_str(include_str!("../../config/crd/balanceconsumergroups.yaml")).unwrap();
-    assert_eq!(committed, serde_json::to_value(definition().unwrap()).unwrap(), "run `make generate`");
+    assert_eq!(committed, serde_json::to_value(crd().unwrap()).unwrap(), "run `make generate`");
 }

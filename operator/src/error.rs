@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Every call to the API server has to answer within this; a half-open socket must not hold a reconcile.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A failed step of a reconcile.
+/// Why a reconcile, or one of its calls, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server answered with an error, or not in a way that can be read.
@@ -24,7 +24,7 @@ pub enum Error {
         action: String,
     },
     /// A write was dropped before it was sent: another one replaced it, or the object is gone.
-    #[error("{action}: given up before it was sent")]
+    #[error("{action}: dropped before it was sent")]
     NotSent {
         /// What was to be done.
         action: String,
@@ -51,7 +51,7 @@ pub enum Error {
     },
 }
 
-/// The result of a step.
+/// The result of a call or a step.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -107,9 +107,9 @@ pub fn status_code(error: &kube::Error) -> Option<u16> {
 /// The server's own sentence. kube's `Display` of an API error repeats it and adds a debug dump.
 fn sentence(error: &kube::Error) -> String {
     match error {
-        // Server-side apply refuses the whole object for one field that the installed definition does not have.
+        // Server-side apply refuses the whole object for one field that the installed CRD does not have.
         kube::Error::Api(status) if status.message.contains("field not declared in schema") => format!(
-            "{}: the installed definition is older than this operator: upgrade it (chart balancefleet-crds, or config/crd)",
+            "{}: the installed CRD is older than this operator: upgrade it (chart balancefleet-crds, or config/crd)",
             status.message
         ),
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_that_lacks_a_field_is_named() {
+    fn a_crd_that_lacks_a_field_is_named() {
         let message = "failed to create typed patch object: .status.newer: field not declared in schema".into();
         let status = Status { code: 500, message, ..Status::default() };
         let error = Error::api("write status of a/b", kube::Error::Api(Box::new(status)));

@@ -1,10 +1,10 @@
-//! What each ledger and each store needs and allows.
+//! Valid settings of the balances, whatever their store: [`super::stores`] has what depends on it.
 
 use super::rule::{AdmissionRule, is_written, list, rule, topic_name};
 use crate::balances::TRANSACTION_TYPES;
 
 pub(super) fn rules() -> Vec<AdmissionRule> {
-    [ledger(), stores(), topics()].concat()
+    [ledger(), changelog(), topics()].concat()
 }
 
 fn ledger() -> Vec<AdmissionRule> {
@@ -31,58 +31,14 @@ fn ledger() -> Vec<AdmissionRule> {
     ]
 }
 
-fn stores() -> Vec<AdmissionRule> {
-    vec![
-        rule(
-            ".spec.balances.store",
-            "[has(self.changelog), has(self.postgres), has(self.replay)].filter(chosen, chosen).size() == 1",
-            "store must be exactly one of: changelog: {}, postgres: {connectionSecretRef: {name: …}}, replay: {}; the \
-             default is changelog: {}",
-        ),
-        rule(
-            ".spec.balances.store.changelog",
-            "!has(self.commitInterval) || \
-             (duration(self.commitInterval) > duration('0s') && duration(self.commitInterval) <= duration('60s'))",
-            "commitInterval must be more than 0 and at most 60s: uncommitted records count as lag and are read again \
-             after a crash",
-        ),
-        AdmissionRule {
-            field_path: Some(".kafka.consumer.startFrom"),
-            ..rule(
-                ".spec",
-                format!(
-                    "self.ledger == 'Count' || self.kafka.consumer.startFrom == 'Earliest' || !({} || {})",
-                    is_written("self.balances.store.replay"),
-                    is_written("self.balances.store.postgres")
-                ),
-                "startFrom: Latest with balances needs the store changelog: set startFrom to Earliest, or use that store",
-            )
-        },
-        AdmissionRule {
-            field_path: Some(".balances.deadLetterTopic"),
-            ..rule(
-                ".spec",
-                format!(
-                    "!({}) || !({})",
-                    is_written("self.balances.store.replay"),
-                    is_written("self.balances.deadLetterTopic")
-                ),
-                "the store replay cannot write a record exactly once: remove deadLetterTopic, or use the store changelog",
-            )
-        },
-        AdmissionRule {
-            field_path: Some(".balances.deadLetterTopic"),
-            ..rule(
-                ".spec",
-                format!(
-                    "!({}) || !({})",
-                    is_written("self.balances.store.postgres"),
-                    is_written("self.balances.deadLetterTopic")
-                ),
-                "the store postgres has a table for dead letters, balancefleet.dead_letter: remove deadLetterTopic",
-            )
-        },
-    ]
+fn changelog() -> Vec<AdmissionRule> {
+    vec![rule(
+        ".spec.balances.store.changelog",
+        "!has(self.commitInterval) || \
+         (duration(self.commitInterval) > duration('0s') && duration(self.commitInterval) <= duration('60s'))",
+        "commitInterval must be more than 0 and at most 60s: uncommitted records count as lag and are read again after \
+         a crash",
+    )]
 }
 
 /// Rules about the topics that workers write to: they must not be the topic that is read, nor the same topic.

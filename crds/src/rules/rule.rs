@@ -19,6 +19,16 @@ pub(super) fn rule(at: &'static str, rule: impl Into<String>, message: impl Into
     AdmissionRule { at, rule: rule.into(), message: message.into(), message_expression: None, field_path: None }
 }
 
+/// A rule of the object that reports one of its fields as immutable; `effective` gives the value to compare, in CEL.
+pub(super) fn immutable(
+    field_path: &'static str,
+    effective: impl Fn(&str) -> String,
+    message: impl Into<String>,
+) -> AdmissionRule {
+    let same = format!("{} == {}", effective("self"), effective("oldSelf"));
+    AdmissionRule { field_path: Some(field_path), ..rule("", same, message) }
+}
+
 /// A rule that `at` is a valid topic name; `field` is its name in the message.
 pub(super) fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
     rule(

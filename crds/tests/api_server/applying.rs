@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::harness::{EVERY_FIELD, MINIMAL, kubectl, merge, refusal, with_server};
 
 #[tokio::test]
-async fn the_definition_applies_from_both_sides_without_a_warning() {
+async fn the_crd_applies_from_both_sides_without_a_warning() {
     with_server("definition", |server| async move {
-        let mut definition = server.definition();
+        let mut crd = server.crd();
         // Not the one the test runs under: that one is owned by another manager.
         let group = format!("again.{}", server.group);
         merge(
-            &mut definition,
+            &mut crd,
             &json!({
                 "metadata": { "name": format!("balanceconsumergroups.{group}") },
                 "spec": { "group": group },
@@ -22,10 +22,10 @@ async fn the_definition_applies_from_both_sides_without_a_warning() {
         for arguments in
             [["apply", "-f", "-"].as_slice(), &["apply", "-f", "-"], &["apply", "--server-side", "-f", "-"]]
         {
-            let (_, warnings) = kubectl(arguments, &definition);
+            let (_, warnings) = kubectl(arguments, &crd);
             assert_eq!(warnings, "", "{arguments:?}");
         }
-        kubectl(&["delete", "--wait=false", "-f", "-"], &definition);
+        kubectl(&["delete", "--wait=false", "-f", "-"], &crd);
     })
     .await;
 }

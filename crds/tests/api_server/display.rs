@@ -75,7 +75,7 @@ async fn kubectl_explain_reads_as_documentation() {
     with_server("explain", |server| async move {
         let version = format!("--api-version={}/v1alpha1", server.group);
         let explain = |path: &str| {
-            // The document that kubectl reads follows the definition by some seconds.
+            // The document that kubectl reads follows the CRD by some seconds.
             for _ in 0..60 {
                 let path = format!("balanceconsumergroups.{path}");
                 let text = std::process::Command::new("kubectl").args(["explain", &path, &version]).output().unwrap();

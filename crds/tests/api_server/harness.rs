@@ -1,11 +1,11 @@
-//! The definition under a group of its own, and small words for what the tests do with it.
+//! The CRD under a group of its own, and small words for what the tests do with it.
 
 use std::future::Future;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use balancefleet_crds::definition::definition;
+use balancefleet_crds::crd::crd;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
@@ -16,14 +16,14 @@ use tokio::sync::Semaphore;
 pub(crate) const MINIMAL: &str = include_str!("../../../config/samples/minimal.yaml");
 pub(crate) const EVERY_FIELD: &str = include_str!("../every-field.yaml");
 
-/// An API server that knows the definition under the group `<test>.balancefleet.test`.
+/// An API server that knows the CRD under the group `<test>.balancefleet.test`.
 #[derive(Clone)]
 pub(crate) struct Server {
     client: Client,
     pub(crate) group: String,
 }
 
-/// Runs a test with the definition installed, and removes it whatever the test's end.
+/// Runs a test with the CRD installed, and removes it whatever the test's end.
 pub(crate) async fn with_server<F>(test: &str, body: impl FnOnce(Server) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -38,41 +38,35 @@ where
     let server = Server { client, group: format!("{test}.balancefleet.test") };
     server.install().await;
     let outcome = tokio::spawn(body(server.clone())).await;
-    let definitions: Api<CustomResourceDefinition> = Api::all(server.client.clone());
-    definitions
-        .delete(&server.definition_name(), &DeleteParams::default())
-        .await
-        .expect("the definition can be deleted");
+    let crds: Api<CustomResourceDefinition> = Api::all(server.client.clone());
+    crds.delete(&server.crd_name(), &DeleteParams::default()).await.expect("the CRD can be deleted");
     if let Err(error) = outcome {
         std::panic::resume_unwind(error.into_panic());
     }
 }
 
 impl Server {
-    pub(crate) fn definition_name(&self) -> String {
+    pub(crate) fn crd_name(&self) -> String {
         format!("balanceconsumergroups.{}", self.group)
     }
 
-    /// The definition under this server's group.
-    pub(crate) fn definition(&self) -> Value {
-        let mut definition = json!(definition().unwrap());
-        definition["metadata"]["name"] = json!(self.definition_name());
-        definition["spec"]["group"] = json!(self.group);
-        definition
+    /// The CRD under this server's group.
+    pub(crate) fn crd(&self) -> Value {
+        let mut document = json!(crd().unwrap());
+        document["metadata"]["name"] = json!(self.crd_name());
+        document["spec"]["group"] = json!(self.group);
+        document
     }
 
     async fn install(&self) {
-        // Each definition makes the API server write its OpenAPI document anew: all at once take longer than one by one.
+        // Each CRD makes the API server write its OpenAPI document anew: all at once take longer than one by one.
         static INSTALLING: Semaphore = Semaphore::const_new(2);
         let _turn = INSTALLING.acquire().await.expect("never closed");
-        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let name = self.definition_name();
+        let crds: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let name = self.crd_name();
         let params = PatchParams::apply("schema-test").force();
-        definitions
-            .patch(&name, &params, &Patch::Apply(self.definition()))
-            .await
-            .expect("the API server takes the definition");
-        let established = await_condition(definitions, &name, conditions::is_crd_established());
+        crds.patch(&name, &params, &Patch::Apply(self.crd())).await.expect("the API server takes the CRD");
+        let established = await_condition(crds, &name, conditions::is_crd_established());
         tokio::time::timeout(Duration::from_secs(30), established).await.expect("in 30 s").expect("established");
         // The endpoint follows the condition by a moment.
         for _ in 0..100 {
@@ -108,7 +102,7 @@ impl Server {
         self.objects().patch(name, &PatchParams::default().dry_run(), &Patch::Merge(change)).await
     }
 
-    /// `balanceconsumergroups.v1alpha1.<group>`: the name that kubectl cannot mistake for an installed definition's.
+    /// `balanceconsumergroups.v1alpha1.<group>`: the name that kubectl cannot mistake for an installed CRD's.
     pub(crate) fn resource(&self) -> String {
         format!("balanceconsumergroups.v1alpha1.{}", self.group)
     }

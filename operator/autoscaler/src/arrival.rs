@@ -32,11 +32,13 @@ struct ChangePoint {
     upward: bool,
 }
 
-/// What one poll saw of one partition: rate since the last poll that knew the partition.
+/// What one poll saw of one partition.
 #[derive(Clone, Copy)]
 struct Sample {
     partition: i32,
+    /// The rate since the last poll that knew the partition.
     raw: f64,
+    /// The smoothed rate so far.
     known: f64,
 }
 
@@ -54,7 +56,7 @@ impl Arrival {
             let jumped = change_point.is_some_and(|change_point| self.jump(change_point, ends, &samples, now));
             if !jumped {
                 self.change_point = detect_change_point(&samples, span, now.saturating_sub(span));
-                self.blend(&samples, now);
+                self.smooth(&samples, now);
             }
         }
         self.record_ends(ends, now);
@@ -88,7 +90,7 @@ impl Arrival {
         ends.iter().filter_map(sample).collect()
     }
 
-    fn blend(&mut self, samples: &[Sample], now: Duration) {
+    fn smooth(&mut self, samples: &[Sample], now: Duration) {
         for sample in samples {
             let Some(partition) = self.partitions.get_mut(&sample.partition) else { continue };
             let span = now.saturating_sub(partition.end_at).as_secs_f64();

@@ -4,38 +4,40 @@
 use std::time::Duration;
 
 use crate::age::Age;
-use crate::decision::{Capacity, CapacitySource, Limit, Rung};
+use crate::candidates::{Evaluation, Load, candidate_counts};
+use crate::decision::{Candidate, Capacity, CapacitySource, Limit};
 use crate::history::GroupHistory;
-use crate::ladder::{Evaluation, Load, ladder};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
-use crate::tuning::{GROW_MARGIN, LAG_AGE_EVIDENCE, LIMIT_MARGINS, LOWER_BOUND_UTILIZATION, SHRINK_MARGIN};
+use crate::tuning::{LAG_AGE_EVIDENCE, LIMIT_MARGINS, LOWER_BOUND_UTILIZATION, SCALE_DOWN_MARGIN, SCALE_UP_MARGIN};
 
 /// What a group needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Assessment {
+    /// The fewest and the most replicas that the limits allow.
     pub(crate) floor: i32,
     pub(crate) ceiling: i32,
     pub(crate) arrival_rate: Option<f64>,
     pub(crate) capacity: Option<Capacity>,
-    /// Utilization that `need` was planned with.
+    /// The part of a worker's capacity that `needed` was planned with, in (0, 1].
     pub(crate) utilization: f64,
-    pub(crate) rungs: Vec<Rung>,
-    /// The smallest number that carries the load, within the limits.
-    pub(crate) need: Option<i32>,
+    pub(crate) candidates: Vec<Candidate>,
+    /// The smallest number of replicas that carries the load, within the limits.
+    pub(crate) needed: Option<i32>,
     /// Whether no number within the limits carries the load.
     pub(crate) infeasible: bool,
     /// Whether the present replicas are too few, clearly enough to act.
-    pub(crate) exceeded: Option<UnderProvisioned>,
-    /// The smallest number that would carry the load with margin to spare, if it is below the present one.
-    pub(crate) lower: Option<i32>,
-    /// Which limit keeps the need from being higher or lower, for three loads: a margin lower than the present one, the
-    /// present one, and a margin higher (see [`LIMIT_MARGINS`]). `None` while the load is not known.
+    pub(crate) under_provisioned: Option<UnderProvisioned>,
+    /// The smallest number of replicas that would carry the load with margin to spare, if it is below the present one.
+    pub(crate) scale_down_to: Option<i32>,
+    /// The limit that the needed number runs into, if any, for three loads: the present one less a margin, as it is, and
+    /// plus a margin (see [`LIMIT_MARGINS`]). `None` while the load is not known.
     pub(crate) limits: Option<[Option<Limit>; 3]>,
     pub(crate) age: Option<Age>,
     /// Records unread in the partitions that are known.
     pub(crate) records: i64,
-    /// Whether there are more unread records than a healthy consumer shows between two commits, and they are not young.
+    /// Whether a backlog is being worked off: more is unread than a healthy consumer shows between two commits, and it is
+    /// not young.
     pub(crate) draining: bool,
 }
 
@@ -62,11 +64,11 @@ pub(crate) fn assess(policy: &Policy, history: &GroupHistory, reading: &LagReadi
         arrival_rate: history.arrival.total(),
         capacity,
         utilization: if only_bound { target.min(LOWER_BOUND_UTILIZATION) } else { target },
-        rungs: Vec::new(),
-        need: None,
+        candidates: Vec::new(),
+        needed: None,
         infeasible: false,
-        exceeded: None,
-        lower: None,
+        under_provisioned: None,
+        scale_down_to: None,
         limits: None,
         age: reading.age(),
         records: reading.lag().map_or(0, crate::lag::Lag::known_records),
@@ -79,9 +81,9 @@ pub(crate) fn assess(policy: &Policy, history: &GroupHistory, reading: &LagReadi
         let load = load(policy, history, capacity.rate, current.desired);
         assessment.plan(&load, history.partition_count);
         if !only_bound {
-            assessment.check_present(&load, current.desired, (target * (1.0 + GROW_MARGIN)).min(1.0));
+            assessment.check_present(&load, current.desired, (target * (1.0 + SCALE_UP_MARGIN)).min(1.0));
         }
-        assessment.plan_lower(&load, current.desired, target * (1.0 - SHRINK_MARGIN), only_bound);
+        assessment.plan_lower(&load, current.desired, target * (1.0 - SCALE_DOWN_MARGIN), only_bound);
     }
     if capacity.is_none() || only_bound {
         assessment.apply_lag_evidence(history, policy, current.desired);
@@ -90,69 +92,70 @@ pub(crate) fn assess(policy: &Policy, history: &GroupHistory, reading: &LagReadi
 }
 
 impl Assessment {
-    /// Evaluates the ladder and picks the need.
+    /// Evaluates the candidates and picks the needed number.
     fn plan(&mut self, load: &Load, partitions: i32) {
-        let evaluated: Vec<Evaluation> = ladder(partitions, self.floor, self.ceiling)
+        let evaluated: Vec<Evaluation> = candidate_counts(partitions, self.floor, self.ceiling)
             .into_iter()
             .map(|replicas| load.evaluate(replicas, self.utilization))
             .collect();
         let (floor, ceiling) = (self.floor, self.ceiling);
-        let allowed = || evaluated.iter().filter(|found| (floor..=ceiling).contains(&found.rung.replicas));
-        let feasible = allowed().find(|found| found.rung.feasible);
+        let allowed = || evaluated.iter().filter(|found| (floor..=ceiling).contains(&found.candidate.replicas));
+        let feasible = allowed().find(|found| found.candidate.feasible);
         // If nothing is enough, take the smallest number whose busiest worker has the lowest required rate. A
         // difference of 1 % does not count: it is not worth more workers.
         let least = allowed().map(|found| found.required_rate).fold(f64::INFINITY, f64::min);
         let closest = || allowed().find(|found| found.required_rate <= least * 1.01);
-        self.need = feasible.or_else(closest).map(|found| found.rung.replicas);
+        self.needed = feasible.or_else(closest).map(|found| found.candidate.replicas);
         self.infeasible = feasible.is_none();
         self.limits = Some(LIMIT_MARGINS.map(|factor| {
             if !allowed().any(|found| found.load_ratio * factor <= 1.0) {
                 return Some(self.limit_above(partitions));
             }
-            let fewer = evaluated.iter().any(|found| found.rung.replicas < floor && found.load_ratio * factor <= 1.0);
+            let fewer =
+                evaluated.iter().any(|found| found.candidate.replicas < floor && found.load_ratio * factor <= 1.0);
             fewer.then_some(Limit::MinReplicas)
         }));
-        self.rungs = evaluated.into_iter().map(|found| found.rung).collect();
+        self.candidates = evaluated.into_iter().map(|found| found.candidate).collect();
     }
 
     const fn limit_above(&self, partitions: i32) -> Limit {
         if self.ceiling < partitions { Limit::MaxReplicas } else { Limit::Partitions }
     }
 
-    /// Growing starts a little above the target: a need that hovers around the target changes nothing.
+    /// Replicas are added only a little above the target, so that a load that hovers around the target changes nothing.
     fn check_present(&mut self, load: &Load, desired: i32, utilization: f64) {
-        let present = load.rung(desired, utilization);
+        let present = load.candidate(desired, utilization);
         if !present.feasible {
             let overrun = present.busiest_rate > utilization * load.capacity;
-            self.exceeded = Some(if overrun { UnderProvisioned::Arrivals } else { UnderProvisioned::Backlog });
+            self.under_provisioned = Some(if overrun { UnderProvisioned::Arrivals } else { UnderProvisioned::Backlog });
         }
     }
 
     fn plan_lower(&mut self, load: &Load, desired: i32, utilization: f64, only_bound: bool) {
-        let mut below: Vec<i32> = self.rungs.iter().map(|rung| rung.replicas).collect();
+        let mut below: Vec<i32> = self.candidates.iter().map(|candidate| candidate.replicas).collect();
         below.retain(|replicas| (self.floor..desired).contains(replicas));
         if only_bound {
-            // A capacity that is only a lower bound is trusted one rung at a time.
+            // A capacity that is only a lower bound is trusted for one candidate at a time.
             below = below.split_off(below.len().saturating_sub(1));
         }
         let utilization = utilization.min(self.utilization);
-        self.lower = below.into_iter().find(|replicas| load.rung(*replicas, utilization).feasible);
+        self.scale_down_to = below.into_iter().find(|replicas| load.candidate(*replicas, utilization).feasible);
     }
 
-    /// Without a measured capacity only the lag itself shows that workers are missing. The need is then the next rung,
+    /// Without a measured capacity only the lag itself shows that workers are missing. Needed is then the next candidate,
     /// or what the highest rate seen of one worker makes necessary, whichever is more.
     fn apply_lag_evidence(&mut self, history: &GroupHistory, policy: &Policy, desired: i32) {
         if self.lag_is_evidence(history, policy, desired) {
-            let rungs = ladder(history.partition_count, self.floor, self.ceiling);
-            let next = rungs.into_iter().find(|replicas| *replicas > desired && *replicas <= self.ceiling);
-            self.need = next.or(Some(self.ceiling)).max(self.need);
+            let counts = candidate_counts(history.partition_count, self.floor, self.ceiling);
+            let next = counts.into_iter().find(|replicas| *replicas > desired && *replicas <= self.ceiling);
+            self.needed = next.or(Some(self.ceiling)).max(self.needed);
             self.infeasible = next.is_none();
             self.limits = Some([self.infeasible.then_some(self.limit_above(history.partition_count)); 3]);
-            self.exceeded = Some(UnderProvisioned::Lag);
+            self.under_provisioned = Some(UnderProvisioned::Lag);
             // Where no more are allowed, the present ones are not too many either.
-            self.lower = None;
+            self.scale_down_to = None;
         } else {
-            self.need = self.need.map(|need| need.min(desired).clamp(self.floor, self.ceiling));
+            self.needed = self.needed.map(|needed| needed.min(desired).clamp(self.floor, self.ceiling));
             self.infeasible = false;
             let below = |limit: Option<Limit>| limit.filter(|limit| *limit == Limit::MinReplicas);
             self.limits = Some(self.limits.map_or([None; 3], |limits| limits.map(below)));
@@ -162,12 +165,12 @@ impl Assessment {
     /// Whether lag shows that workers are missing: it grows or is old, although all desired workers run and commit. If
     /// some have not joined yet, or nothing is committed at all, more workers would not help.
     fn lag_is_evidence(&self, history: &GroupHistory, policy: &Policy, desired: i32) -> bool {
-        let Some(gap) = history.commit_gap() else { return false };
+        let Some(commit_interval) = history.commit_interval() else { return false };
         let complete = history.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
-        let growing = || history.trend.is_growing(gap, self.arrival_rate.unwrap_or(0.0));
+        let growing = || history.trend.is_growing(commit_interval, self.arrival_rate.unwrap_or(0.0));
         let old = || {
-            self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(LAG_AGE_EVIDENCE) + gap)
-                && !history.trend.is_shrinking(gap)
+            self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(LAG_AGE_EVIDENCE) + commit_interval)
+                && !history.trend.is_shrinking(commit_interval)
         };
         history.stable && complete && self.records > 0 && (growing() || old())
     }

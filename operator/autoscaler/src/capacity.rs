@@ -24,8 +24,8 @@ pub(crate) struct WorkerSample {
     pub(crate) lag: i64,
     /// Records per second that arrive in its partitions.
     pub(crate) arrival_rate: f64,
-    /// The longest commit gap of its partitions.
-    pub(crate) commit_gap: Duration,
+    /// The longest commit interval of its partitions.
+    pub(crate) commit_interval: Duration,
     /// Work reported since the last report; `None` if the worker does not report.
     pub(crate) usage: Option<UsageDelta>,
 }
@@ -144,11 +144,11 @@ impl CapacityEstimate {
         span.least_lag = span.least_lag.min(worker.lag);
         span.most_arrivals = span.most_arrivals.max(worker.arrival_rate);
         let length = now.saturating_sub(span.since);
-        if !worker.moved || length < MIN_CONSUMPTION_SPAN.max(worker.commit_gap * 2) {
+        if !worker.moved || length < MIN_CONSUMPTION_SPAN.max(worker.commit_interval * 2) {
             return;
         }
         let rate = committed.saturating_sub(span.committed) as f64 / length.as_secs_f64();
-        let in_flight = 3.0 * worker.commit_gap.as_secs_f64() * rate.max(span.most_arrivals);
+        let in_flight = 3.0 * worker.commit_interval.as_secs_f64() * rate.max(span.most_arrivals);
         let saturated = span.least_lag as f64 > in_flight;
         *span = begin;
         if rate > 0.0 {
@@ -185,7 +185,7 @@ mod tests {
             moved: true,
             lag: 0,
             arrival_rate: 0.0,
-            commit_gap: Duration::from_secs(1),
+            commit_interval: Duration::from_secs(1),
             usage,
         }
     }

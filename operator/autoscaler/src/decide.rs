@@ -1,5 +1,5 @@
-//! The decision: a chain of small checks; the first that applies decides. Takes what is needed and what runs,
-//! gives the replicas to ask for now, with their reason.
+//! The decision: a chain of small checks; the first that applies decides. Takes what is needed and what runs, gives the
+//! replicas to ask for now, with their reason.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::history::GroupHistory;
 use crate::lag::LagReading;
 use crate::policy::{Current, FreezeReason, Policy};
 use crate::tuning::{
-    CONFIRMATIONS, DOWN_WINDOW, GROW_MARGIN, POLL_INTERVAL, REBALANCE_TIME, SHRINK_MARGIN, START_TIME, URGENT_FACTOR,
+    CONFIRMATIONS, POLL_INTERVAL, REBALANCE_TIME, SCALE_DOWN_MARGIN, SCALE_DOWN_STABILIZATION_WINDOW, SCALE_UP_MARGIN,
+    START_TIME, URGENT_FACTOR,
 };
 
 /// Decides the replicas, from the reading that [`GroupHistory::observe`] gave for this poll, or
@@ -30,7 +31,7 @@ pub fn decide(
     history.decision_state.confirming = choice.confirm;
     let mut decision = finish(history.decision_state.last.take(), choice, &assessment, reading, current, policy);
     decision.limited_by = limited_by(history, &assessment);
-    decision.hot = hot(history, &assessment);
+    decision.hot_partition = hot_partition(history, &assessment);
     history.decision_state.last = Some(decision.clone());
     decision
 }
@@ -45,8 +46,8 @@ fn detect_changes(history: &mut GroupHistory, current: &Current, now: Duration) 
     history.decision_state.template = Some(current.template.clone());
     if history.decision_state.desired.is_some_and(|known| known != current.desired) {
         history.decision_state.settling = Some(now);
-        history.decision_state.exceeded = 0;
-        history.decision_state.lower = None;
+        history.decision_state.under_provisioned_polls = 0;
+        history.decision_state.scale_down = None;
     }
     history.decision_state.desired = Some(current.desired);
     if history.decision_state.settling.is_some_and(|since| has_settled(history, current.desired, since, now)) {
@@ -70,26 +71,26 @@ fn choose(
     history: &mut GroupHistory,
     reading: &LagReading,
     current: &Current,
-    need: &Assessment,
+    assessment: &Assessment,
     now: Duration,
 ) -> Choice {
     let chosen = frozen(current)
         .or_else(|| unknown(policy, history, reading, current))
         .or_else(|| out_of_bounds(policy, history, current))
-        .inspect(|_| history.decision_state.exceeded = 0)
-        .or_else(|| grow(policy, history, current, need));
+        .inspect(|_| history.decision_state.under_provisioned_polls = 0)
+        .or_else(|| scale_up(policy, history, current, assessment));
     if let Some(choice) = chosen {
-        history.decision_state.lower = None;
+        history.decision_state.scale_down = None;
         return choice;
     }
     if matches!(reading, LagReading::Partial(_)) {
-        history.decision_state.lower = None;
+        history.decision_state.scale_down = None;
         return Choice::keep(current.desired, Reason::LagPartial, Some(BlockedBy::LagPartial));
     }
-    let mut choice = shrink(history, current, need, now);
+    let mut choice = scale_down(history, current, assessment, now);
     // If the arrivals seem to jump, poll again at once, so that one decision gets the number right.
     choice.confirm =
-        history.arrival.suspects_rise() && current.desired < need.ceiling && !history.decision_state.confirming;
+        history.arrival.suspects_rise() && current.desired < assessment.ceiling && !history.decision_state.confirming;
     choice
 }
 
@@ -103,34 +104,34 @@ fn frozen(current: &Current) -> Option<Choice> {
 }
 
 fn unknown(policy: &Policy, history: &GroupHistory, reading: &LagReading, current: &Current) -> Option<Choice> {
-    let bounded = policy.bounded_without_lag(current.desired, counted(history));
+    let bounded = policy.bounded_without_lag(current.desired, known_partition_count(history));
     matches!(reading, LagReading::Unknown)
         .then(|| Choice::keep(bounded, Reason::LagUnknown, Some(BlockedBy::LagUnknown)))
 }
 
 fn out_of_bounds(policy: &Policy, history: &GroupHistory, current: &Current) -> Option<Choice> {
-    let bounded = policy.bounded(current.desired, counted(history));
+    let bounded = policy.bounded(current.desired, known_partition_count(history));
     (bounded != current.desired).then(|| Choice::act(bounded, Reason::OutOfBounds))
 }
 
-fn counted(history: &GroupHistory) -> Option<i32> {
+fn known_partition_count(history: &GroupHistory) -> Option<i32> {
     Some(history.partition_count).filter(|count| *count > 0)
 }
 
-fn grow(policy: &Policy, history: &mut GroupHistory, current: &Current, need: &Assessment) -> Option<Choice> {
+fn scale_up(policy: &Policy, history: &mut GroupHistory, current: &Current, assessment: &Assessment) -> Option<Choice> {
     let state = &mut history.decision_state;
-    let wanted = need.need.filter(|wanted| *wanted > current.desired);
-    let (Some(under_provisioned), Some(wanted)) = (need.exceeded, wanted) else {
-        state.exceeded = 0;
+    let wanted = assessment.needed.filter(|wanted| *wanted > current.desired);
+    let (Some(under_provisioned), Some(wanted)) = (assessment.under_provisioned, wanted) else {
+        state.under_provisioned_polls = 0;
         return None;
     };
-    state.exceeded += 1;
-    let urgent =
-        misses_objective(need.age, policy.lag_slo) && f64::from(wanted) >= URGENT_FACTOR * f64::from(current.desired);
+    state.under_provisioned_polls += 1;
+    let urgent = misses_objective(assessment.age, policy.lag_slo)
+        && f64::from(wanted) >= URGENT_FACTOR * f64::from(current.desired);
     if state.settling.is_some() && !urgent {
         return Some(Choice::keep(current.desired, Reason::Sufficient, Some(BlockedBy::Settling)));
     }
-    if state.exceeded < CONFIRMATIONS {
+    if state.under_provisioned_polls < CONFIRMATIONS {
         let keep = Choice::keep(current.desired, Reason::Sufficient, Some(BlockedBy::Confirmation));
         return Some(Choice { confirm: !state.confirming, ..keep });
     }
@@ -143,84 +144,85 @@ fn grow(policy: &Policy, history: &mut GroupHistory, current: &Current, need: &A
 }
 
 /// Reduces the replicas in one change, to the most that were needed in the whole window.
-fn shrink(history: &mut GroupHistory, current: &Current, need: &Assessment, now: Duration) -> Choice {
-    let reason = if need.need.is_some() { Reason::Sufficient } else { Reason::Measuring };
-    let blocked_by = if need.capacity.is_none() && current.desired > need.floor {
+fn scale_down(history: &mut GroupHistory, current: &Current, assessment: &Assessment, now: Duration) -> Choice {
+    let reason = if assessment.needed.is_some() { Reason::Sufficient } else { Reason::Measuring };
+    let blocked_by = if assessment.capacity.is_none() && current.desired > assessment.floor {
         Some(BlockedBy::CapacityUnknown)
-    } else if need.lower.is_none() {
+    } else if assessment.scale_down_to.is_none() {
         None
     } else if history.decision_state.settling.is_some() {
         Some(BlockedBy::Settling)
     } else if !history.stable {
         Some(BlockedBy::Rebalancing)
-    } else if need.draining {
+    } else if assessment.draining {
         Some(BlockedBy::Draining)
     } else {
         None
     };
-    let (Some(lower), None) = (need.lower, blocked_by) else {
-        history.decision_state.lower = None;
+    let (Some(fewer), None) = (assessment.scale_down_to, blocked_by) else {
+        history.decision_state.scale_down = None;
         return Choice::keep(current.desired, reason, blocked_by);
     };
-    let (since, most) = history.decision_state.lower.map_or((now, lower), |(since, most)| (since, most.max(lower)));
-    history.decision_state.lower = Some((since, most));
-    if now.saturating_sub(since) < DOWN_WINDOW {
-        return Choice::keep(current.desired, reason, Some(BlockedBy::DownWindow));
+    let (since, most) =
+        history.decision_state.scale_down.map_or((now, fewer), |(since, most)| (since, most.max(fewer)));
+    history.decision_state.scale_down = Some((since, most));
+    if now.saturating_sub(since) < SCALE_DOWN_STABILIZATION_WINDOW {
+        return Choice::keep(current.desired, reason, Some(BlockedBy::StabilizationWindow));
     }
     Choice::act(most, Reason::DemandFell)
 }
 
-/// The limit that keeps the replicas from the need, with a margin against noise.
-fn limited_by(history: &mut GroupHistory, need: &Assessment) -> Option<Limit> {
+/// The limit that keeps the replicas from the number that the load needs, with a margin against noise.
+fn limited_by(history: &mut GroupHistory, assessment: &Assessment) -> Option<Limit> {
     let state = &mut history.decision_state.limited_by;
-    need.limits.map_or(state.reported, |limits| state.update(limits.contains(&state.reported), limits[1]))
+    assessment.limits.map_or(state.reported, |limits| state.update(limits.contains(&state.reported), limits[1]))
 }
 
 /// The partition that gets more than one worker can process, with a margin against noise.
-fn hot(history: &mut GroupHistory, need: &Assessment) -> Option<i32> {
-    let reported = history.decision_state.hot.reported;
-    let Some(capacity) = need.capacity.filter(|_| need.arrival_rate.is_some()) else { return reported };
+fn hot_partition(history: &mut GroupHistory, assessment: &Assessment) -> Option<i32> {
+    let reported = history.decision_state.hot_partition.reported;
+    let Some(capacity) = assessment.capacity.filter(|_| assessment.arrival_rate.is_some()) else { return reported };
     let rate = |partition: i32| history.arrival.rate_of(partition);
     let busiest = (0..history.partition_count).max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
-    let found = busiest.filter(|busiest| rate(*busiest) > capacity.rate * (1.0 + GROW_MARGIN));
-    let holds = reported.map_or(found.is_none(), |reported| rate(reported) > capacity.rate * (1.0 - SHRINK_MARGIN));
-    history.decision_state.hot.update(holds, found)
+    let found = busiest.filter(|busiest| rate(*busiest) > capacity.rate * (1.0 + SCALE_UP_MARGIN));
+    let holds = reported.map_or(found.is_none(), |reported| rate(reported) > capacity.rate * (1.0 - SCALE_DOWN_MARGIN));
+    history.decision_state.hot_partition.update(holds, found)
 }
 
-/// Turns the choice into a decision. A choice that changes nothing keeps the reason and the explanation of the decision
-/// that holds, so that a group at rest causes no writes.
+/// Turns the choice into a decision. If the last decision still holds, its reason and explanation stay, so that a group at
+/// rest causes no writes.
 fn finish(
     last: Option<Decision>,
     choice: Choice,
-    need: &Assessment,
+    assessment: &Assessment,
     reading: &LagReading,
     current: &Current,
     policy: &Policy,
 ) -> Decision {
-    let stands = |last: &Decision| {
+    let still_holds = |last: &Decision| {
         let same = last.reason == choice.reason;
         // After a restart arrivals are not measured yet; that is no reason for a new explanation.
-        let unmeasured = choice.reason == Reason::Measuring && need.arrival_rate.is_none();
+        let unmeasured = choice.reason == Reason::Measuring && assessment.arrival_rate.is_none();
         let calm = (choice.reason == Reason::Sufficient || unmeasured) && last.reason.is_about_load();
         // Another source of the capacity is worth a new explanation.
         let source = |capacity: Option<Capacity>| capacity.map(|capacity| capacity.source);
-        last.replicas == choice.replicas && (same || calm) && source(last.capacity) == source(need.capacity)
+        last.replicas == choice.replicas && (same || calm) && source(last.capacity) == source(assessment.capacity)
     };
-    let (reason, explanation) = match last.filter(stands) {
+    let (reason, explanation) = match last.filter(still_holds) {
         Some(last) => (last.reason, last.explanation),
-        None => (choice.reason, explain(choice, need, reading, current, policy)),
+        None => (choice.reason, explain(choice, assessment, reading, current, policy)),
     };
     Decision {
         replicas: choice.replicas,
         reason,
         explanation,
-        need: need.need,
+        needed: assessment.needed,
         blocked_by: choice.blocked_by,
         limited_by: None,
-        hot: None,
+        hot_partition: None,
         confirm: choice.confirm,
-        rungs: need.rungs.clone(),
-        capacity: need.capacity,
-        arrival_rate: need.arrival_rate,
+        candidates: assessment.candidates.clone(),
+        capacity: assessment.capacity,
+        arrival_rate: assessment.arrival_rate,
     }
 }

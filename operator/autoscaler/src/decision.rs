@@ -42,7 +42,7 @@ words! {
         Backlog,
         /// More workers, because lag grows or is too old while nothing is known about a worker's capacity.
         LagRising,
-        /// Fewer workers, because the need stayed lower.
+        /// Fewer workers, because fewer have been enough for a while.
         DemandFell,
         /// The replicas had to come within minimum, maximum or the number of partitions.
         OutOfBounds,
@@ -81,8 +81,9 @@ words! {
         Confirmation,
         /// The last change has not taken effect yet.
         Settling,
-        /// The need has not been lower for long enough.
-        DownWindow,
+        /// Fewer workers have not been enough for long enough (see
+        /// [`SCALE_DOWN_STABILIZATION_WINDOW`](crate::SCALE_DOWN_STABILIZATION_WINDOW)).
+        StabilizationWindow,
         /// A backlog is still being worked off.
         Draining,
         /// The group is handing out partitions.
@@ -137,9 +138,9 @@ pub struct Capacity {
     pub source: CapacitySource,
 }
 
-/// One number of replicas that was considered, and what it would mean.
+/// A candidate: one number of replicas that was considered, and what it would mean.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rung {
+pub struct Candidate {
     /// The replicas.
     pub replicas: i32,
     /// Records per second that the busiest worker would get.
@@ -161,19 +162,19 @@ pub struct Decision {
     pub reason: Reason,
     /// One English sentence with the numbers of the decision; changes only when the decision does.
     pub explanation: String,
-    /// The smallest number that carries the load, within the limits; `None` when it cannot be computed.
-    pub need: Option<i32>,
-    /// Why `replicas` is not `need` yet.
+    /// The smallest number of replicas that carries the load, within the limits; `None` when it cannot be computed.
+    pub needed: Option<i32>,
+    /// Why `replicas` is not `needed` yet.
     pub blocked_by: Option<BlockedBy>,
-    /// The limit that `need` runs into: without it, more or fewer replicas would be asked for.
+    /// The limit that `needed` runs into: without it, more or fewer replicas would be asked for.
     pub limited_by: Option<Limit>,
     /// A partition that gets more than one worker can process, so that no number of replicas is enough.
-    pub hot: Option<i32>,
+    pub hot_partition: Option<i32>,
     /// The caller should poll this group again after [`CONFIRM_AFTER`](crate::CONFIRM_AFTER) and not wait for the next
     /// regular poll.
     pub confirm: bool,
-    /// Every number considered, ascending.
-    pub rungs: Vec<Rung>,
+    /// Every number of replicas that was considered, ascending.
+    pub candidates: Vec<Candidate>,
     /// What one worker can process, as far as known.
     pub capacity: Option<Capacity>,
     /// Records per second that arrive, as far as known.

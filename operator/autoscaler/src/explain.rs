@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use crate::assess::Assessment;
-use crate::decision::{BlockedBy, CapacitySource, Choice, Reason};
+use crate::decision::{BlockedBy, Candidate, CapacitySource, Choice, Reason};
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
-use crate::tuning::DOWN_WINDOW;
+use crate::tuning::SCALE_DOWN_STABILIZATION_WINDOW;
 
-/// Explains a choice, e.g. "4 → 6: 512 records/s arrive, one worker does 90/s at 90 %, 6 is the first count that keeps
-/// partition 3's owner below capacity and drains 6 400 records in 42 s".
+/// Explains a choice, e.g. "3 → 6: 512 records/s arrive, one worker does 100/s (90/s at 90 % utilization); with fewer
+/// than 6, the owner of partition 3 would get 171/s; 6 work off 6 400 records in 42 s".
 pub(crate) fn explain(
     choice: Choice,
-    need: &Assessment,
+    assessment: &Assessment,
     reading: &LagReading,
     current: &Current,
     policy: &Policy,
@@ -20,114 +20,134 @@ pub(crate) fn explain(
     let (from, to) = (current.desired, choice.replicas);
     let head = if from == to { format!("{to} kept") } else { format!("{from} → {to}") };
     let body = match choice.reason {
-        Reason::Measuring => measuring(need),
-        Reason::Sufficient => sufficient(choice, need, to),
-        Reason::ArrivalRate | Reason::Backlog => format!("{}, {}", load(need), chosen_count(need, to)),
-        Reason::LagRising => rising(need),
+        Reason::Measuring => measuring(assessment),
+        Reason::Sufficient => sufficient(choice, assessment, policy, to),
+        Reason::ArrivalRate | Reason::Backlog => format!("{}; {}", load(assessment), chosen(assessment, policy, to)),
+        Reason::LagRising => rising(assessment),
         Reason::DemandFell => {
-            format!("{}, {to} has been enough for {}", load(need), duration(DOWN_WINDOW))
+            format!("{}, {to} has been enough for {}", load(assessment), duration(SCALE_DOWN_STABILIZATION_WINDOW))
         }
-        Reason::OutOfBounds => bounds(policy, need, to),
+        Reason::OutOfBounds => bounds(policy, assessment, to),
         Reason::LagUnknown if from == to => String::from("lag is unknown; replicas are held"),
         Reason::LagUnknown => String::from("lag is unknown, but the limits of the object still hold"),
-        Reason::LagPartial => partial(reading, need),
-        Reason::Pinned => frozen("the number is pinned", need),
-        Reason::Paused => frozen("the object is paused", need),
-        Reason::RollingUpdate => frozen("a new pod template is being rolled out", need),
+        Reason::LagPartial => partial(reading, assessment),
+        Reason::Pinned => frozen("the number is pinned", assessment),
+        Reason::Paused => frozen("the object is paused", assessment),
+        Reason::RollingUpdate => frozen("a new pod template is being rolled out", assessment),
     };
     format!("{head}: {body}")
 }
 
-fn arrivals(need: &Assessment) -> String {
-    need.arrival_rate.map_or_else(
+fn arrivals(assessment: &Assessment) -> String {
+    assessment.arrival_rate.map_or_else(
         || String::from("arrivals are being measured"),
         |rate| format!("{} records/s arrive", rate_text(rate)),
     )
 }
 
-fn load(need: &Assessment) -> String {
-    let arrive = arrivals(need);
-    match need.capacity {
+fn load(assessment: &Assessment) -> String {
+    let arrive = arrivals(assessment);
+    match assessment.capacity {
         Some(capacity) => {
-            let percent = (need.utilization * 100.0).round();
-            let rate = rate_text(capacity.rate * need.utilization);
+            let percent = (assessment.utilization * 100.0).round();
+            let (all, planned) = (rate_text(capacity.rate), rate_text(capacity.rate * assessment.utilization));
             let does = match capacity.source {
                 CapacitySource::BusyTime | CapacitySource::Saturation => "does",
                 CapacitySource::Expected => "is expected to do",
                 CapacitySource::LowerBound => "can do at least",
             };
-            format!("{arrive}, one worker {does} {rate}/s at {percent} %")
+            format!("{arrive}, one worker {does} {all}/s ({planned}/s at {percent} % utilization)")
         }
         None => format!("{arrive}, what one worker can do is not known yet"),
     }
 }
 
-fn chosen_count(need: &Assessment, to: i32) -> String {
-    let Some(rung) = need.rungs.iter().find(|rung| rung.replicas == to) else {
+fn chosen(assessment: &Assessment, policy: &Policy, to: i32) -> String {
+    let Some(candidate) = assessment.candidates.iter().find(|candidate| candidate.replicas == to) else {
         return format!("{to} is needed");
     };
-    let whose = rung
-        .busiest_partition
-        .map_or_else(|| String::from("every worker"), |partition| format!("partition {partition}'s owner"));
-    if need.infeasible {
+    if assessment.infeasible {
         return format!(
-            "no allowed number of replicas carries that; {to} comes closest, but {whose} still gets too much"
+            "no allowed number of replicas carries that; {to} comes closest, but {} still gets too much",
+            busiest_worker(candidate)
         );
     }
-    match rung.drained_after {
-        Some(drained) if need.records > 0 && drained > Duration::ZERO => format!(
-            "{to} is the first count that keeps {whose} below capacity and drains {} records in {}",
-            grouped(need.records),
-            duration(drained)
-        ),
-        _ => format!("{to} is the first count that keeps {whose} below capacity"),
+    let why = why_not_fewer(assessment, policy, to).unwrap_or_else(|| smallest(to));
+    match candidate.drained_after {
+        Some(drained) if assessment.records > 0 && drained > Duration::ZERO => {
+            format!("{why}; {to} work off {} records in {}", grouped(assessment.records), duration(drained))
+        }
+        _ => why,
     }
 }
 
-fn sufficient(choice: Choice, need: &Assessment, to: i32) -> String {
-    let wanted = match need.need {
+/// What the next smaller candidate lacks. It speaks for all numbers in between, which leave as many partitions to the
+/// busiest worker.
+fn why_not_fewer(assessment: &Assessment, policy: &Policy, to: i32) -> Option<String> {
+    let fewer = assessment.candidates.iter().rfind(|candidate| candidate.replicas < to)?;
+    if fewer.feasible {
+        return None;
+    }
+    Some(if fewer.busiest_rate > assessment.utilization * assessment.capacity?.rate {
+        format!("with fewer than {to}, {} would get {}/s", busiest_worker(fewer), rate_text(fewer.busiest_rate))
+    } else {
+        format!("fewer than {to} would not work off the backlog within {}", duration(policy.drain_within))
+    })
+}
+
+fn busiest_worker(candidate: &Candidate) -> String {
+    let owner = |partition| format!("the owner of partition {partition}");
+    candidate.busiest_partition.map_or_else(|| String::from("every worker"), owner)
+}
+
+fn smallest(to: i32) -> String {
+    format!("{to} is the smallest number of replicas that carries that")
+}
+
+fn sufficient(choice: Choice, assessment: &Assessment, policy: &Policy, to: i32) -> String {
+    let wanted = match assessment.needed {
         Some(wanted) if wanted < to => format!("{wanted} would carry that too"),
         Some(wanted) if wanted > to => match choice.blocked_by {
             Some(BlockedBy::Confirmation | BlockedBy::Settling) => format!("{wanted} may be needed"),
             _ => String::from("that is close to the limit but not over it"),
         },
-        _ if need.infeasible => chosen_count(need, to),
-        _ => format!("{to} is the first count that carries that"),
+        _ if assessment.infeasible => chosen(assessment, policy, to),
+        _ => smallest(to),
     };
-    format!("{}, {wanted}", load(need))
+    format!("{}, {wanted}", load(assessment))
 }
 
-fn measuring(need: &Assessment) -> String {
-    if need.arrival_rate.is_none() { arrivals(need) } else { load(need) }
+fn measuring(assessment: &Assessment) -> String {
+    if assessment.arrival_rate.is_none() { arrivals(assessment) } else { load(assessment) }
 }
 
-fn rising(need: &Assessment) -> String {
-    let age = need.age.map_or_else(String::new, |age| format!(", the oldest {} old", duration(age.at_least())));
-    let known = match need.capacity {
+fn rising(assessment: &Assessment) -> String {
+    let age = assessment.age.map_or_else(String::new, |age| format!(", the oldest {} old", duration(age.at_least())));
+    let known = match assessment.capacity {
         Some(capacity) => format!("one worker was seen doing {}/s and no more", rate_text(capacity.rate)),
         None => String::from("what one worker can do is not known yet"),
     };
-    format!("{} while {} records are unread{age}, {known}", arrivals(need), grouped(need.records))
+    format!("{} while {} records are unread{age}, {known}", arrivals(assessment), grouped(assessment.records))
 }
 
-fn bounds(policy: &Policy, need: &Assessment, to: i32) -> String {
+fn bounds(policy: &Policy, assessment: &Assessment, to: i32) -> String {
     if policy.max_replicas == Some(to) {
         format!("{to} is the maximum")
     } else if to == policy.min_replicas.max(1) {
         format!("{to} is the minimum")
     } else {
-        format!("a worker beyond the {} partitions would have nothing to read", need.ceiling)
+        format!("a worker beyond the {} partitions would have nothing to read", assessment.ceiling)
     }
 }
 
-fn partial(reading: &LagReading, need: &Assessment) -> String {
+fn partial(reading: &LagReading, assessment: &Assessment) -> String {
     let (missing, all) = reading.lag().map_or((0, 0), |lag| (lag.missing().len(), lag.partitions.len()));
-    format!("lag of {missing} of {all} partitions is unknown, so no worker is taken away; {}", load(need))
+    format!("lag of {missing} of {all} partitions is unknown, so no worker is taken away; {}", load(assessment))
 }
 
-fn frozen(why: &str, need: &Assessment) -> String {
-    match need.need {
-        Some(wanted) => format!("{why}; {}, so {wanted} would be asked for", load(need)),
+fn frozen(why: &str, assessment: &Assessment) -> String {
+    match assessment.needed {
+        Some(wanted) => format!("{why}; {}, so {wanted} would be asked for", load(assessment)),
         None => String::from(why),
     }
 }

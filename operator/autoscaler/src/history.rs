@@ -39,24 +39,24 @@ pub(crate) struct DecisionState {
     /// When the desired replicas were changed; `None` once the change has taken effect.
     pub(crate) settling: Option<Duration>,
     /// Polls in a row that found the present replicas too few.
-    pub(crate) exceeded: u32,
-    /// Since when the need has been lower than the present replicas, and its highest value in that time.
-    pub(crate) lower: Option<(Duration, i32)>,
+    pub(crate) under_provisioned_polls: u32,
+    /// Since when fewer than the present replicas have been enough, and the most that were needed in that time.
+    pub(crate) scale_down: Option<(Duration, i32)>,
     /// Whether the last decision asked for another poll at once.
     pub(crate) confirming: bool,
     pub(crate) last: Option<Decision>,
-    pub(crate) limited_by: Steady<Option<Limit>>,
-    pub(crate) hot: Steady<Option<i32>>,
+    pub(crate) limited_by: Debounced<Option<Limit>>,
+    pub(crate) hot_partition: Debounced<Option<i32>>,
 }
 
 /// A reported value that changes only when [`CONFIRMATIONS`] polls in a row contradict it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Steady<T> {
+pub(crate) struct Debounced<T> {
     pub(crate) reported: T,
     contradicted: u32,
 }
 
-impl<T: Copy> Steady<T> {
+impl<T: Copy> Debounced<T> {
     const fn new(reported: T) -> Self {
         Self { reported, contradicted: 0 }
     }
@@ -80,10 +80,10 @@ pub struct Checkpoint {
     pub decision: Option<(i32, Reason, String)>,
     /// What one worker can process.
     pub capacity: Option<Capacity>,
-    /// The limit that kept the replicas from the need.
+    /// The limit that kept the replicas from the number that the load needs.
     pub limited_by: Option<Limit>,
     /// The partition that gets more than one worker can process.
-    pub hot: Option<i32>,
+    pub hot_partition: Option<i32>,
 }
 
 impl GroupHistory {
@@ -93,17 +93,18 @@ impl GroupHistory {
             replicas,
             reason,
             explanation,
-            need: None,
+            needed: None,
             blocked_by: None,
             limited_by: checkpoint.limited_by,
-            hot: checkpoint.hot,
+            hot_partition: checkpoint.hot_partition,
             confirm: false,
-            rungs: Vec::new(),
+            candidates: Vec::new(),
             capacity: checkpoint.capacity,
             arrival_rate: None,
         });
-        let (limited_by, hot) = (Steady::new(checkpoint.limited_by), Steady::new(checkpoint.hot));
-        let decision_state = DecisionState { last, limited_by, hot, ..DecisionState::default() };
+        let (limited_by, hot_partition) =
+            (Debounced::new(checkpoint.limited_by), Debounced::new(checkpoint.hot_partition));
+        let decision_state = DecisionState { last, limited_by, hot_partition, ..DecisionState::default() };
         let capacity = checkpoint.capacity.map(CapacityEstimate::resume).unwrap_or_default();
         Self { decision_state, capacity, ..Self::default() }
     }
@@ -184,7 +185,7 @@ impl GroupHistory {
             moved: false,
             lag: 0,
             arrival_rate: 0.0,
-            commit_gap: Duration::ZERO,
+            commit_interval: Duration::ZERO,
             usage: None,
         };
         for number in &member.partitions {
@@ -201,7 +202,7 @@ impl GroupHistory {
             sample.moved |= partition.committed_at == Some(now);
             sample.lag = sample.lag.saturating_add(partition.lag);
             sample.arrival_rate += self.arrival.rate_of(*number);
-            sample.commit_gap = sample.commit_gap.max(partition.commit_gap());
+            sample.commit_interval = sample.commit_interval.max(partition.commit_interval());
             sample.usage = add(sample.usage, usage_delta(partition, reading.usage, now));
         }
         sample
@@ -211,20 +212,20 @@ impl GroupHistory {
     /// commits every `g` seconds shows half of the arrivals of `g` as lag, on average.
     pub(crate) fn backlog_of(&self, number: i32) -> f64 {
         let Some(partition) = self.partitions.get(&number) else { return 0.0 };
-        let allowance = self.arrival.rate_of(number) * partition.commit_gap().as_secs_f64() / 2.0;
+        let allowance = self.arrival.rate_of(number) * partition.commit_interval().as_secs_f64() / 2.0;
         (partition.lag as f64 - allowance).max(0.0)
     }
 
     /// Whether a partition has more unread than a healthy consumer shows just before it commits.
     pub(crate) fn is_behind(&self, number: i32) -> bool {
         self.partitions.get(&number).is_some_and(|partition| {
-            partition.lag as f64 > 1.0 + self.arrival.rate_of(number) * partition.commit_gap().as_secs_f64()
+            partition.lag as f64 > 1.0 + self.arrival.rate_of(number) * partition.commit_interval().as_secs_f64()
         })
     }
 
-    /// The longest commit gap of any partition; `None` while no partition was seen to be committed twice.
-    pub(crate) fn commit_gap(&self) -> Option<Duration> {
-        self.partitions.values().filter_map(PartitionState::known_commit_gap).max()
+    /// The longest commit interval (time between two commits) of any partition; `None` while no partition was seen to be committed twice.
+    pub(crate) fn commit_interval(&self) -> Option<Duration> {
+        self.partitions.values().filter_map(PartitionState::known_commit_interval).max()
     }
 }
 

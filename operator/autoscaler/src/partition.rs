@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::age::EndSamples;
 use crate::observation::{Committed, PartitionReading, Usage};
-use crate::tuning::{COMMIT_GAP_SAMPLES, MARKERS_AFTER, MAX_COMMIT_GAP, MAX_MARKERS, MIN_COMMIT_GAP};
+use crate::tuning::{COMMIT_INTERVAL_SAMPLES, MARKERS_AFTER, MAX_COMMIT_INTERVAL, MAX_MARKERS, MIN_COMMIT_INTERVAL};
 
 /// One partition as the polls have shown it.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct PartitionState {
     first_at: Option<Duration>,
     /// Since when neither the end nor the commit has moved.
     still_since: Duration,
-    gaps: VecDeque<Duration>,
+    commit_intervals: VecDeque<Duration>,
     pub(crate) usage: Option<(Duration, Usage)>,
     /// The lag at the last poll that knew it.
     pub(crate) lag: i64,
@@ -40,7 +40,7 @@ impl PartitionState {
             committed_at: None,
             first_at: None,
             still_since: now,
-            gaps: VecDeque::new(),
+            commit_intervals: VecDeque::new(),
             usage: None,
             lag: 0,
         }
@@ -61,9 +61,9 @@ impl PartitionState {
             // The commit that the first poll finds may be of any earlier time.
             if self.first_at.is_some() {
                 let before = self.committed_at.replace(now);
-                // A gap during which there was nothing to commit says nothing about how often the group commits.
-                self.gaps.extend(before.filter(|_| had_work).map(|before| now.saturating_sub(before)));
-                self.gaps.keep_newest(COMMIT_GAP_SAMPLES);
+                // An interval in which there was nothing to commit says nothing about how often the group commits.
+                self.commit_intervals.extend(before.filter(|_| had_work).map(|before| now.saturating_sub(before)));
+                self.commit_intervals.keep_newest(COMMIT_INTERVAL_SAMPLES);
             }
         }
         self.first_at.get_or_insert(now);
@@ -73,18 +73,18 @@ impl PartitionState {
     }
 
     /// The median time between two commits, as far as polls can see it; `None` until two were seen.
-    pub(crate) fn known_commit_gap(&self) -> Option<Duration> {
-        let mut gaps: Vec<Duration> = self.gaps.iter().copied().collect();
-        gaps.sort_unstable();
-        gaps.get(gaps.len() / 2).copied()
+    pub(crate) fn known_commit_interval(&self) -> Option<Duration> {
+        let mut intervals: Vec<Duration> = self.commit_intervals.iter().copied().collect();
+        intervals.sort_unstable();
+        intervals.get(intervals.len() / 2).copied()
     }
 
-    /// The known commit gap. Until it is known: the time since the last commit that was seen, or since the first poll,
-    /// from [`MIN_COMMIT_GAP`] to [`MAX_COMMIT_GAP`].
-    pub(crate) fn commit_gap(&self) -> Duration {
+    /// The known commit interval. Until it is known: the time since the last commit that was seen, or since the first poll,
+    /// from [`MIN_COMMIT_INTERVAL`] to [`MAX_COMMIT_INTERVAL`].
+    pub(crate) fn commit_interval(&self) -> Duration {
         let waited_since = self.committed_at.or(self.first_at).unwrap_or(self.end_at);
         let waited = self.end_at.saturating_sub(waited_since);
-        self.known_commit_gap().unwrap_or(waited.clamp(MIN_COMMIT_GAP, MAX_COMMIT_GAP))
+        self.known_commit_interval().unwrap_or(waited.clamp(MIN_COMMIT_INTERVAL, MAX_COMMIT_INTERVAL))
     }
 
     /// Whether `lag` records before the end can only be transaction markers, which no consumer ever commits past.

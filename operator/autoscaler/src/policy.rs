@@ -114,7 +114,7 @@ pub enum FreezeReason {
 pub struct Current {
     /// The replicas last decided, which the Deployment should have.
     pub desired: i32,
-    /// Set while the replicas must not change; the need is still computed and explained.
+    /// Set while the replicas must not change; how many are needed is still computed and explained.
     pub frozen_by: Option<FreezeReason>,
     /// Identifies the pod template. When it changes, the learned capacity of a worker is forgotten.
     pub template: String,

@@ -24,16 +24,16 @@ impl Trend {
         }
     }
 
-    /// Whether lag grows by more than a commit every `commit_gap` explains.
-    pub(crate) fn is_growing(&self, commit_gap: Duration, arrival_rate: f64) -> bool {
-        let jitter = SAWTOOTH_FACTOR * arrival_rate * commit_gap.as_secs_f64();
-        self.since_older_than(MIN_TREND_SPAN.max(commit_gap * 2))
+    /// Whether lag grows by more than a commit every `commit_interval` explains.
+    pub(crate) fn is_growing(&self, commit_interval: Duration, arrival_rate: f64) -> bool {
+        let jitter = SAWTOOTH_FACTOR * arrival_rate * commit_interval.as_secs_f64();
+        self.since_older_than(MIN_TREND_SPAN.max(commit_interval * 2))
             .any(|(span, growth)| growth > 0.0 && growth > jitter + MIN_GROWTH_FRACTION * arrival_rate * span)
     }
 
     /// Whether lag shrank over the shortest time that can be judged.
-    pub(crate) fn is_shrinking(&self, commit_gap: Duration) -> bool {
-        self.since_older_than(MIN_TREND_SPAN.max(commit_gap * 2)).next().is_some_and(|(_, growth)| growth < 0.0)
+    pub(crate) fn is_shrinking(&self, commit_interval: Duration) -> bool {
+        self.since_older_than(MIN_TREND_SPAN.max(commit_interval * 2)).next().is_some_and(|(_, growth)| growth < 0.0)
     }
 
     /// (seconds, records) by which lag grew since each of the polls that are at least `window` old, the newest first.

@@ -28,15 +28,15 @@ pub(crate) const MAX_MARKERS: i64 = 2;
 /// every transaction that could have written a record there has ended, and a live consumer would have read it.
 pub(crate) const MARKERS_AFTER: Duration = Duration::from_secs(60);
 
-/// Commit gaps kept per partition. Chosen: enough for a median that one slow commit does not move.
-pub(crate) const COMMIT_GAP_SAMPLES: usize = 20;
+/// Commit intervals kept per partition. Chosen: enough for a median that one slow commit does not move.
+pub(crate) const COMMIT_INTERVAL_SAMPLES: usize = 20;
 
-/// The shortest commit gap that is assumed. The poll interval: polls cannot tell shorter ones apart.
-pub(crate) const MIN_COMMIT_GAP: Duration = POLL_INTERVAL;
+/// The shortest commit interval that is assumed. The poll interval: polls cannot tell shorter ones apart.
+pub(crate) const MIN_COMMIT_INTERVAL: Duration = POLL_INTERVAL;
 
-/// The longest commit gap that is assumed. Chosen: a consumer that has not committed for longer is not just one that
+/// The longest commit interval that is assumed. Chosen: a consumer that has not committed for longer is not just one that
 /// commits rarely.
-pub(crate) const MAX_COMMIT_GAP: Duration = Duration::from_secs(60);
+pub(crate) const MAX_COMMIT_INTERVAL: Duration = Duration::from_secs(60);
 
 // Arrival rate.
 
@@ -74,7 +74,7 @@ pub(crate) const MIN_BUSY_FRACTION: f64 = 0.1;
 /// A sample with fewer records is too small to give a rate. Chosen.
 pub(crate) const MIN_SAMPLE_RECORDS: u64 = 10;
 
-/// A span of consumption is at least this long, and at least two commit gaps: polls see commits only with a delay.
+/// A span of consumption is at least this long, and at least two commit intervals: polls see commits only with a delay.
 /// Three polls.
 pub(crate) const MIN_CONSUMPTION_SPAN: Duration = Duration::from_secs(15);
 
@@ -94,7 +94,7 @@ pub(crate) const MIN_TREND_SPAN: Duration = Duration::from_secs(10);
 pub(crate) const MAX_TREND_SPAN: Duration = Duration::from_secs(120);
 
 /// Between two commits lag rises by the arrivals of that time, then falls back. A rise of up to this many times those
-/// arrivals is not growth. Chosen: one commit that comes half a gap late must not look like growth.
+/// arrivals is not growth. Chosen: one commit that comes half an interval late must not look like growth.
 pub(crate) const SAWTOOTH_FACTOR: f64 = 1.5;
 
 /// Beyond that, lag that grows by less than this fraction of the arrivals is noise. Chosen.
@@ -116,18 +116,18 @@ pub(crate) const LOWER_BOUND_UTILIZATION: f64 = 0.7;
 
 // The decision.
 
-/// After a reduction, workers must stay below the target by this fraction of it, so that a load that swings around the
+/// Hysteresis (the HPA's tolerance) on the way down: after a reduction, workers must stay below the target by this fraction of it, so that a load that swings around the
 /// target does not swing the replicas. A fraction, so that a low target leaves room below it: 90 % gives 75 %, 12 %
 /// gives 10 %. Chosen.
-pub(crate) const SHRINK_MARGIN: f64 = 1.0 / 6.0;
+pub(crate) const SCALE_DOWN_MARGIN: f64 = 1.0 / 6.0;
 
-/// Present workers may exceed the target by this fraction of it before replicas are added: 90 % gives 95 %. Chosen.
-pub(crate) const GROW_MARGIN: f64 = 1.0 / 18.0;
+/// Hysteresis on the way up: present workers may exceed the target by this fraction of it before replicas are added: 90 % gives 95 %. Chosen.
+pub(crate) const SCALE_UP_MARGIN: f64 = 1.0 / 18.0;
 
 /// Factors on the load for finding the limit that it runs into: a margin lower, as it is, a margin higher. A reported
 /// limit stays while it is right for one of the three, so that a load that hovers at a limit does not change the report
 /// again and again. The margins are those of growing and shrinking.
-pub(crate) const LIMIT_MARGINS: [f64; 3] = [1.0 / (1.0 + GROW_MARGIN), 1.0, 1.0 / (1.0 - SHRINK_MARGIN)];
+pub(crate) const LIMIT_MARGINS: [f64; 3] = [1.0 / (1.0 + SCALE_UP_MARGIN), 1.0, 1.0 / (1.0 - SCALE_DOWN_MARGIN)];
 
 /// Without a known capacity, lag older than this fraction of the objective is evidence that workers are missing.
 /// Chosen: it leaves the other half to add them.
@@ -137,10 +137,10 @@ pub(crate) const LAG_AGE_EVIDENCE: f64 = 0.5;
 /// poll may be an outlier.
 pub(crate) const CONFIRMATIONS: u32 = 2;
 
-/// Until the last change has taken effect, replicas are added only if the need is at least this many times the present
-/// number and the objective is missed: a group that is rebalancing shows less than it can do. Chosen.
+/// Until the last change has taken effect, replicas are added only if at least this many times the present number are
+/// needed and the objective is missed: a group that is rebalancing shows less than it can do. Chosen.
 pub(crate) const URGENT_FACTOR: f64 = 1.5;
 
-/// How long the need must stay lower before workers are removed. Chosen: keeping an unneeded worker for half a minute
+/// How long fewer workers must be enough before workers are removed (the HPA's stabilization window). Chosen: keeping an unneeded worker for half a minute
 /// costs about as much as the two rebalances of a worker that is removed too early.
-pub const DOWN_WINDOW: Duration = Duration::from_secs(30);
+pub const SCALE_DOWN_STABILIZATION_WINDOW: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
 //! Writes the children: server-side apply of the full desired object, with one field manager, and only if it differs.
-//! Each write is a step that the next one waits for.
+//! Each write waits for the answer to the one before.
 
 use std::{sync::Arc, time::Duration};
 
@@ -174,7 +174,7 @@ async fn ensure(context: &Context, group: &ValidatedGroup, child: &Child) -> Res
     }
     let (target, params) = (name.clone(), PatchParams::apply(FIELD_MANAGER).force());
     let request = async move { api.patch(&target, &params, &Patch::Apply(&stamped.object)).await };
-    let applied = context.shared.writer.step(&group.key, action, child.live.is_none(), request).await?;
+    let applied = context.shared.writer.write_child(&group.key, action, child.live.is_none(), request).await?;
     tracing::info!(kind, name, "applied");
     if let Some(cache) = context.caches.children.get(&child.kind.resource) {
         cache.wrote(applied.clone());
@@ -196,7 +196,7 @@ async fn take_over_fields(context: &Context, key: &ObjectKey, api: &Api<DynamicO
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let (api, target) = (api.clone(), name.to_owned());
     let request = async move { api.patch(&target, &params, &Patch::Merge(&patch)).await };
-    context.shared.writer.step(key, format!("take over fields of Deployment {name}"), false, request).await?;
+    context.shared.writer.write_child(key, format!("take over fields of Deployment {name}"), false, request).await?;
     Ok(())
 }
 
@@ -209,7 +209,7 @@ async fn remove(context: &Context, key: &ObjectKey, kind: &ChildKind, obsolete: 
     };
     let (action, target) = (format!("delete {} {name}", kind.resource.kind), name.clone());
     let request = async move { api.delete(&target, &params).await };
-    match context.shared.writer.step(key, action, false, request).await {
+    match context.shared.writer.write_child(key, action, false, request).await {
         Err(error) if error.category() != "api_not_found" => Err(error),
         _ => {
             tracing::info!(kind = kind.resource.kind, name, "removed");

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+/// In this time the replicas are restored [`MAX_RESTORES`] times, then once every [`INTERVAL_WHEN_CONTENDED`].
 const WINDOW: Duration = Duration::from_secs(600);
-const AT_MOST: usize = 3;
-const AFTER_THAT_EVERY: Duration = Duration::from_secs(300);
+const MAX_RESTORES: usize = 3;
+const INTERVAL_WHEN_CONTENDED: Duration = Duration::from_secs(300);
 
 /// Whether the replicas may be restored now.
 ///
@@ -15,8 +16,8 @@ pub(super) fn may_restore(restores: &[Instant], now: Instant) -> Result<(), Dura
     if !is_contended(restores, now) {
         return Ok(());
     }
-    let since_last = restores.iter().max().map_or(AFTER_THAT_EVERY, |last| now.saturating_duration_since(*last));
-    match AFTER_THAT_EVERY.checked_sub(since_last) {
+    let since_last = restores.iter().max().map_or(INTERVAL_WHEN_CONTENDED, |last| now.saturating_duration_since(*last));
+    match INTERVAL_WHEN_CONTENDED.checked_sub(since_last) {
         Some(wait) if !wait.is_zero() => Err(wait),
         _ => Ok(()),
     }
@@ -24,13 +25,13 @@ pub(super) fn may_restore(restores: &[Instant], now: Instant) -> Result<(), Dura
 
 /// Whether the replicas were restored so often lately that the status reports it.
 pub(super) fn is_contended(restores: &[Instant], now: Instant) -> bool {
-    recent(restores, now).count() >= AT_MOST
+    recent(restores, now).count() >= MAX_RESTORES
 }
 
 /// The restores of a contention that an earlier process reported. They count as if made at `now`, so that an operator
 /// that has just started does not restore the replicas at once.
 pub(super) fn contended_since(now: Instant) -> Vec<Instant> {
-    vec![now; AT_MOST]
+    vec![now; MAX_RESTORES]
 }
 
 /// Records a restore and drops those that are too old to count.

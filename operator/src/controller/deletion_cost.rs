@@ -45,15 +45,15 @@ pub(super) async fn write<'a>(
     members: &[MemberLag],
 ) {
     for (pod, rank) in rank(pods, members) {
-        let action = format!("rank pod {pod}");
+        let action = format!("write the deletion cost of pod {pod}");
         let api: Api<Pod> = Api::namespaced(shared.client.clone(), &key.namespace);
         let request = async move {
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
             let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION: rank}}}));
             api.patch_metadata(&pod, &params, &patch).await
         };
-        if let Err(error) = shared.writer.step(key, action, false, request).await {
-            tracing::debug!(%error, "another worker may leave than the idlest");
+        if let Err(error) = shared.writer.write_child(key, action, false, request).await {
+            tracing::debug!(%error, "cannot write a deletion cost: Kubernetes may remove another worker than the idlest");
             if matches!(error, Error::Timeout { .. }) {
                 return;
             }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::runtime::events::{Event, EventType};
 
-use super::{desired_replicas::Plan, shared::Shared, writer::Sent};
+use super::{desired_replicas::Plan, shared::Shared, writer::WriteOutcome};
 use crate::{error::call, poller::ObjectKey};
 
 /// `Ready=False` reasons that are normal, or that have a condition of their own.
@@ -52,18 +52,19 @@ pub(super) fn assignor_changed(before: Assignor, after: Assignor) -> Draft {
 
 /// What changed from one status to the next.
 pub(super) fn transitions(old: &Status, new: &Status) -> Vec<Draft> {
-    let news = new.conditions.iter().filter(|condition| is_news(old, condition));
-    news.map(|condition| Draft {
-        warning: true,
-        reason: condition.reason.clone(),
-        action: RECONCILE.to_owned(),
-        note: condition.message.clone(),
-    })
-    .collect()
+    let problems = new.conditions.iter().filter(|condition| is_new_problem(old, condition));
+    problems
+        .map(|condition| Draft {
+            warning: true,
+            reason: condition.reason.clone(),
+            action: RECONCILE.to_owned(),
+            note: condition.message.clone(),
+        })
+        .collect()
 }
 
 /// Whether a condition reports a problem that the old status did not report.
-fn is_news(old: &Status, condition: &Condition) -> bool {
+fn is_new_problem(old: &Status, condition: &Condition) -> bool {
     let bad = match condition.type_.as_str() {
         conditions::READY => condition.status == "False" && !NO_EVENT.contains(&condition.reason.as_str()),
         conditions::PROGRESSING => condition.reason == reasons::ROLLOUT_STUCK,
@@ -91,10 +92,10 @@ pub(super) fn publish(
         let (recorder, about) = (shared.recorder.clone(), about.clone());
         let job = async move {
             let Err(error) = call("write an event", recorder.publish(&event, &about)).await else {
-                return Sent::Written;
+                return WriteOutcome::Written;
             };
             tracing::warn!(%error, reason = event.reason, "cannot write an event");
-            Sent::Failed { category: error.category(), again: None }
+            WriteOutcome::Failed { category: error.category(), again: None }
         };
         shared.writer.event(key, job.boxed());
     }

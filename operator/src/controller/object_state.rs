@@ -30,7 +30,7 @@ pub(super) struct ObjectState {
     problem: Option<(Problem, Backoff)>,
     /// When the deletion costs of the pods were last written, and for which number of replicas.
     pub(super) deletion_cost_written: Option<(i32, Instant)>,
-    /// Since when no pod is left.
+    /// Since when no pod is left, for a change of the assignor.
     pub(super) no_pod: NoPod,
     /// When the replicas were restored after another writer had changed them.
     pub(super) restores: Vec<Instant>,

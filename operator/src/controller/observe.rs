@@ -18,7 +18,7 @@ use super::{
     group_conflict::conflicting_group,
     secrets::SecretReading,
     shared::Context,
-    validate::{Surroundings, key_of, referenced_secrets},
+    validate::{ValidationContext, key_of, referenced_secrets},
     workload,
 };
 use crate::{
@@ -93,8 +93,12 @@ pub(super) async fn observe(context: &Context, group: &BalanceConsumerGroup) -> 
 
 impl Observed {
     /// What validation needs.
-    pub(super) fn surroundings<'a>(&'a self, assignor: Assignor, release_image: &'a str) -> Surroundings<'a> {
-        Surroundings {
+    pub(super) fn validation_context<'a>(
+        &'a self,
+        assignor: Assignor,
+        release_image: &'a str,
+    ) -> ValidationContext<'a> {
+        ValidationContext {
             assignor: Some(assignor),
             secrets: self.secrets.clone(),
             running_image: self.workers.as_deref().and_then(workload::image),

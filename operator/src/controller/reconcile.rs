@@ -98,8 +98,8 @@ async fn reconcile_group(
     let shared = &context.shared;
     let observed = observe::observe(context, group).await?;
     let choice = choose_assignor(group, &observed, state);
-    let around = observed.surroundings(choice.assignor, &shared.release_image);
-    let (plan, outcome) = match validate::validate(group, &around) {
+    let validation_context = observed.validation_context(choice.assignor, &shared.release_image);
+    let (plan, outcome) = match validate::validate(group, &validation_context) {
         Ok(valid) => {
             let policy = policy(&valid);
             let inputs = inputs(group, &policy, &observed, &choice);
@@ -111,7 +111,7 @@ async fn reconcile_group(
                 let as_it_is = untouched(&valid, &observed);
                 shared.lag.register(
                     observed.key.clone(),
-                    poll_target(&valid, &inputs, &plan, &as_it_is, status::read_back(group)),
+                    poll_target(&valid, &inputs, &plan, &as_it_is, status::checkpoint(group)),
                 );
                 let message = status::left_over(group, pending);
                 Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, remedy: Remedy::Retry })
@@ -123,7 +123,7 @@ async fn reconcile_group(
             if let Ok(applied) = &outcome {
                 shared.lag.register(
                     observed.key.clone(),
-                    poll_target(&valid, &inputs, &plan, applied, status::read_back(group)),
+                    poll_target(&valid, &inputs, &plan, applied, status::checkpoint(group)),
                 );
             }
             (Some(plan), outcome)

@@ -23,7 +23,7 @@ use super::{
     scope::{Scope, in_scope},
     shared::{CONCURRENCY, Context, MaybeInvalid, Shared, reference},
     validate::{key_of, referenced_secrets},
-    watches::{self, Served},
+    watches::{self, ServedKinds},
 };
 use crate::{
     clock,
@@ -44,16 +44,16 @@ const SECRETS_EVERY: Duration = Duration::from_secs(60);
 pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, health: Health, stop: CancellationToken) {
     shared.initial_sync.expect_scopes(scopes.iter().map(Scope::to_string));
     let mut tasks = JoinSet::new();
-    let mut routes = Vec::new();
+    let mut queues = Vec::new();
     for scope in scopes {
         let (sender, receiver) = unbounded_channel();
-        routes.push((scope.clone(), sender));
+        queues.push((scope.clone(), sender));
         health.set_waiting(&scope.to_string(), "its first lists");
         tasks.spawn(serve(scope, Arc::clone(&shared), receiver, health.clone(), stop.clone()));
     }
-    let routes = Arc::new(routes);
-    tasks.spawn(forward(triggers, Arc::clone(&routes), stop.clone()));
-    tasks.spawn(refresh_secrets(Arc::clone(&shared), routes, stop.clone()));
+    let queues = Arc::new(queues);
+    tasks.spawn(forward(triggers, Arc::clone(&queues), stop.clone()));
+    tasks.spawn(refresh_secrets(Arc::clone(&shared), queues, stop.clone()));
     // The writer stops last: reconciles that are still running need it.
     let last = CancellationToken::new();
     tasks.spawn(shared.writer.clone().run(health, last.clone()));
@@ -72,7 +72,12 @@ pub async fn run(shared: Arc<Shared>, scopes: Vec<Scope>, triggers: Triggers, he
 /// Waits until the objects of a scope can be listed, without a time limit: the custom resource definition may be
 /// installed later, and the right to read a namespace granted later. Gives the kinds of children that the cluster has;
 /// `None` if stopped before.
-async fn can_be_listed(shared: &Shared, scope: &Scope, health: &Health, stop: &CancellationToken) -> Option<Served> {
+async fn can_be_listed(
+    shared: &Shared,
+    scope: &Scope,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Option<ServedKinds> {
     let (api, name) = (scope.api::<MaybeInvalid>(&shared.client, &()), scope.to_string());
     let mut logged = String::new();
     loop {
@@ -149,7 +154,7 @@ async fn serve(
                 },
                 // As good as the canary, which may have to wait behind many reconciles.
                 Some(Err(ControllerError::ReconcilerFailed(..)) | Ok(_)) => health.beat(&name, clock::now()),
-                Some(Err(error)) => tracing::error!(%scope, %error, "the queue of objects is broken"),
+                Some(Err(error)) => tracing::error!(%scope, %error, "the reconcile queue failed"),
             },
             listed = &mut filled => {
                 ready = listed.is_ok();
@@ -194,21 +199,22 @@ fn queue(
     stream::select_all([changes.boxed(), triggers.boxed(), canary.boxed()]).map(ReconcileRequest::from)
 }
 
-type Routes = Arc<Vec<(Scope, UnboundedSender<ObjectKey>)>>;
+/// The queue of each scope, into which a trigger of one of its objects goes.
+type TriggerQueues = Arc<Vec<(Scope, UnboundedSender<ObjectKey>)>>;
 
-fn trigger(routes: &Routes, key: &ObjectKey) {
-    for (_, sender) in routes.iter().filter(|(scope, _)| in_scope(scope, key)) {
+fn trigger(queues: &TriggerQueues, key: &ObjectKey) {
+    for (_, sender) in queues.iter().filter(|(scope, _)| in_scope(scope, key)) {
         // Fails only after that scope has ended, which stops the whole controller.
         let _ = sender.send(key.clone());
     }
 }
 
 /// Forwards the poller's triggers to the scope they belong to.
-async fn forward(mut triggers: Triggers, routes: Routes, stop: CancellationToken) {
+async fn forward(mut triggers: Triggers, queues: TriggerQueues, stop: CancellationToken) {
     loop {
         tokio::select! {
             key = triggers.next() => match key {
-                Some(key) => trigger(&routes, &key),
+                Some(key) => trigger(&queues, &key),
                 None => return,
             },
             () = stop.cancelled() => return,
@@ -217,7 +223,7 @@ async fn forward(mut triggers: Triggers, routes: Routes, stop: CancellationToken
 }
 
 /// Reads every referenced Secret again and triggers the objects that name one that changed.
-async fn refresh_secrets(shared: Arc<Shared>, routes: Routes, stop: CancellationToken) {
+async fn refresh_secrets(shared: Arc<Shared>, queues: TriggerQueues, stop: CancellationToken) {
     loop {
         let pause = SECRETS_EVERY.mul_f64(0.9 + 0.2 * rand::random::<f64>());
         tokio::select! {
@@ -229,7 +235,7 @@ async fn refresh_secrets(shared: Arc<Shared>, routes: Routes, stop: Cancellation
         let wanted: BTreeSet<_> = named.iter().flat_map(|(_, names)| names.iter().cloned()).collect();
         let changed: BTreeSet<_> = shared.secrets.refresh(&wanted).await.into_iter().collect();
         for (key, _) in named.iter().filter(|(_, names)| names.iter().any(|name| changed.contains(name))) {
-            trigger(&routes, key);
+            trigger(&queues, key);
         }
     }
 }

@@ -33,11 +33,11 @@ use crate::{
 /// Objects to reconcile.
 type Triggers = BoxStream<'static, ObjectRef<MaybeInvalid>>;
 /// The resources of [`KINDS`] that the cluster has.
-pub(super) type Served = BTreeSet<ChildResource>;
+pub(super) type ServedKinds = BTreeSet<ChildResource>;
 
 /// The caches, and the stream that must be polled to fill them. It yields every object that has changed, or whose child
 /// has.
-pub(super) fn start(scope: &Scope, shared: &Arc<Shared>, kinds: &Served) -> (Caches, Triggers) {
+pub(super) fn start(scope: &Scope, shared: &Arc<Shared>, kinds: &ServedKinds) -> (Caches, Triggers) {
     let (groups, group_changes) = watch_groups(scope, shared);
     let (pods, pod_changes) = watch_pods(scope, shared);
     let mut caches = Caches { groups, children: Default::default(), pods };
@@ -55,9 +55,9 @@ pub(super) fn start(scope: &Scope, shared: &Arc<Shared>, kinds: &Served) -> (Cac
 ///
 /// # Errors
 /// When the API server does not answer.
-pub(super) async fn served_kinds(client: &Client) -> Result<Served> {
-    let mut served = Served::new();
-    for kind in &KINDS {
+pub(super) async fn served_kinds(client: &Client) -> Result<ServedKinds> {
+    let mut served = ServedKinds::new();
+    for kind in KINDS {
         if !kind.resource.optional || is_served(client, kind.resource).await? {
             served.insert(kind.resource);
         }
@@ -245,6 +245,9 @@ mod tests {
         let there = DEPLOYMENT.resource;
         assert!(is_served(&client, there).await.unwrap());
         assert!(!is_served(&client, ChildResource { plural: "routes", ..there }).await.unwrap());
-        assert!(!is_served(&client, ChildResource { group: "route.openshift.io", ..there }).await.unwrap());
+        let route = ("route.openshift.io", "v1", "Route", "routes");
+        let (group, version, kind, plural) = route;
+        let optional = ChildResource { group, version, kind, plural, optional: true };
+        assert!(!is_served(&client, optional).await.unwrap());
     }
 }

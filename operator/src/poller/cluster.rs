@@ -18,7 +18,7 @@ use super::{ObjectKey, PollTarget, Snapshot};
 use crate::panic::{catch_panic, catch_panic_now};
 
 /// Groups due within this time of each other are polled together.
-const TOGETHER: Duration = Duration::from_millis(50);
+const BATCH_WINDOW: Duration = Duration::from_millis(50);
 
 /// Backoff after a refused login: many attempts could lock the account, and only a user can unlock it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(15);
@@ -122,7 +122,7 @@ impl ClusterState {
             let next = self.groups.lock().values().map(|entry| entry.due).min();
             let due = async {
                 match next {
-                    Some(due) => tokio::time::sleep_until((due + TOGETHER).into()).await,
+                    Some(due) => tokio::time::sleep_until((due + BATCH_WINDOW).into()).await,
                     None => std::future::pending().await,
                 }
             };
@@ -135,7 +135,7 @@ impl ClusterState {
 
     fn due(&self, now: Instant) -> Vec<(ObjectKey, GroupRef)> {
         let groups = self.groups.lock();
-        let due = groups.iter().filter(|(_, entry)| entry.due <= now + TOGETHER);
+        let due = groups.iter().filter(|(_, entry)| entry.due <= now + BATCH_WINDOW);
         due.map(|(key, entry)| (key.clone(), group_ref(&entry.target))).collect()
     }
 
@@ -227,7 +227,7 @@ impl Poller {
             dispatch(state, polled, Err(refusal.error.clone()), refusal.until).await;
             return;
         }
-        if now + TOGETHER >= self.regular {
+        if now + BATCH_WINDOW >= self.regular {
             self.regular = now + POLL_INTERVAL.mul_f64(rand::random_range(0.9..1.1));
         }
         let groups: Vec<GroupRef> = polled.iter().map(|(_, group)| group.clone()).collect();

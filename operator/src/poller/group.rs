@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{CONFIRM_AFTER, GroupHistory, LagReading, decide, round_age, round_lag};
+use balancefleet_autoscaler::{CONFIRM_AFTER, Decision, GroupHistory, LagReading, decide, round_age, round_lag};
 use balancefleet_kafka::{Error, ErrorKind};
 
 use super::fetch::GroupReading;
@@ -93,7 +93,7 @@ impl Group {
             problem: self.problem.clone(),
             taken_at: now.instant,
         });
-        let changed = before.is_none_or(|before| !is_equivalent(&before, &snapshot));
+        let changed = before.is_none_or(|before| significant(&before) != significant(&snapshot));
         self.snapshot = Some(snapshot);
         PollOutcome { changed, repoll_after }
     }
@@ -161,27 +161,44 @@ fn members(reading: &GroupReading, lag: &LagReading) -> Vec<MemberLag> {
     members
 }
 
-/// Whether both give the same decision, conditions and status. Exact figures and what blocks a decision at the moment
-/// do not count: they change with every poll.
-fn is_equivalent(before: &Snapshot, after: &Snapshot) -> bool {
-    let (old, new) = (&before.decision, &after.decision);
-    let kinds = |snapshot: &Snapshot| snapshot.problem.as_ref().map(|problem| problem.kind);
-    let members = |snapshot: &Snapshot| {
-        snapshot.members.iter().map(|m| (m.client_id.clone(), m.partitions.clone())).collect::<Vec<_>>()
-    };
-    let lag = |snapshot: &Snapshot| match &snapshot.lag {
+/// What decision, conditions and status are made of: a reconcile is triggered when it changes. Left out are exact figures
+/// and what blocks a decision at the moment, which change with every poll. A new field of either struct does not compile
+/// until it is compared or left out here.
+fn significant(snapshot: &Snapshot) -> impl PartialEq {
+    let Snapshot {
+        lag,
+        rounded,
+        partitions,
+        topic_id,
+        group_state,
+        group_assignor,
+        members,
+        decision,
+        problem,
+        taken_at: _,
+    } = snapshot;
+    let Decision {
+        replicas,
+        reason,
+        explanation,
+        limited_by,
+        hot_partition,
+        needed: _,
+        blocked_by: _,
+        confirm: _,
+        candidates: _,
+        capacity: _,
+        arrival_rate: _,
+    } = decision;
+    let lag = match lag {
         LagReading::Known(lag) => (0, Vec::new(), round_lag(lag.lost_records()), lag.ahead_of_log()),
         LagReading::Partial(lag) => (1, lag.missing(), round_lag(lag.lost_records()), lag.ahead_of_log()),
         LagReading::Unknown => (2, Vec::new(), 0, Vec::new()),
     };
-    (old.replicas, old.reason, &old.explanation, old.limited_by, old.hot)
-        == (new.replicas, new.reason, &new.explanation, new.limited_by, new.hot)
-        && before.rounded == after.rounded
-        && (before.partitions, &before.topic_id, before.group_state, &before.group_assignor)
-            == (after.partitions, &after.topic_id, after.group_state, &after.group_assignor)
-        && kinds(before) == kinds(after)
-        && lag(before) == lag(after)
-        && members(before) == members(after)
+    let members: Vec<_> = members.iter().map(|member| (&member.client_id, &member.partitions)).collect();
+    let kind = problem.as_ref().map(|problem| problem.kind);
+    let decided = (replicas, reason, explanation, limited_by, hot_partition);
+    (decided, lag, rounded, partitions, topic_id, group_state, group_assignor, members, kind)
 }
 
 #[cfg(test)]

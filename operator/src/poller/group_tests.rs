@@ -160,7 +160,7 @@ fn another_topic_or_group_keeps_nothing_that_was_learned() {
 fn a_group_goes_on_from_what_its_status_says() {
     let decision = Some((2, Reason::Backlog, "1 → 2: a sentence".to_owned()));
     let capacity = Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime });
-    let checkpoint = Checkpoint { decision, capacity, limited_by: Some(Limit::MinReplicas), hot: None };
+    let checkpoint = Checkpoint { decision, capacity, limited_by: Some(Limit::MinReplicas), hot_partition: None };
     let policy = Policy { min_replicas: 2, ..Policy::default() };
     let current = Current { desired: 2, ..Current::default() };
     let mut group = Group::new(PollTarget { checkpoint, policy, current, ..target() });

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, future::Future, sync::OnceLock, time::Duration};
 
-use balancefleet_crds::{BalanceConsumerGroup, definition::definition};
+use balancefleet_crds::{BalanceConsumerGroup, crd::crd};
 use balancefleet_operator::{
     client::counting,
     controller::{self, Scope, Shared},
@@ -100,7 +100,7 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) async fn new(test: &str) -> Self {
         let client = Client::try_from(config().await).unwrap();
-        install_definition(&client).await;
+        install_crd(&client).await;
         let object =
             json!({"metadata": {"generateName": format!("operator-{test}-"), "labels": {"balancefleet.test": "1"}}});
         let namespace: Namespace = serde_json::from_value(object).unwrap();
@@ -268,16 +268,16 @@ async fn install_rules(client: &Client) {
     bindings.patch(OPERATOR_USER, &params, &Patch::Apply(&binding)).await.unwrap();
 }
 
-async fn install_definition(client: &Client) {
+async fn install_crd(client: &Client) {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
         .get_or_init(|| async {
             let api = Api::<CustomResourceDefinition>::all(client.clone());
-            let definition = definition().unwrap();
+            let crd = crd().unwrap();
             let params = PatchParams::apply("balancefleet-tests").force();
-            api.patch(&definition.name_any(), &params, &Patch::Apply(&definition)).await.unwrap();
+            api.patch(&crd.name_any(), &params, &Patch::Apply(&crd)).await.unwrap();
             install_rules(client).await;
-            eventually("the definition is established", || async {
+            eventually("the CRD is established", || async {
                 let list = Api::<BalanceConsumerGroup>::all(client.clone()).list(&Default::default()).await;
                 list.ok().map(drop)
             })

@@ -68,7 +68,7 @@ fn a_frozen_group_is_left_alone_but_its_need_is_computed() {
         world.current.frozen_by = Some(frozen_by);
         world.run(600.0, secs(60));
         let decision = world.last.expect("a decision");
-        assert_eq!((decision.replicas, decision.reason, decision.need), (1, reason, Some(6)));
+        assert_eq!((decision.replicas, decision.reason, decision.needed), (1, reason, Some(6)));
     }
 }
 
@@ -92,7 +92,7 @@ fn one_hot_partition_is_given_a_worker_of_its_own_and_nothing_beyond() {
     world.run(180.0, secs(120));
     let decision = world.last.expect("a decision");
     assert_eq!((decision.replicas, decision.limited_by), (6, Some(Limit::Partitions)), "{:#?}", world.changes);
-    assert!(world.changes[0].explanation.contains("partition 0's owner"), "{:?}", world.changes);
+    assert!(world.changes[0].explanation.contains("the owner of partition 0 "), "{:?}", world.changes);
 }
 
 #[test]
@@ -185,11 +185,11 @@ fn a_low_target_still_lets_workers_go() {
 }
 
 #[test]
-fn an_unknown_poll_in_the_window_starts_it_anew() {
+fn an_unknown_poll_restarts_the_stabilization_window() {
     let mut world = world(Policy::default());
     world.run(600.0, secs(90));
     world.run(20.0, secs(25));
-    assert_eq!(world.last.as_ref().unwrap().blocked_by, Some(BlockedBy::DownWindow));
+    assert_eq!(world.last.as_ref().unwrap().blocked_by, Some(BlockedBy::StabilizationWindow));
     world.unreadable = true;
     world.run(20.0, secs(6));
     world.unreadable = false;
@@ -206,18 +206,23 @@ fn the_sentence_has_the_numbers_of_the_decision() {
     let calm = world.last.as_ref().unwrap().explanation.clone();
     assert!(calm.starts_with("1 kept: 10"), "{calm}");
     assert!(
-        calm.ends_with(" records/s arrive, one worker does 126/s at 90 %, 1 is the first count that carries that"),
+        calm.ends_with(
+            " one worker does 140/s (126/s at 90 % utilization), 1 is the smallest number of replicas that carries that"
+        ),
         "{calm}"
     );
     world.run(500.0, secs(10));
     let sentence = &world.changes[0].explanation;
-    let (numbers, choice) = sentence.rsplit_once("at 90 %, ").expect("a plan");
+    let (numbers, choice) = sentence.rsplit_once(" utilization); ").expect("a plan");
     assert!(
-        numbers.starts_with("1 → 6: ") && numbers.contains(" records/s arrive, one worker does 126/s "),
+        numbers.starts_with("1 → 6: ") && numbers.ends_with(" records/s arrive, one worker does 140/s (126/s at 90 %"),
         "{numbers}"
     );
-    assert!(choice.starts_with("6 is the first count that keeps partition "), "{choice}");
-    assert!(choice.contains("'s owner below capacity and drains ") && choice.ends_with(" s"), "{choice}");
+    assert!(choice.starts_with("with fewer than 6, the owner of partition "), "{choice}");
+    assert!(
+        choice.contains(" would get 1") && choice.contains("/s; 6 work off ") && choice.ends_with(" s"),
+        "{choice}"
+    );
     world.run(500.0, secs(90));
     world.run(20.0, secs(60));
     let sentence = &world.changes.last().unwrap().explanation;
@@ -246,7 +251,7 @@ fn a_load_that_hovers_at_a_limit_makes_no_news() {
         // All of it on one partition, of which a worker carries 140.
         let weights = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
         let hot = World::new(Settings { seed, weights, ..Settings::default() }, Policy::default());
-        assert!(turns(hot, 138.0, |decision| decision.hot) <= 2, "hot partition, seed {seed}");
+        assert!(turns(hot, 138.0, |decision| decision.hot_partition) <= 2, "hot partition, seed {seed}");
     }
 }
 
@@ -255,11 +260,11 @@ fn a_partition_that_no_single_worker_carries_is_hot_until_one_does() {
     let settings = Settings { weights: vec![30.0, 1.0, 1.0, 1.0, 1.0, 1.0], ..Settings::default() };
     let mut world = World::new(settings, Policy::default());
     world.run(70.0, secs(60));
-    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot), None);
+    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot_partition), None);
     world.run(230.0, secs(60));
-    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot), Some(0));
+    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot_partition), Some(0));
     world.run(70.0, secs(120));
-    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot), None);
+    assert_eq!(world.last.as_ref().and_then(|decision| decision.hot_partition), None);
 }
 
 /// What a status says of the last decision.
@@ -268,7 +273,7 @@ fn checkpoint(decision: &Decision) -> Checkpoint {
         decision: Some((decision.replicas, decision.reason, decision.explanation.clone())),
         capacity: decision.capacity,
         limited_by: decision.limited_by,
-        hot: decision.hot,
+        hot_partition: decision.hot_partition,
     }
 }
 
@@ -288,7 +293,7 @@ fn a_restart_takes_no_decision_back_and_forgets_nothing_learned() {
             world.run(rate, secs(5));
             let after = world.last.clone().expect("a decision");
             assert_eq!(checkpoint(&after).decision, checkpoint(&before).decision);
-            assert_eq!((after.limited_by, after.hot), (before.limited_by, before.hot));
+            assert_eq!((after.limited_by, after.hot_partition), (before.limited_by, before.hot_partition));
             let source = |decision: &Decision| decision.capacity.map(|capacity| capacity.source);
             assert_eq!(source(&after), source(&before));
         }

@@ -45,7 +45,7 @@ fn the_largest_topic_is_decided_about_within_a_part_of_a_poll() {
             let decision = decided(&mut history, &seen, workers, u64::from(poll) * 5);
             let took = started.elapsed();
             assert!(took < Duration::from_millis(2_500), "{workers} workers: {took:?}");
-            assert!(poll < 2 || !decision.rungs.is_empty(), "{decision:#?}");
+            assert!(poll < 2 || !decision.candidates.is_empty(), "{decision:#?}");
         }
     }
 }

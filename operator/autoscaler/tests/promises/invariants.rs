@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use balancefleet_autoscaler::{
-    Assignor, Committed, Current, DOWN_WINDOW, Decision, FreezeReason, GroupHistory, LagReading, Member, Observation,
-    PartitionReading, Policy, Reason, StartFrom, Usage, decide,
+    Assignor, Committed, Current, Decision, FreezeReason, GroupHistory, LagReading, Member, Observation,
+    PartitionReading, Policy, Reason, SCALE_DOWN_STABILIZATION_WINDOW, StartFrom, Usage, decide,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -160,7 +160,10 @@ fn check(policy: &Policy, step: &Step, reading: &LagReading, current: &Current, 
     for partition in reading.lag().into_iter().flat_map(|lag| &lag.partitions) {
         assert!(partition.lag.is_none_or(|lag| lag >= 0) && partition.lost >= 0, "{partition:?}");
     }
-    assert!(decision.need.is_none_or(|need| need <= policy.ceiling(partitions).max(current.desired)), "{decision:#?}");
+    assert!(
+        decision.needed.is_none_or(|needed| needed <= policy.ceiling(partitions).max(current.desired)),
+        "{decision:#?}"
+    );
     assert!(!decision.explanation.is_empty());
     assert!(decision.capacity.is_none_or(|capacity| capacity.rate.is_finite() && capacity.rate > 0.0), "{decision:#?}");
     assert!(decision.arrival_rate.is_none_or(|rate| rate.is_finite() && rate >= 0.0), "{decision:#?}");
@@ -222,11 +225,11 @@ proptest! {
         for (step, decision) in steps.iter().zip(&decisions) {
             now += Duration::from_millis(step.millis);
             let fell = decision.replicas < desired && decision.reason == Reason::DemandFell;
-            if decision.need.is_none_or(|need| need >= desired) || step.fault == 0 || step.frozen_by.is_some() {
+            if decision.needed.is_none_or(|needed| needed >= desired) || step.fault == 0 || step.frozen_by.is_some() {
                 prop_assert!(!fell, "{decision:#?}");
                 needed_at = now;
             }
-            prop_assert!(!fell || now - needed_at >= DOWN_WINDOW, "after {:?}: {decision:#?}", now - needed_at);
+            prop_assert!(!fell || now - needed_at >= SCALE_DOWN_STABILIZATION_WINDOW, "after {:?}: {decision:#?}", now - needed_at);
             if step.obeyed && decision.replicas != desired {
                 (desired, needed_at) = (decision.replicas, now);
             }
@@ -288,5 +291,5 @@ fn lag_that_grows_takes_no_worker_away_at_the_limit() {
     });
     let decisions = run(&policy, 5, &steps);
     let last = decisions.last().expect("a decision");
-    assert_eq!((last.need, last.replicas), (Some(5), 5), "{last:#?}");
+    assert_eq!((last.needed, last.replicas), (Some(5), 5), "{last:#?}");
 }

@@ -68,7 +68,11 @@ fn a_rate_the_user_expects_serves_until_something_is_measured() {
     let (after, workers) = world.first_change_after(burst).expect("an answer");
     assert_eq!(workers, 3);
     assert!(after <= secs(7), "{after:?}");
-    assert!(world.changes[0].explanation.contains("is expected to do 126/s at 90 %"), "{:?}", world.changes);
+    assert!(
+        world.changes[0].explanation.contains("is expected to do 140/s (126/s at 90 % utilization)"),
+        "{:?}",
+        world.changes
+    );
 }
 
 #[test]

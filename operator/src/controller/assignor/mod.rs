@@ -65,10 +65,10 @@ pub(super) struct Pending {
     pub from: Assignor,
     /// What the object asks for.
     pub to: Assignor,
-    /// What has to happen first.
+    /// What has to end first.
     pub obstacle: Obstacle,
-    /// Who makes it happen.
-    pub way: Way,
+    /// Who carries it out.
+    pub mode: ChangeMode,
 }
 
 /// What keeps workers with the new assignor from starting.
@@ -86,13 +86,13 @@ pub(super) enum Obstacle {
     Members(Vec<String>),
 }
 
-/// Who carries the change out.
+/// Who carries a change of the assignor out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Way {
-    /// A user, if at all.
-    ByHand,
-    /// The operator may, but does not begin: it is not certain that workers it stops could start again.
-    NotYet(Obstacle),
+pub(super) enum ChangeMode {
+    /// A user, by hand.
+    Manual,
+    /// The operator (`assignorChange: Recreate`), which does not begin yet: workers that it stops might not start again.
+    Blocked(Obstacle),
     /// The operator, which stops all workers first.
     Recreate,
 }
@@ -101,24 +101,24 @@ impl AssignorChoice {
     /// The replicas that the Deployment gets for the desired number.
     pub(super) fn replicas(&self, desired: i32) -> Replicas {
         match &self.pending {
-            Some(Pending { way: Way::Recreate, to, .. }) => Replicas::stopped(desired, *to),
+            Some(Pending { mode: ChangeMode::Recreate, to, .. }) => Replicas::stopped(desired, *to),
             _ => Replicas::both(desired),
         }
     }
 
     /// Whether all workers are stopped for a change; figures of that time do not show how many are needed.
     pub(super) fn stops_workers(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.way == Way::Recreate)
+        self.pending.as_ref().is_some_and(|pending| pending.mode == ChangeMode::Recreate)
     }
 
     /// When to reconcile again although nothing has happened. A pod that ends triggers no reconcile, nor does a poll
     /// that equals the one before. A member that leaves does.
     pub(super) fn requeue_after(&self) -> Option<Duration> {
-        let Pending { obstacle, way, .. } = self.pending.as_ref()?;
+        let Pending { obstacle, mode, .. } = self.pending.as_ref()?;
         match obstacle {
             Obstacle::Running | Obstacle::Paused | Obstacle::Members(_) => None,
             Obstacle::Pods(_) => Some(REQUEUE_AFTER),
-            Obstacle::GroupNotRead if *way == Way::Recreate => Some(REQUEUE_AFTER),
+            Obstacle::GroupNotRead if *mode == ChangeMode::Recreate => Some(REQUEUE_AFTER),
             Obstacle::GroupNotRead => Some(POLL_INTERVAL),
         }
     }
@@ -167,7 +167,7 @@ fn choose(inputs: &Inputs<'_>) -> AssignorChoice {
     let settled = AssignorChoice { assignor: wanted, pending: None, replaces: None };
     let Some(running) = running(inputs).filter(|running| *running != wanted) else { return settled };
     let Some(obstacle) = obstacle(inputs) else { return AssignorChoice { replaces: Some(running), ..settled } };
-    let pending = Pending { from: running, to: wanted, obstacle, way: way(inputs) };
+    let pending = Pending { from: running, to: wanted, obstacle, mode: change_mode(inputs) };
     AssignorChoice { assignor: running, pending: Some(pending), replaces: None }
 }
 
@@ -237,24 +237,24 @@ fn obstacle(inputs: &Inputs<'_>) -> Option<Obstacle> {
 
 /// Who carries the change out. The operator stops running workers only if nothing is known that would keep them from
 /// starting again.
-fn way(inputs: &Inputs<'_>) -> Way {
+fn change_mode(inputs: &Inputs<'_>) -> ChangeMode {
     if inputs.workers.is_none() {
         // The workers are gone already, so there is nothing left to stop.
-        return Way::Recreate;
+        return ChangeMode::Recreate;
     }
     if inputs.group.spec.kafka.consumer.assignor_change != Some(AssignorChange::Recreate) {
-        return Way::ByHand;
+        return ChangeMode::Manual;
     }
     if inputs.workers.is_some_and(|workers| workload::is_stopped(workers) || workload::spec_replicas(workers) == 0) {
-        return Way::Recreate;
+        return ChangeMode::Recreate;
     }
     let Some(seen) = inputs.snapshot.filter(|seen| seen.group_state.is_some()) else {
-        return Way::NotYet(Obstacle::GroupNotRead);
+        return ChangeMode::Blocked(Obstacle::GroupNotRead);
     };
     let name = inputs.group.name_any();
     let foreign = seen.members.iter().filter(|member| !members::is_ours(&member.client_id, &name));
     let foreign: Vec<String> = foreign.map(|member| member.client_id.clone()).collect();
-    if foreign.is_empty() { Way::Recreate } else { Way::NotYet(Obstacle::Members(foreign)) }
+    if foreign.is_empty() { ChangeMode::Recreate } else { ChangeMode::Blocked(Obstacle::Members(foreign)) }
 }
 
 /// Since when no pod is left, if the Deployment asks for none or is gone.

@@ -51,12 +51,12 @@ pub(super) fn seen(at: Instant, state: Option<GroupState>, assignor: Option<Assi
             replicas: 3,
             reason: Reason::Sufficient,
             explanation: String::new(),
-            need: None,
+            needed: None,
             blocked_by: None,
             limited_by: None,
-            hot: None,
+            hot_partition: None,
             confirm: false,
-            rungs: Vec::new(),
+            candidates: Vec::new(),
             capacity: None,
             arrival_rate: None,
         },
@@ -115,11 +115,11 @@ impl Case {
         case
     }
 
-    fn pending(&self) -> (Assignor, Obstacle, Way) {
+    fn pending(&self) -> (Assignor, Obstacle, ChangeMode) {
         let choice = self.choice();
         let pending = choice.pending.expect("a change that waits");
         assert_eq!((pending.from, pending.to, choice.replaces), (choice.assignor, Range, None));
-        (choice.assignor, pending.obstacle, pending.way)
+        (choice.assignor, pending.obstacle, pending.mode)
     }
 }
 
@@ -130,7 +130,7 @@ const EMPTY: Option<GroupState> = Some(GroupState::Empty);
 #[test]
 fn running_workers_keep_the_assignor_they_have() {
     let case = Case::running(None);
-    assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::ByHand));
+    assert_eq!(case.pending(), (Sticky, Obstacle::Running, ChangeMode::Manual));
     assert_eq!(case.choice().replicas(3), Replicas::both(3), "and their number");
     assert_eq!(case.choice().requeue_after(), None, "nothing happens until somebody acts");
     let back = Case { group: object(Sticky, None), ..Case::running(None) };
@@ -141,7 +141,7 @@ fn running_workers_keep_the_assignor_they_have() {
 fn recreate_stops_all_workers_and_remembers_their_number() {
     let now = Instant::now();
     let case = Case { snapshot: Some(seen(now, STABLE, Some(Sticky), &[OURS])), ..Case::running(RECREATE) };
-    assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::Recreate));
+    assert_eq!(case.pending(), (Sticky, Obstacle::Running, ChangeMode::Recreate));
     assert_eq!(case.choice().replicas(3), Replicas::stopped(3, Range));
 }
 
@@ -151,12 +151,12 @@ fn recreate_does_not_stop_what_could_not_start_again() {
     let unread = seen(now, None, None, &[]);
     for snapshot in [None, Some(unread)] {
         let case = Case { snapshot, ..Case::running(RECREATE) };
-        assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::NotYet(Obstacle::GroupNotRead)));
+        assert_eq!(case.pending(), (Sticky, Obstacle::Running, ChangeMode::Blocked(Obstacle::GroupNotRead)));
         assert_eq!(case.choice().replicas(3), Replicas::both(3));
     }
     let foreign = seen(now, STABLE, Some(Sticky), &[OURS, "somebody"]);
     let case = Case { snapshot: Some(foreign), ..Case::running(RECREATE) };
-    assert_eq!(case.pending().2, Way::NotYet(Obstacle::Members(vec!["somebody".into()])));
+    assert_eq!(case.pending().2, ChangeMode::Blocked(Obstacle::Members(vec!["somebody".into()])));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn what_is_left_of_stopped_workers_is_waited_for() {
     let later = now + Duration::from_secs(5);
     let members = Some(seen(later, STABLE, Some(Sticky), &[OURS]));
     let stays = |case: &Case, obstacle: Obstacle| {
-        assert_eq!(case.pending(), (Sticky, obstacle, Way::Recreate));
+        assert_eq!(case.pending(), (Sticky, obstacle, ChangeMode::Recreate));
         assert_eq!(case.choice().replicas(3), Replicas::stopped(3, Range));
         let triggers_by_itself = matches!(case.pending().1, Obstacle::Members(_));
         assert_eq!(case.choice().requeue_after(), (!triggers_by_itself).then_some(REQUEUE_AFTER));
@@ -219,7 +219,7 @@ fn what_the_members_agreed_on_goes_before_what_a_template_says() {
     let mut case = Case { workers: Some(deployment(3, 3, false, Range)), ..Case::running(None) };
     assert_eq!(case.choice().pending, None);
     case.snapshot = Some(seen(Instant::now(), STABLE, Some(Sticky), &[OURS]));
-    assert_eq!(case.pending(), (Sticky, Obstacle::Running, Way::ByHand));
+    assert_eq!(case.pending(), (Sticky, Obstacle::Running, ChangeMode::Manual));
     case.watched = vec!["shop-9c1e-bbbbb".into()];
     assert_eq!(case.choice().pending, None, "nor do killed workers, which an earlier object of that name may have had");
     case.snapshot = Some(seen(Instant::now(), STABLE, Some(Sticky), &["somebody"]));
@@ -265,7 +265,7 @@ fn members_of_a_deployment_that_is_gone_are_waited_for_if_they_have_another_assi
         (Some(Sticky), None, Obstacle::GroupNotRead),
     ] {
         let case = Case::gone(now, had, snapshot);
-        assert_eq!(case.pending(), (Sticky, obstacle, Way::Recreate), "had {had:?}");
+        assert_eq!(case.pending(), (Sticky, obstacle, ChangeMode::Recreate), "had {had:?}");
     }
     let left = Case::gone(now, Some(Sticky), Some(seen(now, EMPTY, None, &[])));
     assert_eq!(left.choice(), AssignorChoice { assignor: Range, pending: None, replaces: Some(Sticky) });
@@ -302,18 +302,18 @@ fn who_changes_it_by_hand_is_looked_after_soon_only_while_pods_end() {
         Case { workers: Some(deployment(0, 0, false, Sticky)), group: object(Range, None), ..stopped }
     };
     let member = |client| Some(seen(now, STABLE, Some(Sticky), &[client]));
-    for (case, way, soon) in [
-        (by_hand(vec![("shop-5d4f-aaaaa", Some(Sticky))], None), Way::ByHand, Some(REQUEUE_AFTER)),
+    for (case, mode, soon) in [
+        (by_hand(vec![("shop-5d4f-aaaaa", Some(Sticky))], None), ChangeMode::Manual, Some(REQUEUE_AFTER)),
         // The next poll triggers these.
-        (by_hand(Vec::new(), member(OURS)), Way::ByHand, None),
-        (by_hand(Vec::new(), member("somebody")), Way::ByHand, None),
+        (by_hand(Vec::new(), member(OURS)), ChangeMode::Manual, None),
+        (by_hand(Vec::new(), member("somebody")), ChangeMode::Manual, None),
         // A poll that equals the last one triggers nothing.
-        (by_hand(Vec::new(), None), Way::ByHand, Some(POLL_INTERVAL)),
-        (Case::stopped(now, member(OURS)), Way::Recreate, None),
-        (Case::stopped(now, None), Way::Recreate, Some(REQUEUE_AFTER)),
+        (by_hand(Vec::new(), None), ChangeMode::Manual, Some(POLL_INTERVAL)),
+        (Case::stopped(now, member(OURS)), ChangeMode::Recreate, None),
+        (Case::stopped(now, None), ChangeMode::Recreate, Some(REQUEUE_AFTER)),
     ] {
         let (_, obstacle, found) = case.pending();
-        assert_eq!((found, case.choice().requeue_after()), (way, soon), "{obstacle:?}");
+        assert_eq!((found, case.choice().requeue_after()), (mode, soon), "{obstacle:?}");
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
     variables.extend(http(group));
     let ours = variables.len();
     for own in &group.worker.env {
-        // An installed definition that is older than the operator may not refuse all of our names.
+        // An installed CRD that is older than the operator may not refuse all of our names.
         if !variables[..ours].iter().any(|variable| variable.name == own.name) {
             variables.push(literal(&own.name, &own.value));
         }
@@ -104,8 +104,12 @@ fn ledger(group: &ValidatedGroup) -> Vec<EnvVar> {
 
 /// Only what the object sets: the worker has the defaults.
 fn store(store: &Store) -> Vec<EnvVar> {
-    let mut variables = vec![literal("BALANCE_STORE", store_name(store))];
-    let Store::Changelog(Changelog { topic, replication_factor, commit_interval }) = store else { return variables };
+    let mut variables = vec![literal("BALANCE_STORE", store.kind().name())];
+    let Changelog { topic, replication_factor, commit_interval } = match store {
+        Store::Changelog(changelog) => changelog,
+        // The database's variables come from its Secret, above; `replay` has no settings.
+        Store::Postgres(_) | Store::Replay(_) => return variables,
+    };
     variables.extend(topic.as_ref().map(|name| literal("BALANCE_CHANGELOG_TOPIC", name)));
     variables.extend(replication_factor.map(|replicas| literal("BALANCE_CHANGELOG_REPLICATION", replicas)));
     variables.extend(commit_interval.map(|interval| literal("BALANCE_COMMIT_INTERVAL", interval)));
@@ -119,15 +123,6 @@ fn http(group: &ValidatedGroup) -> Vec<EnvVar> {
         literal("WORKER_PEERS", format!("{peers}.{}.svc:{HTTP_PORT}", group.key.namespace)),
         literal("LOG_FORMAT", "json"),
     ]
-}
-
-/// The store's name in the environment and in the status.
-pub(crate) fn store_name(store: &Store) -> &'static str {
-    match store {
-        Store::Changelog(_) => "changelog",
-        Store::Postgres(_) => "postgres",
-        Store::Replay(_) => "replay",
-    }
 }
 
 fn sign_name(sign: Sign) -> &'static str {

@@ -6,7 +6,7 @@ use balancefleet_crds::BalanceConsumerGroup;
 
 use crate::controller::{
     secrets::SecretReading,
-    validate::{Surroundings, ValidatedGroup, validate},
+    validate::{ValidatedGroup, ValidationContext, validate},
 };
 
 pub(crate) const RELEASE_IMAGE: &str = "registry.example/balance-worker:1.2.3";
@@ -90,8 +90,8 @@ pub(crate) fn secret(resource_version: &str, keys: &[(&str, &str)]) -> SecretRea
 }
 
 /// What the full object needs around it.
-pub(crate) fn surroundings() -> Surroundings<'static> {
-    Surroundings {
+pub(crate) fn validation_context() -> ValidationContext<'static> {
+    ValidationContext {
         secrets: BTreeMap::from([
             ("kafka-login".to_owned(), secret("17", &[("username", "ada"), ("password", "geheim")])),
             ("kafka-tls".to_owned(), secret("23", &[("ca.crt", PEM), ("tls.crt", PEM), ("tls.key", PEM)])),
@@ -105,5 +105,5 @@ pub(crate) fn surroundings() -> Surroundings<'static> {
 
 /// Validated without any Secret.
 pub(crate) fn valid(group: &BalanceConsumerGroup) -> ValidatedGroup {
-    validate(group, &surroundings()).unwrap()
+    validate(group, &validation_context()).unwrap()
 }

@@ -1,8 +1,6 @@
-//! What the operator knows about one kind of children. Watching, applying, restoring and removing them follows from it
-//! and is the same for all kinds.
-//!
-//! A new kind also needs its row in the table `KINDS` in `build/mod.rs`, and its RBAC rules in
-//! `charts/balancefleet/templates/_helpers.tpl` (`balancefleet.rules`).
+//! What the operator knows about one kind of child, for example the Deployment. Watching, applying, restoring and removing
+//! it follows from that and is the same for all kinds. What a new kind needs: see "A kind of child" in
+//! `docs/architecture.md`.
 
 use kube::api::{ApiResource, GroupVersionKind};
 use serde_json::Value;
@@ -27,6 +25,11 @@ pub(in crate::controller) struct ChildResource {
 }
 
 impl ChildResource {
+    /// The resource of a type, which every cluster has.
+    pub(in crate::controller) const fn of<K: k8s_openapi::Resource>() -> Self {
+        Self { group: K::GROUP, version: K::VERSION, kind: K::KIND, plural: K::URL_PATH_SEGMENT, optional: false }
+    }
+
     /// The resource in the client's own type.
     pub(in crate::controller) fn api_resource(self) -> ApiResource {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
@@ -36,7 +39,7 @@ impl ChildResource {
 /// Builds the full object to apply; `None` if the group should not have such a child, which removes an existing one.
 type Build = fn(&ValidatedGroup, Replicas) -> Option<serde_json::Result<Value>>;
 
-/// A kind of children: a row of the table.
+/// A kind of child: a row of the table `KINDS`.
 pub(in crate::controller) struct ChildKind {
     /// What it is to the API server. Two kinds may share it.
     pub resource: ChildResource,
@@ -47,9 +50,9 @@ pub(in crate::controller) struct ChildKind {
 }
 
 impl ChildKind {
-    /// A kind of children whose resource every cluster has.
+    /// A kind whose resource every cluster has. One that a cluster may lack has the same three fields, with a
+    /// [`ChildResource`] that is `optional`.
     pub(super) const fn of<K: k8s_openapi::Resource>(name: fn(&str) -> String, build: Build) -> Self {
-        let (group, version, kind, plural) = (K::GROUP, K::VERSION, K::KIND, K::URL_PATH_SEGMENT);
-        Self { resource: ChildResource { group, version, kind, plural, optional: false }, name, build }
+        Self { resource: ChildResource::of::<K>(), name, build }
     }
 }

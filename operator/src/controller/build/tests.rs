@@ -8,41 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DEPLOYMENT, KINDS, Replicas,
-    fixtures::{RELEASE_IMAGE, full, minimal, surroundings, valid},
+    fixtures::{RELEASE_IMAGE, full, minimal, valid, validation_context},
     selector_text, template_id,
 };
-use crate::controller::validate::{Surroundings, ValidatedGroup, validate};
+use crate::controller::validate::{ValidatedGroup, ValidationContext, validate};
 
-/// Snapshots of one kind for both objects.
-macro_rules! snapshots {
-    ($($test:ident, $kind:ident;)+) => {
-        $(
-            #[test]
-            fn $test() {
-                for (name, group) in [("minimal", bare()), ("full", with_secrets(&full()))] {
-                    let child = (super::$kind::KIND.build)(&group, Replicas::both(3)).transpose().unwrap();
-                    insta::assert_yaml_snapshot!(format!("{}-{name}", stringify!($kind)), child);
-                }
-            }
-        )+
-    };
-}
-
-snapshots! {
-    a_service_account_without_a_token, service_account;
-    a_headless_service_that_publishes_unready_peers, peers_service;
-    a_service_for_clients, service;
-    a_budget_of_one_that_never_blocks_on_sick_workers, pod_disruption_budget;
-    a_deployment_that_adds_before_it_removes, deployment;
+/// A ServiceAccount without a token; a headless Service that publishes peers that are not ready; a Service for clients; a
+/// budget of one that never blocks on sick workers; a Deployment that adds before it removes.
+#[test]
+fn every_child_is_sent_as_its_snapshot_shows() {
+    for kind in KINDS {
+        for (object, group) in [("minimal", bare()), ("full", valid(&full()))] {
+            let child = (kind.build)(&group, Replicas::both(3)).transpose().unwrap();
+            // Kind and suffix of the name: `Service-peers-full`.
+            let snapshot = format!("{}{}-{object}", kind.resource.kind, (kind.name)(""));
+            insta::assert_yaml_snapshot!(snapshot, child);
+        }
+    }
 }
 
 fn bare() -> ValidatedGroup {
-    let around = Surroundings { release_image: RELEASE_IMAGE, ..Surroundings::default() };
-    validate(&minimal(), &around).unwrap()
-}
-
-fn with_secrets(group: &BalanceConsumerGroup) -> ValidatedGroup {
-    valid(group)
+    let context = ValidationContext { release_image: RELEASE_IMAGE, ..ValidationContext::default() };
+    validate(&minimal(), &context).unwrap()
 }
 
 fn deployment(group: &ValidatedGroup, replicas: i32) -> Deployment {
@@ -80,9 +67,9 @@ fn the_replicas_are_always_set() {
 
 #[test]
 fn a_rotated_secret_makes_a_new_template() {
-    let template = |around: &Surroundings<'_>| template_id(&validate(&full(), around).unwrap());
-    let before = template(&surroundings());
-    let mut rotated = surroundings();
+    let template = |context: &ValidationContext<'_>| template_id(&validate(&full(), context).unwrap());
+    let before = template(&validation_context());
+    let mut rotated = validation_context();
     let login = super::fixtures::secret("18", &[("username", "ada"), ("password", "neu")]);
     rotated.secrets.insert("kafka-login".to_owned(), login);
     assert_ne!(before, template(&rotated));
@@ -117,9 +104,9 @@ fn on_postgres() -> BalanceConsumerGroup {
 fn the_databases_url_stays_in_its_secret_and_a_changed_one_makes_a_new_template() {
     let url = ("url", "postgres://u:geheim@db/b");
     let with = |version: &str, keys: &[(&str, &str)]| {
-        let mut around = surroundings();
-        around.secrets = [("database".to_owned(), super::fixtures::secret(version, keys))].into();
-        validate(&on_postgres(), &around).unwrap()
+        let mut context = validation_context();
+        context.secrets = [("database".to_owned(), super::fixtures::secret(version, keys))].into();
+        validate(&on_postgres(), &context).unwrap()
     };
     let plain = with("5", &[url]);
     let text = bytes(&deployment(&plain, 3));
@@ -160,12 +147,20 @@ fn the_selector_is_there_as_text() {
 
 #[test]
 fn every_row_of_the_table_is_true() {
-    for kind in &KINDS {
-        let child = (kind.build)(&bare(), Replicas::both(1)).unwrap().unwrap();
+    for kind in KINDS {
         let resource = kind.resource.api_resource();
-        assert_eq!((&child["apiVersion"], &child["kind"]), (&resource.api_version.into(), &resource.kind.into()));
-        let (name, namespace) = ((kind.name)("shop"), "bank".to_owned());
-        assert_eq!((&child["metadata"]["name"], &child["metadata"]["namespace"]), (&name.into(), &namespace.into()));
+        let built = [bare(), valid(&full())].map(|group| (kind.build)(&group, Replicas::both(1)).transpose().unwrap());
+        assert!(
+            built.iter().any(Option::is_some),
+            "no object of the fixtures has a {}: nothing checks it",
+            resource.kind
+        );
+        for child in built.iter().flatten() {
+            assert_eq!(child["apiVersion"], resource.api_version);
+            assert_eq!(child["kind"], resource.kind);
+            assert_eq!(child["metadata"]["name"], (kind.name)("shop"));
+            assert_eq!(child["metadata"]["namespace"], "bank");
+        }
     }
     let names: BTreeSet<_> = KINDS.iter().map(|kind| (kind.resource, (kind.name)("shop"))).collect();
     assert_eq!(names.len(), KINDS.len(), "no two write the same object");
@@ -173,8 +168,9 @@ fn every_row_of_the_table_is_true() {
 }
 
 #[test]
-fn the_rules_of_the_chart_are_those_of_the_table() {
+fn the_rights_in_the_chart_and_in_the_documentation_are_those_of_the_table() {
     const RULES: &str = include_str!("../../../../config/rbac/operator.yaml");
+    const INSTALLATION: &str = include_str!("../../../../docs/installation.md");
     let first = serde_yaml::Deserializer::from_str(RULES).next().unwrap();
     let rules = ClusterRole::deserialize(first).unwrap().rules.unwrap();
     let of_children = rules.iter().filter(|rule| rule.verbs == ["get", "list", "watch", "create", "patch", "delete"]);
@@ -184,6 +180,11 @@ fn the_rules_of_the_chart_are_those_of_the_table() {
             rule.resources.iter().flatten().map(|resource| (group.as_str(), resource.as_str()))
         })
         .collect();
-    let used = KINDS.iter().map(|kind| (kind.resource.group, kind.resource.plural)).collect();
-    assert_eq!(granted, used);
+    let used: BTreeSet<_> = KINDS.iter().map(|kind| (kind.resource.group, kind.resource.plural)).collect();
+    assert_eq!(granted, used, "charts/balancefleet/templates/_helpers.tpl, then make generate");
+    let documented =
+        INSTALLATION.lines().find_map(|line| line.strip_suffix(" | get, list, watch, create, patch, delete |"));
+    let documented = documented.unwrap().trim_start_matches("| ").to_lowercase();
+    let used: BTreeSet<&str> = used.into_iter().map(|(_, plural)| plural).collect();
+    assert_eq!(documented.split(", ").collect::<BTreeSet<_>>(), used, "docs/installation.md");
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::controller::{
-    assignor::{Obstacle, Pending, Way},
+    assignor::{ChangeMode, Obstacle, Pending},
     members,
 };
 
@@ -23,22 +23,22 @@ pub(super) fn in_short(pending: &Pending) -> String {
 
 /// The message of the condition.
 pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String {
-    let Pending { from, to, obstacle, way } = pending;
+    let Pending { from, to, obstacle, mode } = pending;
     let stay = stay(group, *from);
-    match (obstacle, way) {
+    match (obstacle, mode) {
         (Obstacle::Paused, _) => {
             format!("the workers have {from}, and {to} waits as long as spec.paused is true; to {stay}")
         }
-        (Obstacle::Running, Way::Recreate) => {
+        (Obstacle::Running, ChangeMode::Recreate) => {
             format!("all workers are stopped for the change from {from} to {to} and start again when all have left")
         }
-        (obstacle, Way::Recreate) => {
+        (obstacle, ChangeMode::Recreate) => {
             format!(
                 "all workers are stopped for the change from {from} to {to} and start again when {}; to {stay}",
                 until(group, obstacle)
             )
         }
-        (_, Way::NotYet(doubt)) => {
+        (_, ChangeMode::Blocked(doubt)) => {
             let doubt = match doubt {
                 Obstacle::Members(clients) => {
                     format!(
@@ -53,7 +53,7 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
                  to be empty, and {doubt}; to {stay}"
             )
         }
-        (Obstacle::Running, Way::ByHand) => {
+        (Obstacle::Running, ChangeMode::Manual) => {
             let recreate = edit(group, &json!({"kafka": {"consumer": {"assignorChange": "Recreate"}}}));
             format!(
                 "the workers go on with {from}: one with {to} cannot join them, so all have to stop before the first one \
@@ -63,7 +63,7 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
                 again(group)
             )
         }
-        (obstacle, Way::ByHand) => {
+        (obstacle, ChangeMode::Manual) => {
             format!(
                 "{to} takes the place of {from} when {}; workers that are asked for earlier have {from}",
                 until(group, obstacle)

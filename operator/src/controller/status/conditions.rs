@@ -11,13 +11,13 @@ use kube::ResourceExt;
 
 use super::{assignor, figures::ranges, input::StatusInput, kafka};
 use crate::controller::{
-    assignor::{Obstacle, Pending, Way},
+    assignor::{ChangeMode, Obstacle, Pending},
     members,
     validate::{kafka_secrets, with_secrets},
     workload,
 };
 
-/// In characters. The API server accepts eight times as much, which nobody would read.
+/// In characters. The API server accepts eight times as many, which nobody would read.
 const LONGEST_MESSAGE: usize = 4_000;
 /// Clients choose their own names, of up to 32 KB.
 const LONGEST_NAME: usize = 253;
@@ -168,7 +168,7 @@ fn progressing(input: &StatusInput<'_>) -> ConditionState {
     };
     let (wanted, there) = (workload::spec_replicas(deployment), workload::existing(deployment));
     let rolling = state("True", reasons::ROLLING_OUT, "workers are replaced one at a time");
-    let recreates = |pending: &Pending| pending.way == Way::Recreate && pending.obstacle != Obstacle::Paused;
+    let recreates = |pending: &Pending| pending.mode == ChangeMode::Recreate && pending.obstacle != Obstacle::Paused;
     if input.pending.is_some_and(recreates) {
         return state(
             "True",
@@ -248,17 +248,19 @@ fn scaling_limited(input: &StatusInput<'_>) -> ConditionState {
         Some(Limit::MaxReplicas) => {
             state("True", reasons::AT_MAX_REPLICAS, "more workers are needed than spec.scaling.maxReplicas allows")
         }
-        Some(Limit::Partitions) => {
-            state("True", reasons::AT_PARTITIONS, "the load asks for more workers than there are partitions: add some")
-        }
+        Some(Limit::Partitions) => state(
+            "True",
+            reasons::AT_PARTITIONS,
+            "the load needs more workers than there are partitions: add partitions",
+        ),
         None => state("False", reasons::WITHIN_LIMITS, "replicas are within the limits"),
     }
 }
 
-/// Even a worker of its own could not process the busiest partition. After a restart, `figures::read_back` reads the
+/// Even a worker of its own could not process the busiest partition. After a restart, `figures::checkpoint` reads the
 /// partition's number from this message.
 fn hot_partition(input: &StatusInput<'_>) -> Option<ConditionState> {
-    let partition = input.snapshot?.decision.hot?;
+    let partition = input.snapshot?.decision.hot_partition?;
     Some(state(
         "True",
         types::HOT_PARTITION,
@@ -290,7 +292,7 @@ fn offset_ahead_of_log(input: &StatusInput<'_>) -> Option<ConditionState> {
     let named = partitions_where(input, |partition| partition.ahead_of_log)?;
     let message = format!(
         "the committed offset of partition {named} lies beyond the end of its log: the log was truncated or the topic \
-         created anew"
+         was recreated"
     );
     Some(state("True", types::OFFSET_AHEAD_OF_LOG, message))
 }

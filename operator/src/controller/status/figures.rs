@@ -1,4 +1,5 @@
-//! Pure. The figures of the status: few, and rounded so that they rarely change.
+//! Pure. The numbers and lists of the status, rounded so that they rarely change; and what a restarted operator reads back
+//! from them.
 
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
 }
 
 /// The checkpoint in an object's status, from which a poller that has not polled its group yet resumes.
-pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
+pub(in crate::controller) fn checkpoint(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
     let status = group.status.as_ref();
     let scaling = status.and_then(|status| status.scaling.as_ref());
     let condition = |name: &str| {
@@ -114,7 +115,7 @@ pub(in crate::controller) fn read_back(group: &BalanceConsumerGroup) -> autoscal
         decision: scaling.and_then(decision),
         capacity: scaling.and_then(|scaling| capacity(scaling.learned.as_ref()?)),
         limited_by: condition(conditions::SCALING_LIMITED).and_then(|limited| limit(&limited.reason)),
-        hot: condition(conditions::HOT_PARTITION).and_then(|hot| hot_partition(&hot.message)),
+        hot_partition: condition(conditions::HOT_PARTITION).and_then(|hot| hot_partition(&hot.message)),
     }
 }
 

@@ -20,18 +20,18 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    build::{selector_text, store_name},
+    build::selector_text,
     events,
     managed_fields::FIELD_MANAGER,
     shared::Context,
     validate::key_of,
     workload,
-    writer::{Job, Sent},
+    writer::{Job, WriteOutcome},
 };
 use crate::{error::call, poller::ObjectKey};
 
 pub(super) use assignor::left_over;
-pub(super) use figures::read_back;
+pub(super) use figures::checkpoint;
 pub(super) use input::StatusInput;
 pub(super) use kafka::problem as kafka_problem;
 
@@ -51,7 +51,7 @@ pub(super) fn next(old: &Status, input: &StatusInput<'_>) -> Status {
         members: snapshot.and_then(figures::members),
         group_state: snapshot.and_then(|snapshot| snapshot.group_state).map(|state| state.as_str().to_owned()),
         assignor: figures::assignor(input).or_else(|| old.assignor.clone()),
-        store: group.effective_store().as_ref().map(|store| store_name(store).to_owned()),
+        store: group.effective_store().map(|store| store.kind().name().to_owned()),
         assignment: snapshot.map(figures::assignment).unwrap_or_default(),
         scaling: scaling(old.scaling.as_ref(), input),
         conditions: Vec::new(),
@@ -116,10 +116,10 @@ fn job(context: Arc<Context>, key: ObjectKey, uid: Option<String>, new: Status) 
         // While it waited, an earlier write may have written the same, or another object may have got the name.
         let current = context.caches.groups.get(&key.namespace, &key.name);
         let current = current.as_deref().and_then(|object| object.0.as_ref().ok());
-        let Some(group) = current.filter(|group| group.uid() == uid) else { return Sent::Needless };
+        let Some(group) = current.filter(|group| group.uid() == uid) else { return WriteOutcome::Skipped };
         let old = last_written(group);
         if old == new {
-            return Sent::Needless;
+            return WriteOutcome::Skipped;
         }
         let object = json!({
             "apiVersion": BalanceConsumerGroup::api_version(&()),
@@ -134,11 +134,11 @@ fn job(context: Arc<Context>, key: ObjectKey, uid: Option<String>, new: Status) 
             Ok(written) => {
                 context.caches.groups.wrote(DeserializeGuard(Ok(written)));
                 events::publish(&context.shared, &key, &group.object_ref(&()), events::transitions(&old, &new));
-                Sent::Written
+                WriteOutcome::Written
             }
             Err(error) => {
                 tracing::warn!(object = %key, %error, category = error.category(), "cannot write a status");
-                Sent::Failed { category: error.category(), again: Some(job(context, key, uid, new)) }
+                WriteOutcome::Failed { category: error.category(), again: Some(job(context, key, uid, new)) }
             }
         }
     };

@@ -15,10 +15,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
-use super::{StatusInput, next, read_back};
+use super::{StatusInput, checkpoint, next};
 use crate::{
     controller::{
-        assignor::{Obstacle, Pending, Way},
+        assignor::{ChangeMode, Obstacle, Pending},
         build::fixtures::{RELEASE_IMAGE, full, minimal},
         desired_replicas::Plan,
         validate::{Problem, Remedy},
@@ -45,12 +45,12 @@ fn snapshot() -> Snapshot {
             replicas: 2,
             reason: Reason::Sufficient,
             explanation: "2 workers carry 150 records/s".into(),
-            need: Some(2),
+            needed: Some(2),
             blocked_by: None,
             limited_by: None,
-            hot: None,
+            hot_partition: None,
             confirm: false,
-            rungs: Vec::new(),
+            candidates: Vec::new(),
             capacity: Some(Capacity { rate: 104.6, source: CapacitySource::BusyTime }),
             arrival_rate: Some(150.0),
         },
@@ -384,25 +384,25 @@ fn a_partition_that_no_single_worker_carries_is_hot() {
 /// A group at its limits.
 fn limited() -> Snapshot {
     let mut seen = snapshot();
-    (seen.decision.limited_by, seen.decision.hot) = (Some(Limit::Partitions), Some(3));
+    (seen.decision.limited_by, seen.decision.hot_partition) = (Some(Limit::Partitions), Some(3));
     seen
 }
 
 #[test]
-fn what_a_status_says_of_earlier_polls_is_read_back() {
+fn what_a_status_says_of_earlier_polls_is_the_checkpoint() {
     let plan = Plan { limited_by: Some(Limit::Partitions), ..plan() };
     let case = Case { snapshot: Some(limited()), plan: Some(plan), ..Case::default() };
     let mut group = minimal();
-    assert_eq!(read_back(&group), Checkpoint::default());
+    assert_eq!(checkpoint(&group), Checkpoint::default());
     group.status = Some(case.after(&Status::default()));
-    let Decision { replicas, reason, explanation, limited_by, hot, .. } = limited().decision;
+    let Decision { replicas, reason, explanation, limited_by, hot_partition, .. } = limited().decision;
     let expected = Checkpoint {
         decision: Some((replicas, reason, explanation)),
         capacity: Some(Capacity { rate: 110.0, source: CapacitySource::BusyTime }),
         limited_by,
-        hot,
+        hot_partition,
     };
-    assert_eq!(read_back(&group), expected);
+    assert_eq!(checkpoint(&group), expected);
 }
 
 #[test]

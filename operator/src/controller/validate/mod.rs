@@ -104,7 +104,7 @@ pub(super) struct DatabaseSecret {
 
 /// What validation needs besides the object.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct ValidationContext<'a> {
     /// The Secrets that [`referenced_secrets`] names.
     pub secrets: BTreeMap<String, SecretReading>,
     /// The assignor in effect. A reconcile always sets it; `None` means the object's own.
@@ -140,13 +140,16 @@ pub(super) fn kafka_secrets(group: &BalanceConsumerGroup) -> Vec<String> {
 ///
 /// # Errors
 /// The first problem that keeps the children from being built; running workers stay as they are.
-pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) -> Result<ValidatedGroup, Problem> {
+pub(super) fn validate(
+    group: &BalanceConsumerGroup,
+    context: &ValidationContext<'_>,
+) -> Result<ValidatedGroup, Problem> {
     let key = key_of(group);
     let mut owner = group.controller_owner_ref(&()).ok_or_else(|| invalid("the object has no name or uid yet"))?;
     // `kubectl delete --cascade=foreground` then waits until the workers are gone.
     owner.block_owner_deletion = Some(true);
     let spec = &group.spec;
-    if let Some(older) = &around.conflicting_group {
+    if let Some(older) = &context.conflicting_group {
         return Err(Problem {
             reason: reasons::GROUP_SHARED,
             message: format!(
@@ -162,8 +165,8 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
             .map_err(|error| invalid(format!("spec.kafka.extraConfig: {error}")))?;
     }
     let files = files(group);
-    let connection = connection(group, &files, &around.secrets)?;
-    let image = spec.worker.image.as_deref().or(around.running_image).unwrap_or(around.release_image);
+    let connection = connection(group, &files, &context.secrets)?;
+    let image = spec.worker.image.as_deref().or(context.running_image).unwrap_or(context.release_image);
     let balances = spec.balances.clone().unwrap_or_default();
     Ok(ValidatedGroup {
         key,
@@ -174,20 +177,20 @@ pub(super) fn validate(group: &BalanceConsumerGroup, around: &Surroundings<'_>) 
         group_id: group.effective_group_id(),
         files,
         consumer: Consumer {
-            assignor: around.assignor.unwrap_or(spec.kafka.consumer.assignor),
+            assignor: context.assignor.unwrap_or(spec.kafka.consumer.assignor),
             ..spec.kafka.consumer.clone()
         },
         extra_config: spec.kafka.extra_config.clone(),
         ledger: spec.ledger,
         store: group.effective_store(),
-        database: database(group, &around.secrets)?,
+        database: database(group, &context.secrets)?,
         signs: balances.signs,
         minor_units: balances.minor_units,
         dead_letter_topic: balances.dead_letter_topic,
         scaling: spec.scaling.clone(),
         worker: spec.worker.clone(),
         image: image.to_owned(),
-        secret_versions: versions(&around.secrets),
+        secret_versions: versions(&context.secrets),
     })
 }
 

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use balancefleet_crds::{Balances, Postgres, SecretRef, Store, reasons};
 
-use super::{Remedy, Surroundings, qualify, referenced_secrets, validate};
+use super::{Remedy, ValidationContext, qualify, referenced_secrets, validate};
 use crate::{
     controller::{
-        build::fixtures::{RELEASE_IMAGE, full, minimal, secret, surroundings},
+        build::fixtures::{RELEASE_IMAGE, full, minimal, secret, validation_context},
         secrets::SecretReading,
     },
     poller::ObjectKey,
 };
 
 fn problem_with(name: &str, reading: Option<SecretReading>) -> (&'static str, String) {
-    let mut around = surroundings();
+    let mut context = validation_context();
     match reading {
-        Some(reading) => drop(around.secrets.insert(name.to_owned(), reading)),
-        None => drop(around.secrets.remove(name)),
+        Some(reading) => drop(context.secrets.insert(name.to_owned(), reading)),
+        None => drop(context.secrets.remove(name)),
     }
-    let problem = validate(&full(), &around).unwrap_err();
+    let problem = validate(&full(), &context).unwrap_err();
     assert_eq!(problem.remedy, Remedy::Retry, "nothing announces a new Secret");
     (problem.reason, problem.message)
 }
@@ -62,7 +62,7 @@ fn a_database_is_used_only_with_a_secret_that_names_it() {
     assert_eq!(referenced_secrets(&group), ["database"]);
     let problem = |reading: Option<SecretReading>| {
         let secrets = reading.into_iter().map(|reading| ("database".to_owned(), reading)).collect();
-        let problem = validate(&group, &Surroundings { secrets, ..Surroundings::default() }).unwrap_err();
+        let problem = validate(&group, &ValidationContext { secrets, ..ValidationContext::default() }).unwrap_err();
         assert_eq!(problem.remedy, Remedy::Retry);
         (problem.reason, problem.message)
     };
@@ -78,16 +78,16 @@ fn a_database_is_used_only_with_a_secret_that_names_it() {
 
 #[test]
 fn no_problem_and_no_debug_output_shows_a_secret() {
-    let around = surroundings();
-    let valid = validate(&full(), &around).unwrap();
-    assert!(!format!("{valid:?}{around:?}").contains("geheim"));
+    let context = validation_context();
+    let valid = validate(&full(), &context).unwrap();
+    assert!(!format!("{valid:?}{context:?}").contains("geheim"));
 }
 
 #[test]
 fn a_problem_that_only_an_edit_ends_waits_for_one() {
     let mut group = minimal();
     group.spec.kafka.bootstrap_servers = "kafka".into();
-    let problem = validate(&group, &Surroundings::default()).unwrap_err();
+    let problem = validate(&group, &ValidationContext::default()).unwrap_err();
     assert_eq!((problem.reason, problem.remedy), (reasons::INVALID_SPEC, Remedy::SpecChange));
 }
 
@@ -95,7 +95,7 @@ fn a_problem_that_only_an_edit_ends_waits_for_one() {
 fn a_wrong_port_is_no_secrets_fault() {
     let mut group = full();
     group.spec.kafka.bootstrap_servers = "kafka:99999".into();
-    let problem = validate(&group, &surroundings()).unwrap_err();
+    let problem = validate(&group, &validation_context()).unwrap_err();
     assert_eq!((problem.reason, problem.remedy), (reasons::INVALID_SPEC, Remedy::SpecChange));
     assert!(problem.message.contains("host:port"), "{}", problem.message);
 }
@@ -105,7 +105,7 @@ fn a_client_setting_that_would_stop_the_workers_is_reported_before_any_starts() 
     for (setting, value) in [("no.such.key", "x"), ("fetch.min.bytes", "many"), ("group.id", "other")] {
         let mut group = minimal();
         group.spec.kafka.extra_config = BTreeMap::from([(setting.to_owned(), value.to_owned())]);
-        let problem = validate(&group, &Surroundings::default()).unwrap_err();
+        let problem = validate(&group, &ValidationContext::default()).unwrap_err();
         assert_eq!((problem.reason, problem.remedy), (reasons::INVALID_SPEC, Remedy::SpecChange));
         assert!(problem.message.contains(setting) && problem.message.contains("extraConfig"), "{}", problem.message);
     }
@@ -114,21 +114,21 @@ fn a_client_setting_that_would_stop_the_workers_is_reported_before_any_starts() 
 #[test]
 fn the_younger_of_two_objects_with_one_group_is_refused() {
     let older = ObjectKey { namespace: "bank".into(), name: "older".into() };
-    let around = Surroundings { conflicting_group: Some(older), ..Surroundings::default() };
-    let problem = validate(&minimal(), &around).unwrap_err();
+    let context = ValidationContext { conflicting_group: Some(older), ..ValidationContext::default() };
+    let problem = validate(&minimal(), &context).unwrap_err();
     assert_eq!(problem.reason, reasons::GROUP_SHARED);
     assert!(problem.message.contains("bank/older") && problem.message.contains("groupId"), "{}", problem.message);
 }
 
 #[test]
 fn an_existing_fleet_keeps_its_image_unless_the_object_says_another() {
-    let running = Surroundings {
+    let running = ValidationContext {
         running_image: Some("registry.example/balance-worker:1.0.0"),
         release_image: RELEASE_IMAGE,
-        ..Surroundings::default()
+        ..ValidationContext::default()
     };
     assert_eq!(validate(&minimal(), &running).unwrap().image, "registry.example/balance-worker:1.0.0");
-    let first = Surroundings { running_image: None, ..running.clone() };
+    let first = ValidationContext { running_image: None, ..running.clone() };
     assert_eq!(validate(&minimal(), &first).unwrap().image, RELEASE_IMAGE);
     let mut group = minimal();
     group.spec.worker.image = Some("own:1".into());
@@ -146,13 +146,13 @@ fn a_broker_without_a_dot_is_the_objects_neighbour_wherever_it_is_read_from() {
     ] {
         assert_eq!(qualify(written, "bank"), qualified);
     }
-    let valid = validate(&minimal(), &Surroundings::default()).unwrap();
+    let valid = validate(&minimal(), &ValidationContext::default()).unwrap();
     assert_eq!(valid.connection.bootstrap_servers, "kafka.bank.svc:9092");
     assert_eq!(valid.bootstrap_servers, "kafka:9092", "the worker is at home in the namespace");
 }
 
 #[test]
 fn only_secrets_that_were_found_have_a_version() {
-    let versions = validate(&full(), &surroundings()).unwrap().secret_versions;
+    let versions = validate(&full(), &validation_context()).unwrap().secret_versions;
     assert_eq!(versions, BTreeMap::from([("kafka-login".into(), "17".into()), ("kafka-tls".into(), "23".into())]));
 }

@@ -1,5 +1,5 @@
 //! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its
-//! writes over and waits only for the answers to its steps. The [`Queue`] (pure) says which write is sent when.
+//! writes over and waits only for the answers to writes of children. The [`Queue`] (pure) says which write is sent when.
 
 mod queue;
 
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use self::queue::{Class, Next, Queue, Step};
+use self::queue::{ChildWrite, Class, Next, Queue};
 use crate::{
     clock,
     error::{Error, Result, call},
@@ -28,14 +28,14 @@ const NAME: &str = "the writer";
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// A write, to be sent once.
-pub(super) type Job = BoxFuture<'static, Sent>;
+pub(super) type Job = BoxFuture<'static, WriteOutcome>;
 
 /// What became of a write.
-pub(super) enum Sent {
+pub(super) enum WriteOutcome {
     /// The API server accepted it.
     Written,
     /// It was not sent, because it was no longer needed.
-    Needless,
+    Skipped,
     /// The API server did not accept it, or did not answer.
     Failed {
         /// Why, see [`Error::category`].
@@ -59,12 +59,12 @@ impl Writer {
         Self { queue: Arc::default(), changed: Arc::default(), metrics }
     }
 
-    /// Writes a child and waits for the answer. `action` names the step: while it waits, a later step of the same name
+    /// Writes a child and waits for the answer. `action` names the write: while it waits, a later write of the same name
     /// replaces it, unless it `creates` the child.
     ///
     /// # Errors
-    /// The API server refused the write or did not answer, or the step was not sent.
-    pub(super) async fn step<T: Send + 'static>(
+    /// The API server refused the write or did not answer, or the write was not sent.
+    pub(super) async fn write_child<T: Send + 'static>(
         &self,
         key: &ObjectKey,
         action: String,
@@ -76,20 +76,20 @@ impl Writer {
         let job = async move {
             if answer.is_closed() {
                 // The reconcile that wanted it was cancelled; the next one computes its own writes.
-                return Sent::Needless;
+                return WriteOutcome::Skipped;
             }
             let result = call(name, request).await;
             let sent = match &result {
-                Ok(_) => Sent::Written,
-                Err(error) => Sent::Failed { category: error.category(), again: None },
+                Ok(_) => WriteOutcome::Written,
+                Err(error) => WriteOutcome::Failed { category: error.category(), again: None },
             };
             // Fails if nobody waits any more; the write was sent all the same.
             let _ = answer.send(result);
             sent
         };
-        let step = Step { name: action.clone(), creates };
-        let replaced = self.queue.lock().push_step(key, step, job.boxed(), clock::now());
-        self.handed_over(Class::Step, replaced.is_some(), "superseded");
+        let write = ChildWrite { name: action.clone(), creates };
+        let replaced = self.queue.lock().push_child_write(key, write, job.boxed(), clock::now());
+        self.handed_over(Class::ChildWrite, replaced.is_some(), "superseded");
         answered.await.unwrap_or(Err(Error::NotSent { action }))
     }
 
@@ -132,7 +132,7 @@ impl Writer {
         self.changed.notify_one();
     }
 
-    /// Sends until `stop` is cancelled and no step and no event waits any more.
+    /// Sends until `stop` is cancelled and no write of a child and no event waits any more.
     pub(super) async fn run(self, health: Health, stop: CancellationToken) {
         let mut in_flight = FuturesUnordered::new();
         loop {
@@ -159,11 +159,11 @@ impl Writer {
         }
     }
 
-    fn ended(&self, key: &ObjectKey, class: Class, sent: Result<Sent, String>) {
+    fn ended(&self, key: &ObjectKey, class: Class, sent: Result<WriteOutcome, String>) {
         let (outcome, failed) = match sent {
-            Ok(Sent::Written) => ("success", None),
-            Ok(Sent::Needless) => ("dropped", Some(None)),
-            Ok(Sent::Failed { category, again }) => (category, Some(again)),
+            Ok(WriteOutcome::Written) => ("success", None),
+            Ok(WriteOutcome::Skipped) => ("dropped", Some(None)),
+            Ok(WriteOutcome::Failed { category, again }) => (category, Some(again)),
             Err(detail) => {
                 tracing::error!(object = %key, detail, "a write panicked: this is a bug of the operator");
                 ("panicked", Some(None))

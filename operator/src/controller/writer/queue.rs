@@ -1,8 +1,8 @@
 //! Pure. Which write is sent next: takes writes, answers and the time, gives the next write to send, or when to ask
 //! again.
 //!
-//! An object has one write in flight at a time, all objects together at most [`MOST_IN_FLIGHT`]. The steps of an object
-//! (its children) are sent first and at once, in their order; then its events, in theirs; then its newest status. Only
+//! An object has one write in flight at a time, all objects together at most [`MOST_IN_FLIGHT`]. Writes of an object's
+//! children are sent first and at once, in their order; then its events, in theirs; then its newest status. Only
 //! statuses are paced: urgent ones first, the others no sooner than their interval after the last one of the object.
 
 use std::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// Writes in flight at once.
 pub(super) const MOST_IN_FLIGHT: usize = 16;
-/// At most this many of them are events and statuses, so that there is always room for steps.
+/// At most this many of them are events and statuses, so that there is always room for children.
 pub(super) const MOST_REPORTS: usize = 8;
 /// Events of one object that may wait, to bound the memory; further ones are dropped.
 pub(super) const MOST_EVENTS: usize = 32;
@@ -25,19 +25,19 @@ pub(super) const MOST_EVENTS: usize = 32;
 /// The kinds of waiting writes, in the order in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
-    Step,
+    ChildWrite,
     Event,
     UrgentStatus,
     Status,
 }
 
 impl Class {
-    const ALL: [Self; 4] = [Self::Step, Self::Event, Self::UrgentStatus, Self::Status];
+    const ALL: [Self; 4] = [Self::ChildWrite, Self::Event, Self::UrgentStatus, Self::Status];
 
     /// The word for it in metrics; the deletion costs of pods count as children.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::Step => "child",
+            Self::ChildWrite => "child",
             Self::Event => "event",
             Self::UrgentStatus | Self::Status => "status",
         }
@@ -48,12 +48,12 @@ impl Class {
     }
 }
 
-/// One change of a child.
+/// One write of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
-    /// What it does, e.g. `apply Deployment shop`: while it waits, a later step of the same name replaces it.
+pub(super) struct ChildWrite {
+    /// What it does, e.g. `apply Deployment shop`: while it waits, a later write of the same name replaces it.
     pub name: String,
-    /// Whether it creates the child. Such a step is never replaced: later steps may need the child.
+    /// Whether it creates the child. Such a write is never replaced: later ones may need the child.
     pub creates: bool,
 }
 
@@ -84,7 +84,7 @@ struct Status<W> {
 /// The writes of one object.
 #[derive(Debug)]
 struct Object<W> {
-    steps: VecDeque<(Instant, Step, W)>,
+    child_writes: VecDeque<(Instant, ChildWrite, W)>,
     events: VecDeque<(Instant, W)>,
     status: Option<Status<W>>,
     in_flight: bool,
@@ -97,7 +97,7 @@ struct Object<W> {
 impl<W> Default for Object<W> {
     fn default() -> Self {
         Self {
-            steps: VecDeque::new(),
+            child_writes: VecDeque::new(),
             events: VecDeque::new(),
             status: None,
             in_flight: false,
@@ -114,9 +114,9 @@ impl<W> Object<W> {
         if self.in_flight {
             return None;
         }
-        let step = self.steps.front().map(|(since, ..)| (Class::Step, *since));
+        let write = self.child_writes.front().map(|(since, ..)| (Class::ChildWrite, *since));
         let event = || self.events.front().map(|(since, _)| (Class::Event, *since));
-        step.or_else(event).or_else(|| {
+        write.or_else(event).or_else(|| {
             let status = self.status.as_ref()?;
             let (class, due) = match status.urgency {
                 Urgency::Urgent => (Class::UrgentStatus, status.since),
@@ -129,7 +129,7 @@ impl<W> Object<W> {
 
     /// Whether the entry can be dropped without losing anything.
     fn is_blank(&self) -> bool {
-        let waits = !self.steps.is_empty() || !self.events.is_empty() || self.status.is_some();
+        let waits = !self.child_writes.is_empty() || !self.events.is_empty() || self.status.is_some();
         !waits && !self.in_flight && self.status_written.is_none() && !self.status_backoff.has_failed()
     }
 }
@@ -169,17 +169,18 @@ impl<W> Queue<W> {
         self.status_interval = Duration::from_secs(60) / per_minute;
     }
 
-    /// Adds a step. Gives the one that it replaces.
-    pub(super) fn push_step(&mut self, key: &ObjectKey, step: Step, work: W, now: Instant) -> Option<W> {
+    /// Adds a write of a child. Gives the one that it replaces.
+    pub(super) fn push_child_write(&mut self, key: &ObjectKey, write: ChildWrite, work: W, now: Instant) -> Option<W> {
         self.change(key, |object| {
-            let same = object.steps.iter_mut().find(|(_, waiting, _)| waiting.name == step.name && !waiting.creates);
+            let same =
+                object.child_writes.iter_mut().find(|(_, waiting, _)| waiting.name == write.name && !waiting.creates);
             match same {
                 Some((_, waiting, before)) => {
-                    *waiting = step;
+                    *waiting = write;
                     Some(std::mem::replace(before, work))
                 }
                 None => {
-                    object.steps.push_back((now, step, work));
+                    object.child_writes.push_back((now, write, work));
                     None
                 }
             }
@@ -214,7 +215,7 @@ impl<W> Queue<W> {
     pub(super) fn next(&mut self, now: Instant) -> Next<W> {
         let mut soonest: Option<Instant> = None;
         for class in Class::ALL {
-            let reports_are_full = class != Class::Step && self.reports_in_flight >= MOST_REPORTS;
+            let reports_are_full = class != Class::ChildWrite && self.reports_in_flight >= MOST_REPORTS;
             if self.in_flight >= MOST_IN_FLIGHT || reports_are_full {
                 break;
             }
@@ -227,7 +228,7 @@ impl<W> Queue<W> {
             let key = key.clone();
             if let Some(work) = self.change(&key, |object| object.take(class)) {
                 self.in_flight += 1;
-                self.reports_in_flight += usize::from(class != Class::Step);
+                self.reports_in_flight += usize::from(class != Class::ChildWrite);
                 if class.is_status() {
                     self.next_status = Some(now + self.status_interval);
                 }
@@ -246,7 +247,7 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Records that a write failed, or was not sent after all. Steps and events are not repeated from here. A status is
+    /// Records that a write failed, or was not sent after all. Writes of children and events are not repeated from here. A status is
     /// repeated after a pause, unless a newer one waits; `again` is the write to repeat. `random` is in [0, 1).
     pub(super) fn failed(&mut self, key: &ObjectKey, class: Class, again: Option<W>, now: Instant, random: f64) {
         self.ended(key, class, |object| {
@@ -264,10 +265,11 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Whether no step or event waits and no write is in flight. A process that ends waits for this; the next process
+    /// Whether no write of a child and no event waits and no write is in flight. A process that ends waits for this; the next process
     /// finds out by itself which statuses to write.
     pub(super) fn is_drained(&self) -> bool {
-        self.in_flight == 0 && [Class::Step, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
+        self.in_flight == 0
+            && [Class::ChildWrite, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())
     }
 
     /// Every object that something is kept about.
@@ -284,7 +286,7 @@ impl<W> Queue<W> {
 
     fn ended<T>(&mut self, key: &ObjectKey, class: Class, change: impl FnOnce(&mut Object<W>) -> T) -> T {
         self.in_flight -= 1;
-        self.reports_in_flight -= usize::from(class != Class::Step);
+        self.reports_in_flight -= usize::from(class != Class::ChildWrite);
         self.change(key, |object| {
             object.in_flight = false;
             change(object)
@@ -315,7 +317,7 @@ impl<W> Queue<W> {
 impl<W> Object<W> {
     fn take(&mut self, class: Class) -> Option<W> {
         let work = match class {
-            Class::Step => self.steps.pop_front().map(|(_, _, work)| work),
+            Class::ChildWrite => self.child_writes.pop_front().map(|(_, _, work)| work),
             Class::Event => self.events.pop_front().map(|(_, work)| work),
             Class::UrgentStatus | Class::Status => self.status.take().map(|status| status.work),
         };

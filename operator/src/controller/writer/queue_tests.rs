@@ -6,8 +6,8 @@ fn key(object: usize) -> ObjectKey {
     ObjectKey { namespace: "bank".into(), name: format!("group-{object}") }
 }
 
-fn step(name: &str) -> Step {
-    Step { name: name.into(), creates: false }
+fn child_write(name: &str) -> ChildWrite {
+    ChildWrite { name: name.into(), creates: false }
 }
 
 fn millis(millis: u64) -> Duration {
@@ -33,10 +33,10 @@ fn the_steps_of_an_object_keep_their_order_and_wait_for_each_other() {
     queue.set_status(&one, Some((Urgency::Urgent, "status")), now);
     queue.push_event(&one, "event", now);
     for name in ["config", "workload"] {
-        queue.push_step(&one, step(name), name, now);
+        queue.push_child_write(&one, child_write(name), name, now);
     }
-    queue.push_step(&key(2), step("config"), "other", now);
-    for (expected, class) in [("config", Class::Step), ("workload", Class::Step), ("event", Class::Event)] {
+    queue.push_child_write(&key(2), child_write("config"), "other", now);
+    for (expected, class) in [("config", Class::ChildWrite), ("workload", Class::ChildWrite), ("event", Class::Event)] {
         let first: Vec<_> = works(&mut queue, now).into_iter().filter(|work| *work != "other").collect();
         assert_eq!(first, [expected]);
         assert!(works(&mut queue, now).is_empty(), "one at a time");
@@ -48,18 +48,18 @@ fn the_steps_of_an_object_keep_their_order_and_wait_for_each_other() {
 #[test]
 fn the_latest_of_several_waiting_writes_wins_but_never_over_a_create_or_an_event() {
     let (mut queue, now, one) = (Queue::default(), Instant::now(), key(1));
-    queue.push_step(&one, step("sent"), "in flight", now);
+    queue.push_child_write(&one, child_write("sent"), "in flight", now);
     assert_eq!(works(&mut queue, now), ["in flight"]);
-    let create = Step { name: "apply".into(), creates: true };
-    assert_eq!(queue.push_step(&one, create, "create", now), None);
-    assert_eq!(queue.push_step(&one, step("apply"), "first", now), None);
-    assert_eq!(queue.push_step(&one, step("other"), "other", now), None);
-    assert_eq!(queue.push_step(&one, step("apply"), "second", now), Some("first"));
+    let create = ChildWrite { name: "apply".into(), creates: true };
+    assert_eq!(queue.push_child_write(&one, create, "create", now), None);
+    assert_eq!(queue.push_child_write(&one, child_write("apply"), "first", now), None);
+    assert_eq!(queue.push_child_write(&one, child_write("other"), "other", now), None);
+    assert_eq!(queue.push_child_write(&one, child_write("apply"), "second", now), Some("first"));
     assert_eq!((queue.push_event(&one, "e1", now), queue.push_event(&one, "e2", now)), (None, None));
     assert_eq!(queue.set_status(&one, Some((Urgency::Urgent, "old")), now), None);
     assert_eq!(queue.set_status(&one, Some((Urgency::Urgent, "new")), now), Some("old"));
     let mut order = Vec::new();
-    let mut class = Class::Step;
+    let mut class = Class::ChildWrite;
     for _ in 0..6 {
         queue.answered(&one, class, now);
         let Next::Send(_, next, work) = queue.next(now) else { panic!("{order:?}") };
@@ -71,12 +71,12 @@ fn the_latest_of_several_waiting_writes_wins_but_never_over_a_create_or_an_event
 #[test]
 fn a_create_that_replaced_an_earlier_step_is_not_replaced_itself() {
     let (mut queue, now, one) = (Queue::default(), Instant::now(), key(1));
-    assert_eq!(queue.push_step(&one, step("apply"), "change", now), None);
-    let create = Step { name: "apply".into(), creates: true };
-    assert_eq!(queue.push_step(&one, create, "create", now), Some("change"));
-    assert_eq!(queue.push_step(&one, step("apply"), "next change", now), None);
+    assert_eq!(queue.push_child_write(&one, child_write("apply"), "change", now), None);
+    let create = ChildWrite { name: "apply".into(), creates: true };
+    assert_eq!(queue.push_child_write(&one, create, "create", now), Some("change"));
+    assert_eq!(queue.push_child_write(&one, child_write("apply"), "next change", now), None);
     assert_eq!(works(&mut queue, now), ["create"]);
-    queue.answered(&one, Class::Step, now);
+    queue.answered(&one, Class::ChildWrite, now);
     assert_eq!(works(&mut queue, now), ["next change"]);
 }
 
@@ -157,7 +157,7 @@ fn a_change_of_replicas_finds_room_beside_any_number_of_statuses_and_events() {
         queue.set_status(&key(object), Some((Urgency::Urgent, "status")), now);
     }
     assert_eq!(sent(&mut queue, now).len(), MOST_REPORTS);
-    queue.push_step(&key(299), step("apply Deployment"), "replicas", now);
+    queue.push_child_write(&key(299), child_write("apply Deployment"), "replicas", now);
     assert_eq!(works(&mut queue, now), ["replicas"]);
 }
 
@@ -189,24 +189,24 @@ fn a_status_that_fails_keeps_no_step_back() {
     queue.set_status(&one, Some((Urgency::Urgent, "status")), now);
     assert_eq!(works(&mut queue, now), ["status"]);
     queue.failed(&one, Class::UrgentStatus, Some("status"), now, 0.5);
-    queue.push_step(&one, step("apply"), "step", now);
-    assert_eq!(works(&mut queue, now), ["step"]);
+    queue.push_child_write(&one, child_write("apply"), "change", now);
+    assert_eq!(works(&mut queue, now), ["change"]);
 }
 
 #[test]
 fn what_is_left_of_an_object_that_is_gone_is_dropped() {
     let (mut queue, now, one) = (Queue::default(), Instant::now(), key(1));
-    queue.push_step(&one, step("a"), "in flight", now);
+    queue.push_child_write(&one, child_write("a"), "in flight", now);
     assert_eq!(works(&mut queue, now), ["in flight"]);
-    queue.push_step(&one, step("b"), "step", now);
+    queue.push_child_write(&one, child_write("b"), "change", now);
     queue.push_event(&one, "event", now);
     queue.set_status(&one, Some((Urgency::Urgent, "status")), now);
     queue.forget(&one);
-    queue.push_step(&one, step("c"), "of its successor", now);
+    queue.push_child_write(&one, child_write("c"), "of its successor", now);
     assert!(works(&mut queue, now).is_empty(), "one at a time, also of one name");
-    queue.failed(&one, Class::Step, None, now, 0.5);
+    queue.failed(&one, Class::ChildWrite, None, now, 0.5);
     assert_eq!(works(&mut queue, now), ["of its successor"]);
-    queue.answered(&one, Class::Step, now);
+    queue.answered(&one, Class::ChildWrite, now);
     assert!(queue.is_drained() && queue.keys().count() == 0);
 }
 
@@ -220,7 +220,7 @@ fn events_of_one_object_are_bounded() {
 /// Something that happens, on one of a few objects.
 #[derive(Debug, Clone)]
 enum Happening {
-    Step { name: u8, creates: bool },
+    ChildWrite { name: u8, creates: bool },
     Event,
     Status { urgent: bool },
     Withdrawn,
@@ -231,7 +231,7 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = (usize, Happening)> {
     let what = prop_oneof![
-        4 => (0..3_u8, prop::bool::weighted(0.2)).prop_map(|(name, creates)| Happening::Step { name, creates }),
+        4 => (0..3_u8, prop::bool::weighted(0.2)).prop_map(|(name, creates)| Happening::ChildWrite { name, creates }),
         2 => Just(Happening::Event),
         4 => any::<bool>().prop_map(|urgent| Happening::Status { urgent }),
         1 => Just(Happening::Withdrawn),
@@ -242,7 +242,7 @@ fn happening() -> impl Strategy<Value = (usize, Happening)> {
     (0..40_usize, what)
 }
 
-/// A write as it was handed over: its number, and the words of a step.
+/// A write as it was handed over: its number, and the name of a child write.
 type Work = (usize, Option<(u8, bool)>);
 
 #[derive(Default)]
@@ -271,27 +271,32 @@ impl World {
             } else {
                 let waiting = self.waiting.get_mut(&key).unwrap();
                 let same = |other: &&Work| other.1.is_some() == work.1.is_some();
-                assert_eq!(waiting.iter().find(same), Some(&work), "steps and events in their order, none left out");
+                assert_eq!(
+                    waiting.iter().find(same),
+                    Some(&work),
+                    "child writes and events in their order, none left out"
+                );
                 waiting.retain(|other| *other != work);
             }
             self.in_flight.push((key, class, work));
         }
         assert!(self.in_flight.len() <= MOST_IN_FLIGHT);
-        let reports = self.in_flight.iter().filter(|(_, class, _)| *class != Class::Step).count();
+        let reports = self.in_flight.iter().filter(|(_, class, _)| *class != Class::ChildWrite).count();
         assert!(reports <= MOST_REPORTS);
         if self.in_flight.len() < MOST_IN_FLIGHT {
             for (key, waiting) in &self.waiting {
                 let busy = self.in_flight.iter().any(|(other, ..)| other == key);
-                assert!(busy || waiting.iter().all(|work| work.1.is_none()), "a step never waits without need");
+                assert!(busy || waiting.iter().all(|work| work.1.is_none()), "a child write never waits without need");
             }
         }
     }
 
     fn happens(&mut self, number: usize, key: ObjectKey, what: &Happening, now: &mut Instant) {
         match *what {
-            Happening::Step { name, creates } => {
+            Happening::ChildWrite { name, creates } => {
                 let work = (number, Some((name, creates)));
-                let replaced = self.queue.push_step(&key, Step { name: name.to_string(), creates }, work, *now);
+                let replaced =
+                    self.queue.push_child_write(&key, ChildWrite { name: name.to_string(), creates }, work, *now);
                 let waiting = self.waiting.entry(key).or_default();
                 match waiting.iter_mut().find(|other| other.1 == Some((name, false))) {
                     Some(other) => assert_eq!(Some(std::mem::replace(other, work)), replaced),

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn waiting(obstacle: Obstacle, way: Way) -> Option<Pending> {
-    Some(Pending { from: Assignor::CooperativeSticky, to: Assignor::Range, obstacle, way })
+fn waiting(obstacle: Obstacle, mode: ChangeMode) -> Option<Pending> {
+    Some(Pending { from: Assignor::CooperativeSticky, to: Assignor::Range, obstacle, mode })
 }
 
 fn pending_message(case: &Case) -> String {
@@ -14,7 +14,7 @@ fn pending_message(case: &Case) -> String {
 
 #[test]
 fn a_held_assignor_says_the_commands_of_every_way_on() {
-    let mut case = Case { pending: waiting(Obstacle::Running, Way::ByHand), ..Case::default() };
+    let mut case = Case { pending: waiting(Obstacle::Running, ChangeMode::Manual), ..Case::default() };
     insta::assert_snapshot!("a_held_assignor_of_an_automatic_fleet", pending_message(&case));
     let (ready, message) = case.reported(conditions::READY).unwrap();
     assert_eq!(ready, format!("False/{}", conditions::ASSIGNOR_CHANGE_PENDING));
@@ -35,33 +35,37 @@ fn a_change_of_the_assignor_says_what_it_waits_for() {
     let foreign = || vec!["somebody".to_owned()];
     let worker = || vec!["balance-worker-shop-5d4f-aaaaa-0123abcd".to_owned()];
     let pods = || vec!["a".to_owned(), "b".to_owned(), "c".to_owned(), "d".to_owned()];
-    for (obstacle, way, says) in [
+    for (obstacle, mode, says) in [
         (
             Obstacle::Running,
-            Way::NotYet(Obstacle::Members(foreign())),
+            ChangeMode::Blocked(Obstacle::Members(foreign())),
             "somebody has to stop them: somebody; to stay with",
         ),
-        (Obstacle::Running, Way::NotYet(Obstacle::GroupNotRead), "Kafka has not said yet who is a member"),
-        (Obstacle::Running, Way::Recreate, "all workers are stopped for the change from CooperativeSticky to Range"),
+        (Obstacle::Running, ChangeMode::Blocked(Obstacle::GroupNotRead), "Kafka has not said yet who is a member"),
+        (
+            Obstacle::Running,
+            ChangeMode::Recreate,
+            "all workers are stopped for the change from CooperativeSticky to Range",
+        ),
         (
             Obstacle::Pods(pods()),
-            Way::Recreate,
+            ChangeMode::Recreate,
             "the last pod has ended; still there: a, b, c and 1 more; to stay with",
         ),
         (
             Obstacle::Members(worker()),
-            Way::Recreate,
+            ChangeMode::Recreate,
             "workers of this object are still members (a killed one for 10s): balance-worker-shop-5d4f",
         ),
-        (Obstacle::Members(foreign()), Way::Recreate, "there are others, which somebody has to stop: somebody"),
+        (Obstacle::Members(foreign()), ChangeMode::Recreate, "there are others, which somebody has to stop: somebody"),
         (
             Obstacle::GroupNotRead,
-            Way::ByHand,
+            ChangeMode::Manual,
             "Range takes the place of CooperativeSticky when Kafka says that the group",
         ),
-        (Obstacle::Paused, Way::ByHand, "waits as long as spec.paused is true"),
+        (Obstacle::Paused, ChangeMode::Manual, "waits as long as spec.paused is true"),
     ] {
-        let message = pending_message(&Case { pending: waiting(obstacle, way), ..Case::default() });
+        let message = pending_message(&Case { pending: waiting(obstacle, mode), ..Case::default() });
         assert!(message.contains(says), "{message}");
     }
 }
@@ -81,7 +85,7 @@ fn a_change_that_waits_for_the_rest_of_a_deleted_deployment_says_so() {
             "no members; workers of this object are still members (a killed one for 10s): balance-worker",
         ),
     ] {
-        let message = super::super::left_over(&case.group, &waiting(obstacle, Way::Recreate).unwrap());
+        let message = super::super::left_over(&case.group, &waiting(obstacle, ChangeMode::Recreate).unwrap());
         assert!(message.contains(says), "{message}");
     }
 }
@@ -99,7 +103,7 @@ fn what_the_workers_had_stays_on_record_when_their_deployment_is_gone() {
     workers.metadata.annotations.as_mut().unwrap().insert("balancefleet.io/assignor".into(), "range".into());
     let mut live = Case { deployment: Some(workers), ..Case::default() };
     assert_eq!(assignor(&live, Some("RoundRobin")).as_deref(), Some("Range"));
-    live.pending = waiting(Obstacle::Running, Way::ByHand);
+    live.pending = waiting(Obstacle::Running, ChangeMode::Manual);
     assert_eq!(assignor(&live, None).as_deref(), Some("CooperativeSticky"), "what runs, whatever a template says");
 }
 
@@ -109,8 +113,11 @@ fn workers_that_are_away_for_another_assignor_are_no_settled_fleet() {
     let annotations = away.metadata.annotations.as_mut().unwrap();
     annotations.insert("balancefleet.io/stopped-for-assignor".into(), "range".into());
     annotations.insert("balancefleet.io/replicas".into(), "2".into());
-    let mut case =
-        Case { deployment: Some(away), pending: waiting(Obstacle::GroupNotRead, Way::Recreate), ..Case::default() };
+    let mut case = Case {
+        deployment: Some(away),
+        pending: waiting(Obstacle::GroupNotRead, ChangeMode::Recreate),
+        ..Case::default()
+    };
     assert_eq!(case.reported(conditions::PROGRESSING).unwrap().0, "True/RollingOut");
     // Changed back, and paused before they are back.
     case.pending = None;

@@ -9,8 +9,8 @@ use crate::BalanceConsumerGroup;
 use crate::columns::{COLUMNS, Column};
 use crate::rules::{AdmissionRule, rules};
 
-/// The fields with Kubernetes' own schemas. Those have no limits, and their descriptions would make the definition too
-/// big for the annotation of a client-side apply.
+/// The fields with Kubernetes' own schemas. Those have no limits, and their descriptions would make the CRD too big
+/// for the annotation of a client-side apply.
 const BORROWED: [&str; 3] =
     [".spec.worker.affinity", ".spec.worker.tolerations[]", ".spec.worker.topologySpreadConstraints[]"];
 const BORROWED_MAX_LENGTH: u32 = 512;
@@ -21,27 +21,27 @@ const QUANTITY_PATTERN: &str =
     r"^\+?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$";
 const QUANTITY_DESCRIPTION: &str = "A Kubernetes quantity, such as 250m, 1 or 64Mi.";
 
-/// Why the definition cannot be built. Only a mistake in this crate causes it, and its tests find it.
+/// Why the CRD cannot be built. Only a mistake in this crate causes it, and its tests find it.
 #[derive(Debug, thiserror::Error)]
-pub enum DefinitionError {
+pub enum CrdError {
     /// A rule or limit refers to a field that the types do not have.
-    #[error("the schema has no field {0}: correct its path in rules.rs, rules/*.rs or definition.rs")]
+    #[error("the schema has no field {0}: correct its path in rules.rs, rules/*.rs or crd.rs")]
     UnknownField(String),
-    /// The edited schema is not a valid definition.
+    /// The edited schema is not a valid CRD.
     #[error("the edited schema is not a CustomResourceDefinition: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 
-/// The definition to install.
+/// The CRD to install.
 ///
 /// # Errors
-/// See [`DefinitionError`].
-pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
-    let mut definition = serde_json::to_value(BalanceConsumerGroup::crd())?;
-    definition["spec"]["versions"][0]["additionalPrinterColumns"] = COLUMNS.iter().map(column).collect();
-    let schema = definition
+/// See [`CrdError`].
+pub fn crd() -> Result<CustomResourceDefinition, CrdError> {
+    let mut document = serde_json::to_value(BalanceConsumerGroup::crd())?;
+    document["spec"]["versions"][0]["additionalPrinterColumns"] = COLUMNS.iter().map(column).collect();
+    let schema = document
         .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
-        .ok_or_else(|| DefinitionError::UnknownField("openAPIV3Schema".to_owned()))?;
+        .ok_or_else(|| CrdError::UnknownField("openAPIV3Schema".to_owned()))?;
     for path in BORROWED {
         let field = field(schema, path)?;
         // The description of the field itself is our own, except for list items.
@@ -59,11 +59,11 @@ pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
     for rule in rules() {
         attach(field(schema, rule.at)?, rule);
     }
-    Ok(serde_json::from_value(definition)?)
+    Ok(serde_json::from_value(document)?)
 }
 
 /// The schema of a field: `.a.b` are properties, `[]` the items of a list.
-fn field<'a>(schema: &'a mut Value, path: &str) -> Result<&'a mut Value, DefinitionError> {
+fn field<'a>(schema: &'a mut Value, path: &str) -> Result<&'a mut Value, CrdError> {
     let mut pointer = String::new();
     for name in path.split('.').skip(1) {
         pointer.push_str("/properties/");
@@ -72,7 +72,7 @@ fn field<'a>(schema: &'a mut Value, path: &str) -> Result<&'a mut Value, Definit
             pointer.push_str("/items");
         }
     }
-    schema.pointer_mut(&pointer).ok_or_else(|| DefinitionError::UnknownField(path.to_owned()))
+    schema.pointer_mut(&pointer).ok_or_else(|| CrdError::UnknownField(path.to_owned()))
 }
 
 /// Visits a schema and all schemas in it, innermost first.
@@ -136,7 +136,7 @@ fn column(column: &Column) -> Value {
     let mut entry = json!({
         "name": column.name, "type": column.kind, "jsonPath": column.path, "description": column.description,
     });
-    // The API server drops a priority of 0; if it were written, comparisons with the stored definition would differ.
+    // The API server drops a priority of 0; if it were written, comparisons with the stored CRD would differ.
     if column.wide {
         entry["priority"] = json!(1);
     }

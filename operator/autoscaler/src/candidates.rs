@@ -1,13 +1,14 @@
-//! Which numbers of replicas are worth considering, and what each would mean. Takes the estimates and the present
-//! owners, gives a [`Rung`] per number.
+//! The candidates: which numbers of replicas are worth considering, and what each would mean. Takes the estimates and
+//! the present owners, gives a [`Candidate`] per number.
 //!
-//! With P partitions assigned evenly, the busiest of r workers has ⌈P/r⌉ of them. All r between two values of ⌈P/k⌉
-//! therefore carry no more than the lower one, and only the ladder {⌈P/k⌉} is worth considering.
+//! With P partitions assigned evenly, the busiest of r workers has ⌈P/r⌉ of them. That number falls only at the values
+//! of ⌈P/k⌉, so only these are candidates. With 6 partitions they are 1, 2, 3 and 6: of 4 or 5 workers, the busiest has
+//! two partitions, as it has of 3.
 
 use std::time::Duration;
 
 use crate::assignor::{Prediction, predict};
-use crate::decision::Rung;
+use crate::decision::Candidate;
 use crate::policy::Assignor;
 use crate::tuning::{REBALANCE_TIME, START_TIME};
 
@@ -29,29 +30,29 @@ pub(crate) struct Load {
 }
 
 /// {⌈P/k⌉: k = 1 …} and the two limits themselves, ascending.
-pub(crate) fn ladder(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
-    let mut rungs: Vec<i32> = (1..=partitions.max(1)).map(|k| (partitions.max(1) + k - 1) / k).collect();
-    rungs.extend([floor, ceiling]);
-    rungs.sort_unstable();
-    rungs.dedup();
-    rungs
+pub(crate) fn candidate_counts(partitions: i32, floor: i32, ceiling: i32) -> Vec<i32> {
+    let mut counts: Vec<i32> = (1..=partitions.max(1)).map(|k| (partitions.max(1) + k - 1) / k).collect();
+    counts.extend([floor, ceiling]);
+    counts.sort_unstable();
+    counts.dedup();
+    counts
 }
 
-/// A rung, and how heavily it loads its workers.
+/// A candidate, and how heavily it loads its workers.
 #[derive(Debug, Clone)]
 pub(crate) struct Evaluation {
-    pub(crate) rung: Rung,
+    pub(crate) candidate: Candidate,
     /// Records per second that the busiest worker has to process: arrivals, and its backlog in the drain time.
     pub(crate) required_rate: f64,
-    /// The load of the busiest worker divided by what one worker may carry; the rung is feasible up to 1. Arrivals
+    /// The load of the busiest worker divided by what one worker may carry; the candidate is feasible up to 1. Arrivals
     /// alone may take the planned utilization of a worker's capacity, arrivals and backlog together all of it.
     pub(crate) load_ratio: f64,
 }
 
 impl Load {
     /// What `replicas` would mean if arrivals may take at most `utilization` of a worker's capacity.
-    pub(crate) fn rung(&self, replicas: i32, utilization: f64) -> Rung {
-        self.evaluate(replicas, utilization).rung
+    pub(crate) fn candidate(&self, replicas: i32, utilization: f64) -> Candidate {
+        self.evaluate(replicas, utilization).candidate
     }
 
     /// The same, with the figures that say how heavily the workers are loaded.
@@ -61,7 +62,7 @@ impl Load {
         let backlogs = self.backlogs_after(&prediction, replicas);
         let drain_within = self.drain_within.as_secs_f64();
         let (mut max_required_rate, mut load_ratio): (f64, f64) = (0.0, 0.0);
-        let mut rung = Rung {
+        let mut candidate = Candidate {
             replicas,
             busiest_rate: 0.0,
             busiest_partition: None,
@@ -71,17 +72,18 @@ impl Load {
         for owned in &prediction.workers {
             let rate = sum(&self.rates, owned);
             let backlog = sum(&backlogs, owned);
-            if rate > rung.busiest_rate {
-                rung.busiest_rate = rate;
-                rung.busiest_partition = self.largest(owned);
+            if rate > candidate.busiest_rate {
+                candidate.busiest_rate = rate;
+                candidate.busiest_partition = self.largest(owned);
             }
-            rung.drained_after = rung.drained_after.and_then(|longest| Some(longest.max(self.drain(rate, backlog)?)));
+            candidate.drained_after =
+                candidate.drained_after.and_then(|longest| Some(longest.max(self.drain(rate, backlog)?)));
             let required_rate = rate + backlog / drain_within.max(1.0);
             max_required_rate = max_required_rate.max(required_rate);
-            rung.feasible &= rate <= utilization * self.capacity && required_rate <= self.capacity;
+            candidate.feasible &= rate <= utilization * self.capacity && required_rate <= self.capacity;
             load_ratio = load_ratio.max((rate / utilization).max(required_rate) / self.capacity);
         }
-        Evaluation { rung, required_rate: max_required_rate, load_ratio }
+        Evaluation { candidate, required_rate: max_required_rate, load_ratio }
     }
 
     /// The backlog per partition once the change has taken effect. Until new workers run, the present owners go on
@@ -152,11 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_has_every_count_that_lowers_the_busiest_share() {
-        assert_eq!(ladder(6, 1, 6), [1, 2, 3, 6]);
-        assert_eq!(ladder(10, 1, 10), [1, 2, 3, 4, 5, 10]);
-        assert_eq!(ladder(24, 1, 24), [1, 2, 3, 4, 5, 6, 8, 12, 24]);
-        assert_eq!(ladder(6, 4, 5), [1, 2, 3, 4, 5, 6]);
+    fn every_count_that_lowers_the_busiest_share_is_a_candidate() {
+        assert_eq!(candidate_counts(6, 1, 6), [1, 2, 3, 6]);
+        assert_eq!(candidate_counts(10, 1, 10), [1, 2, 3, 4, 5, 10]);
+        assert_eq!(candidate_counts(24, 1, 24), [1, 2, 3, 4, 5, 6, 8, 12, 24]);
+        assert_eq!(candidate_counts(6, 4, 5), [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
@@ -164,25 +166,25 @@ mod tests {
         let mut load = load(&[90.0, 10.0, 10.0, 10.0], 140.0);
         load.owners = vec![vec![0, 1], vec![2, 3]];
         load.desired = 2;
-        let two = load.rung(2, 0.9);
+        let two = load.candidate(2, 0.9);
         assert_eq!((two.busiest_rate, two.busiest_partition, two.feasible), (100.0, Some(0), true));
-        assert!(!load.rung(2, 0.7).feasible);
+        assert!(!load.candidate(2, 0.7).feasible);
     }
 
     #[test]
     fn a_backlog_needs_spare_capacity_beyond_the_arrivals() {
         let mut load = load(&[50.0; 2], 140.0);
         load.backlogs = vec![1_000.0; 2];
-        let one = load.rung(1, 0.9);
+        let one = load.candidate(1, 0.9);
         assert_eq!((one.drained_after, one.feasible), (Some(Duration::from_secs(50)), true));
         load.backlogs = vec![1_300.0; 2];
-        assert!(!load.rung(1, 0.9).feasible);
+        assert!(!load.candidate(1, 0.9).feasible);
     }
 
     #[test]
     fn while_workers_start_the_present_ones_go_on() {
         let load = load(&[50.0; 6], 140.0);
-        let three = load.rung(3, 0.9);
+        let three = load.candidate(3, 0.9);
         assert!(three.feasible, "{three:?}");
         // 300 arrive and 140 are processed for 15 s; then 4 of 6 partitions stand still for 4 s, the others grow on.
         let backlog = 160.0 * 15.0 + 4.0 * 50.0 * 4.0 + 2.0 * (50.0 * 160.0 / 300.0) * 4.0;
@@ -194,6 +196,6 @@ mod tests {
     fn a_worker_without_spare_capacity_never_drains() {
         let mut load = load(&[150.0], 140.0);
         load.backlogs = vec![10.0];
-        assert_eq!(load.rung(1, 0.9).drained_after, None);
+        assert_eq!(load.candidate(1, 0.9).drained_after, None);
     }
 }
