@@ -16,4 +16,4 @@ mod tools;
 pub(crate) use audit::audit;
 pub(crate) use check::failures;
 pub(crate) use rebuild::rebuild;
-pub(crate) use tools::OpsError;
+pub(crate) use tools::{OpsError, retry_transient};

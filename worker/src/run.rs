@@ -7,13 +7,7 @@
 //! | a failure that only a new process can clear, a failed `--check` or tool | 1 |
 //! | an audit that found differences, or could not compare everything | 3 |
 
-use std::{
-    collections::BTreeMap,
-    io::IsTerminal,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use balancefleet_kafka::Admin;
 use jiff::Timestamp;
@@ -45,10 +39,6 @@ use crate::{
 const STOP_WITHIN: Duration = Duration::from_millis(2800);
 /// The exit code of an audit that did not find everything equal.
 const DIFFERENT: u8 = 3;
-/// How long `--check` waits for problems that may pass,
-const CHECK_WITHIN: Duration = Duration::from_secs(10);
-/// and how often it checks again.
-const CHECK_AGAIN: Duration = Duration::from_millis(500);
 /// The time for running requests to finish.
 const FINISH_ANSWERS: Duration = Duration::from_millis(100);
 
@@ -154,23 +144,16 @@ fn say_failures(failures: &[(i32, PartitionFailure)]) {
     }
 }
 
-/// Repeats a check while its problem is likely to pass.
 fn look(
     config: &Config,
     admin: &Admin,
     runtime: &Handle,
 ) -> Result<(TopicFacts, Vec<(i32, PartitionFailure)>), OpsError> {
-    let deadline = Instant::now() + CHECK_WITHIN;
-    loop {
-        let looked = preflight::check(config, admin, runtime, false)?.map_err(OpsError::from).and_then(|facts| {
-            let failures = ops::failures(config, admin, runtime, facts.clone())?;
-            Ok((facts, failures))
-        });
-        match looked {
-            Err(error) if error.is_transient() && Instant::now() < deadline => std::thread::sleep(CHECK_AGAIN),
-            looked => return looked,
-        }
-    }
+    ops::retry_transient(|| {
+        let facts = preflight::check(config, admin, runtime, false)??;
+        let failures = ops::failures(config, admin, runtime, facts.clone())?;
+        Ok((facts, failures))
+    })
 }
 
 /// Runs a tool, which reports to standard output and logs problems to standard error.

@@ -22,7 +22,7 @@ use super::{
     member::{as_only_member, consumer},
     progress_bar::ProgressBar,
     reading::Folded,
-    tools::{OpsError, StoredIn, TIMEOUT, ToolContext, grouped, print_line},
+    tools::{OpsError, StoredIn, TIMEOUT, ToolContext, grouped, print_line, retry_transient},
 };
 use crate::{
     config::{Config, RebuildOptions},
@@ -184,7 +184,7 @@ impl Rebuild<'_> {
         }
         let ToolContext { config, admin, topic, .. } = &self.tools;
         let rebuilt = as_only_member(consumer, config, admin, topic.partition_count, |membership| {
-            self.prepare_store()?;
+            retry_transient(|| self.prepare_store())?;
             let progress = ProgressBar::new(records);
             let rebuilt = self.replace_all(store, membership, plans, &progress);
             progress.end();

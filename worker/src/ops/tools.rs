@@ -1,6 +1,10 @@
 //! What the tools work with, and why a tool may fail.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use balancefleet_kafka::{Admin, Error, ErrorKind};
 use tokio::runtime::Handle;
@@ -19,6 +23,9 @@ use crate::{
 
 /// How long one question to the brokers may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a tool tries again while an error is likely to pass, and how often.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a tool failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +64,20 @@ impl OpsError {
             Self::Database(error) | Self::NotReady(NotReady::Database(error)) => error.is_transient(),
             Self::NotReady(NotReady::NoInitialOffsets { .. }) => true,
             _ => false,
+        }
+    }
+}
+
+/// Repeats what may be repeated while its error is likely to pass: for some time, not every broker knows a new topic.
+pub(crate) fn retry_transient<T>(mut attempt: impl FnMut() -> Result<T, OpsError>) -> Result<T, OpsError> {
+    let deadline = Instant::now() + RETRY_FOR;
+    loop {
+        match attempt() {
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                tracing::warn!(%error, "trying again");
+                std::thread::sleep(RETRY_INTERVAL);
+            }
+            outcome => return outcome,
         }
     }
 }
@@ -104,6 +125,10 @@ impl<'a> StoredIn<'a> {
 impl<'a> ToolContext<'a> {
     /// Checks that everything the tool needs exists; creates nothing.
     pub(super) fn open(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
+        retry_transient(|| Self::try_open(config, admin, runtime))
+    }
+
+    fn try_open(config: &'a Config, admin: &'a Admin, runtime: &Handle) -> Result<Self, OpsError> {
         if config.rules.ledger == LedgerKind::Count {
             return Err(OpsError::Impossible("ledger count keeps no balances: nothing to audit or rebuild".to_owned()));
         }
@@ -167,10 +192,20 @@ pub(super) fn grouped(count: impl TryInto<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::*;
 
     #[test]
     fn counts_are_grouped_by_thousands() {
         assert_eq!([0_u64, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn what_is_likely_to_pass_is_tried_again_and_nothing_else_is() {
+        let new_topic =
+            || OpsError::Kafka(Error::Transient { what: "topic t".to_owned(), detail: "just made".to_owned() });
+        let mut answers = vec![Ok(3), Err(new_topic()), Err(new_topic())];
+        assert_eq!(retry_transient(|| answers.pop().unwrap()).unwrap(), 3);
+        let mut answers = vec![Ok(3), Err(OpsError::Impossible("no".to_owned()))];
+        assert!(matches!(retry_transient(|| answers.pop().unwrap()), Err(OpsError::Impossible(_))));
     }
 }
