@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    DATABASE, POSTGRES, audit_beside_workers, audit_is_equal, await_no_members, rebuild, rebuild_so_when_free,
-    rebuild_when_free,
+    DATABASE, POSTGRES, audit_beside_workers, audit_is_equal, await_no_members, rebuild_so_when_free, rebuild_when_free,
 };
 use crate::{
     failures::await_failure,
@@ -38,7 +37,7 @@ fn an_audit_of_a_database_names_what_differs_and_what_does_not_add_up() {
     assert!(code == Some(3) && text.contains("0 of 2 partitions are equal"), "{text}");
     // Noted of a log that was cut off since: nobody could go on from there with it.
     database.rows("UPDATE balancefleet.part SET leader_epoch = 99 WHERE group_id = $1", &[&stream.group]);
-    let text = rebuild(&stream, &[POSTGRES]);
+    let text = rebuild_when_free(&stream, &[POSTGRES]);
     assert!(text.contains("PostgreSQL at 127.0.0.1") && text.contains("out of 600 records"), "{text}");
     audit_is_equal(&stream, &[POSTGRES]);
     folded(&stream, &mut traffic, 300, &[POSTGRES]);
@@ -49,7 +48,7 @@ fn a_rebuild_of_a_database_changes_to_other_rules_and_to_a_topic_that_was_made_a
     let stream = stream_of("rebuild-pg-rules", 2, &[]);
     folded(&stream, &mut Traffic::new(49, 20), 600, &[POSTGRES]);
     let rules = [POSTGRES, ("BALANCE_SIGNS", "Transfer=ignore")];
-    rebuild(&stream, &rules);
+    rebuild_when_free(&stream, &rules);
     audit_is_equal(&stream, &rules);
     await_failure(&worker(&stream, &[POSTGRES]), &[0, 1], "other signs");
     stream.delete();
@@ -77,7 +76,7 @@ fn a_rebuild_of_a_database_replaces_balances_that_nothing_is_known_of() {
     // Not even Kafka remembers the group.
     database.rows("DELETE FROM balancefleet.part WHERE group_id = $1", &[&stream.group]);
     stream.forget_group();
-    let text = rebuild(&stream, &[POSTGRES]);
+    let text = rebuild_when_free(&stream, &[POSTGRES]);
     assert!(text.contains("out of 900 records"), "{text}");
     audit_is_equal(&stream, &[POSTGRES]);
     folded(&stream, &mut traffic, 300, &[POSTGRES]);
@@ -172,7 +171,7 @@ fn a_rebuild_says_how_far_it_is_and_how_long_it_will_take_unless_that_is_short()
     let left = written.and_then(|(_, line)| line.split_once(" of 600 records, about "));
     assert!(left.is_some_and(|(done, _)| (1..600).contains(&done.parse().unwrap())), "{text}");
     let began = Instant::now();
-    let text = rebuild(&stream, &settings);
+    let text = rebuild_when_free(&stream, &settings);
     assert!(!text.contains(" s left") || began.elapsed() > Duration::from_secs(5), "{text}");
 }
 
