@@ -40,7 +40,7 @@ impl PollLoop {
     /// Starts the validations that have not started, and handles those that are overdue.
     pub(super) fn validate(&mut self) -> Result<(), Fatal> {
         let now = Instant::now();
-        self.look_after_overdue(now);
+        self.queue_overdue_lookups(now);
         let unasked: Vec<_> = self.partitions.values().filter_map(AssignedPartition::unasked_position).collect();
         if unasked.is_empty() {
             return Ok(());
@@ -59,7 +59,7 @@ impl PollLoop {
         Ok(())
     }
 
-    fn look_after_overdue(&mut self, now: Instant) {
+    fn queue_overdue_lookups(&mut self, now: Instant) {
         let overdue: Vec<_> = self.partitions.values_mut().filter_map(|owned| owned.overdue(now)).collect();
         if !overdue.is_empty() {
             self.truncation_watch.add_overdue(overdue);

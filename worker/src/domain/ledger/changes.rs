@@ -69,7 +69,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Brings what has changed of these customers near.
+    /// Loads what has changed of these customers into the processor's cache.
     pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         ids.filter_map(|id| self.customers.get(id)).for_each(|changed| changed.now.touch());
     }
@@ -132,7 +132,7 @@ impl Changes {
         self.customers.len()
     }
 
-    /// Bytes of records that wait to be put aside.
+    /// Bytes of the dead letters.
     pub(crate) fn dead_letter_bytes(&self) -> usize {
         self.dead_letter_bytes
     }
