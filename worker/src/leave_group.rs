@@ -53,8 +53,8 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// Leaves the group by `deadline`, and says so only when the group's coordinator does. Whatever the client still has of its
-/// partitions is let go; `is_asked`: the group has asked for some and has no answer yet.
+/// Leaves the group by `deadline`, and logs that only when the group's coordinator confirms it. Gives up all partitions
+/// that the client still has. `is_asked`: the group has asked for partitions and waits for the answer.
 pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) {
     match try_to_leave(consumer, admin, group, is_asked, deadline) {
         LeaveOutcome::Gone => tracing::info!("left the group"),
@@ -107,7 +107,7 @@ fn member_id(consumer: &GroupConsumer) -> Option<String> {
     Some(membership.member_id()).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
-/// Polls, and lets everything go that a rebalance brings or takes, until `is_done`; false at the deadline.
+/// Polls until `is_done`, and gives up all partitions at every rebalance; false at the deadline.
 fn poll_until(consumer: &GroupConsumer, deadline: Instant, mut is_done: impl FnMut() -> bool) -> bool {
     loop {
         if is_done() {
@@ -130,7 +130,7 @@ fn release_all(consumer: &GroupConsumer, kind: RebalanceKind) {
     }
 }
 
-/// The client waits for an answer in kind. Nothing is taken up any more, and all that was taken up is given back.
+/// The client waits for an answer of the same kind. It gets no partitions any more, and gives up all that it has.
 fn answer(consumer: &GroupConsumer, kind: RebalanceKind) -> KafkaResult<()> {
     let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
     match (kind, is_cooperative) {

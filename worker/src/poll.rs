@@ -4,7 +4,7 @@
 //! output is ledgers (seen through the [`View`]), commits and log lines. It carries out a rebalance right after the
 //! poll that delivered it, never inside a callback.
 //!
-//! | thread | does | tells the poll thread |
+//! | thread | does | reports |
 //! |---|---|---|
 //! | restore | brings new partitions to where the group has committed | `Restored` |
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |

@@ -14,7 +14,7 @@ use crate::{At, Isolation, TopicPartition};
 
 /// The time given to requests that go to a group's coordinator: the most there is. A request whose time ends while its
 /// coordinator is away is freed, yet sent when the coordinator returns, and that aborts the process
-/// (confluentinc/librdkafka#4605, open). So whoever asks minds the time, and gives the client up when it is over.
+/// (confluentinc/librdkafka#4605, open). So the caller watches the time, and replaces the client when it is over.
 const COORDINATED: Duration = Duration::from_secs(3600);
 
 /// What every request carries besides its question.

@@ -21,7 +21,7 @@ pub(super) struct IoTimeouts {
     pub(super) write: Duration,
 }
 
-/// A stream that fails when its client takes longer; it tells the `connection` whether the answer is taken.
+/// A stream that fails when its client takes longer; it notes at the `connection` whether the client reads.
 pub(super) struct TimeoutStream<S> {
     stream: S,
     timeouts: IoTimeouts,
