@@ -22,7 +22,7 @@ pub(crate) use error::ConfigError;
 pub(crate) use value::is_host_and_port;
 
 use settings::Settings;
-use sources::RawSettings;
+use sources::Given;
 
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -86,7 +86,7 @@ pub(crate) fn load(
     if line.print_openapi {
         return Ok(Command::PrintOpenApi); // true of every worker, whatever its settings
     }
-    let given = RawSettings::read(&table, line.config.as_deref(), variables, &matches)?;
+    let given = Given::read(&table, line.config.as_deref(), variables, &matches)?;
     let config = Box::new(validate::validate(given.parse()?, &given)?);
     Ok(match line.tool {
         _ if line.print_config => Command::Print(given.to_yaml(&table)),

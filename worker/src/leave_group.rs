@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The outcome of leaving a group.
-enum LeaveOutcome {
+enum Outcome {
     /// The group no longer has this member.
     Gone,
     /// The consumer was not a member.
@@ -57,23 +57,17 @@ impl fmt::Display for Unknown {
 /// that the client still has. `is_asked`: the group has asked for partitions and waits for the answer.
 pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) {
     match try_to_leave(consumer, admin, group, is_asked, deadline) {
-        LeaveOutcome::Gone => tracing::info!("left the group"),
-        LeaveOutcome::WasNoMember => tracing::debug!("there was no membership to give up"),
-        LeaveOutcome::Unknown(why) => {
+        Outcome::Gone => tracing::info!("left the group"),
+        Outcome::WasNoMember => tracing::debug!("there was no membership to give up"),
+        Outcome::Unknown(why) => {
             tracing::warn!("leaving the group takes too long ({why}); its session timeout does the rest");
         }
     }
 }
 
-fn try_to_leave(
-    consumer: &GroupConsumer,
-    admin: &Admin,
-    group: &str,
-    is_asked: bool,
-    deadline: Instant,
-) -> LeaveOutcome {
+fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) -> Outcome {
     if consumer.subscription().is_ok_and(|topics| topics.count() == 0) {
-        return LeaveOutcome::WasNoMember;
+        return Outcome::WasNoMember;
     }
     let id_by = deadline.min(Instant::now() + ID_WITHIN);
     poll_until(consumer, id_by, || member_id(consumer).is_some());
@@ -90,9 +84,9 @@ fn try_to_leave(
         }
         None => true,
     });
-    let Some(id) = last_id else { return LeaveOutcome::WasNoMember };
+    let Some(id) = last_id else { return Outcome::WasNoMember };
     if !is_out {
-        return LeaveOutcome::Unknown(Unknown::Rebalancing);
+        return Outcome::Unknown(Unknown::Rebalancing);
     }
     // The client is closed once LeaveGroup was answered, with whatever.
     match consumer.close_queue() {
@@ -142,7 +136,7 @@ fn answer(consumer: &GroupConsumer, kind: RebalanceKind) -> KafkaResult<()> {
 }
 
 /// That LeaveGroup was sent proves nothing: it may have met no coordinator.
-fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant) -> LeaveOutcome {
+fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant) -> Outcome {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let described = admin.describe_groups(&[group], left).map(|mut all| all.pop());
@@ -150,11 +144,11 @@ fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant)
             Ok(Some((_, Ok(group)))) if group.members.iter().any(|member| member.member_id == member_id) => {
                 Unknown::Remains
             }
-            Ok(Some((_, Ok(_))) | None) => return LeaveOutcome::Gone,
+            Ok(Some((_, Ok(_))) | None) => return Outcome::Gone,
             Ok(Some((_, Err(error)))) | Err(error) => Unknown::Unanswered(error),
         };
         if Instant::now() + LOOK_AGAIN >= deadline {
-            return LeaveOutcome::Unknown(why);
+            return Outcome::Unknown(why);
         }
         std::thread::sleep(LOOK_AGAIN);
     }

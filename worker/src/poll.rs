@@ -322,7 +322,7 @@ impl PollLoop {
 
     /// The id of the topic that the client fetches, if it is not the topic of this process. It is known once the client
     /// has no more events, before the first of those records is used.
-    fn recreated_topic_id(&self) -> Option<String> {
+    fn new_topic_id(&self) -> Option<String> {
         let id = self.consumer.context().topic_id();
         // The client knows no id before its first fetch.
         let has_fetched = || self.view.counting().messages_consumed.load(Ordering::Relaxed) > 0;
@@ -333,7 +333,7 @@ impl PollLoop {
     }
 
     fn fail_if_topic_recreated(&mut self) -> Result<(), Fatal> {
-        let Some(found) = self.recreated_topic_id() else { return Ok(()) };
+        let Some(found) = self.new_topic_id() else { return Ok(()) };
         let all: Vec<_> = self.partitions.keys().copied().collect();
         self.fail(&all, &PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
@@ -395,9 +395,7 @@ impl PollLoop {
             self.view.lost_membership();
             return false;
         };
-        if generation.is_some_and(|generation| generation != membership.generation())
-            || self.recreated_topic_id().is_some()
-        {
+        if generation.is_some_and(|generation| generation != membership.generation()) || self.new_topic_id().is_some() {
             return false;
         }
         let ours = |owned: &&mut AssignedPartition| *owned.member_id == *membership.member_id() && chosen(owned);

@@ -38,7 +38,7 @@ impl Admin {
     pub fn create_partitions(&self, topic: &str, partitions: i32, timeout: Duration) -> Result<(), Error> {
         let operation = Operation::on_topic("add partitions to", topic, "Alter on that topic");
         let wanted = usize::try_from(partitions).unwrap_or_default();
-        let send = |queue: &Queue<'_>, limits| queue.ask_to_create_partitions(topic, wanted, limits);
+        let send = |queue: &Queue<'_>, limits| queue.ask_to_add(topic, wanted, limits);
         self.carry_out(&operation, timeout, send, |answer| match answer.partitions_created() {
             Err(failure) if failure.is(Code::RD_KAFKA_RESP_ERR_INVALID_PARTITIONS) => Ok(()),
             grown => grown,
@@ -49,9 +49,9 @@ impl Admin {
     ///
     /// # Errors
     /// As for [`create_topic`](Self::create_topic).
-    pub fn alter_topic_settings(&self, topic: &str, settings: &[(&str, &str)], timeout: Duration) -> Result<(), Error> {
+    pub fn alter_topic(&self, topic: &str, settings: &[(&str, &str)], timeout: Duration) -> Result<(), Error> {
         let operation = Operation::on_topic("configure", topic, "AlterConfigs on that topic");
-        let send = |queue: &Queue<'_>, limits| queue.ask_to_alter_settings(topic, settings, limits);
+        let send = |queue: &Queue<'_>, limits| queue.ask_to_alter(topic, settings, limits);
         self.carry_out(&operation, timeout, send, Answer::settings_altered)
     }
 }

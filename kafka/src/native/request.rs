@@ -190,12 +190,7 @@ impl<'client> Queue<'client> {
     }
 
     /// Asks that a topic has these settings and no others.
-    pub(crate) fn ask_to_alter_settings(
-        &self,
-        topic: &str,
-        settings: &[(&str, &str)],
-        limits: Limits,
-    ) -> Result<(), Error> {
+    pub(crate) fn ask_to_alter(&self, topic: &str, settings: &[(&str, &str)], limits: Limits) -> Result<(), Error> {
         let options = self.options(limits)?;
         let resource = Resource::Topic(topic).native()?;
         set_all(&resource, sys::rd_kafka_ConfigResource_set_config, settings)?;
@@ -230,7 +225,7 @@ impl<'client> Queue<'client> {
     }
 
     /// Asks that a topic has so many partitions.
-    pub(crate) fn ask_to_create_partitions(&self, topic: &str, partitions: usize, limits: Limits) -> Result<(), Error> {
+    pub(crate) fn ask_to_add(&self, topic: &str, partitions: usize, limits: Limits) -> Result<(), Error> {
         let options = self.options(limits)?;
         let name = c_text(topic)?;
         // SAFETY: the name is live and copied into the request, which is ours; no text is asked for in return.

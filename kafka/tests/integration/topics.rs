@@ -85,7 +85,7 @@ fn the_settings_of_a_topic_are_replaced_and_its_own_are_told_apart() {
     assert_eq!(own(), [setting("cleanup.policy", "compact"), setting("segment.bytes", "1048576")]);
 
     let settings = [("cleanup.policy", "delete"), ("max.message.bytes", "2000")];
-    assert_eq!(admin().alter_topic_settings(&topic, &settings, TIMEOUT), Ok(()));
+    assert_eq!(admin().alter_topic(&topic, &settings, TIMEOUT), Ok(()));
 
     let replaced = settings.map(|(name, value)| setting(name, value));
     wait_until("they have been replaced", || own() == replaced);
@@ -103,7 +103,7 @@ fn what_the_cluster_will_never_do_is_told_with_its_reason() {
     let refused = [
         admin.create_topic(&topic, 1, Some(99), &[], TIMEOUT).map(drop),
         admin.create_topic(&topic, 1, None, &[("cleanup.policy", "whatever")], TIMEOUT).map(drop),
-        admin.alter_topic_settings(&new_topic("fine", 1), &[("cleanup.policy", "whatever")], TIMEOUT),
+        admin.alter_topic(&new_topic("fine", 1), &[("cleanup.policy", "whatever")], TIMEOUT),
     ];
     for outcome in refused {
         let Err(Error::Other { what, detail }) = outcome else { panic!("{outcome:?}") };
@@ -128,7 +128,7 @@ fn without_a_broker_nothing_is_made_and_nobody_waits_longer_than_allowed() {
     };
     call(&|| admin.create_topic("t", 1, None, &[], within).map(drop));
     call(&|| admin.create_partitions("t", 1, within));
-    call(&|| admin.alter_topic_settings("t", &[], within));
+    call(&|| admin.alter_topic("t", &[], within));
     call(&|| admin.topic_settings("t", within).map(drop));
     call(&|| admin.broker_settings(within).map(drop));
 }

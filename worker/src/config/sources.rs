@@ -57,13 +57,13 @@ fn form(arg: &Arg) -> Form {
 }
 
 /// A given value of a setting: one value, or an item of a list, or `name=value` of a map.
-pub(super) struct RawValue {
+pub(super) struct GivenValue {
     pub(super) text: String,
     /// The name of the setting in errors, as the user wrote it.
     pub(super) name: String,
 }
 
-impl RawValue {
+impl GivenValue {
     /// The name in `name=value`.
     fn entry(&self) -> &str {
         self.text.split('=').next().unwrap_or_default().trim()
@@ -72,9 +72,9 @@ impl RawValue {
 
 /// The given values of each setting, by path. An empty list or map counts as given.
 #[derive(Default)]
-pub(super) struct RawSettings(BTreeMap<String, Vec<RawValue>>);
+pub(super) struct Given(BTreeMap<String, Vec<GivenValue>>);
 
-impl RawSettings {
+impl Given {
     /// Reads all sources; a later one overrides an earlier one.
     pub(super) fn read(
         table: &Command,
@@ -98,7 +98,7 @@ impl RawSettings {
         Ok(given)
     }
 
-    pub(super) fn values(&self, path: &str) -> &[RawValue] {
+    pub(super) fn values(&self, path: &str) -> &[GivenValue] {
         self.0.get(path).map_or(&[], Vec::as_slice)
     }
 
@@ -115,7 +115,7 @@ impl RawSettings {
 
     fn insert(&mut self, arg: &Arg, texts: Vec<String>, name: &str) {
         let is_given = |text: &String| form(arg) == Form::Single || !text.is_empty();
-        let values = texts.into_iter().filter(is_given).map(|text| RawValue { text, name: name.to_owned() });
+        let values = texts.into_iter().filter(is_given).map(|text| GivenValue { text, name: name.to_owned() });
         self.0.insert(arg.get_id().to_string(), values.collect());
     }
 
@@ -139,7 +139,7 @@ impl RawSettings {
         }
         for (path, values) in upper.0 {
             let below = self.0.remove(&path).filter(|_| MAPS.contains(&path.as_str())).unwrap_or_default();
-            let is_kept = |below: &RawValue| values.iter().all(|above| above.entry() != below.entry());
+            let is_kept = |below: &GivenValue| values.iter().all(|above| above.entry() != below.entry());
             let mut all: Vec<_> = below.into_iter().filter(is_kept).collect();
             all.extend(values);
             self.0.insert(path, all);
@@ -203,8 +203,8 @@ impl RawSettings {
 }
 
 /// The defaults, or the flags.
-fn arguments(table: &Command, matches: &ArgMatches, source: ValueSource) -> RawSettings {
-    let mut given = RawSettings::default();
+fn arguments(table: &Command, matches: &ArgMatches, source: ValueSource) -> Given {
+    let mut given = Given::default();
     for arg in table.get_arguments() {
         let id = arg.get_id().as_str();
         if matches.value_source(id) == Some(source) {
@@ -215,8 +215,8 @@ fn arguments(table: &Command, matches: &ArgMatches, source: ValueSource) -> RawS
     given
 }
 
-fn environment(table: &Command, variables: &BTreeMap<String, String>) -> Result<RawSettings, ConfigError> {
-    let mut given = RawSettings::default();
+fn environment(table: &Command, variables: &BTreeMap<String, String>) -> Result<Given, ConfigError> {
+    let mut given = Given::default();
     for (name, text) in variables {
         let ours = DOTNET.iter().find(|(dotnet, _)| dotnet == name).map_or(name.as_str(), |(_, ours)| ours);
         if let Some(arg) = table.get_arguments().find(|arg| arg.get_env().is_some_and(|env| env == ours)) {
@@ -227,7 +227,7 @@ fn environment(table: &Command, variables: &BTreeMap<String, String>) -> Result<
             return Err(ConfigError::NotAvailable { name: name.clone() });
         } else if let Some(key) = name.strip_prefix(EXTRA_CONFIG_ENV) {
             let text = format!("{}={text}", reserved_keys::canonical(key));
-            given.0.entry(EXTRA_CONFIG.to_owned()).or_default().push(RawValue { text, name: name.clone() });
+            given.0.entry(EXTRA_CONFIG.to_owned()).or_default().push(GivenValue { text, name: name.clone() });
         } else if is_ours(name) {
             return Err(ConfigError::Unknown { name: name.clone(), place: "the environment".to_owned() });
         }
@@ -249,23 +249,17 @@ fn is_ours(name: &str) -> bool {
     prefixed && !of_a_service && !of_kafkas_scripts
 }
 
-fn file(table: &Command, path: &Path) -> Result<RawSettings, ConfigError> {
+fn file(table: &Command, path: &Path) -> Result<Given, ConfigError> {
     let place = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: place.clone(), source })?;
     let root = serde_yaml::from_str(&text).map_err(|source| ConfigError::Yaml { path: place.clone(), source })?;
-    let mut given = RawSettings::default();
+    let mut given = Given::default();
     flatten(table, &place, "", &root, &mut given)?;
     Ok(given)
 }
 
 /// Reads the setting at `path`, or those below it. A section or a setting without a value gives nothing.
-fn flatten(
-    table: &Command,
-    place: &str,
-    path: &str,
-    value: &Value,
-    given: &mut RawSettings,
-) -> Result<(), ConfigError> {
+fn flatten(table: &Command, place: &str, path: &str, value: &Value, given: &mut Given) -> Result<(), ConfigError> {
     let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
     let is_section = table.get_arguments().any(|arg| arg.get_id().as_str().starts_with(&prefix));
     let arg = table.get_arguments().find(|arg| arg.get_id() == path);

@@ -8,7 +8,7 @@ use super::{
     effective::{Config, LogFormat, StartFrom, StoreKind},
     error::ConfigError,
     settings::Settings,
-    sources::RawSettings,
+    sources::Given,
     topic_names::default_changelog_topic,
     value::detail,
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Checks and combines `settings`. An error names those that are `given` as they were given.
-pub(super) fn validate(settings: Settings, given: &RawSettings) -> Result<Config, ConfigError> {
+pub(super) fn validate(settings: Settings, given: &Given) -> Result<Config, ConfigError> {
     let consumer_id = consumer_id(settings.pod_name.as_deref(), settings.pod_uid.as_deref());
     let default_log_format = || if std::io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     let config = Config {
@@ -61,7 +61,7 @@ pub(super) fn validate(settings: Settings, given: &RawSettings) -> Result<Config
     Ok(config)
 }
 
-fn connection(settings: &Settings, given: &RawSettings) -> Result<Connection, String> {
+fn connection(settings: &Settings, given: &Given) -> Result<Connection, String> {
     let bootstrap_servers = settings.bootstrap_servers.clone();
     let connection = Connection { bootstrap_servers, tls: tls(settings)?, sasl: sasl(settings)? };
     // The addresses are checked already, so the error is in one of the files.
@@ -93,7 +93,7 @@ fn sasl(settings: &Settings) -> Result<Option<Sasl>, String> {
     }
 }
 
-fn database(settings: &Settings, given: &RawSettings) -> Result<Option<DatabaseTarget>, ConfigError> {
+fn database(settings: &Settings, given: &Given) -> Result<Option<DatabaseTarget>, ConfigError> {
     let Some(url) = &settings.postgres_url else { return Ok(None) };
     let target = DatabaseTarget::parse(url.trim(), settings.postgres_ca_file.as_deref());
     target.map(Some).map_err(|reason| ConfigError::Unusable {

@@ -20,6 +20,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::{Arc, LazyLock, OnceLock},
 };
 
@@ -40,7 +41,7 @@ use crate::{
 const COMBINED: usize = 5;
 
 static FIRST_RELEASE_TABLE: LazyLock<Exponents> =
-    LazyLock::new(|| Exponents::first_release_table(&DecimalsByCurrency::new()));
+    LazyLock::new(|| Exponents::first_release(&DecimalsByCurrency::new()));
 
 /// The configured [`Rules`] of this worker, and the hash that the first release writes for them.
 pub(crate) struct WorkerRules {
@@ -160,7 +161,7 @@ impl WorkerRules {
 }
 
 fn hash_of(rules: &Rules, overrides: &DecimalsByCurrency) -> String {
-    rules.hash_with(&Exponents::first_release_table(overrides))
+    rules.hash_with(&Exponents::first_release(overrides))
 }
 
 fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
@@ -271,15 +272,10 @@ impl LedgerRules {
         outcome
     }
 
-    /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the
+    /// The rules of a ledger that was recomputed from `records` by `worker_rules`. Each currency counts from the
     /// same offset as in this ledger.
-    pub(crate) fn rebuilt(
-        &self,
-        worker_rules: &WorkerRules,
-        start_offset: i64,
-        next_offset: i64,
-        ledger: &Ledger,
-    ) -> Self {
+    pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, records: &Range<i64>, ledger: &Ledger) -> Self {
+        let (start_offset, next_offset) = (records.start, records.end);
         let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, start_offset) };
         for currency in ledger.currencies() {
             let rule = CurrencyRule {

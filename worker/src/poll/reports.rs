@@ -137,7 +137,7 @@ impl PollLoop {
 
     /// Handles a measured log that may have been truncated.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
-        let MaybeTruncated { partition, assignment_number, next_offset: offset } = log.maybe_truncated;
+        let MaybeTruncated { partition, assignment_number, next_offset: offset } = log.of;
         let active = self.current_at(partition, assignment_number).and_then(AssignedPartition::active);
         let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
         if let Some((next_offset, Some(leader_epoch))) = fetch_state

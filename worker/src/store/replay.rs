@@ -37,22 +37,18 @@ impl Store for Replay {
 
 /// What is to be folded of a partition.
 pub(crate) fn plan(offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionFailure> {
-    let PartitionOffsets { committed, log_start, log_end } = offsets;
-    let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(*log_start))) };
+    let &PartitionOffsets { ref committed, log_start, log_end } = offsets;
+    let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(log_start))) };
     let start_offset = committed.start_offset()?;
     // The ledger's start was a log's start once, and a log's start never goes back.
-    if *log_start < start_offset || start_offset > committed.offset {
-        return Err(PartitionFailure::StartOfAnotherLog {
-            start_offset,
-            log_start: *log_start,
-            committed: committed.offset,
-        });
+    if log_start < start_offset || start_offset > committed.offset {
+        return Err(PartitionFailure::StartOfAnotherLog { start_offset, log_start, committed: committed.offset });
     }
-    if committed.offset > *log_end {
-        return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
+    if committed.offset > log_end {
+        return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end });
     }
-    if *log_start > start_offset {
-        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: *log_start });
+    if log_start > start_offset {
+        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start });
     }
     Ok(RestorePlan::ReplayInput { start_offset, records: start_offset..committed.offset })
 }

@@ -191,7 +191,7 @@ impl Topic {
         let min_in_sync = MIN_IN_SYNC.to_string();
         let settings: Vec<_> =
             SETTINGS.iter().copied().chain([("min.insync.replicas", min_in_sync.as_str())]).collect();
-        admin.alter_topic_settings(&self.name, &settings, TIMEOUT)
+        admin.alter_topic(&self.name, &settings, TIMEOUT)
     }
 
     /// Empty while the broker that was asked does not know the topic yet.

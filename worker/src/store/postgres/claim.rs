@@ -110,14 +110,10 @@ impl PartitionRow {
 
     /// Passes what the row says about the ledger's rules to `ask`.
     pub(super) fn stored_rules<T>(&self, ask: impl FnOnce(StoredRules<'_>) -> T) -> Result<T, PartitionFailure> {
-        let ledger = LedgerMark {
-            topic_id: self.topic_id.as_str(),
-            start_offset: self.start_offset,
-            next_offset: self.next_offset,
-        };
+        let (start_offset, next_offset) = (self.start_offset, self.next_offset);
+        let ledger = LedgerMark { topic_id: self.topic_id.as_str(), start_offset, next_offset };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
-        let (start_offset, next_offset) = (self.start_offset, self.next_offset);
         Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), start_offset, next_offset }))
     }
 }
