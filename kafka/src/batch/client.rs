@@ -52,8 +52,8 @@ impl ReaderContext {
 
 impl ClientContext for ReaderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        // When a partition is missing, a consumer of the safe crate that is read in batches gets no message and no event.
-        // librdkafka only logs a line with this facility, and logs nothing else with it.
+        // When a partition is missing, a consumer of the safe crate that is read in batches gets no message and no
+        // event. librdkafka only logs a line with this facility, and logs nothing else with it.
         if facility == "ERROR" {
             self.missing.lock().get_or_insert_with(|| missing(&self.topic, line));
         } else {

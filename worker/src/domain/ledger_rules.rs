@@ -5,10 +5,10 @@
 //! stay refused, so the ledger keeps the offset from which each currency counts.
 //!
 //! The *first release* is commit `de74611`, see `docs/upgrading.md`. It knows no rule details (`ruleDetails` in a
-//! changelog, `rule_details` in PostgreSQL): its workers compare a single hash of all rules. A ledger therefore keeps the
-//! hash of the settings it began with, and workers of both releases work on it until a customer holds a currency that
-//! those settings do not know. From then on the hash ends in `+` and the currency, which the first release never writes,
-//! so its workers refuse the ledger.
+//! changelog, `rule_details` in PostgreSQL): its workers compare a single hash of all rules. A ledger therefore keeps
+//! the hash of the settings it began with, and workers of both releases work on it until a customer holds a currency
+//! that those settings do not know. From then on the hash ends in `+` and the currency, which the first release never
+//! writes, so its workers refuse the ledger.
 //!
 //! | type | whose rules |
 //! |---|---|
@@ -244,8 +244,8 @@ impl LedgerRules {
         Some(read)
     }
 
-    /// Whether this worker counts every currency as the ledger did at its start. Then it can continue whatever the customers
-    /// hold.
+    /// Whether this worker counts every currency as the ledger did at its start. Then it can continue
+    /// whatever the customers hold.
     pub(crate) fn agrees_on_every_currency(&self) -> bool {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }

@@ -65,7 +65,8 @@ impl Sign {
 pub(crate) struct Signs([Sign; TransactionType::ALL.len()]);
 
 impl Signs {
-    /// The default signs, with `overrides` over them. The .NET consumers that this worker replaces have the default ones.
+    /// The default signs, with `overrides` over them. The .NET consumers that this worker replaces have the default
+    /// ones.
     pub(crate) fn with_overrides(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
         Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| default_sign(kind))))
     }

@@ -105,7 +105,8 @@ impl PollLoop {
     }
 
     /// Handles a fetch error of a partition. The records that follow may begin after a gap, so the partition is fetched
-    /// again from its next offset. If the log does not have that offset, the log may have been truncated: it is watched.
+    /// again from its next offset. If the log does not have that offset, the log may have been truncated: it is
+    /// watched.
     fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
         if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, suppressed, "a partition is not fetched");

@@ -1,8 +1,8 @@
 //! Watches for truncated logs: partitions whose offset may no longer be in their log.
 //!
-//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. From then on the
-//! partition is watched, until it moves on from that offset or is known to have failed. A measurement that fails, or that
-//! finds the offset in the log again, does not end that.
+//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. From then on
+//! the partition is watched, until it moves on from that offset or is known to have failed. A measurement that fails,
+//! or that finds the offset in the log again, does not end that.
 
 use std::{
     collections::BTreeMap,

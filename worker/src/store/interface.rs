@@ -244,8 +244,8 @@ pub(crate) trait Store: Send + Sync {
             .collect()
     }
 
-    /// Withholds a partition from those who read the store directly, because the stored balances may hold records that its
-    /// log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
+    /// Withholds a partition from those who read the store directly, because the stored balances may hold records that
+    /// its log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
     /// read does nothing.
     fn withhold(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 

@@ -1,10 +1,10 @@
-//! The store that keeps nothing: at every assignment, the partition is folded again from its ledger's start offset to the
-//! committed offset.
+//! The store that keeps nothing: at every assignment, the partition is folded again from its ledger's start offset to
+//! the committed offset.
 //!
 //! It is the simplest correct store, and the others are tested against it. The first commit of a partition fixes the
-//! start offset and carries it as metadata. All records of the balances lie between start offset and committed offset, or
-//! the partition fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point where
-//! folding ends and processing (with its simulated work) begins.
+//! start offset and carries it as metadata. All records of the balances lie between start offset and committed offset,
+//! or the partition fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point
+//! where folding ends and processing (with its simulated work) begins.
 
 #[cfg(test)]
 mod schedules;

@@ -1,7 +1,7 @@
 //! What a partition's records have changed since the last commit that was accepted.
 //!
-//! The first change of a customer copies its state from below (the changes of the running commit, or the ledger), so every
-//! value here is a whole state. Nothing here is visible to readers, and all of it can be dropped.
+//! The first change of a customer copies its state from below (the changes of the running commit, or the ledger), so
+//! every value here is a whole state. Nothing here is visible to readers, and all of it can be dropped.
 
 use compact_str::CompactString;
 use foldhash::quality::RandomState;

@@ -74,7 +74,8 @@ pub(super) struct PartitionRow {
 }
 
 impl PartitionRow {
-    /// The columns that [`PartitionRow::read`] expects. Tools may read tables of the first release, which lack the last one.
+    /// The columns that [`PartitionRow::read`] expects. Tools may read tables of the first release, which lack the last
+    /// one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        torn, to_jsonb(part) ->> 'rule_details'";
 

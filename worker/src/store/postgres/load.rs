@@ -59,8 +59,8 @@ pub(super) async fn load(
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // With a leader epoch, the position can be validated, and readers wait for that: they get the partition with
-            // the first applied record.
+            // With a leader epoch, the position can be validated, and readers wait for that: they get the partition
+            // with the first applied record.
             if part.leader_epoch.is_none() {
                 set_withheld(client, ledger_key, partition, epoch, false).await?;
             }
