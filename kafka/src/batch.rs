@@ -3,7 +3,7 @@
 //! It is made for restoring state: it joins no group, commits nothing, and never replaces an offset by another one.
 
 mod client;
-mod progress;
+mod read_position;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::native::{Fetched, RecordQueue};
 use crate::{Error, ReadRecord};
-use client::Reports;
-use progress::Progress;
+use client::ReaderContext;
+use read_position::ReadPosition;
 
 /// The most records of one batch: some milliseconds of work.
 const BATCH: usize = 4096;
@@ -24,9 +24,9 @@ const BATCH: usize = 4096;
 ///
 /// Dropping it waits for the client's threads, usually a tenth of a second; see [`end`](Self::end).
 pub struct BatchReader {
-    records: RecordQueue<Reports>,
+    records: RecordQueue<ReaderContext>,
     /// Sorted by partition.
-    progress: Vec<(i32, Progress)>,
+    read_positions: Vec<(i32, ReadPosition)>,
     /// All partitions, for the client to fill in their positions.
     positions: TopicPartitionList,
     failed: Option<Error>,
@@ -60,8 +60,9 @@ impl BatchReader {
         // undo it.
         records.forward(starts.iter().map(|(partition, _)| *partition))?;
         records.consumer().assign(&list).map_err(invalid)?;
-        let progress = starts.into_iter().map(|(partition, start)| (partition, Progress::new(start))).collect();
-        Ok(Self { records, progress, positions: list, failed: None })
+        let read_positions =
+            starts.into_iter().map(|(partition, start)| (partition, ReadPosition::new(start))).collect();
+        Ok(Self { records, read_positions, positions: list, failed: None })
     }
 
     /// Passes the available records to `each`, those of one partition in the order of its log, and returns their
@@ -90,13 +91,13 @@ impl BatchReader {
                 Fetched::Record(record) => {
                     each(*record);
                     records += 1;
-                    if let Some(progress) = progress_of(&mut self.progress, record.partition) {
-                        progress.record(record.offset);
+                    if let Some(read_position) = read_position_of(&mut self.read_positions, record.partition) {
+                        read_position.record(record.offset);
                     }
                 }
                 Fetched::End { partition, offset } => {
-                    if let Some(progress) = progress_of(&mut self.progress, partition) {
-                        progress.end(offset);
+                    if let Some(read_position) = read_position_of(&mut self.read_positions, partition) {
+                        read_position.end(offset);
                     }
                 }
                 Fetched::Failed { error, .. } => return Err(error),
@@ -125,13 +126,13 @@ impl BatchReader {
         if self.failed.is_none() {
             self.records.look_up_positions(&mut self.positions);
             for element in self.positions.elements() {
-                let progress = progress_of(&mut self.progress, element.partition());
-                if let (Offset::Offset(position), Some(progress)) = (element.offset(), progress) {
-                    progress.clients(position);
+                let read_position = read_position_of(&mut self.read_positions, element.partition());
+                if let (Offset::Offset(position), Some(read_position)) = (element.offset(), read_position) {
+                    read_position.client_position(position);
                 }
             }
         }
-        self.progress.iter().map(|(partition, progress)| (*partition, progress.position())).collect()
+        self.read_positions.iter().map(|(partition, read_position)| (*partition, read_position.position())).collect()
     }
 
     /// Stops reading partitions, and drops their records that are already fetched.
@@ -153,9 +154,9 @@ impl BatchReader {
     }
 }
 
-fn progress_of(all: &mut [(i32, Progress)], partition: i32) -> Option<&mut Progress> {
+fn read_position_of(all: &mut [(i32, ReadPosition)], partition: i32) -> Option<&mut ReadPosition> {
     let at = all.binary_search_by_key(&partition, |(partition, _)| *partition).ok()?;
-    all.get_mut(at).map(|(_, progress)| progress)
+    all.get_mut(at).map(|(_, read_position)| read_position)
 }
 
 fn invalid(error: KafkaError) -> Error {

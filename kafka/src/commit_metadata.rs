@@ -1,5 +1,5 @@
-//! The text in the metadata of a worker's offset commits, small and versioned. It says where a partition's ledger begins
-//! and how much time its records have taken. The worker writes it; the operator derives capacity from it.
+//! The text in the metadata of a worker's offset commits, small and versioned. It says where a partition's ledger
+//! begins and how much time its records have taken. The worker writes it; the operator derives capacity from it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -53,13 +53,12 @@ impl Session {
             if received == sent {
                 break;
             }
-            let Some((request_index, answer)) =
-                queue.poll(remaining + GRACE, |answer| (answer.request_index(), read(answer)))
+            let Some((index, answer)) = queue.poll(remaining + GRACE, |answer| (answer.request_index(), read(answer)))
             else {
                 break;
             };
             received += 1;
-            if let Some(slot) = answers.get_mut(request_index) {
+            if let Some(slot) = answers.get_mut(index) {
                 *slot = answer;
             }
         }

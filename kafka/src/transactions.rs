@@ -66,7 +66,7 @@ impl TransactionalProducer {
     /// # Errors
     /// [`Unknown`](TransactionError::Unknown) if no answer came in time: drop the client then too.
     pub fn init(&self, timeout: Duration) -> Result<(), TransactionError> {
-        self.until(Instant::now() + timeout, |left| self.native.init(left))?;
+        self.retry_until(Instant::now() + timeout, |left| self.native.init(left))?;
         // Earlier requests belong to an epoch of the id that is fenced now.
         self.take_in_doubt();
         Ok(())
@@ -124,8 +124,8 @@ impl TransactionalProducer {
 
     /// Handles a record that was not queued: waits for delivery reports if the queue is full.
     fn make_room(&self, topic: &str, failure: Failure, deadline: Instant) -> Result<(), TransactionError> {
-        if failure.is(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) && !left(deadline).is_zero() {
-            self.serve(left(deadline));
+        if failure.is(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) && !time_left(deadline).is_zero() {
+            self.poll_events(time_left(deadline));
             return Ok(());
         }
         let text = format!("a record for topic {topic} was not taken: {}", failure.text);
@@ -140,7 +140,7 @@ impl TransactionalProducer {
     /// The first record that was not delivered, as soon as that is known, or [`Unknown`](TransactionError::Unknown) at
     /// `deadline`.
     pub fn flush(&self, deadline: Instant) -> Result<(), TransactionError> {
-        self.serve(Duration::ZERO);
+        self.poll_events(Duration::ZERO);
         loop {
             let undelivered = self.reports.borrow().undelivered();
             if let Some(failure) = undelivered {
@@ -172,7 +172,7 @@ impl TransactionalProducer {
             let detail = String::from("the consumer was no member of its group when its membership was captured");
             return Err(TransactionError::Refused { why: AbortReason::StaleMembership, detail });
         }
-        self.until(Instant::now() + timeout, |left| self.native.send_offsets(offsets, membership, left))
+        self.retry_until(Instant::now() + timeout, |left| self.native.send_offsets(offsets, membership, left))
     }
 
     /// Commits the transaction, once all its records are acknowledged.
@@ -183,7 +183,7 @@ impl TransactionalProducer {
         let deadline = Instant::now() + timeout;
         // librdkafka would wait for the delivery reports, but only this type reads them.
         self.flush(deadline)?;
-        self.until(deadline, |left| self.native.commit(left))?;
+        self.retry_until(deadline, |left| self.native.commit(left))?;
         self.is_open.set(false);
         Ok(())
     }
@@ -194,11 +194,11 @@ impl TransactionalProducer {
     /// Whatever the kind, the producer cannot be used any more.
     pub fn abort(&self, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
-        self.serve(Duration::ZERO);
+        self.poll_events(Duration::ZERO);
         while self.reports.borrow().unreported() > 0 {
             self.wait_for_reports(deadline)?;
         }
-        self.until(deadline, |left| self.native.abort(left))?;
+        self.retry_until(deadline, |left| self.native.abort(left))?;
         self.is_open.set(false);
         Ok(())
     }
@@ -211,24 +211,24 @@ impl TransactionalProducer {
     /// it could end the next one. Also, a broker numbers the records of a producer and refuses those that follow a
     /// missing one, even in the next transaction (librdkafka says "skipped sequence numbers").
     pub fn take_in_doubt(&self) -> bool {
-        self.serve(Duration::ZERO);
+        self.poll_events(Duration::ZERO);
         self.reports.borrow_mut().take_in_doubt()
     }
 
     /// Repeats a call until the deadline, as long as librdkafka says that the next call resumes it.
-    fn until(
+    fn retry_until(
         &self,
         deadline: Instant,
         call: impl Fn(Duration) -> Result<(), CallFailure>,
     ) -> Result<(), TransactionError> {
         loop {
-            match call(left(deadline)) {
+            match call(time_left(deadline)) {
                 Ok(()) => {
                     self.reports.borrow_mut().note_answer();
                     return Ok(());
                 }
-                Err(failure) if error::is_worth_repeating(&failure) && !left(deadline).is_zero() => {
-                    self.serve(left(deadline).min(AGAIN));
+                Err(failure) if error::is_worth_repeating(&failure) && !time_left(deadline).is_zero() => {
+                    self.poll_events(time_left(deadline).min(AGAIN));
                 }
                 Err(failure) => return Err(self.error(failure)),
             }
@@ -236,7 +236,7 @@ impl TransactionalProducer {
     }
 
     /// Waits for an event of the client, then handles all that are there.
-    fn serve(&self, wait: Duration) {
+    fn poll_events(&self, wait: Duration) {
         let mut reports = self.reports.borrow_mut();
         let mut next = self.native.next_event(wait);
         while let Some(event) = next {
@@ -246,17 +246,17 @@ impl TransactionalProducer {
     }
 
     fn wait_for_reports(&self, deadline: Instant) -> Result<(), TransactionError> {
-        if left(deadline).is_zero() {
+        if time_left(deadline).is_zero() {
             let reports = self.reports.borrow();
             let detail = format!("{} records were not acknowledged in time", reports.unreported());
             return Err(TransactionError::Unknown { detail: reports.explained(detail) });
         }
-        self.serve(left(deadline));
+        self.poll_events(time_left(deadline));
         Ok(())
     }
 
     fn error(&self, failure: CallFailure) -> TransactionError {
-        self.serve(Duration::ZERO);
+        self.poll_events(Duration::ZERO);
         let cause = self.cause(failure);
         match TransactionError::of(cause) {
             TransactionError::Unknown { detail } => {
@@ -286,6 +286,6 @@ impl std::fmt::Debug for TransactionalProducer {
     }
 }
 
-fn left(deadline: Instant) -> Duration {
+fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }

@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The outcome of leaving a group.
-enum Left {
+enum Outcome {
     /// The group no longer has this member.
     Gone,
     /// The consumer was not a member.
@@ -53,28 +53,28 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// Leaves the group by `deadline`, and says so only when the group's coordinator does. Whatever the client still has of its
-/// partitions is let go; `is_asked`: the group has asked for some and has no answer yet.
+/// Leaves the group by `deadline`, and logs that only when the group's coordinator confirms it. Gives up all partitions
+/// that the client still has. `is_asked`: the group has asked for partitions and waits for the answer.
 pub(crate) fn leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) {
     match try_to_leave(consumer, admin, group, is_asked, deadline) {
-        Left::Gone => tracing::info!("left the group"),
-        Left::WasNoMember => tracing::debug!("there was no membership to give up"),
-        Left::Unknown(why) => {
+        Outcome::Gone => tracing::info!("left the group"),
+        Outcome::WasNoMember => tracing::debug!("there was no membership to give up"),
+        Outcome::Unknown(why) => {
             tracing::warn!("leaving the group takes too long ({why}); its session timeout does the rest");
         }
     }
 }
 
-fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) -> Left {
+fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: bool, deadline: Instant) -> Outcome {
     if consumer.subscription().is_ok_and(|topics| topics.count() == 0) {
-        return Left::WasNoMember;
+        return Outcome::WasNoMember;
     }
     let id_by = deadline.min(Instant::now() + ID_WITHIN);
     poll_until(consumer, id_by, || member_id(consumer).is_some());
     let mut last_id = member_id(consumer);
     consumer.unsubscribe();
     if is_asked {
-        let_go(consumer, RebalanceKind::Revoke);
+        release_all(consumer, RebalanceKind::Revoke);
     }
     // Empty as soon as LeaveGroup is sent, or the membership is lost.
     let is_out = poll_until(consumer, deadline, || match member_id(consumer) {
@@ -84,9 +84,9 @@ fn try_to_leave(consumer: &GroupConsumer, admin: &Admin, group: &str, is_asked: 
         }
         None => true,
     });
-    let Some(id) = last_id else { return Left::WasNoMember };
+    let Some(id) = last_id else { return Outcome::WasNoMember };
     if !is_out {
-        return Left::Unknown(Unknown::Rebalancing);
+        return Outcome::Unknown(Unknown::Rebalancing);
     }
     // The client is closed once LeaveGroup was answered, with whatever.
     match consumer.close_queue() {
@@ -101,7 +101,7 @@ fn member_id(consumer: &GroupConsumer) -> Option<String> {
     Some(membership.member_id()).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
-/// Polls, and lets everything go that a rebalance brings or takes, until `is_done`; false at the deadline.
+/// Polls until `is_done`, and gives up all partitions at every rebalance; false at the deadline.
 fn poll_until(consumer: &GroupConsumer, deadline: Instant, mut is_done: impl FnMut() -> bool) -> bool {
     loop {
         if is_done() {
@@ -113,18 +113,18 @@ fn poll_until(consumer: &GroupConsumer, deadline: Instant, mut is_done: impl FnM
         drop(consumer.poll(POLL));
         while let Some(rebalance) = consumer.context().next_rebalance() {
             tracing::debug!(?rebalance, "answered by letting everything go");
-            let_go(consumer, rebalance.kind);
+            release_all(consumer, rebalance.kind);
         }
     }
 }
 
-fn let_go(consumer: &GroupConsumer, kind: RebalanceKind) {
+fn release_all(consumer: &GroupConsumer, kind: RebalanceKind) {
     if let Err(error) = answer(consumer, kind) {
         tracing::debug!(%error, "the client refuses an assignment while leaving");
     }
 }
 
-/// The client waits for an answer in kind. Nothing is taken up any more, and all that was taken up is given back.
+/// The client waits for an answer of the same kind. It gets no partitions any more, and gives up all that it has.
 fn answer(consumer: &GroupConsumer, kind: RebalanceKind) -> KafkaResult<()> {
     let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
     match (kind, is_cooperative) {
@@ -136,7 +136,7 @@ fn answer(consumer: &GroupConsumer, kind: RebalanceKind) -> KafkaResult<()> {
 }
 
 /// That LeaveGroup was sent proves nothing: it may have met no coordinator.
-fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant) -> Left {
+fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant) -> Outcome {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let described = admin.describe_groups(&[group], left).map(|mut all| all.pop());
@@ -144,11 +144,11 @@ fn await_absence(admin: &Admin, group: &str, member_id: &str, deadline: Instant)
             Ok(Some((_, Ok(group)))) if group.members.iter().any(|member| member.member_id == member_id) => {
                 Unknown::Remains
             }
-            Ok(Some((_, Ok(_))) | None) => return Left::Gone,
+            Ok(Some((_, Ok(_))) | None) => return Outcome::Gone,
             Ok(Some((_, Err(error)))) | Err(error) => Unknown::Unanswered(error),
         };
         if Instant::now() + LOOK_AGAIN >= deadline {
-            return Left::Unknown(why);
+            return Outcome::Unknown(why);
         }
         std::thread::sleep(LOOK_AGAIN);
     }

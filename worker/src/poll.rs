@@ -4,7 +4,7 @@
 //! output is ledgers (seen through the [`View`]), commits and log lines. It carries out a rebalance right after the
 //! poll that delivered it, never inside a callback.
 //!
-//! | thread | does | tells the poll thread |
+//! | thread | does | reports |
 //! |---|---|---|
 //! | restore | brings new partitions to where the group has committed | `Restored` |
 //! | commit | waits for the coordinator, one commit at a time | `Committed` |
@@ -121,7 +121,7 @@ pub(crate) struct PollLoop {
 
     reports: mpsc::Receiver<Report>,
     /// Reports that arrived while a commit was awaited.
-    backlog: VecDeque<Report>,
+    deferred_reports: VecDeque<Report>,
     store: Arc<dyn Store>,
     commits: Commits,
     restorer: mpsc::Sender<Vec<RestoreRequest>>,
@@ -132,13 +132,13 @@ pub(crate) struct PollLoop {
     truncation_watch: Arc<TruncationWatch>,
     fetch_wakeups: FetchWakeups,
     /// Whether it was logged that some positions cannot be validated.
-    has_said_unvalidated: bool,
+    has_logged_missing_epochs: bool,
     /// When the client last had nothing to deliver.
     idle_at: Instant,
     /// Kafka's id of the topic this process works on.
     topic_id: String,
     /// Partitions handed back after a stop was ordered. Their revocation is answered by leaving the group.
-    unanswered: Option<Vec<i32>>,
+    unanswered_revocation: Option<Vec<i32>>,
     stop: Stop,
 }
 
@@ -210,14 +210,14 @@ impl PollLoop {
                 reporter,
             )?,
             reports,
-            backlog: VecDeque::new(),
+            deferred_reports: VecDeque::new(),
             is_paused: false,
             truncation_watch,
             fetch_wakeups: FetchWakeups::default(),
-            has_said_unvalidated: false,
+            has_logged_missing_epochs: false,
             idle_at: Instant::now(),
             topic_id: topic_id.to_owned(),
-            unanswered: None,
+            unanswered_revocation: None,
             stop,
         })
     }
@@ -265,7 +265,7 @@ impl PollLoop {
     fn poll_once(&mut self) -> Result<(), Fatal> {
         self.view.mark_alive();
         while let Some(report) = self.next_report() {
-            self.take(report)?;
+            self.handle(report)?;
         }
         self.start_delayed_restores();
         self.activate_ready()?;
@@ -322,7 +322,7 @@ impl PollLoop {
 
     /// The id of the topic that the client fetches, if it is not the topic of this process. It is known once the client
     /// has no more events, before the first of those records is used.
-    fn other_topic(&self) -> Option<String> {
+    fn new_topic_id(&self) -> Option<String> {
         let id = self.consumer.context().topic_id();
         // The client knows no id before its first fetch.
         let has_fetched = || self.view.counting().messages_consumed.load(Ordering::Relaxed) > 0;
@@ -332,8 +332,8 @@ impl PollLoop {
         }
     }
 
-    fn refuse_another_topic(&mut self) -> Result<(), Fatal> {
-        let Some(found) = self.other_topic() else { return Ok(()) };
+    fn fail_if_topic_recreated(&mut self) -> Result<(), Fatal> {
+        let Some(found) = self.new_topic_id() else { return Ok(()) };
         let all: Vec<_> = self.partitions.keys().copied().collect();
         self.fail(&all, &PartitionFailure::TopicRecreated { expected: self.topic_id.clone(), found })
     }
@@ -373,7 +373,7 @@ impl PollLoop {
             self.commit(|_| true, true, None);
         } else if self.partitions.values().any(AssignedPartition::is_dirty) {
             if !self.commit(|_| true, false, None) {
-                self.commits.put_off(now);
+                self.commits.postpone(now);
             }
         } else if is_empty_commit_due {
             // An empty commit for any one partition checks the membership.
@@ -395,7 +395,7 @@ impl PollLoop {
             self.view.lost_membership();
             return false;
         };
-        if generation.is_some_and(|generation| generation != membership.generation()) || self.other_topic().is_some() {
+        if generation.is_some_and(|generation| generation != membership.generation()) || self.new_topic_id().is_some() {
             return false;
         }
         let ours = |owned: &&mut AssignedPartition| *owned.member_id == *membership.member_id() && chosen(owned);

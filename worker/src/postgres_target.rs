@@ -100,7 +100,8 @@ impl DatabaseTarget {
     }
 }
 
-/// An open connection. Dropped, it is closed at once: a dropped client alone would let what is under way go on.
+/// An open connection, closed as soon as it is dropped: dropping the client alone would let a running statement
+/// continue.
 pub(crate) struct Session {
     client: Client,
     connection: AbortHandle,

@@ -92,8 +92,8 @@ pub(crate) fn pass(
     Ok(None)
 }
 
-/// One check: returns the topic, why the worker must wait, or why it can never start. With `create`, creates the store's
-/// missing topics or tables.
+/// One check: returns the topic, why the worker must wait, or why it can never start. With `create`, creates the
+/// store's missing topics or tables.
 pub(crate) fn check(
     config: &Config,
     admin: &Admin,

@@ -1,6 +1,8 @@
-//! Two balance scenarios from the guides of the .NET consumers that this worker replaces, with their messages unchanged.
+//! Two balance scenarios from the guides of the .NET consumers that this worker replaces, with their messages
+//! unchanged.
 //!
-//! The guides contradict each other on `Transfer`: the consumers' code adds it, one of the scenarios subtracts it. Both are right here, by one setting.
+//! The guides contradict each other on `Transfer`: the consumers' code adds it, one of the scenarios subtracts it. Both
+//! are right here, by one setting.
 
 use std::collections::BTreeMap;
 

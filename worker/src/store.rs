@@ -13,7 +13,7 @@
 //! | `config/effective.rs` | `StoreKind`: the name in the configuration |
 //! | `config/settings.rs`, `config/validate.rs` | settings that the store needs or refuses |
 //! | `poll.rs`, `PollLoop::new` | creates the store |
-//! | `store/interface.rs` | [`RestorePlan`], if it is restored in another way; [`Replace`] and [`ReplacedState`], for rebuilds |
+//! | `store/interface.rs` | [`RestorePlan`], if it is restored in another way; [`Replace`] and [`Replaced`], for rebuilds |
 //! | `preflight.rs` | what must exist before the group is joined, and whether the group has progress |
 //! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | audit, rebuild and check read or replace what is stored |
 //! | `api/fleet/local.rs` | which rules must be equal before answers of workers are added |
@@ -43,10 +43,10 @@ pub(crate) use changelog::{
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, NoRestorePlan, Progress, ProgressCallback, Replace,
-    ReplacedState, RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store,
+    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, NoRestorePlan, OnProgress, Progress, Replace,
+    Replaced, RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store,
 };
-pub(crate) use offsets::{Committed, Offsets, PartitionOffsets, partition_offsets};
+pub(crate) use offsets::{Committed, Offsets, PartitionOffsets, offsets_of};
 pub(crate) use postgres::{
     DatabaseReadError, DatabaseReader, Postgres, StoreInspector, has_progress as database_has_progress,
     prepare as prepare_postgres,

@@ -35,11 +35,11 @@ impl Admin {
     ///
     /// # Errors
     /// As for [`create_topic`](Self::create_topic).
-    pub fn grow_topic(&self, topic: &str, partitions: i32, timeout: Duration) -> Result<(), Error> {
+    pub fn create_partitions(&self, topic: &str, partitions: i32, timeout: Duration) -> Result<(), Error> {
         let operation = Operation::on_topic("add partitions to", topic, "Alter on that topic");
         let wanted = usize::try_from(partitions).unwrap_or_default();
-        let send = |queue: &Queue<'_>, limits| queue.ask_to_grow(topic, wanted, limits);
-        self.carry_out(&operation, timeout, send, |answer| match answer.grown() {
+        let send = |queue: &Queue<'_>, limits| queue.ask_to_add(topic, wanted, limits);
+        self.carry_out(&operation, timeout, send, |answer| match answer.partitions_created() {
             Err(failure) if failure.is(Code::RD_KAFKA_RESP_ERR_INVALID_PARTITIONS) => Ok(()),
             grown => grown,
         })
@@ -49,9 +49,9 @@ impl Admin {
     ///
     /// # Errors
     /// As for [`create_topic`](Self::create_topic).
-    pub fn configure_topic(&self, topic: &str, settings: &[(&str, &str)], timeout: Duration) -> Result<(), Error> {
+    pub fn alter_topic(&self, topic: &str, settings: &[(&str, &str)], timeout: Duration) -> Result<(), Error> {
         let operation = Operation::on_topic("configure", topic, "AlterConfigs on that topic");
-        let send = |queue: &Queue<'_>, limits| queue.ask_to_configure(topic, settings, limits);
-        self.carry_out(&operation, timeout, send, Answer::configured)
+        let send = |queue: &Queue<'_>, limits| queue.ask_to_alter(topic, settings, limits);
+        self.carry_out(&operation, timeout, send, Answer::settings_altered)
     }
 }

@@ -22,7 +22,7 @@ const MISSING: [Code; 6] = [
 ];
 
 /// A consumer for partitions of `topic` with `config`, except for the settings that positions depend on.
-pub(super) fn start(config: &ClientConfig, topic: &str) -> KafkaResult<BaseConsumer<Reports>> {
+pub(super) fn start(config: &ClientConfig, topic: &str) -> KafkaResult<BaseConsumer<ReaderContext>> {
     let mut config = config.clone();
     config
         // An offset that is not in the log must be reported, never replaced by another one.
@@ -34,26 +34,26 @@ pub(super) fn start(config: &ClientConfig, topic: &str) -> KafkaResult<BaseConsu
     // As much as librdkafka says by itself, whoever logs; and what somebody has asked it for.
     let is_debugged = config.get("debug").is_some_and(|debug| !debug.is_empty());
     config.set_log_level(if is_debugged { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
-    BaseConsumer::from_config_and_context(&config, Reports { topic: topic.to_owned(), missing: Mutex::default() })
+    BaseConsumer::from_config_and_context(&config, ReaderContext { topic: topic.to_owned(), missing: Mutex::default() })
 }
 
 /// Handles the client's events: its log lines go to our log.
-pub(super) struct Reports {
+pub(super) struct ReaderContext {
     topic: String,
     missing: Mutex<Option<Failure>>,
 }
 
-impl Reports {
+impl ReaderContext {
     /// Why a partition is missing, if that was found since the last call; the text names it.
     pub(super) fn take_missing(&self) -> Option<Failure> {
         self.missing.lock().take()
     }
 }
 
-impl ClientContext for Reports {
+impl ClientContext for ReaderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        // That a partition is not there comes by its own queue, as no message and, read in batches, as no event: of a
-        // consumer of the safe crate librdkafka then only logs it, and nothing else in this way.
+        // When a partition is missing, a consumer of the safe crate that is read in batches gets no message and no
+        // event. librdkafka only logs a line with this facility, and logs nothing else with it.
         if facility == "ERROR" {
             self.missing.lock().get_or_insert_with(|| missing(&self.topic, line));
         } else {
@@ -65,7 +65,7 @@ impl ClientContext for Reports {
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
-impl ConsumerContext for Reports {}
+impl ConsumerContext for ReaderContext {}
 
 /// Parses `[thrd:app]: CLIENT: TOPIC [PARTITION]: WHAT (WHY)`, where WHY is librdkafka's text for a code.
 fn missing(topic: &str, line: &str) -> Failure {

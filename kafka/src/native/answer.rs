@@ -169,14 +169,14 @@ impl Answer {
     }
 
     /// Whether a topic was given partitions.
-    pub(crate) fn grown(&self) -> Result<(), Failure> {
+    pub(crate) fn partitions_created(&self) -> Result<(), Failure> {
         let result = self.result(sys::rd_kafka_event_CreatePartitions_result)?;
         // SAFETY: as in `committed`.
         unsafe { topic_outcome(only(result, sys::rd_kafka_CreatePartitions_result_topics)?) }
     }
 
     /// Whether a topic was configured.
-    pub(crate) fn configured(&self) -> Result<(), Failure> {
+    pub(crate) fn settings_altered(&self) -> Result<(), Failure> {
         let result = self.result(sys::rd_kafka_event_AlterConfigs_result)?;
         // SAFETY: as in `committed`.
         unsafe { resource_outcome(only(result, sys::rd_kafka_AlterConfigs_result_resources)?) }

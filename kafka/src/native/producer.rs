@@ -94,8 +94,8 @@ impl Producer {
         }
     }
 
-    /// Queues copies of the records for one partition, in order, and returns how many. Each queued record gets one delivery
-    /// report.
+    /// Queues copies of the records for one partition, in order, and returns how many. Each queued record gets one
+    /// delivery report.
     ///
     /// One call that looks up topic and partition once is less work than [`produce`](Self::produce) for each record.
     pub(crate) fn produce_records<'a>(

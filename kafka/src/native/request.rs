@@ -1,4 +1,4 @@
-//! Sending admin requests: in go names and a number to tell the answers apart, out come [`Answer`]s by one queue.
+//! Sends admin requests. Each has an index, by which its [`Answer`] is known; all answers arrive on one queue.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::{At, Isolation, TopicPartition};
 
 /// The time given to requests that go to a group's coordinator: the most there is. A request whose time ends while its
 /// coordinator is away is freed, yet sent when the coordinator returns, and that aborts the process
-/// (confluentinc/librdkafka#4605, open). So whoever asks minds the time, and gives the client up when it is over.
+/// (confluentinc/librdkafka#4605, open). So the caller watches the time, and replaces the client when it is over.
 const COORDINATED: Duration = Duration::from_secs(3600);
 
 /// What every request carries besides its question.
@@ -190,7 +190,7 @@ impl<'client> Queue<'client> {
     }
 
     /// Asks that a topic has these settings and no others.
-    pub(crate) fn ask_to_configure(&self, topic: &str, settings: &[(&str, &str)], limits: Limits) -> Result<(), Error> {
+    pub(crate) fn ask_to_alter(&self, topic: &str, settings: &[(&str, &str)], limits: Limits) -> Result<(), Error> {
         let options = self.options(limits)?;
         let resource = Resource::Topic(topic).native()?;
         set_all(&resource, sys::rd_kafka_ConfigResource_set_config, settings)?;
@@ -225,7 +225,7 @@ impl<'client> Queue<'client> {
     }
 
     /// Asks that a topic has so many partitions.
-    pub(crate) fn ask_to_grow(&self, topic: &str, partitions: usize, limits: Limits) -> Result<(), Error> {
+    pub(crate) fn ask_to_add(&self, topic: &str, partitions: usize, limits: Limits) -> Result<(), Error> {
         let options = self.options(limits)?;
         let name = c_text(topic)?;
         // SAFETY: the name is live and copied into the request, which is ours; no text is asked for in return.

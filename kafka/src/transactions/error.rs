@@ -11,7 +11,7 @@ use crate::native::CallFailure;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
     /// A definite refusal: the transaction has not happened, and nothing of it will once it is aborted. Abort it. If
-    /// that succeeds and the producer was not [in_doubt](super::TransactionalProducer::take_in_doubt), begin the next
+    /// that succeeds and the producer was not [in doubt](super::TransactionalProducer::take_in_doubt), begin the next
     /// transaction with it; otherwise do as after [`Unknown`](Self::Unknown).
     #[error("Kafka refused the transaction, {why}: {detail}")]
     Refused {

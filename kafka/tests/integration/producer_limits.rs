@@ -29,8 +29,8 @@ fn a_record_too_large_for_the_topic_is_refused_and_wears_the_producer_out() {
     assert_eq!(read(&topic, "read_committed").len(), 1);
 }
 
-/// The broker counts the records of a producer, and the refused one is missing: a producer that was in_doubt is not to be
-/// used again.
+/// The broker counts the records of a producer, and the refused one is missing: a producer that is in doubt is not to
+/// be used again.
 #[test]
 fn after_an_abort_for_size_the_next_transaction_on_that_partition_fails_too() {
     let topic = configured_topic("small", 2, &[("max.message.bytes", "2000")]);

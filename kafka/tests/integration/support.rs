@@ -91,7 +91,7 @@ pub(crate) fn delete_topic(name: &str) {
 }
 
 pub(crate) fn add_partitions(name: &str, total: i32) {
-    assert_eq!(admin().grow_topic(name, total, TIMEOUT), Ok(()));
+    assert_eq!(admin().create_partitions(name, total, TIMEOUT), Ok(()));
 }
 
 /// Deletes the records below `offset`.

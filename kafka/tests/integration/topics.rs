@@ -64,11 +64,11 @@ fn a_topic_is_made_once_and_only_grows() {
     assert_eq!(create(3), Ok(false));
     wait_until("it is known", || partitions(&topic) == 2);
 
-    assert_eq!(admin.grow_topic(&topic, 4, TIMEOUT), Ok(()));
+    assert_eq!(admin.create_partitions(&topic, 4, TIMEOUT), Ok(()));
 
     wait_until("it has grown", || partitions(&topic) == 4);
     for fewer in [4, 1] {
-        assert_eq!(admin.grow_topic(&topic, fewer, TIMEOUT), Ok(()));
+        assert_eq!(admin.create_partitions(&topic, fewer, TIMEOUT), Ok(()));
     }
     assert_eq!(partitions(&topic), 4);
 }
@@ -85,7 +85,7 @@ fn the_settings_of_a_topic_are_replaced_and_its_own_are_told_apart() {
     assert_eq!(own(), [setting("cleanup.policy", "compact"), setting("segment.bytes", "1048576")]);
 
     let settings = [("cleanup.policy", "delete"), ("max.message.bytes", "2000")];
-    assert_eq!(admin().configure_topic(&topic, &settings, TIMEOUT), Ok(()));
+    assert_eq!(admin().alter_topic(&topic, &settings, TIMEOUT), Ok(()));
 
     let replaced = settings.map(|(name, value)| setting(name, value));
     wait_until("they have been replaced", || own() == replaced);
@@ -103,13 +103,13 @@ fn what_the_cluster_will_never_do_is_told_with_its_reason() {
     let refused = [
         admin.create_topic(&topic, 1, Some(99), &[], TIMEOUT).map(drop),
         admin.create_topic(&topic, 1, None, &[("cleanup.policy", "whatever")], TIMEOUT).map(drop),
-        admin.configure_topic(&new_topic("fine", 1), &[("cleanup.policy", "whatever")], TIMEOUT),
+        admin.alter_topic(&new_topic("fine", 1), &[("cleanup.policy", "whatever")], TIMEOUT),
     ];
     for outcome in refused {
         let Err(Error::Other { what, detail }) = outcome else { panic!("{outcome:?}") };
         assert!(what.starts_with("the request to c") && detail.len() > 10, "{what}: {detail}");
     }
-    let unknown = admin.grow_topic(&topic, 3, TIMEOUT).expect_err("there is none");
+    let unknown = admin.create_partitions(&topic, 3, TIMEOUT).expect_err("there is none");
     assert_eq!(unknown.kind(), ErrorKind::Transient);
     let invalid = admin.create_topic(&topic, -7, None, &[], TIMEOUT).expect_err("it cannot be");
     assert_eq!(invalid.kind(), ErrorKind::Invalid);
@@ -127,8 +127,8 @@ fn without_a_broker_nothing_is_made_and_nobody_waits_longer_than_allowed() {
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     };
     call(&|| admin.create_topic("t", 1, None, &[], within).map(drop));
-    call(&|| admin.grow_topic("t", 1, within));
-    call(&|| admin.configure_topic("t", &[], within));
+    call(&|| admin.create_partitions("t", 1, within));
+    call(&|| admin.alter_topic("t", &[], within));
     call(&|| admin.topic_settings("t", within).map(drop));
     call(&|| admin.broker_settings(within).map(drop));
 }

@@ -60,18 +60,18 @@ enum Phase {
     /// The client has to send something.
     Waiting,
     /// A request is worked on, or its answer is not handed over yet.
-    Working,
+    Processing,
 }
 
-/// Keeps a connection's place until it is dropped.
-pub(super) struct Place {
+/// Keeps a connection's slot until it is dropped.
+pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     id: u64,
     pub(super) connection: Arc<Connection>,
 }
 
 /// A request that is worked on, until its answer was handed over.
-pub(super) struct Working {
+pub(super) struct RequestInProgress {
     connection: Arc<Connection>,
     /// Unless it is a probe's or a peer's.
     _permit: Option<OwnedSemaphorePermit>,
@@ -88,8 +88,8 @@ impl Connections {
         })
     }
 
-    /// A place for a new connection; `None` while every other one is at work.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
+    /// A slot for a new connection; `None` while every other one is at work.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<ConnectionSlot> {
         let mut open = self.open.lock();
         if open.len() >= self.bounds.open {
             let (id, connection) = self.longest_waiting(&open)?;
@@ -107,7 +107,7 @@ impl Connections {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let connection = Connection::new();
         open.insert(id, connection.clone());
-        Some(Place { connections: self.clone(), id, connection })
+        Some(ConnectionSlot { connections: self.clone(), id, connection })
     }
 
     fn longest_waiting(&self, open: &HashMap<u64, Arc<Connection>>) -> Option<(u64, Arc<Connection>)> {
@@ -121,12 +121,12 @@ impl Connections {
         if reserved > self.bounds.reserved { longest(false) } else { longest(true).or_else(|| longest(false)) }
     }
 
-    fn begin(&self, connection: &Arc<Connection>, is_reserved: bool) -> Option<Working> {
+    fn begin(&self, connection: &Arc<Connection>, is_reserved: bool) -> Option<RequestInProgress> {
         connection.requests.fetch_add(1, Ordering::Relaxed);
         connection.is_reserved.store(is_reserved, Ordering::Relaxed);
         let permit = if is_reserved { None } else { Some(self.working.clone().try_acquire_owned().ok()?) };
-        connection.set(Phase::Working);
-        Some(Working { connection: connection.clone(), _permit: permit })
+        connection.set(Phase::Processing);
+        Some(RequestInProgress { connection: connection.clone(), _permit: permit })
     }
 }
 
@@ -152,7 +152,7 @@ impl Connection {
     }
 
     pub(super) fn is_working(&self) -> bool {
-        self.state.lock().phase == Phase::Working
+        self.state.lock().phase == Phase::Processing
     }
 
     /// All that has come was read.
@@ -164,11 +164,11 @@ impl Connection {
     }
 
     /// Whether the client takes its answer, when there was something to send.
-    pub(super) fn takes(&self, takes: bool) {
+    pub(super) fn set_reading(&self, is_reading: bool) {
         let mut state = self.state.lock();
-        if state.is_stalled == takes {
-            state.is_stalled = !takes;
-            if state.phase == Phase::Working {
+        if state.is_stalled == is_reading {
+            state.is_stalled = !is_reading;
+            if state.phase == Phase::Processing {
                 state.since = Instant::now();
             }
         }
@@ -185,20 +185,20 @@ impl Connection {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// A request came; `None` if too many are worked on.
-    pub(super) fn begin(&self, is_reserved: bool) -> Option<Working> {
+    pub(super) fn begin(&self, is_reserved: bool) -> Option<RequestInProgress> {
         self.connections.begin(&self.connection, is_reserved)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.open.lock().remove(&self.id);
     }
 }
 
-impl Drop for Working {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
         self.connection.set(Phase::Waiting);
     }
@@ -211,82 +211,82 @@ mod tests {
     const BOUNDS: Bounds = Bounds { open: 6, reserved: 2, working: 3 };
 
     /// So many connections, each opened after the one before and silent since.
-    fn opened(connections: &Arc<Connections>, count: usize) -> Vec<Place> {
-        let silent = || connections.admit().inspect(|place| place.connection.is_read());
+    fn opened(connections: &Arc<Connections>, count: usize) -> Vec<ConnectionSlot> {
+        let silent = || connections.admit().inspect(|slot| slot.connection.is_read());
         (0..count).map(|_| silent().unwrap()).collect()
     }
 
-    fn closed(places: &[Place]) -> Vec<usize> {
-        (0..places.len()).filter(|place| places[*place].connection.closed.is_cancelled()).collect()
+    fn closed(slots: &[ConnectionSlot]) -> Vec<usize> {
+        (0..slots.len()).filter(|slot| slots[*slot].connection.closed.is_cancelled()).collect()
     }
 
-    fn request(connections: &Connections, place: &Place, is_reserved: bool) {
-        connections.begin(&place.connection, is_reserved).unwrap();
+    fn request(connections: &Connections, slot: &ConnectionSlot, is_reserved: bool) {
+        connections.begin(&slot.connection, is_reserved).unwrap();
     }
 
     #[test]
     fn beyond_the_bound_the_longest_idle_one_goes_for_each_new_one() {
         let connections = Connections::new(BOUNDS);
-        let mut places = opened(&connections, 6);
-        request(&connections, &places[0], false);
-        places.extend(opened(&connections, 2));
-        assert_eq!(closed(&places), [1, 2], "the first one has just asked");
-        places.clear();
+        let mut slots = opened(&connections, 6);
+        request(&connections, &slots[0], false);
+        slots.extend(opened(&connections, 2));
+        assert_eq!(closed(&slots), [1, 2], "the first one has just asked");
+        slots.clear();
         assert_eq!(connections.open.lock().len(), 0);
     }
 
     #[test]
     fn one_whose_request_is_worked_on_stays_unless_it_does_not_take_its_answer() {
         let connections = Connections::new(Bounds { working: 6, ..BOUNDS });
-        let places = opened(&connections, 6);
-        let working: Vec<_> = places.iter().map(|it| connections.begin(&it.connection, false).unwrap()).collect();
+        let slots = opened(&connections, 6);
+        let working: Vec<_> = slots.iter().map(|it| connections.begin(&it.connection, false).unwrap()).collect();
         assert!(connections.admit().is_none());
-        places[3].connection.takes(false);
+        slots[3].connection.set_reading(false);
         let new = connections.admit().unwrap();
         new.connection.is_read();
-        assert_eq!(closed(&places), [3]);
-        places[4].connection.takes(false);
-        places[4].connection.takes(true);
+        assert_eq!(closed(&slots), [3]);
+        slots[4].connection.set_reading(false);
+        slots[4].connection.set_reading(true);
         drop(working);
         let _newer = connections.admit().unwrap();
-        assert_eq!(closed(&places), [3], "the new one has waited longer");
+        assert_eq!(closed(&slots), [3], "the new one has waited longer");
     }
 
     #[test]
     fn one_of_which_nothing_has_been_read_stays_however_many_come_at_once() {
         let connections = Connections::new(BOUNDS);
-        let mut places = opened(&connections, 6);
+        let mut slots = opened(&connections, 6);
         let unread: Vec<_> = (0..6).map(|_| connections.admit().unwrap()).collect();
-        assert_eq!(closed(&places), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(closed(&slots), [0, 1, 2, 3, 4, 5]);
         assert!(connections.admit().is_none() && closed(&unread).is_empty());
         unread[1].connection.is_read();
-        places.extend(connections.admit());
+        slots.extend(connections.admit());
         assert_eq!(closed(&unread), [1]);
     }
 
     #[test]
     fn connections_of_probes_and_peers_stay_up_to_the_reserve() {
         let connections = Connections::new(BOUNDS);
-        let mut places = opened(&connections, 6);
-        (0..2).for_each(|place| request(&connections, &places[place], true));
-        places.extend(opened(&connections, 20));
-        assert!(!closed(&places).iter().any(|place| *place < 2));
+        let mut slots = opened(&connections, 6);
+        (0..2).for_each(|slot| request(&connections, &slots[slot], true));
+        slots.extend(opened(&connections, 20));
+        assert!(!closed(&slots).iter().any(|slot| *slot < 2));
         // Whoever says so of all its connections has no more of them.
-        (22..26).for_each(|place| request(&connections, &places[place], true));
-        places.extend(opened(&connections, 1));
-        assert!(closed(&places).contains(&0));
+        (22..26).for_each(|slot| request(&connections, &slots[slot], true));
+        slots.extend(opened(&connections, 1));
+        assert!(closed(&slots).contains(&0));
     }
 
     #[test]
     fn requests_of_probes_and_peers_are_worked_on_however_many_others_are() {
         let connections = Connections::new(BOUNDS);
-        let places = opened(&connections, 6);
-        let working: Vec<_> = places[..3].iter().filter_map(|it| connections.begin(&it.connection, false)).collect();
+        let slots = opened(&connections, 6);
+        let working: Vec<_> = slots[..3].iter().filter_map(|it| connections.begin(&it.connection, false)).collect();
         assert_eq!(working.len(), 3);
-        assert!(connections.begin(&places[3].connection, false).is_none());
-        let probe = connections.begin(&places[4].connection, true);
-        assert!(probe.is_some() && connections.begin(&places[5].connection, true).is_some());
+        assert!(connections.begin(&slots[3].connection, false).is_none());
+        let probe = connections.begin(&slots[4].connection, true);
+        assert!(probe.is_some() && connections.begin(&slots[5].connection, true).is_some());
         drop(working);
-        assert!(connections.begin(&places[3].connection, false).is_some());
+        assert!(connections.begin(&slots[3].connection, false).is_some());
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct HistoryEvent {
     records: Option<u64>,
 }
 
-/// Whether the consumer works. For users and scripts of the .NET consumer that this worker replaces; Kubernetes asks `/livez` and `/readyz`.
+/// Whether the consumer works, in the shape of the replaced .NET consumer; Kubernetes asks `/livez` and `/readyz`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConsumerHealth {

@@ -1,4 +1,4 @@
-//! `/internal/v1/partitions`: this worker's own partitions, for its peers. Local only: it never asks on.
+//! `/internal/v1/partitions`: this worker's own partitions, for its peers. It never asks other workers.
 
 use std::io;
 use std::sync::Arc;

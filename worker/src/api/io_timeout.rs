@@ -21,7 +21,7 @@ pub(super) struct IoTimeouts {
     pub(super) write: Duration,
 }
 
-/// A stream that fails when its client takes longer; it tells the `connection` whether the answer is taken.
+/// A stream that fails when its client takes longer; it notes at the `connection` whether the client reads.
 pub(super) struct TimeoutStream<S> {
     stream: S,
     timeouts: IoTimeouts,
@@ -50,13 +50,13 @@ impl<S> TimeoutStream<S> {
     fn within_limit<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if self.writing.take().is_some() {
-                self.connection.takes(true);
+                self.connection.set_reading(true);
             }
             return written;
         }
         let Self { timeouts, connection, writing, .. } = self;
         let timer = writing.get_or_insert_with(|| {
-            connection.takes(false);
+            connection.set_reading(false);
             Box::pin(sleep(timeouts.write))
         });
         ready!(timer.as_mut().poll(cx));
@@ -203,16 +203,16 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_is_silent_after_its_answer_is_not_cut_off() {
         let bounds = Bounds { open: 1, reserved: 0, working: 1 };
-        let place = Connections::new(bounds).admit().unwrap();
+        let slot = Connections::new(bounds).admit().unwrap();
         let (near, far) = UnixStream::pair().unwrap();
         let timeouts = IoTimeouts { head: LIMIT, write: LIMIT };
-        let mut stream = TimeoutStream::new(near, timeouts, place.connection.clone());
+        let mut stream = TimeoutStream::new(near, timeouts, slot.connection.clone());
         for part in [&b"GET / HTT"[..], b"P/1.1\r\n\r\n"] {
             far.try_write(part).unwrap();
             assert_eq!(read(&mut stream).await.unwrap(), part.len());
         }
         // Answered at once, with no read in between.
-        drop(place.begin(false).unwrap());
+        drop(slot.begin(false).unwrap());
         assert!(tokio::time::timeout(2 * LIMIT, read(&mut stream)).await.is_err(), "it was cut off");
     }
 }

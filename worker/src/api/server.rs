@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::connections::{Bounds, Connections, Place};
+use super::connections::{Bounds, ConnectionSlot, Connections};
 use super::io_timeout::{IoTimeouts, TimeoutStream};
 
 /// With what Kafka and the database need, far below the 1024 file descriptors that a process has as a rule.
@@ -42,7 +42,7 @@ const IO_TIMEOUTS: IoTimeouts = IoTimeouts { head: Duration::from_secs(15), writ
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a failed accept (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const PLACE_PAUSE: Duration = Duration::from_millis(5);
+const SLOT_PAUSE: Duration = Duration::from_millis(5);
 
 /// What probes and scrapers ask; everything below `/internal/` is for peers.
 const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
@@ -71,8 +71,8 @@ pub(super) async fn run(listener: TcpListener, router: Router, shutdown: Cancell
 pub(super) async fn run_within(bounds: Bounds, listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let (watched, connections) = (GracefulShutdown::new(), Connections::new(bounds));
     let cut = CancellationToken::new();
-    while let Some((stream, place)) = next(&listener, &connections, &shutdown).await {
-        let served = connection(stream, router.clone(), watched.watcher(), place);
+    while let Some((stream, slot)) = next(&listener, &connections, &shutdown).await {
+        let served = connection(stream, router.clone(), watched.watcher(), slot);
         tokio::spawn(cut.clone().run_until_cancelled_owned(served));
     }
     drop(listener);
@@ -86,7 +86,7 @@ async fn next(
     listener: &TcpListener,
     connections: &Arc<Connections>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, Place)> {
+) -> Option<(TcpStream, ConnectionSlot)> {
     let accept = async {
         let stream = loop {
             match listener.accept().await {
@@ -99,9 +99,9 @@ async fn next(
         };
         loop {
             match connections.admit() {
-                Some(place) => return (stream, place),
+                Some(slot) => return (stream, slot),
                 // All connections have a request in process, which takes only a moment.
-                None => tokio::time::sleep(PLACE_PAUSE).await,
+                None => tokio::time::sleep(SLOT_PAUSE).await,
             }
         }
     };
@@ -111,7 +111,7 @@ async fn next(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, watcher: Watcher, place: Place) {
+async fn connection(stream: TcpStream, router: Router, watcher: Watcher, slot: ConnectionSlot) {
     // Answers are small and waited for; Nagle's algorithm would hold their last segment back.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was closed before its first request");
@@ -123,23 +123,23 @@ async fn connection(stream: TcpStream, router: Router, watcher: Watcher, place: 
         .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
-    let stream = TokioIo::new(TimeoutStream::new(stream, IO_TIMEOUTS, place.connection.clone()));
-    let service = service_fn(|request| answer(&router, &place, request));
+    let stream = TokioIo::new(TimeoutStream::new(stream, IO_TIMEOUTS, slot.connection.clone()));
+    let service = service_fn(|request| answer(&router, &slot, request));
     let served = watcher.watch(builder.serve_connection(stream, service));
     tokio::select! {
         served = served => if let Err(error) = served {
             tracing::debug!(%error, "a connection ended early");
         },
-        () = place.connection.closed() => tracing::debug!("an idle connection made room for a new one"),
+        () = slot.connection.closed() => tracing::debug!("an idle connection made room for a new one"),
     }
 }
 
 fn answer(
     router: &Router,
-    place: &Place,
+    slot: &ConnectionSlot,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
-    let working = place.begin(is_reserved(request.uri().path()));
+    let working = slot.begin(is_reserved(request.uri().path()));
     let mut request = request.map(Body::new);
     if working.is_none() {
         request.extensions_mut().insert(Overload);

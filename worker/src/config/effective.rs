@@ -118,8 +118,9 @@ pub(crate) struct RebuildOptions {
     /// Also count records that were refused while their currency was unknown
     #[arg(long)]
     pub(crate) recount: bool,
-    /// Where the store has nothing, start at the offset that the metadata of the group's offset names, even if the topic
-    /// starts before it. Only for a group that started at the end of the topic (startFrom: Latest) and has lost its store
+    /// Where the store has nothing, start at the offset that the metadata of the group's offset names, even if the
+    /// topic starts before it. Only for a group that started at the end of the topic (startFrom: Latest) and has lost
+    /// its store
     #[arg(long)]
     pub(crate) from_base: bool,
     /// Replace balances of another topic with the same name: a deleted one, or another cluster's

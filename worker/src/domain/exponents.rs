@@ -49,7 +49,7 @@ impl Exponents {
     }
 
     /// The table of the first release with `overrides` over it.
-    pub(crate) fn first_release_table(overrides: &DecimalsByCurrency) -> Self {
+    pub(crate) fn first_release(overrides: &DecimalsByCurrency) -> Self {
         Self::of_tables(listed(FIRST_RELEASE_TABLE), overrides)
     }
 

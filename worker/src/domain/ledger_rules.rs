@@ -5,10 +5,10 @@
 //! stay refused, so the ledger keeps the offset from which each currency counts.
 //!
 //! The *first release* is commit `de74611`, see `docs/upgrading.md`. It knows no rule details (`ruleDetails` in a
-//! changelog, `rule_details` in PostgreSQL): its workers compare a single hash of all rules. A ledger therefore keeps the
-//! hash of the settings it began with, and workers of both releases work on it until a customer holds a currency that
-//! those settings do not know. From then on the hash ends in `+` and the currency, which the first release never writes,
-//! so its workers refuse the ledger.
+//! changelog, `rule_details` in PostgreSQL): its workers compare a single hash of all rules. A ledger therefore keeps
+//! the hash of the settings it began with, and workers of both releases work on it until a customer holds a currency
+//! that those settings do not know. From then on the hash ends in `+` and the currency, which the first release never
+//! writes, so its workers refuse the ledger.
 //!
 //! | type | whose rules |
 //! |---|---|
@@ -20,6 +20,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::{Arc, LazyLock, OnceLock},
 };
 
@@ -40,7 +41,7 @@ use crate::{
 const COMBINED: usize = 5;
 
 static FIRST_RELEASE_TABLE: LazyLock<Exponents> =
-    LazyLock::new(|| Exponents::first_release_table(&DecimalsByCurrency::new()));
+    LazyLock::new(|| Exponents::first_release(&DecimalsByCurrency::new()));
 
 /// The configured [`Rules`] of this worker, and the hash that the first release writes for them.
 pub(crate) struct WorkerRules {
@@ -160,7 +161,7 @@ impl WorkerRules {
 }
 
 fn hash_of(rules: &Rules, overrides: &DecimalsByCurrency) -> String {
-    rules.hash_with(&Exponents::first_release_table(overrides))
+    rules.hash_with(&Exponents::first_release(overrides))
 }
 
 fn subsets(of: &DecimalsByCurrency) -> Vec<DecimalsByCurrency> {
@@ -243,8 +244,8 @@ impl LedgerRules {
         Some(read)
     }
 
-    /// Whether this worker counts every currency as the ledger did at its start. Then it can continue whatever the customers
-    /// hold.
+    /// Whether this worker counts every currency as the ledger did at its start. Then it can continue
+    /// whatever the customers hold.
     pub(crate) fn agrees_on_every_currency(&self) -> bool {
         self.details.currencies.values().all(|rule| rule.exponent.is_some())
     }
@@ -271,15 +272,10 @@ impl LedgerRules {
         outcome
     }
 
-    /// The rules of a ledger that was recomputed up to `next_offset` by `worker_rules`. Each currency counts from the
+    /// The rules of a ledger that was recomputed from `records` by `worker_rules`. Each currency counts from the
     /// same offset as in this ledger.
-    pub(crate) fn rebuilt(
-        &self,
-        worker_rules: &WorkerRules,
-        start_offset: i64,
-        next_offset: i64,
-        ledger: &Ledger,
-    ) -> Self {
+    pub(crate) fn rebuilt(&self, worker_rules: &WorkerRules, records: &Range<i64>, ledger: &Ledger) -> Self {
+        let (start_offset, next_offset) = (records.start, records.end);
         let mut rebuilt = Self { new_currencies_since: next_offset, ..Self::begin(worker_rules, start_offset) };
         for currency in ledger.currencies() {
             let rule = CurrencyRule {

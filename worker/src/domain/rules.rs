@@ -65,7 +65,8 @@ impl Sign {
 pub(crate) struct Signs([Sign; TransactionType::ALL.len()]);
 
 impl Signs {
-    /// The default signs, with `overrides` over them. The .NET consumers that this worker replaces have the default ones.
+    /// The default signs, with `overrides` over them. The .NET consumers that this worker replaces have the default
+    /// ones.
     pub(crate) fn with_overrides(overrides: &BTreeMap<TransactionType, Sign>) -> Self {
         Self(TransactionType::ALL.map(|kind| overrides.get(&kind).copied().unwrap_or_else(|| default_sign(kind))))
     }
@@ -216,7 +217,7 @@ mod tests {
         let of = |signs: &[_], overrides: &[(&str, u8)]| {
             let overrides =
                 overrides.iter().map(|(code, it)| (crate::domain::money::Currency::parse(code).unwrap(), *it));
-            rules(signs, LedgerKind::Balances).hash_with(&Exponents::first_release_table(&overrides.collect()))
+            rules(signs, LedgerKind::Balances).hash_with(&Exponents::first_release(&overrides.collect()))
         };
         assert_eq!(of(&[], &[]), "dbf0f5ff006bd89e3297d73d1e62d2860f8f40b382b1a8b3fbc555b1ed8b23d7");
         assert_eq!(of(&[], &[("XTS", 3)]), "03759e17bf1a608fab602e776d8c4b372dad096d1217560602c58170277ad308");

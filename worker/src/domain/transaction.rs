@@ -1,6 +1,6 @@
 //! One record's value → one transaction, checked.
 //!
-//! The input is the JSON that the .NET consumers read which this worker replaces. Unknown fields are ignored; every known
+//! The input is the JSON of the .NET consumers that this worker replaces. Unknown fields are ignored; every known
 //! field must have its type and range. Account formats are never a reason to refuse: `BANK` is a valid account.
 
 mod bad_record;

@@ -16,7 +16,7 @@ use crate::{
     domain::{ledger_rules::WorkerRules, rules::LedgerKind},
     kafka_clients::restore_config,
     partition_failure::PartitionFailure,
-    store::{Assignment, AssignmentNumber, NewestProgress, PartitionOffsets, partition_offsets, replay_plan},
+    store::{Assignment, AssignmentNumber, NewestProgress, PartitionOffsets, offsets_of, replay_plan},
     topic_facts::TopicFacts,
 };
 
@@ -51,8 +51,7 @@ pub(crate) fn failures(
     let tools = ToolContext { config, worker_rules, admin, topic, stored };
     let mut failures = failed(partitions.map(|partition| Ok((partition, tools.check(partition)?))))?;
     let has_failed: Vec<_> = failures.iter().map(|(partition, _)| *partition).collect();
-    failures
-        .extend(truncated_logs(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
+    failures.extend(truncated(config, admin)?.into_iter().filter(|(partition, _)| !has_failed.contains(partition)));
     Ok(failures)
 }
 
@@ -64,10 +63,9 @@ fn failed(
 
 /// The partitions whose log was truncated below the committed offset, each with the reason. It is visible only for an
 /// offset that a worker has committed with a leader epoch, and whose leader answers.
-fn truncated_logs(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
+fn truncated(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionFailure)>, Error> {
     let committed = admin.committed_offsets(&config.group_id, None, false, TIMEOUT)?;
-    let positions: Vec<_> =
-        committed.iter().filter(|it| it.topic == config.topic).filter_map(position_of_worker).collect();
+    let positions: Vec<_> = committed.iter().filter(|it| it.topic == config.topic).filter_map(our_position).collect();
     if positions.is_empty() {
         return Ok(Vec::new());
     }
@@ -88,7 +86,7 @@ fn truncated_logs(config: &Config, admin: &Admin) -> Result<Vec<(i32, PartitionF
 }
 
 /// Whether a worker committed the offset. Another program may commit another epoch than that of the record before it.
-fn position_of_worker(committed: &CommittedOffset) -> Option<Position> {
+fn our_position(committed: &CommittedOffset) -> Option<Position> {
     let (offset, leader_epoch) = (committed.offset?, committed.leader_epoch?);
     let is_ours = committed.metadata.parse::<CommitMetadata>().is_ok();
     (is_ours && offset > 0).then_some(Position { partition: committed.partition, offset, leader_epoch })
@@ -97,7 +95,7 @@ fn position_of_worker(committed: &CommittedOffset) -> Option<Position> {
 fn offsets(config: &Config, admin: &Admin, partition: i32) -> Result<PartitionOffsets, OpsError> {
     let assignment = Assignment { partition, number: AssignmentNumber(0), generation: 0 };
     let unknown = || OpsError::Impossible(format!("the brokers say nothing of partition {partition}"));
-    let found = partition_offsets(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
+    let found = offsets_of(admin, &config.group_id, &config.topic, &[assignment])?.into_iter().next();
     Ok(found.ok_or_else(unknown)?.1?)
 }
 

@@ -31,8 +31,8 @@ use crate::{
     partition_failure::PartitionFailure,
     preflight::PreflightError,
     store::{
-        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Postgres, Progress, Replace,
-        ReplacedState, Store, StoredPartition, UnusableTopic, prepare_changelog, prepare_postgres,
+        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Postgres, Progress, Replace, Replaced,
+        Store, StoredPartition, UnusableTopic, prepare_changelog, prepare_postgres,
     },
 };
 use another::OtherTopic;
@@ -53,7 +53,7 @@ struct RebuildPlan {
     /// The rules that made the stored ledger.
     rules: LedgerRules,
     /// The stored state to replace.
-    former: ReplacedState,
+    former: Replaced,
     /// Transactions that the store has counted and the rebuild would not count.
     missing: Option<Missing>,
     /// The transactions of both topics, if the stored balances come from another topic.
@@ -199,8 +199,8 @@ impl Rebuild<'_> {
     fn plans(&self) -> Result<Vec<RebuildPlan>, OpsError> {
         let (mut plans, mut is_anything) = (Vec::new(), false);
         for partition in 0..self.tools.topic.partition_count {
-            let mut former = ReplacedState::default();
-            let found = self.tools.inspect_with_keys(partition, |key, has_value| {
+            let mut former = Replaced::default();
+            let found = self.tools.scan(partition, |key, has_value| {
                 if has_value {
                     former.keys.insert(key.into());
                 } else {
@@ -307,7 +307,7 @@ impl Rebuild<'_> {
                 "records of a currency that was unknown when they came stay refused: rebuild --recount counts them"
             );
         }
-        let rules = former.rebuilt(worker_rules, records.start, records.end, &ledger);
+        let rules = former.rebuilt(worker_rules, records, &ledger);
         Ok((ledger, rules))
     }
 
@@ -326,7 +326,7 @@ impl Rebuild<'_> {
         found: StoredPartition,
         customers: usize,
         committed: Option<&Committed>,
-        former: ReplacedState,
+        former: Replaced,
     ) -> Result<RebuildPlan, OpsError> {
         let ToolContext { config, topic, .. } = &self.tools;
         self.tools.check_currencies(partition, &found)?;

@@ -150,15 +150,11 @@ impl<'a> ToolContext<'a> {
 
     /// What is stored of a partition now.
     pub(super) fn inspect(&self, partition: i32) -> Result<StoredPartition, OpsError> {
-        self.inspect_with_keys(partition, |_, _| {})
+        self.scan(partition, |_, _| {})
     }
 
     /// [`Self::inspect`]; `each_key` also gets every key of a changelog, and whether it has a value.
-    pub(super) fn inspect_with_keys(
-        &self,
-        partition: i32,
-        each_key: impl FnMut(&[u8], bool),
-    ) -> Result<StoredPartition, OpsError> {
+    pub(super) fn scan(&self, partition: i32, each_key: impl FnMut(&[u8], bool)) -> Result<StoredPartition, OpsError> {
         match &self.stored {
             StoredIn::Changelog(partitions) => self.changelog(*partitions, partition, each_key),
             StoredIn::Postgres(_, inspector) => Ok(inspector.inspect(partition, &self.topic.topic_id)?),

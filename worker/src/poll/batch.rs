@@ -48,7 +48,7 @@ impl PollLoop {
             let batch = queue.take(wait, at_once);
             // By now the topic that they come from is known.
             self.events()?;
-            self.refuse_another_topic()?;
+            self.fail_if_topic_recreated()?;
             if batch.is_empty() {
                 self.had_nothing_to_deliver();
                 break;
@@ -68,10 +68,10 @@ impl PollLoop {
 
     /// Returns the number of processed records.
     fn process_batch(&mut self, batch: &Batch<'_>) -> Result<u64, Fatal> {
-        let (mut processed, mut cut, mut parsed) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
+        let (mut processed, mut failed, mut parsed) = (0, Vec::new(), Vec::with_capacity(READ_AHEAD));
         for fetched in batch.iter() {
             match fetched {
-                Fetched::Record(record) if cut.contains(&record.partition) => {}
+                Fetched::Record(record) if failed.contains(&record.partition) => {}
                 Fetched::Record(record) => {
                     parsed.push((record, self.rules.read(record.value)));
                     if parsed.len() == READ_AHEAD {
@@ -82,7 +82,7 @@ impl PollLoop {
                 Fetched::End { .. } => {}
                 Fetched::Failed { partition, error } => {
                     processed += self.apply_parsed(&mut parsed);
-                    cut.push(partition);
+                    failed.push(partition);
                     self.fetch_failed(partition, &error)?;
                 }
             }
@@ -105,7 +105,8 @@ impl PollLoop {
     }
 
     /// Handles a fetch error of a partition. The records that follow may begin after a gap, so the partition is fetched
-    /// again from its next offset. If the log does not have that offset, the log may have been truncated: it is watched.
+    /// again from its next offset. If the log does not have that offset, the log may have been truncated: it is
+    /// watched.
     fn fetch_failed(&mut self, partition: i32, error: &Error) -> Result<(), Fatal> {
         if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, suppressed, "a partition is not fetched");

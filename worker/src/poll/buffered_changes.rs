@@ -1,5 +1,5 @@
-//! What a worker has applied of a partition beyond what is committed: changes that a running commit carries, and newer ones
-//! over them.
+//! What a worker has applied of a partition beyond what is committed: changes that a running commit carries, and newer
+//! ones over them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::{
     view::Visible,
 };
 
-/// The changes over the ledger, which is in the partition's [`SharedPartition`](crate::view::SharedPartition) for readers.
+/// The changes over the ledger, which is in the partition's [`SharedPartition`](crate::view::SharedPartition) for
+/// readers.
 pub(super) struct BufferedChanges {
     pending: Changes,
     in_flight: Option<Arc<Changes>>,

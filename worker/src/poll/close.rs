@@ -17,7 +17,7 @@ impl PollLoop {
     pub(super) fn close(&mut self) {
         self.view.set_status(Status::Stopped);
         let begun = self.stop.ordered_at().unwrap_or_else(Instant::now);
-        let handed_back = self.unanswered.as_deref().unwrap_or_default();
+        let handed_back = self.unanswered_revocation.as_deref().unwrap_or_default();
         let owned: Vec<_> = self.partitions.keys().copied().filter(|it| !handed_back.contains(it)).collect();
         let generation = GroupMetadata::capture(&*self.consumer).map_or(-1, |membership| membership.generation());
         if !owned.is_empty()
@@ -25,21 +25,21 @@ impl PollLoop {
         {
             tracing::error!(%error, "the last commit failed");
         }
-        self.go(begun + LAST_COMMIT + LEAVE);
+        self.leave_group(begun + LAST_COMMIT + LEAVE);
     }
 
     /// Leaves the group without a commit, so that the other workers need not wait for a session timeout.
     pub(super) fn abandon(&mut self) {
         self.view.set_status(Status::FatalError);
-        self.go(Instant::now() + LEAVE);
+        self.leave_group(Instant::now() + LEAVE);
     }
 
-    fn go(&self, deadline: Instant) {
+    fn leave_group(&self, deadline: Instant) {
         for partition in self.partitions.keys() {
             self.view.remove_partition(*partition);
         }
         // Even without partitions: an eager group asks a member for all that it has, including none.
-        let is_asked = self.unanswered.is_some();
+        let is_asked = self.unanswered_revocation.is_some();
         leave(&self.consumer, &self.admin, &self.view.worker_info().group_id, is_asked, deadline);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Commits {
     /// Whether such an empty commit has a part of every partition, because the store needs that.
     empty_commits_have_all_partitions: bool,
     last_with_all_partitions: Option<Instant>,
-    put_off: Option<Instant>,
+    postponed_until: Option<Instant>,
 }
 
 /// How often to commit.
@@ -108,7 +108,7 @@ impl Commits {
             empty_commit_interval: session_timeout / 3,
             empty_commits_have_all_partitions,
             last_with_all_partitions: None,
-            put_off: None,
+            postponed_until: None,
         })
     }
 
@@ -126,8 +126,8 @@ impl Commits {
     pub(crate) fn due_in(&self, is_near_head: bool, cannot_wait: bool, now: Instant) -> Option<Duration> {
         let left = |sent: Instant| (sent + self.cadence.interval(is_near_head)).saturating_duration_since(now);
         let due_in = if cannot_wait { Duration::ZERO } else { self.last_sent.map_or(Duration::ZERO, left) };
-        let put_off = self.put_off.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        (!self.is_running()).then(|| due_in.max(self.backoff.left(now)).max(put_off))
+        let postponed = self.postponed_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        (!self.is_running()).then(|| due_in.max(self.backoff.left(now)).max(postponed))
     }
 
     /// Whether an empty commit is due at `now`, to check the membership.
@@ -159,8 +159,8 @@ impl Commits {
     }
 
     /// Notes that a commit was due at `now` but nothing may be committed, because the group is about to rebalance.
-    pub(crate) fn put_off(&mut self, now: Instant) {
-        self.put_off = Some(now + SOONEST);
+    pub(crate) fn postpone(&mut self, now: Instant) {
+        self.postponed_until = Some(now + SOONEST);
     }
 
     /// Notes that the outcome of the running commit has arrived.
@@ -172,7 +172,7 @@ impl Commits {
     }
 
     /// Makes the next commit due at once: a partition has just been restored or activated.
-    pub(crate) fn hurry(&mut self) {
+    pub(crate) fn make_due(&mut self) {
         self.last_sent = None;
     }
 }

@@ -1,8 +1,8 @@
 //! Partitions that are to be restored again, although the group has not revoked them.
 //!
-//! Most have been continued by another worker, so this worker has probably lost them without knowing it. To restore them
-//! at once would take them from their new owner. So it waits a heartbeat, after which it usually knows. If its member id
-//! has changed by then, or it is no member any more, it restores nothing.
+//! Most have been continued by another worker, so this worker has probably lost them without knowing it. To restore
+//! them at once would take them from their new owner. So it waits a heartbeat, after which it usually knows. If its
+//! member id has changed by then, or it is no member any more, it restores nothing.
 
 use std::{
     sync::Arc,

@@ -67,13 +67,13 @@ impl PollLoop {
             // A rebalance between other members.
             tracing::debug!(generation, "nothing moved");
         } else {
-            self.arrived(partitions, generation, member_id);
+            self.add_assigned(partitions, generation, member_id);
         }
         self.view.set_status(if self.partitions.is_empty() { Status::Running } else { Status::Consuming });
         Ok(())
     }
 
-    fn arrived(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) {
+    fn add_assigned(&mut self, partitions: &[i32], generation: i32, member_id: &Arc<str>) {
         tracing::info!(generation, "Partitions ASSIGNED: {partitions:?}");
         let details = format!("{} partitions came in generation {generation}", partitions.len());
         let event = self.record(EventType::Assigned, partitions, details, generation, None, None);
@@ -157,7 +157,7 @@ impl PollLoop {
         self.note_missing_epochs();
         // Must come after everything that moves a position.
         self.validate()?;
-        self.commits.hurry();
+        self.commits.make_due();
         self.update_pending_assignments();
         Ok(())
     }
@@ -165,10 +165,10 @@ impl PollLoop {
     /// Logs once that a truncated log would go unnoticed.
     fn note_missing_epochs(&mut self) {
         let lacks_epoch = |owned: &mut AssignedPartition| owned.active().is_some_and(|active| active.lacks_epoch());
-        if self.has_said_unvalidated || !self.partitions.values_mut().any(lacks_epoch) {
+        if self.has_logged_missing_epochs || !self.partitions.values_mut().any(lacks_epoch) {
             return;
         }
-        self.has_said_unvalidated = true;
+        self.has_logged_missing_epochs = true;
         tracing::info!(
             "no leader epoch is stored with some positions, so a log that was cut off before now goes unnoticed: it is stored \
              with the next records"
@@ -190,7 +190,7 @@ impl PollLoop {
         self.hand_back(partitions, generation, Instant::now() + MAX_REVOKE_COMMIT.min(self.session_timeout / 2))?;
         if self.stop.is_ordered() {
             // If the client answered, it would join again, and could leave only when all other members have joined too.
-            self.unanswered = Some(partitions.to_vec());
+            self.unanswered_revocation = Some(partitions.to_vec());
             return Ok(());
         }
         self.release(partitions).map_err(Fatal::Rebalance)

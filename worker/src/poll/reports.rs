@@ -19,10 +19,10 @@ use crate::{
 impl PollLoop {
     /// The oldest report that was not handled yet.
     pub(super) fn next_report(&mut self) -> Option<Report> {
-        self.backlog.pop_front().or_else(|| self.reports.try_recv().ok())
+        self.deferred_reports.pop_front().or_else(|| self.reports.try_recv().ok())
     }
 
-    pub(super) fn take(&mut self, report: Report) -> Result<(), Fatal> {
+    pub(super) fn handle(&mut self, report: Report) -> Result<(), Fatal> {
         match report {
             Report::Restored { assignment, outcome } => {
                 let apply_mode = self.apply_mode;
@@ -32,7 +32,7 @@ impl PollLoop {
                         Ok(restored) => owned.restored(restored, apply_mode),
                         Err(failure) => owned.fail(failure),
                     }
-                    self.commits.hurry();
+                    self.commits.make_due();
                 }
                 self.update_pending_assignments();
             }
@@ -50,8 +50,8 @@ impl PollLoop {
             return Ok(false);
         };
         match report {
-            Report::Restored { .. } => self.backlog.push_back(report),
-            report => self.take(report)?,
+            Report::Restored { .. } => self.deferred_reports.push_back(report),
+            report => self.handle(report)?,
         }
         Ok(true)
     }
@@ -79,7 +79,7 @@ impl PollLoop {
                     }
                 }
                 if self.partitions.values().any(AssignedPartition::awaits_first_commit) {
-                    self.commits.hurry();
+                    self.commits.make_due();
                 }
                 Ok(())
             }
@@ -137,7 +137,7 @@ impl PollLoop {
 
     /// Handles a measured log that may have been truncated.
     pub(super) fn measured(&mut self, log: &Log) -> Result<(), Fatal> {
-        let MaybeTruncated { partition, assignment_number, next_offset: offset } = log.maybe_truncated;
+        let MaybeTruncated { partition, assignment_number, next_offset: offset } = log.of;
         let active = self.current_at(partition, assignment_number).and_then(AssignedPartition::active);
         let fetch_state = active.map(|active| (active.next_offset(), active.leader_epoch()));
         if let Some((next_offset, Some(leader_epoch))) = fetch_state

@@ -69,7 +69,7 @@ fn inspect(
     for (((it, start), end), stable_end) in maybe_truncated.into_iter().zip(starts).zip(ends).zip(stable_ends) {
         // A partition without a leader cannot be measured now; the next check tries again.
         if let (Ok(start), Ok(end), Ok(stable_end)) = (start.offset, end.offset, stable_end.offset) {
-            logs.push(Log { maybe_truncated: it, start, end, stable_end });
+            logs.push(Log { of: it, start, end, stable_end });
         }
     }
     Ok(Inspection { topic: facts, logs, looked_up })

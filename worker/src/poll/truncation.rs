@@ -1,8 +1,8 @@
 //! Watches for truncated logs: partitions whose offset may no longer be in their log.
 //!
-//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. From then on the
-//! partition is watched, until it moves on from that offset or is known to have failed. A measurement that fails, or that
-//! finds the offset in the log again, does not end that.
+//! librdkafka reports once that the offset of a partition is not in its log, and then stops fetching it. From then on
+//! the partition is watched, until it moves on from that offset or is known to have failed. A measurement that fails,
+//! or that finds the offset in the log again, does not end that.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ pub(crate) struct Overdue {
 /// The log of a watched partition, as measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log {
-    pub(crate) maybe_truncated: MaybeTruncated,
+    pub(crate) of: MaybeTruncated,
     pub(crate) start: i64,
     pub(crate) end: i64,
     /// The end of what a consumer may read: before the first open transaction.
@@ -75,7 +75,7 @@ pub(crate) struct TruncationWatch {
 }
 
 struct Watched {
-    maybe_truncated: MaybeTruncated,
+    of: MaybeTruncated,
     /// Since when it has records that the client does not deliver.
     behind_since: Option<Instant>,
 }
@@ -84,9 +84,9 @@ impl TruncationWatch {
     /// Watches partitions. One that is watched at another offset is watched anew; at the same offset nothing changes.
     pub(crate) fn add(&self, partitions: impl IntoIterator<Item = MaybeTruncated>) {
         let mut watched = self.watched.lock();
-        for maybe_truncated in partitions {
-            if watched.get(&maybe_truncated.partition).is_none_or(|known| known.maybe_truncated != maybe_truncated) {
-                watched.insert(maybe_truncated.partition, Watched { maybe_truncated, behind_since: None });
+        for of in partitions {
+            if watched.get(&of.partition).is_none_or(|known| known.of != of) {
+                watched.insert(of.partition, Watched { of, behind_since: None });
             }
         }
     }
@@ -102,27 +102,25 @@ impl TruncationWatch {
     }
 
     pub(crate) fn maybe_truncated(&self) -> Vec<MaybeTruncated> {
-        self.watched.lock().values().map(|watched| watched.maybe_truncated).collect()
+        self.watched.lock().values().map(|watched| watched.of).collect()
     }
 
     /// Ends the watch of a partition that is decided elsewhere; returns false if it was not watched.
-    pub(crate) fn remove(&self, maybe_truncated: &MaybeTruncated) -> bool {
+    pub(crate) fn remove(&self, of: &MaybeTruncated) -> bool {
         let mut watched = self.watched.lock();
-        let is_watched =
-            watched.get(&maybe_truncated.partition).is_some_and(|known| known.maybe_truncated == *maybe_truncated);
+        let is_watched = watched.get(&of.partition).is_some_and(|known| known.of == *of);
         if is_watched {
-            watched.remove(&maybe_truncated.partition);
+            watched.remove(&of.partition);
         }
         is_watched
     }
 
     /// Judges a measurement at `now`; after any other result than [`Diagnosis::Open`] the partition is watched no more.
     pub(crate) fn diagnose(&self, log: &Log, fetch_state: FetchState, now: Instant) -> Diagnosis {
-        let MaybeTruncated { partition, next_offset, .. } = log.maybe_truncated;
+        let MaybeTruncated { partition, next_offset, .. } = log.of;
         let mut watched = self.watched.lock();
         // Added again since the measurement, at another offset, which is measured next.
-        let Some(known) = watched.get_mut(&partition).filter(|known| known.maybe_truncated == log.maybe_truncated)
-        else {
+        let Some(known) = watched.get_mut(&partition).filter(|known| known.of == log.of) else {
             return Diagnosis::Open;
         };
         let diagnosis = if fetch_state.next_offset != Some(next_offset) {
@@ -159,7 +157,7 @@ mod tests {
     }
 
     fn log(start: i64, end: i64) -> Log {
-        Log { maybe_truncated: HERE, start, end, stable_end: end }
+        Log { of: HERE, start, end, stable_end: end }
     }
 
     fn fetch_state(idle_at: Instant) -> FetchState {
@@ -212,7 +210,7 @@ mod tests {
     #[test]
     fn markers_at_the_end_and_open_transactions_are_no_sign() {
         let (truncation_watch, begun) = (truncation_watch(), Instant::now());
-        let log = Log { maybe_truncated: HERE, start: 0, end: 90, stable_end: 52 };
+        let log = Log { of: HERE, start: 0, end: 90, stable_end: 52 };
         for seconds in 0..100 {
             let now = begun + Duration::from_secs(seconds);
             let fetch_state = FetchState { read_to: 52, ..fetch_state(now) };

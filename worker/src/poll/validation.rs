@@ -40,7 +40,7 @@ impl PollLoop {
     /// Starts the validations that have not started, and handles those that are overdue.
     pub(super) fn validate(&mut self) -> Result<(), Fatal> {
         let now = Instant::now();
-        self.look_after_overdue(now);
+        self.queue_overdue_lookups(now);
         let unasked: Vec<_> = self.partitions.values().filter_map(AssignedPartition::unasked_position).collect();
         if unasked.is_empty() {
             return Ok(());
@@ -59,7 +59,7 @@ impl PollLoop {
         Ok(())
     }
 
-    fn look_after_overdue(&mut self, now: Instant) {
+    fn queue_overdue_lookups(&mut self, now: Instant) {
         let overdue: Vec<_> = self.partitions.values_mut().filter_map(|owned| owned.overdue(now)).collect();
         if !overdue.is_empty() {
             self.truncation_watch.add_overdue(overdue);
@@ -81,11 +81,8 @@ impl PollLoop {
             (Validity::InLog, Some(_)) => owned.validated(),
             (Validity::NotInLog, _) => {
                 validation.was_refused = true;
-                self.truncation_watch.add([MaybeTruncated {
-                    partition,
-                    assignment_number,
-                    next_offset: position.offset,
-                }]);
+                let next_offset = position.offset;
+                self.truncation_watch.add([MaybeTruncated { partition, assignment_number, next_offset }]);
                 self.inspect();
             }
             (Validity::InLog | Validity::Unanswered, asked_at) => {
@@ -120,9 +117,9 @@ impl PollLoop {
     /// Handles a partition whose leader refused its position, once its log is measured. Retention and truncation give
     /// the same error; the start of the log tells them apart.
     pub(super) fn refused(&mut self, log: &Log, leader_epoch: i32) -> Result<(), Fatal> {
-        let (partition, offset) = (log.maybe_truncated.partition, log.maybe_truncated.next_offset);
+        let (partition, offset) = (log.of.partition, log.of.next_offset);
         // Otherwise a refusal that is measured twice would count as two.
-        if !self.truncation_watch.remove(&log.maybe_truncated) {
+        if !self.truncation_watch.remove(&log.of) {
             return Ok(());
         }
         if offset < log.start {
@@ -258,10 +255,9 @@ mod tests {
     impl PollLoop {
         /// The leader refuses the position, and the log is measured.
         fn hear_refused(&mut self, start: i64, end: i64) -> Log {
-            let maybe_truncated =
-                MaybeTruncated { partition: 0, assignment_number: AssignmentNumber(1), next_offset: OFFSET };
-            self.truncation_watch.add([maybe_truncated]);
-            let log = Log { maybe_truncated, start, end, stable_end: end };
+            let of = MaybeTruncated { partition: 0, assignment_number: AssignmentNumber(1), next_offset: OFFSET };
+            self.truncation_watch.add([of]);
+            let log = Log { of, start, end, stable_end: end };
             self.measured(&log).unwrap();
             log
         }

@@ -59,11 +59,8 @@ pub(super) enum RestoreOutcome {
 
 impl PartitionRestore {
     pub(super) fn replay_input(assigned: RestoreRequest, start_offset: i64, records: std::ops::Range<i64>) -> Self {
-        Self::new(
-            assigned,
-            Kind::ReplayInput { start_offset, ledger: Ledger::default(), records: 0, last: None },
-            records,
-        )
+        let kind = Kind::ReplayInput { start_offset, ledger: Ledger::default(), records: 0, last: None };
+        Self::new(assigned, kind, records)
     }
 
     pub(super) fn read_changelog(assigned: RestoreRequest, records: std::ops::Range<i64>) -> Self {

@@ -36,7 +36,7 @@ pub(crate) use records::RecordEncoder;
 pub(crate) use topic::UnusableTopic;
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, LedgerChecksum, NoRestorePlan, Offsets, Replace, ReplacedState,
+    ApplyMode, Assignment, Batch, CommitError, LedgerChecksum, NoRestorePlan, Offsets, Replace, Replaced,
     RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Store,
     durable_states::{self, DurableStates},
     initial_offsets::{INITIATING_PARTITION, InitialOffsets, not_begun},
@@ -244,7 +244,7 @@ impl Replace for Changelog {
     fn replace(
         &self,
         assignment: Assignment,
-        former: ReplacedState,
+        former: Replaced,
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {

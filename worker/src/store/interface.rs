@@ -195,7 +195,7 @@ impl CommitError {
 }
 
 /// Called with the rows read so far and the expected total; returns whether to continue.
-pub(crate) type ProgressCallback<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+pub(crate) type OnProgress<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 
 /// Where the progress of partitions is kept. The restore thread plans and reads, the commit thread commits.
 pub(crate) trait Store: Send + Sync {
@@ -232,11 +232,7 @@ pub(crate) trait Store: Send + Sync {
     ///
     /// # Errors
     /// Why the partition cannot be restored; after a transient error it is planned again.
-    fn fetch(
-        &self,
-        _assignment: Assignment,
-        _on_progress: &mut ProgressCallback<'_>,
-    ) -> Result<Restored, RestoreError> {
+    fn fetch(&self, _assignment: Assignment, _on_progress: &mut OnProgress<'_>) -> Result<Restored, RestoreError> {
         Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 
@@ -248,8 +244,8 @@ pub(crate) trait Store: Send + Sync {
             .collect()
     }
 
-    /// Withholds a partition from those who read the store directly, because the stored balances may hold records that its
-    /// log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
+    /// Withholds a partition from those who read the store directly, because the stored balances may hold records that
+    /// its log no longer has. Does not block; gives up when the partition leaves this worker. A store that only workers
     /// read does nothing.
     fn withhold(&self, _assignment: Assignment, _shared: &Arc<SharedPartition>) {}
 
@@ -262,7 +258,7 @@ pub(crate) trait Store: Send + Sync {
 
 /// The stored state of a partition that a rebuild replaces.
 #[derive(Default)]
-pub(crate) struct ReplacedState {
+pub(crate) struct Replaced {
     /// The keys of a changelog that have a value.
     pub(crate) keys: HashSet<Box<[u8]>>,
     /// The next offset of the partition's row in a database, if it has one.
@@ -279,7 +275,7 @@ pub(crate) trait Replace: Store {
     fn replace(
         &self,
         assignment: Assignment,
-        former: ReplacedState,
+        former: Replaced,
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError>;

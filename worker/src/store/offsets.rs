@@ -71,7 +71,7 @@ impl PartitionOffsets {
 }
 
 /// Partitions, each with its offsets or why the brokers cannot give them now.
-pub(crate) type OffsetsByPartition = Vec<(Assignment, Result<PartitionOffsets, Error>)>;
+pub(crate) type AllOffsets = Vec<(Assignment, Result<PartitionOffsets, Error>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -128,9 +128,9 @@ impl Offsets {
         Self { admin, consumer, group: group.to_owned(), topic: topic.to_owned() }
     }
 
-    /// See [`partition_offsets`].
-    pub(crate) fn of_partitions(&self, assigned: &[Assignment]) -> Result<OffsetsByPartition, Error> {
-        partition_offsets(&self.admin, &self.group, &self.topic, assigned)
+    /// See [`offsets_of`].
+    pub(crate) fn of_partitions(&self, assigned: &[Assignment]) -> Result<AllOffsets, Error> {
+        offsets_of(&self.admin, &self.group, &self.topic, assigned)
     }
 
     /// The committed offsets of the group, in the order asked for.
@@ -199,12 +199,12 @@ impl Offsets {
 /// The offsets of partitions in `group`, each on its own: one without a leader does not block the others.
 ///
 /// The ends are read after the committed offsets, so a committed offset is never above its end.
-pub(crate) fn partition_offsets(
+pub(crate) fn offsets_of(
     admin: &Admin,
     group: &str,
     topic: &str,
     assigned: &[Assignment],
-) -> Result<OffsetsByPartition, Error> {
+) -> Result<AllOffsets, Error> {
     let asked: Vec<_> = assigned.iter().map(|assignment| (topic.to_owned(), assignment.partition)).collect();
     // Only stable offsets, because an open transaction may still move one.
     let committed = admin.committed_offsets(group, Some(&asked), true, TIMEOUT)?;
@@ -212,10 +212,10 @@ pub(crate) fn partition_offsets(
     let ends = admin.list_offsets(&asked, At::Latest, Isolation::ReadUncommitted, TIMEOUT)?;
     // All three answers are in the order asked for.
     let found = assigned.iter().zip(committed.into_iter().zip(starts.into_iter().zip(ends)));
-    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, offsets_of(committed, start, end))).collect())
+    Ok(found.map(|(assigned, (committed, (start, end)))| (*assigned, read_answers(committed, start, end))).collect())
 }
 
-fn offsets_of(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<PartitionOffsets, Error> {
+fn read_answers(found: CommittedOffset, start: ListedOffset, end: ListedOffset) -> Result<PartitionOffsets, Error> {
     Ok(PartitionOffsets { committed: Committed::read(found)?, log_start: start.offset?, log_end: end.offset? })
 }
 

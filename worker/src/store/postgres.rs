@@ -47,8 +47,8 @@ pub(crate) use inspector::{StoreInspector, has_progress};
 pub(crate) use read::{DatabaseReadError, DatabaseReader};
 
 use super::{
-    ApplyMode, Assignment, Batch, CommitError, Offsets, ProgressCallback, RecordEncoder, Replace, ReplacedState,
-    RestoreError, RestorePlan, RestorePlans, Restored, Store, durable_states::DurableStates,
+    ApplyMode, Assignment, Batch, CommitError, Offsets, OnProgress, RecordEncoder, Replace, Replaced, RestoreError,
+    RestorePlan, RestorePlans, Restored, Store, durable_states::DurableStates,
 };
 use crate::{
     config::Config,
@@ -226,7 +226,7 @@ impl Store for Postgres {
         Ok(plans.collect())
     }
 
-    fn fetch(&self, assignment: Assignment, on_progress: &mut ProgressCallback<'_>) -> Result<Restored, RestoreError> {
+    fn fetch(&self, assignment: Assignment, on_progress: &mut OnProgress<'_>) -> Result<Restored, RestoreError> {
         let moved = || DatabaseError::PartitionMoved { detail: "it was claimed again meanwhile" };
         let found = self.durable_states.get(assignment);
         let Some((durable_state, row)) = found.and_then(|found| found.store_specific.row.map(|row| (found, row)))
@@ -316,7 +316,7 @@ impl Replace for Postgres {
     fn replace(
         &self,
         assignment: Assignment,
-        former: ReplacedState,
+        former: Replaced,
         start_offset: i64,
         rules: LedgerRules,
     ) -> Result<(), CommitError> {

@@ -1,10 +1,10 @@
-//! The store that keeps nothing: at every assignment, the partition is folded again from its ledger's start offset to the
-//! committed offset.
+//! The store that keeps nothing: at every assignment, the partition is folded again from its ledger's start offset to
+//! the committed offset.
 //!
 //! It is the simplest correct store, and the others are tested against it. The first commit of a partition fixes the
-//! start offset and carries it as metadata. All records of the balances lie between start offset and committed offset, or
-//! the partition fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point where
-//! folding ends and processing (with its simulated work) begins.
+//! start offset and carries it as metadata. All records of the balances lie between start offset and committed offset,
+//! or the partition fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point
+//! where folding ends and processing (with its simulated work) begins.
 
 #[cfg(test)]
 mod schedules;
@@ -37,22 +37,18 @@ impl Store for Replay {
 
 /// What is to be folded of a partition.
 pub(crate) fn plan(offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionFailure> {
-    let PartitionOffsets { committed, log_start, log_end } = offsets;
-    let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(*log_start))) };
+    let &PartitionOffsets { ref committed, log_start, log_end } = offsets;
+    let Some(committed) = committed else { return Ok(RestorePlan::Done(Restored::empty_at(log_start))) };
     let start_offset = committed.start_offset()?;
     // The ledger's start was a log's start once, and a log's start never goes back.
-    if *log_start < start_offset || start_offset > committed.offset {
-        return Err(PartitionFailure::StartOfAnotherLog {
-            start_offset,
-            log_start: *log_start,
-            committed: committed.offset,
-        });
+    if log_start < start_offset || start_offset > committed.offset {
+        return Err(PartitionFailure::StartOfAnotherLog { start_offset, log_start, committed: committed.offset });
     }
-    if committed.offset > *log_end {
-        return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end: *log_end });
+    if committed.offset > log_end {
+        return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end });
     }
-    if *log_start > start_offset {
-        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: *log_start });
+    if log_start > start_offset {
+        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start });
     }
     Ok(RestorePlan::ReplayInput { start_offset, records: start_offset..committed.offset })
 }

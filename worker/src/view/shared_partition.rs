@@ -102,17 +102,17 @@ impl SharedPartition {
         {
             let mut state = self.lock();
             state.as_of = Some(as_of);
-            state.ledger.set_fresh(Some(changes.clone()));
+            state.ledger.set_publishing(Some(changes.clone()));
         }
         let (mut customers, mut next) = (changes.customers(), Vec::with_capacity(PUBLISHED_AT_ONCE));
         loop {
             next.extend(customers.by_ref().take(PUBLISHED_AT_ONCE));
             let mut state = self.lock();
             if next.is_empty() {
-                state.ledger.set_fresh(None);
+                state.ledger.set_publishing(None);
                 return;
             }
-            state.ledger.settle(next.iter().map(|(id, changed)| (*id, &changed.now)));
+            state.ledger.merge_published(next.iter().map(|(id, changed)| (*id, &changed.now)));
             drop(state);
             next.clear();
         }

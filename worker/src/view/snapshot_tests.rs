@@ -100,15 +100,15 @@ impl Pair {
                     changes.apply(&posting(&format!("C{customer}"), amount.into()), 0, below).unwrap();
                 }
                 let changes = Arc::new(changes);
-                self.visible.set_fresh(Some(changes.clone()));
+                self.visible.set_publishing(Some(changes.clone()));
                 for (number, (id, changed)) in changes.customers().enumerate() {
                     if number == at {
                         self.freeze_or_thaw();
                     }
-                    self.visible.settle(std::iter::once((id, &changed.now)));
+                    self.visible.merge_published(std::iter::once((id, &changed.now)));
                     assert_eq!(sums(self.visible.customers()), self.model, "visible at once");
                 }
-                self.visible.set_fresh(None);
+                self.visible.set_publishing(None);
             }
             Step::FreezeOrThaw => self.freeze_or_thaw(),
             Step::CatchUp(at_most) => drop(self.visible.catch_up(at_most)),

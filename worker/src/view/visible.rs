@@ -17,7 +17,7 @@ pub(crate) struct Visible {
     /// Customers that have changed since the base was frozen. They stand above it.
     deferred: Ledger,
     /// Changes that were committed just now and are on their way into the two below.
-    fresh: Option<Arc<Changes>>,
+    publishing: Option<Arc<Changes>>,
 }
 
 enum Base {
@@ -29,7 +29,7 @@ enum Base {
 /// The state at the moment of freezing.
 pub(super) struct Frozen {
     base: Arc<Ledger>,
-    fresh: Option<Arc<Changes>>,
+    publishing: Option<Arc<Changes>>,
 }
 
 impl Default for Visible {
@@ -40,15 +40,15 @@ impl Default for Visible {
 
 impl From<Ledger> for Visible {
     fn from(ledger: Ledger) -> Self {
-        Self { base: Base::Own(ledger), deferred: Ledger::default(), fresh: None }
+        Self { base: Base::Own(ledger), deferred: Ledger::default(), publishing: None }
     }
 }
 
 impl Visible {
     /// One customer, if a record named it.
     pub(crate) fn customer(&self, id: &str) -> Option<&Customer> {
-        let fresh = self.fresh.as_ref().and_then(|changes| changes.customer(id));
-        fresh.or_else(|| self.deferred.customer(id)).or_else(|| self.base.ledger().customer(id))
+        let publishing = self.publishing.as_ref().and_then(|changes| changes.customer(id));
+        publishing.or_else(|| self.deferred.customer(id)).or_else(|| self.base.ledger().customer(id))
     }
 
     /// Loads these customers into the processor's cache.
@@ -82,12 +82,12 @@ impl Visible {
     }
 
     /// Makes `changes` visible at once, or says that all of the last ones have arrived.
-    pub(super) fn set_fresh(&mut self, changes: Option<Arc<Changes>>) {
-        self.fresh = changes;
+    pub(super) fn set_publishing(&mut self, changes: Option<Arc<Changes>>) {
+        self.publishing = changes;
     }
 
-    /// Puts customers of the fresh changes where they belong.
-    pub(super) fn settle<'a>(&mut self, customers: impl Iterator<Item = (&'a str, &'a Customer)> + Clone) {
+    /// Merges customers of the published changes into the ledger, or beside it while it is frozen.
+    pub(super) fn merge_published<'a>(&mut self, customers: impl Iterator<Item = (&'a str, &'a Customer)> + Clone) {
         self.prefetch(customers.clone().map(|(id, _)| id));
         for (id, now) in customers {
             match &mut self.base {
@@ -105,7 +105,7 @@ impl Visible {
         let Base::Own(ledger) = std::mem::replace(&mut self.base, Base::Own(Ledger::default())) else { return None };
         let base = Arc::new(ledger);
         self.base = Base::Frozen(base.clone());
-        Some(Frozen { base, fresh: self.fresh.clone() })
+        Some(Frozen { base, publishing: self.publishing.clone() })
     }
 
     /// The copy of `frozen` has ended: the base may change again.
@@ -134,7 +134,7 @@ impl Visible {
     #[cfg(test)]
     pub(crate) fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
         let ids: std::collections::BTreeSet<&str> = self
-            .fresh
+            .publishing
             .iter()
             .flat_map(|changes| changes.customers().map(|(id, _)| id))
             .chain(self.deferred.customers().map(|(id, _)| id))
@@ -156,14 +156,14 @@ impl Base {
 impl Frozen {
     /// Every customer, in no order.
     pub(super) fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
-        let fresh = self.fresh.as_deref();
-        let is_fresh = move |id: &str| fresh.is_some_and(|changes| changes.customer(id).is_some());
-        let settled = self.base.customers().filter(move |(id, _)| !is_fresh(id));
-        fresh.into_iter().flat_map(Changes::customers).map(|(id, changed)| (id, &changed.now)).chain(settled)
+        let publishing = self.publishing.as_deref();
+        let is_publishing = move |id: &str| publishing.is_some_and(|changes| changes.customer(id).is_some());
+        let others = self.base.customers().filter(move |(id, _)| !is_publishing(id));
+        publishing.into_iter().flat_map(Changes::customers).map(|(id, changed)| (id, &changed.now)).chain(others)
     }
 
     /// As many customers at most.
     pub(super) fn at_most(&self) -> usize {
-        self.base.len() + self.fresh.as_ref().map_or(0, |changes| changes.len())
+        self.base.len() + self.publishing.as_ref().map_or(0, |changes| changes.len())
     }
 }

@@ -1,5 +1,5 @@
-//! The worker as a process beside a real Kafka: what the guides of the .NET consumers that it replaces check by hand, and
-//! what may go wrong.
+//! The worker as a process beside a real Kafka: what the guides of the .NET consumers that it replaces check by hand,
+//! and what may go wrong.
 //!
 //! Needs `BALANCEFLEET_TEST_KAFKA`, `BALANCEFLEET_TEST_POSTGRES` and, for tests with two releases,
 //! `BALANCEFLEET_TEST_FORMER_WORKER`; `make integration` sets them.

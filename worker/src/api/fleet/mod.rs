@@ -39,7 +39,7 @@ pub(super) use self::merge::{FleetBalances, SumError};
 pub(super) use self::peer::BalanceQuery;
 pub(super) use self::wire::{ASKER, CONTENT_TYPE, TOO_LARGE, write_partition};
 
-/// Every peer begins to answer within this, or the round goes on without it.
+/// A peer that does not begin to answer within this time is left out of the round.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 /// What is missing after the first round is asked for again for so long.
 const RETRY_FOR: Duration = Duration::from_secs(1);

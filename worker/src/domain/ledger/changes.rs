@@ -1,7 +1,7 @@
 //! What a partition's records have changed since the last commit that was accepted.
 //!
-//! A customer that is touched first is copied from below (an earlier commit, under way or accepted), so that every value
-//! here is absolute and whole. Nothing here is visible to readers, and all of it can be dropped.
+//! The first change of a customer copies its state from below (the changes of the running commit, or the ledger), so
+//! every value here is a whole state. Nothing here is visible to readers, and all of it can be dropped.
 
 use compact_str::CompactString;
 use foldhash::quality::RandomState;
@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use super::{Customer, Ledger, Posting};
 use crate::domain::{money::Overflow, transaction::BadRecord};
 
-/// For so many customers at most there is room in advance: what is taken may be a whole ledger.
+/// After a take, there is room for at most this many customers in advance: what was taken may be a whole ledger.
 const MOST_ROOM: usize = 16_384;
 
 /// Customers with their new state, and records that could not be applied.
@@ -69,7 +69,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Brings what has changed of these customers near.
+    /// Loads what has changed of these customers into the processor's cache.
     pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         ids.filter_map(|id| self.customers.get(id)).for_each(|changed| changed.now.touch());
     }
@@ -89,7 +89,7 @@ impl Changes {
         Self { customers: self.customers.extract_if(|_, _| true).take(at_most).collect(), ..Self::default() }
     }
 
-    /// A commit of these changes did not come about: they come before `later` ones, and both are one now.
+    /// Merges `later` changes into these, which a refused commit had.
     pub(crate) fn followed_by(mut self, mut later: Self) -> Self {
         // What is durable is still the state before the earlier change. Whichever is smaller is put into the other.
         if self.len() < later.len() {
@@ -132,7 +132,7 @@ impl Changes {
         self.customers.len()
     }
 
-    /// Bytes of records that wait to be put aside.
+    /// Bytes of the dead letters.
     pub(crate) fn dead_letter_bytes(&self) -> usize {
         self.dead_letter_bytes
     }

@@ -243,7 +243,7 @@ fn a_ledger_that_is_folded_again_keeps_what_was_refused() {
     kept.fold(&["XYZ"], &more);
     let (former, disagreement) = LedgerRules::examine(kept.stored(), &kept.ledger, &more);
     assert_eq!(disagreement, None);
-    kept.keep(&former.unwrap().rebuilt(&more, 3, 7, &kept.ledger));
+    kept.keep(&former.unwrap().rebuilt(&more, &(3..7), &kept.ledger));
     assert_eq!((kept.since("EUR", &more), kept.since("XYZ", &more), kept.since("XYW", &more)), (3, 6, 7));
     assert_eq!(kept.since("XYW", &more), 7);
     kept.fold(&["XYW"], &more);
@@ -264,7 +264,7 @@ fn other_settings_are_no_obstacle_to_fold_a_ledger_again() {
         assert!(matches!(disagreement, Some(SettingsChange::Decimals { .. })), "{disagreement:?}");
         let former = former.unwrap();
         assert_eq!(former.counted_since(currency("EUR"), &finer), 0);
-        kept.keep(&former.rebuilt(&finer, 0, 2, &kept.ledger));
+        kept.keep(&former.rebuilt(&finer, &(0..2), &kept.ledger));
         assert_eq!(kept.since("EUR", &finer), 0);
         assert!(kept.taken_over(&worker_rules(&[])).is_err());
     }

@@ -37,7 +37,7 @@ fn deepest(json: &[u8]) -> usize {
     deepest
 }
 
-/// Goes on behind the closing quote.
+/// Moves behind the closing quote.
 fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
     while let Some(byte) = bytes.next() {
         match byte {

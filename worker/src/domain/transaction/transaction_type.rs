@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of transaction, with the numbers that the .NET consumers that this worker replaces know.
+/// The kinds of transaction, with the numbers of the .NET consumers that this worker replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum TransactionType {
     Transfer,

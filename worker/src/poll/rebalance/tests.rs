@@ -25,7 +25,7 @@ fn poll_loop() -> (ManuallyDrop<PollLoop>, Runtime) {
 
 impl PollLoop {
     fn get_partition_0(&mut self, generation: i32) -> Assignment {
-        self.arrived(&[0], generation, &"member".into());
+        self.add_assigned(&[0], generation, &"member".into());
         self.partitions[&0].assignment()
     }
 
@@ -35,12 +35,12 @@ impl PollLoop {
 
     fn hear_restored(&mut self, assignment: Assignment, next_offset: i64) {
         let outcome = Ok(Restored::empty_at(next_offset));
-        self.take(Report::Restored { assignment, outcome }).unwrap();
+        self.handle(Report::Restored { assignment, outcome }).unwrap();
     }
 
     fn hear_committed(&mut self, assignment: Assignment, next_offset: i64) {
         let progress = vec![(assignment, next_offset)];
-        self.take(Report::Committed(Committed { progress, outcome: Ok(()), sent: Instant::now() })).unwrap();
+        self.handle(Report::Committed(Committed { progress, outcome: Ok(()), sent: Instant::now() })).unwrap();
     }
 }
 

@@ -59,12 +59,12 @@ impl Changelog {
             }
             Err(TransactionFailure::Aborted(error)) => Err(error),
             Err(TransactionFailure::Refused(why, error)) => {
-                Err(self.adapt_to(&mut producer, why, &commits).unwrap_or(error))
+                Err(self.adapt(&mut producer, why, &commits).unwrap_or(error))
             }
             Err(TransactionFailure::Unknown(error, written)) => {
                 tracing::warn!(%error, "commit outcome unknown, resolving");
                 let why = if let TransactionError::Refused { why, .. } = error { Some(why) } else { None };
-                let named = why.and_then(|why| self.adapt_to(&mut producer, why, &commits));
+                let named = why.and_then(|why| self.adapt(&mut producer, why, &commits));
                 producer.discard();
                 let error = producer.note(error);
                 if matches!(error, CommitError::Fatal(_)) {
@@ -76,14 +76,9 @@ impl Changelog {
     }
 
     /// Changes what the next attempt does after a refusal; an error if nothing would help.
-    fn adapt_to(
-        &self,
-        producer: &mut Producer,
-        why: AbortReason,
-        commits: &[PartitionCommit<'_>],
-    ) -> Option<CommitError> {
+    fn adapt(&self, producer: &mut Producer, why: AbortReason, commits: &[PartitionCommit<'_>]) -> Option<CommitError> {
         if why != AbortReason::TooLarge {
-            producer.adapt_to(why);
+            producer.adapt(why);
             return None;
         }
         let (largest, has_long_dead_letters) = self.largest(commits, producer.dead_letter_limits());

@@ -183,7 +183,7 @@ impl Producer {
     }
 
     /// Changes what the next attempt does after a refusal.
-    pub(super) fn adapt_to(&mut self, why: AbortReason) {
+    pub(super) fn adapt(&mut self, why: AbortReason) {
         // The client refreshes its list of partitions only now and then; a new one reads it at once.
         if why == AbortReason::UnknownPartition {
             self.discard();

@@ -119,7 +119,7 @@ impl Topic {
         }
         tracing::info!(topic = self.name, from = found, to = partitions, "adding partitions to the changelog");
         // Several owners of new partitions may try; one is first.
-        admin.grow_topic(&self.name, partitions, TIMEOUT)
+        admin.create_partitions(&self.name, partitions, TIMEOUT)
     }
 
     /// Creates a plain topic of that name with as many partitions, unless it exists.
@@ -191,7 +191,7 @@ impl Topic {
         let min_in_sync = MIN_IN_SYNC.to_string();
         let settings: Vec<_> =
             SETTINGS.iter().copied().chain([("min.insync.replicas", min_in_sync.as_str())]).collect();
-        admin.configure_topic(&self.name, &settings, TIMEOUT)
+        admin.alter_topic(&self.name, &settings, TIMEOUT)
     }
 
     /// Empty while the broker that was asked does not know the topic yet.

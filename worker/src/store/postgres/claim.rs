@@ -74,7 +74,8 @@ pub(super) struct PartitionRow {
 }
 
 impl PartitionRow {
-    /// The columns that [`PartitionRow::read`] expects. Tools may read tables of the first release, which lack the last one.
+    /// The columns that [`PartitionRow::read`] expects. Tools may read tables of the first release, which lack the last
+    /// one.
     pub(super) const COLUMNS: &str = "topic_id, base_offset, next_offset, leader_epoch, rules, customers, checksum, epoch, \
                                        torn, to_jsonb(part) ->> 'rule_details'";
 
@@ -110,14 +111,10 @@ impl PartitionRow {
 
     /// Passes what the row says about the ledger's rules to `ask`.
     pub(super) fn stored_rules<T>(&self, ask: impl FnOnce(StoredRules<'_>) -> T) -> Result<T, PartitionFailure> {
-        let ledger = LedgerMark {
-            topic_id: self.topic_id.as_str(),
-            start_offset: self.start_offset,
-            next_offset: self.next_offset,
-        };
+        let (start_offset, next_offset) = (self.start_offset, self.next_offset);
+        let ledger = LedgerMark { topic_id: self.topic_id.as_str(), start_offset, next_offset };
         let details = RuleColumn::read(self.rule_details.as_deref(), &self.rules, ledger)
             .map_err(|error| PartitionFailure::UnreadableProgress { reason: format!("rule_details: {error}") })?;
-        let (start_offset, next_offset) = (self.start_offset, self.next_offset);
         Ok(ask(StoredRules { hash: &self.rules, details: details.as_ref(), start_offset, next_offset }))
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     partition_failure::PartitionFailure,
     postgres_error::DatabaseError,
-    store::{LedgerChecksum, ProgressCallback, StoredPartition, StoredProgress},
+    store::{LedgerChecksum, OnProgress, StoredPartition, StoredProgress},
 };
 
 /// One snapshot, with a statement timeout for a large one: the session's own is meant for writing.
@@ -51,7 +51,7 @@ pub(super) async fn load(
     client: &Client,
     ledger_key: &LedgerKey,
     (partition, epoch): (i32, i64),
-    on_progress: &mut ProgressCallback<'_>,
+    on_progress: &mut OnProgress<'_>,
 ) -> Result<LoadOutcome, DatabaseError> {
     let Some((part, ledger)) = snapshot(client, ledger_key, partition, |part| part.epoch == epoch, on_progress).await?
     else {
@@ -59,8 +59,8 @@ pub(super) async fn load(
     };
     match ledger.and_then(|ledger| check(ledger, part.checksum)) {
         Ok(ledger) => {
-            // With a leader epoch, the position can be validated, and readers wait for that: they get the partition with
-            // the first applied record.
+            // With a leader epoch, the position can be validated, and readers wait for that: they get the partition
+            // with the first applied record.
             if part.leader_epoch.is_none() {
                 set_withheld(client, ledger_key, partition, epoch, false).await?;
             }
@@ -152,7 +152,7 @@ async fn snapshot(
     ledger_key: &LedgerKey,
     partition: i32,
     is_wanted: impl FnOnce(&PartitionRow) -> bool,
-    on_progress: &mut ProgressCallback<'_>,
+    on_progress: &mut OnProgress<'_>,
 ) -> Result<Option<(PartitionRow, Result<Ledger, PartitionFailure>)>, DatabaseError> {
     within(ANSWER_WITHIN, client.batch_execute(BEGIN)).await?;
     let select = format!(

@@ -32,7 +32,7 @@ pub(super) async fn prepare(client: &Client, create: bool) -> Result<(), Databas
             may_work(client).await?;
         }
     }
-    tell_durability(client).await
+    log_durability(client).await
 }
 
 /// `None` while there are no tables.
@@ -122,7 +122,7 @@ async fn need(client: &Client, question: &str, right: &str) -> Result<(), Databa
 }
 
 /// Warns about settings that a bank seldom wants.
-async fn tell_durability(client: &Client) -> Result<(), DatabaseError> {
+async fn log_durability(client: &Client) -> Result<(), DatabaseError> {
     for (setting, consequence) in [
         ("fsync", "a crash of its machine may damage the balances"),
         ("full_page_writes", "a crash of its machine may damage the balances"),

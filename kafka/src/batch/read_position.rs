@@ -6,13 +6,13 @@
 
 /// The position in one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(super) struct ReadPosition {
     position: i64,
     /// The position that librdkafka has only because it counted an end.
     miscounted: Option<i64>,
 }
 
-impl Progress {
+impl ReadPosition {
     pub(super) const fn new(start: i64) -> Self {
         Self { position: start, miscounted: None }
     }
@@ -29,7 +29,7 @@ impl Progress {
     }
 
     /// Notes librdkafka's `position`. It is right once something beyond the end was counted.
-    pub(super) fn clients(&mut self, position: i64) {
+    pub(super) fn client_position(&mut self, position: i64) {
         if self.miscounted != Some(position) {
             self.set_position(position);
         }
@@ -48,10 +48,10 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn after(start: i64, steps: impl FnOnce(&mut Progress)) -> i64 {
-        let mut progress = Progress::new(start);
-        steps(&mut progress);
-        progress.position()
+    fn after(start: i64, steps: impl FnOnce(&mut ReadPosition)) -> i64 {
+        let mut read_position = ReadPosition::new(start);
+        steps(&mut read_position);
+        read_position.position()
     }
 
     #[test]
@@ -62,52 +62,52 @@ mod tests {
     #[test]
     fn records_markers_and_the_end_each_move_it() {
         assert_eq!(after(0, |it| it.record(4)), 5);
-        assert_eq!(after(0, |it| it.clients(6)), 6);
+        assert_eq!(after(0, |it| it.client_position(6)), 6);
         assert_eq!(after(0, |it| it.end(9)), 9);
     }
 
     #[test]
     fn the_end_that_librdkafka_counts_as_a_record_does_not() {
-        let miscounting = |it: &mut Progress| {
+        let miscounting = |it: &mut ReadPosition| {
             it.record(4);
             it.end(5);
-            it.clients(6);
+            it.client_position(6);
         };
         assert_eq!(after(0, miscounting), 5);
-        let record_after = |it: &mut Progress| {
+        let record_after = |it: &mut ReadPosition| {
             miscounting(it);
             it.record(5);
-            it.clients(6);
+            it.client_position(6);
         };
         assert_eq!(after(0, record_after), 6);
     }
 
     #[test]
     fn a_marker_where_the_end_was_shows_with_what_follows_it() {
-        let marker_after_the_end = |it: &mut Progress| {
+        let marker_after_the_end = |it: &mut ReadPosition| {
             it.end(5);
-            it.clients(6); // the marker at 5 was read: librdkafka had this number before
+            it.client_position(6); // the marker at 5 was read: librdkafka had this number before
         };
         assert_eq!(after(0, marker_after_the_end), 5);
-        let next_marker = |it: &mut Progress| {
+        let next_marker = |it: &mut ReadPosition| {
             marker_after_the_end(it);
-            it.clients(7);
+            it.client_position(7);
         };
         assert_eq!(after(0, next_marker), 7);
-        let next_end = |it: &mut Progress| {
+        let next_end = |it: &mut ReadPosition| {
             marker_after_the_end(it);
             it.end(6);
-            it.clients(7);
+            it.client_position(7);
         };
         assert_eq!(after(0, next_end), 6);
     }
 
     #[test]
     fn it_never_goes_back() {
-        let back = |it: &mut Progress| {
+        let back = |it: &mut ReadPosition| {
             it.record(8);
             it.record(3);
-            it.clients(2);
+            it.client_position(2);
             it.end(4);
         };
         assert_eq!(after(0, back), 9);
