@@ -404,7 +404,7 @@ impl PollLoop {
             .partitions
             .values_mut()
             .filter(ours)
-            .filter_map(|owned| owned.progress(all, max_customers_per_commit))
+            .filter_map(|owned| owned.next_batch_part(all, max_customers_per_commit))
             .collect();
         let is_some = !parts.is_empty();
         if is_some {

@@ -12,13 +12,14 @@
 //! |---|---|
 //! | `config/effective.rs` | `StoreKind`: the name in the configuration |
 //! | `config/settings.rs`, `config/validate.rs` | settings that the store needs or refuses |
-//! | `poll.rs`, `PollLoop::new` | creates the store |
+//! | `poll.rs`, `PollLoop::new` | creates the store, and says whether bad records are kept as dead letters |
 //! | `store/interface.rs` | [`RestorePlan`], if it is restored in another way; [`Replace`] and [`Replaced`], for rebuilds |
 //! | `preflight.rs` | what must exist before the group is joined, and whether the group has progress |
 //! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | audit, rebuild and check read or replace what is stored |
 //! | `api/fleet/local.rs` | which rules must be equal before answers of workers are added |
 //! | `run.rs`, `api/fleet/mod.rs` | of a database: reads for the API, and what `--check` prints |
-//! | `crds/src`: `balances.rs`, `rules.rs`, `rules/balances.rs` | the field of the custom resource, and that a store cannot change |
+//! | `crds/src`: `balances.rs`, `rules/stores.rs` | the field of the custom resource, and what about a store cannot change |
+//! | `not_ready.rs` | why a store cannot be asked now |
 //! | `operator/src/controller`: `build/environment.rs`, `validate/connection.rs` | the operator passes the settings on and checks them |
 //!
 //! `store/schedules.rs` tests a store against random schedules of commits, moves and crashes: implement its
@@ -43,7 +44,7 @@ pub(crate) use changelog::{
 pub(crate) use checksum::LedgerChecksum;
 pub(crate) use count::Count;
 pub(crate) use interface::{
-    ApplyMode, Assignment, AssignmentNumber, Batch, CommitError, NoRestorePlan, OnProgress, Progress, Replace,
+    ApplyMode, Assignment, AssignmentNumber, Batch, BatchPart, CommitError, NoRestorePlan, OnProgress, Replace,
     Replaced, RestoreDecisions, RestoreError, RestorePlan, RestorePlans, Restored, Store,
 };
 pub(crate) use offsets::{Committed, Offsets, PartitionOffsets, offsets_of};

@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::tuning::{ARRIVAL_TIME_CONSTANT, JUMP_DEVIATIONS, JUMP_FRACTION, MIN_RATE_INTERVAL, SAME_RATE_DEVIATIONS};
+use crate::tuning::{
+    ARRIVAL_TIME_CONSTANT, JUMP_DEVIATIONS, JUMP_FRACTION, MIN_CONFIRMED_FRACTION, MIN_RATE_INTERVAL,
+    SAME_RATE_DEVIATIONS,
+};
 
 /// The estimate for all partitions of one topic.
 #[derive(Debug, Clone, Default)]
@@ -118,7 +121,7 @@ impl Arrival {
         let change = pooled_total - base_total;
         if !is_jump(base_total, pooled_total, since)
             || (change > 0.0) != change_point.upward
-            || (raw_total - base_total) / change < 0.5
+            || (raw_total - base_total) / change < MIN_CONFIRMED_FRACTION
         {
             return false;
         }

@@ -9,7 +9,10 @@ use crate::decision::{Candidate, Capacity, CapacitySource, Limit};
 use crate::history::GroupHistory;
 use crate::lag::LagReading;
 use crate::policy::{Current, Policy};
-use crate::tuning::{LAG_AGE_EVIDENCE, LIMIT_MARGINS, LOWER_BOUND_UTILIZATION, SCALE_DOWN_MARGIN, SCALE_UP_MARGIN};
+use crate::tuning::{
+    EQUAL_RATES, LAG_AGE_EVIDENCE, LIMIT_MARGINS, LOWER_BOUND_UTILIZATION, SCALE_DOWN_MARGIN, SCALE_UP_MARGIN,
+    YOUNG_DIVISOR,
+};
 
 /// What a group needs.
 #[derive(Debug, Clone)]
@@ -30,8 +33,8 @@ pub(crate) struct Assessment {
     pub(crate) under_provisioned: Option<UnderProvisioned>,
     /// The smallest number of replicas that would carry the load with margin to spare, if it is below the present one.
     pub(crate) scale_down_to: Option<i32>,
-    /// The limit that the needed number runs into, if any, for three loads: the present one less a margin, as it is, and
-    /// plus a margin (see [`LIMIT_MARGINS`]). `None` while the load is not known.
+    /// Which limit the needed number runs into, if any. Asked three times: for the present load, and for one a little
+    /// lower and a little higher (the [`LIMIT_MARGINS`]). `None` while the load is not known.
     pub(crate) limits: Option<[Option<Limit>; 3]>,
     pub(crate) age: Option<Age>,
     /// Records unread in the partitions that are known.
@@ -101,10 +104,9 @@ impl Assessment {
         let (floor, ceiling) = (self.floor, self.ceiling);
         let allowed = || evaluated.iter().filter(|found| (floor..=ceiling).contains(&found.candidate.replicas));
         let feasible = allowed().find(|found| found.candidate.feasible);
-        // If nothing is enough, take the smallest number whose busiest worker has the lowest required rate. A
-        // difference of 1 % does not count: it is not worth more workers.
+        // If nothing is enough, take the smallest number whose busiest worker has the lowest required rate.
         let least = allowed().map(|found| found.required_rate).fold(f64::INFINITY, f64::min);
-        let closest = || allowed().find(|found| found.required_rate <= least * 1.01);
+        let closest = || allowed().find(|found| found.required_rate <= least * EQUAL_RATES);
         self.needed = feasible.or_else(closest).map(|found| found.candidate.replicas);
         self.infeasible = feasible.is_none();
         self.limits = Some(LIMIT_MARGINS.map(|factor| {
@@ -189,10 +191,9 @@ fn load(policy: &Policy, history: &GroupHistory, capacity: f64, desired: i32) ->
     }
 }
 
-/// Whether a backlog is being worked off. Records younger than a quarter of the objective are no backlog that would
-/// suffer from fewer workers.
+/// Whether a backlog is being worked off.
 fn is_draining(policy: &Policy, history: &GroupHistory, reading: &LagReading) -> bool {
-    let young = |age: Age| age.exactly().is_some_and(|age| age < policy.lag_slo / 4);
+    let young = |age: Age| age.exactly().is_some_and(|age| age < policy.lag_slo / YOUNG_DIVISOR);
     let behind = (0..history.partition_count).any(|partition| history.is_behind(partition));
     behind && !reading.age().is_some_and(young)
 }

@@ -2,7 +2,8 @@
 //! the present owners, gives a [`Candidate`] per number.
 //!
 //! With P partitions assigned evenly, the busiest of r workers has ⌈P/r⌉ of them. That number falls only at the values
-//! of ⌈P/k⌉, so only these are candidates. With 6 partitions they are 1, 2, 3 and 6: of 4 or 5 workers, the busiest has
+//! of ⌈P/k⌉, so only these are candidates, and the
+//! limits. With 6 partitions they are 1, 2, 3 and 6: of 4 or 5 workers, the busiest has
 //! two partitions, as it has of 3.
 
 use std::time::Duration;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::decision::{Capacity, CapacitySource};
 use crate::partition::KeepNewest;
 use crate::tuning::{
-    BUSY_SAMPLES, BUSY_WINDOW, MAX_BUSY_OVER_SATURATED, MIN_BUSY_FRACTION, MIN_CONSUMPTION_SPAN, MIN_SAMPLE_RECORDS,
-    SATURATED_SAMPLES,
+    BUSY_QUANTILE, BUSY_SAMPLES, BUSY_WINDOW, MAX_BUSY_OVER_SATURATED, MIN_BUSY_FRACTION, MIN_CONSUMPTION_SPAN,
+    MIN_SAMPLE_RECORDS, SATURATED_INTERVALS, SATURATED_SAMPLES,
 };
 
 /// What one poll saw one worker do.
@@ -35,7 +35,7 @@ pub(crate) struct WorkerSample {
 pub(crate) struct UsageDelta {
     pub(crate) records: u64,
     pub(crate) busy: Duration,
-    pub(crate) over: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 /// A stretch of time over which a worker's consumption is measured.
@@ -84,7 +84,7 @@ impl CapacityEstimate {
     /// The best estimate; `expected` is the policy's figure.
     pub(crate) fn estimate(&self, expected: Option<f64>) -> Option<Capacity> {
         let saturated = quantile(self.saturated.iter().copied(), 0.5);
-        let busy = quantile(self.busy.iter().map(|(_, rate)| *rate), 0.25);
+        let busy = quantile(self.busy.iter().map(|(_, rate)| *rate), BUSY_QUANTILE);
         let capacity = |rate, source| Some(Capacity { rate, source });
         match (busy, saturated) {
             (Some(busy), Some(saturated)) if busy > MAX_BUSY_OVER_SATURATED * saturated => {
@@ -101,14 +101,14 @@ impl CapacityEstimate {
     }
 
     fn record_usage(&mut self, usage: UsageDelta, now: Duration) {
-        let (busy, over) = (usage.busy.as_secs_f64(), usage.over.as_secs_f64());
-        if usage.records < MIN_SAMPLE_RECORDS || busy <= 0.0 || over <= 0.0 {
+        let (busy, elapsed) = (usage.busy.as_secs_f64(), usage.elapsed.as_secs_f64());
+        if usage.records < MIN_SAMPLE_RECORDS || busy <= 0.0 || elapsed <= 0.0 {
             return;
         }
         let rate = usage.records as f64 / busy;
-        if busy / over < MIN_BUSY_FRACTION {
+        if busy / elapsed < MIN_BUSY_FRACTION {
             // Hardly busy: it could do more, but at most ten times as much is assumed.
-            self.record_rate(rate.min(usage.records as f64 / over / MIN_BUSY_FRACTION));
+            self.record_rate(rate.min(usage.records as f64 / elapsed / MIN_BUSY_FRACTION));
             return;
         }
         self.busy.push_back((now, rate));
@@ -148,7 +148,7 @@ impl CapacityEstimate {
             return;
         }
         let rate = committed.saturating_sub(span.committed) as f64 / length.as_secs_f64();
-        let in_flight = 3.0 * worker.commit_interval.as_secs_f64() * rate.max(span.most_arrivals);
+        let in_flight = SATURATED_INTERVALS * worker.commit_interval.as_secs_f64() * rate.max(span.most_arrivals);
         let saturated = span.least_lag as f64 > in_flight;
         *span = begin;
         if rate > 0.0 {
@@ -190,8 +190,12 @@ mod tests {
         }
     }
 
-    fn usage(records: u64, busy_millis: u64, over_millis: u64) -> Option<UsageDelta> {
-        Some(UsageDelta { records, busy: Duration::from_millis(busy_millis), over: Duration::from_millis(over_millis) })
+    fn usage(records: u64, busy_millis: u64, elapsed_millis: u64) -> Option<UsageDelta> {
+        Some(UsageDelta {
+            records,
+            busy: Duration::from_millis(busy_millis),
+            elapsed: Duration::from_millis(elapsed_millis),
+        })
     }
 
     fn of(samples: &[Option<UsageDelta>]) -> CapacityEstimate {

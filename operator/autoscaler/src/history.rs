@@ -256,7 +256,7 @@ fn usage_delta(partition: &mut PartitionState, usage: Option<Usage>, now: Durati
     // Falling figures are a new assignment, which counts from zero.
     let records = usage.records.checked_sub(known.records).filter(|records| *records > 0)?;
     let busy = Duration::from_micros(usage.busy_micros.checked_sub(known.busy_micros)?);
-    Some(UsageDelta { records, busy, over: now.saturating_sub(at) })
+    Some(UsageDelta { records, busy, elapsed: now.saturating_sub(at) })
 }
 
 fn add(sum: Option<UsageDelta>, delta: Option<UsageDelta>) -> Option<UsageDelta> {
@@ -264,7 +264,7 @@ fn add(sum: Option<UsageDelta>, delta: Option<UsageDelta>) -> Option<UsageDelta>
         (Some(sum), Some(delta)) => Some(UsageDelta {
             records: sum.records.saturating_add(delta.records),
             busy: sum.busy.saturating_add(delta.busy),
-            over: sum.over.max(delta.over),
+            elapsed: sum.elapsed.max(delta.elapsed),
         }),
         (one, None) | (None, one) => one,
     }

@@ -14,7 +14,7 @@ pub enum Committed {
 /// The work a worker reports for one partition since its assignment, from the commit's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Records applied; starts at 0 again when the partition is reassigned.
+    /// Records processed: applied, ignored and bad ones. Starts at 0 again when the partition is reassigned.
     pub records: u64,
     /// Time spent on them, in microseconds.
     pub busy_micros: u64,

@@ -1,4 +1,4 @@
-//! Every number that tunes the estimates and the decision, with its unit, its reason and its origin. *Chosen* means: by
+//! The numbers that tune the estimates and the decision, with unit, reason and origin. *Chosen* means: by
 //! judgement and checked by the tests of this crate, not taken from a published result.
 
 use std::time::Duration;
@@ -52,6 +52,10 @@ pub(crate) const JUMP_DEVIATIONS: f64 = 6.0;
 /// varies far more than a Poisson stream.
 pub(crate) const JUMP_FRACTION: f64 = 0.15;
 
+/// Of a change of the pooled rate, the last poll alone must show at least this fraction. Chosen: a burst that is over does
+/// not move the rate.
+pub(crate) const MIN_CONFIRMED_FRACTION: f64 = 0.5;
+
 /// Two figures within this many standard deviations count as the same rate. Three: 99.7 % of a normal distribution.
 pub(crate) const SAME_RATE_DEVIATIONS: f64 = 3.0;
 
@@ -65,6 +69,9 @@ pub(crate) const MIN_RATE_INTERVAL: Duration = Duration::from_millis(500);
 /// nothing.
 pub(crate) const BUSY_WINDOW: Duration = Duration::from_secs(120);
 
+/// The quantile of the busy-time samples that is the estimate. The first quartile: see [`BUSY_WINDOW`].
+pub(crate) const BUSY_QUANTILE: f64 = 0.25;
+
 /// Busy-time samples kept at most. Chosen: a large group costs no more memory than a small one.
 pub(crate) const BUSY_SAMPLES: usize = 256;
 
@@ -77,6 +84,10 @@ pub(crate) const MIN_SAMPLE_RECORDS: u64 = 10;
 /// A span of consumption is at least this long, and at least two commit intervals: polls see commits only with a delay.
 /// Three polls.
 pub(crate) const MIN_CONSUMPTION_SPAN: Duration = Duration::from_secs(15);
+
+/// A worker was saturated if its lag never fell below this many commit intervals of its work: less may only wait for
+/// the next commit. Chosen: above the sawtooth of commits that come late.
+pub(crate) const SATURATED_INTERVALS: f64 = 3.0;
 
 /// Samples of saturated workers that are kept. Chosen.
 pub(crate) const SATURATED_SAMPLES: usize = 20;
@@ -116,12 +127,13 @@ pub(crate) const LOWER_BOUND_UTILIZATION: f64 = 0.7;
 
 // The decision.
 
-/// Hysteresis (the HPA's tolerance) on the way down: after a reduction, workers must stay below the target by this fraction of it, so that a load that swings around the
-/// target does not swing the replicas. A fraction, so that a low target leaves room below it: 90 % gives 75 %, 12 %
-/// gives 10 %. Chosen.
+/// Hysteresis (the HPA's tolerance) on the way down: after a reduction, workers must stay below the target by this
+/// fraction of it, so that a load that swings around the target does not swing the replicas. A fraction, so that a low
+/// target leaves room below it: 90 % gives 75 %, 12 % gives 10 %. Chosen.
 pub(crate) const SCALE_DOWN_MARGIN: f64 = 1.0 / 6.0;
 
-/// Hysteresis on the way up: present workers may exceed the target by this fraction of it before replicas are added: 90 % gives 95 %. Chosen.
+/// Hysteresis on the way up: present workers may exceed the target by this fraction of it before replicas are added:
+/// 90 % gives 95 %. Chosen.
 pub(crate) const SCALE_UP_MARGIN: f64 = 1.0 / 18.0;
 
 /// Factors on the load for finding the limit that it runs into: a margin lower, as it is, a margin higher. A reported
@@ -133,6 +145,13 @@ pub(crate) const LIMIT_MARGINS: [f64; 3] = [1.0 / (1.0 + SCALE_UP_MARGIN), 1.0, 
 /// Chosen: it leaves the other half to add them.
 pub(crate) const LAG_AGE_EVIDENCE: f64 = 0.5;
 
+/// If no number of replicas is enough, required rates up to this many times the lowest count as equal. Chosen: a
+/// difference of 1 % is not worth more workers.
+pub(crate) const EQUAL_RATES: f64 = 1.01;
+
+/// Unread records younger than the objective divided by this are no backlog that would suffer from fewer workers. Chosen.
+pub(crate) const YOUNG_DIVISOR: u32 = 4;
+
 /// Polls in a row that must agree before replicas are added, or a reported limit or hot partition changes. Chosen: one
 /// poll may be an outlier.
 pub(crate) const CONFIRMATIONS: u32 = 2;
@@ -141,6 +160,6 @@ pub(crate) const CONFIRMATIONS: u32 = 2;
 /// needed and the objective is missed: a group that is rebalancing shows less than it can do. Chosen.
 pub(crate) const URGENT_FACTOR: f64 = 1.5;
 
-/// How long fewer workers must be enough before workers are removed (the HPA's stabilization window). Chosen: keeping an unneeded worker for half a minute
-/// costs about as much as the two rebalances of a worker that is removed too early.
+/// How long fewer workers must be enough before workers are removed (the HPA's stabilization window). Chosen: keeping an
+/// unneeded worker for half a minute costs about as much as the two rebalances of a worker that is removed too early.
 pub const SCALE_DOWN_STABILIZATION_WINDOW: Duration = Duration::from_secs(30);

@@ -155,8 +155,8 @@ impl Rules {
         Some(Self { ledger, signs: Signs::with_overrides(&signs), exponents })
     }
 
-    /// SHA-256 over kind, signs and all of `exponents`, in hex. The first release compares it, so its text never
-    /// changes.
+    /// SHA-256 over kind, signs and all of `exponents`, in hex. The first release (commit de74611) compares it, so its
+    /// text never changes.
     pub(crate) fn hash_with(&self, exponents: &Exponents) -> String {
         let mut text = format!("balancefleet rules 1\nledger {}\n", self.ledger);
         for kind in TransactionType::ALL {

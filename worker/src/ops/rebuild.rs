@@ -31,7 +31,7 @@ use crate::{
     partition_failure::PartitionFailure,
     preflight::PreflightError,
     store::{
-        Assignment, AssignmentNumber, Batch, Changelog, CommitError, Committed, Postgres, Progress, Replace, Replaced,
+        Assignment, AssignmentNumber, Batch, BatchPart, Changelog, CommitError, Committed, Postgres, Replace, Replaced,
         Store, StoredPartition, UnusableTopic, prepare_changelog, prepare_postgres,
     },
 };
@@ -282,7 +282,7 @@ impl Rebuild<'_> {
         let assignment =
             Assignment { partition, number: AssignmentNumber(0), generation: batch.membership.generation() };
         store.replace(assignment, former, records.start, rules)?;
-        batch.parts = vec![Progress::whole(assignment, committed, &records, ledger)];
+        batch.parts = vec![BatchPart::whole(assignment, committed, &records, ledger)];
         try_again(|| store.commit(batch))?;
         Ok(customers)
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{active::Active, buffered_changes::BufferedChanges, pending_validation::Validation};
 use crate::{
     partition_failure::PartitionFailure,
-    store::{ApplyMode, Assignment, AssignmentNumber, Progress, Restored},
+    store::{ApplyMode, Assignment, AssignmentNumber, BatchPart, Restored},
     view::{Phase, SharedPartition, Visible},
 };
 
@@ -185,7 +185,7 @@ impl AssignedPartition {
     /// The partition's part of the next commit: its progress since the last accepted commit, and with `all` also a part
     /// without progress. While the ledger is written to the store for the first time, the part has at most
     /// `max_customers_per_commit` customers.
-    pub(crate) fn progress(&mut self, all: bool, max_customers_per_commit: usize) -> Option<Progress> {
+    pub(crate) fn next_batch_part(&mut self, all: bool, max_customers_per_commit: usize) -> Option<BatchPart> {
         if !all && !self.is_dirty() {
             return None;
         }
@@ -195,7 +195,7 @@ impl AssignedPartition {
         let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
         let changes = active.buffered.as_mut().map(|buffered| buffered.take_for_commit(at_most)).unwrap_or_default();
-        Some(Progress {
+        Some(BatchPart {
             assignment,
             shared,
             from: active.committed,
@@ -249,10 +249,10 @@ mod tests {
         let mut owned = restored(7, ApplyMode::Buffered);
         owned.activate();
         assert!(matches!(owned.stage, Stage::AwaitingFirstCommit(_)) && owned.fetch_from().is_none());
-        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
+        assert_eq!(owned.next_batch_part(false, usize::MAX).map(|part| part.next_offset), Some(7));
         owned.refused();
         assert!(owned.is_dirty());
-        owned.progress(false, usize::MAX);
+        owned.next_batch_part(false, usize::MAX);
         owned.committed(7);
         assert_eq!(owned.fetch_from(), Some((7, None)));
         owned.activate();
@@ -263,10 +263,12 @@ mod tests {
     fn only_what_the_coordinator_accepted_is_clean() {
         let mut owned = restored(7, ApplyMode::Direct);
         owned.activate();
-        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(7));
+        assert_eq!(owned.next_batch_part(false, usize::MAX).map(|part| part.next_offset), Some(7));
         owned.committed(7);
-        assert!(owned.progress(false, usize::MAX).is_none() && owned.progress(true, usize::MAX).is_some());
+        assert!(
+            owned.next_batch_part(false, usize::MAX).is_none() && owned.next_batch_part(true, usize::MAX).is_some()
+        );
         owned.active().unwrap().advance(7, None);
-        assert_eq!(owned.progress(false, usize::MAX).map(|progress| progress.next_offset), Some(8));
+        assert_eq!(owned.next_batch_part(false, usize::MAX).map(|part| part.next_offset), Some(8));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     config::{self, Command, Config},
     domain::ledger::Changes,
     kafka_clients::{GroupConsumer, group_consumer},
-    store::{Assignment, AssignmentNumber, Batch, Progress},
+    store::{Assignment, AssignmentNumber, Batch, BatchPart},
     view::SharedPartition,
 };
 
@@ -44,7 +44,7 @@ impl Offline {
             if *is_over {
                 shared.release();
             }
-            Progress {
+            BatchPart {
                 assignment: Assignment { partition: *partition, number: *assignment_number, generation: 1 },
                 shared,
                 from: Some(5),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::{Assignment, AssignmentNumber, Batch, LedgerChecksum, Progress, RecordEncoder};
+use super::{Assignment, AssignmentNumber, Batch, BatchPart, LedgerChecksum, RecordEncoder};
 use crate::domain::{
     ledger::Changed,
     ledger_rules::{LedgerRules, WorkerRules},
@@ -53,15 +53,15 @@ impl<S: Clone> DurableStates<S> {
     }
 
     /// The parts of `batch` that still belong to this worker, each with the state that it builds on.
-    pub(super) fn still_ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = (&'a Progress, DurableState<S>)> {
-        let remaining = batch.parts.iter().filter(|progress| !progress.shared.is_released());
-        remaining.filter_map(|progress| Some((progress, self.get(progress.assignment)?)))
+    pub(super) fn still_ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = (&'a BatchPart, DurableState<S>)> {
+        let remaining = batch.parts.iter().filter(|part| !part.shared.is_released());
+        remaining.filter_map(|part| Some((part, self.get(part.assignment)?)))
     }
 
-    /// Notes that `progress` was written: `after` is durable now.
-    pub(super) fn accept(&self, progress: &Progress, after: DurableState<S>) {
-        self.with(progress.assignment, |durable_state| {
-            progress.shared.show_rules(&after.rules);
+    /// Notes that `part` was written: `after` is durable now.
+    pub(super) fn accept(&self, part: &BatchPart, after: DurableState<S>) {
+        self.with(part.assignment, |durable_state| {
+            part.shared.show_rules(&after.rules);
             *durable_state = after;
         });
     }
@@ -96,8 +96,7 @@ mod tests {
             (2, AssignmentNumber(4), false),
             (3, AssignmentNumber(5), false),
         ]);
-        let written: Vec<_> =
-            durable_states.still_ours(&batch).map(|(progress, _)| progress.assignment.partition).collect();
+        let written: Vec<_> = durable_states.still_ours(&batch).map(|(part, _)| part.assignment.partition).collect();
         assert_eq!(written, [0], "1 has left, 2 was assigned anew, of 3 it is not known where it stands");
     }
 

@@ -105,9 +105,9 @@ pub(crate) enum ApplyMode {
     Buffered,
 }
 
-/// The progress of one partition, as one commit carries it.
+/// What a commit changes of one partition: its customers, and how far it has come.
 #[derive(Clone)]
-pub(crate) struct Progress {
+pub(crate) struct BatchPart {
     /// The assignment that made the progress.
     pub(crate) assignment: Assignment,
     /// Tells whether that assignment is over.
@@ -128,7 +128,7 @@ pub(crate) struct Progress {
     pub(crate) initial_offsets: Vec<(i32, i64)>,
 }
 
-impl Progress {
+impl BatchPart {
     /// A whole ledger, recomputed from `records` while no worker has the partition; the group has committed `from`.
     pub(crate) fn whole(assignment: Assignment, from: Option<i64>, records: &Range<i64>, ledger: Ledger) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl Progress {
 pub(crate) struct Batch {
     /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
     pub(crate) membership: GroupMetadata,
-    pub(crate) parts: Vec<Progress>,
+    pub(crate) parts: Vec<BatchPart>,
 }
 
 /// Numbers the assignments of this process. Reports and commits with an old number are ignored.
@@ -227,8 +227,8 @@ pub(crate) trait Store: Send + Sync {
     /// Nothing is known yet: ask again.
     fn plan(&self, assigned: &[Assignment]) -> Result<RestorePlans, NotReady>;
 
-    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]. `on_progress` is told the progress and can
-    /// stop the read.
+    /// Reads a partition whose plan is [`RestorePlan::QueryDatabase`]: a store with such plans must implement it.
+    /// `on_progress` is told the progress and can stop the read.
     ///
     /// # Errors
     /// Why the partition cannot be restored; after a transient error it is planned again.
@@ -236,7 +236,8 @@ pub(crate) trait Store: Send + Sync {
         Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 
-    /// Decides how to continue after a changelog was read, for a store whose plans are [`RestorePlan::ReadChangelog`].
+    /// Decides how to continue after a changelog was read: a store whose plans are [`RestorePlan::ReadChangelog`] must
+    /// implement it.
     fn decide(&self, contents: Vec<(Assignment, ChangelogContents)>) -> RestoreDecisions {
         contents
             .into_iter()

@@ -11,7 +11,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 
-use super::{Assignment, Batch, CommitError, Progress, RestorePlan, Restored, initial_offsets::InitialOffsets};
+use super::{Assignment, Batch, BatchPart, CommitError, RestorePlan, Restored, initial_offsets::InitialOffsets};
 use crate::{
     config::StartFrom, kafka_clients::GroupConsumer, partition_failure::PartitionFailure, topic_facts::describe,
 };
@@ -168,16 +168,16 @@ impl Offsets {
     }
 
     /// Sends the offsets of `parts` to the coordinator without waiting, so that the group's lag is visible.
-    pub(crate) fn announce<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) {
+    pub(crate) fn announce<'a>(&self, parts: impl IntoIterator<Item = &'a BatchPart>) {
         let sent = self.list(parts).and_then(|list| self.consumer.commit(&list, CommitMode::Async));
         if let Err(error) = sent {
             tracing::debug!(%error, "the group's offsets could not be sent: its lag is told with the next commit");
         }
     }
 
-    fn list<'a>(&self, parts: impl IntoIterator<Item = &'a Progress>) -> KafkaResult<TopicPartitionList> {
+    fn list<'a>(&self, parts: impl IntoIterator<Item = &'a BatchPart>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for Progress { assignment, next_offset, leader_epoch, metadata, initial_offsets, .. } in parts {
+        for BatchPart { assignment, next_offset, leader_epoch, metadata, initial_offsets, .. } in parts {
             let mut entry = list.add_partition(&self.topic, assignment.partition);
             entry.set_offset(Offset::Offset(*next_offset))?;
             entry.set_metadata(metadata.to_string());

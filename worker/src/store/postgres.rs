@@ -11,8 +11,8 @@
 //!    old session's transaction has ended.
 //!
 //! The group's offsets in Kafka follow each commit, without a wait, so that others see the lag. They decide only one
-//! thing: a partition without a row begins with its first record if the group has committed nothing, or that record's
-//! offset. Any other offset without a row belongs to another store, another log or a lost row, so the partition fails.
+//! thing: if a partition has no row, and the group has committed nothing or the offset of its first record, it begins
+//! with that record. Any other offset without a row belongs to another store, another log or a lost row, so the partition fails.
 //! A rebuild (`ops::rebuild`) creates the row with the balances; it does not dead-letter records again.
 //!
 //! The commit thread sends batches on one connection, the restore thread reads on another. A lost connection is
@@ -150,9 +150,7 @@ impl Postgres {
     fn partition_commits<'a>(&self, batch: &'a Batch) -> Vec<PartitionCommit<'a>> {
         let (still_ours, mut encoder) = (self.durable_states.still_ours(batch), RecordEncoder::default());
         let mut commits: Vec<_> = still_ours
-            .map(|(progress, before)| {
-                PartitionCommit::new(progress, before, &self.ledger_key.worker_rules, &mut encoder)
-            })
+            .map(|(part, before)| PartitionCommit::new(part, before, &self.ledger_key.worker_rules, &mut encoder))
             .collect();
         commits.sort_unstable_by_key(PartitionCommit::partition);
         commits
@@ -167,7 +165,7 @@ impl Postgres {
         let mut warnings = Throttle::new(WARN_EVERY);
         loop {
             // The next owner may have moved on partitions that have left meanwhile.
-            let remaining: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
+            let remaining: Vec<_> = commits.iter().filter(|commit| !commit.part.shared.is_released()).collect();
             if remaining.is_empty() {
                 return None;
             }
@@ -294,11 +292,10 @@ impl Store for Postgres {
         match found {
             Some(BatchFate::Written) => {
                 for commit in &commits {
-                    self.durable_states.accept(commit.progress, commit.after.clone());
+                    self.durable_states.accept(commit.part, commit.after.clone());
                 }
                 // Partitions that have left are for their new owner to announce.
-                let ours =
-                    commits.iter().map(|commit| commit.progress).filter(|progress| !progress.shared.is_released());
+                let ours = commits.iter().map(|commit| commit.part).filter(|part| !part.shared.is_released());
                 self.offsets.announce(ours);
                 Ok(())
             }

@@ -14,7 +14,7 @@ use proptest::{
 };
 
 use super::{
-    ApplyMode, Assignment, AssignmentNumber, Progress, RestorePlan, Restored,
+    ApplyMode, Assignment, AssignmentNumber, BatchPart, RestorePlan, Restored,
     offsets::{Committed, PartitionOffsets},
 };
 use crate::{
@@ -65,7 +65,7 @@ pub(super) trait SimulatedStore {
         offsets: &PartitionOffsets,
     ) -> (RestorePlan, Self::DurableState);
 
-    fn send(&mut self, durable_state: &Self::DurableState, progress: &Progress) -> Self::Sent;
+    fn send(&mut self, durable_state: &Self::DurableState, part: &BatchPart) -> Self::Sent;
 
     /// A commit arrives, from a member of the current generation or not.
     fn land(&mut self, flight: &Flight<Self::Sent>, group: &mut Group) -> Verdict;
@@ -96,7 +96,7 @@ pub(super) struct Group {
 /// A commit on its way.
 pub(super) struct Flight<S> {
     pub(super) worker: Worker,
-    pub(super) progress: Progress,
+    pub(super) part: BatchPart,
     pub(super) sent: S,
     pub(super) generation: i32,
 }
@@ -167,8 +167,8 @@ impl Group {
         flight.generation == self.generation
     }
 
-    pub(super) fn commit(&mut self, progress: &Progress) {
-        self.committed = Some(Committed { offset: progress.next_offset, metadata: progress.metadata.to_string() });
+    pub(super) fn commit(&mut self, part: &BatchPart) {
+        self.committed = Some(Committed { offset: part.next_offset, metadata: part.metadata.to_string() });
     }
 
     fn end(&self) -> i64 {
@@ -299,9 +299,9 @@ impl<M: SimulatedStore> World<M> {
         }
         let member = &mut self.members[self.owner];
         let Some((owned, durable_state)) = member.owned.as_mut().filter(|_| member.flight.is_none()) else { return };
-        let Some(progress) = owned.progress(false, M::MAX_CUSTOMERS_PER_COMMIT) else { return };
-        let sent = self.store.send(durable_state, &progress);
-        member.flight = Some(Flight { worker: self.owner, progress, sent, generation: self.group.generation });
+        let Some(part) = owned.next_batch_part(false, M::MAX_CUSTOMERS_PER_COMMIT) else { return };
+        let sent = self.store.send(durable_state, &part);
+        member.flight = Some(Flight { worker: self.owner, part, sent, generation: self.group.generation });
     }
 
     fn land(&mut self, worker: Worker, outcome: CommitOutcome) {
@@ -310,7 +310,7 @@ impl<M: SimulatedStore> World<M> {
             CommitOutcome::Accepted | CommitOutcome::WrittenUnheard => self.store.land(&flight, &mut self.group),
             CommitOutcome::Refused | CommitOutcome::LostUnheard => Verdict::Untouched,
         };
-        if flight.progress.shared.is_released() {
+        if flight.part.shared.is_released() {
             return;
         }
         let verdict = match outcome {
@@ -323,7 +323,7 @@ impl<M: SimulatedStore> World<M> {
         match verdict {
             Verdict::Written => {
                 self.store.accept(durable_state, &flight, &mut self.group);
-                let next_offset = flight.progress.next_offset;
+                let next_offset = flight.part.next_offset;
                 drop(flight);
                 owned.committed(next_offset);
             }

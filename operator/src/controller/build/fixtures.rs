@@ -1,4 +1,4 @@
-//! Objects for tests: one that says only what it must, one that says everything.
+//! Objects for tests: one with only what it must have, and one with every field that shows in a child.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -77,7 +77,7 @@ pub(crate) fn minimal() -> BalanceConsumerGroup {
     parse(MINIMAL)
 }
 
-/// An object with every field.
+/// An object with every field that shows in a child.
 pub(crate) fn full() -> BalanceConsumerGroup {
     parse(FULL)
 }

@@ -5,7 +5,7 @@ use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions as type
 
 use super::{conditions, input::StatusInput, kafka};
 
-/// Conditions that come from Kafka alone.
+/// Conditions that need what a poll has found.
 const FROM_KAFKA: [&str; 6] = [
     types::LAG_KNOWN,
     types::HOT_PARTITION,

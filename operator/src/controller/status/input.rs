@@ -32,7 +32,7 @@ pub(in crate::controller) struct StatusInput<'a> {
     pub release_image: &'a str,
     /// For transition times.
     pub now: Timestamp,
-    /// For how long a problem has lasted.
+    /// The present time, to tell how long a problem has lasted.
     pub instant: Instant,
     /// Whether learned figures may be written again.
     pub learned_due: bool,

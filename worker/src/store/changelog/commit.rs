@@ -42,13 +42,13 @@ impl Changelog {
         producer.ready()?;
         // Checked just before the first record: partitions that have left meanwhile are not written.
         let commits = self.durable_states.still_ours(batch);
-        let commit = |(progress, durable_state)| PartitionCommit { progress, durable_state };
+        let commit = |(part, durable_state)| PartitionCommit { part, durable_state };
         let commits: Vec<_> = commits.map(commit).collect();
         if commits.is_empty() {
             // Not a success: no coordinator has confirmed the worker's membership.
             return Err(CommitError::Unavailable("the partitions have left".to_owned()));
         }
-        producer.extend_timeout_for(commits.iter().filter_map(PartitionCommit::records_of_whole).sum());
+        producer.extend_timeout_for(commits.iter().filter_map(PartitionCommit::records_if_replacing).sum());
         let began = Instant::now();
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
@@ -90,7 +90,7 @@ impl Changelog {
 
     fn accept(&self, commits: &[PartitionCommit<'_>], written: Vec<DurableState>) {
         for (commit, after) in commits.iter().zip(written) {
-            self.durable_states.accept(commit.progress, after);
+            self.durable_states.accept(commit.part, after);
         }
     }
 
@@ -139,8 +139,8 @@ impl Changelog {
             std::thread::sleep(AGAIN);
         }
         // The next owner may have moved on partitions that have left meanwhile.
-        let remaining: Vec<_> = commits.iter().filter(|commit| !commit.progress.shared.is_released()).collect();
-        let assigned: Vec<_> = remaining.iter().map(|commit| commit.progress.assignment).collect();
+        let remaining: Vec<_> = commits.iter().filter(|commit| !commit.part.shared.is_released()).collect();
+        let assigned: Vec<_> = remaining.iter().map(|commit| commit.part.assignment).collect();
         let committed = loop {
             match self.offsets.committed(&assigned) {
                 Ok(committed) => break committed,
@@ -152,7 +152,7 @@ impl Changelog {
             }
             std::thread::sleep(AGAIN);
         };
-        match CommitFate::compare(remaining.iter().map(|commit| commit.progress).zip(&committed)) {
+        match CommitFate::compare(remaining.iter().map(|commit| commit.part).zip(&committed)) {
             CommitFate::Written => {
                 // Only a commit of this very transaction moves them there.
                 if written.len() == commits.len() {

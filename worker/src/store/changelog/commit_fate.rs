@@ -1,6 +1,6 @@
 //! The fate of a commit whose outcome is unknown.
 
-use crate::store::{Progress, offsets::Committed};
+use crate::store::{BatchPart, offsets::Committed};
 
 /// What the group's offsets say about a commit whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +11,10 @@ pub(super) enum CommitFate {
 }
 
 impl CommitFate {
-    pub(super) fn compare<'a>(commits: impl Iterator<Item = (&'a Progress, &'a Option<Committed>)>) -> Self {
+    pub(super) fn compare<'a>(commits: impl Iterator<Item = (&'a BatchPart, &'a Option<Committed>)>) -> Self {
         // A partition whose offset the commit did not move says nothing.
-        let moved = commits.filter(|(progress, _)| progress.from != Some(progress.next_offset));
-        let found = moved.map(|(Progress { from, next_offset, .. }, committed)| {
+        let moved = commits.filter(|(part, _)| part.from != Some(part.next_offset));
+        let found = moved.map(|(BatchPart { from, next_offset, .. }, committed)| {
             let committed = committed.as_ref().map(|committed| committed.offset);
             if committed == Some(*next_offset) {
                 Self::Written
@@ -45,8 +45,8 @@ mod tests {
         view::SharedPartition,
     };
 
-    fn progress(from: Option<i64>, next_offset: i64) -> Progress {
-        Progress {
+    fn part(from: Option<i64>, next_offset: i64) -> BatchPart {
+        BatchPart {
             assignment: Assignment { partition: 0, number: AssignmentNumber(1), generation: 1 },
             shared: Arc::new(SharedPartition::new(0, 1)),
             from,
@@ -62,9 +62,8 @@ mod tests {
     /// Each partition with where it came from, where it went, and what the group has committed now.
     fn found(commits: &[(Option<i64>, i64, Option<i64>)]) -> CommitFate {
         let committed = |offset| Committed { offset, metadata: String::new() };
-        let commits: Vec<_> =
-            commits.iter().map(|(from, to, now)| (progress(*from, *to), now.map(committed))).collect();
-        CommitFate::compare(commits.iter().map(|(progress, now)| (progress, now)))
+        let commits: Vec<_> = commits.iter().map(|(from, to, now)| (part(*from, *to), now.map(committed))).collect();
+        CommitFate::compare(commits.iter().map(|(part, now)| (part, now)))
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
         ledger_rules::{LedgerRules, WorkerRules, tests::worker_rules},
     },
     store::{
-        ApplyMode, Assignment, LedgerChecksum, Progress, RestorePlan,
+        ApplyMode, Assignment, BatchPart, LedgerChecksum, RestorePlan,
         offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
@@ -89,13 +89,12 @@ impl SimulatedStore for Log {
         decide(contents, &known).expect("it can go on")
     }
 
-    fn send(&mut self, durable_state: &DurableState, progress: &Progress) -> (Records, DurableState) {
+    fn send(&mut self, durable_state: &DurableState, part: &BatchPart) -> (Records, DurableState) {
         let mut records = Records::new();
-        let written =
-            PartitionCommit { progress, durable_state: durable_state.clone() }.records(&CONTEXT, |key, value| {
-                records.push((key.to_vec(), value.to_vec()));
-                Ok::<_, std::convert::Infallible>(())
-            });
+        let written = PartitionCommit { part, durable_state: durable_state.clone() }.records(&CONTEXT, |key, value| {
+            records.push((key.to_vec(), value.to_vec()));
+            Ok::<_, std::convert::Infallible>(())
+        });
         (records, written.unwrap())
     }
 
@@ -105,13 +104,13 @@ impl SimulatedStore for Log {
             return Verdict::Untouched;
         }
         self.records.extend(flight.sent.0.clone());
-        self.dead_letters.extend(flight.progress.changes.dead_letters().iter().map(|dead_letter| dead_letter.offset));
-        group.commit(&flight.progress);
+        self.dead_letters.extend(flight.part.changes.dead_letters().iter().map(|dead_letter| dead_letter.offset));
+        group.commit(&flight.part);
         Verdict::Written
     }
 
     fn resolve_outcome(&mut self, flight: &Flight<(Records, DurableState)>, group: &Group) -> Verdict {
-        CommitFate::compare(std::iter::once((&flight.progress, &group.committed))).into()
+        CommitFate::compare(std::iter::once((&flight.part, &group.committed))).into()
     }
 
     fn accept(

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::ledger::DeadLetter,
-    store::{Batch, Progress},
+    store::{Batch, BatchPart},
 };
 
 /// The bytes of records that are collected before they go to the client together.
@@ -29,7 +29,7 @@ const TRUNCATED: (&str, Option<&[u8]>) = ("balancefleet.truncated", Some(b"true"
 
 /// One partition's part of a transaction.
 pub(super) struct PartitionCommit<'a> {
-    pub(super) progress: &'a Progress,
+    pub(super) part: &'a BatchPart,
     pub(super) durable_state: DurableState,
 }
 
@@ -41,8 +41,8 @@ impl PartitionCommit<'_> {
         context: &ChangelogContext<'_>,
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<DurableState, E> {
-        let (progress, mut after, mut encoder) = (self.progress, self.durable_state.clone(), RecordEncoder::default());
-        for (id, changed) in progress.changes.customers() {
+        let (part, mut after, mut encoder) = (self.part, self.durable_state.clone(), RecordEncoder::default());
+        for (id, changed) in part.changes.customers() {
             after.change(id, changed, &mut encoder, context.worker_rules);
             send(encoder.key(), encoder.value())?;
         }
@@ -50,8 +50,8 @@ impl PartitionCommit<'_> {
         after.store_specific = None;
         let DurableState { start_offset, checksum, rules, .. } = &after;
         let written =
-            ProgressRecord::new(context, rules, *start_offset, progress.next_offset, progress.leader_epoch, *checksum);
-        let written = ProgressRecord { partial: progress.is_partial, ..written };
+            ProgressRecord::new(context, rules, *start_offset, part.next_offset, part.leader_epoch, *checksum);
+        let written = ProgressRecord { partial: part.is_partial, ..written };
         send(PROGRESS, &written.to_json())?;
         Ok(after)
     }
@@ -60,7 +60,7 @@ impl PartitionCommit<'_> {
     fn removed(&self) -> impl Iterator<Item = &[u8]> {
         let is_rewritten = |key: &[u8]| match Key::read(Some(key)) {
             Ok(Key::Progress) => true,
-            Ok(Key::Customer(id)) => self.progress.changes.customer(id).is_some(),
+            Ok(Key::Customer(id)) => self.part.changes.customer(id).is_some(),
             // Only another program can have written such a key.
             Err(_) => false,
         };
@@ -69,8 +69,8 @@ impl PartitionCommit<'_> {
     }
 
     /// The most records that it has if it replaces a whole ledger.
-    pub(super) fn records_of_whole(&self) -> Option<usize> {
-        Some(self.durable_state.store_specific.as_ref()?.len() + self.progress.changes.len())
+    pub(super) fn records_if_replacing(&self) -> Option<usize> {
+        Some(self.durable_state.store_specific.as_ref()?.len() + self.part.changes.len())
     }
 }
 
@@ -100,15 +100,15 @@ impl Writer<'_> {
         }
         self.producer.flush(self.deadline)?;
         let topic = &self.store.topic;
-        let metadata: Vec<_> = commits.iter().map(|commit| commit.progress.metadata.to_string()).collect();
+        let metadata: Vec<_> = commits.iter().map(|commit| commit.part.metadata.to_string()).collect();
         let offsets = commits.iter().zip(&metadata).map(|(commit, metadata)| OffsetToCommit {
             topic,
-            partition: commit.progress.assignment.partition,
-            offset: commit.progress.next_offset,
-            leader_epoch: commit.progress.leader_epoch,
+            partition: commit.part.assignment.partition,
+            offset: commit.part.next_offset,
+            leader_epoch: commit.part.leader_epoch,
             metadata,
         });
-        let initial_offsets: Vec<_> = commits.iter().flat_map(|commit| &commit.progress.initial_offsets).collect();
+        let initial_offsets: Vec<_> = commits.iter().flat_map(|commit| &commit.part.initial_offsets).collect();
         let initial_offsets = initial_offsets
             .iter()
             .map(|(partition, offset)| (*partition, *offset, CommitMetadata::beginning_at(*offset).to_string()));
@@ -124,7 +124,7 @@ impl Writer<'_> {
     }
 
     fn write_partition(&self, commit: &PartitionCommit<'_>) -> Result<DurableState, TransactionError> {
-        let partition = commit.progress.assignment.partition;
+        let partition = commit.part.assignment.partition;
         let context = self.store.context();
         let topic = self.store.log.name.as_str();
         for key in commit.removed() {
@@ -138,7 +138,7 @@ impl Writer<'_> {
             if records.size() < AT_ONCE { Ok(()) } else { send(&mut records) }
         })?;
         send(&mut records)?;
-        for dead_letter in commit.progress.changes.dead_letters() {
+        for dead_letter in commit.part.changes.dead_letters() {
             self.write_dead_letter(partition, dead_letter)?;
         }
         Ok(written)
@@ -197,8 +197,8 @@ impl Changelog {
         let mut all = Vec::new();
         let (mut dead_letters, mut has_long_ones) = (Vec::new(), false);
         for commit in commits {
-            let partition = commit.progress.assignment.partition;
-            let mut offsets = commit.progress.changes.customers().map(|(_, changed)| changed.now.last_offset);
+            let partition = commit.part.assignment.partition;
+            let mut offsets = commit.part.changes.customers().map(|(_, changed)| changed.now.last_offset);
             // The customers in the order of the records, then the progress.
             let note = |key: &[u8], value: &[u8]| {
                 let what = offsets.next().map_or(RecordKind::Progress, RecordKind::Customer);
@@ -206,7 +206,7 @@ impl Changelog {
                 Ok::<_, Infallible>(())
             };
             let _ = commit.records(&context, note);
-            for dead_letter in commit.progress.changes.dead_letters() {
+            for dead_letter in commit.part.changes.dead_letters() {
                 let is_long = dead_letter.size() > whole_bytes;
                 has_long_ones |= is_long;
                 let (key, value) = cut(dead_letter, kept_bytes);
@@ -245,11 +245,11 @@ mod tests {
             .apply(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
             .unwrap();
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
-        let progress = Progress::whole(assignment, None, &(0..8), ledger);
+        let part = BatchPart::whole(assignment, None, &(0..8), ledger);
         let replaced_keys = replaced_keys.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));
         let (checksum, rules) = (LedgerChecksum::default(), Arc::new(LedgerRules::begin(&worker_rules(&[]), 0)));
         let durable_state = DurableState { start_offset: 0, checksum, rules, store_specific: replaced_keys };
-        PartitionCommit { progress: &progress, durable_state }.removed().map(<[u8]>::to_vec).collect()
+        PartitionCommit { part: &part, durable_state }.removed().map(<[u8]>::to_vec).collect()
     }
 
     #[test]

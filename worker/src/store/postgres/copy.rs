@@ -215,19 +215,19 @@ pub(super) async fn write_dead_letters(
 }
 
 fn has_dead_letters(commits: &[PartitionCommit<'_>]) -> bool {
-    commits.iter().any(|commit| !commit.progress.changes.dead_letters().is_empty())
+    commits.iter().any(|commit| !commit.part.changes.dead_letters().is_empty())
 }
 
 async fn copy_dead_letters(client: &Client, commits: &[PartitionCommit<'_>]) -> Result<(), tokio_postgres::Error> {
     let sink = client.copy_in("COPY pg_temp.balancefleet_dead_letter FROM STDIN (FORMAT binary)").await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &LETTER_TYPES));
     for commit in commits {
-        for dead_letter in commit.progress.changes.dead_letters() {
+        for dead_letter in commit.part.changes.dead_letters() {
             let (names, contents): (Vec<_>, Vec<_>) =
                 dead_letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).unzip();
             let values: [&(dyn ToSql + Sync); 9] = [
                 &commit.before.store_specific.topic_id,
-                &commit.progress.assignment.partition,
+                &commit.part.assignment.partition,
                 &dead_letter.offset,
                 &dead_letter.reason.category(),
                 &dead_letter.reason.to_string(),

@@ -12,7 +12,7 @@ use crate::{
     not_ready::NotReady,
     partition_failure::PartitionFailure,
     store::{
-        Assignment, LedgerChecksum, Progress, RecordEncoder, RestoreError, RestorePlan, durable_states,
+        Assignment, BatchPart, LedgerChecksum, RecordEncoder, RestoreError, RestorePlan, durable_states,
         offsets::PartitionOffsets,
     },
 };
@@ -39,7 +39,7 @@ pub(super) struct Row {
 
 /// One partition's part of a batch.
 pub(super) struct PartitionCommit<'a> {
-    pub(super) progress: &'a Progress,
+    pub(super) part: &'a BatchPart,
     pub(super) before: DurableState,
     /// The durable state once the batch is written.
     pub(super) after: DurableState,
@@ -47,23 +47,23 @@ pub(super) struct PartitionCommit<'a> {
 
 impl<'a> PartitionCommit<'a> {
     pub(super) fn new(
-        progress: &'a Progress,
+        part: &'a BatchPart,
         before: DurableState,
         worker_rules: &WorkerRules,
         encoder: &mut RecordEncoder,
     ) -> Self {
         let mut after = before.clone();
-        for (id, changed) in progress.changes.customers() {
+        for (id, changed) in part.changes.customers() {
             after.change(id, changed, encoder, worker_rules);
         }
         let epoch = before.store_specific.row.map_or(1, |row| row.epoch);
-        after.store_specific.row = Some(Row { epoch, next_offset: progress.next_offset });
+        after.store_specific.row = Some(Row { epoch, next_offset: part.next_offset });
         after.store_specific.replaces = false;
-        Self { progress, before, after }
+        Self { part, before, after }
     }
 
     pub(super) fn partition(&self) -> i32 {
-        self.progress.assignment.partition
+        self.part.assignment.partition
     }
 }
 

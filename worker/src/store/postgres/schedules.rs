@@ -25,7 +25,7 @@ use crate::{
     },
     postgres_target::{DatabaseTarget, Session},
     store::{
-        ApplyMode, Assignment, AssignmentNumber, Progress, RecordEncoder, RestorePlan, Restored,
+        ApplyMode, Assignment, AssignmentNumber, BatchPart, RecordEncoder, RestorePlan, Restored,
         offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
@@ -119,8 +119,8 @@ impl From<BatchFate> for Verdict {
     }
 }
 
-fn commit(Flight { progress, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
-    PartitionCommit::new(progress, durable_state.clone(), &WORKER_RULES, &mut RecordEncoder::default())
+fn commit(Flight { part, sent: durable_state, .. }: &Flight<DurableState>) -> PartitionCommit<'_> {
+    PartitionCommit::new(part, durable_state.clone(), &WORKER_RULES, &mut RecordEncoder::default())
 }
 
 impl SimulatedStore for Rows {
@@ -135,9 +135,9 @@ impl SimulatedStore for Rows {
             Assignment { partition: 0, number: AssignmentNumber(0), generation: 0 },
             LedgerRules::begin(&WORKER_RULES, 0),
         );
-        let progress = Progress::whole(assignment, None, &(0..next_offset), ledger.clone());
+        let part = BatchPart::whole(assignment, None, &(0..next_offset), ledger.clone());
         let durable_state = replacing(TOPIC_ID, None, 0, rules);
-        let commit = PartitionCommit::new(&progress, durable_state, &WORKER_RULES, &mut RecordEncoder::default());
+        let commit = PartitionCommit::new(&part, durable_state, &WORKER_RULES, &mut RecordEncoder::default());
         assert!(runtime.block_on(write(&sessions[2], &self.ledger_keys[0], &[commit])).is_ok(), "there was no row");
     }
 
@@ -166,7 +166,7 @@ impl SimulatedStore for Rows {
         (RestorePlan::Done(restored), durable_state)
     }
 
-    fn send(&mut self, durable_state: &DurableState, _progress: &Progress) -> DurableState {
+    fn send(&mut self, durable_state: &DurableState, _part: &BatchPart) -> DurableState {
         durable_state.clone()
     }
 
@@ -189,7 +189,7 @@ impl SimulatedStore for Rows {
     fn accept(&mut self, durable_state: &mut DurableState, flight: &Flight<DurableState>, group: &mut Group) {
         *durable_state = commit(flight).after;
         if group.takes(flight) {
-            group.commit(&flight.progress);
+            group.commit(&flight.part);
         }
     }
 

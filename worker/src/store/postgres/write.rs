@@ -93,17 +93,17 @@ async fn advance(
     ledger_key: &LedgerKey,
     commit: &PartitionCommit<'_>,
 ) -> Result<u64, tokio_postgres::Error> {
-    let PartitionCommit { progress, before, after } = commit;
-    let (assignment, topic_id) = (&progress.assignment, &before.store_specific.topic_id);
+    let PartitionCommit { part, before, after } = commit;
+    let (assignment, topic_id) = (&part.assignment, &before.store_specific.topic_id);
     let (customers, checksum) = PartitionRow::checksum_columns(after.checksum);
-    let (start_offset, next_offset) = (before.start_offset, progress.next_offset);
+    let (start_offset, next_offset) = (before.start_offset, part.next_offset);
     let (rules, rule_details) = rule_columns(&after.rules, LedgerMark { topic_id, start_offset, next_offset });
     let common: [(&(dyn ToSql + Sync), Type); 9] = [
         (&ledger_key.group, Type::TEXT),
         (&ledger_key.topic, Type::TEXT),
         (&assignment.partition, Type::INT4),
-        (&progress.next_offset, Type::INT8),
-        (&progress.leader_epoch, Type::INT4),
+        (&part.next_offset, Type::INT8),
+        (&part.leader_epoch, Type::INT4),
         (&customers, Type::INT8),
         (&checksum, Type::TEXT),
         (&rules, Type::TEXT),
@@ -128,8 +128,8 @@ async fn advance(
 
 fn sorted_rows<'a>(commits: &'a [PartitionCommit<'a>]) -> Vec<BalanceRow<'a>> {
     let rows_of_commit = |commit: &'a PartitionCommit<'a>| {
-        let partition = commit.progress.assignment.partition;
-        commit.progress.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
+        let partition = commit.part.assignment.partition;
+        commit.part.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
     };
     in_order(commits.iter().flat_map(rows_of_commit))
 }
@@ -170,7 +170,7 @@ pub(super) async fn read_outcome(
             return (commit.partition(), Some(RowFate::Others));
         }
         let now = row.map(|row| (row.get::<_, i64>(1), row.get::<_, i64>(2)));
-        (commit.partition(), RowFate::of(before, commit.progress.next_offset, now))
+        (commit.partition(), RowFate::of(before, commit.part.next_offset, now))
     });
     Ok(BatchFate::of(&fates.collect::<Vec<_>>()))
 }

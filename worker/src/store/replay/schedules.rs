@@ -4,7 +4,7 @@ use super::plan;
 use crate::{
     domain::ledger::Ledger,
     store::{
-        ApplyMode, Assignment, Progress, RestorePlan,
+        ApplyMode, Assignment, BatchPart, RestorePlan,
         offsets::PartitionOffsets,
         schedules::{Flight, Group, SimulatedStore, Verdict, Worker, try_all},
     },
@@ -23,13 +23,13 @@ impl SimulatedStore for Nothing {
         (plan(offsets).expect("it can go on"), ())
     }
 
-    fn send(&mut self, (): &(), _progress: &Progress) {}
+    fn send(&mut self, (): &(), _part: &BatchPart) {}
 
     fn land(&mut self, flight: &Flight<()>, group: &mut Group) -> Verdict {
         if !group.takes(flight) {
             return Verdict::Untouched;
         }
-        group.commit(&flight.progress);
+        group.commit(&flight.part);
         Verdict::Written
     }
 
