@@ -65,7 +65,7 @@ fn members_and_offsets_agree(group: &Group, rows: &[GroupRow]) -> Outcome {
 }
 
 fn wait_for_columns(group: &Group, expected: &[(&str, &str)]) -> Result<Line, ClusterError> {
-    wait_until(&format!("kubectl get bcg shows {expected:?}"), Duration::from_secs(90), || {
+    wait_until(&format!("kubectl get bcg shows {expected:?}"), Duration::from_secs(135), || {
         let line = group.columns()?;
         if expected.iter().all(|(column, value)| line.get(*column).map(String::as_str) == Some(*value)) {
             return Ok(line);
