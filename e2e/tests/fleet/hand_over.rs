@@ -127,7 +127,7 @@ fn a_killed_process_shows_as_lag_until_its_session_ends_and_every_balance_stays_
         traffic.stop()?;
         every_balance_is_right(scenario, &group, &topic)?;
         // A pinned group at rest has its lag written once a minute.
-        wait_until("the lag in the status is gone", Duration::from_secs(90), || {
+        wait_until("the lag in the status is gone", Duration::from_secs(135), || {
             let status = group.status()?;
             if status["lag"] == 0 { Ok(()) } else { Err(ClusterError::Unexpected(status.to_string())) }
         })?;

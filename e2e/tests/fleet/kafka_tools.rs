@@ -29,7 +29,7 @@ fn kubectl_get_bcg_agrees_with_kafka_consumer_groups_on_members_offsets_and_lag(
 
         // Nobody reads: all that comes now is lag, for both.
         group.scale(0)?;
-        wait_until("all workers are gone", Duration::from_secs(60), || match group.pods()?.len() {
+        wait_until("all workers are gone", Duration::from_secs(90), || match group.pods()?.len() {
             0 => Ok(()),
             left => Err(ClusterError::Unexpected(format!("{left} pods"))),
         })?;

@@ -20,7 +20,7 @@ fn deleting_the_object_leaves_no_kubernetes_object_behind() -> Outcome {
             assert!(during.contains(child), "no {child} in {during:?}");
         }
         scenario.kubectl().run(&["delete", "bcg", "fleet"])?;
-        wait_until("the namespace is as it was", Duration::from_secs(90), || {
+        wait_until("the namespace is as it was", Duration::from_secs(135), || {
             let left: Vec<_> = objects(scenario)?.difference(&before).cloned().collect();
             if left.is_empty() { Ok(()) } else { Err(ClusterError::Unexpected(format!("{left:?}"))) }
         })?;
