@@ -13,13 +13,14 @@ usage_when_asked "$@"
 use_cluster_environment
 
 data=$cache/docker
+storage=$data/root
 log=$data/dockerd.log
 
 # CAP_SYS_RESOURCE is bit 24 of the bounding set. Without it, the kernel refuses what a privileged container requests.
 lacks_sys_resource() { ((!(0x$(awk '/^CapBnd:/ { print $2 }' /proc/self/status) >> 24 & 1))); }
 
 write_configuration() {
-  mkdir -p "$ENGINE" "$data/root"
+  mkdir -p "$ENGINE" "$storage"
   if lacks_sys_resource; then
     # Copied, so that the engine keeps it if the clone moves.
     install -m 755 "$here/runc-available-caps" "$data/runc-available-caps"
@@ -40,7 +41,7 @@ start() {
   write_configuration
   rm -f "$ENGINE/dockerd.pid"
   progress "starting a private Docker Engine"
-  setsid dockerd --config-file "$data/daemon.json" --data-root "$data/root" --exec-root "$ENGINE/exec" \
+  setsid dockerd --config-file "$data/daemon.json" --data-root "$storage" --exec-root "$ENGINE/exec" \
     --pidfile "$ENGINE/dockerd.pid" --host "$ENGINE_HOST" </dev/null >"$log" 2>&1 &
   dockerd=$!
   wait_until 60 answers_or_ended || true
@@ -50,7 +51,7 @@ start() {
 # Removes what a stopped engine leaves behind: its bridge and, if it had to be killed, its mounts.
 clean_up() {
   local mount
-  while read -r mount; do umount --lazy "$mount" || true; done < <(awk -v a="$ENGINE/" -v b="$data/root/" \
+  while read -r mount; do umount --lazy "$mount" || true; done < <(awk -v a="$ENGINE/" -v b="$storage/" \
     'index($2, a) == 1 || index($2, b) == 1 { print $2 }' /proc/mounts | sort -r)
   ip link delete docker0 2>/dev/null || true
   rm -rf "$ENGINE"

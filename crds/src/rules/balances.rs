@@ -1,4 +1,4 @@
-//! Valid settings of the balances. What differs from store to store is elsewhere: [`super::stores`] has what depends on it.
+//! Valid settings of the balances. What every store must have an answer for is in [`super::stores`].
 
 use super::rule::{AdmissionRule, is_written, list, rule, topic_name};
 use crate::balances::TRANSACTION_TYPES;
