@@ -1,8 +1,9 @@
 //! Commands as a person types them: `kubectl` in one namespace, and the signal that no pod can catch.
 
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
@@ -41,19 +42,41 @@ impl Kubectl {
         self.run(&["get", "--raw", path])
     }
 
+    /// Follows a pod's log to its end. Returns when the first line is there: the log of a pod that ends is gone at once,
+    /// and only who reads it already gets the rest.
+    pub fn follow_logs(&self, pod: &str) -> Result<JoinHandle<io::Result<String>>, ClusterError> {
+        let mut command = self.command(&["logs", "--follow", pod]);
+        let line = format!("{command:?}").replace('"', "");
+        let start_error = |source| ClusterError::Start { command: line.clone(), source };
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(start_error)?;
+        let output = child.stdout.take().ok_or_else(|| ClusterError::Unexpected(format!("no output of {line}")))?;
+        let mut log = BufReader::new(output);
+        let mut text = String::new();
+        log.read_line(&mut text).map_err(start_error)?;
+        Ok(thread::spawn(move || {
+            log.read_to_string(&mut text)?;
+            child.wait()?;
+            Ok(text)
+        }))
+    }
+
     /// The namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
     fn run_with(&self, arguments: &[&str], input: &str) -> Result<String, ClusterError> {
+        output(self.command(arguments), input)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("kubectl");
         // `get --raw` takes no namespace.
         if !arguments.contains(&"--raw") {
             command.arg(format!("--namespace={}", self.namespace));
         }
         command.args(arguments);
-        output(command, input)
+        command
     }
 }
 

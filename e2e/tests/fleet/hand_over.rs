@@ -1,10 +1,9 @@
 //! Workers that stop and workers that are killed, under traffic.
 
 use std::collections::BTreeSet;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use balancefleet_e2e::cluster::{ClusterError, Group, KAFKA_OUTSIDE, Scenario, Worker, kill_process, wait_until};
+use balancefleet_e2e::cluster::{ClusterError, Group, KAFKA_OUTSIDE, Scenario, kill_process, wait_until};
 use balancefleet_e2e::stream::{Settings, Stream};
 use balancefleet_e2e::traffic::Background;
 use serde_json::{Value, json};
@@ -50,7 +49,7 @@ fn a_worker_that_is_stopped_hands_its_partitions_over_at_once_and_every_balance_
         let changes = json!({"replicas": 3, "kafka": {"consumer": {"sessionTimeout": "60s"}}});
         let (group, topic, traffic) = three_workers_with(scenario, changes)?;
         let leaver = group.workers()?.remove(0);
-        let logs = follow_logs(scenario, &leaver);
+        let logs = scenario.kubectl().follow_logs(leaver.pod())?;
         let began = Instant::now();
         scenario.kubectl().run(&["delete", "pod", leaver.pod(), "--wait=false"])?;
         let took = wait_for_heirs(&group, leaver.pod(), began)?;
@@ -70,12 +69,6 @@ fn a_worker_that_is_stopped_hands_its_partitions_over_at_once_and_every_balance_
         }
         Ok(())
     })
-}
-
-/// Reads a pod's log to its end: it is gone once the pod is.
-fn follow_logs(scenario: &Scenario, worker: &Worker) -> thread::JoinHandle<Result<String, ClusterError>> {
-    let (kubectl, pod) = (scenario.kubectl().clone(), worker.pod().to_owned());
-    thread::spawn(move || kubectl.run(&["logs", "--follow", &pod]))
 }
 
 #[test]
