@@ -39,6 +39,12 @@ bring_up() {
   cluster_is_healthy || fail "the cluster was created but its API does not answer" "docker logs $CLUSTER-control-plane"
 }
 
+# Whoever types kubectl means the demo. No script of this project relies on the default namespace.
+choose_namespace() {
+  grep -q '^    namespace: demo$' "$CLUSTER_KUBECONFIG" || kubectl config set-context --current --namespace=demo >/dev/null
+}
+
 if ! cluster_is_healthy; then alone bring_up; fi
+choose_namespace
 progress "the cluster is up; to use it: eval \"\$(e2e/cluster/env.sh)\""
 "$here/env.sh"

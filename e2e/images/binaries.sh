@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage_when_asked "$@"
 only=("$@")
 # The whole workspace, as the tests do: with a part of it the dependencies would be built again with fewer features.
-binaries=(--bin verify)
+binaries=(--bin verify --bin labs)
 add() { binaries+=(--bin "$3"); }
 each_image add
 quietly "building the binaries" "$e2e/scripts/cargo.sh" build --release --locked --workspace --all-features "${binaries[@]}"

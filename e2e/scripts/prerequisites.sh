@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
-#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [compose] [control-plane] [python] [bench] [profile]
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [compose] [control-plane] [python] [plot]
+#                                [bench] [profile]
 #   (default: all but the last two)
 #
 # Without root, prints the one command that installs the rest and exits 1. Rust and Go must already be installed, in the
@@ -55,6 +56,7 @@ need_kafka() {
   need maven has mvn
 }
 need_python() { need "python3 python3-venv" python3 -c "import ensurepip, venv"; }
+need_plot() { need gnuplot-nox has gnuplot; }
 need_bench() { need default-jdk-headless has javac; }
 need_profile() { need linux-perf has perf; }
 need_postgres() {
@@ -126,7 +128,7 @@ install_packages() {
   rm -f "$log"
 }
 
-[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts compose control-plane python
+[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts compose control-plane python plot
 need_always
 for part; do
   declare -F "need_$part" >/dev/null || fail "unknown part $part" "e2e/scripts/prerequisites.sh --help"
