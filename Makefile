@@ -40,16 +40,18 @@ e2e: ## Test the product on a kind cluster, installed by Helm
 compose-test: ## Test what `make compose` starts: health, balances, killed workers, bad input
 	@.ci/suite compose
 
-.PHONY: topic send groups kill-worker history lag
+.PHONY: topic send traffic groups kill-worker history lag
 # The instruments of the demo and the labs (e2e/labs): what is given on make's command line becomes their options. It goes
 # through the environment, and unexpanded: spaces, quotes and $ arrive as they were typed.
 LABS := e2e/labs/make.sh
-$(foreach name,ON NAMESPACE GROUP TOPIC PARTITIONS MESSAGE FILE KEY ANY MEMBERS STATE LIST WORKER STOP SINCE JSON SAVE FROM FOR SVG TABLE,\
+$(foreach name,ON NAMESPACE GROUP TOPIC PARTITIONS MESSAGE FILE KEY ANY MEMBERS STATE LIST WORKER STOP SINCE JSON SAVE FROM FOR SVG TABLE RATE,\
   $(if $(filter command line,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export LABS_$(name) := $$($(name)))))
 topic: ## Create or describe a topic: make topic TOPIC=orders PARTITIONS=6
 	@$(LABS) topic.sh ON TOPIC PARTITIONS
 send: ## Send own messages: make send TOPIC=orders MESSAGE='{"orderId":"ORD-001"}', or FILE=lines.json; KEY=k, ANY=yes
 	@$(LABS) send.sh ON TOPIC MESSAGE FILE KEY ANY
+traffic: ## Send transactions at a steady rate: make traffic RATE=300 FOR=30s; TOPIC=banking.transactions
+	@$(LABS) traffic.sh ON TOPIC RATE FOR
 groups: ## Show a consumer group by Kafka's own tool: make groups GROUP=balance-service; MEMBERS=yes, STATE=yes, LIST=yes
 	@$(LABS) groups.sh ON GROUP MEMBERS STATE LIST
 kill-worker: ## Kill a worker (kill -9), a random one or WORKER=name; STOP=yes stops it as planned

@@ -93,11 +93,17 @@ kafka_outside() {
   fi
 }
 
-# labs ARGUMENT…: the program of this workspace behind these scripts (e2e/src/bin/labs.rs).
+# program NAME: the path of a program of this workspace, which is compiled if it is not there.
+program() {
+  local path=$CARGO_TARGET_DIR/release/$1
+  [[ -x $path ]] || "$e2e/images/binaries.sh"
+  echo "$path"
+}
+# labs ARGUMENT…: the program behind these scripts (e2e/src/bin/labs.rs).
 labs() {
-  local program=$CARGO_TARGET_DIR/release/labs
-  [[ -x $program ]] || "$e2e/images/binaries.sh"
-  "$program" "$@"
+  local path
+  path=$(program labs)
+  "$path" "$@"
 }
 
 # find_group: sets what is known of the group ${option[group]}, of which at least one worker must run:
