@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# The images built from this workspace's binaries; to be sourced. To add an image, add a line.
+# The images built from this workspace's binaries; to be sourced after scripts/lib.sh. To add an image, add a line.
+# shellcheck disable=SC2154 # e2e is lib.sh's
 # image                     crate                    binary
 IMAGES='
 balancefleet/operator       balancefleet-operator    balancefleet-operator
@@ -14,4 +15,21 @@ each_image() {
   while read -r image crate binary <&4; do
     [[ -z $image ]] || "$function" "$image" "$crate" "$binary" "$@"
   done 4<<<"$IMAGES"
+}
+
+# runtime_root: prints the folder of the root file system that all of them are based on.
+runtime_root() {
+  local binaries
+  mapfile -t binaries < <(awk -v folder="$CARGO_TARGET_DIR/release" 'NF { print folder "/" $3 }' <<<"$IMAGES")
+  "$e2e/images/runtime-root.sh" "${binaries[@]}"
+}
+
+# write_context BINARY ROOT FOLDER: writes all that an image is built from into FOLDER, which is empty. The binary is
+# stripped: a third of the size, and panics still name their place.
+write_context() {
+  local binary=$1 root=$2 folder=$3
+  cp -a "$root" "$folder/root"
+  strip --strip-all -o "$folder/$binary" "$CARGO_TARGET_DIR/release/$binary"
+  sed -e '/^ARG binary$/d' -e "s/\${binary}/$binary/" "$e2e/images/Dockerfile" >"$folder/Dockerfile"
+  echo "ENTRYPOINT [\"/usr/local/bin/$binary\"]" >>"$folder/Dockerfile"
 }
