@@ -14,7 +14,13 @@ for tool in helm kubectl; do has "$tool" || fail "$tool is missing" "e2e/cluster
 
 operator=$root/charts/balancefleet definition=$root/charts/balancefleet-crds
 work=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-charts.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# The functions that remove what the tests created, run when the script ends, however it does.
+undo=()
+end() {
+  for remove in "${undo[@]}"; do "$remove" >/dev/null || true; done
+  rm -rf "$work"
+}
+trap end EXIT
 passed=0 failed=0
 
 # test_that WORDS COMMAND…: runs one test and prints the command's output if it fails.
@@ -52,6 +58,7 @@ refuses() {
 . "$root/charts/tests/refusals.sh"
 . "$root/charts/tests/kustomize.sh"
 . "$root/charts/tests/api-server.sh"
+. "$root/charts/tests/openshift.sh"
 
 # The same line as cargo's, so one parser counts both.
 if ((failed == 0)); then verdict=ok; else verdict=FAILED; fi
