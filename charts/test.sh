@@ -15,7 +15,13 @@ for tool in helm kubectl; do has "$tool" || fail "$tool is missing" "e2e/cluster
 
 operator=$root/charts/balancefleet definition=$root/charts/balancefleet-crds
 work=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-charts.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# The functions that remove what the tests created, run when the script ends, however it does.
+undo=()
+end() {
+  for remove in "${undo[@]}"; do "$remove" >/dev/null || true; done
+  rm -rf "$work"
+}
+trap end EXIT
 
 operator() { helm template balancefleet "$operator" --namespace balancefleet-system "$@"; }
 # has_lines FILE TEXT…: FILE contains each of these lines, at any indentation.
@@ -39,5 +45,6 @@ refuses() {
 . "$root/charts/tests/refusals.sh"
 . "$root/charts/tests/kustomize.sh"
 . "$root/charts/tests/api-server.sh"
+. "$root/charts/tests/openshift.sh"
 
 test_result
