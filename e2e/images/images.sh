@@ -22,6 +22,7 @@ each_image() {
 # runtime_root: prints the folder of the root file system that they are based on.
 runtime_root() {
   local binaries=()
+  # shellcheck disable=SC2317 # each_image calls it
   collect() { binaries+=("$CARGO_TARGET_DIR/release/$3"); }
   each_image collect
   [[ ${#binaries[@]} -gt 0 ]] || fail "no image is called ${only[*]}" "look at e2e/images/images.sh"
