@@ -44,10 +44,11 @@ pub fn table_of_rebalances(recordings: &[(Recording, Vec<Rebalance>)]) -> String
 
 fn row(rebalance: &Rebalance, assignor: &str) -> Vec<String> {
     let about = if rebalance.began_about { "~" } else { "" };
+    let at_least = if rebalance.may_be_longer { "≥ " } else { "" };
     let (longest, sum) = still(rebalance);
     vec![
         format!("{about}{}", moment(rebalance.began)),
-        rebalance.took().map_or_else(|| "not over".to_owned(), |took| format!("{about}{}", seconds(took))),
+        rebalance.took().map_or_else(|| "not over".to_owned(), |took| format!("{at_least}{about}{}", seconds(took))),
         assignor.to_owned(),
         rebalance.generations.map_or_else(|| "-".to_owned(), generations),
         counted(&rebalance.moved()),
@@ -97,8 +98,8 @@ fn ranges(partitions: &[i32]) -> String {
     if runs.is_empty() { "-".to_owned() } else { runs.join(",") }
 }
 
-/// What a reader must know to trust the tables.
-pub fn notes(recording: &Recording, rebalances: &[Rebalance]) -> Vec<String> {
+/// What a reader must know of a recording to trust it.
+pub fn notes(recording: &Recording) -> Vec<String> {
     let mut notes = Vec::new();
     let oldest = recording.workers.iter().map(|worker| worker.started_at).min();
     let younger: Vec<_> = recording.workers.iter().filter(|worker| Some(worker.started_at) > oldest).collect();
@@ -121,11 +122,20 @@ pub fn notes(recording: &Recording, rebalances: &[Rebalance]) -> Vec<String> {
     if !recording.unanswered.is_empty() {
         notes.push(format!("No answer, so not here: {}.", recording.unanswered.join(", ")));
     }
-    let stopped = || rebalances.iter().flat_map(|rebalance| &rebalance.stopped);
+    notes
+}
+
+/// What the signs in the table of rebalances mean, of those that are there.
+pub fn legend<'a>(rebalances: impl Iterator<Item = &'a Rebalance> + Clone) -> Vec<String> {
+    let mut notes = Vec::new();
+    let stopped = || rebalances.clone().flat_map(|rebalance| &rebalance.stopped);
     if stopped().any(|stopped| stopped.still_millis.is_none()) {
         notes.push(
             "?, unknown: nobody had the partition before, or whoever had it is gone with its history.".to_owned(),
         );
+    }
+    if rebalances.clone().any(|rebalance| rebalance.may_be_longer) {
+        notes.push("≥: counted from the first event that is known; it may have begun earlier.".to_owned());
     }
     if stopped().any(|stopped| stopped.about) {
         notes.push("~: counted from the end of a process, which is known to the second.".to_owned());

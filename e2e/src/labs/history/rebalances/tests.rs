@@ -1,5 +1,5 @@
 use super::*;
-use crate::labs::history::{Ended, notes, table_of_rebalances, timeline};
+use crate::labs::history::{Ended, legend, notes, table_of_rebalances, timeline};
 
 /// An event: second, what happened, partitions, generation, milliseconds of its commit or restore.
 type Line = (f64, EventType, &'static [i32], i32, Option<u64>);
@@ -191,7 +191,7 @@ fn what_a_worker_has_forgotten_is_taken_from_what_it_has_now() {
     let recording = recording(vec![first, second]);
     let rebalances = rebalances(&recording);
     assert_eq!((rebalances[0].moved(), rebalances[0].stayed.clone()), (vec![4, 5], vec![0, 1, 2, 3]));
-    assert!(notes(&recording, &rebalances).contains(&"a keeps the newest 1 of its 501 events.".to_owned()));
+    assert!(notes(&recording).contains(&"a keeps the newest 1 of its 501 events.".to_owned()));
 }
 
 #[test]
@@ -199,8 +199,9 @@ fn the_tables_say_what_is_known_and_what_is_not() {
     let mut recording = ended(20.0, after_a_kill());
     recording.assignor = Some("Range".into());
     let rebalances = rebalances(&recording);
-    let notes = notes(&recording, &rebalances).join("\n");
-    for text in ["Younger than others: b. Before", "A process of b ended at", "?, unknown", "~: counted"] {
+    let notes = [notes(&recording), legend(rebalances.iter())].concat().join("\n");
+    for text in ["Younger than others: b. Before", "A process of b ended at", "?, unknown", "~: counted", "≥: counted"]
+    {
         assert!(notes.contains(text), "no {text:?} in:\n{notes}");
     }
     let lines = timeline(&recording, at(15.0));
@@ -214,4 +215,67 @@ fn the_tables_say_what_is_known_and_what_is_not() {
         "{table}"
     );
     assert!(words(1).ends_with("1 6 (0-5) 0 0 ? ?"), "{table}");
+}
+
+/// The rows of a history that real workers have told: six partitions, 100 records a second, workers 8 s after each other.
+fn recorded(text: &str) -> Vec<String> {
+    let recording: Recording = serde_json::from_str(text).unwrap();
+    let rebalances = rebalances(&recording);
+    let table = table_of_rebalances(&[(recording, rebalances)]);
+    // Without the first row, in which one worker gets everything.
+    table.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn recorded_cooperative_sticky_moves_few_partitions_in_two_rounds() {
+    assert_eq!(
+        recorded(include_str!("../recordings/cooperative-sticky-up.json")),
+        [
+            "14:36:31.886 0.817 s cooperative-sticky 2-3 3 (0-2) 0 3 (3-5) 0.816 s 2.448 s",
+            "14:36:39.718 0.910 s cooperative-sticky 4-5 2 (0,3) 0 4 (1-2,4-5) 0.909 s 1.818 s",
+        ]
+    );
+}
+
+#[test]
+fn recorded_range_and_round_robin_stop_all_for_one_round() {
+    assert_eq!(
+        recorded(include_str!("../recordings/range-up.json")),
+        [
+            "14:37:52.582 0.067 s range 1-2 3 (0-2) 3 (3-5) 0 0.066 s 0.366 s",
+            "14:38:00.606 0.086 s range 2-3 3 (2,4-5) 3 (0-1,3) 0 0.085 s 0.436 s",
+        ]
+    );
+    assert_eq!(
+        recorded(include_str!("../recordings/roundrobin-up.json")),
+        [
+            "14:39:02.764 0.046 s roundrobin 1-2 3 (1,3,5) 3 (0,2,4) 0 0.045 s 0.258 s",
+            "14:39:10.810 0.103 s roundrobin 2-3 4 (2-5) 2 (0-1) 0 0.103 s 0.512 s",
+        ]
+    );
+}
+
+#[test]
+fn recorded_after_a_kill_only_range_stops_the_survivors() {
+    let last = |text| recorded(text).pop().unwrap();
+    assert_eq!(
+        last(include_str!("../recordings/cooperative-sticky-kill.json")),
+        "~14:37:00.000 ~10.210 s cooperative-sticky 7 0 3 (1-3) 3 (0,4-5) ~10.209 s ~30.627 s"
+    );
+    assert_eq!(
+        last(include_str!("../recordings/range-kill.json")),
+        "~14:38:21.000 ~10.758 s range 4-5 6 (0-5) 0 0 ~10.757 s ~60.939 s"
+    );
+}
+
+#[test]
+fn recorded_after_a_planned_stop_it_is_unknown_how_long_the_leavers_partitions_stood_still() {
+    assert_eq!(
+        recorded(include_str!("../recordings/cooperative-sticky-stop.json")),
+        [
+            "14:36:31.886 0.817 s cooperative-sticky 2-3 3 (0-2) 0 3 (3-5) 0.816 s 2.448 s",
+            "14:36:39.718 0.052 s cooperative-sticky 4 2 (0,3) 0 4 (1-2,4-5) ? ?",
+            "14:36:52.127 ≥ 0.070 s cooperative-sticky 6 2 (0,3) 0 4 (1-2,4-5) ? ?",
+        ]
+    );
 }
