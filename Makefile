@@ -16,9 +16,15 @@ demo: ## Run the demo: cluster, Kafka, operator and a day of traffic; scales wor
 demo-down: ## Delete the demo's cluster and stop the Docker Engine it started
 	@e2e/demo/demo-down.sh
 
-.PHONY: test check integration faults api-test charts-test e2e
+.PHONY: compose compose-down
+compose: ## Look at the consumer without Kubernetes: Kafka, workers and traffic with Docker Compose (docs/compose.md)
+	@e2e/compose/up.sh
+compose-down: ## Remove what `make compose` started
+	@e2e/compose/down.sh
+
+.PHONY: test check integration faults api-test charts-test e2e compose-test
 test: ## Run everything that must pass; the last line is "N passed, N failed"
-	@.ci/suite check integration faults api charts e2e
+	@.ci/suite check integration faults api charts e2e compose
 check: ## Run the fast part: format, lints, unit and property tests, drift of generated files
 	@.ci/suite check
 integration: ## Test against a real Kafka and a real PostgreSQL, which it starts and stops
@@ -31,6 +37,8 @@ charts-test: ## Test Helm charts and kustomize: lint, render, schema, dry run on
 	@.ci/suite charts
 e2e: ## Test the product on a kind cluster, installed by Helm
 	@.ci/suite e2e
+compose-test: ## Test what `make compose` starts: health, balances, killed workers, bad input
+	@.ci/suite compose
 
 .PHONY: topic send groups kill-worker history lag
 # The instruments of the demo and the labs (e2e/labs): what is given on make's command line becomes their options. It goes
@@ -72,5 +80,6 @@ generate: ## Rewrite all generated files: custom resource, charts, kustomize, re
 format: ## Format the Rust code
 	@$(CARGO) fmt --all
 clean: ## Delete every cache of this project (the next run rebuilds the cluster)
+	@e2e/compose/down.sh
 	@e2e/cluster/down.sh # the engine's data lives in the cache
 	rm -rf "$(BALANCEFLEET_CACHE)"

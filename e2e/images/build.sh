@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the binaries and puts each into a small image: balancefleet/operator, /worker and /traffic (see images.sh).
 #
-#   e2e/images/build.sh [TAG]      (default: dev)
+#   e2e/images/build.sh [TAG [IMAGE…]]      (default: dev, and all images)
 #
 # Nothing is pulled. An image whose content is the same as before keeps its id.
 set -euo pipefail
@@ -11,12 +11,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 tag=${1:-dev}
+only=("${@:2}")
 docker info >/dev/null 2>&1 || fail "no Docker Engine answers" "e2e/cluster/up.sh"
 
 binaries=()
 collect() { binaries+=("$CARGO_TARGET_DIR/release/$3"); }
 each_image collect
-"$here/binaries.sh"
+[[ ${#binaries[@]} -gt 0 ]] || fail "no image is called ${only[*]}" "look at e2e/images/images.sh"
+"$here/binaries.sh" "${only[@]}"
 
 root=$("$here/runtime-root.sh" "${binaries[@]}")
 context=$(mktemp -d "$cache/images.XXXXXX")
