@@ -27,7 +27,7 @@ export STAND_IN=$work
 
 # lab COMMAND…: runs it in that world.
 lab() {
-  env -u ON -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u DOCKER_HOST -u KUBECONFIG PATH="$work/tools" \
+  env -u ON -u COMPOSE_PROJECT_NAME -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u DOCKER_HOST -u KUBECONFIG PATH="$work/tools" \
     BALANCEFLEET_CACHE="$work/cache" CARGO_TARGET_DIR="$work/target" "$@"
 }
 # runs WHAT…: only these run now, and nothing was asked of them yet.
