@@ -126,8 +126,8 @@ fn rebalances_apart_are_two() {
 /// Two workers; the second one is killed at second 20, with `[3, 4, 5]` that it had from the first.
 fn after_a_kill() -> Vec<Worker> {
     let first =
-        worker("a", 0.0, &[ALONE, (10.0, Revoked, &[3, 4, 5], 2, Some(0)), (30.2, Assigned, &[4, 5], 5, Some(40))]);
-    vec![first, worker("b", 21.0, &[(30.1, Assigned, &[3], 5, Some(20))])]
+        worker("a", 0.0, &[ALONE, (10.0, Revoked, &[3, 4, 5], 2, Some(0)), (30.2, Assigned, &[4, 5], 4, Some(40))]);
+    vec![first, worker("b", 21.0, &[(30.1, Assigned, &[3], 4, Some(20))])]
 }
 
 #[test]
@@ -151,6 +151,20 @@ fn a_pause_that_began_with_a_worker_that_is_gone_is_unknown_and_not_guessed() {
 #[test]
 fn a_process_that_ended_before_any_partition_was_assigned_had_none() {
     assert_eq!(rows_of(&ended(0.5, vec![worker("a", 0.9, &[ALONE])]))[0].5, vec![None; 6]);
+}
+
+#[test]
+fn only_the_first_generation_after_the_end_of_a_process_tells_who_got_its_partitions() {
+    // Partition 5 went to a third worker, which ended too, and from there to the second one, which was started again.
+    let mut workers = after_a_kill();
+    workers[0].history[0].partitions = vec![3, 4];
+    workers[1] = worker("b", 50.0, &[(51.0, Assigned, &[5], 6, Some(20))]);
+    let still = |index: usize| rows_of(&ended(20.0, workers.clone()))[index].5.clone();
+    assert_eq!(still(2), [Some(10_240), Some(10_240)]);
+    assert_eq!(still(3), [None], "and not 31 s");
+    // Who is known to have ended, when generations are missing?
+    workers[0].history[0].generation = 5;
+    assert_eq!(rows_of(&ended(20.0, workers))[2].5, [None, None]);
 }
 
 #[test]
@@ -211,7 +225,7 @@ fn the_tables_say_what_is_known_and_what_is_not() {
     let began = at(20.0).to_string()[11..19].to_owned();
     assert_eq!(
         words(3),
-        format!("~{began}.000 ~10.240 s Range 5 2 (4-5) 1 (3) 3 (0-2) ~10.240 s ~30.600 s"),
+        format!("~{began}.000 ~10.240 s Range 4 2 (4-5) 1 (3) 3 (0-2) ~10.240 s ~30.600 s"),
         "{table}"
     );
     assert!(words(1).ends_with("1 6 (0-5) 0 0 ? ?"), "{table}");
