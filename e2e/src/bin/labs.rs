@@ -162,7 +162,7 @@ fn print_history(arguments: &History) -> Result<(), Box<dyn Error>> {
         }
         return Ok(());
     }
-    let mut notes = history::legend(recordings.iter().flat_map(|(_, rebalances)| rebalances));
+    let mut notes = history::legend(&recordings);
     if let [(recording, _)] = recordings.as_slice() {
         println!("{}\n{}", history::table_of_workers(recording), history::timeline(recording, arguments.since));
         notes.extend(history::notes(recording));

@@ -15,7 +15,7 @@ pub fn table_of_workers(recording: &Recording) -> String {
         let partitions = ranges(&worker.current_partitions);
         vec![worker.name.clone(), moment(worker.started_at), partitions, worker.total_rebalancing_events.to_string()]
     };
-    table(std::iter::once(header).chain(recording.workers.iter().map(row)).collect())
+    table(&std::iter::once(header).chain(recording.workers.iter().map(row)).collect::<Vec<_>>())
 }
 
 /// Every event of every worker, oldest first; those before `since` are left out.
@@ -27,7 +27,7 @@ pub fn timeline(recording: &Recording, since: Timestamp) -> String {
         let generation = if event.generation < 0 { "-".to_owned() } else { event.generation.to_string() };
         vec![moment(event.timestamp), worker.name.clone(), kind, partitions, generation, event.details.clone()]
     };
-    table(std::iter::once(header).chain(events.map(row)).collect())
+    table(&std::iter::once(header).chain(events.map(row)).collect::<Vec<_>>())
 }
 
 /// One row per rebalance of all these recordings.
@@ -39,7 +39,7 @@ pub fn table_of_rebalances(recordings: &[(Recording, Vec<Rebalance>)]) -> String
         let assignor = recording.assignor.as_deref().unwrap_or("-");
         rows.extend(rebalances.iter().map(|rebalance| row(rebalance, assignor)));
     }
-    table(rows)
+    table(&rows)
 }
 
 fn row(rebalance: &Rebalance, assignor: &str) -> Vec<String> {
@@ -126,15 +126,16 @@ pub fn notes(recording: &Recording) -> Vec<String> {
 }
 
 /// What the signs in the table of rebalances mean, of those that are there.
-pub fn legend<'a>(rebalances: impl Iterator<Item = &'a Rebalance> + Clone) -> Vec<String> {
+pub fn legend(recordings: &[(Recording, Vec<Rebalance>)]) -> Vec<String> {
     let mut notes = Vec::new();
-    let stopped = || rebalances.clone().flat_map(|rebalance| &rebalance.stopped);
+    let rebalances = || recordings.iter().flat_map(|(_, rebalances)| rebalances);
+    let stopped = || rebalances().flat_map(|rebalance| &rebalance.stopped);
     if stopped().any(|stopped| stopped.still_millis.is_none()) {
         notes.push(
             "?, unknown: nobody had the partition before, or whoever had it is gone with its history.".to_owned(),
         );
     }
-    if rebalances.clone().any(|rebalance| rebalance.may_be_longer) {
+    if rebalances().any(|rebalance| rebalance.may_be_longer) {
         notes.push("≥: counted from the first event that is known; it may have begun earlier.".to_owned());
     }
     if stopped().any(|stopped| stopped.about) {
@@ -156,7 +157,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// Columns as wide as what they hold.
-fn table(rows: Vec<Vec<String>>) -> String {
+fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns).map(width).collect();

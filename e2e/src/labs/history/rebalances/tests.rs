@@ -190,9 +190,9 @@ fn a_worker_that_joins_and_gets_nothing_stops_nobody() {
 fn a_partition_that_nobody_has_yet_keeps_its_rebalance_open() {
     let first = || worker("a", 0.0, &[ALONE, (10.0, Revoked, &[5], 2, Some(0))]);
     let with = |second: Line| rows(vec![first(), worker("b", 9.0, &[second])]);
-    let open = (10_000, None, vec![5], vec![], vec![0, 1, 2, 3, 4], vec![None]);
-    assert_eq!(with((10.1, Assigned, &[], 2, Some(0)))[1..], [open.clone()], "it has no owner");
-    assert_eq!(with((10.1, Assigned, &[5], 3, None))[1..], [open], "it is being restored");
+    let open = [(10_000, None, vec![5], vec![], vec![0, 1, 2, 3, 4], vec![None])];
+    assert_eq!(with((10.1, Assigned, &[], 2, Some(0)))[1..], open, "it has no owner");
+    assert_eq!(with((10.1, Assigned, &[5], 3, None))[1..], open, "it is being restored");
     // When the group has gone on without it, somebody must have it whose history is gone.
     assert_eq!(with((50.0, Assigned, &[], 7, Some(0)))[1].1, Some(0));
 }
@@ -213,14 +213,15 @@ fn the_tables_say_what_is_known_and_what_is_not() {
     let mut recording = ended(20.0, after_a_kill());
     recording.assignor = Some("Range".into());
     let rebalances = rebalances(&recording);
-    let notes = [notes(&recording), legend(rebalances.iter())].concat().join("\n");
+    let both = [(recording, rebalances)];
+    let notes = [notes(&both[0].0), legend(&both)].concat().join("\n");
     for text in ["Younger than others: b. Before", "A process of b ended at", "?, unknown", "~: counted", "≥: counted"]
     {
         assert!(notes.contains(text), "no {text:?} in:\n{notes}");
     }
-    let lines = timeline(&recording, at(15.0));
+    let lines = timeline(&both[0].0, at(15.0));
     assert_eq!(lines.lines().count(), 3, "a header and what came since:\n{lines}");
-    let table = table_of_rebalances(&[(recording, rebalances)]);
+    let table = table_of_rebalances(&both);
     let words = |line: usize| table.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     let began = at(20.0).to_string()[11..19].to_owned();
     assert_eq!(
