@@ -37,7 +37,7 @@ prepare() {
 apply_group() {
   "$traffic" produce --count 0 --topic "$topic" --partitions 6 >/dev/null 2>"$log" ||
     fail "the topic was not created: $(tail -n 1 "$log")" "e2e/kafka/deploy.sh"
-  kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+  kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" >/dev/null
   kube apply -f "$here/api-service.yaml" -f "$e2e/../config/samples/demo.yaml" >/dev/null
   renew_workers
   kube wait "bcg/$group" --for=condition=Ready --timeout=120s >/dev/null ||
@@ -69,7 +69,7 @@ run_day() {
   # Not through kube(): the process to stop is kubectl itself.
   kubectl --namespace "$namespace" get bcg "$group" --watch 2>/dev/null &
   watch_pid=$!
-  kubectl --namespace "$namespace" get bcg "$group" --watch -o 'jsonpath={.status.scaling.explanation}{"\n"}' 2>/dev/null > >(tell_decisions) &
+  kubectl --namespace "$namespace" get bcg "$group" --watch -o 'jsonpath={.status.scaling.explanation}{"\n"}' > >(tell_decisions) 2>/dev/null &
   decisions_pid=$!
   kill_a_worker &
   killer_pid=$!
@@ -83,9 +83,11 @@ run_day() {
   ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
 }
 
-# tell_decisions: of lines with the sentence that the status shows, prints those that are new.
+# tell_decisions: of lines with the sentence that the status shows, prints those that are new; the first is of a decision
+# before the day.
 tell_decisions() {
-  local sentence last=''
+  local sentence last
+  read -r last
   while read -r sentence; do
     [[ -z $sentence || $sentence == "$last" ]] || progress "$sentence"
     last=$sentence

@@ -18,8 +18,17 @@ find_fleet
 
 if [[ -n ${option[list]:-} ]]; then
   kafka_tool kafka-consumer-groups.sh --list
-else
-  kafka_tool kafka-consumer-groups.sh --describe --group "${option[group]}" \
-    ${option[members]:+--members --verbose} ${option[state]:+--state} ||
-    fail "Kafka does not describe the group ${option[group]}" "make groups LIST=yes shows all groups"
+  exit
 fi
+work=$(mktemp -d -t balancefleet-groups.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+status=0
+kafka_tool kafka-consumer-groups.sh --describe --group "${option[group]}" ${option[members]:+--members --verbose} \
+  ${option[state]:+--state} >"$work/output" 2>"$work/errors" || status=$?
+# For a group that is unknown, the tool prints where in its code that was noticed, and succeeds.
+if grep -qE '^Error: .*GroupIdNotFoundException' "$work/output"; then
+  fail "Kafka knows no group ${option[group]}" "make groups LIST=yes shows those it knows"
+fi
+cat "$work/output"
+cat "$work/errors" >&2
+exit "$status"

@@ -45,8 +45,10 @@ fi
 
 # plot TERMINAL OUTPUT: members are steps with an axis of their own, and times of a rebalance are marked at the bottom.
 plot() {
-  local most
+  local most tics seconds
   most=$(awk '$3 + 0 > most { most = $3 } END { print most + 1 }' "$samples")
+  seconds=$(grep -cE '^[0-9]' "$samples")
+  for tics in 5 10 15 30 60 120 300 600 1800 3600; do ((tics * 7 < seconds)) || break; done
   gnuplot <<END
 set terminal $1
 $2
@@ -54,6 +56,7 @@ set datafile missing '-'
 set xdata time
 set timefmt '%Y-%m-%dT%H:%M:%SZ'
 set format x '%H:%M:%S'
+set xtics $tics
 set key outside top center horizontal
 set ylabel 'lag'
 set yrange [0:*]
@@ -63,7 +66,7 @@ set y2tics 1
 set ytics nomirror
 plot '$samples' using 1:2 with lines linewidth 2 title 'lag (records)', \
   '' using 1:3 axes x1y2 with steps linewidth 2 title 'members of ${option[group]}', \
-  '' using 1:(strcol(4) eq 'Stable' || strcol(4) eq '-' ? NaN : 0) with points pointtype 7 title 'rebalancing'
+  '' using 1:(strstrt(strcol(4), 'Rebalance') ? $most * 0.05 : NaN) axes x1y2 with points pointtype 7 title 'rebalancing'
 END
 }
 grep -qE '^[0-9]' "$samples" || fail "there is no sample to plot" "make lag FOR=60s"

@@ -8,25 +8,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/e2e/scripts/lib.sh"
+. "$root/e2e/scripts/tests.sh"
 usage_when_asked "$@"
 for tool in jq make; do has "$tool" || fail "$tool is missing" "e2e/scripts/prerequisites.sh"; done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-labs.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-# test_that WORDS COMMAND…: runs one test and prints the command's output if it fails.
-test_that() {
-  local words=$1 output
-  shift
-  if output=$("$@" 2>&1); then
-    passed=$((passed + 1))
-    echo "ok      $words"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s\n        %s\n' "$words" "${output//$'\n'/$'\n'        }"
-  fi
-}
 
 # The world of the scripts: the tools of this machine but for those that are stand-ins, a cache and a target folder of its
 # own. What runs is a file in $work/runs: engine, cluster, compose.
@@ -40,7 +27,7 @@ export STAND_IN=$work
 
 # lab COMMAND…: runs it in that world.
 lab() {
-  env -u ON -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u DOCKER_HOST -u KUBECONFIG PATH="$work/tools" \
+  env -u ON -u COMPOSE_PROJECT_NAME -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u DOCKER_HOST -u KUBECONFIG PATH="$work/tools" \
     BALANCEFLEET_CACHE="$work/cache" CARGO_TARGET_DIR="$work/target" "$@"
 }
 # runs WHAT…: only these run now, and nothing was asked of them yet.
@@ -77,8 +64,4 @@ equals() { [[ $1 == "$2" ]] || { printf 'expected: %s\nfound:    %s\n' "$2" "$1"
 . "$root/e2e/labs/tests/arguments.sh"
 . "$root/e2e/labs/tests/instruments.sh"
 
-# The same line as cargo's, so one parser counts both.
-if ((failed == 0)); then verdict=ok; else verdict=FAILED; fi
-echo
-echo "test result: $verdict. $passed passed; $failed failed"
-((failed == 0))
+test_result

@@ -25,7 +25,7 @@ describe() { kafka_tool kafka-topics.sh --describe --topic "$topic" >"$descripti
 
 if describe; then
   there=$(sed -nE '1,/PartitionCount/ s/.*PartitionCount: ([0-9]+).*/\1/p' "$description")
-  progress "the topic $topic exists, with $there partition(s)"
+  progress "the topic $topic exists, with $there partition(s)$([[ $there == "$partitions" || -z ${option[partitions]:-} ]] || echo ": it keeps them")"
 elif grep -q 'does not exist' "$description"; then
   kafka_tool kafka-topics.sh --create --topic "$topic" --partitions "$partitions" >"$description" 2>&1 ||
     fail "Kafka did not create the topic: $(grep -m 1 -E 'Error|Exception' "$description" || cat "$description")" "make topic TOPIC=other-name"

@@ -45,7 +45,7 @@ state() { says groups --state && called kubectl "${tool[@]}" --describe --group 
 test_that 'and its state' state
 names() { says groups --list && called kubectl "${tool[@]}" --list; }
 test_that 'and all groups' names
-test_that 'a group that does not exist is said' refuses "Consumer group 'nobody' does not exist" groups --group nobody
+test_that 'a group that does not exist is said' refuses 'Kafka knows no group nobody' groups --group nobody
 
 # kill-worker.sh
 kill_worker() { lab "$labs/kill-worker.sh" "$@"; }

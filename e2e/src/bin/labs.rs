@@ -157,20 +157,18 @@ fn print_history(arguments: &History) -> Result<(), Box<dyn Error>> {
     let recordings: Vec<_> = read_recordings(&arguments.files)?.into_iter().map(with_rebalances).collect();
     if arguments.json {
         for (recording, rebalances) in &recordings {
-            let notes = history::notes(recording, rebalances);
+            let notes = history::notes(recording);
             println!("{}", serde_json::to_string_pretty(&Report { recording, rebalances, notes })?);
         }
         return Ok(());
     }
+    let mut notes = history::legend(&recordings);
     if let [(recording, _)] = recordings.as_slice() {
         println!("{}\n{}", history::table_of_workers(recording), history::timeline(recording, arguments.since));
+        notes.extend(history::notes(recording));
     }
-    print!("{}", history::table_of_rebalances(&recordings));
-    for (recording, rebalances) in &recordings {
-        for note in history::notes(recording, rebalances) {
-            println!("\n{note}");
-        }
-    }
+    println!("{}", history::table_of_rebalances(&recordings));
+    notes.iter().for_each(|note| println!("{note}"));
     Ok(())
 }
 

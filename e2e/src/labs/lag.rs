@@ -95,9 +95,14 @@ impl Sampler {
         let consumer: BaseConsumer = config.create().map_err(error)?;
         let (brokers, group) = (brokers.to_owned(), group.to_owned());
         let mut sampler = Self { consumer, brokers, group, partitions: Vec::new() };
+        // First: where no group has ever been, there is nobody to ask for offsets.
+        let known = sampler.groups()?;
+        if !known.contains(&sampler.group) {
+            return Err(LagError::UnknownGroup { group: sampler.group, known });
+        }
         sampler.partitions = sampler.committed_partitions()?;
         if sampler.partitions.is_empty() {
-            return Err(sampler.nothing_committed()?);
+            return Err(LagError::NothingCommitted(sampler.group));
         }
         Ok(sampler)
     }
@@ -183,16 +188,11 @@ impl Sampler {
         Ok(all.into_iter().filter(|(topic, _)| topics.contains(topic)).collect())
     }
 
-    fn nothing_committed(&self) -> Result<LagError, LagError> {
+    fn groups(&self) -> Result<Vec<String>, LagError> {
         let groups = self.consumer.fetch_group_list(None, DEADLINE).map_err(|source| self.error(source))?;
         let mut known: Vec<_> = groups.groups().iter().map(|group| group.name().to_owned()).collect();
         known.sort_unstable();
-        let group = self.group.clone();
-        Ok(if known.contains(&group) {
-            LagError::NothingCommitted(group)
-        } else {
-            LagError::UnknownGroup { group, known }
-        })
+        Ok(known)
     }
 
     fn error(&self, source: KafkaError) -> LagError {

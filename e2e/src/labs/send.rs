@@ -70,6 +70,13 @@ struct Deliveries {
     first_error: Option<String>,
 }
 
+impl Deliveries {
+    fn failed(&mut self, error: &KafkaError) {
+        self.failed += 1;
+        self.first_error.get_or_insert_with(|| error.to_string());
+    }
+}
+
 #[derive(Clone, Default)]
 struct Noting(Arc<Mutex<Deliveries>>);
 
@@ -88,10 +95,7 @@ impl ProducerContext for Noting {
         let mut deliveries = self.lock();
         match result {
             Ok(message) => deliveries.acknowledged.add(message.partition(), message.offset()),
-            Err((error, _)) => {
-                deliveries.failed += 1;
-                deliveries.first_error.get_or_insert_with(|| error.to_string());
-            }
+            Err((error, _)) => deliveries.failed(error),
         }
     }
 }
@@ -111,7 +115,10 @@ pub fn send(brokers: &str, topic: &str, key: Option<&str>, values: &[String]) ->
         .set("partitioner", "murmur2_random");
     let producer: ThreadedProducer<Noting> = config.create_with_context(noting.clone())?;
     for value in values {
-        enqueue(&producer, topic, key, value)?;
+        // A message that is too large is refused at once; the others go all the same.
+        if let Err(error) = enqueue(&producer, topic, key, value) {
+            noting.lock().failed(&error);
+        }
     }
     producer.flush(GIVEN_UP_AFTER * 2)?;
     let deliveries = noting.lock();
@@ -122,7 +129,7 @@ pub fn send(brokers: &str, topic: &str, key: Option<&str>, values: &[String]) ->
     }
 }
 
-fn enqueue(producer: &ThreadedProducer<Noting>, topic: &str, key: Option<&str>, value: &str) -> Result<(), SendError> {
+fn enqueue(producer: &ThreadedProducer<Noting>, topic: &str, key: Option<&str>, value: &str) -> Result<(), KafkaError> {
     let mut message = BaseRecord::<str, str>::to(topic).payload(value);
     if let Some(key) = key {
         message = message.key(key);
@@ -134,7 +141,7 @@ fn enqueue(producer: &ThreadedProducer<Noting>, topic: &str, key: Option<&str>, 
                 message = again;
                 thread::sleep(Duration::from_millis(1));
             }
-            Err((error, _)) => return Err(error.into()),
+            Err((error, _)) => return Err(error),
         }
     }
 }

@@ -6,4 +6,4 @@ mod text;
 
 pub use rebalances::{Rebalance, Stopped, rebalances};
 pub use recording::{Ended, Event, EventType, Recording, Worker};
-pub use text::{notes, table_of_rebalances, table_of_workers, timeline};
+pub use text::{legend, notes, table_of_rebalances, table_of_workers, timeline};

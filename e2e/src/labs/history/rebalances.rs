@@ -30,6 +30,8 @@ pub struct Rebalance {
     pub began_about: bool,
     /// When the last partition was processed again; none while one stands still.
     pub ended: Option<Timestamp>,
+    /// Whether it may have begun earlier: with an event of a worker whose history is gone.
+    pub may_be_longer: bool,
     /// The first and the last generation of the group that its events name.
     pub generations: Option<(i32, i32)>,
     /// The partitions that stopped, in their order.
@@ -155,16 +157,35 @@ struct Fold<'a> {
     pauses: Vec<Pause<'a>>,
     held: Vec<Held>,
     /// The processes that ended, oldest first.
-    deaths: Vec<(Timestamp, &'a str)>,
+    deaths: Vec<Death<'a>>,
+}
+
+/// The end of a process, and the generation that gave its partitions to others, if that is certain.
+#[derive(Clone, Copy)]
+struct Death<'a> {
+    worker: &'a str,
+    at: Timestamp,
+    inherited_in: Option<i32>,
+}
+
+impl<'a> Death<'a> {
+    /// A group gives away what is free in its next generation. Of the generations before that, the last one may have been
+    /// told by the process alone.
+    fn new(worker: &'a str, at: Timestamp, events: &[(&Worker, &Event)]) -> Self {
+        let known = || events.iter().filter(|(_, event)| event.generation >= 0);
+        let before = known().filter(|(_, event)| event.timestamp <= at).map(|(_, event)| event.generation).max();
+        let after = known().filter(|(_, event)| event.timestamp > at && event.event_type == EventType::Assigned);
+        let after = after.map(|(_, event)| event.generation).min();
+        let inherited_in = after.filter(|after| before.is_some_and(|before| *after <= before + 2));
+        Self { worker, at, inherited_in }
+    }
 }
 
 impl<'a> Fold<'a> {
     fn new(recording: &'a Recording, events: &[(&Worker, &Event)]) -> Self {
-        let first = events.first().map(|(_, event)| event.timestamp);
-        let mut deaths: Vec<_> = recording.ended.iter().map(|ended| (ended.at, ended.name.as_str())).collect();
-        // Before the first event no worker is known to have had a partition that could have stopped.
-        deaths.retain(|(death, _)| first.is_some_and(|first| *death > first));
-        deaths.sort_unstable();
+        let mut deaths: Vec<_> =
+            recording.ended.iter().map(|ended| Death::new(&ended.name, ended.at, events)).collect();
+        deaths.sort_unstable_by_key(|death| death.at);
         let owned = |worker: &'a Worker| {
             let place = |partition| (partition, Place::Owned { worker: &worker.name, since: Timestamp::MIN });
             worker.initial_partitions().into_iter().map(place)
@@ -244,11 +265,14 @@ impl<'a> Fold<'a> {
         let event = assigned.map(|(_, event)| event);
         let Some(anchor) = event.map(|event| event.timestamp).or(stop.at) else { return };
         let may_be_shorter = event.is_some_and(|event| is_past(stop.generation, event.generation));
-        // A process that ended after the partition was last heard of had it.
-        let death = self.deaths.iter().rev().copied().find(|(death, _)| *death < anchor);
-        let death = death.filter(|(death, _)| match stop.at {
-            Some(at) => may_be_shorter && later(*death, 999) > at,
-            None => stop.worker.is_none(),
+        // A process that ended after the partition was last heard of had it, if this is the generation of its heirs.
+        let death = self.deaths.iter().rev().find(|death| death.at < anchor).filter(|death| {
+            let is_heir = death.inherited_in.is_some() && death.inherited_in == event.map(|event| event.generation);
+            let is_last = match stop.at {
+                Some(at) => may_be_shorter && later(death.at, 999) > at,
+                None => stop.worker.is_none(),
+            };
+            is_heir && is_last
         });
         let pause = Pause {
             partition,
@@ -260,7 +284,7 @@ impl<'a> Fold<'a> {
             about: false,
             may_be_shorter,
         };
-        let Some((death, worker)) = death else { return self.pauses.push(pause) };
+        let Some(&Death { worker, at: death, .. }) = death else { return self.pauses.push(pause) };
         // Before that, it got the partition from the owner that is known to have given it up.
         self.pauses.extend(stop.at.map(|at| Pause { to: None, resumed: None, stopped: None, anchor: at, ..pause }));
         let stopped = Some(death);
@@ -300,8 +324,10 @@ impl<'a> Fold<'a> {
             .collect();
         stayed.sort_unstable();
         stayed.dedup();
+        let came_from_nowhere = |pause: &Pause<'_>| pause.stopped.is_none() && pause.to.is_some();
         Rebalance {
             began: span.began,
+            may_be_longer: self.pauses.iter().any(|pause| span.contains(pause.anchor) && came_from_nowhere(pause)),
             began_about: self.pauses.iter().any(|pause| pause.about && pause.stopped == Some(span.began)),
             ended: span.ended,
             generations: generations().min().zip(generations().max()),

@@ -15,7 +15,7 @@ pub fn table_of_workers(recording: &Recording) -> String {
         let partitions = ranges(&worker.current_partitions);
         vec![worker.name.clone(), moment(worker.started_at), partitions, worker.total_rebalancing_events.to_string()]
     };
-    table(std::iter::once(header).chain(recording.workers.iter().map(row)).collect())
+    table(&std::iter::once(header).chain(recording.workers.iter().map(row)).collect::<Vec<_>>())
 }
 
 /// Every event of every worker, oldest first; those before `since` are left out.
@@ -27,7 +27,7 @@ pub fn timeline(recording: &Recording, since: Timestamp) -> String {
         let generation = if event.generation < 0 { "-".to_owned() } else { event.generation.to_string() };
         vec![moment(event.timestamp), worker.name.clone(), kind, partitions, generation, event.details.clone()]
     };
-    table(std::iter::once(header).chain(events.map(row)).collect())
+    table(&std::iter::once(header).chain(events.map(row)).collect::<Vec<_>>())
 }
 
 /// One row per rebalance of all these recordings.
@@ -39,15 +39,16 @@ pub fn table_of_rebalances(recordings: &[(Recording, Vec<Rebalance>)]) -> String
         let assignor = recording.assignor.as_deref().unwrap_or("-");
         rows.extend(rebalances.iter().map(|rebalance| row(rebalance, assignor)));
     }
-    table(rows)
+    table(&rows)
 }
 
 fn row(rebalance: &Rebalance, assignor: &str) -> Vec<String> {
     let about = if rebalance.began_about { "~" } else { "" };
+    let at_least = if rebalance.may_be_longer { "≥ " } else { "" };
     let (longest, sum) = still(rebalance);
     vec![
         format!("{about}{}", moment(rebalance.began)),
-        rebalance.took().map_or_else(|| "not over".to_owned(), |took| format!("{about}{}", seconds(took))),
+        rebalance.took().map_or_else(|| "not over".to_owned(), |took| format!("{at_least}{about}{}", seconds(took))),
         assignor.to_owned(),
         rebalance.generations.map_or_else(|| "-".to_owned(), generations),
         counted(&rebalance.moved()),
@@ -97,8 +98,8 @@ fn ranges(partitions: &[i32]) -> String {
     if runs.is_empty() { "-".to_owned() } else { runs.join(",") }
 }
 
-/// What a reader must know to trust the tables.
-pub fn notes(recording: &Recording, rebalances: &[Rebalance]) -> Vec<String> {
+/// What a reader must know of a recording to trust it.
+pub fn notes(recording: &Recording) -> Vec<String> {
     let mut notes = Vec::new();
     let oldest = recording.workers.iter().map(|worker| worker.started_at).min();
     let younger: Vec<_> = recording.workers.iter().filter(|worker| Some(worker.started_at) > oldest).collect();
@@ -121,11 +122,21 @@ pub fn notes(recording: &Recording, rebalances: &[Rebalance]) -> Vec<String> {
     if !recording.unanswered.is_empty() {
         notes.push(format!("No answer, so not here: {}.", recording.unanswered.join(", ")));
     }
-    let stopped = || rebalances.iter().flat_map(|rebalance| &rebalance.stopped);
+    notes
+}
+
+/// What the signs in the table of rebalances mean, of those that are there.
+pub fn legend(recordings: &[(Recording, Vec<Rebalance>)]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let rebalances = || recordings.iter().flat_map(|(_, rebalances)| rebalances);
+    let stopped = || rebalances().flat_map(|rebalance| &rebalance.stopped);
     if stopped().any(|stopped| stopped.still_millis.is_none()) {
         notes.push(
             "?, unknown: nobody had the partition before, or whoever had it is gone with its history.".to_owned(),
         );
+    }
+    if rebalances().any(|rebalance| rebalance.may_be_longer) {
+        notes.push("≥: counted from the first event that is known; it may have begun earlier.".to_owned());
     }
     if stopped().any(|stopped| stopped.about) {
         notes.push("~: counted from the end of a process, which is known to the second.".to_owned());
@@ -146,7 +157,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// Columns as wide as what they hold.
-fn table(rows: Vec<Vec<String>>) -> String {
+fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns).map(width).collect();
