@@ -16,9 +16,15 @@ demo: ## Run the demo: cluster, Kafka, operator and a day of traffic; scales wor
 demo-down: ## Delete the demo's cluster and stop the Docker Engine it started
 	@e2e/demo/demo-down.sh
 
-.PHONY: test check integration faults api-test charts-test e2e
+.PHONY: compose compose-down
+compose: ## Look at the consumer without Kubernetes: Kafka, workers and traffic with Docker Compose (docs/compose.md)
+	@e2e/compose/up.sh
+compose-down: ## Remove what `make compose` started
+	@e2e/compose/down.sh
+
+.PHONY: test check integration faults api-test charts-test e2e compose-test
 test: ## Run everything that must pass; the last line is "N passed, N failed"
-	@.ci/suite check integration faults api charts e2e
+	@.ci/suite check integration faults api charts e2e compose
 check: ## Run the fast part: format, lints, unit and property tests, drift of generated files
 	@.ci/suite check
 integration: ## Test against a real Kafka and a real PostgreSQL, which it starts and stops
@@ -31,6 +37,29 @@ charts-test: ## Test Helm charts and kustomize: lint, render, schema, dry run on
 	@.ci/suite charts
 e2e: ## Test the product on a kind cluster, installed by Helm
 	@.ci/suite e2e
+compose-test: ## Test what `make compose` starts: health, balances, killed workers, bad input
+	@.ci/suite compose
+
+.PHONY: topic send traffic groups kill-worker history lag
+# The instruments of the demo and the labs (e2e/labs): what is given on make's command line becomes their options. It goes
+# through the environment, and unexpanded: spaces, quotes and $ arrive as they were typed.
+LABS := e2e/labs/make.sh
+$(foreach name,ON NAMESPACE GROUP TOPIC PARTITIONS MESSAGE FILE KEY ANY MEMBERS STATE LIST WORKER STOP SINCE JSON SAVE FROM FOR SVG TABLE RATE,\
+  $(if $(filter command line,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export LABS_$(name) := $$($(name)))))
+topic: ## Create or describe a topic: make topic TOPIC=orders PARTITIONS=6
+	@$(LABS) topic.sh ON TOPIC PARTITIONS
+send: ## Send own messages: make send TOPIC=orders MESSAGE='{"orderId":"ORD-001"}', or FILE=lines.json; KEY=k, ANY=yes
+	@$(LABS) send.sh ON TOPIC MESSAGE FILE KEY ANY
+traffic: ## Send transactions at a steady rate: make traffic RATE=300 FOR=30s; TOPIC=banking.transactions
+	@$(LABS) traffic.sh ON TOPIC RATE FOR
+groups: ## Show a consumer group by Kafka's own tool: make groups GROUP=balance-service; MEMBERS=yes, STATE=yes, LIST=yes
+	@$(LABS) groups.sh ON GROUP MEMBERS STATE LIST
+kill-worker: ## Kill a worker (kill -9), a random one or WORKER=name; STOP=yes stops it as planned
+	@$(LABS) kill-worker.sh ON NAMESPACE GROUP WORKER STOP
+history: ## Show all workers' rebalances on one time line: make history SINCE='2 minutes ago'; SAVE=a.json, FROM='a.json b.json'
+	@$(LABS) history.sh ON NAMESPACE GROUP SINCE JSON SAVE FROM
+lag: ## Plot a group's lag and members: make lag FOR=60s SVG=lag.svg
+	@$(LABS) lag.sh ON GROUP FOR SVG SAVE FROM TABLE
 
 .PHONY: soak mutations
 soak: ## Inject random faults for 30 minutes, or SOAK_MINUTES; SOAK_SEED repeats the same ones
@@ -53,5 +82,6 @@ generate: ## Rewrite all generated files: custom resource, charts, kustomize, re
 format: ## Format the Rust code
 	@$(CARGO) fmt --all
 clean: ## Delete every cache of this project (the next run rebuilds the cluster)
+	@e2e/compose/down.sh
 	@e2e/cluster/down.sh # the engine's data lives in the cache
 	rm -rf "$(BALANCEFLEET_CACHE)"

@@ -8,27 +8,20 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/scripts/lib.sh"
+. "$root/e2e/scripts/tests.sh"
 usage_when_asked "$@"
 eval "$("$root/e2e/cluster/env.sh")"
 for tool in helm kubectl; do has "$tool" || fail "$tool is missing" "e2e/cluster/tools.sh"; done
 
 operator=$root/charts/balancefleet definition=$root/charts/balancefleet-crds
 work=$(mktemp -d "${TMPDIR:-/tmp}/balancefleet-charts.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-# test_that WORDS COMMAND…: runs one test and prints the command's output if it fails.
-test_that() {
-  local words=$1 output
-  shift
-  if output=$("$@" 2>&1); then
-    passed=$((passed + 1))
-    echo "ok      $words"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s\n        %s\n' "$words" "${output//$'\n'/$'\n'        }"
-  fi
+# The functions that remove what the tests created, run when the script ends, however it does.
+undo=()
+end() {
+  for remove in "${undo[@]}"; do "$remove" >/dev/null || true; done
+  rm -rf "$work"
 }
+trap end EXIT
 
 operator() { helm template balancefleet "$operator" --namespace balancefleet-system "$@"; }
 # has_lines FILE TEXT…: FILE contains each of these lines, at any indentation.
@@ -52,9 +45,6 @@ refuses() {
 . "$root/charts/tests/refusals.sh"
 . "$root/charts/tests/kustomize.sh"
 . "$root/charts/tests/api-server.sh"
+. "$root/charts/tests/openshift.sh"
 
-# The same line as cargo's, so one parser counts both.
-if ((failed == 0)); then verdict=ok; else verdict=FAILED; fi
-echo
-echo "test result: $verdict. $passed passed; $failed failed"
-((failed == 0))
+test_result

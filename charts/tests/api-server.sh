@@ -9,8 +9,9 @@ if ! kubectl version --request-timeout=5s >/dev/null 2>&1; then
 fi
 
 namespace=balancefleet-charts-$$
+delete_namespace() { kubectl delete namespace "$namespace" --wait=false; }
 kubectl create namespace "$namespace" >/dev/null
-trap 'kubectl delete namespace "$namespace" --wait=false >/dev/null; rm -rf "$work"' EXIT
+undo+=(delete_namespace)
 kubectl label namespace "$namespace" pod-security.kubernetes.io/warn=restricted >/dev/null
 
 # accepted FILE: every object is valid, and the API server prints no warning.
@@ -30,6 +31,9 @@ test_that 'the API server accepts the CRD of the chart' accepted "$work/definiti
 test_that 'the API server accepts the CRD of kustomize' accepted "$root/config/crd/balanceconsumergroups.yaml"
 sed "s/balancefleet-system/$namespace/" "$work/kustomized" >"$work/kustomized-here"
 test_that 'the API server accepts what kustomize renders' accepted "$work/kustomized-here"
+for folder in kubernetes kubernetes/ingress; do
+  test_that "the API server accepts config/$folder, file by file" accepted "$root/config/$folder"
+done
 
 # Asks the API server itself whether the operator has the rights that its API calls need.
 may() { kubectl auth can-i "$@" --namespace "$namespace" --as="system:serviceaccount:$namespace:$account" >/dev/null 2>&1; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Deletes the cluster that up.sh created and stops the Docker Engine that up.sh started. A user's engine keeps running.
+# Deletes the cluster that up.sh created and stops the Docker Engine that up.sh started. A user's engine keeps running, and
+# so does one that other containers use.
 #
 #   e2e/cluster/down.sh [--keep-engine]
 set -euo pipefail
@@ -14,7 +15,7 @@ take_down() {
     kind delete cluster --quiet --name "$CLUSTER" --kubeconfig "$CLUSTER_KUBECONFIG"
   fi
   rm -f "$CLUSTER_KUBECONFIG"
-  [[ ${1:-} == --keep-engine ]] || "$here/engine.sh" stop
+  [[ ${1:-} == --keep-engine ]] || release_engine
 }
 
 alone take_down "$@"

@@ -35,7 +35,8 @@ answers_or_ended() { engine_answers || process_is_gone "$dockerd"; }
 
 start() {
   if engine_answers; then return; fi
-  [[ $EUID -eq 0 ]] || fail "no Docker Engine answers" "start Docker, or run as root: this script then starts a private engine"
+  [[ $EUID -eq 0 ]] || fail "no Docker Engine answers: $(docker version --format '{{.Server.Version}}' 2>&1 | tail -n 1)" \
+    "start Docker, or run as root: this script then starts a private engine"
   has dockerd || fail "dockerd is missing" "e2e/scripts/prerequisites.sh cluster"
   export DOCKER_HOST=$ENGINE_HOST
   write_configuration

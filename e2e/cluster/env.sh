@@ -3,7 +3,8 @@
 #
 #   eval "$(e2e/cluster/env.sh)"
 #
-# They export DOCKER_HOST (only if up.sh started an engine), KUBECONFIG and PATH.
+# They export DOCKER_HOST (only if up.sh started an engine), KUBECONFIG and PATH. The namespace of that KUBECONFIG is the
+# demo's, demo, so that `kubectl get bcg` shows the demo's object; add -n for another one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"

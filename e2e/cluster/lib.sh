@@ -13,6 +13,17 @@ own_engine_runs() { is_process "$ENGINE/dockerd.pid" "$ENGINE/dockerd.pid"; }
 
 engine_answers() { has docker && timeout 10 docker info >/dev/null 2>&1; }
 
+# release_engine: stops the private engine. While containers of others run in it, it is left to whoever takes them down.
+release_engine() {
+  own_engine_runs || return 0
+  if [[ -n $(docker ps --quiet) ]]; then
+    progress "the Docker Engine keeps running: other containers use it (docker ps)"
+    touch "$ENGINE/released"
+  else
+    "$e2e/cluster/engine.sh" stop
+  fi
+}
+
 # use_cluster_environment: sets the variables of env.sh in the calling script.
 use_cluster_environment() {
   export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$cache/bin:$PATH

@@ -39,6 +39,14 @@ bring_up() {
   cluster_is_healthy || fail "the cluster was created but its API does not answer" "docker logs $CLUSTER-control-plane"
 }
 
+# Whoever types kubectl means the demo, also before it has run. No script of this project relies on the default namespace.
+choose_namespace() {
+  if grep -q '^    namespace: demo$' "$CLUSTER_KUBECONFIG"; then return; fi
+  kubectl get namespace demo >/dev/null 2>&1 || kubectl create namespace demo >/dev/null
+  kubectl config set-context --current --namespace=demo >/dev/null
+}
+
 if ! cluster_is_healthy; then alone bring_up; fi
+choose_namespace
 progress "the cluster is up; to use it: eval \"\$(e2e/cluster/env.sh)\""
 "$here/env.sh"

@@ -4,7 +4,8 @@
 #
 #   e2e/demo/demo.sh [ARGUMENT OF traffic day…]      for example: --black-friday 60s
 #
-# Ctrl-C ends the traffic cleanly; everything else stays up. To remove it: make demo-down.
+# Times in [ ] count from the start of this script. Ctrl-C ends the traffic cleanly; everything else stays up. To remove it:
+# make demo-down.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -36,7 +37,7 @@ prepare() {
 apply_group() {
   "$traffic" produce --count 0 --topic "$topic" --partitions 6 >/dev/null 2>"$log" ||
     fail "the topic was not created: $(tail -n 1 "$log")" "e2e/kafka/deploy.sh"
-  kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+  kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" >/dev/null
   kube apply -f "$here/api-service.yaml" -f "$e2e/../config/samples/demo.yaml" >/dev/null
   renew_workers
   kube wait "bcg/$group" --for=condition=Ready --timeout=120s >/dev/null ||
@@ -57,7 +58,8 @@ renew_workers() {
   kube rollout status "deployment/$group" --timeout=180s >/dev/null
 }
 
-# The terminal shows kubectl's own watch; between its lines, the traffic generator announces each part of the day.
+# The terminal shows kubectl's own watch; between its lines, the traffic generator announces each part of the day, and the
+# operator explains each decision.
 run_day() {
   local status=0
   trap 'interrupted=yes' INT TERM
@@ -67,6 +69,8 @@ run_day() {
   # Not through kube(): the process to stop is kubectl itself.
   kubectl --namespace "$namespace" get bcg "$group" --watch 2>/dev/null &
   watch_pid=$!
+  kubectl --namespace "$namespace" get bcg "$group" --watch -o 'jsonpath={.status.scaling.explanation}{"\n"}' > >(tell_decisions) 2>/dev/null &
+  decisions_pid=$!
   kill_a_worker &
   killer_pid=$!
   wait "$traffic_pid" || status=$?
@@ -79,22 +83,29 @@ run_day() {
   ((status == 0)) || fail "the traffic ended early: $(tail -n 1 "$log")" "look at $log"
 }
 
-# Kills one worker's process with SIGKILL, from its node, when the fleet is at its largest: no grace period, no clean
-# exit.
+# tell_decisions: of lines with the sentence that the status shows, prints those that are new; the first is of a decision
+# before the day.
+tell_decisions() {
+  local sentence last
+  read -r last
+  while read -r sentence; do
+    [[ -z $sentence || $sentence == "$last" ]] || progress "$sentence"
+    last=$sentence
+  done
+}
+
+# Kills one worker when the fleet is at its largest: no grace period, no clean exit.
 kill_a_worker() {
-  local pod node container
+  local report
   until [[ $(status readyReplicas) == 6 ]]; do sleep 1; done
-  pod=$(kube get pods --selector "balancefleet.io/group=$group" --field-selector status.phase=Running -o name | shuf -n 1)
-  node=$(kube get "$pod" -o jsonpath='{.spec.nodeName}')
-  container=$(kube get "$pod" -o jsonpath='{.status.containerStatuses[0].containerID}')
-  docker exec "$node" ctr --namespace=k8s.io tasks kill --signal=SIGKILL "${container#containerd://}" &&
-    progress "killed a worker (kill -9): $pod"
+  report=$("$e2e/labs/kill-worker.sh" --on cluster --group "$group" --namespace "$namespace")
+  progress "${report%%$'\n'*}"
 }
 
 has_come_back() { [[ -n ${interrupted:-} || ($(status replicas) == 1 && $(status lag) == 0) ]]; }
 
 stop_watch() {
-  [[ -z ${watch_pid:-} ]] || kill "$watch_pid" 2>/dev/null || true
+  [[ -z ${watch_pid:-} ]] || kill "$watch_pid" "$decisions_pid" 2>/dev/null || true
   [[ -z ${killer_pid:-} ]] || kill "$killer_pid" 2>/dev/null || true
   [[ -z ${traffic_pid:-} ]] || kill -INT "$traffic_pid" 2>/dev/null || true
 }
@@ -106,13 +117,17 @@ API      $api/api/Balance/balances
 Swagger  $api/swagger
 Metrics  $api/metrics
 
-  eval "\$(e2e/cluster/env.sh)"                    # kubectl, helm and docker for this cluster
-  kubectl get bcg -n $namespace -o wide                 # state, members, reason
-  kubectl describe bcg -n $namespace $group    # every decision with its numbers
-  kubectl scale bcg/$group -n $namespace --replicas=4
-  kubectl patch bcg $group -n $namespace --type=merge -p '{"spec":{"replicas":null}}'
-  kubectl logs -n balancefleet-system deployment/balancefleet-operator
+  eval "\$(e2e/cluster/env.sh)"                 # kubectl, helm and docker for this cluster and its namespace $namespace
+  kubectl get bcg -o wide                       # lag, state, members, reason
+  kubectl describe bcg $group          # the last decision with its numbers, conditions, events
+  kubectl logs -n balancefleet-system deployment/balancefleet-operator | grep decided    # every decision
+  kubectl scale bcg/$group --replicas=4    # a fixed number of workers, and back to automatic scaling:
+  kubectl patch bcg $group --type=merge -p '{"spec":{"replicas":null}}'
 
+  make groups       # the group as Kafka's own tool shows it
+  make history      # all workers' rebalances on one time line
+  make send         # your own messages: make send MESSAGE='…'
+  make kill-worker  # kill -9 of another one
   make demo         # run it again
   make demo-down    # remove it
 END

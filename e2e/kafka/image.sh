@@ -11,8 +11,8 @@ usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
 IMAGE=balancefleet/kafka:4.1.0
-# A shell for the entrypoint and kubectl exec; the rest is the runtime.
-PACKAGES=(openjdk-17-jre-headless dash coreutils)
+# A shell for the entrypoint, the tools and kubectl exec, and bash for health checks (/dev/tcp); the rest is the runtime.
+PACKAGES=(openjdk-17-jre-headless dash bash coreutils)
 
 content=$(content_hash "$here/image" "$here/image.sh" "$here/pom.xml" "$here/log4j2.properties" "$here/log4j2-cli.properties" \
   "$e2e/scripts/debian-root.sh")
@@ -23,6 +23,12 @@ root=$("$e2e/scripts/debian-root.sh" extract "${PACKAGES[@]}")
 context=$(mktemp -d "$cache/kafka-image.XXXXXX")
 trap 'rm -rf "$context"' EXIT
 cp "$here"/image/* "$here"/log4j2*.properties "$context/"
+mkdir -p "$context/bin" "$context/kafka/data"
+chmod 1777 "$context/kafka/data"
+mv "$context/kafka-run-class.sh" "$context/bin/"
+while read -r script; do
+  ln -s kafka-run-class.sh "$context/bin/$script.sh"
+done < <(awk '!/^#/ { print $2 }' "$here/image/tools")
 ln "$root" "$context/root.tar"
 cp -rl "$libs" "$context/libs"
 former=$(docker image inspect --format '{{.Id}}' "$IMAGE" 2>/dev/null || true)

@@ -50,6 +50,18 @@ usage_when_asked() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# find_compose: sets compose_command to Docker Compose: the plugin or, without it, docker-compose. False if neither is there.
+find_compose() {
+  # shellcheck disable=SC2034 # for the caller
+  if docker compose version >/dev/null 2>&1; then
+    compose_command=(docker compose)
+  elif has docker-compose; then
+    compose_command=(docker-compose)
+  else
+    return 1
+  fi
+}
+
 # content_hash PATH…: prints 16 hex digits over the names, modes and contents of files and folders.
 content_hash() {
   local path
@@ -110,14 +122,15 @@ process_is_gone() {
 }
 
 # begin COMMAND…: starts COMMAND as $job in its own process group. A signal then reaches our trap at once (a script that
-# waits for a foreground command would see it only afterwards), and the trap ends everything that COMMAND started.
+# waits for a foreground command would see it only afterwards), and the trap ends everything that COMMAND started. It sets
+# $signalled.
 begin() {
   set -m
   "$@" </dev/null &
   job=$!
   set +m
   # shellcheck disable=SC2064 # the job's id is meant to be fixed now
-  trap "kill -TERM -- -$job 2>/dev/null" INT TERM HUP
+  trap "signalled=yes; kill -TERM -- -$job 2>/dev/null" INT TERM HUP
 }
 
 # finish: waits for $job and returns its status.
@@ -161,7 +174,7 @@ cached() {
 }
 
 # quietly WHAT COMMAND…: runs COMMAND with its output in a log. Prints a progress line at the start and every 30 s, and
-# the end of the log if COMMAND fails.
+# the end of the log if COMMAND fails by itself.
 quietly() {
   local what=$1 log began status=0
   log=$(mktemp -t balancefleet-log.XXXXXX)
@@ -170,12 +183,13 @@ quietly() {
   begin "${@:2}" >"$log" 2>&1
   while still_runs_after 30 "$job"; do progress "$what: $((EPOCHSECONDS - began)) s so far"; done
   finish || status=$?
-  if [[ $status -ne 0 ]]; then
+  if [[ $status -ne 0 && -z ${signalled:-} ]]; then
     tail -n 20 "$log" >&2
     printf 'error: %s failed; full output: %s\n' "$what" "$log" >&2
     return "$status"
   fi
   rm -f "$log"
+  return "$status"
 }
 
 # still_runs_after SECONDS PID: true if the process is still running after SECONDS; returns false as soon as it ends.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
-#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [control-plane] [python] [bench] [profile]
+#   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [compose] [control-plane] [python] [plot]
+#                                [bench] [profile]
 #   (default: all but the last two)
 #
 # Without root, prints the one command that installs the rest and exits 1. Rust and Go must already be installed, in the
@@ -11,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 usage_when_asked "$@"
 
-RUST=1.95 GO=1.26 JAVA=17 POSTGRES=15
+RUST=1.95 GO=1.26 JAVA=17 POSTGRES=15 COMPOSE=1.29
 packages=() complaints=()
 
 # need PACKAGES COMMAND…: adds the packages to the list if COMMAND fails.
@@ -55,6 +56,7 @@ need_kafka() {
   need maven has mvn
 }
 need_python() { need "python3 python3-venv" python3 -c "import ensurepip, venv"; }
+need_plot() { need gnuplot-nox has gnuplot; }
 need_bench() { need default-jdk-headless has javac; }
 need_profile() { need linux-perf has perf; }
 need_postgres() {
@@ -70,6 +72,22 @@ need_cluster() {
   need python3 test -x /usr/bin/python3
 }
 need_charts() { need_go; }
+# docker-compose of Debian 12 and Ubuntu is the last of the old one; Ubuntu has the new one under another name.
+need_compose() {
+  local version
+  need docker.io engine_is_there
+  need iptables has iptables
+  need mmdebstrap has mmdebstrap
+  if find_compose; then
+    version=$(first_number "${compose_command[@]}" version --short)
+    at_least "$COMPOSE" "$version" ||
+      complaints+=("Docker Compose (${compose_command[*]}) is ${version:-of an unknown version}, but $COMPOSE or newer is required: remove it from PATH, or install the Docker Compose plugin")
+  elif apt-cache show docker-compose-v2 >/dev/null 2>&1; then
+    packages+=(docker-compose-v2)
+  else
+    packages+=(docker-compose)
+  fi
+}
 need_control-plane() {
   need_go
   need openssl has openssl
@@ -110,7 +128,7 @@ install_packages() {
   rm -f "$log"
 }
 
-[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts control-plane python
+[[ $# -gt 0 ]] || set -- rust kafka postgres cluster charts compose control-plane python plot
 need_always
 for part; do
   declare -F "need_$part" >/dev/null || fail "unknown part $part" "e2e/scripts/prerequisites.sh --help"

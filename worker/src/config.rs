@@ -13,7 +13,7 @@ mod topic_names;
 mod validate;
 mod value;
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
@@ -28,6 +28,8 @@ use sources::Given;
 pub(crate) enum Command {
     Run(Box<Config>),
     Check(Box<Config>),
+    /// Ask the worker that listens on this address.
+    Healthcheck(SocketAddr),
     /// Compare what is stored with what the input gives.
     Audit(Box<Config>),
     /// Make what is stored anew.
@@ -68,6 +70,8 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Tool {
+    /// Ask the worker on this machine whether it is ready, say so in a sentence, and exit 0 or 1 within 3 s
+    Healthcheck,
     /// Re-read the topic and check every stored balance against it; read-only, workers may keep running
     Audit,
     /// Recompute stored balances from the topic with the current settings; stop the workers first
@@ -87,13 +91,15 @@ pub(crate) fn load(
         return Ok(Command::PrintOpenApi); // true of every worker, whatever its settings
     }
     let given = Given::read(&table, line.config.as_deref(), variables, &matches)?;
-    let config = Box::new(validate::validate(given.parse()?, &given)?);
+    let config = || validate::validate(given.parse()?, &given).map(Box::new);
     Ok(match line.tool {
-        _ if line.print_config => Command::Print(given.to_yaml(&table)),
-        _ if line.check => Command::Check(config),
-        Some(Tool::Audit) => Command::Audit(config),
-        Some(Tool::Rebuild(options)) => Command::Rebuild { config, options },
-        None => Command::Run(config),
+        _ if line.print_config => config().map(|_| Command::Print(given.to_yaml(&table)))?,
+        _ if line.check => Command::Check(config()?),
+        // It runs every few seconds beside a worker with the same settings, which has validated them.
+        Some(Tool::Healthcheck) => Command::Healthcheck(given.parse()?.listen_address()),
+        Some(Tool::Audit) => Command::Audit(config()?),
+        Some(Tool::Rebuild(options)) => Command::Rebuild { config: config()?, options },
+        None => Command::Run(config()?),
     })
 }
 

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | 0, within 3 s |
 //! | a wrong setting, a topic the store cannot work with | 2 |
-//! | a failure that only a new process can clear, a failed `--check` or tool | 1 |
+//! | a failure that only a new process can clear, a failed `--check`, `healthcheck` or tool | 1 |
 //! | an audit that found differences, or could not compare everything | 3 |
 
-use std::{collections::BTreeMap, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use balancefleet_kafka::Admin;
 use jiff::Timestamp;
@@ -71,6 +71,7 @@ pub fn main() -> ExitCode {
     match config::load(std::env::args_os(), &variables) {
         Ok(Command::Run(config)) => work(*config),
         Ok(Command::Check(config)) => check(&config),
+        Ok(Command::Healthcheck(listen_address)) => healthcheck(listen_address),
         Ok(Command::Audit(config)) => {
             tool(&config, |admin, runtime, out| match ops::audit(&config, admin, runtime, out) {
                 Ok(true) => Ok(ExitCode::SUCCESS),
@@ -104,6 +105,21 @@ fn complain(error: &dyn std::error::Error, code: u8) -> ExitCode {
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()
+}
+
+/// Says whether the worker that listens on this address is ready.
+fn healthcheck(listen_address: SocketAddr) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error, 1),
+    };
+    match runtime.block_on(api::healthcheck(listen_address)) {
+        Ok(sentence) => {
+            println!("{sentence}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(&error, 1),
+    }
 }
 
 /// `--check`: says whether a worker with these settings would work.

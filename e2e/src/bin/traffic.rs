@@ -86,6 +86,9 @@ struct Run {
     /// Interval between progress lines
     #[arg(long, default_value = "1s", value_parser = duration)]
     progress: Duration,
+    /// Unix time from which the printed clock counts; scripts share theirs [default: the start of the run]
+    #[arg(long, env = "BALANCEFLEET_STARTED")]
+    clock_from: Option<i64>,
     #[command(flatten)]
     content: Content,
 }
@@ -119,13 +122,13 @@ struct Content {
     /// Percentage of invalid records: broken JSON, too many decimals, 1e400, wrong types
     #[arg(long, default_value_t = 0.0)]
     poison: f64,
-    /// Timestamp of the transaction with index 0; each following one is 10 ms later
+    /// Timestamp of the transaction with index 0; the others follow at the pace of the run, or every 10 ms if it has none
     #[arg(long, default_value = "2026-01-01T00:00:00Z")]
     first_timestamp: Timestamp,
 }
 
 impl Content {
-    fn stream(&self) -> Stream {
+    fn stream(&self, pace: Option<&Pace>) -> Stream {
         Stream::new(Settings {
             seed: self.seed,
             run: self.run_id.clone().unwrap_or_else(|| format!("seed-{}", self.seed)),
@@ -137,6 +140,7 @@ impl Content {
             poison: self.poison,
             optional_fields: true,
             first_timestamp: self.first_timestamp,
+            pace: pace.cloned(),
         })
     }
 }
@@ -174,8 +178,12 @@ fn send(run: &Run, pace: &Pace, count: u64) -> Result<(), SendError> {
     let partitions = create_topic(&run.bootstrap_servers, &run.topic, run.partitions)?;
     eprintln!("topic {} at {} has {partitions} partitions", run.topic, run.bootstrap_servers);
     let sender = Sender::new(&run.bootstrap_servers, &run.topic, run.key)?;
-    let (stream, first) = (run.content.stream(), run.content.first);
-    let sent = sender.run(&stream, first..first + count, pace, &interrupt, Some(Progress::new(run.progress)))?;
+    let is_paced = pace.count() > 0;
+    let (stream, first) = (run.content.stream(is_paced.then_some(pace)), run.content.first);
+    let since = |from: i64| Timestamp::now().as_millisecond().saturating_sub(from.saturating_mul(1_000));
+    let before = Duration::from_millis(run.clock_from.map_or(0, since).try_into().unwrap_or(0));
+    let progress = Progress::new(run.progress, before);
+    let sent = sender.run(&stream, first..first + count, pace, &interrupt, Some(progress))?;
     let Settings { seed, run, .. } = stream.settings();
     println!(
         "{}: sent {} transactions, {} acknowledged (run {run}: seed {seed}, indexes {first} to {})",
@@ -189,7 +197,7 @@ fn send(run: &Run, pace: &Pace, count: u64) -> Result<(), SendError> {
 
 fn print_expected(expected: &Expected) {
     let first = expected.content.first;
-    let ledger = Ledger::of_run(&expected.content.stream(), first..first + expected.count, &expected.signs);
+    let ledger = Ledger::of_run(&expected.content.stream(None), first..first + expected.count, &expected.signs);
     for (customer, account) in &ledger.accounts {
         for (currency, balance) in &account.balances {
             println!("{customer}\t{currency}\t{balance}\t{}", account.count);

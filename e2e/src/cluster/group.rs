@@ -27,6 +27,11 @@ impl Group {
         Ok(Self { kubectl: scenario.kubectl().clone(), name })
     }
 
+    /// Workers of that name without an object: no operator runs them.
+    pub fn without_object(scenario: &Scenario, name: &str) -> Self {
+        Self { kubectl: scenario.kubectl().clone(), name: name.to_owned() }
+    }
+
     /// The whole object.
     pub fn object(&self) -> Result<Value, ClusterError> {
         self.kubectl.json(&["get", "bcg", &self.name])
@@ -116,7 +121,7 @@ impl Group {
         self.workers()?.into_iter().map(of).collect()
     }
 
-    /// `GET` on the object's Service, through the API server.
+    /// `GET` on the workers' Service, through the API server.
     pub fn get(&self, path: &str) -> Result<String, ClusterError> {
         let namespace = self.kubectl.namespace();
         self.kubectl.raw(&format!("/api/v1/namespaces/{namespace}/services/{}:8080/proxy{path}", self.name))

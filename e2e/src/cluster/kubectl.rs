@@ -65,7 +65,8 @@ impl Kubectl {
         &self.namespace
     }
 
-    fn run_with(&self, arguments: &[&str], input: &str) -> Result<String, ClusterError> {
+    /// The same with standard input, which `--filename=-` reads.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Result<String, ClusterError> {
         output(self.command(arguments), input)
     }
 
@@ -82,13 +83,35 @@ impl Kubectl {
 
 /// Ends a container's process by SIGKILL from its node: no grace, no chance to say good-bye, the pod stays.
 pub fn kill_process(pod: &Value) -> Result<(), ClusterError> {
+    let (id, node) = container(pod)?;
+    on_node(node, &["ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id]).map(drop)
+}
+
+/// User and group of a container's process, as its node sees them: `1000650000:0`.
+pub fn process_ids(pod: &Value) -> Result<String, ClusterError> {
+    let (id, node) = container(pod)?;
+    let tasks = on_node(node, &["ctr", "--namespace=k8s.io", "tasks", "list"])?;
+    let line = tasks.lines().find(|line| line.starts_with(id));
+    let process = line.and_then(|line| line.split_whitespace().nth(1));
+    let process = process.ok_or_else(|| ClusterError::Unexpected(format!("no task {id} in {tasks}")))?;
+    let ids = on_node(node, &["stat", "--format=%u:%g", &format!("/proc/{process}")])?;
+    Ok(ids.trim().to_owned())
+}
+
+/// The container's id and its node.
+fn container(pod: &Value) -> Result<(&str, &str), ClusterError> {
     let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap_or_default();
-    let (Some(id), Some(node)) = (id.strip_prefix("containerd://"), pod["spec"]["nodeName"].as_str()) else {
-        return Err(ClusterError::Unexpected(format!("the pod has no running container: {}", pod["status"])));
-    };
+    match (id.strip_prefix("containerd://"), pod["spec"]["nodeName"].as_str()) {
+        (Some(id), Some(node)) => Ok((id, node)),
+        _ => Err(ClusterError::Unexpected(format!("the pod has no running container: {}", pod["status"]))),
+    }
+}
+
+/// A command on a node, which is a container of the Docker Engine.
+fn on_node(node: &str, arguments: &[&str]) -> Result<String, ClusterError> {
     let mut command = Command::new("docker");
-    command.args(["exec", node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id]);
-    output(command, "").map(drop)
+    command.args(["exec", node]).args(arguments);
+    output(command, "")
 }
 
 /// One of Kafka's own command line tools, by `e2e/kafka/cli.sh`.

@@ -9,7 +9,7 @@ mod worker;
 
 pub use consumer_groups::{GroupRow, describe_group};
 pub use group::{Group, Line};
-pub use kubectl::{Kubectl, kill_process};
+pub use kubectl::{Kubectl, kill_process, process_ids};
 pub use scenario::Scenario;
 pub use wait::wait_until;
 pub use worker::{Metrics, RebalanceEvent, Worker};

@@ -5,16 +5,20 @@
 mod customer;
 mod kind;
 mod money;
+mod pace;
 mod poison;
 mod popularity;
 mod random;
 mod record;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use customer::Customer;
 pub use kind::{Kind, Mix};
 pub use money::{Amount, Currency};
+pub use pace::{Day, Pace, Phase};
 pub use random::Draws;
 
 use popularity::Popularity;
@@ -44,8 +48,10 @@ pub struct Settings {
     pub poison: f64,
     /// Whether records carry the contract's optional fields, a description and at times a location.
     pub optional_fields: bool,
-    /// The timestamp of the record with index 0; each later one is 10 ms later.
+    /// The timestamp of the record with index 0.
     pub first_timestamp: Timestamp,
+    /// When the others follow; without a pace, every 10 ms.
+    pub pace: Option<Pace>,
 }
 
 impl Default for Settings {
@@ -61,6 +67,7 @@ impl Default for Settings {
             poison: 0.0,
             optional_fields: true,
             first_timestamp: Timestamp::constant(1_767_225_600, 0),
+            pace: None,
         }
     }
 }
@@ -133,7 +140,10 @@ impl Stream {
     }
 
     fn timestamp(&self, index: u64) -> Timestamp {
-        let since_first = jiff::SignedDuration::from_millis(index as i64 * 10);
+        let since_first = match &self.settings.pace {
+            Some(pace) => pace.due_after(index),
+            None => Duration::from_millis(index.saturating_mul(10)),
+        };
         self.settings.first_timestamp.checked_add(since_first).unwrap_or(Timestamp::MAX)
     }
 }
@@ -167,6 +177,14 @@ mod tests {
             assert_ne!(one.transaction_id, other.transaction_id);
             assert_eq!((one.customer_id, one.effect), (other.customer_id, other.effect));
         }
+    }
+
+    #[test]
+    fn timestamps_follow_the_pace() {
+        let seconds = |stream: &Stream| [0, 100, 700].map(|index| stream.timestamp(index).as_second() - 1_767_225_600);
+        assert_eq!(seconds(&stream(|_| ())), [0, 1, 7], "10 ms apart");
+        let pace = Day { normal: Duration::from_secs(1), rush_hour: Duration::from_secs(2), ..Day::default() }.pace();
+        assert_eq!(seconds(&stream(|settings| settings.pace = Some(pace))), [0, 1, 3]);
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use std::thread::{self, JoinHandle};
 
 use super::interrupt::Interrupt;
-use super::pace::Pace;
 use super::sender::{Keying, SendError, Sender, Sent};
-use crate::stream::Stream;
+use crate::stream::{Pace, Stream};
 
 /// A run that goes on until it is stopped.
 pub struct Background {

@@ -2,14 +2,13 @@
 
 mod background;
 mod interrupt;
-mod pace;
 mod progress;
 mod sender;
 mod topic;
 
+pub use crate::stream::{Day, Pace, Phase};
 pub use background::Background;
 pub use interrupt::Interrupt;
-pub use pace::{Day, Pace, Phase};
 pub use progress::Progress;
 pub use sender::{Keying, SendError, Sender, Sent};
 pub use topic::create_topic;

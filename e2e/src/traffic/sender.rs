@@ -12,9 +12,8 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::interrupt::Interrupt;
-use super::pace::Pace;
 use super::progress::Progress;
-use crate::stream::{Record, Stream};
+use crate::stream::{Pace, Record, Stream};
 
 /// What a message's key is, and so which partition it goes to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]

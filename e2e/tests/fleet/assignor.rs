@@ -9,7 +9,7 @@ use balancefleet_e2e::stream::{Settings, Stream};
 use balancefleet_e2e::traffic::Background;
 use serde_json::{Value, json};
 
-use crate::support::{Failure, Outcome, PARTITIONS, every_balance_is_right, scenario};
+use crate::support::{Failure, Outcome, PARTITIONS, every_balance_is_right, scenario, variable};
 
 const PENDING: &str = "AssignorChangePending";
 const RATE: u32 = 100;
@@ -63,12 +63,7 @@ fn under_traffic(scenario: &Scenario, changes: Value, workers: usize) -> Result<
 
 /// The assignor of each pod.
 fn assignors(group: &Group) -> Result<Vec<String>, ClusterError> {
-    let of = |pod: Value| {
-        let variables = pod["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
-        let found = variables.iter().find(|variable| variable["name"] == "KAFKA_ASSIGNOR");
-        found.and_then(|variable| variable["value"].as_str()).unwrap_or_default().to_owned()
-    };
-    Ok(group.pods()?.into_iter().map(of).collect())
+    Ok(group.pods()?.iter().map(|pod| variable(pod, "KAFKA_ASSIGNOR").unwrap_or_default()).collect())
 }
 
 /// Waits until at least so many workers, all with this assignor, share the partitions, and nothing waits any more.

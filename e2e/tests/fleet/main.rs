@@ -8,6 +8,8 @@ mod balances;
 mod count_ledger;
 mod hand_over;
 mod kafka_tools;
+mod openshift;
 mod pin;
+mod plain_kubernetes;
 mod removal;
 mod support;

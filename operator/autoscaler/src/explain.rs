@@ -9,7 +9,7 @@ use crate::policy::{Current, Policy};
 use crate::tuning::SCALE_DOWN_STABILIZATION_WINDOW;
 
 /// Explains a choice, e.g. "3 → 6: 512 records/s arrive, one worker does 100/s (90/s at 90 % utilization); with fewer
-/// than 6, the owner of partition 3 would get 171/s; 6 work off 6 400 records in 42 s".
+/// than 6, the owner of partition 3 would get 171/s; 6 work off 6,400 records in 42 s".
 pub(crate) fn explain(
     choice: Choice,
     assessment: &Assessment,
@@ -167,7 +167,7 @@ fn grouped(number: i64) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
+            text.push(',');
         }
         text.push(digit);
     }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_small_rates_keep_a_decimal() {
-        assert_eq!([0, 999, 6_400, 1_234_567].map(grouped), ["0", "999", "6 400", "1 234 567"]);
+        assert_eq!([0, 999, 6_400, 1_234_567].map(grouped), ["0", "999", "6,400", "1,234,567"]);
         assert_eq!([0.0, 3.33, 9.96, 511.6].map(rate_text), ["0", "3.3", "10", "512"]);
     }
 

@@ -9,6 +9,7 @@ mod connections;
 mod consumer;
 mod errors;
 mod fleet;
+mod healthcheck;
 mod internal;
 mod io_timeout;
 mod limits;
@@ -30,6 +31,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::healthcheck::healthcheck;
 use self::state::Api;
 use crate::config::is_host_and_port;
 use crate::store::DatabaseReader;

@@ -197,4 +197,9 @@ impl Settings {
     pub(super) fn table() -> Command {
         Self::augment_args(Command::new("settings").no_binary_name(true).next_display_order(100))
     }
+
+    /// Where the REST API listens, whichever name it was given under.
+    pub(super) fn listen_address(&self) -> SocketAddr {
+        self.urls.unwrap_or(self.http_address)
+    }
 }

@@ -84,6 +84,19 @@ fn of_two_addresses_the_higher_layer_wins_and_then_our_own_name() {
 }
 
 #[test]
+fn the_healthcheck_asks_where_the_worker_listens() {
+    for (variables, asked) in [
+        (&[][..], "0.0.0.0:8080"),
+        (&[("HTTP_ADDRESS", "127.0.0.1:6000")], "127.0.0.1:6000"),
+        (&[("ASPNETCORE_URLS", "http://+:5000")], "0.0.0.0:5000"),
+    ] {
+        let Command::Healthcheck(address) = load_with(&["healthcheck"], variables).unwrap() else { panic!() };
+        assert_eq!(address.to_string(), asked);
+    }
+    refused(&["healthcheck"], &[("HTTP_ADDRESS", "8080")], &["HTTP_ADDRESS"]);
+}
+
+#[test]
 fn of_a_map_only_the_names_given_again_are_replaced() {
     let file = file("balances: {signs: {Transfer: debit, Payment: ignore}}\n");
     let config = config(&["--config", path(&file)], &[("BALANCE_SIGNS", "Payment=debit,Deposit=ignore")]);

@@ -32,6 +32,7 @@ pub(super) fn validate(settings: Settings, given: &Given) -> Result<Config, Conf
             .clone()
             .unwrap_or_else(|| default_changelog_topic(&settings.group_id, &settings.topic)),
         database: database(&settings, given)?.map(|target| target.named(&consumer_id)),
+        http_address: settings.listen_address(),
         topic: settings.topic,
         group_id: settings.group_id,
         start_from: settings.auto_offset_reset,
@@ -49,7 +50,6 @@ pub(super) fn validate(settings: Settings, given: &Given) -> Result<Config, Conf
         changelog_replication: settings.changelog_replication,
         commit_interval: settings.commit_interval,
         dead_letter_topic: settings.dead_letter_topic,
-        http_address: settings.urls.unwrap_or(settings.http_address),
         peers: settings.peers,
         simulated_work: settings.simulated_work,
         log_format: settings.log_format.unwrap_or_else(default_log_format),

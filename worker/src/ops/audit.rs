@@ -50,7 +50,10 @@ pub(crate) fn audit(config: &Config, admin: &Admin, runtime: &Handle, out: &mut 
     }
     progress.end();
     let (all, customers, records) = (partitions.len(), grouped(customers), grouped(records));
-    print_line(out, &format!("{equal} of {all} partitions are equal: {customers} customers out of {records} records"))?;
+    // Nothing here has all partitions at once, so nobody knows which customers they share.
+    let counts =
+        format!("{customers} customers out of {records} records (a customer counts in each of its partitions)");
+    print_line(out, &format!("{equal} of {all} partitions are equal: {counts}"))?;
     Ok(equal == all)
 }
 
@@ -104,7 +107,8 @@ impl ToolContext<'_> {
             tell(progress, format!("partition {partition}: equal ({what})"))?;
             return Ok(if is_flawed { Finding::NotComparable } else { Finding::Equal(folded.len(), records) });
         }
-        tell(progress, format!("partition {partition}: {} DIFFERENCES ({what})", grouped(different.len())))?;
+        let noun = if different.len() == 1 { "DIFFERENCE" } else { "DIFFERENCES" };
+        tell(progress, format!("partition {partition}: {} {noun} ({what})", grouped(different.len())))?;
         for difference in different.iter().take(SHOWN) {
             tell(progress, format!("  {}", difference.describe(&self.config.rules.exponents)))?;
         }

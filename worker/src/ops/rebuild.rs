@@ -191,7 +191,9 @@ impl Rebuild<'_> {
             rebuilt
         })?;
         let rebuilt = grouped(rebuilt);
-        print_line(out, &format!("rebuilt: {rebuilt} customers out of {given} records; the workers can be started"))
+        let counts =
+            format!("{rebuilt} customers out of {given} records (a customer counts in each of its partitions)");
+        print_line(out, &format!("rebuilt: {counts}; the workers can be started"))
     }
 
     /// Plans every partition; one that cannot be rebuilt stops the whole rebuild. A partition of which a database has

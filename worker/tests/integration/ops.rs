@@ -61,7 +61,7 @@ fn an_audit_names_what_differs_and_a_rebuild_puts_it_right() {
     let (code, text) = run(&stream, &["audit"], &settings);
     let customer = String::from_utf8_lossy(&key[1..]).into_owned();
     assert!(code == Some(3) && text.contains(&format!("  {customer}: stored nothing; the log gives ")), "{text}");
-    assert!(text.contains("1 DIFFERENCES") && text.contains("1 of 2 partitions are equal"), "{text}");
+    assert!(text.contains("1 DIFFERENCE (") && text.contains("1 of 2 partitions are equal"), "{text}");
     rebuild_when_free(&stream, &settings);
     audit_is_equal(&stream, &settings);
     folded(&stream, &mut traffic, 300, &settings);

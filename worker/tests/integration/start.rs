@@ -1,8 +1,12 @@
 //! Starting under conditions that are not right (yet).
 
-use std::{io::Write, process::Command};
+use std::{
+    io::Write,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use crate::harness::{SOON, Stream, eventually, stream, worker};
+use crate::harness::{SOON, Stream, eventually, run, stream, worker};
 
 #[test]
 fn an_unknown_topic_is_waited_for_in_words_that_help() {
@@ -55,6 +59,34 @@ fn the_check_says_whether_a_worker_would_work() {
     assert!(code == Some(1) && text.contains("no-such-topic"), "{text}");
     let (code, text) = check(&good.topic, "127.0.0.1:1");
     assert!(code == Some(1) && text.contains("no Kafka broker can be reached"), "{text}");
+}
+
+#[test]
+fn the_healthcheck_says_whether_the_worker_on_this_machine_is_ready() {
+    let stream = Stream::unmade("healthcheck", 6);
+    let mut worker = worker(&stream, &[]);
+    let address = format!("127.0.0.1:{}", worker.port);
+    let healthcheck = || {
+        let began = Instant::now();
+        let (code, text) = run(&stream, &["healthcheck"], &[("HTTP_ADDRESS", &address)]);
+        assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
+        (code, text)
+    };
+    let await_health = |code: i32, words: &str| {
+        eventually(SOON, || match healthcheck() {
+            (found, text) if found == Some(code) && text.contains(words) => Ok(()),
+            said => Err(format!("{said:?}")),
+        });
+    };
+    await_health(1, "create it or correct its name");
+    stream.make(&[]);
+    await_health(0, "ready: Consuming, 6 partitions");
+    worker.signal("STOP");
+    await_health(1, "has not answered");
+    worker.signal("CONT");
+    await_health(0, "ready");
+    worker.kill();
+    await_health(1, "no worker answers");
 }
 
 /// A file as a mounted Secret is one.

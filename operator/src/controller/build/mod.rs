@@ -36,4 +36,6 @@ pub(crate) fn child_plurals() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod plain_manifests;
+#[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod connections;
 mod fleet;
+mod healthcheck;
 mod limits;
 mod lists;
 mod money;

@@ -52,6 +52,21 @@ impl Pace {
         })
     }
 
+    /// The time after which that many records are due; the last rate goes on after the last phase.
+    pub fn due_after(&self, count: u64) -> Duration {
+        let (mut before, mut passed) = (0, Duration::ZERO);
+        for (number, phase) in self.phases.iter().enumerate() {
+            let due = (phase.length.as_nanos() * u128::from(phase.rate) / 1_000_000_000) as u64;
+            let is_last = number + 1 == self.phases.len();
+            if phase.rate > 0 && (is_last || count < before + due) {
+                let nanos = u128::from(count - before) * 1_000_000_000 / u128::from(phase.rate);
+                return passed + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+            }
+            (before, passed) = (before + due, passed + phase.length);
+        }
+        passed
+    }
+
     /// All phases together.
     pub fn length(&self) -> Duration {
         self.phases.iter().map(|phase| phase.length).sum()
@@ -64,7 +79,7 @@ impl Pace {
 }
 
 /// The lengths of the phases of a day of business; their rates are fixed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Day {
     /// 100 transactions per second.
     pub normal: Duration,
@@ -116,6 +131,17 @@ mod tests {
             ["normal day", "rush hour", "Black Friday", "night"]
         );
         assert_eq!(name(40), None);
+    }
+
+    #[test]
+    fn so_many_records_are_due_after_the_phases_that_they_take() {
+        let after = |count| day().due_after(count).as_millis();
+        assert_eq!([0, 100, 1_000, 1_300, 4_000, 4_600].map(after), [0, 1_000, 10_000, 11_000, 20_000, 21_000]);
+        assert_eq!([10_199, 10_220].map(after), [39_950, 41_000], "the night goes on");
+        for count in [7, 999, 1_000, 3_999, 9_999, 10_050] {
+            assert_eq!(day().due(day().due_after(count) + Duration::from_nanos(1)), count);
+        }
+        assert_eq!(Pace::steady(250, 10).due_after(1_000).as_millis(), 4_000);
     }
 
     #[test]
