@@ -31,8 +31,9 @@ progress() {
   printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
 }
 
-# fail WHAT NEXT: prints what went wrong and what to do next, and ends the script.
+# fail WHAT NEXT: prints what went wrong and what to do next, and ends the script. Whoever was interrupted needs no reason.
 fail() {
+  [[ -z ${signalled:-} ]] || exit 130
   printf 'error: %s\n' "$1" >&2
   [[ -z ${2:-} ]] || printf ' next: %s\n' "$2" >&2
   exit 1
