@@ -63,9 +63,12 @@ renew_workers() {
 run_day() {
   local status=0
   trap 'interrupted=yes' INT TERM
+  # In a process group of its own: the terminal's Ctrl-C would be its second signal, and the second ends it at once.
+  set -m
   "$traffic" day --topic "$topic" --customers 2000 --skew 0.5 --run-id "$(date +%s)" --seed "$(date +%s)" \
     --first-timestamp "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$@" 2>"$log" &
   traffic_pid=$!
+  set +m
   # Not through kube(): the process to stop is kubectl itself.
   kubectl --namespace "$namespace" get bcg "$group" --watch 2>/dev/null &
   watch_pid=$!

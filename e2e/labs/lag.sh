@@ -45,8 +45,10 @@ fi
 
 # plot TERMINAL OUTPUT: members are steps with an axis of their own, and times of a rebalance are marked at the bottom.
 plot() {
-  local most tics seconds
+  local most tics seconds top='*'
   most=$(awk '$3 + 0 > most { most = $3 } END { print most + 1 }' "$samples")
+  # An axis of nothing is none.
+  awk '$2 + 0 > 0 { found = 1 } END { exit !found }' "$samples" || top=10
   seconds=$(grep -cE '^[0-9]' "$samples")
   for tics in 5 10 15 30 60 120 300 600 1800 3600; do ((tics * 7 < seconds)) || break; done
   gnuplot <<END
@@ -59,7 +61,7 @@ set format x '%H:%M:%S'
 set xtics $tics
 set key outside top center horizontal
 set ylabel 'lag'
-set yrange [0:*]
+set yrange [0:$top]
 set y2label 'members'
 set y2range [0:$most]
 set y2tics 1
