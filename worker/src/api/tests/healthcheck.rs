@@ -1,6 +1,6 @@
 //! What `balance-worker healthcheck` says of a server on a real socket.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ async fn a_worker_that_is_not_ready_says_why() {
     assert_eq!(said_of(stopped).await, Err("not ready: Stopped".to_owned()));
 }
 
-/// A server that sends this to whoever connects, and then keeps the connection.
+/// A server that sends this to whoever asks, and then keeps the connection.
 fn sends(text: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -50,6 +50,8 @@ fn sends(text: &'static str) -> SocketAddr {
             .incoming()
             .map(|connection| {
                 let mut connection = connection.unwrap();
+                // What comes before the request is no answer to it.
+                assert!(connection.read(&mut [0; 1024]).unwrap() > 0);
                 connection.write_all(text.as_bytes()).unwrap();
                 connection
             })
