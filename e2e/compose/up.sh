@@ -186,7 +186,7 @@ END
 
 start() {
   progress "5 steps: prerequisites, Docker Engine, images, containers, first balance"
-  progress "on 2 cores less than a minute when the images are there, about 12 minutes from nothing"
+  progress "on 2 cores less than a minute when the images are there; without them, Rust and Kafka are built first"
   progress "1/5 prerequisites"
   local parts=(compose)
   [[ -n ${WORKER_IMAGE:-} && -n ${TRAFFIC_IMAGE:-} ]] || parts+=(rust)
