@@ -58,5 +58,7 @@ expect 1 '0 passed' 'No commands.'
 expect 1 'unknown word' '<!-- doctest: withn=5 -->' "$block" '$ true' "$end"
 expect 1 'has no end' "$block" '$ true'
 expect 1 'begins with a command' "$block" 'true' "$end"
+# A page's make prints what it prints to its reader, also when make runs doctest.
+MAKEFLAGS=w MAKELEVEL=1 expect 0 '1 passed' "$block" '$ make help | head -n 1' '  make help …' "$end"
 
 echo "test result: ok. $passed passed; 0 failed"
