@@ -21,7 +21,7 @@ pub const HOT_PARTITION: &str = "HotPartition";
 pub const DATA_LOSS: &str = "DataLoss";
 /// A committed offset is beyond the end of its partition.
 pub const OFFSET_AHEAD_OF_LOG: &str = "OffsetAheadOfLog";
-/// Some workers have no partition.
+/// There are more workers than partitions, so some have none.
 pub const OVER_CAPACITY: &str = "OverCapacity";
 /// Something else keeps changing the Deployment's replicas.
 pub const REPLICAS_CONTENDED: &str = "ReplicasContended";
@@ -29,7 +29,7 @@ pub const REPLICAS_CONTENDED: &str = "ReplicasContended";
 pub const FOREIGN_MEMBERS: &str = "ForeignMembers";
 /// `spec.kafka.consumer.assignor` changed while workers with the previous assignor still run.
 pub const ASSIGNOR_CHANGE_PENDING: &str = "AssignorChangePending";
-/// The workers run an older image than the operator's release.
+/// The workers run another image than that of the operator's release.
 pub const WORKER_IMAGE_OUTDATED: &str = "WorkerImageOutdated";
 
 /// The conditions that are always present, whatever their status.

@@ -153,7 +153,7 @@ pub struct Learned {
 pub enum CapacitySource {
     /// Records per busy second, as workers report them with their commits.
     BusyTime,
-    /// The rate while a backlog kept every worker busy.
+    /// The rate of workers that a backlog kept busy.
     Saturation,
     /// `spec.scaling.expectedRatePerReplica`.
     Expected,

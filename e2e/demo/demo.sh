@@ -105,8 +105,6 @@ kill_a_worker() {
   progress "${report%%$'\n'*}"
 }
 
-has_come_back() { [[ -n ${interrupted:-} || ($(status replicas) == 1 && $(status lag) == 0) ]]; }
-
 stop_watch() {
   [[ -z ${watch_pid:-} ]] || kill "$watch_pid" "$decisions_pid" 2>/dev/null || true
   [[ -z ${killer_pid:-} ]] || kill "$killer_pid" 2>/dev/null || true
@@ -143,9 +141,8 @@ progress "running a day of traffic; its figures are in $log"
 run_day "$@"
 [[ -n ${interrupted:-} ]] || "$verify" --api "$api" --topic "$topic" --patience 60s 2>>"$log" ||
   fail "balances could not be confirmed" "$verify --api $api"
-wait_until 60 has_come_back || progress "the fleet has not returned to one worker yet"
 stop_watch
 trap - EXIT
-[[ -z ${interrupted:-} ]] || { print_what_next; exit 130; }
 print_what_next
-progress "done"
+[[ -z ${interrupted:-} ]] || exit 130
+progress "done; the fleet returns to one worker when that has been enough for 30 s: kubectl get bcg --watch"

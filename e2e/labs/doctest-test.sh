@@ -35,6 +35,8 @@ expect 1 '0 passed; 1 failed' "$block" '$ printf "a 12 z\nx\n"' '…' 'y' "$end"
 expect 1 '0 passed; 1 failed' "$block" '$ echo lag 7' 'lag 12' "$end"
 expect 0 '1 passed' '<!-- doctest: numbers=any -->' "$block" '$ echo "lag 7 at 10:00:01.5Z"' 'lag 1200 at 9:59:00Z' "$end"
 expect 1 '0 passed; 1 failed' '<!-- doctest: numbers=any -->' "$block" '$ echo lag unknown' 'lag 12' "$end"
+expect 0 '2 passed' '<!-- doctest: numbers=any -->' "$block" '$ echo "up 2m5s, lag 0s"' 'up 91s, lag 12ms' '$ echo 7m' '30s' "$end"
+expect 1 '0 passed; 1 failed' '<!-- doctest: numbers=any -->' "$block" '$ echo 91' '91s' "$end"
 # A comment counts for its own block.
 expect 1 '1 passed; 1 failed' '<!-- doctest: numbers=any -->' "$block" '$ echo 1' '2' "$end" "$block" '$ echo 1' '2' "$end"
 # Repeated until it is as expected, and not for ever.

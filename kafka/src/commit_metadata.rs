@@ -8,7 +8,8 @@ const VERSION: &str = "bf1";
 
 /// Work done on one partition since its assignment, and the offset its ledger is folded from.
 ///
-/// The text form is under 100 bytes for every value, e.g. `bf1 base=0 records=1200 busy_micros=8400000`.
+/// The text form is under 100 bytes for every value, e.g. `bf1 base=0 records=1200 busy_micros=8400000`;
+/// `base` is the start offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommitMetadata {
     /// The first offset that belongs to the ledger; never negative.

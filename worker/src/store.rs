@@ -13,7 +13,8 @@
 //! | `config/effective.rs` | `StoreKind`: the name in the configuration |
 //! | `config/settings.rs`, `config/validate.rs` | settings that the store needs or refuses |
 //! | `poll.rs`, `PollLoop::new` | creates the store, and says whether bad records are kept as dead letters |
-//! | `store/interface.rs` | [`RestorePlan`], if it is restored in another way; [`Replace`] and [`Replaced`], for rebuilds |
+//! | `store/interface.rs` | [`RestorePlan`] and `restore.rs`, if it is restored in another way; [`Replace`] and [`Replaced`], for rebuilds |
+//! | `partition_failure.rs` | why a partition of this store cannot be served, if for new reasons |
 //! | `preflight.rs` | what must exist before the group is joined, and whether the group has progress |
 //! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | audit, rebuild and check read or replace what is stored |
 //! | `api/fleet/local.rs` | which rules must be equal before answers of workers are added |
@@ -21,6 +22,9 @@
 //! | `crds/src`: `balances.rs`, `rules/stores.rs` | the field of the custom resource, and what about a store cannot change |
 //! | `not_ready.rs` | why a store cannot be asked now |
 //! | `operator/src/controller`: `build/environment.rs`, `validate/connection.rs` | the operator passes the settings on and checks them |
+//!
+//! `store/durable_states.rs` keeps what a store knows of its partitions between two commits. [`Count`] is a store of no
+//! balances: it serves consumers that only count records (`LedgerKind::Count`), whatever `StoreKind` says.
 //!
 //! `store/schedules.rs` tests a store against random schedules of commits, moves and crashes: implement its
 //! `SimulatedStore`.

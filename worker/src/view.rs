@@ -26,7 +26,7 @@ use parking_lot::{Mutex, RwLock};
 pub(crate) use facts::*;
 pub(crate) use shared_partition::{SharedPartition, State};
 pub(crate) use snapshot::{CopyError, Snapshot};
-pub(crate) use visible::Visible;
+pub(crate) use visible::VisibleLedger;
 
 use crate::{
     cleanup_policy::CleanupPolicy,

@@ -17,14 +17,14 @@ pub enum Age {
 
 impl Age {
     /// The age, or the least it can be.
-    pub const fn at_least(self) -> Duration {
+    pub const fn lower_bound(self) -> Duration {
         match self {
             Self::Exactly(age) | Self::AtLeast(age) => age,
         }
     }
 
     /// The age, if it is known exactly.
-    pub const fn exactly(self) -> Option<Duration> {
+    pub const fn exact(self) -> Option<Duration> {
         match self {
             Self::Exactly(age) => Some(age),
             Self::AtLeast(_) => None,
@@ -36,7 +36,7 @@ impl Age {
         let mut oldest = Self::Exactly(Duration::ZERO);
         for age in ages {
             let age = age?;
-            let value = oldest.at_least().max(age.at_least());
+            let value = oldest.lower_bound().max(age.lower_bound());
             oldest = match (oldest, age) {
                 (Self::Exactly(_), Self::Exactly(_)) => Self::Exactly(value),
                 _ => Self::AtLeast(value),

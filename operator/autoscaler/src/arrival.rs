@@ -111,15 +111,15 @@ impl Arrival {
         let ends: BTreeMap<i32, i64> = ends.iter().copied().collect();
         let grown = |partition: i32, end: i64| ends.get(&partition).map_or(0.0, |now| now.saturating_sub(end) as f64);
         let last = self.span_of(samples, now);
-        let (mut base_total, mut pooled_total, mut raw_total) = (0.0, 0.0, 0.0);
+        let (mut base_total, mut total_since_change, mut raw_total) = (0.0, 0.0, 0.0);
         for sample in samples {
             let Some((end, rate)) = self.base_of(sample.partition) else { return false };
             base_total += rate;
-            pooled_total += grown(sample.partition, end) / since;
+            total_since_change += grown(sample.partition, end) / since;
             raw_total += sample.raw;
         }
-        let change = pooled_total - base_total;
-        if !is_jump(base_total, pooled_total, since)
+        let change = total_since_change - base_total;
+        if !is_jump(base_total, total_since_change, since)
             || (change > 0.0) != change_point.upward
             || (raw_total - base_total) / change < MIN_CONFIRMED_FRACTION
         {
@@ -127,9 +127,9 @@ impl Arrival {
         }
         // The first poll may cover some time at the old rate, and then its rate is too close to the old one. If the
         // last poll is further from the old rate, by more than its own noise, it alone counts.
-        let further = (raw_total - pooled_total) * change.signum();
-        let newest_only = further > (pooled_total.max(1.0 / last) / last).sqrt();
-        let (total, window) = if newest_only { (raw_total, last) } else { (pooled_total, since) };
+        let further = (raw_total - total_since_change) * change.signum();
+        let newest_only = further > (total_since_change.max(1.0 / last) / last).sqrt();
+        let (total, window) = if newest_only { (raw_total, last) } else { (total_since_change, since) };
         for sample in samples {
             let Some((end, rate)) = self.base_of(sample.partition) else { continue };
             let seen = if newest_only { sample.raw } else { grown(sample.partition, end) / since };

@@ -171,7 +171,7 @@ impl Assessment {
         let complete = history.members.as_ref().and_then(|members| i32::try_from(members.len()).ok()) >= Some(desired);
         let growing = || history.trend.is_growing(commit_interval, self.arrival_rate.unwrap_or(0.0));
         let old = || {
-            self.age.is_some_and(|age| age.at_least() >= policy.lag_slo.mul_f64(LAG_AGE_EVIDENCE) + commit_interval)
+            self.age.is_some_and(|age| age.lower_bound() >= policy.lag_slo.mul_f64(LAG_AGE_EVIDENCE) + commit_interval)
                 && !history.trend.is_shrinking(commit_interval)
         };
         history.stable && complete && self.records > 0 && (growing() || old())
@@ -193,12 +193,12 @@ fn load(policy: &Policy, history: &GroupHistory, capacity: f64, desired: i32) ->
 
 /// Whether a backlog is being worked off.
 fn is_draining(policy: &Policy, history: &GroupHistory, reading: &LagReading) -> bool {
-    let young = |age: Age| age.exactly().is_some_and(|age| age < policy.lag_slo / YOUNG_DIVISOR);
+    let young = |age: Age| age.exact().is_some_and(|age| age < policy.lag_slo / YOUNG_DIVISOR);
     let behind = (0..history.partition_count).any(|partition| history.is_behind(partition));
     behind && !reading.age().is_some_and(young)
 }
 
 /// Whether the oldest unread record is older than the objective allows.
 pub(crate) fn misses_objective(age: Option<Age>, objective: Duration) -> bool {
-    age.is_some_and(|age| age.at_least() > objective)
+    age.is_some_and(|age| age.lower_bound() > objective)
 }

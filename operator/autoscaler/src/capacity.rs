@@ -1,5 +1,6 @@
 //! What one worker can process, in records per second. The best source that is available wins: reported busy time, then
-//! the rate of workers with a standing backlog, then the policy's figure, then the highest rate observed.
+//! the rate of workers with a standing backlog, then the policy's figure or, if higher or alone, the highest rate
+//! observed. The rate under a backlog also wins over a busy time that claims much more ([`MAX_BUSY_OVER_SATURATED`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What comes out of a decision. Reasons are a bounded set of CamelCase words: they become condition and event reasons.
+//! What comes out of a decision. Reasons are a bounded set of CamelCase words: they stand in
+//! `status.scaling.reason` and in the notes of scaling events.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ macro_rules! words {
                 [$(Self::$variant,)+].into_iter().find(|known| known.as_str() == word)
             }
 
-            /// The word as it appears in conditions, events and metrics.
+            /// The word as users see it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)+ }
             }

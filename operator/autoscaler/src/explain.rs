@@ -122,7 +122,8 @@ fn measuring(assessment: &Assessment) -> String {
 }
 
 fn rising(assessment: &Assessment) -> String {
-    let age = assessment.age.map_or_else(String::new, |age| format!(", the oldest {} old", duration(age.at_least())));
+    let age =
+        assessment.age.map_or_else(String::new, |age| format!(", the oldest {} old", duration(age.lower_bound())));
     let known = match assessment.capacity {
         Some(capacity) => format!("one worker was seen doing {}/s and no more", rate_text(capacity.rate)),
         None => String::from("what one worker can do is not known yet"),

@@ -72,10 +72,10 @@ impl<T: Copy> Debounced<T> {
     }
 }
 
-/// What an earlier process left about a group: the point that [`GroupHistory::resume`] goes on from. The operator reads
-/// it from the status of the custom resource.
+/// What an earlier process left about a group in the status of the custom resource: [`GroupHistory::resume`] goes on
+/// from it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Checkpoint {
+pub struct SavedHistory {
     /// The replicas it decided, the reason, and the explanation.
     pub decision: Option<(i32, Reason, String)>,
     /// What one worker can process.
@@ -88,24 +88,24 @@ pub struct Checkpoint {
 
 impl GroupHistory {
     /// Resumes from an earlier process, so that a restart revokes no decision that still holds.
-    pub fn resume(checkpoint: Checkpoint) -> Self {
-        let last = checkpoint.decision.map(|(replicas, reason, explanation)| Decision {
+    pub fn resume(saved_history: SavedHistory) -> Self {
+        let last = saved_history.decision.map(|(replicas, reason, explanation)| Decision {
             replicas,
             reason,
             explanation,
             needed: None,
             blocked_by: None,
-            limited_by: checkpoint.limited_by,
-            hot_partition: checkpoint.hot_partition,
+            limited_by: saved_history.limited_by,
+            hot_partition: saved_history.hot_partition,
             confirm: false,
             candidates: Vec::new(),
-            capacity: checkpoint.capacity,
+            capacity: saved_history.capacity,
             arrival_rate: None,
         });
         let (limited_by, hot_partition) =
-            (Debounced::new(checkpoint.limited_by), Debounced::new(checkpoint.hot_partition));
+            (Debounced::new(saved_history.limited_by), Debounced::new(saved_history.hot_partition));
         let decision_state = DecisionState { last, limited_by, hot_partition, ..DecisionState::default() };
-        let capacity = checkpoint.capacity.map(CapacityEstimate::resume).unwrap_or_default();
+        let capacity = saved_history.capacity.map(CapacityEstimate::resume).unwrap_or_default();
         Self { decision_state, capacity, ..Self::default() }
     }
 

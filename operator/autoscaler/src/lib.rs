@@ -26,7 +26,7 @@ mod tuning;
 pub use age::Age;
 pub use decide::decide;
 pub use decision::{BlockedBy, Candidate, Capacity, CapacitySource, Decision, Limit, Reason};
-pub use history::{Checkpoint, GroupHistory};
+pub use history::{GroupHistory, SavedHistory};
 pub use lag::{Lag, LagReading, PartitionLag};
 pub use observation::{Committed, Member, Observation, PartitionReading, Usage};
 pub use policy::{Assignor, Current, FreezeReason, Policy, StartFrom};

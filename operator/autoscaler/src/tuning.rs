@@ -52,8 +52,8 @@ pub(crate) const JUMP_DEVIATIONS: f64 = 6.0;
 /// varies far more than a Poisson stream.
 pub(crate) const JUMP_FRACTION: f64 = 0.15;
 
-/// Of a change of the pooled rate, the last poll alone must show at least this fraction. Chosen: a burst that is over does
-/// not move the rate.
+/// Of what the rate has changed since a suspected change point, the last poll alone must show at least this fraction.
+/// Chosen: a burst that is over does not move the rate.
 pub(crate) const MIN_CONFIRMED_FRACTION: f64 = 0.5;
 
 /// Two figures within this many standard deviations count as the same rate. Three: 99.7 % of a normal distribution.

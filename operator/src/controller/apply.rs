@@ -65,7 +65,7 @@ pub(super) async fn apply(
     if let Some(taken) = taken(group, &children) {
         return Ok(Err(taken));
     }
-    let before = workers.map(workload::annotated_replicas);
+    let before = workers.map(workload::replicas_in_annotation);
     if change.forget_deletion_cost {
         state.deletion_cost_written = None;
     }
@@ -85,8 +85,8 @@ pub(super) async fn apply(
     }
     match write(context, group, &children).await {
         Ok(deployment) => {
-            if change.restores {
-                contention::restored(&mut state.restores, clock::now());
+            if change.reverts {
+                contention::record_revert(&mut state.reverts, clock::now());
             }
             let scaled =
                 before.map(|before| (before, change.replicas.annotated)).filter(|(before, after)| before != after);

@@ -1,4 +1,5 @@
-//! Events: one per transition, none per reconcile, computed from the old and the new status (pure). An event with the
+//! Events (pure): one per change, none per reconcile. A change of replicas or assignor is published when it is written;
+//! problems follow from the old and the new status. An event with the
 //! type, reason and action of one of the last minutes only raises the count of that event, which keeps its note. So a
 //! change of the replicas has its numbers in the action: otherwise a second change would show those of the first.
 

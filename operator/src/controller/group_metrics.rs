@@ -45,7 +45,7 @@ impl Collector for GroupMetrics {
         let now = Instant::now();
         family(&mut encoder, "group_lag_records", "Unread records", &groups, |snapshot| snapshot.lag.records())?;
         family(&mut encoder, "group_lag_age_seconds", "Age of the oldest unread record", &groups, |snapshot| {
-            snapshot.lag.age().map(|age| age.at_least().as_secs_f64())
+            snapshot.lag.age().map(|age| age.lower_bound().as_secs_f64())
         })?;
         family(&mut encoder, "group_desired_replicas", "Workers the last decision asks for", &groups, |snapshot| {
             Some(f64::from(snapshot.decision.replicas))

@@ -32,9 +32,9 @@ pub(super) struct ObjectState {
     pub(super) deletion_cost_written: Option<(i32, Instant)>,
     /// Since when no pod is left, for a change of the assignor.
     pub(super) no_pod: NoPod,
-    /// When the replicas were restored after another writer had changed them.
-    pub(super) restores: Vec<Instant>,
-    /// The learned figures in the status, and since when this process has seen them there.
+    /// When the replicas were reverted after another writer had changed them.
+    pub(super) reverts: Vec<Instant>,
+    /// `status.scaling.learned` (a worker's capacity), and since when this process has seen it there.
     pub(super) learned: Option<(Option<Learned>, Instant)>,
 }
 
@@ -87,12 +87,12 @@ impl ObjectState {
     pub(super) fn new(uid: String, group: &BalanceConsumerGroup, now: Instant) -> Self {
         let conditions = group.status.iter().flat_map(|status| &status.conditions);
         let contended = conditions.into_iter().any(|condition| condition.type_ == conditions::REPLICAS_CONTENDED);
-        let restores = if contended { contention::contended_since(now) } else { Vec::new() };
-        Self { uid, restores, ..Self::default() }
+        let reverts = if contended { contention::contended_since(now) } else { Vec::new() };
+        Self { uid, reverts, ..Self::default() }
     }
 
     /// Whether the learned figures have been in the status for so long that they may be written again.
-    pub(super) fn learned_due(&mut self, last_status: &Status, now: Instant) -> bool {
+    pub(super) fn learned_figures_due(&mut self, last_status: &Status, now: Instant) -> bool {
         let learned = last_status.scaling.as_ref().and_then(|scaling| scaling.learned.clone());
         match &self.learned {
             Some((known, since)) if *known == learned => now.saturating_duration_since(*since) >= LEARNED_EVERY,

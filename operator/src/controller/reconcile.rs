@@ -111,9 +111,9 @@ async fn reconcile_group(
                 let as_it_is = untouched(&valid, &observed);
                 shared.lag.register(
                     observed.key.clone(),
-                    poll_target(&valid, &inputs, &plan, &as_it_is, status::checkpoint(group)),
+                    poll_target(&valid, &inputs, &plan, &as_it_is, status::saved_history(group)),
                 );
-                let message = status::left_over(group, pending);
+                let message = status::left_by_deleted_deployment(group, pending);
                 Err(Problem { reason: conditions::ASSIGNOR_CHANGE_PENDING, message, remedy: Remedy::Retry })
             } else if let Some(refused) = refused_before(state) {
                 Err(refused)
@@ -123,7 +123,7 @@ async fn reconcile_group(
             if let Ok(applied) = &outcome {
                 shared.lag.register(
                     observed.key.clone(),
-                    poll_target(&valid, &inputs, &plan, applied, status::checkpoint(group)),
+                    poll_target(&valid, &inputs, &plan, applied, status::saved_history(group)),
                 );
             }
             (Some(plan), outcome)
@@ -151,11 +151,11 @@ async fn reconcile_group(
         plan: plan.as_ref().filter(|_| problem.is_none()),
         problem: problem.as_ref(),
         pending: choice.pending.as_ref(),
-        contended: contention::is_contended(&state.restores, now),
+        contended: contention::is_contended(&state.reverts, now),
         release_image: &shared.release_image,
         now: Timestamp::now(),
         instant: now,
-        learned_due: state.learned_due(&old, now),
+        learned_figures_due: state.learned_figures_due(&old, now),
     };
     status::write(context, group, &old, status::next(&old, &input));
     // Another problem has a backoff of its own, and while Kafka cannot be read there is nothing to wait for.
@@ -190,7 +190,7 @@ fn inputs<'a>(
         pin: group.spec.replicas,
         dry_run: group.spec.scaling.dry_run,
         policy,
-        last: live.map(workload::annotated_replicas),
+        last: live.map(workload::replicas_in_annotation),
         rolling: live.is_some_and(|live| workload::freezes_replicas(live) || choice.stops_workers()),
         decision: snapshot.map(|snapshot| &snapshot.decision),
         // Until the first poll, the last known number: after a restart no worker may be added that has nothing to read.
@@ -227,7 +227,7 @@ fn poll_target(
     inputs: &Inputs<'_>,
     plan: &Plan,
     applied: &Applied,
-    checkpoint: autoscaler::Checkpoint,
+    saved_history: autoscaler::SavedHistory,
 ) -> PollTarget {
     PollTarget {
         connection: valid.connection.clone(),
@@ -240,11 +240,11 @@ fn poll_target(
         policy: inputs.policy.clone(),
         current: autoscaler::Current {
             // Not the replicas of another writer: while they are tolerated, they would look like our own decision.
-            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::annotated_replicas),
+            desired: applied.deployment.as_deref().map_or(plan.replicas, workload::replicas_in_annotation),
             frozen_by: inputs.frozen_by(),
             template: applied.template.clone(),
         },
-        checkpoint,
+        saved_history,
     }
 }
 
@@ -259,7 +259,7 @@ fn requeue_after(input: &status::StatusInput<'_>, applied: &Applied, state: &mut
         }
     };
     let grace_left = status::kafka_problem(input.snapshot, input.instant).err();
-    let contention_ends_in = contention::ends_in(&state.restores, input.instant);
+    let contention_ends_in = contention::ends_in(&state.reverts, input.instant);
     let soonest = [retry, grace_left, contention_ends_in, applied.requeue_after].into_iter().flatten().min();
     let resync = RESYNC.mul_f64(0.8 + 0.4 * random);
     soonest.map_or(resync, |soonest| soonest.min(resync))

@@ -20,7 +20,7 @@ pub(super) struct ReplicaChange {
     /// No pod has to leave now. Written deletion costs are forgotten: they will be outdated when one has to.
     pub forget_deletion_cost: bool,
     /// The write restores replicas that somebody else changed.
-    pub restores: bool,
+    pub reverts: bool,
     /// When the deferred rest is due.
     pub requeue_after: Option<Duration>,
 }
@@ -37,16 +37,16 @@ pub(super) fn next_change(
         replicas: wanted,
         write_deletion_cost: false,
         forget_deletion_cost: live.is_none_or(|live| desired >= workload::spec_replicas(live)),
-        restores: false,
+        reverts: false,
         requeue_after: None,
     };
     let Some(live) = live else { return go };
-    let (there, annotated) = (workload::spec_replicas(live), workload::annotated_replicas(live));
+    let (there, annotated) = (workload::spec_replicas(live), workload::replicas_in_annotation(live));
     // Only the last decision can be contended; a new decision is written at once.
     let last_spec_replicas = workload::last_spec_replicas(live);
     if there != last_spec_replicas && desired == last_spec_replicas {
-        return match contention::may_restore(&state.restores, now) {
-            Ok(()) => ReplicaChange { restores: true, ..go },
+        return match contention::may_revert(&state.reverts, now) {
+            Ok(()) => ReplicaChange { reverts: true, ..go },
             // The other writer's replicas stay for now; the annotation keeps ours.
             Err(wait) => ReplicaChange {
                 replicas: Replicas { spec: there, annotated, ..wanted },
@@ -110,8 +110,8 @@ mod tests {
     fn foreign_replicas_are_restored_until_that_is_pointless() {
         let (now, mut state) = (Instant::now(), ObjectState::default());
         let change = next_change(Some(&live(9, 4)), Replicas::both(4), &state, now);
-        assert!(change.restores && change.replicas == Replicas::both(4));
-        state.restores = vec![now; 3];
+        assert!(change.reverts && change.replicas == Replicas::both(4));
+        state.reverts = vec![now; 3];
         let change = next_change(Some(&live(9, 4)), Replicas::both(4), &state, now);
         assert_eq!(change.replicas, Replicas { spec: 9, ..Replicas::both(4) });
         assert_eq!(change.requeue_after, Some(Duration::from_secs(300)));
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn a_new_decision_is_written_also_while_the_old_one_is_contended() {
         let (now, mut state) = (Instant::now(), ObjectState::default());
-        state.restores = vec![now; 3];
+        state.reverts = vec![now; 3];
         let change = next_change(Some(&live(9, 4)), Replicas::both(12), &state, now);
-        assert_eq!((change.replicas, change.restores), (Replicas::both(12), false));
+        assert_eq!((change.replicas, change.reverts), (Replicas::both(12), false));
         let change = next_change(Some(&live(9, 4)), Replicas::both(2), &state, now);
         assert!(change.write_deletion_cost, "somebody leaves");
         assert_eq!(

@@ -53,11 +53,11 @@ pub(super) fn is_stopped(deployment: &Deployment) -> bool {
 
 /// The `spec.replicas` that the operator last wrote, even if others changed it since.
 pub(super) fn last_spec_replicas(deployment: &Deployment) -> i32 {
-    if is_stopped(deployment) { 0 } else { annotated_replicas(deployment) }
+    if is_stopped(deployment) { 0 } else { replicas_in_annotation(deployment) }
 }
 
 /// The replicas last decided, from the annotation, even if others changed `spec.replicas` since.
-pub(super) fn annotated_replicas(deployment: &Deployment) -> i32 {
+pub(super) fn replicas_in_annotation(deployment: &Deployment) -> i32 {
     let annotated = deployment.annotations().get(REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
     annotated.unwrap_or_else(|| spec_replicas(deployment))
 }

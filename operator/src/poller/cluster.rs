@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{Checkpoint, POLL_INTERVAL};
+use balancefleet_autoscaler::{POLL_INTERVAL, SavedHistory};
 use balancefleet_kafka::{Admin, Connection, Error, ErrorKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -66,7 +66,7 @@ impl Cluster {
             other => {
                 if other.is_some() {
                     // The status is about another topic or group.
-                    target.checkpoint = Checkpoint::default();
+                    target.saved_history = SavedHistory::default();
                 }
                 let group = Arc::new(Mutex::new(Group::new(target.clone())));
                 groups.insert(key, Entry { target, group, snapshot: None, due: Instant::now() });
@@ -305,7 +305,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             policy: Policy::default(),
             current: Current { desired: 3, ..Current::default() },
-            checkpoint: Checkpoint::default(),
+            saved_history: SavedHistory::default(),
         }
     }
 

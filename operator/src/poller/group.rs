@@ -41,7 +41,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(target: PollTarget) -> Self {
-        let history = GroupHistory::resume(target.checkpoint.clone());
+        let history = GroupHistory::resume(target.saved_history.clone());
         Self { target, history, snapshot: None, failures: 0, problem: None }
     }
 
@@ -140,7 +140,7 @@ const fn kind_of(kind: ErrorKind) -> ProblemKind {
 }
 
 fn rounded(lag: &LagReading) -> Rounded {
-    let age = lag.age().and_then(|age| age.exactly());
+    let age = lag.age().and_then(|age| age.exact());
     Rounded { lag: lag.records().map(round_lag), lag_age: age.map(round_age) }
 }
 

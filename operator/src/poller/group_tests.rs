@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use balancefleet_autoscaler::{
-    Capacity, CapacitySource, Checkpoint, Committed, Current, Limit, Member, Observation, PartitionReading, Policy,
-    Reason, StartFrom,
+    Capacity, CapacitySource, Committed, Current, Limit, Member, Observation, PartitionReading, Policy, Reason,
+    SavedHistory, StartFrom,
 };
 use balancefleet_kafka::{Connection, GroupState};
 
@@ -16,7 +16,7 @@ fn target() -> PollTarget {
         start_from: StartFrom::Earliest,
         policy: Policy::default(),
         current: Current { desired: 1, ..Current::default() },
-        checkpoint: Checkpoint::default(),
+        saved_history: SavedHistory::default(),
     }
 }
 
@@ -160,10 +160,10 @@ fn another_topic_or_group_keeps_nothing_that_was_learned() {
 fn a_group_goes_on_from_what_its_status_says() {
     let decision = Some((2, Reason::Backlog, "1 → 2: a sentence".to_owned()));
     let capacity = Some(Capacity { rate: 140.0, source: CapacitySource::BusyTime });
-    let checkpoint = Checkpoint { decision, capacity, limited_by: Some(Limit::MinReplicas), hot_partition: None };
+    let saved_history = SavedHistory { decision, capacity, limited_by: Some(Limit::MinReplicas), hot_partition: None };
     let policy = Policy { min_replicas: 2, ..Policy::default() };
     let current = Current { desired: 2, ..Current::default() };
-    let mut group = Group::new(PollTarget { checkpoint, policy, current, ..target() });
+    let mut group = Group::new(PollTarget { saved_history, policy, current, ..target() });
     for seconds in [0, 5, 10] {
         group.update(Ok(&reading([100, 100])), at(Instant::now(), seconds));
         let decision = &published(&group).decision;

@@ -1,6 +1,6 @@
 //! What the controller asks the poller to poll.
 
-use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
+use balancefleet_autoscaler::{Current, Policy, SavedHistory, StartFrom};
 use balancefleet_kafka::Connection;
 
 /// Namespace and name of a custom resource.
@@ -34,7 +34,7 @@ pub struct PollTarget {
     /// What runs now, as the controller last saw it.
     pub current: Current,
     /// What the object's status says about earlier polls; a group that this process has not polled yet resumes from it.
-    pub checkpoint: Checkpoint,
+    pub saved_history: SavedHistory,
 }
 
 impl PollTarget {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancefleet_autoscaler::{Checkpoint, Current, Policy, StartFrom};
+use balancefleet_autoscaler::{Current, Policy, SavedHistory, StartFrom};
 use balancefleet_kafka::{CommitMetadata, Connection};
 use balancefleet_operator::poller::{LagRegistry, ObjectKey, PollTarget, Snapshot};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -41,7 +41,7 @@ pub(crate) fn target(topic: &str, group: &str) -> PollTarget {
         start_from: StartFrom::Earliest,
         policy: Policy::default(),
         current: Current { desired: 1, ..Current::default() },
-        checkpoint: Checkpoint::default(),
+        saved_history: SavedHistory::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         ledger::{DeadLetter, Posting},
         money::Overflow,
     },
-    view::{SharedPartition, State, Visible},
+    view::{SharedPartition, State, VisibleLedger},
 };
 
 /// The work on a partition since its assignment.
@@ -56,7 +56,7 @@ impl Active {
 
     /// Loads these customers into the processor's cache, because records are about to be applied to them. Applying a
     /// record is mostly waiting for memory, and loads that are issued together overlap.
-    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
+    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &VisibleLedger) {
         match &self.buffered {
             Some(buffered) => buffered.prefetch(customers, ledger),
             None => ledger.prefetch(customers),

@@ -9,7 +9,7 @@ use crate::{
         money::Overflow,
     },
     store::RecordEncoder,
-    view::Visible,
+    view::VisibleLedger,
 };
 
 /// The changes over the ledger, which is in the partition's [`SharedPartition`](crate::view::SharedPartition) for
@@ -27,7 +27,7 @@ impl BufferedChanges {
     }
 
     /// Loads these customers into the processor's cache, wherever their state is.
-    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &Visible) {
+    pub(super) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &VisibleLedger) {
         self.pending.prefetch(customers.clone());
         if let Some(changes) = &self.in_flight {
             changes.prefetch(customers.clone());
@@ -36,7 +36,7 @@ impl BufferedChanges {
     }
 
     /// Applies the record at `offset` over what is in the `ledger`. An error changes nothing.
-    pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &Visible) -> Result<(), Overflow> {
+    pub(super) fn apply(&mut self, posting: &Posting<'_>, offset: i64, ledger: &VisibleLedger) -> Result<(), Overflow> {
         let Self { pending, in_flight, encoder } = self;
         pending.apply(posting, offset, |id| {
             let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id));
@@ -122,7 +122,7 @@ mod tests {
         prop::collection::vec(step, 0..60)
     }
 
-    fn sums(ledger: &Visible) -> BTreeMap<String, (i128, u64)> {
+    fn sums(ledger: &VisibleLedger) -> BTreeMap<String, (i128, u64)> {
         ledger.customers().map(|(id, it)| (id.to_owned(), (it.balances()[0].1, it.count))).collect()
     }
 
@@ -150,7 +150,7 @@ mod tests {
                     Step::Accepted => if let Some((changes, model)) = sent.take() {
                         let mut encoder = RecordEncoder::default();
                         for (id, changed) in changes.customers() {
-                            durable = durable.wrapping_sub(changed.before).wrapping_add(encoder.encode(id, &changed.now));
+                            durable = durable.wrapping_sub(changed.digest_before).wrapping_add(encoder.encode(id, &changed.now));
                         }
                         drop(changes);
                         shared.publish(&buffered.accepted().unwrap(), 0);

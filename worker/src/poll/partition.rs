@@ -9,7 +9,7 @@ use super::{active::Active, buffered_changes::BufferedChanges, pending_validatio
 use crate::{
     partition_failure::PartitionFailure,
     store::{ApplyMode, Assignment, AssignmentNumber, BatchPart, Restored},
-    view::{Phase, SharedPartition, Visible},
+    view::{Phase, SharedPartition, VisibleLedger},
 };
 
 /// One assignment of one partition.
@@ -145,7 +145,7 @@ impl AssignedPartition {
         );
         let mut state = self.shared.lock();
         state.phase = Phase::Failed;
-        state.ledger = Visible::default();
+        state.ledger = VisibleLedger::default();
         (state.restore, state.blocked_by) = (None, None);
         state.failure = Some(failure);
         self.stage = Stage::Failed;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::{
     facts::{Amounts, BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress},
-    visible::{Frozen, Visible},
+    visible::{FrozenLedger, VisibleLedger},
 };
 use crate::{
     domain::{
@@ -35,7 +35,7 @@ const PUBLISHED_AT_ONCE: usize = 256;
 /// What changes while the partition is assigned.
 pub(crate) struct State {
     pub(crate) phase: Phase,
-    pub(crate) ledger: Visible,
+    pub(crate) ledger: VisibleLedger,
     /// The visible balances include exactly the records below this offset.
     pub(crate) as_of: Option<i64>,
     pub(crate) next_offset: Option<i64>,
@@ -69,7 +69,7 @@ impl SharedPartition {
     pub(crate) fn new(partition: i32, generation: i32) -> Self {
         let state = State {
             phase: Phase::Restoring,
-            ledger: Visible::default(),
+            ledger: VisibleLedger::default(),
             as_of: None,
             next_offset: None,
             last_offset: None,
@@ -129,7 +129,7 @@ impl SharedPartition {
     }
 
     /// Lets the ledger change again, and applies what has changed since it was frozen.
-    pub(super) fn thaw(&self, frozen: Frozen) {
+    pub(super) fn thaw(&self, frozen: FrozenLedger) {
         self.lock().ledger.thaw(frozen);
         while !self.lock().ledger.catch_up(PUBLISHED_AT_ONCE) {}
     }

@@ -3,7 +3,7 @@
 use super::{
     facts::{BalanceRow, Phase},
     shared_partition::{SharedPartition, row},
-    visible::Frozen,
+    visible::FrozenLedger,
 };
 use crate::domain::exponents::Exponents;
 
@@ -29,7 +29,7 @@ pub(crate) struct Snapshot<'a> {
     exponents: &'a Exponents,
     next_offset: i64,
     /// Taken when it is dropped.
-    frozen: Option<Frozen>,
+    frozen: Option<FrozenLedger>,
 }
 
 impl SharedPartition {
@@ -43,7 +43,7 @@ impl SharedPartition {
 }
 
 impl<'a> Snapshot<'a> {
-    fn new(shared: &'a SharedPartition, exponents: &'a Exponents, next_offset: i64, frozen: Frozen) -> Self {
+    fn new(shared: &'a SharedPartition, exponents: &'a Exponents, next_offset: i64, frozen: FrozenLedger) -> Self {
         Self { shared, exponents, next_offset, frozen: Some(frozen) }
     }
 
@@ -64,12 +64,12 @@ impl<'a> Snapshot<'a> {
 
     /// The most customers that it can have.
     pub(crate) fn at_most(&self) -> usize {
-        self.frozen.as_ref().map_or(0, Frozen::at_most)
+        self.frozen.as_ref().map_or(0, FrozenLedger::at_most)
     }
 
     /// The customers, in no order; an error ends them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<BalanceRow, CopyError>> {
-        let customers = self.frozen.iter().flat_map(Frozen::customers);
+        let customers = self.frozen.iter().flat_map(FrozenLedger::customers);
         let partition = self.shared.partition();
         customers.enumerate().map(move |(number, (id, customer))| {
             if number % SLICE == SLICE - 1 && self.shared.lock().ledger.deferred() > MOST_DEFERRED {

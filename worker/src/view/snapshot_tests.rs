@@ -16,7 +16,7 @@ use super::{
     CopyError, Phase, SharedPartition, View,
     facts::BalanceRow,
     tests::view,
-    visible::{Frozen, Visible},
+    visible::{FrozenLedger, VisibleLedger},
 };
 use crate::{
     domain::{
@@ -68,9 +68,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// The real thing, and plain sums beside it.
 #[derive(Default)]
 struct Pair {
-    visible: Visible,
+    visible: VisibleLedger,
     model: Sums,
-    copy: Option<(Frozen, Sums)>,
+    copy: Option<(FrozenLedger, Sums)>,
 }
 
 impl Pair {
@@ -253,7 +253,7 @@ fn a_partition_that_fails_while_it_is_copied_stays_empty() {
     let rows = view.copy(0, |snapshot| {
         let mut state = shared.lock();
         (state.phase, state.ledger, state.failure) =
-            (Phase::Failed, Visible::default(), Some(PartitionFailure::CustomersWithoutProgress));
+            (Phase::Failed, VisibleLedger::default(), Some(PartitionFailure::CustomersWithoutProgress));
         drop(state);
         Ok::<_, CopyError>(snapshot.rows().count())
     });

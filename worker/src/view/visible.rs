@@ -11,8 +11,8 @@ use crate::domain::{
     money::Overflow,
 };
 
-/// The state of a partition's customers for all records below one offset.
-pub(crate) struct Visible {
+/// A [`Ledger`] as readers see it, for all records below one offset; it can be frozen for a copy, and changes meanwhile.
+pub(crate) struct VisibleLedger {
     base: Base,
     /// Customers that have changed since the base was frozen. They stand above it.
     deferred: Ledger,
@@ -26,25 +26,25 @@ enum Base {
     Frozen(Arc<Ledger>),
 }
 
-/// The state at the moment of freezing.
-pub(super) struct Frozen {
+/// The ledger as it was when it was frozen.
+pub(super) struct FrozenLedger {
     base: Arc<Ledger>,
     publishing: Option<Arc<Changes>>,
 }
 
-impl Default for Visible {
+impl Default for VisibleLedger {
     fn default() -> Self {
         Ledger::default().into()
     }
 }
 
-impl From<Ledger> for Visible {
+impl From<Ledger> for VisibleLedger {
     fn from(ledger: Ledger) -> Self {
         Self { base: Base::Own(ledger), deferred: Ledger::default(), publishing: None }
     }
 }
 
-impl Visible {
+impl VisibleLedger {
     /// One customer, if a record named it.
     pub(crate) fn customer(&self, id: &str) -> Option<&Customer> {
         let publishing = self.publishing.as_ref().and_then(|changes| changes.customer(id));
@@ -98,18 +98,18 @@ impl Visible {
     }
 
     /// Freezes the base for a copy. `None` while another one is under way, or what that left to do.
-    pub(super) fn freeze(&mut self) -> Option<Frozen> {
+    pub(super) fn freeze(&mut self) -> Option<FrozenLedger> {
         if !self.deferred.is_empty() || matches!(self.base, Base::Frozen(_)) {
             return None;
         }
         let Base::Own(ledger) = std::mem::replace(&mut self.base, Base::Own(Ledger::default())) else { return None };
         let base = Arc::new(ledger);
         self.base = Base::Frozen(base.clone());
-        Some(Frozen { base, publishing: self.publishing.clone() })
+        Some(FrozenLedger { base, publishing: self.publishing.clone() })
     }
 
     /// The copy of `frozen` has ended: the base may change again.
-    pub(super) fn thaw(&mut self, frozen: Frozen) {
+    pub(super) fn thaw(&mut self, frozen: FrozenLedger) {
         drop(frozen);
         self.base = match std::mem::replace(&mut self.base, Base::Own(Ledger::default())) {
             // Nobody else has it. If it was shared after all, a copy of it would be right as well.
@@ -153,7 +153,7 @@ impl Base {
     }
 }
 
-impl Frozen {
+impl FrozenLedger {
     /// Every customer, in no order.
     pub(super) fn customers(&self) -> impl Iterator<Item = (&str, &Customer)> {
         let publishing = self.publishing.as_deref();

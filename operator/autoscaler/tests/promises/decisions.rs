@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::world::{Settings, World};
 use balancefleet_autoscaler::{
-    BlockedBy, Checkpoint, Committed, Current, Decision, FreezeReason, GroupHistory, LagReading, Limit, Member,
-    Observation, PartitionReading, Policy, Reason, StartFrom, Usage, decide,
+    BlockedBy, Committed, Current, Decision, FreezeReason, GroupHistory, LagReading, Limit, Member, Observation,
+    PartitionReading, Policy, Reason, SavedHistory, StartFrom, Usage, decide,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -268,8 +268,8 @@ fn a_partition_that_no_single_worker_carries_is_hot_until_one_does() {
 }
 
 /// What a status says of the last decision.
-fn checkpoint(decision: &Decision) -> Checkpoint {
-    Checkpoint {
+fn saved_history(decision: &Decision) -> SavedHistory {
+    SavedHistory {
         decision: Some((decision.replicas, decision.reason, decision.explanation.clone())),
         capacity: decision.capacity,
         limited_by: decision.limited_by,
@@ -288,11 +288,11 @@ fn a_restart_takes_no_decision_back_and_forgets_nothing_learned() {
         world.run(100.0, secs(60));
         world.run(rate, secs(240));
         let before = world.last.clone().expect("a decision");
-        world.history = GroupHistory::resume(checkpoint(&before));
+        world.history = GroupHistory::resume(saved_history(&before));
         for _ in 0..12 {
             world.run(rate, secs(5));
             let after = world.last.clone().expect("a decision");
-            assert_eq!(checkpoint(&after).decision, checkpoint(&before).decision);
+            assert_eq!(saved_history(&after).decision, saved_history(&before).decision);
             assert_eq!((after.limited_by, after.hot_partition), (before.limited_by, before.hot_partition));
             let source = |decision: &Decision| decision.capacity.map(|capacity| capacity.source);
             assert_eq!(source(&after), source(&before));
@@ -307,7 +307,7 @@ fn an_idle_fleet_shrinks_after_a_restart_although_no_worker_reports() {
     assert_eq!(world.desired(), 6);
     let capacity = world.last.as_ref().and_then(|decision| decision.capacity);
     world.run(0.0, secs(20));
-    world.history = GroupHistory::resume(Checkpoint { capacity, ..Checkpoint::default() });
+    world.history = GroupHistory::resume(SavedHistory { capacity, ..SavedHistory::default() });
     let restarted = world.now;
     world.run(0.0, secs(45));
     assert_eq!(world.desired(), 1, "{:?}", world.changes);

@@ -120,7 +120,7 @@ impl World {
             self.record(Some(pending.from));
             return;
         }
-        let last = read.as_ref().map_or(0, workload::annotated_replicas);
+        let last = read.as_ref().map_or(0, workload::replicas_in_annotation);
         let desired = self.group.spec.replicas.unwrap_or(last.max(1));
         let change = next_change(read.as_ref(), choice.replicas(desired), &self.state, now);
         if change.forget_deletion_cost {
@@ -145,9 +145,9 @@ impl World {
         if only_if.is_some_and(|version| version != self.version) {
             return;
         }
-        if change.restores {
+        if change.reverts {
             let now = self.now();
-            contention::restored(&mut self.state.restores, now);
+            contention::record_revert(&mut self.state.reverts, now);
         }
         let before = self.live.take();
         if before.as_ref().and_then(workload::assignor) != Some(assignor) {
@@ -328,7 +328,7 @@ impl World {
     fn is_as_asked_for(&self) -> bool {
         let wanted = self.group.spec.kafka.consumer.assignor;
         let Some(live) = &self.live else { return false };
-        let annotated = usize::try_from(workload::annotated_replicas(live)).unwrap();
+        let annotated = usize::try_from(workload::replicas_in_annotation(live)).unwrap();
         workload::assignor(live) == Some(wanted)
             && !workload::is_stopped(live)
             && self.pods.len() == annotated

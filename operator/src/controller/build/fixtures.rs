@@ -103,7 +103,7 @@ pub(crate) fn validation_context() -> ValidationContext<'static> {
     }
 }
 
-/// Validated without any Secret.
+/// Validated, with the Secrets that [`full`] names.
 pub(crate) fn valid(group: &BalanceConsumerGroup) -> ValidatedGroup {
     validate(group, &validation_context()).unwrap()
 }

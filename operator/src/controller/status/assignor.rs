@@ -73,7 +73,7 @@ pub(super) fn message(group: &BalanceConsumerGroup, pending: &Pending) -> String
 }
 
 /// The message about pods and members that a deleted Deployment has left.
-pub(crate) fn left_over(group: &BalanceConsumerGroup, pending: &Pending) -> String {
+pub(crate) fn left_by_deleted_deployment(group: &BalanceConsumerGroup, pending: &Pending) -> String {
     let Pending { from, to, obstacle, .. } = pending;
     match obstacle {
         Obstacle::Pods(pods) if !pods.is_empty() => format!(

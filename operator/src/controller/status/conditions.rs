@@ -122,7 +122,7 @@ fn ready(old: &Status, new: &Status, input: &StatusInput<'_>) -> ConditionState 
     // While all workers are stopped for a change of the assignor, the replicas in the annotation are the desired ones.
     let wanted = |workers: &Deployment| {
         if workload::is_stopped(workers) {
-            workload::annotated_replicas(workers)
+            workload::replicas_in_annotation(workers)
         } else {
             workload::spec_replicas(workers)
         }
@@ -257,7 +257,7 @@ fn scaling_limited(input: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// Even a worker of its own could not process the busiest partition. After a restart, `figures::checkpoint` reads the
+/// Even a worker of its own could not process the busiest partition. After a restart, `figures::saved_history` reads the
 /// partition's number from this message.
 fn hot_partition(input: &StatusInput<'_>) -> Option<ConditionState> {
     let partition = input.snapshot?.decision.hot_partition?;
@@ -356,8 +356,9 @@ fn foreign_members(input: &StatusInput<'_>) -> Option<ConditionState> {
 fn assignor_change_pending(input: &StatusInput<'_>) -> Option<ConditionState> {
     let pending = input.pending?;
     // If the Deployment is gone, the problem already has the message.
-    let left_over = input.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
-    let message = left_over.map_or_else(|| assignor::message(input.group, pending), |problem| problem.message.clone());
+    let left_by_deleted_deployment = input.problem.filter(|problem| problem.reason == types::ASSIGNOR_CHANGE_PENDING);
+    let message = left_by_deleted_deployment
+        .map_or_else(|| assignor::message(input.group, pending), |problem| problem.message.clone());
     Some(state("True", types::ASSIGNOR_CHANGE_PENDING, message))
 }
 

@@ -100,8 +100,8 @@ pub(super) fn learned(snapshot: &Snapshot) -> Option<Learned> {
     })
 }
 
-/// The checkpoint in an object's status, from which a poller that has not polled its group yet resumes.
-pub(in crate::controller) fn checkpoint(group: &BalanceConsumerGroup) -> autoscaler::Checkpoint {
+/// The history that an object's status holds, from which a poller that has not polled its group yet resumes.
+pub(in crate::controller) fn saved_history(group: &BalanceConsumerGroup) -> autoscaler::SavedHistory {
     let status = group.status.as_ref();
     let scaling = status.and_then(|status| status.scaling.as_ref());
     let condition = |name: &str| {
@@ -111,7 +111,7 @@ pub(in crate::controller) fn checkpoint(group: &BalanceConsumerGroup) -> autosca
     let decision = |scaling: &ScalingStatus| {
         Some((scaling.desired?, autoscaler::Reason::parse(&scaling.reason)?, scaling.explanation.clone()))
     };
-    autoscaler::Checkpoint {
+    autoscaler::SavedHistory {
         decision: scaling.and_then(decision),
         capacity: scaling.and_then(|scaling| capacity(scaling.learned.as_ref()?)),
         limited_by: condition(conditions::SCALING_LIMITED).and_then(|limited| limit(&limited.reason)),

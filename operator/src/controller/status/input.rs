@@ -34,8 +34,8 @@ pub(in crate::controller) struct StatusInput<'a> {
     pub now: Timestamp,
     /// The present time, to tell how long a problem has lasted.
     pub instant: Instant,
-    /// Whether learned figures may be written again.
-    pub learned_due: bool,
+    /// Whether `status.scaling.learned` may be written again: it changes with every poll, and is written at times.
+    pub learned_figures_due: bool,
 }
 
 impl StatusInput<'_> {

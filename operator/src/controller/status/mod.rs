@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{error::call, poller::ObjectKey};
 
-pub(super) use assignor::left_over;
-pub(super) use figures::checkpoint;
+pub(super) use assignor::left_by_deleted_deployment;
+pub(super) use figures::saved_history;
 pub(super) use input::StatusInput;
 pub(super) use kafka::problem as kafka_problem;
 
@@ -89,7 +89,7 @@ fn scaling(old: Option<&ScalingStatus>, input: &StatusInput<'_>) -> Option<Scali
     });
     scaling.since = decided_before.map_or(Some(input.time()), |old| old.since.clone());
     if let Some(old) = decided_before
-        && !input.learned_due
+        && !input.learned_figures_due
         && known_as_well(old.learned.as_ref(), scaling.learned.as_ref())
     {
         scaling.learned = old.learned.clone();

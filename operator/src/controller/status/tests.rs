@@ -5,7 +5,7 @@ mod assignor;
 use std::time::{Duration, Instant};
 
 use balancefleet_autoscaler::{
-    Capacity, CapacitySource, Checkpoint, Decision, Lag, LagReading, Limit, PartitionLag, Reason,
+    Capacity, CapacitySource, Decision, Lag, LagReading, Limit, PartitionLag, Reason, SavedHistory,
 };
 use balancefleet_crds::{
     Assignor, BalanceConsumerGroup, BalanceConsumerGroupStatus as Status, ScalingMode, conditions, reasons,
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
-use super::{StatusInput, checkpoint, next};
+use super::{StatusInput, next, saved_history};
 use crate::{
     controller::{
         assignor::{ChangeMode, Obstacle, Pending},
@@ -120,7 +120,7 @@ impl Case {
             release_image: RELEASE_IMAGE,
             now: Timestamp::from_millisecond(self.now * 1_000 + 750).unwrap(),
             instant: Instant::now(),
-            learned_due: false,
+            learned_figures_due: false,
         };
         next(old, &input)
     }
@@ -393,16 +393,16 @@ fn what_a_status_says_of_earlier_polls_is_the_checkpoint() {
     let plan = Plan { limited_by: Some(Limit::Partitions), ..plan() };
     let case = Case { snapshot: Some(limited()), plan: Some(plan), ..Case::default() };
     let mut group = minimal();
-    assert_eq!(checkpoint(&group), Checkpoint::default());
+    assert_eq!(saved_history(&group), SavedHistory::default());
     group.status = Some(case.after(&Status::default()));
     let Decision { replicas, reason, explanation, limited_by, hot_partition, .. } = limited().decision;
-    let expected = Checkpoint {
+    let expected = SavedHistory {
         decision: Some((replicas, reason, explanation)),
         capacity: Some(Capacity { rate: 110.0, source: CapacitySource::BusyTime }),
         limited_by,
         hot_partition,
     };
-    assert_eq!(checkpoint(&group), expected);
+    assert_eq!(saved_history(&group), expected);
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub(crate) struct Changes {
 pub(crate) struct Changed {
     /// The whole new state.
     pub(crate) now: Customer,
-    /// The digest of its state before, 0 if there was none.
-    pub(crate) before: u64,
+    /// The digest of its state before, 0 if there was none. The partition's checksum is the sum of digests, and so
+    /// follows from this one and the new one.
+    pub(crate) digest_before: u64,
 }
 
 /// A record that could not be applied, as it came.
@@ -43,7 +44,7 @@ pub(crate) struct DeadLetter {
 impl Changes {
     /// A whole ledger of which nothing is durable.
     pub(crate) fn all_of(ledger: Ledger) -> Self {
-        let changed = |(id, now)| (id, Changed { now, before: 0 });
+        let changed = |(id, now)| (id, Changed { now, digest_before: 0 });
         Self { customers: ledger.customers.into_iter().map(changed).collect(), ..Self::default() }
     }
 
@@ -59,11 +60,11 @@ impl Changes {
             return changed.now.apply(posting, offset);
         }
         let changed = match below(&posting.customer) {
-            Some((mut now, before)) => {
+            Some((mut now, digest_before)) => {
                 now.apply(posting, offset)?;
-                Changed { now, before }
+                Changed { now, digest_before }
             }
-            None => Changed { now: Customer::opened_by(posting, offset), before: 0 },
+            None => Changed { now: Customer::opened_by(posting, offset), digest_before: 0 },
         };
         self.customers.insert((&*posting.customer).into(), changed);
         Ok(())
@@ -95,7 +96,7 @@ impl Changes {
         if self.len() < later.len() {
             for (id, earlier) in self.customers {
                 match later.customers.get_mut(&id) {
-                    Some(change) => change.before = earlier.before,
+                    Some(change) => change.digest_before = earlier.digest_before,
                     None => drop(later.customers.insert(id, earlier)),
                 }
             }

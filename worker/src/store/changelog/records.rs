@@ -77,7 +77,8 @@ pub(crate) struct RecordEncoder {
 }
 
 impl RecordEncoder {
-    /// Encodes key and value of one customer and returns their digest, which is never 0.
+    /// Encodes key and value of one customer and returns their digest: the hash that
+    /// [`LedgerChecksum`](crate::store::LedgerChecksum) sums up, never 0.
     pub(crate) fn encode(&mut self, id: &str, customer: &Customer) -> u64 {
         self.buffer.clear();
         self.buffer.push(CUSTOMER);

@@ -85,7 +85,8 @@ fn a_change_that_waits_for_the_rest_of_a_deleted_deployment_says_so() {
             "no members; workers of this object are still members (a killed one for 10s): balance-worker",
         ),
     ] {
-        let message = super::super::left_over(&case.group, &waiting(obstacle, ChangeMode::Recreate).unwrap());
+        let message =
+            super::super::left_by_deleted_deployment(&case.group, &waiting(obstacle, ChangeMode::Recreate).unwrap());
         assert!(message.contains(says), "{message}");
     }
 }
