@@ -38,11 +38,22 @@ apply_group() {
   "$traffic" produce --count 0 --topic "$topic" --partitions 6 >/dev/null 2>"$log" ||
     fail "the topic was not created: $(tail -n 1 "$log")" "e2e/kafka/deploy.sh"
   kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" >/dev/null
+  remove_large_fleet
   kube apply -f "$here/api-service.yaml" -f "$e2e/../config/samples/demo.yaml" >/dev/null
   renew_workers
   kube wait "bcg/$group" --for=condition=Ready --timeout=120s >/dev/null ||
     fail "the group did not become ready: $(status 'conditions[?(@.type=="Ready")].message')" "kubectl describe bcg -n $namespace"
   progress "the group is ready: $(status partitions) partitions, $(status readyReplicas) worker(s)"
+}
+
+# The fleet of a run before may not have returned to one worker yet. What it has stored stays.
+remove_large_fleet() {
+  local replicas
+  replicas=$(kube get bcg "$group" --ignore-not-found -o 'jsonpath={.status.replicas}')
+  ((${replicas:-0} > 1)) || return 0
+  progress "starting the fleet again, with one worker"
+  kube delete bcg "$group" >/dev/null
+  kube wait pods --selector "balancefleet.io/group=$group" --for=delete --timeout=60s >/dev/null
 }
 
 # The tag of the worker image stays "dev", so pods of an earlier build are replaced here if the image is newer.
