@@ -151,7 +151,8 @@ start_containers() {
   write_settings
   began=$EPOCHSECONDS
   quietly "4/5 starting the containers" compose up --detach ||
-    fail "Docker Compose could not start them: $(compose logs --tail=3 topics 2>&1 | tail -n 3)" "e2e/compose/compose.sh ps, and logs of what is not healthy"
+    fail "Docker Compose could not start them: $(compose logs --tail=5 kafka topics 2>&1 | tail -n 10)" \
+      "e2e/compose/compose.sh ps shows what is not healthy; to start from nothing: make compose-down"
 }
 
 url=http://127.0.0.1:${WORKER_1_PORT:-8080}

@@ -25,7 +25,7 @@ pub(crate) struct Assessment {
     /// The part of a worker's capacity that `needed` was planned with, in (0, 1].
     pub(crate) utilization: f64,
     pub(crate) candidates: Vec<Candidate>,
-    /// The smallest number of replicas that carries the load, within the limits.
+    /// The smallest number of replicas that carries the load, within the limits; if none does, the one that comes closest.
     pub(crate) needed: Option<i32>,
     /// Whether no number within the limits carries the load.
     pub(crate) infeasible: bool,
@@ -39,8 +39,8 @@ pub(crate) struct Assessment {
     pub(crate) age: Option<Age>,
     /// Records unread in the partitions that are known.
     pub(crate) records: i64,
-    /// Whether a backlog is being worked off: more is unread than a healthy consumer shows between two commits, and it is
-    /// not young.
+    /// Whether a backlog is being worked off: more is unread than a healthy consumer shows between two commits, and its
+    /// oldest record is older than a part of the lag SLO ([`YOUNG_DIVISOR`]).
     pub(crate) draining: bool,
 }
 
@@ -198,7 +198,7 @@ fn is_draining(policy: &Policy, history: &GroupHistory, reading: &LagReading) ->
     behind && !reading.age().is_some_and(young)
 }
 
-/// Whether the oldest unread record is older than the objective allows.
-pub(crate) fn misses_objective(age: Option<Age>, objective: Duration) -> bool {
-    age.is_some_and(|age| age.lower_bound() > objective)
+/// Whether the oldest unread record is older than the lag SLO allows.
+pub(crate) fn misses_lag_slo(age: Option<Age>, lag_slo: Duration) -> bool {
+    age.is_some_and(|age| age.lower_bound() > lag_slo)
 }

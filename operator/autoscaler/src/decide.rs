@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::assess::{Assessment, UnderProvisioned, assess, misses_objective};
+use crate::assess::{Assessment, UnderProvisioned, assess, misses_lag_slo};
 use crate::decision::{BlockedBy, Capacity, Choice, Decision, Limit, Reason};
 use crate::explain::explain;
 use crate::history::GroupHistory;
@@ -126,7 +126,7 @@ fn scale_up(policy: &Policy, history: &mut GroupHistory, current: &Current, asse
         return None;
     };
     state.under_provisioned_polls += 1;
-    let urgent = misses_objective(assessment.age, policy.lag_slo)
+    let urgent = misses_lag_slo(assessment.age, policy.lag_slo)
         && f64::from(wanted) >= URGENT_FACTOR * f64::from(current.desired);
     if state.settling.is_some() && !urgent {
         return Some(Choice::keep(current.desired, Reason::Sufficient, Some(BlockedBy::Settling)));

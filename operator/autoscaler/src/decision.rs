@@ -47,7 +47,7 @@ words! {
         DemandFell,
         /// The replicas had to come within minimum, maximum or the number of partitions.
         OutOfBounds,
-        /// Kept, because lag is unknown.
+        /// Kept within the limits, because lag is unknown.
         LagUnknown,
         /// Kept, because lag is known for some partitions only, and those need no more workers.
         LagPartial,
@@ -163,7 +163,8 @@ pub struct Decision {
     pub reason: Reason,
     /// One English sentence with the numbers of the decision; changes only when the decision does.
     pub explanation: String,
-    /// The smallest number of replicas that carries the load, within the limits; `None` when it cannot be computed.
+    /// The smallest number of replicas that carries the load, within the limits; if none does, the one that comes
+    /// closest. `None` when it cannot be computed.
     pub needed: Option<i32>,
     /// Why `replicas` is not `needed` yet.
     pub blocked_by: Option<BlockedBy>,

@@ -141,7 +141,7 @@ pub(crate) const SCALE_UP_MARGIN: f64 = 1.0 / 18.0;
 /// again and again. The margins are those of growing and shrinking.
 pub(crate) const LIMIT_MARGINS: [f64; 3] = [1.0 / (1.0 + SCALE_UP_MARGIN), 1.0, 1.0 / (1.0 - SCALE_DOWN_MARGIN)];
 
-/// Without a known capacity, lag older than this fraction of the objective is evidence that workers are missing.
+/// Without a known capacity, lag older than this fraction of the lag SLO is evidence that workers are missing.
 /// Chosen: it leaves the other half to add them.
 pub(crate) const LAG_AGE_EVIDENCE: f64 = 0.5;
 
@@ -149,7 +149,7 @@ pub(crate) const LAG_AGE_EVIDENCE: f64 = 0.5;
 /// difference of 1 % is not worth more workers.
 pub(crate) const EQUAL_RATES: f64 = 1.01;
 
-/// Unread records younger than the objective divided by this are no backlog that would suffer from fewer workers. Chosen.
+/// Unread records younger than the lag SLO divided by this are no backlog that would suffer from fewer workers. Chosen.
 pub(crate) const YOUNG_DIVISOR: u32 = 4;
 
 /// Polls in a row that must agree before replicas are added, or a reported limit or hot partition changes. Chosen: one
@@ -157,7 +157,7 @@ pub(crate) const YOUNG_DIVISOR: u32 = 4;
 pub(crate) const CONFIRMATIONS: u32 = 2;
 
 /// Until the last change has taken effect, replicas are added only if at least this many times the present number are
-/// needed and the objective is missed: a group that is rebalancing shows less than it can do. Chosen.
+/// needed and the lag SLO is missed: a group that is rebalancing shows less than it can do. Chosen.
 pub(crate) const URGENT_FACTOR: f64 = 1.5;
 
 /// How long fewer workers must be enough before workers are removed (the HPA's stabilization window). Chosen: keeping an

@@ -1,5 +1,5 @@
-//! Pure. The desired replicas, by precedence: paused > pin > the poller's decision within the limits. Unknown lag, a
-//! rollout and a dry run keep the last decision, which the limits still bound.
+//! Pure. The desired replicas, by precedence: paused > pin > the poller's decision within the limits. Unknown lag and
+//! a rollout keep the last decision, which the limits still bound; a dry run keeps the replicas as they are.
 
 use balancefleet_autoscaler::{Decision, FreezeReason, Limit, Policy, Reason};
 use balancefleet_crds::{ScalingMode, reasons};

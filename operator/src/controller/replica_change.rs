@@ -41,6 +41,7 @@ pub(super) fn next_change(
         requeue_after: None,
     };
     let Some(live) = live else { return go };
+    // The annotation has what was last decided, also while the Deployment is stopped or another writer changed it.
     let (there, annotated) = (workload::spec_replicas(live), workload::replicas_in_annotation(live));
     // Only the last decision can be contended; a new decision is written at once.
     let last_spec_replicas = workload::last_spec_replicas(live);

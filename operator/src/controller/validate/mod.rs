@@ -1,5 +1,5 @@
 //! Pure. Turns the object as written and the Secrets as read into a [`ValidatedGroup`], with every default and
-//! reference resolved once, or into a [`Problem`]. Children and poll target are built from the validated group alone.
+//! reference resolved once, or into a [`Problem`]. Children are built from the validated group alone.
 //! The raw spec is still read for the choice of the assignor, for a pause, a pin and a dry run, and for the status.
 
 use std::collections::BTreeMap;
