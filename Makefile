@@ -40,7 +40,7 @@ e2e: ## Test the product on a kind cluster, installed by Helm
 compose-test: ## Test what `make compose` starts: health, balances, killed workers, bad input
 	@.ci/suite compose
 
-.PHONY: topic send traffic groups kill-worker history lag
+.PHONY: topic send traffic groups kill-worker history lag assignors
 # The instruments of the demo and the labs (e2e/labs): what is given on make's command line becomes their options. It goes
 # through the environment, and unexpanded: spaces, quotes and $ arrive as they were typed.
 LABS := e2e/labs/make.sh
@@ -60,6 +60,8 @@ history: ## Show all workers' rebalances on one time line: make history SINCE='2
 	@$(LABS) history.sh ON NAMESPACE GROUP SINCE JSON SAVE FROM
 lag: ## Plot a group's lag and members: make lag FOR=60s SVG=lag.svg
 	@$(LABS) lag.sh ON GROUP FOR SVG SAVE FROM TABLE
+assignors: ## Compare the three assignors: scales 2 to 3 with each, and shows all rebalances in one table; 2 min
+	@$(LABS) assignors.sh ON NAMESPACE GROUP
 
 .PHONY: soak mutations
 soak: ## Inject random faults for 30 minutes, or SOAK_MINUTES; SOAK_SEED repeats the same ones

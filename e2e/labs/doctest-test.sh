@@ -28,6 +28,10 @@ expect 1 '0 passed; 1 failed' "$block" '$ echo one' 'one' 'two' "$end"
 expect 1 'exit status 3' "$block" '$ (exit 3)' "$end"
 expect 1 'exit status 3' "$block" '$ echo one; (exit 3)' 'one' "$end"
 expect 0 '1 passed' '<!-- doctest: status=3 -->' "$block" '$ (exit 3)' "$end"
+# Progress and errors are no part of the page, but help when a command fails.
+expect 0 '1 passed' "$block" '$ echo step 1 >&2; echo one' 'one' "$end"
+expect 1 'next: do that' "$block" '$ echo "next: do that" >&2; (exit 3)' "$end"
+expect 1 'next: do that' '<!-- doctest: background -->' "$block" '$ echo "next: do that" >&2; (exit 3)' "$end" "$block" '$ sleep 1' "$end"
 # Any text, any lines, any space.
 expect 0 '1 passed' "$block" '$ printf "a 12 z\nx\ny\nlast   line\n"' 'a … z' '…' 'last line' "$end"
 expect 1 '0 passed; 1 failed' "$block" '$ printf "a 12 z\nx\n"' '…' 'y' "$end"

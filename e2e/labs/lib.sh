@@ -107,6 +107,7 @@ labs() {
 }
 
 # find_group: sets what is known of the group ${option[group]}, of which at least one worker must run:
+#   object           on the cluster, the name of the BalanceConsumerGroup
 #   workers          a JSON object per line: name, and address for ask(); on the cluster also node and container
 #   ended            a JSON array of processes that ended: name, at
 #   assignor         by Kafka's name; empty if unknown
@@ -117,17 +118,18 @@ find_group() {
 }
 # shellcheck disable=SC2034 # for the scripts that source this
 find_group_on_cluster() {
-  local objects object pods
+  local objects found pods
   objects=$(kubectl get balanceconsumergroups --namespace="${option[namespace]}" -o json 2>&1) ||
     fail "the cluster has no BalanceConsumerGroup: $objects" "make demo"
-  object=$(jq -ec --arg group "${option[group]}" \
+  found=$(jq -ec --arg group "${option[group]}" \
     '[.items[] | select(.metadata.name == $group or .status.groupId == $group)] | first' <<<"$objects") ||
     fail "no group ${option[group]} in the namespace ${option[namespace]}; there: $(jq -r '[.items[].metadata.name]
       | if . == [] then "none" else join(", ") end' <<<"$objects")" "kubectl get bcg --all-namespaces"
-  assignor=$(jq -r '.status.assignor // "" | {CooperativeSticky: "cooperative-sticky", Range: "range", RoundRobin: "roundrobin"}[.] // .' <<<"$object")
-  session_timeout=$(jq -r '.spec.kafka.consumer.sessionTimeout // "10s"' <<<"$object")
+  assignor=$(jq -r '.status.assignor // "" | {CooperativeSticky: "cooperative-sticky", Range: "range", RoundRobin: "roundrobin"}[.] // .' <<<"$found")
+  object=$(jq -r .metadata.name <<<"$found")
+  session_timeout=$(jq -r '.spec.kafka.consumer.sessionTimeout // "10s"' <<<"$found")
   pods=$(kubectl get pods --namespace="${option[namespace]}" -o json \
-    --selector="balancefleet.io/group=$(jq -r .metadata.name <<<"$object")")
+    --selector="balancefleet.io/group=$object")
   workers=$(jq -c '.items[] | select(.metadata.deletionTimestamp == null and .status.containerStatuses[0].state.running != null)
     | {name: .metadata.name, address: .metadata.name, node: .spec.nodeName,
        container: (.status.containerStatuses[0].containerID | ltrimstr("containerd://"))}' <<<"$pods")

@@ -5,7 +5,7 @@
 labs=$root/e2e/labs
 
 runs
-for script in topic send groups kill-worker history lag; do
+for script in topic send groups kill-worker history lag assignors; do
   explains() { says lab "$labs/$script.sh" --help && has_text "$work/output" "e2e/labs/$script.sh" "make $script" '--on cluster|compose'; }
   test_that "$script.sh explains itself and its make target" explains
   test_that "$script.sh refuses an option it does not know" refuses 'unknown option --colour' lab "$labs/$script.sh" --colour red
@@ -14,7 +14,7 @@ done
 test_that 'an argument that is no option is refused' refuses 'unexpected argument: orders' lab "$labs/topic.sh" orders
 
 listed() { says lab make -C "$root" help && has_text "$work/output" "make $1 "; }
-for target in topic send groups kill-worker history lag; do test_that "make lists $target" listed "$target"; done
+for target in topic send groups kill-worker history lag assignors; do test_that "make lists $target" listed "$target"; done
 
 # Where the fleet runs.
 groups() { lab "$labs/groups.sh" "$@"; }

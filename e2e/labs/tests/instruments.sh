@@ -104,6 +104,10 @@ runs
 shows_saved() { says lab make -C "$root" history FROM="$work/a.json $work/b.json" && called labs history "$work/a.json" "$work/b.json"; }
 test_that 'what was saved is shown without any fleet' shows_saved
 
+# assignors.sh; what it does on a cluster is tried by lab B
+runs engine compose
+test_that 'assignors are compared on the cluster only' refuses 'keep the assignor they were started with' lab "$labs/assignors.sh"
+
 # lag.sh
 lag() { lab "$labs/lag.sh" "$@"; }
 runs engine compose
