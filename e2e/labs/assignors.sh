@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Compares the three assignors: with each one, scales a group from 2 workers to 3, then shows all rebalances in one table.
 #
-#   e2e/labs/assignors.sh [--group G] [--save-to FOLDER]
+#   e2e/labs/assignors.sh [--group G]
 #   make assignors
 #
 #   --group G              the consumer group (default balance-service), with at least 3 partitions
-#   --save-to FOLDER       keep each assignor's history there, for `make history FROM=…`
 #   --on cluster|compose   only the cluster: with Compose, workers keep the assignor of their start (KAFKA_ASSIGNOR)
 #   --namespace N          the namespace of the BalanceConsumerGroup (default demo)
 #
@@ -15,22 +14,28 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 usage_when_asked "$@"
-read_options "group save-to" "" "$@"
+read_options "group" "" "$@"
 find_fleet
 [[ $on == cluster ]] || fail "the workers of the Compose project keep the assignor they were started with" "make cluster-up, or make demo"
 find_group
-folder=${option[save-to]:-$(mktemp -d -t balancefleet-assignors.XXXXXX)}
-[[ -d $folder ]] || fail "there is no folder $folder" "mkdir -p '$folder'"
 
 kube() { kubectl --namespace="${option[namespace]}" "$@"; }
 patch() { kube patch bcg "$object" --type=merge --patch "$1" >/dev/null; }
 
-# restore: JSON's null removes what was not there before.
-before=$(kube get bcg "$object" -o json | jq -c '{spec: {replicas: .spec.replicas,
-  kafka: {consumer: {assignor: .spec.kafka.consumer.assignor, assignorChange: .spec.kafka.consumer.assignorChange}}}}')
+# Prints a patch that puts fields back; JSON's null removes what was not there.
+former() { jq -c "{spec: {$1}}" <<<"$before"; }
+before=$(kube get bcg "$object" -o json | jq '{replicas: .spec.replicas} + (.spec.kafka.consumer | {assignor, assignorChange})')
+assignor_before=$(kube get bcg "$object" -o 'jsonpath={.status.assignor}')
+has_former_assignor() { [[ $(kube get bcg "$object" -o 'jsonpath={.status.assignor}') == "$assignor_before" ]]; }
+folder=$(mktemp -d -t balancefleet-assignors.XXXXXX)
+# The former assignor needs Recreate, too: assignorChange goes back last.
 restore() {
-  patch "$before"
-  [[ -n ${option[save-to]:-} ]] || rm -rf "$folder"
+  rm -rf "$folder"
+  progress "back to $assignor_before"
+  patch "$(former 'replicas, kafka: {consumer: {assignor}}')"
+  wait_until 120 has_former_assignor ||
+    fail "the workers do not run with $assignor_before again after 120 s" "kubectl describe bcg $object"
+  patch "$(former 'kafka: {consumer: {assignorChange}}')"
 }
 trap restore EXIT
 

@@ -1,4 +1,4 @@
-//! Where the progress of partitions is kept.
+//! Where the progress of partitions is kept: the customers, and the offset below which they are right.
 //!
 //! A store has three tasks. On the restore thread, `plan` says what must be read before a partition can continue, and
 //! `decide` (after a changelog was read) or `fetch` (for rows that only the store can read) turns that into a restored

@@ -59,6 +59,7 @@ pub(crate) enum UnderProvisioned {
 pub(crate) fn assess(policy: &Policy, history: &GroupHistory, reading: &LagReading, current: &Current) -> Assessment {
     let (floor, ceiling) = (policy.floor(history.partition_count), policy.ceiling(history.partition_count));
     let capacity = history.capacity.estimate(policy.expected_rate_per_replica.map(f64::from));
+    // What was seen, not what a worker can do at most.
     let only_bound = capacity.is_some_and(|capacity| capacity.source == CapacitySource::LowerBound);
     let target = policy.target();
     let mut assessment = Assessment {
