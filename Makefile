@@ -24,7 +24,7 @@ compose-down: ## Remove what `make compose` started
 
 .PHONY: test check integration faults api-test charts-test e2e compose-test
 test: ## Run everything that must pass; the last line is "N passed, N failed"
-	@.ci/suite check integration faults api charts e2e compose
+	@.ci/suite check integration faults api charts e2e compose lab_a
 check: ## Run the fast part: format, lints, unit and property tests, drift of generated files
 	@.ci/suite check
 integration: ## Test against a real Kafka and a real PostgreSQL, which it starts and stops
@@ -38,7 +38,7 @@ charts-test: ## Test Helm charts and kustomize: lint, render, schema, dry run on
 e2e: ## Test the product on a kind cluster, installed by Helm
 	@.ci/suite e2e
 compose-test: ## Test what `make compose` starts: health, balances, killed workers, bad input
-	@.ci/suite compose
+	@.ci/suite compose lab_a
 
 .PHONY: topic send traffic groups kill-worker history lag assignors
 # The instruments of the demo and the labs (e2e/labs): what is given on make's command line becomes their options. It goes
