@@ -1,5 +1,5 @@
 //! The CustomResourceDefinition: the derived schema, reduced to what the API server accepts without a warning, with
-//! limits for the schemas borrowed from Kubernetes, and with the admission rules.
+//! limits for the schemas borrowed from Kubernetes, and with the validation rules.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::BalanceConsumerGroup;
 use crate::columns::{COLUMNS, Column};
-use crate::rules::{AdmissionRule, rules};
+use crate::rules::{ValidationRule, rules};
 
 /// The fields with Kubernetes' own schemas. Those have no limits, and their descriptions would make the CRD too big
 /// for the annotation of a client-side apply.
@@ -52,7 +52,7 @@ pub fn crd() -> Result<CustomResourceDefinition, CrdError> {
         }
     }
     walk(schema, &tidy);
-    // The admission rule for the store replaces `oneOf`, whose message would not name the choices.
+    // The validation rule for the store replaces `oneOf`, whose message would not name the choices.
     if let Some(store) = field(schema, ".spec.balances.store")?.as_object_mut() {
         store.remove("oneOf");
     }
@@ -143,7 +143,7 @@ fn column(column: &Column) -> Value {
     entry
 }
 
-fn attach(schema: &mut Value, rule: AdmissionRule) {
+fn attach(schema: &mut Value, rule: ValidationRule) {
     let mut entry = json!({ "rule": rule.rule, "message": rule.message });
     if let Some(expression) = rule.message_expression {
         entry["messageExpression"] = json!(expression);

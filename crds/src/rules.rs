@@ -1,4 +1,5 @@
-//! The admission rules: what the API server checks beyond types and limits, each with the message a user reads.
+//! The validation rules of the schema (CEL): what the API server checks beyond types and limits, each with the message
+//! a user reads.
 //!
 //! A value that can be absent is compared in its effective form. A rule on an optional field does not run when the
 //! field is added or removed, so rules about immutable values are attached to the object itself.
@@ -14,10 +15,10 @@ mod worker;
 use crate::balances::{Sign, TRANSACTION_TYPES};
 use rule::{immutable, is_written, rule};
 
-pub use rule::AdmissionRule;
+pub use rule::ValidationRule;
 
 /// All rules.
-pub fn rules() -> Vec<AdmissionRule> {
+pub fn rules() -> Vec<ValidationRule> {
     [
         object(),
         stores::immutability(),
@@ -33,7 +34,7 @@ pub fn rules() -> Vec<AdmissionRule> {
     .concat()
 }
 
-fn object() -> Vec<AdmissionRule> {
+fn object() -> Vec<ValidationRule> {
     vec![
         rule(
             "",
@@ -64,9 +65,9 @@ fn object() -> Vec<AdmissionRule> {
 }
 
 /// The settings by which balances were computed cannot change.
-fn settings_stay() -> Vec<AdmissionRule> {
+fn settings_stay() -> Vec<ValidationRule> {
     vec![
-        AdmissionRule {
+        ValidationRule {
             field_path: Some(".spec.balances"),
             ..rule(
                 "",
@@ -76,7 +77,7 @@ fn settings_stay() -> Vec<AdmissionRule> {
                  kafka.groupId",
             )
         },
-        AdmissionRule {
+        ValidationRule {
             field_path: Some(".spec.balances"),
             ..rule(
                 "",

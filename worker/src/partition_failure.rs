@@ -9,7 +9,7 @@ pub(crate) enum PartitionFailure {
         "records {start_offset} to {log_start} are needed to rebuild the balances, but retention has removed them: \
          keep the topic longer than the group lives, or start a new group"
     )]
-    RetentionPassedBase { start_offset: i64, log_start: i64 },
+    RetentionPassedStartOffset { start_offset: i64, log_start: i64 },
     #[error(
         "offset {committed} is committed but the log ends at {log_end}: the topic lost records, or was deleted and \
          recreated; check the brokers, then reset the group's offsets"
@@ -139,7 +139,7 @@ impl PartitionFailure {
     /// A bounded name for logs and metrics.
     pub(crate) fn category(&self) -> &'static str {
         match self {
-            Self::RetentionPassedBase { .. } => "RetentionPassedBase",
+            Self::RetentionPassedStartOffset { .. } => "RetentionPassedBase",
             Self::CommittedBeyondEnd { .. } => "CommittedBeyondEnd",
             Self::OffsetOutOfRange { .. } => "OffsetOutOfRange",
             Self::LogTruncated { .. } => "LogTruncated",

@@ -344,12 +344,12 @@ impl PollLoop {
             let detail = self.consumer.client().fatal_error().map(|(_, detail)| detail);
             return Err(Fatal::Consumer(detail.unwrap_or_else(|| code.to_string())));
         }
-        self.inspect();
+        self.inspect_topic();
         Ok(())
     }
 
     /// Asks the topic monitor to inspect the topic now.
-    fn inspect(&mut self) {
+    fn inspect_topic(&mut self) {
         // The thread ends only with the process.
         let _ = self.topic_monitor.send(());
     }

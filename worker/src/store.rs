@@ -16,7 +16,7 @@
 //! | `store/interface.rs` | [`RestorePlan`] and `restore.rs`, if it is restored in another way; [`Replace`] and [`Replaced`], for rebuilds |
 //! | `partition_failure.rs` | why a partition of this store cannot be served, if for new reasons |
 //! | `preflight.rs` | what must exist before the group is joined, and whether the group has progress |
-//! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | audit, rebuild and check read or replace what is stored |
+//! | `ops/tools.rs`, `ops/rebuild.rs`, `ops/check.rs` | `balance-worker audit`, `rebuild` and `--check` (can this configuration work?) read or replace what is stored |
 //! | `api/fleet/local.rs` | which rules must be equal before answers of workers are added |
 //! | `run.rs`, `api/fleet/mod.rs` | of a database: reads for the API, and what `--check` prints |
 //! | `crds/src`: `balances.rs`, `rules/stores.rs` | the field of the custom resource, and what about a store cannot change |

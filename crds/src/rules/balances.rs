@@ -1,15 +1,15 @@
 //! Valid settings of the balances. What every store must have an answer for is in [`super::stores`].
 
-use super::rule::{AdmissionRule, is_written, list, rule, topic_name};
+use super::rule::{ValidationRule, is_written, list, rule, topic_name};
 use crate::balances::TRANSACTION_TYPES;
 
-pub(super) fn rules() -> Vec<AdmissionRule> {
+pub(super) fn rules() -> Vec<ValidationRule> {
     [ledger(), changelog(), topics()].concat()
 }
 
-fn ledger() -> Vec<AdmissionRule> {
+fn ledger() -> Vec<ValidationRule> {
     vec![
-        AdmissionRule {
+        ValidationRule {
             field_path: Some(".balances"),
             ..rule(
                 ".spec",
@@ -31,7 +31,7 @@ fn ledger() -> Vec<AdmissionRule> {
     ]
 }
 
-fn changelog() -> Vec<AdmissionRule> {
+fn changelog() -> Vec<ValidationRule> {
     vec![rule(
         ".spec.balances.store.changelog",
         "!has(self.commitInterval) || \
@@ -42,12 +42,12 @@ fn changelog() -> Vec<AdmissionRule> {
 }
 
 /// Rules about the topics that workers write to: they must not be the topic that is read, nor the same topic.
-fn topics() -> Vec<AdmissionRule> {
+fn topics() -> Vec<ValidationRule> {
     let (changelog, dead_letters) = ("self.balances.store.changelog.topic", "self.balances.deadLetterTopic");
     vec![
         topic_name(".spec.balances.store.changelog.topic", "changelog.topic"),
         topic_name(".spec.balances.deadLetterTopic", "deadLetterTopic"),
-        AdmissionRule {
+        ValidationRule {
             field_path: Some(".balances.deadLetterTopic"),
             ..rule(
                 ".spec",
@@ -55,7 +55,7 @@ fn topics() -> Vec<AdmissionRule> {
                 "deadLetterTopic must not be kafka.topic: dead letters would be read and written again endlessly",
             )
         },
-        AdmissionRule {
+        ValidationRule {
             field_path: Some(".balances.store.changelog.topic"),
             ..rule(
                 ".spec",

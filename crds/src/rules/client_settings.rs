@@ -1,9 +1,9 @@
 //! Which librdkafka settings may be passed on, by their names.
 
-use super::rule::{AdmissionRule, list, rule};
+use super::rule::{ValidationRule, list, rule};
 use crate::reserved::{CONFIG_KEYS, ReservedKeys};
 
-pub(super) fn rules() -> Vec<AdmissionRule> {
+pub(super) fn rules() -> Vec<ValidationRule> {
     let at = ".spec.kafka.extraConfig";
     let mut rules = vec![rule(
         at,
@@ -28,9 +28,9 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
 
 /// The message finds the key with a chain of choices between literals, because their length is known. A message of
 /// unknown length (such as `join` of a filtered list) exceeds the cost limit of the API server.
-fn reserved_keys(at: &'static str, keys: &[&str], because: &str) -> AdmissionRule {
+fn reserved_keys(at: &'static str, keys: &[&str], because: &str) -> ValidationRule {
     let name: String = keys.iter().map(|key| format!("'{key}' in self ? '{key}' : ")).collect();
-    AdmissionRule {
+    ValidationRule {
         message_expression: Some(format!("'extraConfig may not set ' + ({name}'this key') + ': {because}'")),
         ..rule(
             at,

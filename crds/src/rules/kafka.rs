@@ -1,8 +1,8 @@
 //! Valid connections and consumer group members.
 
-use super::rule::{AdmissionRule, rule, topic_name};
+use super::rule::{ValidationRule, rule, topic_name};
 
-pub(super) fn connection() -> Vec<AdmissionRule> {
+pub(super) fn connection() -> Vec<ValidationRule> {
     const BROKER: &str = r"(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}";
     vec![
         rule(
@@ -20,7 +20,7 @@ pub(super) fn connection() -> Vec<AdmissionRule> {
     ]
 }
 
-pub(super) fn consumer() -> Vec<AdmissionRule> {
+pub(super) fn consumer() -> Vec<ValidationRule> {
     let at = ".spec.kafka.consumer";
     vec![
         rule(

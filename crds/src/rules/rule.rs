@@ -1,8 +1,8 @@
-//! One admission rule, and helpers to write several of them.
+//! One validation rule, and helpers to write several of them.
 
 /// One rule of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdmissionRule {
+pub struct ValidationRule {
     /// The field whose schema has the rule, for example `.spec.worker.env[]`; empty for the object itself.
     pub at: &'static str,
     /// A CEL expression that is true for good objects.
@@ -15,8 +15,8 @@ pub struct AdmissionRule {
     pub field_path: Option<&'static str>,
 }
 
-pub(super) fn rule(at: &'static str, rule: impl Into<String>, message: impl Into<String>) -> AdmissionRule {
-    AdmissionRule { at, rule: rule.into(), message: message.into(), message_expression: None, field_path: None }
+pub(super) fn rule(at: &'static str, rule: impl Into<String>, message: impl Into<String>) -> ValidationRule {
+    ValidationRule { at, rule: rule.into(), message: message.into(), message_expression: None, field_path: None }
 }
 
 /// A rule of the object that reports one of its fields as immutable; `effective` gives the value to compare, in CEL.
@@ -24,13 +24,13 @@ pub(super) fn immutable(
     field_path: &'static str,
     effective: impl Fn(&str) -> String,
     message: impl Into<String>,
-) -> AdmissionRule {
+) -> ValidationRule {
     let same = format!("{} == {}", effective("self"), effective("oldSelf"));
-    AdmissionRule { field_path: Some(field_path), ..rule("", same, message) }
+    ValidationRule { field_path: Some(field_path), ..rule("", same, message) }
 }
 
 /// A rule that `at` is a valid topic name; `field` is its name in the message.
-pub(super) fn topic_name(at: &'static str, field: &str) -> AdmissionRule {
+pub(super) fn topic_name(at: &'static str, field: &str) -> ValidationRule {
     rule(
         at,
         "self.matches('^[A-Za-z0-9._-]+$') && self != '.' && self != '..'",

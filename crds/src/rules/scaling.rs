@@ -1,8 +1,8 @@
 //! Valid combinations of scaling limits.
 
-use super::rule::{AdmissionRule, rule};
+use super::rule::{ValidationRule, rule};
 
-pub(super) fn rules() -> Vec<AdmissionRule> {
+pub(super) fn rules() -> Vec<ValidationRule> {
     let at = ".spec.scaling";
     vec![
         rule(

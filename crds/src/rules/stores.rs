@@ -1,7 +1,7 @@
-//! What the admission rules must know about each store. A new store does not compile until `rules_of` says it, and a
+//! What the validation rules (CEL) must know about each store. A new store does not compile until `rules_of` says it, and a
 //! test compares the known stores with the fields of the schema.
 
-use super::rule::{AdmissionRule, immutable, is_written, rule};
+use super::rule::{ValidationRule, immutable, is_written, rule};
 use crate::balances::{Store, StoreKind};
 
 struct StoreRules {
@@ -52,7 +52,7 @@ fn all() -> impl Iterator<Item = (&'static str, StoreRules)> {
 }
 
 /// The rules of the object that keep the balances where they are.
-pub(super) fn immutability() -> Vec<AdmissionRule> {
+pub(super) fn immutability() -> Vec<ValidationRule> {
     let default = Store::default().kind().name();
     let store = immutable(
         ".spec.balances",
@@ -81,7 +81,7 @@ fn effective_store(object: &str) -> String {
 }
 
 /// What each store needs and allows.
-pub(super) fn rules() -> Vec<AdmissionRule> {
+pub(super) fn rules() -> Vec<ValidationRule> {
     let chosen: Vec<_> = all().map(|(name, _)| format!("has(self.{name})")).collect();
     let examples: Vec<_> = all().map(|(_, rules)| rules.example).collect();
     let mut found = vec![
@@ -100,7 +100,7 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
         let message = rules.no_dead_letter_topic?;
         let (store, topic) =
             (is_written(&format!("self.balances.store.{name}")), is_written("self.balances.deadLetterTopic"));
-        Some(AdmissionRule {
+        Some(ValidationRule {
             field_path: Some(".balances.deadLetterTopic"),
             ..rule(".spec", format!("!({store}) || !({topic})"), message)
         })
@@ -108,12 +108,12 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
     found
 }
 
-fn start_from() -> AdmissionRule {
+fn start_from() -> ValidationRule {
     let (able, unable): (Vec<_>, Vec<_>) = all().partition(|(_, rules)| rules.starts_at_latest);
     let able: Vec<_> = able.into_iter().map(|(name, _)| name).collect();
     let unable: Vec<_> =
         unable.into_iter().map(|(name, _)| is_written(&format!("self.balances.store.{name}"))).collect();
-    AdmissionRule {
+    ValidationRule {
         field_path: Some(".kafka.consumer.startFrom"),
         ..rule(
             ".spec",

@@ -1,9 +1,9 @@
 //! Settings of a worker pod that do not conflict with the operator's own.
 
-use super::rule::{AdmissionRule, list, rule};
+use super::rule::{ValidationRule, list, rule};
 use crate::reserved::{DELETION_COST, ENV_NAMES, ENV_PREFIXES, LABELS, OWN_PREFIX};
 
-pub(super) fn rules() -> Vec<AdmissionRule> {
+pub(super) fn rules() -> Vec<ValidationRule> {
     let labels = list(&LABELS);
     vec![
         rule(
@@ -34,7 +34,7 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
             format!("!self.exists(key, key.startsWith('{OWN_PREFIX}')) && !('{DELETION_COST}' in self)"),
             format!("podAnnotations may not set the annotations the operator writes: {OWN_PREFIX}*, {DELETION_COST}"),
         ),
-        AdmissionRule {
+        ValidationRule {
             field_path: Some(".name"),
             ..rule(
                 ".spec.worker.env[]",
@@ -53,7 +53,7 @@ pub(super) fn rules() -> Vec<AdmissionRule> {
     ]
 }
 
-fn qualified_names(at: &'static str, field: &str) -> AdmissionRule {
+fn qualified_names(at: &'static str, field: &str) -> ValidationRule {
     rule(
         at,
         "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
@@ -63,7 +63,7 @@ fn qualified_names(at: &'static str, field: &str) -> AdmissionRule {
     )
 }
 
-fn label_values(at: &'static str, field: &str) -> AdmissionRule {
+fn label_values(at: &'static str, field: &str) -> ValidationRule {
     rule(
         at,
         "self.all(key, self[key].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use balancefleet_crds::rules::{AdmissionRule, rules};
+use balancefleet_crds::rules::{ValidationRule, rules};
 use serde_json::{Value, json};
 
 use crate::harness::{EVERY_FIELD, MINIMAL, refusal, with_server};
@@ -228,7 +228,7 @@ async fn every_choice_of_a_store_is_accepted() {
 }
 
 /// Whether a refusal's sentence is this rule's; a message with the key in it has "this key" in its fixed form.
-fn is_of(rule: &AdmissionRule, sentence: &str) -> bool {
+fn is_of(rule: &ValidationRule, sentence: &str) -> bool {
     match (&rule.message_expression, rule.message.split_once("this key: ")) {
         (Some(_), Some((before, because))) => sentence
             .strip_prefix(before)

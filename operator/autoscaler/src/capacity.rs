@@ -1,5 +1,5 @@
 //! What one worker can process, in records per second. The best source that is available wins: reported busy time, then
-//! the rate of workers with a standing backlog, then the policy's figure or, if higher or alone, the highest rate
+//! the rate of workers with a standing backlog, then `expectedRatePerReplica` or, if higher or alone, the highest rate
 //! observed. The rate under a backlog also wins over a busy time that claims much more ([`MAX_BUSY_OVER_SATURATED`]).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +59,7 @@ pub(crate) struct CapacityEstimate {
 }
 
 impl CapacityEstimate {
-    /// Begins with what was learned before. The policy's figure is not learned.
+    /// Begins with what was learned before. `expectedRatePerReplica` is not learned.
     pub(crate) fn resume(learned: Capacity) -> Self {
         let mut estimate = Self::default();
         match learned.source {
@@ -82,7 +82,7 @@ impl CapacityEstimate {
         }
     }
 
-    /// The best estimate; `expected` is the policy's figure.
+    /// The best estimate; `expected` is `expectedRatePerReplica`.
     pub(crate) fn estimate(&self, expected: Option<f64>) -> Option<Capacity> {
         let saturated = quantile(self.saturated.iter().copied(), 0.5);
         let busy = quantile(self.busy.iter().map(|(_, rate)| *rate), BUSY_QUANTILE);

@@ -123,7 +123,7 @@ words! {
         BusyTime,
         /// What workers with a standing backlog process.
         Saturation,
-        /// The policy's own figure.
+        /// The policy's `expectedRatePerReplica`.
         Expected,
         /// The highest rate that a worker was seen to process: it can do at least this.
         LowerBound,

@@ -24,7 +24,8 @@ const BATCH: Duration = Duration::from_millis(50);
 const AT_ONCE: usize = 256;
 /// The most records parsed before the first is applied, and the most applied while a reader waits.
 const READ_AHEAD: usize = 32;
-/// Simulated work is done in pieces of this length.
+/// Simulated work (the setting `simulatedWork`: demonstrations make a record as slow as they like) is done in pieces of
+/// this length.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The outcome of some records; skipped offsets are in neither.
@@ -111,7 +112,7 @@ impl PollLoop {
         if let Some(suppressed) = self.fetch_errors.admit(error.kind(), Instant::now()) {
             tracing::warn!(%error, suppressed, "a partition is not fetched");
         }
-        self.inspect();
+        self.inspect_topic();
         let active =
             self.partitions.get_mut(&partition).and_then(|owned| Some((owned.assignment_number, owned.active()?)));
         let Some((assignment_number, active)) = active else { return Ok(()) };

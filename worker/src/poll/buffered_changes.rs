@@ -41,7 +41,7 @@ impl BufferedChanges {
         pending.apply(posting, offset, |id| {
             let under_way = in_flight.as_ref().and_then(|changes| changes.customer(id));
             let customer: &Customer = under_way.or_else(|| ledger.customer(id))?;
-            Some((customer.clone(), encoder.encode(id, customer)))
+            Some((customer.clone(), encoder.encode_and_digest(id, customer)))
         })
     }
 
@@ -150,7 +150,7 @@ mod tests {
                     Step::Accepted => if let Some((changes, model)) = sent.take() {
                         let mut encoder = RecordEncoder::default();
                         for (id, changed) in changes.customers() {
-                            durable = durable.wrapping_sub(changed.digest_before).wrapping_add(encoder.encode(id, &changed.now));
+                            durable = durable.wrapping_sub(changed.digest_before).wrapping_add(encoder.encode_and_digest(id, &changed.now));
                         }
                         drop(changes);
                         shared.publish(&buffered.accepted().unwrap(), 0);
@@ -163,7 +163,7 @@ mod tests {
                 }
                 prop_assert_eq!(&sums(&shared.lock().ledger), &visible);
                 let mut encoder = RecordEncoder::default();
-                let found = checksum(shared.lock().ledger.customers().map(|(id, it)| encoder.encode(id, it)));
+                let found = checksum(shared.lock().ledger.customers().map(|(id, it)| encoder.encode_and_digest(id, it)));
                 prop_assert_eq!(found, durable);
             }
         }

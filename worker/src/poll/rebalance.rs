@@ -87,7 +87,7 @@ impl PollLoop {
             // claim anything.
             tracing::warn!(generation, ?partitions, "the partitions were assigned to no member: not claiming them");
         } else if !assigned.is_empty() {
-            self.inspect();
+            self.inspect_topic();
             // The thread ends only with the process.
             let _ = self.restorer.send(assigned);
         }
@@ -311,7 +311,7 @@ impl PollLoop {
             // The next eager assignment replaces the whole list.
             self.consumer.pause(&fetched).map_err(Fatal::Rebalance)?;
         }
-        self.inspect();
+        self.inspect_topic();
         Ok(())
     }
 

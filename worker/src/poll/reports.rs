@@ -105,7 +105,7 @@ impl PollLoop {
             }
             // The topic may have been deleted and recreated.
             CommitError::Unavailable(_) => {
-                self.inspect();
+                self.inspect_topic();
                 Vec::new()
             }
         };

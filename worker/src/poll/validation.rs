@@ -63,7 +63,7 @@ impl PollLoop {
         let overdue: Vec<_> = self.partitions.values_mut().filter_map(|owned| owned.overdue(now)).collect();
         if !overdue.is_empty() {
             self.truncation_watch.add_overdue(overdue);
-            self.inspect();
+            self.inspect_topic();
         }
     }
 
@@ -83,7 +83,7 @@ impl PollLoop {
                 validation.was_refused = true;
                 let next_offset = position.offset;
                 self.truncation_watch.add([MaybeTruncated { partition, assignment_number, next_offset }]);
-                self.inspect();
+                self.inspect_topic();
             }
             (Validity::InLog | Validity::Unanswered, asked_at) => {
                 // The client's own answer may wait behind other records and must not be discarded.

@@ -24,7 +24,7 @@ impl LedgerChecksum {
     /// The checksum of a whole ledger.
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
         let mut encoder = RecordEncoder::default();
-        Self::of(ledger.customers().map(|(id, customer)| encoder.encode(id, customer)))
+        Self::of(ledger.customers().map(|(id, customer)| encoder.encode_and_digest(id, customer)))
     }
 
     /// The checksum after one customer's digest has changed; `before` is 0 for a new customer.

@@ -24,7 +24,7 @@ pub(super) struct DurableState<S> {
 impl<S> DurableState<S> {
     /// Applies the change of one customer; its new record is left in `encoder`.
     pub(super) fn change(&mut self, id: &str, changed: &Changed, encoder: &mut RecordEncoder, rules: &WorkerRules) {
-        self.checksum = self.checksum.changed(changed.digest_before, encoder.encode(id, &changed.now));
+        self.checksum = self.checksum.changed(changed.digest_before, encoder.encode_and_digest(id, &changed.now));
         LedgerRules::note_currencies(&mut self.rules, &changed.now, rules);
     }
 }

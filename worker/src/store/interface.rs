@@ -152,7 +152,8 @@ pub(crate) struct Batch {
     pub(crate) parts: Vec<BatchPart>,
 }
 
-/// Numbers the assignments of this process. Reports and commits with an old number are ignored.
+/// Numbers the assignments of this process. Of what other threads report to the poll thread, and of commits, those with
+/// an old number are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AssignmentNumber(pub(crate) u64);
 
@@ -207,8 +208,8 @@ pub(crate) trait Store: Send + Sync {
         usize::MAX
     }
 
-    /// Whether an empty commit must include every partition. A worker without progress sends one from time to time, to
-    /// check that it is still a member of the group; for that, one partition is enough.
+    /// Whether an empty commit must include every partition. A worker that has read nothing new sends one from time to time,
+    /// to check that it is still a member of the group; for that, one partition is enough.
     fn empty_commits_have_all_partitions(&self) -> bool {
         false
     }
@@ -233,12 +234,14 @@ pub(crate) trait Store: Send + Sync {
     /// # Errors
     /// Why the partition cannot be restored; after a transient error it is planned again.
     fn fetch(&self, _assignment: Assignment, _on_progress: &mut OnProgress<'_>) -> Result<Restored, RestoreError> {
+        // Not reached in a store without such plans.
         Err(PartitionFailure::CustomersWithoutProgress.into())
     }
 
     /// Decides how to continue after a changelog was read: a store whose plans are [`RestorePlan::ReadChangelog`] must
     /// implement it.
     fn decide(&self, contents: Vec<(Assignment, ChangelogContents)>) -> RestoreDecisions {
+        // Not reached in a store without such plans.
         contents
             .into_iter()
             .map(|(assignment, _)| (assignment, Err(NoRestorePlan::Failed(PartitionFailure::CustomersWithoutProgress))))

@@ -61,7 +61,7 @@ impl PartitionOffsets {
     /// A plan to fold the records of a ledger, if the log still has them.
     pub(super) fn plan_fold(&self, start_offset: i64, target: i64) -> Result<RestorePlan, PartitionFailure> {
         if self.log_start > start_offset {
-            return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start: self.log_start });
+            return Err(PartitionFailure::RetentionPassedStartOffset { start_offset, log_start: self.log_start });
         }
         if target > self.log_end {
             return Err(PartitionFailure::CommittedBeyondEnd { committed: target, log_end: self.log_end });

@@ -4,7 +4,7 @@
 //! It is the simplest correct store, and the others are tested against it. The first commit of a partition fixes the
 //! start offset and carries it as metadata. All records of the balances lie between start offset and committed offset,
 //! or the partition fails. A late commit of another worker, or a commit with an unknown outcome, only moves the point
-//! where folding ends and processing (with its simulated work) begins.
+//! where folding ends and processing begins (with the pause per record of `simulatedWork`, which demonstrations set).
 
 #[cfg(test)]
 mod schedules;
@@ -48,7 +48,7 @@ pub(crate) fn plan(offsets: &PartitionOffsets) -> Result<RestorePlan, PartitionF
         return Err(PartitionFailure::CommittedBeyondEnd { committed: committed.offset, log_end });
     }
     if log_start > start_offset {
-        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start });
+        return Err(PartitionFailure::RetentionPassedStartOffset { start_offset, log_start });
     }
     Ok(RestorePlan::ReplayInput { start_offset, records: start_offset..committed.offset })
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_partition_is_folded_from_its_base_to_its_commit() {
+    fn a_known_partition_is_folded_from_its_start_offset_to_its_commit() {
         let metadata = "bf1 base=5 records=10 busy_micros=70";
         assert_eq!(planned(Some((60, metadata)), 5..90), Ok((5, 5..60)));
         assert_eq!(planned(Some((5, metadata)), 5..90), Ok((5, 5..5)));
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(planned(Some((60, "")), 0..90), Ok((0, 0..60)));
         assert_eq!(
             planned(Some((60, "")), 1..90),
-            Err(PartitionFailure::RetentionPassedBase { start_offset: 0, log_start: 1 })
+            Err(PartitionFailure::RetentionPassedStartOffset { start_offset: 0, log_start: 1 })
         );
     }
 
@@ -97,7 +97,7 @@ mod tests {
         let metadata = "bf1 base=5 records=10 busy_micros=70";
         assert_eq!(
             planned(Some((60, metadata)), 6..90),
-            Err(PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 })
+            Err(PartitionFailure::RetentionPassedStartOffset { start_offset: 5, log_start: 6 })
         );
     }
 

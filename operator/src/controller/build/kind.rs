@@ -36,16 +36,16 @@ impl ChildResource {
     }
 }
 
-/// Builds the full object to apply; `None` if the group should not have such a child, which removes an existing one.
+/// Builds the full object to apply; `None` if the custom resource should not have such a child, which removes an existing one.
 type Build = fn(&ValidatedGroup, Replicas) -> Option<serde_json::Result<Value>>;
 
 /// A kind of child: a row of the table `KINDS`.
 pub(in crate::controller) struct ChildKind {
     /// What it is to the API server. Two kinds may share it.
     pub resource: ChildResource,
-    /// The name of a group's child, unique among the kinds of the same resource.
+    /// The name of a custom resource's child, unique among the kinds of the same resource.
     pub name: fn(group: &str) -> String,
-    /// Builds a group's child.
+    /// Builds a custom resource's child.
     pub build: Build,
 }
 

@@ -79,7 +79,7 @@ pub(super) fn records_to_fold(known: &Known<'_>) -> Result<RecordsToFold, Rebuil
         return Err(RebuildRefusal::StartAboveCommit { start_offset, log_start, committed });
     }
     if start_offset < log_start && start_offset < committed {
-        return Err(PartitionFailure::RetentionPassedBase { start_offset, log_start }.into());
+        return Err(PartitionFailure::RetentionPassedStartOffset { start_offset, log_start }.into());
     }
     if committed > known.log.end {
         return Err(PartitionFailure::CommittedBeyondEnd { committed, log_end: known.log.end }.into());
@@ -108,7 +108,11 @@ fn records_behind(committed: &Committed, known: &Known<'_>) -> Result<Range<i64>
 /// Checks that the log still begins with its first record. Otherwise the user must decide to begin later.
 fn has_first_record(known: &Known<'_>) -> Result<(), PartitionFailure> {
     let log_start = known.log.start;
-    if log_start > 0 { Err(PartitionFailure::RetentionPassedBase { start_offset: 0, log_start }) } else { Ok(()) }
+    if log_start > 0 {
+        Err(PartitionFailure::RetentionPassedStartOffset { start_offset: 0, log_start })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +171,7 @@ mod tests {
     fn a_start_offset_is_used_where_it_is_the_log_start() {
         assert_eq!(alone(60, REPLAYED, 5..90, |_| {}), Ok(RecordsToFold::Range(5..60)));
         assert_eq!(alone(60, "", 0..90, |_| {}), Ok(RecordsToFold::Range(0..60)));
-        let gone = PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 };
+        let gone = PartitionFailure::RetentionPassedStartOffset { start_offset: 5, log_start: 6 };
         assert_eq!(alone(60, REPLAYED, 6..90, |_| {}), Err(gone.into()));
         let cut = PartitionFailure::CommittedBeyondEnd { committed: 60, log_end: 59 };
         assert_eq!(alone(60, REPLAYED, 5..59, |_| {}), Err(cut.into()));
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn another_topic_is_folded_as_a_whole_or_not_at_all() {
         assert_eq!(stored_progress("x", Some(50), 0..20), Ok(RecordsToFold::WholeTopic));
-        let gone = PartitionFailure::RetentionPassedBase { start_offset: 0, log_start: 1 };
+        let gone = PartitionFailure::RetentionPassedStartOffset { start_offset: 0, log_start: 1 };
         assert_eq!(stored_progress("x", None, 1..20), Err(gone.clone().into()));
         let unknown = |known: &mut Known<'_>| (known.committed, known.has_customers) = (None, true);
         assert_eq!(alone(0, "", 0..90, unknown), Ok(RecordsToFold::WholeTopic));

@@ -114,7 +114,7 @@ mod tests {
         let (mut encoder, mut checksum, mut records) =
             (RecordEncoder::default(), LedgerChecksum::default(), Vec::new());
         for (id, changed) in changes.customers() {
-            checksum = checksum.changed(changed.digest_before, encoder.encode(id, &changed.now));
+            checksum = checksum.changed(changed.digest_before, encoder.encode_and_digest(id, &changed.now));
             records.push((encoder.key().to_vec(), encoder.value().to_vec()));
         }
         let worker_rules = worker_rules(&[]);

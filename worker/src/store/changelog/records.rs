@@ -79,7 +79,7 @@ pub(crate) struct RecordEncoder {
 impl RecordEncoder {
     /// Encodes key and value of one customer and returns their digest: the hash that
     /// [`LedgerChecksum`](crate::store::LedgerChecksum) sums up, never 0.
-    pub(crate) fn encode(&mut self, id: &str, customer: &Customer) -> u64 {
+    pub(crate) fn encode_and_digest(&mut self, id: &str, customer: &Customer) -> u64 {
         self.buffer.clear();
         self.buffer.push(CUSTOMER);
         self.buffer.extend_from_slice(id.as_bytes());
@@ -150,11 +150,11 @@ mod tests {
         #[test]
         fn a_customer_comes_back_as_it_was_written(id in ".{1,20}", customer in customer()) {
             let mut encoder = RecordEncoder::default();
-            let digest = encoder.encode(&id, &customer);
+            let digest = encoder.encode_and_digest(&id, &customer);
             prop_assert_eq!(Key::read(Some(encoder.key())), Ok(Key::Customer(&id)));
             let back = read(encoder.value()).unwrap();
             prop_assert_eq!(&back, &customer);
-            prop_assert_eq!(RecordEncoder::default().encode(&id, &back), digest);
+            prop_assert_eq!(RecordEncoder::default().encode_and_digest(&id, &back), digest);
         }
 
         #[test]
@@ -162,7 +162,7 @@ mod tests {
             let mut encoder = RecordEncoder::default();
             if let Ok(customer) = read(&value) {
                 // Numbers may be written longer than needed; the state is the same.
-                encoder.encode("A", &customer);
+                encoder.encode_and_digest("A", &customer);
                 prop_assert_eq!(read(encoder.value()).unwrap(), customer);
             }
         }

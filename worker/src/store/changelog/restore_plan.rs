@@ -197,7 +197,7 @@ mod tests {
         );
         assert!(matches!(folded(Some((59, ""))), Err(PartitionFailure::OffsetsMoved { changelog: 60, committed: 59 })));
         let gone = planned(Some(partial()), Some((60, "")), 6..90);
-        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedBase { start_offset: 5, log_start: 6 })));
+        assert!(matches!(gone, Err(PartitionFailure::RetentionPassedStartOffset { start_offset: 5, log_start: 6 })));
     }
 
     #[test]

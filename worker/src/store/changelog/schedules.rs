@@ -69,7 +69,7 @@ impl SimulatedStore for Log {
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let (mut encoder, mut checksum) = (RecordEncoder::default(), LedgerChecksum::default());
         for (id, customer) in ledger.customers().take(Self::MAX_CUSTOMERS_PER_COMMIT) {
-            checksum = checksum.changed(0, encoder.encode(id, customer));
+            checksum = checksum.changed(0, encoder.encode_and_digest(id, customer));
             self.records.push((encoder.key().to_vec(), encoder.value().to_vec()));
         }
         let rules = LedgerRules::begin(&WORKER_RULES, 0);
