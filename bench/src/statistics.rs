@@ -33,8 +33,9 @@ pub(crate) struct Interval {
     pub(crate) high: f64,
 }
 
-/// The interval between two of the values themselves, whatever they are distributed like: how many of `n` values lie below
-/// the median is a throw of `n` coins. None of fewer than six values, whose extremes are too often on one side of it.
+/// The interval between two of the values themselves, whatever they are distributed like: how many of `n` values lie
+/// below the median is a throw of `n` coins. None of fewer than six values, whose extremes are too often on one side of
+/// it.
 pub(crate) fn median_interval(values: &[f64]) -> Option<Interval> {
     let (sorted, Summary { median, .. }) = (sorted(values), summary(values)?);
     let tail =

@@ -1,5 +1,5 @@
-//! `spec.ledger` and `spec.balances`: what workers keep of the records (a *ledger* per partition), and where balances are
-//! stored.
+//! `spec.ledger` and `spec.balances`: what workers keep of the records (a *ledger* per partition), and where balances
+//! are stored.
 
 use std::collections::BTreeMap;
 

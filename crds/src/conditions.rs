@@ -1,8 +1,8 @@
 //! The condition types of a [`crate::BalanceConsumerGroup`]. The first five are always present, the others only while
 //! true.
 //!
-//! Their logic is in `operator/src/controller/status/conditions.rs`. What else a new one needs: see "A status condition"
-//! in `docs/architecture.md`.
+//! Their logic is in `operator/src/controller/status/conditions.rs`. What else a new one needs: see "A status
+//! condition" in `docs/architecture.md`.
 
 /// The object is valid, Kafka and the Secrets are usable, and the wanted workers are ready.
 pub const READY: &str = "Ready";

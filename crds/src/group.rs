@@ -40,9 +40,9 @@ use crate::worker::Worker;
 pub struct BalanceConsumerGroupSpec {
     /// The Kafka cluster, the topic to consume and the consumer group.
     pub kafka: KafkaSpec,
-    /// What the workers keep of each partition, its ledger. `Balances` (default): every record is a transaction, and the
-    /// ledger holds the balances of the partition's customers. `Count`: records of any content are processed and counted,
-    /// and no balances are kept. Immutable.
+    /// What the workers keep of each partition, its ledger. `Balances` (default): every record is a transaction, and
+    /// the ledger holds the balances of the partition's customers. `Count`: records of any content are processed and
+    /// counted, and no balances are kept. Immutable.
     #[serde(default)]
     pub ledger: Ledger,
     /// Where balances are stored and how transactions change them. All fields have defaults. Not allowed with

@@ -1,8 +1,8 @@
 //! The custom resource `BalanceConsumerGroup`: its types, its validation rules, and its conditions and reasons.
 //!
 //! In: the object as a user writes it. Out: typed values with their defaults applied, and, through [`crd::crd`], the
-//! CustomResourceDefinition that makes the API server refuse what these types or the operator cannot use. Everything here
-//! is pure: no client, no clock, no files.
+//! CustomResourceDefinition that makes the API server refuse what these types or the operator cannot use. Everything
+//! here is pure: no client, no clock, no files.
 
 pub mod balances;
 pub mod columns;

@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn an_id_reads_as_kafka_prints_it() {
-        // The last pair is made of 0xfbefbe…: it needs the character in which URL-safe base64 differs from the plain form.
+        // The last pair is made of 0xfbefbe…: it needs the character in which URL-safe base64 differs from the plain
+        // form.
         for (most, least, text) in [
             (0, 0, "AAAAAAAAAAAAAAAAAAAAAA"),
             (0, 1, "AAAAAAAAAAAAAAAAAAAAAQ"),

@@ -207,9 +207,10 @@ impl TransactionalProducer {
     /// this function or since the [registration](Self::init). If so, begin the next transaction with a new producer
     /// under the same id.
     ///
-    /// After such a loss the client has sent a request again and the call has succeeded, but the first copy of the request
-    /// may still be in flight. If it is one that ends a transaction, it could end the next transaction. Also, a broker numbers the records of a producer and refuses those that follow a
-    /// missing one, even in the next transaction (librdkafka says "skipped sequence numbers").
+    /// After such a loss the client has sent a request again and the call has succeeded, but the first copy of the
+    /// request may still be in flight. If it is one that ends a transaction, it could end the next transaction. Also, a
+    /// broker numbers the records of a producer and refuses those that follow a missing one, even in the next
+    /// transaction (librdkafka says "skipped sequence numbers").
     pub fn take_in_doubt(&self) -> bool {
         self.poll_events(Duration::ZERO);
         self.reports.borrow_mut().take_in_doubt()

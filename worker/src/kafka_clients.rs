@@ -106,7 +106,8 @@ fn common(config: &Config) -> ClientConfig {
         .set("fetch.wait.max.ms", "100")
         // With the default of a second, a full queue stalls its partitions (librdkafka#3662).
         .set("fetch.queue.backoff.ms", "2")
-        // More is not faster, and what waits is out of the processor's caches when its turn comes. It bounds what is asked for at once, too.
+        // More is not faster, and what waits is out of the processor's caches when its turn comes. It bounds what is
+        // asked for at once, too.
         .set("queued.max.messages.kbytes", "4096")
         .set("topic.metadata.refresh.interval.ms", "10000");
     client

@@ -1,7 +1,8 @@
 //! The consumer's state as the rest of the process sees it.
 //!
-//! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole partition is
-//! copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some records.
+//! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole
+//! partition is copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some
+//! records.
 
 mod counters;
 mod facts;
@@ -163,7 +164,8 @@ impl View {
         self.shared(partition).map_or(0, |shared| shared.lock().ledger.len())
     }
 
-    /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for it.
+    /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for
+    /// it.
     ///
     /// Blocks while another partition is copied. Processing continues meanwhile and its changes are kept in memory, so
     /// `copy` must take the rows quickly and must not wait for a network.

@@ -1,5 +1,5 @@
-//! What the validation rules (CEL) must know about each store. A new store does not compile until `rules_of` says it, and a
-//! test compares the known stores with the fields of the schema.
+//! What the validation rules (CEL) must know about each store. A new store does not compile until `rules_of` says it,
+//! and a test compares the known stores with the fields of the schema.
 
 use super::rule::{ValidationRule, immutable, is_written, rule};
 use crate::balances::{Store, StoreKind};

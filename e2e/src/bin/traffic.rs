@@ -122,7 +122,8 @@ struct Content {
     /// Percentage of invalid records: broken JSON, too many decimals, 1e400, wrong types
     #[arg(long, default_value_t = 0.0)]
     poison: f64,
-    /// Timestamp of the transaction with index 0; the others follow at the pace of the run, or every 10 ms if it has none
+    /// Timestamp of the transaction with index 0; the others follow at the pace of the run, or every 10 ms if it has
+    /// none
     #[arg(long, default_value = "2026-01-01T00:00:00Z")]
     first_timestamp: Timestamp,
 }

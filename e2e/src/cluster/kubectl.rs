@@ -42,8 +42,8 @@ impl Kubectl {
         self.run(&["get", "--raw", path])
     }
 
-    /// Follows a pod's log to its end. Returns when the first line is there: the log of a pod that ends is gone at once,
-    /// and only who reads it already gets the rest.
+    /// Follows a pod's log to its end. Returns when the first line is there: the log of a pod that ends is gone at
+    /// once, and only who reads it already gets the rest.
     pub fn follow_logs(&self, pod: &str) -> Result<JoinHandle<io::Result<String>>, ClusterError> {
         let mut command = self.command(&["logs", "--follow", pod]);
         let line = format!("{command:?}").replace('"', "");

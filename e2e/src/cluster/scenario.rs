@@ -15,7 +15,8 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Runs `test` in a namespace of its own. When it fails the state of the namespace is printed; either way it is removed.
+    /// Runs `test` in a namespace of its own. When it fails the state of the namespace is printed; either way it is
+    /// removed.
     pub fn run<E: From<ClusterError>>(name: &str, test: impl FnOnce(&Self) -> Result<(), E>) -> Result<(), E> {
         let mut scenario = Self::begin(name)?;
         test(&scenario)?;

@@ -107,8 +107,8 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// Samples every `interval` for `length`, or until interrupted. `show` gets each sample; `complain` what could not be
-    /// read, once until it can be read again.
+    /// Samples every `interval` for `length`, or until interrupted. `show` gets each sample; `complain` what could not
+    /// be read, once until it can be read again.
     pub fn watch(
         &self,
         length: Duration,

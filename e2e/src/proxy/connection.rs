@@ -1,7 +1,7 @@
 //! One connection of the client, and the proxy's own to the broker behind it.
 //!
-//! Each way has a pump that takes one message at a time and reads on only when that one has gone its way: order is kept,
-//! and a message that is delayed or held stops what comes after it on that connection, as on a slow line.
+//! Each way has a pump that takes one message at a time and reads on only when that one has gone its way: order is
+//! kept, and a message that is delayed or held stops what comes after it on that connection, as on a slow line.
 //!
 //! What has been read from the client reaches the broker, however late, unless a rule drops it: a cut and a client that
 //! goes away end the client's side only. The broker's side ends once the broker has answered everything, and what it

@@ -27,8 +27,8 @@ impl Incoming {
         Self { socket, chunk: vec![0; CHUNK].into(), received: Vec::new() }
     }
 
-    /// The next message; none when the sender has ended the connection, be it in the middle of one. Whoever stops waiting
-    /// for it finds it later.
+    /// The next message; none when the sender has ended the connection, be it in the middle of one. Whoever stops
+    /// waiting for it finds it later.
     pub(super) async fn next(&mut self) -> Result<Option<Frame>, ProxyError> {
         loop {
             if let Some(frame) = Frame::take(&mut self.received)? {

@@ -48,7 +48,8 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Customer `number` of that seed. Four of five keep their account in the first currency, the rest share the others.
+    /// Customer `number` of that seed. Four of five keep their account in the first currency, the rest share the
+    /// others.
     pub fn of(seed: u64, number: u64, currencies: &[Currency]) -> Self {
         let mut draws = Draws::new(seed, super::CUSTOMERS, number);
         let name = format!("{} {}", draws.one_of(&FIRST_NAMES), draws.one_of(&LAST_NAMES));

@@ -16,8 +16,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Figures come `every` so often. The clock shows how long it is since something began that had lasted for `before` when
-    /// the run started.
+    /// Figures come `every` so often. The clock shows how long it is since something began that had lasted for `before`
+    /// when the run started.
     pub fn new(every: Duration, before: Duration) -> Self {
         Self { every, before, phase: None, printed: Instant::now(), sent_before: 0 }
     }

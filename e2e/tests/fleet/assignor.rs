@@ -1,5 +1,5 @@
-//! Another assignor for workers that run, under traffic: held, carried out by the operator, and by the commands that the
-//! condition prints.
+//! Another assignor for workers that run, under traffic: held, carried out by the operator, and by the commands that
+//! the condition prints.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Pods as OpenShift runs them: as a user that only their namespace has. The policy in `e2e/openshift` does here what the
-//! security context constraints `restricted-v2` do there.
+//! Pods as OpenShift runs them: as a user that only their namespace has. The policy in `e2e/openshift` does here what
+//! the security context constraints `restricted-v2` do there.
 
 use std::process::Command;
 use std::time::Duration;

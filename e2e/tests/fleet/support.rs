@@ -66,7 +66,8 @@ pub(crate) fn config(folder: &str) -> String {
     format!("{}/../config/{folder}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Applies workers of `config/` that run without the operator, with the image of this checkout and a group of their own.
+/// Applies workers of `config/` that run without the operator, with the image of this checkout and a group of their
+/// own.
 pub(crate) fn apply_config(scenario: &Scenario, folder: &str, topic: &str) -> Result<Group, Failure> {
     let name = "balance-service";
     let kubectl = scenario.kubectl();

@@ -71,7 +71,8 @@ impl fmt::Display for GroupState {
 }
 
 impl Admin {
-    /// Describes consumer groups, in the order asked for; the calls are pipelined, and `timeout` is for all together. A group that does not exist is `Dead` without members.
+    /// Describes consumer groups, in the order asked for; the calls are pipelined, and `timeout` is for all together. A
+    /// group that does not exist is `Dead` without members.
     ///
     /// # Errors
     /// Each group has its own; the outer one is [`Invalid`](crate::ErrorKind::Invalid) arguments.

@@ -88,8 +88,8 @@ impl Answer {
         unsafe { sys::rd_kafka_event_opaque(self.event.as_ptr()) }.addr()
     }
 
-    /// The result, null where the event is of another type; an error when the request failed as a whole. It belongs to the
-    /// event.
+    /// The result, null where the event is of another type; an error when the request failed as a whole. It belongs to
+    /// the event.
     fn result<T>(&self, of: unsafe extern "C" fn(*mut sys::rd_kafka_event_t) -> *const T) -> Result<*const T, Failure> {
         let event = self.event.as_ptr();
         // SAFETY: a live event.

@@ -23,17 +23,17 @@ pub struct Batch<'queue> {
 pub enum Fetched<'a> {
     /// Its next record.
     Record(FetchedRecord<'a>),
-    /// All its records so far were given; only with `enable.partition.eof`, once for each such offset. Not for a member of a
-    /// group: of an end that is taken in a batch, librdkafka 2.12 takes the offset for that of a record, and goes on after
-    /// it when the next rebalance is over (mended in 2.13).
+    /// All its records so far were given; only with `enable.partition.eof`, once for each such offset. Not for a member
+    /// of a group: of an end that is taken in a batch, librdkafka 2.12 takes the offset for that of a record, and goes
+    /// on after it when the next rebalance is over (mended in 2.13).
     End {
         /// Which one.
         partition: i32,
         /// The one after its last record or marker so far.
         offset: i64,
     },
-    /// It is not, or not now, fetched any further; [`OutOfRange`](crate::ErrorKind::OutOfRange) when its log does not hold the
-    /// offset that is next.
+    /// It is not, or not now, fetched any further; [`OutOfRange`](crate::ErrorKind::OutOfRange) when its log does not
+    /// hold the offset that is next.
     Failed {
         /// Which one.
         partition: i32,
@@ -116,8 +116,8 @@ impl<'a> std::ops::Deref for FetchedRecord<'a> {
 }
 
 impl FetchedRecord<'_> {
-    /// Names and values of its headers in their order, copied, whatever their names: the safe crate panics at one that is
-    /// not UTF-8, and anybody who may produce can write such a record. In a name, what is not UTF-8 is replaced by
+    /// Names and values of its headers in their order, copied, whatever their names: the safe crate panics at one that
+    /// is not UTF-8, and anybody who may produce can write such a record. In a name, what is not UTF-8 is replaced by
     /// `U+FFFD`.
     pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let mut all = std::ptr::null_mut();

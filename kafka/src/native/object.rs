@@ -30,8 +30,8 @@ pub(crate) struct Owned<T> {
     free: unsafe extern "C" fn(*mut T),
 }
 
-// SAFETY: librdkafka's clients and queues are made for concurrent use from any thread, freeing included, as long as nobody
-// uses them afterwards, which ownership rules out.
+// SAFETY: librdkafka's clients and queues are made for concurrent use from any thread, freeing included, as long as
+// nobody uses them afterwards, which ownership rules out.
 unsafe impl Send for Owned<sys::rd_kafka_t> {}
 // SAFETY: as above.
 unsafe impl Sync for Owned<sys::rd_kafka_t> {}

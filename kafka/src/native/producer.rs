@@ -111,8 +111,8 @@ impl Producer {
         let mut messages: Vec<_> = records.map(message).collect();
         let count = i32::try_from(messages.len()).unwrap_or(i32::MAX);
         let (first, flags) = (messages.as_mut_ptr(), sys::RD_KAFKA_MSG_F_COPY);
-        // SAFETY: a live topic of a live client, and not more messages than there are. All bytes are copied by the call,
-        // which only writes to each message's error.
+        // SAFETY: a live topic of a live client, and not more messages than there are. All bytes are copied by the
+        // call, which only writes to each message's error.
         let queued = unsafe { sys::rd_kafka_produce_batch(topic.as_ptr(), partition, flags, first, count) };
         // SAFETY: a message of the list; the code is read as the plain number it is.
         let code = |index| unsafe { (&raw const (*first.add(index)).err).cast::<c_int>().read() };
@@ -146,8 +146,8 @@ impl Producer {
     ///
     /// librdkafka does not keep this call's time: without a coordinator it waits for the state of any connection to
     /// change, however long that takes (confluentinc/librdkafka#5456 and #5511, open). So the call has a thread of its
-    /// own, which is left to itself when the time is over. It ends, and the client with it once nobody else has it, when
-    /// the coordinator is found. That is tried whenever a connection comes or goes: with `connections.max.idle.ms`
+    /// own, which is left to itself when the time is over. It ends, and the client with it once nobody else has it,
+    /// when the coordinator is found. That is tried whenever a connection comes or goes: with `connections.max.idle.ms`
     /// at least that often.
     pub(crate) fn send_offsets(
         &self,

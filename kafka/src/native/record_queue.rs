@@ -39,8 +39,8 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
     /// Only of kind [`Invalid`](crate::ErrorKind::Invalid): the consumer has no `group.id`.
     pub fn new(consumer: Arc<BaseConsumer<C>>, topic: &str) -> Result<Self, Error> {
         let client = consumer.client().native_ptr();
-        // SAFETY: the client is live and outlives both queues, each of which gets an owner at once. The wake-up is given
-        // a queue that is live until it is taken back, in `drop`.
+        // SAFETY: the client is live and outlives both queues, each of which gets an owner at once. The wake-up is
+        // given a queue that is live until it is taken back, in `drop`.
         unsafe {
             let data = Owned::new(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy)?;
             let events = Owned::new(sys::rd_kafka_queue_get_consumer(client), sys::rd_kafka_queue_destroy)?;
@@ -59,8 +59,8 @@ impl<C: ConsumerContext + 'static> RecordQueue<C> {
     pub fn forward(&self, partitions: impl IntoIterator<Item = i32>) -> Result<(), Error> {
         let (name, client) = (c_text(&self.topic)?, self.consumer.client().native_ptr());
         for partition in partitions {
-            // SAFETY: client and name are live; the partition's queue gets an owner at once, which only gives up our hold
-            // on it; both queues are live. What waits in the partition's own queue follows in its order.
+            // SAFETY: client and name are live; the partition's queue gets an owner at once, which only gives up our
+            // hold on it; both queues are live. What waits in the partition's own queue follows in its order.
             unsafe {
                 let queue = sys::rd_kafka_queue_get_partition(client, name.as_ptr(), partition);
                 let queue = Owned::new(queue, sys::rd_kafka_queue_destroy)?;

@@ -54,7 +54,8 @@ impl Scene {
         println!("{outcome:?} after {took:?}");
     }
 
-    /// Does what a worker does then: a new producer with the same id settles the matter, and the committed offset tells.
+    /// Does what a worker does then: a new producer with the same id settles the matter, and the committed offset
+    /// tells.
     fn recovered(self) -> Option<i64> {
         let begun = Instant::now();
         drop(self.producer);
@@ -101,8 +102,8 @@ fn an_answer_to_the_offsets_that_is_lost_is_unknown_although_librdkafka_would_ab
     }
 }
 
-/// librdkafka looks for the coordinator for as long as it takes, whatever the call's time; after three refusals it waits
-/// for any connection to come or go.
+/// librdkafka looks for the coordinator for as long as it takes, whatever the call's time; after three refusals it
+/// waits for any connection to come or go.
 #[test]
 fn offsets_whose_coordinator_is_away_are_unknown_in_time_and_their_client_ends_later() {
     const COORDINATOR_NOT_AVAILABLE: i16 = 15;

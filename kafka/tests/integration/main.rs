@@ -1,4 +1,5 @@
-//! What admin calls, transactions and batch reading promise, on a real broker. `make integration` starts one and runs this.
+//! What admin calls, transactions and batch reading promise, on a real broker. `make integration` starts one and runs
+//! this.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 

@@ -25,7 +25,8 @@ pub(crate) struct Assessment {
     /// The part of a worker's capacity that `needed` was planned with, in (0, 1].
     pub(crate) utilization: f64,
     pub(crate) candidates: Vec<Candidate>,
-    /// The smallest number of replicas that carries the load, within the limits; if none does, the one that comes closest.
+    /// The smallest number of replicas that carries the load, within the limits; if none does, the one that comes
+    /// closest.
     pub(crate) needed: Option<i32>,
     /// Whether no number within the limits carries the load.
     pub(crate) infeasible: bool,
@@ -145,8 +146,8 @@ impl Assessment {
         self.scale_down_to = below.into_iter().find(|replicas| load.candidate(*replicas, utilization).feasible);
     }
 
-    /// Without a measured capacity only the lag itself shows that workers are missing. Needed is then the next candidate,
-    /// or what the highest rate seen of one worker makes necessary, whichever is more.
+    /// Without a measured capacity only the lag itself shows that workers are missing. Needed is then the next
+    /// candidate, or what the highest rate seen of one worker makes necessary, whichever is more.
     fn apply_lag_evidence(&mut self, history: &GroupHistory, policy: &Policy, desired: i32) {
         if self.lag_is_evidence(history, policy, desired) {
             let counts = candidate_counts(history.partition_count, self.floor, self.ceiling);

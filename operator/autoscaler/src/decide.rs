@@ -189,8 +189,8 @@ fn hot_partition(history: &mut GroupHistory, assessment: &Assessment) -> Option<
     history.decision_state.hot_partition.update(holds, found)
 }
 
-/// Turns the choice into a decision. If the last decision still holds, its reason and explanation stay, so that a group at
-/// rest causes no writes.
+/// Turns the choice into a decision. If the last decision still holds, its reason and explanation stay, so that a group
+/// at rest causes no writes.
 fn finish(
     last: Option<Decision>,
     choice: Choice,

@@ -223,7 +223,8 @@ impl GroupHistory {
         })
     }
 
-    /// The longest commit interval (time between two commits) of any partition; `None` while no partition was seen to be committed twice.
+    /// The longest commit interval (time between two commits) of any partition; `None` while no partition was seen to
+    /// be committed twice.
     pub(crate) fn commit_interval(&self) -> Option<Duration> {
         self.partitions.values().filter_map(PartitionState::known_commit_interval).max()
     }

@@ -79,8 +79,8 @@ impl PartitionState {
         intervals.get(intervals.len() / 2).copied()
     }
 
-    /// The known commit interval. Until it is known: the time since the last commit that was seen, or since the first poll,
-    /// from [`MIN_COMMIT_INTERVAL`] to [`MAX_COMMIT_INTERVAL`].
+    /// The known commit interval. Until it is known: the time since the last commit that was seen, or since the first
+    /// poll, from [`MIN_COMMIT_INTERVAL`] to [`MAX_COMMIT_INTERVAL`].
     pub(crate) fn commit_interval(&self) -> Duration {
         let waited_since = self.committed_at.or(self.first_at).unwrap_or(self.end_at);
         let waited = self.end_at.saturating_sub(waited_since);

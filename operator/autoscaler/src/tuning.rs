@@ -34,8 +34,8 @@ pub(crate) const COMMIT_INTERVAL_SAMPLES: usize = 20;
 /// The shortest commit interval that is assumed. The poll interval: polls cannot tell shorter ones apart.
 pub(crate) const MIN_COMMIT_INTERVAL: Duration = POLL_INTERVAL;
 
-/// The longest commit interval that is assumed. Chosen: a consumer that has not committed for longer is not just one that
-/// commits rarely.
+/// The longest commit interval that is assumed. Chosen: a consumer that has not committed for longer is not just one
+/// that commits rarely.
 pub(crate) const MAX_COMMIT_INTERVAL: Duration = Duration::from_secs(60);
 
 // Arrival rate.
@@ -160,6 +160,7 @@ pub(crate) const CONFIRMATIONS: u32 = 2;
 /// needed and the lag SLO is missed: a group that is rebalancing shows less than it can do. Chosen.
 pub(crate) const URGENT_FACTOR: f64 = 1.5;
 
-/// How long fewer workers must be enough before workers are removed (the HPA's stabilization window). Chosen: keeping an
-/// unneeded worker for half a minute costs about as much as the two rebalances of a worker that is removed too early.
+/// How long fewer workers must be enough before workers are removed (the HPA's stabilization window). Chosen: keeping
+/// an unneeded worker for half a minute costs about as much as the two rebalances of a worker that is removed too
+/// early.
 pub const SCALE_DOWN_STABILIZATION_WINDOW: Duration = Duration::from_secs(30);

@@ -41,11 +41,11 @@ pub(super) fn next_change(
         requeue_after: None,
     };
     let Some(live) = live else { return go };
-    // The annotation has what was last decided, also while the Deployment is held at 0 replicas for another assignor, or
-    // another writer changed it.
+    // The annotation has what was last decided, also while the Deployment is held at 0 replicas for another assignor,
+    // or another writer changed it.
     let (there, annotated) = (workload::spec_replicas(live), workload::replicas_in_annotation(live));
-    // What the operator last wrote to `spec.replicas`: as annotated, or that 0. Only this can be contended; a new decision
-    // is written at once.
+    // What the operator last wrote to `spec.replicas`: as annotated, or that 0. Only this can be contended; a new
+    // decision is written at once.
     let last_spec_replicas = workload::last_spec_replicas(live);
     if there != last_spec_replicas && desired == last_spec_replicas {
         return match contention::may_revert(&state.reverts, now) {

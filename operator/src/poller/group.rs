@@ -161,9 +161,9 @@ fn members(reading: &GroupReading, lag: &LagReading) -> Vec<MemberLag> {
     members
 }
 
-/// What decision, conditions and status are made of: a reconcile is triggered when it changes. Left out are exact figures
-/// and what blocks a decision at the moment, which change with every poll. A new field of either struct does not compile
-/// until it is compared or left out here.
+/// What decision, conditions and status are made of: a reconcile is triggered when it changes. Left out are exact
+/// figures and what blocks a decision at the moment, which change with every poll. A new field of either struct does
+/// not compile until it is compared or left out here.
 fn significant(snapshot: &Snapshot) -> impl PartialEq {
     let Snapshot {
         lag,

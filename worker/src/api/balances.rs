@@ -63,8 +63,8 @@ pub(super) async fn one(
     }
 }
 
-/// The id, if it has 1 to 128 characters. The OpenAPI document can limit characters only, not bytes. No record's id has more
-/// characters than that, so every customer can be asked for.
+/// The id, if it has 1 to 128 characters. The OpenAPI document can limit characters only, not bytes. No record's id has
+/// more characters than that, so every customer can be asked for.
 pub(super) fn checked_customer_id(id: String) -> Result<String, ApiError> {
     let is_short = id.chars().nth(MAX_ID_BYTES).is_none();
     if !id.is_empty() && is_short { Ok(id) } else { Err(ApiError::CustomerId) }

@@ -1,5 +1,5 @@
-//! Ends connections whose client has stopped reading its answer, or does not come to the end of a request's head: each holds
-//! one of the places that others wait for.
+//! Ends connections whose client has stopped reading its answer, or does not come to the end of a request's head: each
+//! holds one of the places that others wait for.
 
 use std::io;
 use std::pin::Pin;

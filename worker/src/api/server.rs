@@ -25,8 +25,8 @@ use super::io_timeout::{IoTimeouts, TimeoutStream};
 
 /// With what Kafka and the database need, far below the 1024 file descriptors that a process has as a rule.
 const BOUNDS: Bounds = Bounds { open: 640, reserved: 128, working: 512 };
-/// Connections that wait to be accepted. Beyond it the system drops a client's first packet, who tries again after a second:
-/// also a probe, when a crowd comes back at once. The system allows 4096 as a rule.
+/// Connections that wait to be accepted. Beyond it the system drops a client's first packet, who tries again after a
+/// second: also a probe, when a crowd comes back at once. The system allows 4096 as a rule.
 const BACKLOG: u32 = 4096;
 /// For what a client has not taken yet of its answer; Linux doubles it. By itself the system keeps up to 4 MiB for each
 /// connection, and copying that for many clients that do not read takes the time of those that do.

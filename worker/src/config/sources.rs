@@ -237,8 +237,8 @@ fn environment(table: &Command, variables: &BTreeMap<String, String>) -> Result<
 
 /// Whether a variable must be one of ours: a misspelt `KAFKA_GROUPID` would otherwise join the default group.
 ///
-/// Kubernetes puts variables into every container for every Service of the namespace (`KAFKA_PORT_9092_TCP_ADDR` for one
-/// called kafka), and Kafka's own scripts have theirs; both are left alone.
+/// Kubernetes puts variables into every container for every Service of the namespace (`KAFKA_PORT_9092_TCP_ADDR` for
+/// one called kafka), and Kafka's own scripts have theirs; both are left alone.
 fn is_ours(name: &str) -> bool {
     let prefixed = ["KAFKA_", "Kafka__", "BALANCE_", "WORKER_"].iter().any(|prefix| name.starts_with(prefix));
     let of_a_service = name.ends_with("_PORT")

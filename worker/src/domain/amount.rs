@@ -33,7 +33,8 @@ pub(crate) fn minor_units(text: &str, exponent: u8) -> Result<i128, AmountError>
     Ok(if negative { -units } else { units })
 }
 
-/// `significant × 10^power`; `significant` has no trailing zeros, which is what makes long spellings of short values fit.
+/// `significant × 10^power`; `significant` has no trailing zeros, which is what makes long spellings of short values
+/// fit.
 #[derive(Default)]
 struct Decimal {
     // Unsigned, because a checked multiplication of a signed one of this size is a call.

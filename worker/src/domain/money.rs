@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// An ISO 4217 code: three capital letters, `EUR`.
 ///
-/// Whether the code is *known*, and how many decimals it has, is the business of [`crate::domain::exponents::Exponents`].
+/// Whether the code is *known*, and how many decimals it has, is the business of
+/// [`crate::domain::exponents::Exponents`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Currency([u8; 3]);
 

@@ -47,8 +47,8 @@ impl ToolContext<'_> {
         Ok(ask(At::Earliest)?..ask(At::Latest)?)
     }
 
-    /// Folds records of the input as a worker would. With the rules of a ledger, records of a currency that was unknown when
-    /// they came are refused and counted in the result.
+    /// Folds records of the input as a worker would. With the rules of a ledger, records of a currency that was unknown
+    /// when they came are refused and counted in the result.
     pub(super) fn fold(
         &self,
         partition: i32,

@@ -177,7 +177,8 @@ impl Store for Changelog {
         self.log.grow_to(&self.admin, input.partition_count)?;
         let asked: Vec<_> = assigned.iter().map(|it| (self.log.name.clone(), it.partition)).collect();
         let ask = |at| self.admin.list_offsets(&asked, at, Isolation::ReadUncommitted, TIMEOUT);
-        // The end is that of everything written so far, open transactions included, and it is read after the assignment.
+        // The end is that of everything written so far, open transactions included, and it is read after the
+        // assignment.
         let (starts, ends) = (ask(At::Earliest)?, ask(At::Latest)?);
         let plan = |start: ListedOffset, end: ListedOffset| -> Result<RestorePlan, RestoreError> {
             Ok(RestorePlan::ReadChangelog(start.offset.map_err(NotReady::from)?..end.offset.map_err(NotReady::from)?))

@@ -147,7 +147,8 @@ impl BatchPart {
 }
 
 pub(crate) struct Batch {
-    /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put together.
+    /// The membership in which all of `parts` were assigned to this worker: captured once, when the batch was put
+    /// together.
     pub(crate) membership: GroupMetadata,
     pub(crate) parts: Vec<BatchPart>,
 }
@@ -208,8 +209,8 @@ pub(crate) trait Store: Send + Sync {
         usize::MAX
     }
 
-    /// Whether an empty commit must include every partition. A worker that has read nothing new sends one from time to time,
-    /// to check that it is still a member of the group; for that, one partition is enough.
+    /// Whether an empty commit must include every partition. A worker that has read nothing new sends one from time to
+    /// time, to check that it is still a member of the group; for that, one partition is enough.
     fn empty_commits_have_all_partitions(&self) -> bool {
         false
     }

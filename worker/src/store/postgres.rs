@@ -12,8 +12,9 @@
 //!
 //! The group's offsets in Kafka follow each commit, without a wait, so that others see the lag. They decide only one
 //! thing: if a partition has no row, and the group has committed nothing or the offset of its first record, it begins
-//! with that record. Any other offset without a row belongs to another store, another log or a lost row, so the partition fails.
-//! A rebuild (`ops::rebuild`) creates the row with the balances; it does not dead-letter records again.
+//! with that record. Any other offset without a row belongs to another store, another log or a lost row, so the
+//! partition fails. A rebuild (`ops::rebuild`) creates the row with the balances; it does not dead-letter records
+//! again.
 //!
 //! The commit thread sends batches on one connection, the restore thread reads on another. A lost connection is
 //! recreated after a pause that grows to two seconds. `postgres/schema.sql` describes the schema.

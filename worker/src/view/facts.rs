@@ -150,8 +150,8 @@ pub(crate) struct PartitionBalances {
 
 /// What one partition knows of one customer.
 ///
-/// As in the ledger, usual ids and a single currency lie in here: a list of rows is one piece of memory, which goes back to
-/// the system as a whole.
+/// As in the ledger, usual ids and a single currency lie in here: a list of rows is one piece of memory, which goes
+/// back to the system as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BalanceRow {
     pub(crate) customer: CompactString,
@@ -185,7 +185,8 @@ impl BalanceRow {
 /// Whether the worker may get traffic, and what it is working on.
 #[derive(Clone, Debug)]
 pub(crate) struct Readiness {
-    /// True once the group was joined and the first assignment restored; false again only on stopping or a failed partition.
+    /// True once the group was joined and the first assignment restored; false again only on stopping or a failed
+    /// partition.
     pub(crate) ready: bool,
     /// Why it is not ready, or what it waits for, as a sentence for users.
     pub(crate) reason: Option<String>,

@@ -25,8 +25,8 @@ impl History {
         self.recorded
     }
 
-    /// Notes how long the partitions of event `number` took to be active again, and how many records were read for that,
-    /// unless it is forgotten.
+    /// Notes how long the partitions of event `number` took to be active again, and how many records were read for
+    /// that, unless it is forgotten.
     pub(super) fn restored(&mut self, number: u64, took: Duration, records: u64) {
         let age = usize::try_from(self.recorded - number).unwrap_or(usize::MAX);
         let index = self.events.len().checked_sub(age.saturating_add(1));

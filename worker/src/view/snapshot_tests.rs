@@ -189,8 +189,8 @@ fn assert_is_the_state_at(offset: i64, rows: &[BalanceRow], balances: &mut (i64,
     }
 }
 
-/// Copies again and again while `write` makes the transfers from one offset up to another, and compares each copy with the
-/// state at its own offset.
+/// Copies again and again while `write` makes the transfers from one offset up to another, and compares each copy with
+/// the state at its own offset.
 fn copies_are_exact_while(write: impl Fn(&SharedPartition, i64, i64) + Send + 'static) {
     let (view, shared) = partition_of(CUSTOMERS);
     let stop = Arc::new(AtomicBool::new(false));
@@ -305,8 +305,8 @@ fn waits_during_copies(customers: usize, copies: usize) -> Vec<Duration> {
     waits
 }
 
-/// A thread may always be off its processor for a while, so it is not the longest wait that is compared. Were the lock held
-/// for a copy, nearly all of them would be as long as that.
+/// A thread may always be off its processor for a while, so it is not the longest wait that is compared. Were the lock
+/// held for a copy, nearly all of them would be as long as that.
 #[test]
 fn nobody_waits_for_a_copy() {
     let waits = waits_during_copies(200_000, 5);

@@ -1,8 +1,8 @@
 //! The balances of one partition that readers see, held so that they can be copied while they change.
 //!
-//! A copy takes as long as there are customers, and nobody may wait for it. So the ledger is frozen as it stands while it
-//! is copied: what changes meanwhile goes into a second ledger beside it, and into the first one afterwards, a few customers
-//! at a time.
+//! A copy takes as long as there are customers, and nobody may wait for it. So the ledger is frozen as it stands while
+//! it is copied: what changes meanwhile goes into a second ledger beside it, and into the first one afterwards, a few
+//! customers at a time.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::domain::{
     money::Overflow,
 };
 
-/// A [`Ledger`] as readers see it, for all records below one offset; it can be frozen for a copy, and changes meanwhile.
+/// A [`Ledger`] as readers see it, for all records below one offset; it can be frozen for a copy, and changes
+/// meanwhile.
 pub(crate) struct VisibleLedger {
     base: Base,
     /// Customers that have changed since the base was frozen. They stand above it.

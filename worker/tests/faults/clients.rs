@@ -94,8 +94,8 @@ async fn visit(port: u16, habit: Habit) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Meanwhile every probe of the crowded worker is answered in time, on a connection of its own, and so is every read of the
-/// other worker, half of which it has from the crowded one.
+/// Meanwhile every probe of the crowded worker is answered in time, on a connection of its own, and so is every read of
+/// the other worker, half of which it has from the crowded one.
 fn nobody_is_shut_out(name: &str, clients: usize, habits: &[Habit], lasts: Duration, demand: Demand) {
     let brokers = Brokers::take(Use::Shared).unwrap();
     let (_stream, crowded, other) = two_workers(&brokers, name);

@@ -11,8 +11,8 @@ use crate::leaving::Group;
 use crate::scene::{SOON, Scene, commits_in_transactions};
 use crate::traffic::Load;
 
-/// A session so long that nobody is taken for dead, and transactions of half of it: a hand-over waits five seconds for the
-/// last commit, and then goes on without.
+/// A session so long that nobody is taken for dead, and transactions of half of it: a hand-over waits five seconds for
+/// the last commit, and then goes on without.
 const LONG: (&str, &str) = ("KAFKA_SESSION_TIMEOUT", "40s");
 
 fn scene(name: &str) -> Scene {
@@ -64,8 +64,8 @@ fn a_transaction_that_ends_after_its_partition_has_moved_is_waited_for() {
     scene.finish();
 }
 
-/// It is stopped while it waits for that end: nothing more is waited for than at any other stop, and it is out of the group
-/// long before its session would end, although the other one does not join again.
+/// It is stopped while it waits for that end: nothing more is waited for than at any other stop, and it is out of the
+/// group long before its session would end, although the other one does not join again.
 #[test]
 fn a_worker_that_is_stopped_while_a_hand_over_waits_for_its_commit_leaves_in_time() {
     if !commits_in_transactions() {
@@ -137,7 +137,8 @@ fn records_that_arrive_after_their_partition_has_moved_change_nothing() {
     scene.finish();
 }
 
-/// The same, but they arrive as soon as the next owner knows how far it has to read: its restore can see nothing of them.
+/// The same, but they arrive as soon as the next owner knows how far it has to read: its restore can see nothing of
+/// them.
 #[test]
 fn records_that_arrive_when_the_next_owner_has_begun_to_read_change_nothing() {
     if !commits_in_transactions() {
@@ -154,7 +155,8 @@ fn records_that_arrive_when_the_next_owner_has_begun_to_read_change_nothing() {
     scene.finish();
 }
 
-/// Accepted before the records are written, the offsets could become visible to a next owner that has not seen the records.
+/// Accepted before the records are written, the offsets could become visible to a next owner that has not seen the
+/// records.
 #[test]
 fn offsets_are_sent_only_when_the_records_are_acknowledged() {
     if !commits_in_transactions() {
@@ -193,8 +195,8 @@ fn offsets_that_arrive_after_their_partition_has_moved_are_refused() {
     scene.finish();
 }
 
-/// A transaction has ended, but its worker hears of it only when the partitions have gone to another one, which has gone on
-/// with them, and have come back: what was true then is outdated.
+/// A transaction has ended, but its worker hears of it only when the partitions have gone to another one, which has
+/// gone on with them, and have come back: what was true then is outdated.
 #[test]
 fn an_answer_that_arrives_when_its_partition_has_gone_and_come_back_is_outdated() {
     if !commits_in_transactions() {
@@ -224,8 +226,8 @@ fn an_answer_that_arrives_when_its_partition_has_gone_and_come_back_is_outdated(
     scene.finish();
 }
 
-/// The client has sent the end of a transaction a second time and begun the next one when the first arrives: it must not
-/// end that one, half-written as it is.
+/// The client has sent the end of a transaction a second time and begun the next one when the first arrives: it must
+/// not end that one, half-written as it is.
 #[test]
 fn an_end_that_arrives_in_the_next_transaction_does_not_end_that() {
     if !commits_in_transactions() {

@@ -11,7 +11,8 @@ use crate::harness::{Stream, Worker, eventually, free_port};
 use crate::reader::{Reader, Seen};
 use crate::traffic::{Load, Traffic};
 
-/// What nothing that works should need, even on a busy machine: a killed worker's session and its transaction's time-out.
+/// What nothing that works should need, even on a busy machine: a killed worker's session and its transaction's
+/// time-out.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
 /// The session of every worker, unless a test says otherwise.
 pub(crate) const SESSION: Duration = Duration::from_secs(6);
@@ -140,7 +141,8 @@ impl Scene {
         self.bury(worker);
     }
 
-    /// Asks a worker to stop, which takes less than three seconds and ends well, whatever happens around it. Gives its log.
+    /// Asks a worker to stop, which takes less than three seconds and ends well, whatever happens around it. Gives its
+    /// log.
     #[track_caller]
     pub(crate) fn stop(&mut self, place: usize) -> String {
         let mut worker = self.take(place);

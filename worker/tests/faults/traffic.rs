@@ -48,8 +48,8 @@ impl Traffic {
     pub(crate) fn start(stream: &Stream, load: Load) -> Self {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &stream.bootstrap)
-            // Not idempotent: while such a producer waits for its id, librdkafka's threads take all CPU, also the brokers'.
-            // A record that is written twice is there twice for the oracle, too.
+            // Not idempotent: while such a producer waits for its id, librdkafka's threads take all CPU, also the
+            // brokers'. A record that is written twice is there twice for the oracle, too.
             .set("enable.idempotence", "false")
             .set("linger.ms", "20")
             .set("message.timeout.ms", PATIENCE.as_millis().to_string())

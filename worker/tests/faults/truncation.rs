@@ -1,5 +1,5 @@
-//! A log that is cut off by an unclean election and grows again while nobody reads it, beside logs whose leader changes in
-//! order.
+//! A log that is cut off by an unclean election and grows again while nobody reads it, beside logs whose leader changes
+//! in order.
 
 use std::thread::sleep;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Workers that are halted in the middle of a commit, for twice their session, and then go on as if nothing had happened.
+//! Workers that are halted in the middle of a commit, for twice their session, and then go on as if nothing had
+//! happened.
 
 use std::thread::sleep;
 

@@ -1,4 +1,5 @@
-//! A currency more stops nothing, and what was refused before it was known stays refused unless a person wants it counted.
+//! A currency more stops nothing, and what was refused before it was known stays refused unless a person wants it
+//! counted.
 
 use crate::{
     failures::await_failure,

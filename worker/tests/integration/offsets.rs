@@ -1,5 +1,5 @@
-//! Offsets of which the store knows nothing: another log's, another program's, another store's, or its own that it has lost.
-//! None is followed; what the failure advises leads on, with every balance exact.
+//! Offsets of which the store knows nothing: another log's, another program's, another store's, or its own that it has
+//! lost. None is followed; what the failure advises leads on, with every balance exact.
 
 use serde_json::Value;
 

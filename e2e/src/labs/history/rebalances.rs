@@ -3,8 +3,9 @@
 //! A partition stands still from the moment its owner gives it up, or loses it, until a worker processes it again. What
 //! overlaps in time, or follows within [`SLACK`], is one rebalance.
 //!
-//! A worker that ends takes its history with it, so an event may be missing on either side. A pause that begins at no known
-//! event is unknown, never guessed; if a process is known to have ended meanwhile, the pause begins there, to the second.
+//! A worker that ends takes its history with it, so an event may be missing on either side. A pause that begins at no
+//! known event is unknown, never guessed; if a process is known to have ended meanwhile, the pause begins there, to the
+//! second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -169,8 +170,8 @@ struct Death<'a> {
 }
 
 impl<'a> Death<'a> {
-    /// A group gives away what is free in its next generation. Of the generations before that, the last one may have been
-    /// told by the process alone.
+    /// A group gives away what is free in its next generation. Of the generations before that, the last one may have
+    /// been told by the process alone.
     fn new(worker: &'a str, at: Timestamp, events: &[(&Worker, &Event)]) -> Self {
         let known = || events.iter().filter(|(_, event)| event.generation >= 0);
         let before = known().filter(|(_, event)| event.timestamp <= at).map(|(_, event)| event.generation).max();
@@ -337,8 +338,8 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// Whether more than one generation lies between a partition's end in one and its beginning in another: it is given away in
-/// the generation after the one in which it was given up.
+/// Whether more than one generation lies between a partition's end in one and its beginning in another: it is given
+/// away in the generation after the one in which it was given up.
 fn is_past(given_up: i32, assigned: i32) -> bool {
     given_up >= 0 && assigned > given_up + 1
 }
@@ -379,8 +380,8 @@ fn spans(events: &[(&Worker, &Event)], pauses: &[Pause<'_>]) -> Vec<Span> {
     spans
 }
 
-/// A pause that may be shorter counts if it lies within one rebalance. Otherwise it is two, of unknown length: an unknown
-/// worker has had the partition.
+/// A pause that may be shorter counts if it lies within one rebalance. Otherwise it is two, of unknown length: an
+/// unknown worker has had the partition.
 fn settled<'a>(pause: Pause<'a>, spans: &[Span]) -> Vec<Pause<'a>> {
     let Some(stopped) = pause.stopped.filter(|_| pause.may_be_shorter) else { return vec![pause] };
     let is_within = |span: &Span| span.contains(pause.anchor) && span.contains(stopped);

@@ -251,8 +251,8 @@ fn the_random_sequences_do_move_workers_both_ways() {
     assert!(up > 100 && down > 100, "{up} up, {down} down");
 }
 
-/// At the partition count, lag that grows asks for as many workers as there are: none of them is too many, whatever a rate
-/// that was once seen of one worker would allow.
+/// At the partition count, lag that grows asks for as many workers as there are: none of them is too many, whatever a
+/// rate that was once seen of one worker would allow.
 #[test]
 fn lag_that_grows_takes_no_worker_away_at_the_limit() {
     let policy = Policy {

@@ -91,7 +91,8 @@ pub(super) enum Obstacle {
 pub(super) enum ChangeMode {
     /// A user, by hand.
     Manual,
-    /// The operator (`assignorChange: Recreate`), which does not begin yet: workers that it stops might not start again.
+    /// The operator (`assignorChange: Recreate`), which does not begin yet: workers that it stops might not start
+    /// again.
     Blocked(Obstacle),
     /// The operator, which stops all workers first.
     Recreate,

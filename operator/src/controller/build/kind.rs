@@ -1,5 +1,5 @@
-//! What the operator knows about one kind of child, for example the Deployment. Watching, applying, restoring and removing
-//! it follows from that and is the same for all kinds. What a new kind needs: see "A kind of child" in
+//! What the operator knows about one kind of child, for example the Deployment. Watching, applying, restoring and
+//! removing it follows from that and is the same for all kinds. What a new kind needs: see "A kind of child" in
 //! `docs/architecture.md`.
 
 use kube::api::{ApiResource, GroupVersionKind};
@@ -36,7 +36,8 @@ impl ChildResource {
     }
 }
 
-/// Builds the full object to apply; `None` if the custom resource should not have such a child, which removes an existing one.
+/// Builds the full object to apply; `None` if the custom resource should not have such a child, which removes an
+/// existing one.
 type Build = fn(&ValidatedGroup, Replicas) -> Option<serde_json::Result<Value>>;
 
 /// A kind of child: a row of the table `KINDS`.

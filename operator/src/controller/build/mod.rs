@@ -1,6 +1,6 @@
-//! Pure. Builds the children that a [`ValidatedGroup`](super::validate::ValidatedGroup), a custom resource whose spec was
-//! checked, should have: one file per kind of child. Each is a function of the group and its [`Replicas`] alone, so equal input gives equal bytes and nothing is
-//! applied twice.
+//! Pure. Builds the children that a [`ValidatedGroup`](super::validate::ValidatedGroup), a custom resource whose spec
+//! was checked, should have: one file per kind of child. Each is a function of the group and its [`Replicas`] alone, so
+//! equal input gives equal bytes and nothing is applied twice.
 
 mod deployment;
 mod environment;

@@ -32,8 +32,8 @@ fn the_manifests_without_the_operator_are_the_children_that_it_creates() {
     }
 }
 
-/// Only the operator names an owner and itself, records its decisions in annotations, and decides on replicas and pauses.
-/// It knows the namespace; the manifests are applied to any.
+/// Only the operator names an owner and itself, records its decisions in annotations, and decides on replicas and
+/// pauses. It knows the namespace; the manifests are applied to any.
 fn without_the_operator(child: &Value) -> Value {
     let text = child.to_string().replace("balance-service-peers.bank.svc:8080", "balance-service-peers:8080");
     let mut child: Value = serde_json::from_str(&text).unwrap();

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::controller::validate::{ValidatedGroup, ValidationContext, validate};
 
-/// A ServiceAccount without a token; a headless Service that publishes peers that are not ready; a Service for clients; a
-/// budget of one that never blocks on sick workers; a Deployment that adds before it removes.
+/// A ServiceAccount without a token; a headless Service that publishes peers that are not ready; a Service for clients;
+/// a budget of one that never blocks on sick workers; a Deployment that adds before it removes.
 #[test]
 fn every_child_is_sent_as_its_snapshot_shows() {
     for kind in KINDS {

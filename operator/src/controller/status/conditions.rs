@@ -257,8 +257,8 @@ fn scaling_limited(input: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// Even a worker of its own could not process the busiest partition. After a restart, `figures::saved_history` reads the
-/// partition's number from this message.
+/// Even a worker of its own could not process the busiest partition. After a restart, `figures::saved_history` reads
+/// the partition's number from this message.
 fn hot_partition(input: &StatusInput<'_>) -> Option<ConditionState> {
     let partition = input.snapshot?.decision.hot_partition?;
     Some(state(

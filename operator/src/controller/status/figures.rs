@@ -1,5 +1,5 @@
-//! Pure. The numbers and lists of the status, rounded so that they rarely change; and what a restarted operator reads back
-//! from them.
+//! Pure. The numbers and lists of the status, rounded so that they rarely change; and what a restarted operator reads
+//! back from them.
 
 use std::time::Duration;
 

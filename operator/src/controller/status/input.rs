@@ -34,7 +34,8 @@ pub(in crate::controller) struct StatusInput<'a> {
     pub now: Timestamp,
     /// The present time, to tell how long a problem has lasted.
     pub instant: Instant,
-    /// Whether `status.scaling.learned` (what one worker can process, measured) may be written again: it changes with every poll, and is written at times.
+    /// Whether `status.scaling.learned` (what one worker can process, measured) may be written again: it changes with
+    /// every poll, and is written at times.
     pub learned_figures_due: bool,
 }
 

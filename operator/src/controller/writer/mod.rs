@@ -1,5 +1,6 @@
 //! The one writer: every request that changes something at the API server is sent from here. A reconcile hands its
-//! writes over and waits only for the answers to writes of children. The [`Queue`] (pure) says which write is sent when.
+//! writes over and waits only for the answers to writes of children. The [`Queue`] (pure) says which write is sent
+//! when.
 
 mod queue;
 
@@ -59,8 +60,8 @@ impl Writer {
         Self { queue: Arc::default(), changed: Arc::default(), metrics }
     }
 
-    /// Writes a child and waits for the answer. `action` names the write: while it waits, a later write of the same name
-    /// replaces it, unless it `creates` the child.
+    /// Writes a child and waits for the answer. `action` names the write: while it waits, a later write of the same
+    /// name replaces it, unless it `creates` the child.
     ///
     /// # Errors
     /// The API server refused the write or did not answer, or the write was not sent.

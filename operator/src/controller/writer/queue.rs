@@ -247,8 +247,9 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Records that a write failed, or was not sent after all. Writes of children and events are not repeated from here. A status is
-    /// repeated after a pause, unless a newer one waits; `again` is the write to repeat. `random` is in [0, 1).
+    /// Records that a write failed, or was not sent after all. Writes of children and events are not repeated from
+    /// here. A status is repeated after a pause, unless a newer one waits; `again` is the write to repeat. `random` is
+    /// in [0, 1).
     pub(super) fn failed(&mut self, key: &ObjectKey, class: Class, again: Option<W>, now: Instant, random: f64) {
         self.ended(key, class, |object| {
             let Some(work) = again else { return };
@@ -265,8 +266,8 @@ impl<W> Queue<W> {
         });
     }
 
-    /// Whether no write of a child and no event waits and no write is in flight. A process that ends waits for this; the next process
-    /// finds out by itself which statuses to write.
+    /// Whether no write of a child and no event waits and no write is in flight. A process that ends waits for this;
+    /// the next process finds out by itself which statuses to write.
     pub(super) fn is_drained(&self) -> bool {
         self.in_flight == 0
             && [Class::ChildWrite, Class::Event].iter().all(|class| self.ready[*class as usize].is_empty())

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The least charge for small rows: the counters are shared between threads, so fewer updates are faster.
 const STEP: usize = 16 * 1024;
 
-/// The allocator maps what is larger than 32 MiB by itself, always, and unmaps it when it is freed; anything smaller may stay
-/// in the heap of the thread that asked for it. Of a mapping only the pages that are written take memory.
+/// The allocator maps what is larger than 32 MiB by itself, always, and unmaps it when it is freed; anything smaller
+/// may stay in the heap of the thread that asked for it. Of a mapping only the pages that are written take memory.
 const MAPPED: usize = 33 << 20;
 /// From this many bytes on, an allocation gets a mapping of its own.
 const WORTH_A_MAPPING: usize = 1 << 20;

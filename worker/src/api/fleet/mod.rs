@@ -1,8 +1,8 @@
 //! Balance reads for the whole fleet, on any worker: every partition exactly once, or a refusal that names what is
 //! missing; never a silently partial sum.
 //!
-//! A worker owns some partitions; the others belong to its peers, which are asked over HTTP. Partitions move while
-//! this happens, so answers carry generation and offset, and what is missing is asked for again for a while. With balances
+//! A worker owns some partitions; the others belong to its peers, which are asked over HTTP. Partitions move while this
+//! happens, so answers carry generation and offset, and what is missing is asked for again for a while. With balances
 //! in a database, one statement there takes the place of all that.
 
 mod directory;
@@ -117,7 +117,8 @@ impl Fleet {
         })
     }
 
-    /// One of the own partitions as a line for a peer, once there is room for it; `None` if this worker may not answer for it.
+    /// One of the own partitions as a line for a peer, once there is room for it; `None` if this worker may not answer
+    /// for it.
     pub(super) async fn line(&self, partition: i32) -> Result<Option<Line>, ApiError> {
         let give_up = Instant::now() + PEER_WAITS;
         loop {
@@ -209,8 +210,8 @@ impl Fleet {
         }
     }
 
-    /// One round: this worker and all peers at once. A peer without an answer is the round's loss, not its failure; if it
-    /// was for want of room, that is said.
+    /// One round: this worker and all peers at once. A peer without an answer is the round's loss, not its failure; if
+    /// it was for want of room, that is said.
     async fn ask_everyone(
         &self,
         peer_request: PeerRequest,

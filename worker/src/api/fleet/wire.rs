@@ -1,8 +1,8 @@
 //! What workers tell each other on `/internal/v1/partitions`: lines of JSON, first the facts about the worker, then
 //! one line per partition it answers for.
 //!
-//! Rows are arrays, since a whole list repeats their shape for every customer. Amounts travel as whole minor units. A line
-//! may hold a whole partition: it is written and read row by row, and every row is charged before it is kept.
+//! Rows are arrays, since a whole list repeats their shape for every customer. Amounts travel as whole minor units. A
+//! line may hold a whole partition: it is written and read row by row, and every row is charged before it is kept.
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -87,8 +87,8 @@ async fn rows_of_peers_and_own_ones_are_charged_together() {
     }
 }
 
-/// Ids of 128 characters take more than the least: that shows only when a partition is being copied for a peer, whose answer
-/// has begun.
+/// Ids of 128 characters take more than the least: that shows only when a partition is being copied for a peer, whose
+/// answer has begun.
 #[tokio::test]
 async fn a_partition_that_turns_out_too_large_is_refused_as_well() {
     let views = [joined("w1", 1), joined("w2", 1)];

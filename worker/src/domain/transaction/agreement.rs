@@ -1,5 +1,5 @@
-//! Records made right, nearly right or broken by chance: they are taken, with the same values, exactly if a plain reading
-//! over `serde_json` takes them.
+//! Records made right, nearly right or broken by chance: they are taken, with the same values, exactly if a plain
+//! reading over `serde_json` takes them.
 //!
 //! `PROPTEST_CASES` makes a run longer than the one that is part of the tests.
 
@@ -35,8 +35,8 @@ proptest! {
         }
     }
 
-    /// Bytes replaced, put in and taken out. What is only skipped may be broken inside, so a record that was edited more
-    /// than once may be taken although it is no JSON; never the other way round.
+    /// Bytes replaced, put in and taken out. What is only skipped may be broken inside, so a record that was edited
+    /// more than once may be taken although it is no JSON; never the other way round.
     #[test]
     fn an_edited_record_is_read_as_by_serde_json((bytes, edits) in edited(DEPOSIT.as_bytes())) {
         match read(&bytes) {

@@ -6,7 +6,8 @@ use crate::domain::{amount::AmountError, money::Overflow};
 /// The longest `customerId` and `transactionId`, in bytes: the ledger keeps them, and the API looks up no longer ones.
 pub(crate) const MAX_ID_BYTES: usize = 128;
 
-/// Why a record cannot be applied. No reason carries a part of the record: records are personal data, and this is logged.
+/// Why a record cannot be applied. No reason carries a part of the record: records are personal data, and this is
+/// logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum BadRecord {
     /// A tombstone.

@@ -64,8 +64,8 @@ impl SimulatedStore for Log {
     type DurableState = DurableState;
     type Sent = (Records, DurableState);
 
-    /// A ledger of more customers than go into one commit is left half written, as a release before this one did when it
-    /// was interrupted.
+    /// A ledger of more customers than go into one commit is left half written, as a release before this one did when
+    /// it was interrupted.
     fn rebuilt(&mut self, ledger: &Ledger, next_offset: i64) {
         let (mut encoder, mut checksum) = (RecordEncoder::default(), LedgerChecksum::default());
         for (id, customer) in ledger.customers().take(Self::MAX_CUSTOMERS_PER_COMMIT) {

@@ -45,8 +45,8 @@ pub(crate) fn stream_of(name: &str, partitions: i32, settings: &[(&str, &str)]) 
     stream
 }
 
-/// Deletes the topics: whatever a broker does at intervals or for each fetch, it does for every partition there is. Those
-/// of a test that failed stay.
+/// Deletes the topics: whatever a broker does at intervals or for each fetch, it does for every partition there is.
+/// Those of a test that failed stay.
 impl Drop for Stream {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -288,7 +288,8 @@ impl Stream {
         self.observer().commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
     }
 
-    /// Kafka's own tool, as the worker's sentences advise it. A worker that was killed is a member until its session ends.
+    /// Kafka's own tool, as the worker's sentences advise it. A worker that was killed is a member until its session
+    /// ends.
     #[track_caller]
     pub(crate) fn delete_offsets(&self) {
         let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/kafka/cli.sh");

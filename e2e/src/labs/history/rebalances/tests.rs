@@ -43,7 +43,8 @@ fn ended(second: f64, workers: Vec<Worker>) -> Recording {
     Recording { ended: vec![Ended { name: "b".into(), at: at(second) }], ..recording(workers) }
 }
 
-/// What a row says: began and took in milliseconds, moved, came back, stayed, how long each stopped partition stood still.
+/// What a row says: began and took in milliseconds, moved, came back, stayed, how long each stopped partition stood
+/// still.
 type Row = (i64, Option<u64>, Vec<i32>, Vec<i32>, Vec<i32>, Vec<Option<u64>>);
 
 fn rows(workers: Vec<Worker>) -> Vec<Row> {
@@ -232,7 +233,8 @@ fn the_tables_say_what_is_known_and_what_is_not() {
     assert!(words(1).ends_with("1 6 (0-5) 0 0 ? ?"), "{table}");
 }
 
-/// The rows of a history that real workers have told: six partitions, 100 records a second, workers 8 s after each other.
+/// The rows of a history that real workers have told: six partitions, 100 records a second, workers 8 s after each
+/// other.
 fn recorded(text: &str) -> Vec<String> {
     let recording: Recording = serde_json::from_str(text).unwrap();
     let rebalances = rebalances(&recording);
