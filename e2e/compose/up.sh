@@ -187,7 +187,7 @@ END
 
 start() {
   progress "5 steps: prerequisites, Docker Engine, images, containers, first balance"
-  progress "on 2 cores less than a minute when the images are there; without them, Rust and Kafka are built first"
+  progress "on 2 cores less than a minute when the images are there; 5 to 15 minutes when they are to be built"
   progress "1/5 prerequisites"
   local parts=(compose)
   [[ -n ${WORKER_IMAGE:-} && -n ${TRAFFIC_IMAGE:-} ]] || parts+=(rust)

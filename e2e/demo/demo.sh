@@ -19,7 +19,7 @@ status() { kube get bcg "$group" -o "jsonpath={.status.$1}" 2>/dev/null || true;
 
 prepare() {
   progress "6 steps: cluster, Kafka, images, charts, a day of traffic (59 s), check of all balances"
-  progress "on 2 cores about a minute and a half when everything is built, about 26 minutes from nothing"
+  progress "on 2 cores about a minute and a half when everything is built, 16 to 26 minutes from nothing"
   "$e2e/scripts/prerequisites.sh" rust kafka cluster
   # Cluster and Kafka leave the processors idle for a third of the time. The step that needs the binaries waits for this
   # build, and repeats what it had to say if it failed.

@@ -19,7 +19,7 @@ fetch() {
   # shellcheck disable=SC2064 # the folder's name is meant to be fixed now
   trap "rm -rf '$part'" EXIT
   progress "fetching the Kafka jars with Maven"
-  mvn --quiet --batch-mode --file "$here/pom.xml" dependency:copy-dependencies \
+  mvn --quiet --batch-mode -Dstyle.color=never --file "$here/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime "-DoutputDirectory=$part/libs" >&2 </dev/null ||
     fail "Maven could not fetch the Kafka jars" "see the lines above; check the network and Maven's settings.xml"
   # If another run was faster, keep its folder.
