@@ -59,6 +59,6 @@ else
   if [[ $on == cluster ]]; then kill_on_cluster; else signal_container SIGKILL; fi
   echo "killed $worker (kill -9), which had $had: nobody processes that until its session timeout, $session_timeout, is over"
 fi
-there=${option[on]:+ ON=$on}
+there="${option[on]:+ ON=$on} GROUP=${option[group]}"
 echo "to watch: make groups$there, make history$there, make lag FOR=30s$there"
 [[ $on == cluster ]] || echo "to start it again: e2e/compose/compose.sh start $(jq -r .service <<<"$chosen")"

@@ -1,7 +1,10 @@
 //! Events (pure): one per change, none per reconcile. A change of replicas or assignor is published when it is written;
-//! problems follow from the old and the new status. An event with the
-//! type, reason and action of one of the last minutes only raises the count of that event, which keeps its note. So a
-//! change of the replicas has its numbers in the action: otherwise a second change would show those of the first.
+//! problems follow from the old and the new status.
+//!
+//! An event with the type, reason and action of one of the last minutes only raises the count of that event, which keeps
+//! its note. So each note has an action of its own: otherwise a second change would be told in the words of the first.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use balancefleet_crds::{Assignor, BalanceConsumerGroupStatus as Status, conditions, reasons};
 use futures::FutureExt;
@@ -14,9 +17,6 @@ use crate::{error::call, poller::ObjectKey};
 /// `Ready=False` reasons that are normal, or that have a condition of their own.
 const NO_EVENT: [&str; 3] = [reasons::WORKERS_NOT_READY, reasons::PAUSED, conditions::ASSIGNOR_CHANGE_PENDING];
 
-/// The action of events that change neither replicas nor assignor.
-pub(super) const RECONCILE: &str = "Reconcile";
-
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Draft {
@@ -24,8 +24,8 @@ pub(super) struct Draft {
     pub warning: bool,
     /// What happened, in one word.
     pub reason: String,
-    /// What was done; distinguishes events of one reason.
-    pub action: String,
+    /// What was done, in one word.
+    pub action: &'static str,
     /// What happened, in one sentence.
     pub note: String,
 }
@@ -36,7 +36,7 @@ pub(super) fn scaled((before, after): (i32, i32), plan: &Plan) -> Draft {
     Draft {
         warning: false,
         reason: reason.to_owned(),
-        action: format!("ScaleFrom{before}To{after}"),
+        action: "Scale",
         note: format!("{before} → {after}: {}", plan.reason),
     }
 }
@@ -46,7 +46,7 @@ pub(super) fn assignor_changed(before: Assignor, after: Assignor) -> Draft {
     Draft {
         warning: false,
         reason: reasons::ASSIGNOR_CHANGED.to_owned(),
-        action: format!("ChangeFrom{before}To{after}"),
+        action: "ChangeAssignor",
         note: format!("{before} → {after}: no worker and no member of the group was left"),
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn transitions(old: &Status, new: &Status) -> Vec<Draft> {
         .map(|condition| Draft {
             warning: true,
             reason: condition.reason.clone(),
-            action: RECONCILE.to_owned(),
+            action: "Reconcile",
             note: condition.message.clone(),
         })
         .collect()
@@ -75,6 +75,20 @@ fn is_new_problem(old: &Status, condition: &Condition) -> bool {
     bad && before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason))
 }
 
+impl From<Draft> for Event {
+    fn from(draft: Draft) -> Self {
+        let mut hasher = DefaultHasher::new();
+        draft.note.hash(&mut hasher);
+        Self {
+            type_: if draft.warning { EventType::Warning } else { EventType::Normal },
+            reason: draft.reason,
+            note: Some(draft.note.chars().take(1_000).collect()),
+            action: format!("{}-{:08x}", draft.action, hasher.finish() >> 32),
+            secondary: None,
+        }
+    }
+}
+
 /// Hands events over to the writer. An event that cannot be written is not worth another reconcile.
 pub(super) fn publish(
     shared: &Shared,
@@ -83,13 +97,7 @@ pub(super) fn publish(
     drafts: impl IntoIterator<Item = Draft>,
 ) {
     for draft in drafts {
-        let event = Event {
-            type_: if draft.warning { EventType::Warning } else { EventType::Normal },
-            reason: draft.reason,
-            note: Some(draft.note.chars().take(1_000).collect()),
-            action: draft.action,
-            secondary: None,
-        };
+        let event = Event::from(draft);
         let (recorder, about) = (shared.recorder.clone(), about.clone());
         let job = async move {
             let Err(error) = call("write an event", recorder.publish(&event, &about)).await else {
@@ -149,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_replicas_is_published_with_its_reason_and_its_own_numbers() {
+    fn a_change_of_the_replicas_is_published_with_its_numbers_and_its_reason() {
         let plan = Plan {
             replicas: 6,
             desired: 6,
@@ -164,6 +172,17 @@ mod tests {
             (false, "ScaledUp", "4 → 6: ArrivalRate")
         );
         assert_eq!(scaled((6, 2), &plan).reason, "ScaledDown");
-        assert_ne!(scaled((2, 6), &plan).action, event.action, "else it would be counted onto the first with its note");
+    }
+
+    #[test]
+    fn events_with_different_notes_are_never_counted_as_one() {
+        let event = |note: &str| {
+            let reason = conditions::ASSIGNOR_CHANGE_PENDING.to_owned();
+            Event::from(Draft { warning: true, reason, action: "Reconcile", note: note.to_owned() })
+        };
+        let to_range = event("from CooperativeSticky to Range");
+        assert_eq!(to_range.action, event("from CooperativeSticky to Range").action);
+        assert_ne!(to_range.action, event("from Range to RoundRobin").action);
+        assert!(to_range.action.starts_with("Reconcile-") && to_range.action.len() <= 128);
     }
 }

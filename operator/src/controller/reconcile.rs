@@ -277,7 +277,7 @@ fn publish_unreadable(shared: &Shared, key: &ObjectKey, object: &MaybeInvalid, e
     let draft = events::Draft {
         warning: true,
         reason: reasons::INVALID_SPEC.to_owned(),
-        action: events::RECONCILE.to_owned(),
+        action: "Reconcile",
         note: format!("the operator cannot read this object and leaves its workers as they are: {error}"),
     };
     events::publish(shared, key, &object.object_ref(&()), [draft]);

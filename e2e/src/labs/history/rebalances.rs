@@ -31,7 +31,7 @@ pub struct Rebalance {
     pub began_about: bool,
     /// When the last partition was processed again; none while one stands still.
     pub ended: Option<Timestamp>,
-    /// Whether it may have begun earlier: with an event of a worker whose history is gone.
+    /// Whether it may have begun earlier or ended later: with an event of a worker whose history is gone.
     pub may_be_longer: bool,
     /// The first and the last generation of the group that its events name.
     pub generations: Option<(i32, i32)>,
@@ -325,10 +325,9 @@ impl<'a> Fold<'a> {
             .collect();
         stayed.sort_unstable();
         stayed.dedup();
-        let came_from_nowhere = |pause: &Pause<'_>| pause.stopped.is_none() && pause.to.is_some();
         Rebalance {
             began: span.began,
-            may_be_longer: self.pauses.iter().any(|pause| span.contains(pause.anchor) && came_from_nowhere(pause)),
+            may_be_longer: self.pauses.iter().any(|pause| span.contains(pause.anchor) && pause.stopped.is_none()),
             began_about: self.pauses.iter().any(|pause| pause.about && pause.stopped == Some(span.began)),
             ended: span.ended,
             generations: generations().min().zip(generations().max()),

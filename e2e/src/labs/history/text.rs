@@ -136,7 +136,8 @@ pub fn legend(recordings: &[(Recording, Vec<Rebalance>)]) -> Vec<String> {
         );
     }
     if rebalances().any(|rebalance| rebalance.may_be_longer) {
-        notes.push("≥: counted from the first event that is known; it may have begun earlier.".to_owned());
+        notes
+            .push("≥: counted between the events that are known; it may have begun earlier or ended later.".to_owned());
     }
     if stopped().any(|stopped| stopped.about) {
         notes.push("~: counted from the end of a process, which is known to the second.".to_owned());

@@ -103,7 +103,7 @@ fn known_as_well(old: Option<&Learned>, new: Option<&Learned>) -> bool {
 
 /// Hands the status over to the writer if it has changed. If not, drops a status that waits.
 pub(super) fn write(context: &Arc<Context>, group: &BalanceConsumerGroup, old: &Status, new: Status) {
-    let urgency = write_policy::urgency(old, &new, group.spec.scaling.lag_slo.get());
+    let urgency = write_policy::urgency(old, &new);
     let key = key_of(group);
     let status = urgency.map(|urgency| (urgency, job(Arc::clone(context), key.clone(), group.uid(), new)));
     context.shared.writer.set_status(&key, status);

@@ -1,18 +1,17 @@
 //! Pure. How urgently a changed status is written: a new decision or condition as soon as the writer's pace allows, a
-//! changed lag only now and then.
+//! changed lag every ten seconds.
 
 use std::time::Duration;
 
-use balancefleet_crds::{BalanceConsumerGroupStatus as Status, conditions};
+use balancefleet_crds::BalanceConsumerGroupStatus as Status;
 
 use crate::controller::writer::Urgency;
 
-/// While workers change or lag misses its objective, a user is likely to watch.
-const BUSY_INTERVAL: Duration = Duration::from_secs(10);
-const QUIET_INTERVAL: Duration = Duration::from_secs(60);
+/// How old a lag may be in the status. With many custom resources, the writer's pace makes it longer.
+const LAG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How urgent the change is; `None` if there is nothing to write.
-pub(super) fn urgency(old: &Status, new: &Status, slo: Duration) -> Option<Urgency> {
+pub(super) fn urgency(old: &Status, new: &Status) -> Option<Urgency> {
     if old == new {
         return None;
     }
@@ -25,7 +24,7 @@ pub(super) fn urgency(old: &Status, new: &Status, slo: Duration) -> Option<Urgen
     if without_lag(old) != known {
         return Some(Urgency::Urgent);
     }
-    Some(Urgency::Every(if is_busy(new, slo) { BUSY_INTERVAL } else { QUIET_INTERVAL }))
+    Some(Urgency::Every(LAG_INTERVAL))
 }
 
 /// The status without the figures that change with every poll.
@@ -43,22 +42,10 @@ fn without_lag(status: &Status) -> Status {
     status
 }
 
-fn is_busy(status: &Status, slo: Duration) -> bool {
-    let changing = status.ready_replicas != status.replicas
-        || status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == conditions::PROGRESSING && condition.status == "True");
-    let behind = status.lag_age.as_deref().and_then(|age| age.parse::<balancefleet_crds::Duration>().ok());
-    changing || behind.is_some_and(|age| age.get() >= slo)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use balancefleet_crds::{ScalingMode, ScalingStatus};
-
-    const SLO: Duration = Duration::from_secs(60);
 
     fn status(lag: i64, age: &str, desired: i32) -> Status {
         Status {
@@ -78,33 +65,26 @@ mod tests {
         }
     }
 
-    fn between(old: &Status, new: &Status) -> Option<Urgency> {
-        urgency(old, new, SLO)
-    }
-
     #[test]
     fn an_equal_status_is_never_written() {
-        assert_eq!(between(&status(1, "0s", 3), &status(1, "0s", 3)), None);
+        assert_eq!(urgency(&status(1, "0s", 3), &status(1, "0s", 3)), None);
     }
 
     #[test]
-    fn a_lag_that_moves_is_written_every_minute_at_rest_and_every_ten_seconds_when_it_matters() {
-        let old = status(100, "1s", 3);
-        let every = |seconds| Some(Urgency::Every(Duration::from_secs(seconds)));
-        assert_eq!(between(&old, &status(200, "2s", 3)), every(60));
-        assert_eq!(between(&old, &status(200, "1m", 3)), every(10), "over its objective");
-        let starting = |lag| Status { ready_replicas: Some(2), ..status(lag, "1s", 6) };
-        assert_eq!(between(&starting(100), &starting(200)), every(10), "while workers start");
+    fn a_lag_that_moves_is_written_every_ten_seconds() {
+        let every = Some(Urgency::Every(Duration::from_secs(10)));
+        assert_eq!(urgency(&status(100, "1s", 3), &status(200, "2s", 3)), every);
+        assert_eq!(urgency(&status(8100, "10s", 3), &status(0, "0s", 3)), every);
     }
 
     #[test]
     fn a_decision_is_urgent() {
-        assert_eq!(between(&status(100, "1s", 3), &status(200, "1s", 6)), Some(Urgency::Urgent));
+        assert_eq!(urgency(&status(100, "1s", 3), &status(200, "1s", 6)), Some(Urgency::Urgent));
     }
 
     #[test]
     fn a_lag_that_becomes_unknown_is_urgent() {
         let unknown = Status { lag: None, lag_age: None, ..status(0, "0s", 3) };
-        assert_eq!(between(&status(100, "1s", 3), &unknown), Some(Urgency::Urgent));
+        assert_eq!(urgency(&status(100, "1s", 3), &unknown), Some(Urgency::Urgent));
     }
 }

@@ -291,7 +291,7 @@ fn recorded_after_a_planned_stop_it_is_unknown_how_long_the_leavers_partitions_s
         recorded(include_str!("../recordings/cooperative-sticky-stop.json")),
         [
             "14:36:31.886 0.817 s cooperative-sticky 2-3 3 (0-2) 0 3 (3-5) 0.816 s 2.448 s",
-            "14:36:39.718 0.052 s cooperative-sticky 4 2 (0,3) 0 4 (1-2,4-5) ? ?",
+            "14:36:39.718 ≥ 0.052 s cooperative-sticky 4 2 (0,3) 0 4 (1-2,4-5) ? ?",
             "14:36:52.127 ≥ 0.070 s cooperative-sticky 6 2 (0,3) 0 4 (1-2,4-5) ? ?",
         ]
     );
