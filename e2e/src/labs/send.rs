@@ -108,6 +108,8 @@ pub fn send(brokers: &str, topic: &str, key: Option<&str>, values: &[String]) ->
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
+        // Messages without a key are spread one by one; else all that come within 10 ms go to one partition.
+        .set("sticky.partitioning.linger.ms", "0")
         .set("client.id", "balancefleet-send")
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", GIVEN_UP_AFTER.as_millis().to_string())

@@ -30,7 +30,7 @@ pub enum Keying {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The client's own words.
-    #[error("kafka: {0}; is the broker up and --bootstrap-servers right?")]
+    #[error("kafka: {0}; is the broker up, --bootstrap-servers right, and the topic still there?")]
     Kafka(#[from] KafkaError),
     /// The broker refused to create the topic.
     #[error("cannot create topic {topic}: {code}; create it by hand, or choose another name")]

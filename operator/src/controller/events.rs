@@ -1,8 +1,9 @@
 //! Events (pure): one per change, none per reconcile. A change of replicas or assignor is published when it is written;
 //! problems follow from the old and the new status.
 //!
-//! An event with the type, reason and action of one of the last minutes only raises the count of that event, which keeps
-//! its note. So each note has an action of its own: otherwise a second change would be told in the words of the first.
+//! An event with the type, reason and action of one of the last minutes only raises the count of that event, which
+//! keeps its note. So each note has an action of its own: otherwise a second change would be told in the words of the
+//! first.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
