@@ -13,7 +13,6 @@
 mod active;
 mod backpressure;
 mod batch;
-mod buffered_changes;
 pub(crate) mod cleanup_policy_checker;
 mod close;
 mod commits;

@@ -27,13 +27,13 @@ fn fold(signs: &[(TransactionType, Sign)], messages: &[&str]) -> (i128, u64, Str
     };
     let mut ledger = Ledger::default();
     for (offset, message) in (0..).zip(messages) {
-        let applied = rules.fold(Some(message.as_bytes()), |posting| ledger.apply(posting, offset));
+        let applied = rules.fold(Some(message.as_bytes()), |posting| ledger.fold(posting, offset));
         assert_eq!(applied, Ok(true), "{message}");
     }
     let customer = ledger.customer("CUST-001").unwrap();
-    let [(currency, cents)] = customer.balances() else { panic!("one currency is expected") };
+    let [(currency, cents)] = customer.balances()[..] else { panic!("one currency is expected") };
     assert_eq!(currency.as_str(), "EUR");
-    (*cents, customer.count, customer.last_transaction_id.to_string())
+    (cents, customer.count, customer.last_transaction_id.to_string())
 }
 
 #[test]

@@ -13,7 +13,6 @@ mod snapshot;
 mod snapshot_tests;
 #[cfg(test)]
 mod tests;
-mod visible;
 mod writer;
 
 use std::{
@@ -27,7 +26,6 @@ use parking_lot::{Mutex, RwLock};
 pub(crate) use facts::*;
 pub(crate) use shared_partition::{SharedPartition, State};
 pub(crate) use snapshot::{CopyError, Snapshot};
-pub(crate) use visible::VisibleLedger;
 
 use crate::{
     cleanup_policy::CleanupPolicy,
@@ -159,7 +157,7 @@ impl View {
         self.is_member().then_some(balances)
     }
 
-    /// The number of customers of a partition. New customers of the last commit may be missing.
+    /// The number of customers of a partition.
     pub(crate) fn customers(&self, partition: i32) -> usize {
         self.shared(partition).map_or(0, |shared| shared.lock().ledger.len())
     }
@@ -167,7 +165,7 @@ impl View {
     /// Gives `copy` every customer of one partition, all from the same moment; `None` unless the worker may answer for
     /// it.
     ///
-    /// Blocks while another partition is copied. Processing continues meanwhile and its changes are kept in memory, so
+    /// Blocks while another partition is copied. Processing continues meanwhile and what it changes is kept in memory, so
     /// `copy` must take the rows quickly and must not wait for a network.
     pub(crate) fn copy<T, E: From<CopyError>>(
         &self,

@@ -79,13 +79,13 @@ impl<'a> Balance<'a> {
             amounts => (None, amounts),
         };
         Self {
-            customer_id: Cow::Borrowed(&customer.customer),
+            customer_id: customer.customer.cow(),
             balance: single.copied().map(ExactNumber),
             currency: single.map(|amount| amount.currency.as_str()),
             balances: several.iter().map(|amount| (amount.currency.as_str(), ExactNumber(*amount))).collect(),
             transaction_count: customer.count,
             last_updated: customer.last_updated,
-            last_transaction_id: Cow::Borrowed(&customer.last_transaction_id),
+            last_transaction_id: customer.last_transaction_id.cow(),
             as_of,
         }
     }

@@ -3,13 +3,19 @@
 //! It applies one [`Posting`] after the other to the customers' balances per currency. A customer's whole balance is
 //! the sum over all partitions, so it is right however the input is keyed.
 //!
-//! With the `replay` store, readers see the applied state. Stores that keep balances first collect the effect of
-//! records in [`Changes`], and put it into the ledger once it is committed.
+//! Readers see the [`Ledger`]. With the `replay` store, records change it at once. Stores that keep balances first
+//! collect the effect of records in a [`Buffer`]; its changes go into the ledger once they are committed.
 
+mod buffer;
 mod changes;
-mod customers;
+mod copying;
+mod customer;
+mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use changes::{Changed, Changes, DeadLetter};
-pub(crate) use customers::{Customer, Ledger, Posting};
+pub(crate) use buffer::Buffer;
+pub(crate) use changes::{Change, Changes, DeadLetter};
+pub(crate) use copying::Overtaken;
+pub(crate) use customer::{Customer, Posting};
+pub(crate) use table::{Found, Ledger};

@@ -310,7 +310,7 @@ impl LedgerRules {
     /// Notes all currencies that a changed customer holds. Others may read the rules meanwhile, so they are copied on
     /// write.
     pub(crate) fn note_currencies(rules: &mut Arc<Self>, customer: &Customer, worker_rules: &WorkerRules) {
-        for (currency, _) in customer.balances() {
+        for (currency, _) in &*customer.balances() {
             if !rules.is_counted(*currency) {
                 Arc::make_mut(rules).note_currency(*currency, worker_rules);
             }

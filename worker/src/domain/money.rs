@@ -10,8 +10,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 ///
 /// Whether the code is *known*, and how many decimals it has, is the business of
 /// [`crate::domain::exponents::Exponents`].
+///
+/// Kept as its place among all codes there can be, in alphabetical order: two bytes, so that a customer's balance fits
+/// into 16.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Currency([u8; 3]);
+pub(crate) struct Currency(u16);
+
+/// All codes there can be, one after the other.
+static CODES: [u8; 3 * Currency::COUNT] = {
+    let (mut codes, mut place) = ([0; 3 * Currency::COUNT], 0);
+    while place < Currency::COUNT {
+        let letters = [place / (26 * 26), place / 26 % 26, place % 26];
+        let mut index = 0;
+        while index < 3 {
+            codes[3 * place + index] = b'A' + letters[index] as u8;
+            index += 1;
+        }
+        place += 1;
+    }
+    codes
+};
 
 impl Currency {
     /// How many codes there can be.
@@ -19,23 +37,24 @@ impl Currency {
 
     /// Reads a code; `None` unless it is three capital ASCII letters.
     pub(crate) fn parse(code: &str) -> Option<Self> {
-        let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
-        bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
+        let letters: [u8; 3] = code.as_bytes().try_into().ok()?;
+        let places = letters.map(|letter| u16::from(letter.wrapping_sub(b'A')));
+        places.iter().all(|place| *place < 26).then(|| Self((26 * places[0] + places[1]) * 26 + places[2]))
     }
 
     /// Its place among all codes there can be, in alphabetical order.
     pub(crate) fn ordinal(self) -> usize {
-        self.0.iter().fold(0, |ordinal, letter| 26 * ordinal + usize::from(letter - b'A'))
+        usize::from(self.0)
     }
 
     pub(crate) fn of_ordinal(ordinal: usize) -> Option<Self> {
-        let letter = |place: usize| u8::try_from(ordinal / place % 26).ok().map(|letter| b'A' + letter);
-        (ordinal < Self::COUNT).then_some(Self([letter(26 * 26)?, letter(26)?, letter(1)?]))
+        u16::try_from(ordinal).ok().filter(|_| ordinal < Self::COUNT).map(Self)
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        // Only ASCII letters get in, so this is never the fallback.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+    pub(crate) fn as_str(self) -> &'static str {
+        let from = 3 * self.ordinal();
+        // Only letters are there, so this is never the fallback.
+        std::str::from_utf8(&CODES[from..from + 3]).unwrap_or_default()
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) transaction_id: Cow<'a, str>,
     pub(crate) customer_id: Cow<'a, str>,
     /// The positive amount in minor units. The rules give it its sign.
-    pub(crate) minor_units: i128,
+    pub(crate) minor_units: i64,
     pub(crate) currency: Currency,
     pub(crate) transaction_type: TransactionType,
     pub(crate) timestamp: Timestamp,
@@ -67,16 +67,16 @@ impl<'a> Transaction<'a> {
     }
 }
 
-fn in_range(minor_units: i128, exponent: u8) -> Result<i128, BadRecord> {
-    // What an i64 holds is compared at once, and the largest amount of the finest currency is 10^18.
+fn in_range(minor_units: i128, exponent: u8) -> Result<i64, BadRecord> {
+    // The largest amount of the finest currency is 10^18, which an i64 holds.
     const { assert!(MAX_EXPONENT <= 12) };
-    let in_range = i64::try_from(minor_units).is_ok_and(|minor_units| {
+    let in_range = |minor_units: &i64| {
         let unit = 10_i64.pow(u32::from(exponent));
         // A hundredth of a unit is no whole number of minor units for a currency without decimals.
         let at_least_a_hundredth = minor_units.checked_mul(100).is_none_or(|hundredths| hundredths >= unit);
-        minor_units > 0 && at_least_a_hundredth && minor_units <= MAX_AMOUNT * unit
-    });
-    in_range.then_some(minor_units).ok_or(BadRecord::AmountOutOfRange)
+        *minor_units > 0 && at_least_a_hundredth && *minor_units <= MAX_AMOUNT * unit
+    };
+    i64::try_from(minor_units).ok().filter(in_range).ok_or(BadRecord::AmountOutOfRange)
 }
 
 #[cfg(test)]

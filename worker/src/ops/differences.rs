@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::domain::{
     exponents::Exponents,
+    id::Id,
     ledger::{Customer, Ledger},
     money::Amount,
 };
@@ -11,15 +12,15 @@ use crate::domain::{
 /// A customer that is not the same in both.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Difference<'a> {
-    pub(super) customer: &'a str,
+    pub(super) customer: &'a Id,
     pub(super) stored: Option<&'a Customer>,
     pub(super) folded: Option<&'a Customer>,
 }
 
 /// All differences, ordered by customer.
 pub(super) fn differences<'a>(stored: &'a Ledger, folded: &'a Ledger) -> Vec<Difference<'a>> {
-    let of_stored = stored.customers().map(|(id, customer)| (id, Some(customer), folded.customer(id)));
-    let only_folded = folded.customers().filter(|(id, _)| stored.customer(id).is_none());
+    let of_stored = stored.customers().map(|(id, customer)| (id, Some(customer), folded.customer(&id.text())));
+    let only_folded = folded.customers().filter(|(id, _)| stored.customer(&id.text()).is_none());
     let all = of_stored.chain(only_folded.map(|(id, customer)| (id, None, Some(customer))));
     let differ = all.filter(|(_, stored, folded)| match (stored, folded) {
         (Some(stored), Some(folded)) => !is_same(stored, folded),
@@ -36,7 +37,7 @@ fn is_same(one: &Customer, other: &Customer) -> bool {
         balances.sort_unstable_by_key(|(currency, _)| *currency);
         balances
     };
-    let rest = |it: &Customer| (it.count, it.last_updated, it.last_offset);
+    let rest = |it: &Customer| (it.count, it.last_updated(), it.last_offset);
     rest(one) == rest(other) && one.last_transaction_id == other.last_transaction_id && sorted(one) == sorted(other)
 }
 
@@ -51,7 +52,7 @@ impl Difference<'_> {
 fn words(customer: Option<&Customer>, exponents: &Exponents) -> String {
     let Some(customer) = customer else { return "nothing".to_owned() };
     let mut text = String::new();
-    for &(currency, minor_units) in customer.balances() {
+    for &(currency, minor_units) in &*customer.balances() {
         let exponent = exponents.of(currency).unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = write!(text, "{} {currency}, ", Amount { currency, minor_units, exponent });
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
     use crate::domain::{ledger::Posting, money::Currency};
 
-    fn ledger(postings: &[(&str, &str, i128)]) -> Ledger {
+    fn ledger(postings: &[(&str, &str, i64)]) -> Ledger {
         let mut ledger = Ledger::default();
         for (offset, (customer, currency, minor_units)) in (0..).zip(postings) {
             let (currency, timestamp) = (Currency::parse(currency).unwrap(), Timestamp::UNIX_EPOCH);
@@ -80,7 +81,7 @@ mod tests {
                 transaction_id: "T".into(),
                 timestamp,
             };
-            ledger.apply(&posting, offset).unwrap();
+            ledger.fold(&posting, offset).unwrap();
         }
         ledger
     }

@@ -69,7 +69,7 @@ impl ToolContext<'_> {
                         refused += 1;
                         return Err(BadRecord::UnknownCurrency);
                     }
-                    Ok(ledger.apply(posting, record.offset)?)
+                    Ok(ledger.fold(posting, record.offset)?)
                 });
                 // A bad record was dead-lettered and changed no balance.
                 if applied.is_err() {

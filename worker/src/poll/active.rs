@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use balancefleet_kafka::CommitMetadata;
 
-use super::{buffered_changes::BufferedChanges, pending_validation::Validation};
+use super::pending_validation::Validation;
 use crate::{
     domain::{
-        ledger::{DeadLetter, Posting},
+        ledger::{Buffer, DeadLetter, Found, Ledger, Posting},
         money::Overflow,
     },
-    view::{SharedPartition, State, VisibleLedger},
+    view::{SharedPartition, State},
 };
 
 /// The work on a partition since its assignment.
@@ -27,7 +27,7 @@ pub(crate) struct Active {
     /// Starting offsets of the group's other partitions; the first commit carries them.
     pub(super) initial_offsets: Vec<(i32, i64)>,
     /// Changes over the ledger; `None` when records change the ledger itself.
-    pub(super) buffered: Option<BufferedChanges>,
+    pub(super) buffer: Option<Buffer>,
     pub(super) records: u64,
     pub(super) busy: Duration,
     /// The part of `records` in the current batch.
@@ -54,49 +54,55 @@ impl Active {
         }
     }
 
-    /// Loads these customers into the processor's cache, because records are about to be applied to them. Applying a
-    /// record is mostly waiting for memory, and loads that are issued together overlap.
-    pub(crate) fn prefetch<'a>(&self, customers: impl Iterator<Item = &'a str> + Clone, ledger: &VisibleLedger) {
-        match &self.buffered {
-            Some(buffered) => buffered.prefetch(customers, ledger),
-            None => ledger.prefetch(customers),
+    /// Loads a customer into the processor's cache, because a record is about to be applied to it. Applying a record is
+    /// mostly waiting for memory, and loads that are issued together overlap.
+    pub(crate) fn touch(&self, found: Found, ledger: &Ledger) {
+        match &self.buffer {
+            Some(buffer) => buffer.touch(found, ledger),
+            None => ledger.touch(found),
         }
     }
 
-    /// Applies the record at `offset`, to the ledger or to the changes over it.
-    pub(crate) fn apply(&mut self, posting: &Posting<'_>, offset: i64, state: &mut State) -> Result<(), Overflow> {
-        match &mut self.buffered {
-            Some(buffered) => buffered.apply(posting, offset, &state.ledger),
+    /// Applies the record at `offset` to the customer that was found, in the ledger or as a change over it.
+    pub(crate) fn apply(
+        &mut self,
+        found: Found,
+        posting: &Posting<'_>,
+        offset: i64,
+        state: &mut State,
+    ) -> Result<(), Overflow> {
+        match &mut self.buffer {
+            Some(buffer) => buffer.apply(&mut state.ledger, found, posting, offset),
             None => {
                 // Ledger and offset change under the same lock, so no reader sees one alone.
                 state.advance(offset);
-                state.ledger.apply(posting, offset)
+                state.ledger.apply(found, posting, offset)
             }
         }
     }
 
     /// Passes a record that changes no balance.
     pub(crate) fn skip(&self, offset: i64, state: &mut State) {
-        if self.buffered.is_none() {
+        if self.buffer.is_none() {
             state.advance(offset);
         }
     }
 
     /// Keeps a bad record for the next commit.
     pub(crate) fn add_dead_letter(&mut self, dead_letter: DeadLetter) {
-        if let Some(buffered) = &mut self.buffered {
-            buffered.add_dead_letter(dead_letter);
+        if let Some(buffer) = &mut self.buffer {
+            buffer.add_dead_letter(dead_letter);
         }
     }
 
     /// What the next commit would write: the number of customers, and the bytes of dead letters.
     pub(crate) fn pending_size(&self) -> (usize, usize) {
-        self.buffered.as_ref().map_or((0, 0), |buffered| (buffered.pending_customers(), buffered.dead_letter_bytes()))
+        self.buffer.as_ref().map_or((0, 0), Buffer::pending)
     }
 
     /// [`Self::pending_size`], plus what the running commit writes.
     pub(crate) fn uncommitted_size(&self) -> (usize, usize) {
-        self.buffered.as_ref().map_or((0, 0), BufferedChanges::size)
+        self.buffer.as_ref().map_or((0, 0), Buffer::uncommitted)
     }
 
     /// Moves past the record at `offset`, whether it was applied or not.
@@ -129,7 +135,7 @@ impl Active {
     /// Ends a batch that had `records` records of all partitions and took `busy`. This partition's share of the time is
     /// proportional to its records.
     pub(crate) fn end_batch(&mut self, busy: Duration, records: u64, shared: &SharedPartition) {
-        if self.buffered.is_some() && self.in_batch > 0 {
+        if self.buffer.is_some() && self.in_batch > 0 {
             shared.lock().set_position(self.next_offset);
         }
         let share = u128::from(std::mem::take(&mut self.in_batch)) * busy.as_nanos() / u128::from(records.max(1));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
 use rdkafka::{Offset, consumer::Consumer as _};
+use smallvec::SmallVec;
 
 use super::{
     AssignedPartition, Fatal, PollLoop, active::OffsetCheck, partition::Stage, pending_validation::Validation,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ledger::{DeadLetter, Posting},
+        ledger::{DeadLetter, Found, Posting},
         transaction::BadRecord,
     },
     throttle::Throttle,
@@ -164,9 +165,10 @@ impl PollLoop {
         let counters = self.view.counting();
         // A lock per record would be a good part of all the work (docs/benchmarks.md).
         let (mut state, mut bad) = (shared.lock(), Vec::new());
-        let customers = records.iter().filter_map(|(_, does)| Some(&*does.as_ref().ok()?.as_ref()?.customer));
-        active.prefetch(customers, &state.ledger);
-        for (record, does) in records {
+        let find = |(_, does): &Parsed<'_>| Some(state.ledger.find(&does.as_ref().ok()?.as_ref()?.customer));
+        let found: SmallVec<[Option<Found>; READ_AHEAD]> = records.iter().map(find).collect();
+        found.iter().flatten().for_each(|found| active.touch(*found, &state.ledger));
+        for ((record, does), found) in records.iter().zip(found) {
             let offset = record.offset;
             match active.check_offset(offset) {
                 OffsetCheck::Expected => {}
@@ -176,10 +178,12 @@ impl PollLoop {
                     continue;
                 }
             }
-            let applied = match does {
-                Ok(Some(posting)) => active.apply(posting, offset, &mut state).map(|()| true).map_err(BadRecord::from),
-                Ok(None) => Ok(false),
-                Err(reason) => Err(*reason),
+            let applied = match (does, found) {
+                (Ok(Some(posting)), Some(found)) => {
+                    active.apply(found, posting, offset, &mut state).map(|()| true).map_err(BadRecord::from)
+                }
+                (Ok(_), _) => Ok(false),
+                (Err(reason), _) => Err(*reason),
             };
             if applied == Ok(true) {
                 done.balance_updates += 1;

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{active::Active, buffered_changes::BufferedChanges, pending_validation::Validation};
+use super::{active::Active, pending_validation::Validation};
 use crate::{
+    domain::ledger::Ledger,
     partition_failure::PartitionFailure,
-    store::{ApplyMode, Assignment, AssignmentNumber, BatchPart, Restored},
-    view::{Phase, SharedPartition, VisibleLedger},
+    store::{ApplyMode, Assignment, AssignmentNumber, BatchPart, RecordEncoder, Restored},
+    view::{Phase, SharedPartition},
 };
 
 /// One assignment of one partition.
@@ -73,14 +74,14 @@ impl AssignedPartition {
 
     /// Takes over what the restore thread has read.
     pub(crate) fn restored(&mut self, restored: Restored, apply_mode: ApplyMode) {
-        let Restored { ledger, changes, committed, start_offset, next_offset, leader_epoch, initial_offsets, records } =
+        let Restored { ledger, buffer, committed, start_offset, next_offset, leader_epoch, initial_offsets, records } =
             restored;
         self.restored_records = records;
         let mut state = self.shared.lock();
-        state.ledger = ledger.into();
+        state.ledger = ledger;
         state.next_offset = Some(next_offset);
         // While changes are not durable, the visible balances are not true for any offset.
-        state.as_of = (changes.len() == 0).then_some(next_offset);
+        state.as_of = (buffer.pending().0 == 0).then_some(next_offset);
         state.committed_offset = committed;
         let active = Active {
             start_offset,
@@ -90,7 +91,7 @@ impl AssignedPartition {
             committed,
             is_first_commit_accepted: false,
             initial_offsets,
-            buffered: (apply_mode == ApplyMode::Buffered).then(|| BufferedChanges::new(changes)),
+            buffer: (apply_mode == ApplyMode::Buffered).then_some(buffer),
             records: 0,
             busy: Duration::ZERO,
             in_batch: 0,
@@ -145,7 +146,7 @@ impl AssignedPartition {
         );
         let mut state = self.shared.lock();
         state.phase = Phase::Failed;
-        state.ledger = VisibleLedger::default();
+        state.ledger = Ledger::default();
         (state.restore, state.blocked_by) = (None, None);
         state.failure = Some(failure);
         self.stage = Stage::Failed;
@@ -194,7 +195,11 @@ impl AssignedPartition {
         let at_most = if self.awaits_first_commit() { max_customers_per_commit } else { usize::MAX };
         let (assignment, shared) = (self.assignment(), self.shared.clone());
         let active = self.committing()?;
-        let changes = active.buffered.as_mut().map(|buffered| buffered.take_for_commit(at_most)).unwrap_or_default();
+        let changes = active.buffer.as_mut().map(|buffer| {
+            let mut encoder = RecordEncoder::default();
+            buffer.take_for_commit(&shared.lock().ledger, at_most, |id, state| encoder.encode_and_digest(id, state))
+        });
+        let changes = changes.unwrap_or_default();
         Some(BatchPart {
             assignment,
             shared,
@@ -210,16 +215,19 @@ impl AssignedPartition {
 
     /// Notes that the commit up to `next_offset` was accepted.
     pub(crate) fn committed(&mut self, next_offset: i64) {
-        let accepted = self.committing().and_then(|active| {
+        let shared = self.shared.clone();
+        // Readers see all of the commit or nothing.
+        let mut state = shared.lock();
+        state.committed_offset = Some(next_offset);
+        if let Some(active) = self.committing() {
             active.committed = Some(next_offset);
             active.is_first_commit_accepted = true;
             active.initial_offsets.clear();
-            active.buffered.as_mut().and_then(BufferedChanges::accepted)
-        });
-        if let Some(changes) = accepted {
-            self.shared.publish(&changes, next_offset);
+            if active.buffer.as_mut().is_some_and(|buffer| buffer.accepted(&mut state.ledger)) {
+                state.as_of = Some(next_offset);
+            }
         }
-        self.shared.lock().committed_offset = Some(next_offset);
+        drop(state);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::AwaitingFirstCommit(active) if active.pending_size().0 == 0 => Stage::Ready(active),
             stage => stage,
@@ -228,8 +236,8 @@ impl AssignedPartition {
 
     /// Notes that the commit was refused: its changes go with the next one.
     pub(crate) fn refused(&mut self) {
-        if let Some(buffered) = self.committing().and_then(|active| active.buffered.as_mut()) {
-            buffered.refused();
+        if let Some(buffer) = self.committing().and_then(|active| active.buffer.as_mut()) {
+            buffer.refused();
         }
     }
 }

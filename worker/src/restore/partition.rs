@@ -9,7 +9,7 @@ use balancefleet_kafka::ReadRecord;
 
 use crate::{
     domain::{
-        ledger::{Changes, Ledger},
+        ledger::{Buffer, Ledger},
         rules::Rules,
     },
     store::{ApplyMode, Assignment, ChangelogContents, Restored},
@@ -96,7 +96,7 @@ impl PartitionRestore {
                 *records += 1;
                 *last = Some(Last { offset, leader_epoch });
                 // A record that was bad when it was processed is bad now, by the same rules.
-                if let Err(bad) = rules.fold(value, |posting| ledger.apply(posting, offset)) {
+                if let Err(bad) = rules.fold(value, |posting| ledger.fold(posting, offset)) {
                     let partition = self.assigned.assignment.partition;
                     tracing::debug!(partition, offset, reason = bad.category(), "bad record");
                 }
@@ -128,11 +128,11 @@ impl PartitionRestore {
     pub(super) fn finish(self, apply_mode: ApplyMode) -> (RestoreRequest, RestoreOutcome) {
         let outcome = match self.kind {
             Kind::ReadChangelog(contents) => RestoreOutcome::ChangelogRead(contents),
-            Kind::ReplayInput { start_offset, ledger, records, last } => {
+            Kind::ReplayInput { start_offset, mut ledger, records, last } => {
                 // A store that keeps balances does not have this ledger yet, so all of it is a change.
-                let (ledger, changes) = match apply_mode {
-                    ApplyMode::Direct => (ledger, Changes::default()),
-                    ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
+                let buffer = match apply_mode {
+                    ApplyMode::Direct => Buffer::default(),
+                    ApplyMode::Buffered => Buffer::all_of(&mut ledger),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
                 // Markers and aborted records after it may have a later epoch, which is unknown.
@@ -140,7 +140,7 @@ impl PartitionRestore {
                 let leader_epoch = last.and_then(|last| last.leader_epoch);
                 RestoreOutcome::Replayed(Restored {
                     ledger,
-                    changes,
+                    buffer,
                     committed,
                     start_offset,
                     records,
@@ -265,6 +265,6 @@ mod tests {
         restore.take(&rules, &record(0, Some(&deposit("A"))));
         let restored = folded(restore, ApplyMode::Buffered);
         assert!(restored.ledger.is_empty());
-        assert_eq!(restored.changes.customer("A").unwrap().count, 1);
+        assert_eq!(restored.buffer.pending(), (1, 0));
     }
 }

@@ -21,10 +21,13 @@ impl LedgerChecksum {
         digests.fold(Self::default(), |checksum, digest| checksum.changed(0, digest))
     }
 
-    /// The checksum of a whole ledger.
+    /// The checksum of a whole ledger; digests that it has are not computed again.
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
         let mut encoder = RecordEncoder::default();
-        Self::of(ledger.customers().map(|(id, customer)| encoder.encode_and_digest(id, customer)))
+        Self::of(ledger.digests().map(|(id, customer, digest)| match digest {
+            0 => encoder.encode_and_digest(id, customer),
+            known => known,
+        }))
     }
 
     /// The checksum after one customer's digest has changed; `before` is 0 for a new customer.

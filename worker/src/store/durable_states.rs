@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::{Assignment, AssignmentNumber, Batch, BatchPart, LedgerChecksum, RecordEncoder};
 use crate::domain::{
-    ledger::Changed,
+    ledger::Change,
     ledger_rules::{LedgerRules, WorkerRules},
 };
 
@@ -22,10 +22,12 @@ pub(super) struct DurableState<S> {
 }
 
 impl<S> DurableState<S> {
-    /// Applies the change of one customer; its new record is left in `encoder`.
-    pub(super) fn change(&mut self, id: &str, changed: &Changed, encoder: &mut RecordEncoder, rules: &WorkerRules) {
-        self.checksum = self.checksum.changed(changed.digest_before, encoder.encode_and_digest(id, &changed.now));
-        LedgerRules::note_currencies(&mut self.rules, &changed.now, rules);
+    /// Applies the change of one customer and returns its new digest; its new record is left in `encoder`.
+    pub(super) fn change(&mut self, change: &Change, encoder: &mut RecordEncoder, rules: &WorkerRules) -> u64 {
+        let digest = encoder.encode_and_digest(&change.id, &change.now);
+        self.checksum = self.checksum.changed(change.digest_before, digest);
+        LedgerRules::note_currencies(&mut self.rules, &change.now, rules);
+        digest
     }
 }
 

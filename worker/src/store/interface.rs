@@ -7,7 +7,7 @@ use balancefleet_kafka::{CommitMetadata, GroupMetadata};
 use super::changelog::ChangelogContents;
 use crate::{
     domain::{
-        ledger::{Changes, Ledger},
+        ledger::{Buffer, Changes, Ledger},
         ledger_rules::LedgerRules,
     },
     not_ready::NotReady,
@@ -36,8 +36,8 @@ pub(crate) enum RestorePlan {
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) ledger: Ledger,
-    /// Changes that belong to the ledger but are not durable yet.
-    pub(crate) changes: Changes,
+    /// Changes over the ledger that are not durable yet.
+    pub(crate) buffer: Buffer,
     /// The group's committed offset.
     pub(crate) committed: Option<i64>,
     /// First offset that belongs to the ledger.
@@ -55,7 +55,7 @@ impl Restored {
     pub(crate) fn empty_at(start: i64) -> Self {
         Self {
             ledger: Ledger::default(),
-            changes: Changes::default(),
+            buffer: Buffer::default(),
             committed: None,
             start_offset: start,
             next_offset: start,

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ledger::{Changes, Customer, DeadLetter, Ledger, Posting},
+        id::Id,
+        ledger::{Buffer, Customer, DeadLetter, Ledger, Posting},
         money::Currency,
         transaction::BadRecord,
     },
@@ -157,8 +158,8 @@ fn dead_letter(offset: i64) -> DeadLetter {
     DeadLetter { offset, key: None, value: None, headers: Vec::new(), reason: BadRecord::Empty }
 }
 
-fn sums<'a>(customers: impl Iterator<Item = (&'a str, &'a Customer)>) -> Balances {
-    customers.map(|(id, it)| (id.to_owned(), (it.balances()[0].1, it.count))).collect()
+fn sums<'a>(customers: impl Iterator<Item = (&'a Id, &'a Customer)>) -> Balances {
+    customers.map(|(id, it)| (id.to_string(), (it.balances()[0].1, it.count))).collect()
 }
 
 impl Group {
@@ -179,7 +180,7 @@ impl Group {
         let mut ledger = Ledger::default();
         for (offset, (number, amount)) in (0..to).zip(&self.input) {
             if let Some(amount) = amount {
-                ledger.apply(&posting(&customer(*number), *amount), offset).unwrap();
+                ledger.fold(&posting(&customer(*number), *amount), offset).unwrap();
             }
         }
         ledger
@@ -219,14 +220,14 @@ impl<M: SimulatedStore> World<M> {
         let restored = match plan {
             RestorePlan::Done(restored) => restored,
             RestorePlan::ReplayInput { start_offset, records } => {
-                let ledger = self.group.folded(records.end);
-                let (ledger, changes) = match M::APPLY_MODE {
-                    ApplyMode::Direct => (ledger, Changes::default()),
-                    ApplyMode::Buffered => (Ledger::default(), Changes::all_of(ledger)),
+                let mut ledger = self.group.folded(records.end);
+                let buffer = match M::APPLY_MODE {
+                    ApplyMode::Direct => Buffer::default(),
+                    ApplyMode::Buffered => Buffer::all_of(&mut ledger),
                 };
                 Restored {
                     ledger,
-                    changes,
+                    buffer,
                     start_offset,
                     committed: Some(records.end),
                     ..Restored::empty_at(records.end)
@@ -282,7 +283,9 @@ impl<M: SimulatedStore> World<M> {
             };
             match amount {
                 Some(amount) => {
-                    active.apply(&posting(&customer(*number), *amount), offset, &mut shared.lock()).unwrap();
+                    let (id, mut state) = (customer(*number), shared.lock());
+                    let found = state.ledger.find(&id);
+                    active.apply(found, &posting(&id, *amount), offset, &mut state).unwrap();
                 }
                 None => {
                     active.skip(offset, &mut shared.lock());

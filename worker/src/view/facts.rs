@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::{
     config::StoreKind,
-    domain::{money::Amount, rules::LedgerKind},
+    domain::{id::Id, money::Amount, rules::LedgerKind},
 };
 
 /// Who this worker is; fixed at start.
@@ -154,12 +153,12 @@ pub(crate) struct PartitionBalances {
 /// back to the system as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BalanceRow {
-    pub(crate) customer: CompactString,
+    pub(crate) customer: Id,
     /// Balance per currency, ordered by code; never empty.
     pub(crate) amounts: Amounts,
     pub(crate) count: u64,
     /// Id of the partition's last transaction of this customer.
-    pub(crate) last_transaction_id: CompactString,
+    pub(crate) last_transaction_id: Id,
     pub(crate) last_updated: Timestamp,
     pub(crate) last_offset: i64,
     pub(crate) partition: i32,
@@ -175,10 +174,9 @@ impl BalanceRow {
 
     /// Bytes that it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let text = |text: &CompactString| if text.is_heap_allocated() { text.capacity() + Self::ALLOCATION } else { 0 };
         let spilled = self.amounts.spilled();
         let amounts = if spilled { self.amounts.capacity() * size_of::<Amount>() + Self::ALLOCATION } else { 0 };
-        Self::LEAST_BYTES + text(&self.customer) + text(&self.last_transaction_id) + amounts
+        Self::LEAST_BYTES + self.customer.heap_bytes() + self.last_transaction_id.heap_bytes() + amounts
     }
 }
 

@@ -7,14 +7,12 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use super::{
-    facts::{Amounts, BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress},
-    visible::{FrozenLedger, VisibleLedger},
-};
+use super::facts::{Amounts, BalanceRow, PartitionBalances, PartitionInfo, Phase, RestoreProgress};
 use crate::{
     domain::{
         exponents::Exponents,
-        ledger::{Changes, Customer},
+        id::Id,
+        ledger::{Customer, Ledger},
         ledger_rules::LedgerRules,
         money::{Amount, Currency},
     },
@@ -29,13 +27,10 @@ pub(crate) struct SharedPartition {
     state: Mutex<State>,
 }
 
-/// The most customers that become visible under one lock. It bounds how long readers wait.
-const PUBLISHED_AT_ONCE: usize = 256;
-
 /// What changes while the partition is assigned.
 pub(crate) struct State {
     pub(crate) phase: Phase,
-    pub(crate) ledger: VisibleLedger,
+    pub(crate) ledger: Ledger,
     /// The visible balances include exactly the records below this offset.
     pub(crate) as_of: Option<i64>,
     pub(crate) next_offset: Option<i64>,
@@ -69,7 +64,7 @@ impl SharedPartition {
     pub(crate) fn new(partition: i32, generation: i32) -> Self {
         let state = State {
             phase: Phase::Restoring,
-            ledger: VisibleLedger::default(),
+            ledger: Ledger::default(),
             as_of: None,
             next_offset: None,
             last_offset: None,
@@ -90,32 +85,9 @@ impl SharedPartition {
         self.generation
     }
 
-    /// Locks the state. Hold the lock for some records or customers only, never for a whole partition and never while
-    /// waiting.
+    /// Locks the state. Hold the lock for some records, or for the customers of one commit, and never while waiting.
     pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    /// Makes committed changes visible, all at the same moment. From then on the balances include the records below
-    /// `as_of`.
-    pub(crate) fn publish(&self, changes: &Arc<Changes>, as_of: i64) {
-        {
-            let mut state = self.lock();
-            state.as_of = Some(as_of);
-            state.ledger.set_publishing(Some(changes.clone()));
-        }
-        let (mut customers, mut next) = (changes.customers(), Vec::with_capacity(PUBLISHED_AT_ONCE));
-        loop {
-            next.extend(customers.by_ref().take(PUBLISHED_AT_ONCE));
-            let mut state = self.lock();
-            if next.is_empty() {
-                state.ledger.set_publishing(None);
-                return;
-            }
-            state.ledger.merge_published(next.iter().map(|(id, changed)| (*id, &changed.now)));
-            drop(state);
-            next.clear();
-        }
     }
 
     /// Shows the rules that made the durable balances.
@@ -126,12 +98,6 @@ impl SharedPartition {
     /// The rules last shown.
     pub(super) fn rules(&self) -> Option<Arc<LedgerRules>> {
         self.lock().rules.clone()
-    }
-
-    /// Lets the ledger change again, and applies what has changed since it was frozen.
-    pub(super) fn thaw(&self, frozen: FrozenLedger) {
-        self.lock().ledger.thaw(frozen);
-        while !self.lock().ledger.catch_up(PUBLISHED_AT_ONCE) {}
     }
 
     /// Marks the partition as gone from this worker, so that a restore of it can stop.
@@ -167,13 +133,13 @@ impl SharedPartition {
     pub(super) fn customer(&self, id: &str, exponents: &Exponents) -> Option<PartitionBalances> {
         let state = self.lock();
         let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
-        let rows = state.ledger.customer(id).map(|customer| row(self.partition, id, customer, exponents));
+        let rows = state.ledger.customer(id).map(|customer| row(self.partition, id.into(), customer, exponents));
         let (partition, generation) = (self.partition, self.generation);
         Some(PartitionBalances { partition, generation, next_offset, rows: rows.into_iter().collect() })
     }
 }
 
-pub(super) fn row(partition: i32, id: &str, customer: &Customer, exponents: &Exponents) -> BalanceRow {
+pub(super) fn row(partition: i32, id: Id, customer: &Customer, exponents: &Exponents) -> BalanceRow {
     let amount = |&(currency, minor_units): &(Currency, i128)| {
         // Only currencies with a known exponent get into a ledger.
         Some(Amount { currency, minor_units, exponent: exponents.of(currency)? })
@@ -181,11 +147,11 @@ pub(super) fn row(partition: i32, id: &str, customer: &Customer, exponents: &Exp
     let mut amounts: Amounts = customer.balances().iter().filter_map(amount).collect();
     amounts.sort_unstable_by_key(|amount| amount.currency);
     BalanceRow {
-        customer: id.into(),
+        customer: id,
         amounts,
         count: customer.count,
         last_transaction_id: customer.last_transaction_id.clone(),
-        last_updated: customer.last_updated,
+        last_updated: customer.last_updated(),
         last_offset: customer.last_offset,
         partition,
     }

@@ -1,16 +1,15 @@
 //! A snapshot of one partition at one offset, which can be copied while processing continues.
 
+use std::{collections::VecDeque, iter};
+
 use super::{
     facts::{BalanceRow, Phase},
     shared_partition::{SharedPartition, row},
-    visible::FrozenLedger,
 };
 use crate::domain::exponents::Exponents;
 
-/// After this many customers, the copy checks whether it may continue.
-const SLICE: usize = 4096;
-/// The most customers that may change during a copy: with usual ids they take some 15 MB.
-const MOST_DEFERRED: usize = 65_536;
+/// So many customers are copied under one lock. It bounds how long the poll thread and other readers wait.
+const COPIED_AT_ONCE: usize = 256;
 
 /// Why a partition was not copied; a later attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,30 +22,25 @@ pub(crate) enum CopyError {
     Overtaken,
 }
 
-/// Every customer of one partition at one moment. While it exists, changes of the partition are kept beside its ledger.
+/// Every customer of one partition at one moment. While it exists, what changes replace is kept until it is copied.
 pub(crate) struct Snapshot<'a> {
     shared: &'a SharedPartition,
     exponents: &'a Exponents,
     next_offset: i64,
-    /// Taken when it is dropped.
-    frozen: Option<FrozenLedger>,
+    at_most: usize,
 }
 
 impl SharedPartition {
-    /// Freezes what readers see; `None` unless the partition is active. The caller lets one copy run at a time.
+    /// A snapshot of what readers see; `None` unless the partition is active. The caller lets one copy run at a time.
     pub(super) fn snapshot<'a>(&'a self, exponents: &'a Exponents) -> Option<Snapshot<'a>> {
         let mut state = self.lock();
         let next_offset = state.as_of.filter(|_| state.phase == Phase::Active)?;
-        let frozen = state.ledger.freeze()?;
-        Some(Snapshot::new(self, exponents, next_offset, frozen))
+        let at_most = state.ledger.len();
+        state.ledger.begin_copy().then_some(Snapshot { shared: self, exponents, next_offset, at_most })
     }
 }
 
-impl<'a> Snapshot<'a> {
-    fn new(shared: &'a SharedPartition, exponents: &'a Exponents, next_offset: i64, frozen: FrozenLedger) -> Self {
-        Self { shared, exponents, next_offset, frozen: Some(frozen) }
-    }
-
+impl Snapshot<'_> {
     /// The partition's number.
     pub(crate) fn partition(&self) -> i32 {
         self.shared.partition()
@@ -62,28 +56,38 @@ impl<'a> Snapshot<'a> {
         self.next_offset
     }
 
-    /// The most customers that it can have.
+    /// The number of customers.
     pub(crate) fn at_most(&self) -> usize {
-        self.frozen.as_ref().map_or(0, FrozenLedger::at_most)
+        self.at_most
     }
 
-    /// The customers, in no order; an error ends them.
+    /// The customers, in no order, each once; an error ends them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<BalanceRow, CopyError>> {
-        let customers = self.frozen.iter().flat_map(FrozenLedger::customers);
-        let partition = self.shared.partition();
-        customers.enumerate().map(move |(number, (id, customer))| {
-            if number % SLICE == SLICE - 1 && self.shared.lock().ledger.deferred() > MOST_DEFERRED {
-                return Err(CopyError::Overtaken);
+        let (mut copied, mut is_over) = (VecDeque::with_capacity(COPIED_AT_ONCE), false);
+        iter::from_fn(move || {
+            while copied.is_empty() && !is_over {
+                match self.copy_some(&mut copied) {
+                    Ok(over) => is_over = over,
+                    Err(error) => {
+                        is_over = true;
+                        return Some(Err(error));
+                    }
+                }
             }
-            Ok(row(partition, id, customer, self.exponents))
+            copied.pop_front().map(Ok)
         })
+    }
+
+    /// Copies the next customers; true when there are no more.
+    fn copy_some(&self, into: &mut VecDeque<BalanceRow>) -> Result<bool, CopyError> {
+        let partition = self.shared.partition();
+        let take = |id: &_, customer: &_| into.push_back(row(partition, Clone::clone(id), customer, self.exponents));
+        self.shared.lock().ledger.copy_some(COPIED_AT_ONCE, take).map_err(|_| CopyError::Overtaken)
     }
 }
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
-        if let Some(frozen) = self.frozen.take() {
-            self.shared.thaw(frozen);
-        }
+        self.shared.lock().ledger.end_copy();
     }
 }

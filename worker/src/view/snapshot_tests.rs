@@ -12,35 +12,31 @@ use std::{
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{
-    CopyError, Phase, SharedPartition, View,
-    facts::BalanceRow,
-    tests::view,
-    visible::{FrozenLedger, VisibleLedger},
-};
+use super::{CopyError, Phase, SharedPartition, View, facts::BalanceRow, tests::view};
 use crate::{
     domain::{
-        ledger::{Changes, Customer, Ledger, Posting},
+        ledger::{Buffer, Ledger, Overtaken, Posting},
         money::Currency,
     },
     partition_failure::PartitionFailure,
 };
 
-fn posting(customer: &str, minor_units: i128) -> Posting<'_> {
+fn posting(customer: &str, minor_units: i64) -> Posting<'_> {
     let currency = Currency::parse("EUR").unwrap();
     let (customer, transaction_id) = (customer.into(), "T".into());
     Posting { customer, currency, minor_units, transaction_id, timestamp: Timestamp::UNIX_EPOCH }
 }
 
+fn buffer(buffer: &mut Buffer, ledger: &mut Ledger, customer: &str, minor_units: i64, offset: i64) {
+    let found = ledger.find(customer);
+    buffer.apply(ledger, found, &posting(customer, minor_units), offset).unwrap();
+}
+
 /// Sum and count of each customer.
 type Sums = BTreeMap<String, (i128, u64)>;
 
-fn sums<'a>(customers: impl Iterator<Item = (&'a str, &'a Customer)>) -> Sums {
-    let mut sums = Sums::new();
-    for (id, it) in customers {
-        assert!(sums.insert(id.to_owned(), (it.balances()[0].1, it.count)).is_none(), "{id} came twice");
-    }
-    sums
+fn sums(ledger: &Ledger) -> Sums {
+    ledger.customers().map(|(id, it)| (id.to_string(), (it.balances()[0].1, it.count))).collect()
 }
 
 /// What may happen to a partition that is copied now and then.
@@ -48,91 +44,99 @@ fn sums<'a>(customers: impl Iterator<Item = (&'a str, &'a Customer)>) -> Sums {
 enum Step {
     /// A record is applied in place.
     Record(u8, i32),
-    /// Records were committed and become visible at once; with a freeze, or the end of one, when so many have arrived.
-    Publish(Vec<(u8, i32)>, usize),
-    FreezeOrThaw,
-    CatchUp(usize),
+    /// Records were committed and become visible.
+    Publish(Vec<(u8, i32)>),
+    BeginCopy,
+    CopySome(usize),
+    /// A copy is given up.
+    EndCopy,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let record = || (0..8_u8, any::<i32>());
     let step = prop_oneof![
         3 => record().prop_map(|(customer, amount)| Step::Record(customer, amount)),
-        3 => (prop::collection::vec(record(), 1..8), 0..10_usize).prop_map(|(records, at)| Step::Publish(records, at)),
-        2 => Just(Step::FreezeOrThaw),
-        2 => (0..4_usize).prop_map(Step::CatchUp),
+        3 => prop::collection::vec(record(), 1..8).prop_map(Step::Publish),
+        2 => Just(Step::BeginCopy),
+        6 => (0..3_usize).prop_map(Step::CopySome),
+        1 => Just(Step::EndCopy),
     ];
-    prop::collection::vec(step, 0..60)
+    prop::collection::vec(step, 0..80)
 }
 
 /// The real thing, and plain sums beside it.
 #[derive(Default)]
 struct Pair {
-    visible: VisibleLedger,
+    ledger: Ledger,
     model: Sums,
-    copy: Option<(FrozenLedger, Sums)>,
+    /// What the copy under way must give, and what it has given.
+    copy: Option<(Sums, Sums)>,
 }
 
 impl Pair {
-    fn record(&mut self, customer: u8, amount: i32) {
-        let sum = self.model.entry(format!("C{customer}")).or_default();
+    fn record(&mut self, customer: u8, amount: i32) -> String {
+        let id = format!("C{customer}");
+        let sum = self.model.entry(id.clone()).or_default();
         *sum = (sum.0 + i128::from(amount), sum.1 + 1);
-    }
-
-    fn freeze_or_thaw(&mut self) {
-        match self.copy.take() {
-            Some((frozen, _)) => self.visible.thaw(frozen),
-            None => self.copy = self.visible.freeze().map(|frozen| (frozen, self.model.clone())),
-        }
+        id
     }
 
     fn run(&mut self, step: Step) {
         match step {
             Step::Record(customer, amount) => {
-                self.record(customer, amount);
-                self.visible.apply(&posting(&format!("C{customer}"), amount.into()), 0).unwrap();
+                let id = self.record(customer, amount);
+                self.ledger.fold(&posting(&id, amount.into()), 0).unwrap();
             }
-            Step::Publish(records, at) => {
-                let mut changes = Changes::default();
+            Step::Publish(records) => {
+                let mut changes = Buffer::default();
                 for (customer, amount) in records {
-                    self.record(customer, amount);
-                    let below = |id: &str| Some((self.visible.customer(id)?.clone(), 0));
-                    changes.apply(&posting(&format!("C{customer}"), amount.into()), 0, below).unwrap();
+                    let id = self.record(customer, amount);
+                    buffer(&mut changes, &mut self.ledger, &id, amount.into(), 0);
                 }
-                let changes = Arc::new(changes);
-                self.visible.set_publishing(Some(changes.clone()));
-                for (number, (id, changed)) in changes.customers().enumerate() {
-                    if number == at {
-                        self.freeze_or_thaw();
-                    }
-                    self.visible.merge_published(std::iter::once((id, &changed.now)));
-                    assert_eq!(sums(self.visible.customers()), self.model, "visible at once");
-                }
-                self.visible.set_publishing(None);
+                changes.take_for_commit(&self.ledger, usize::MAX, |_, _| 1);
+                assert!(changes.accepted(&mut self.ledger));
             }
-            Step::FreezeOrThaw => self.freeze_or_thaw(),
-            Step::CatchUp(at_most) => drop(self.visible.catch_up(at_most)),
+            Step::BeginCopy => {
+                assert_eq!(self.ledger.begin_copy(), self.copy.is_none(), "one at a time");
+                self.copy.get_or_insert_with(|| (self.model.clone(), Sums::new()));
+            }
+            Step::CopySome(at_most) => self.copy_some(at_most),
+            Step::EndCopy => {
+                self.ledger.end_copy();
+                self.copy = None;
+            }
+        }
+    }
+
+    fn copy_some(&mut self, at_most: usize) {
+        let Some((expected, copied)) = &mut self.copy else {
+            assert_eq!(self.ledger.copy_some(at_most, |_, _| ()), Err(Overtaken), "there is none");
+            return;
+        };
+        let is_over = self.ledger.copy_some(at_most, |id, it| {
+            let sum = (it.balances()[0].1, it.count);
+            assert!(copied.insert(id.to_string(), sum).is_none(), "{id} came twice");
+        });
+        if is_over.unwrap() {
+            assert_eq!(copied, expected);
+            self.ledger.end_copy();
+            self.copy = None;
         }
     }
 }
 
 proptest! {
     #[test]
-    fn a_frozen_state_stays_what_it_was_and_readers_see_every_change(steps in steps()) {
+    fn a_copy_is_what_there_was_when_it_began_and_readers_see_every_change(steps in steps()) {
         let mut pair = Pair::default();
         for step in steps {
             pair.run(step);
-            prop_assert_eq!(sums(pair.visible.customers()), pair.model.clone());
-            if let Some((frozen, model)) = &pair.copy {
-                prop_assert_eq!(&sums(frozen.customers()), model);
-            }
+            prop_assert_eq!(sums(&pair.ledger), pair.model.clone());
         }
-        if let Some((frozen, _)) = pair.copy.take() {
-            pair.visible.thaw(frozen);
+        while pair.copy.is_some() {
+            pair.copy_some(1);
         }
-        while !pair.visible.catch_up(1) {}
-        prop_assert_eq!(pair.visible.len(), pair.model.len());
-        prop_assert_eq!(sums(pair.visible.customers()), pair.model);
+        prop_assert_eq!(pair.ledger.len(), pair.model.len());
     }
 }
 
@@ -140,10 +144,10 @@ proptest! {
 fn partition_of(customers: usize) -> (Arc<View>, Arc<SharedPartition>) {
     let (view, shared) = (Arc::new(view(Duration::from_secs(600))), Arc::new(SharedPartition::new(0, 1)));
     let mut ledger = Ledger::default();
-    (0..customers).for_each(|number| ledger.apply(&posting(&id(number), 1000), 0).unwrap());
+    (0..customers).for_each(|number| ledger.fold(&posting(&id(number), 1000), 0).unwrap());
     {
         let mut state = shared.lock();
-        (state.ledger, state.as_of, state.phase) = (ledger.into(), Some(0), Phase::Active);
+        (state.ledger, state.as_of, state.phase) = (ledger, Some(0), Phase::Active);
     }
     view.add_partition(0, shared.clone());
     view.confirm_membership(Instant::now());
@@ -184,7 +188,7 @@ fn assert_is_the_state_at(offset: i64, rows: &[BalanceRow], balances: &mut (i64,
     assert_eq!(rows.iter().map(|row| row.amounts[0].minor_units).sum::<i128>(), 1000 * CUSTOMERS as i128);
     assert_eq!(rows.len(), CUSTOMERS);
     for row in rows {
-        let number: usize = row.customer["CUST-".len()..].parse().unwrap();
+        let number: usize = row.customer.text()["CUST-".len()..].parse().unwrap();
         assert_eq!(row.amounts[0].minor_units, expected[number], "{} as of {offset}", row.customer);
     }
 }
@@ -214,7 +218,7 @@ fn copies_are_exact_while(write: impl Fn(&SharedPartition, i64, i64) + Send + 's
     stop.store(true, Ordering::Relaxed);
     let end = writer.join().unwrap();
     let (offset, rows) = copied(&view).unwrap();
-    assert_eq!(offset, end, "nothing that was deferred is left out");
+    assert_eq!(offset, end, "it is the newest state");
     assert_is_the_state_at(offset, &rows, &mut balances);
     assert!(offsets.is_sorted() && offsets.first() < offsets.last(), "it was written meanwhile: {offsets:?}");
 }
@@ -222,15 +226,17 @@ fn copies_are_exact_while(write: impl Fn(&SharedPartition, i64, i64) + Send + 's
 #[test]
 fn copies_are_exact_while_commits_become_visible() {
     copies_are_exact_while(|shared, begin, end| {
-        let mut changes = Changes::default();
+        let mut changes = Buffer::default();
         for offset in begin..end {
             let (from, to) = transfer(offset);
             for (customer, amount) in [(from, -1), (to, 1)] {
-                let below = |id: &str| Some((shared.lock().ledger.customer(id)?.clone(), 0));
-                changes.apply(&posting(&id(customer), amount), offset, below).unwrap();
+                buffer(&mut changes, &mut shared.lock().ledger, &id(customer), amount, offset);
             }
         }
-        shared.publish(&Arc::new(changes), end);
+        let mut state = shared.lock();
+        changes.take_for_commit(&state.ledger, usize::MAX, |_, _| 1);
+        changes.accepted(&mut state.ledger);
+        state.as_of = Some(end);
     });
 }
 
@@ -241,8 +247,8 @@ fn copies_are_exact_while_records_are_applied_in_place() {
         for offset in begin..end {
             let (from, to) = transfer(offset);
             state.advance(offset);
-            state.ledger.apply(&posting(&id(from), -1), offset).unwrap();
-            state.ledger.apply(&posting(&id(to), 1), offset).unwrap();
+            state.ledger.fold(&posting(&id(from), -1), offset).unwrap();
+            state.ledger.fold(&posting(&id(to), 1), offset).unwrap();
         }
     });
 }
@@ -253,7 +259,7 @@ fn a_partition_that_fails_while_it_is_copied_stays_empty() {
     let rows = view.copy(0, |snapshot| {
         let mut state = shared.lock();
         (state.phase, state.ledger, state.failure) =
-            (Phase::Failed, VisibleLedger::default(), Some(PartitionFailure::CustomersWithoutProgress));
+            (Phase::Failed, Ledger::default(), Some(PartitionFailure::CustomersWithoutProgress));
         drop(state);
         Ok::<_, CopyError>(snapshot.rows().count())
     });
@@ -264,16 +270,15 @@ fn a_partition_that_fails_while_it_is_copied_stays_empty() {
 
 #[test]
 fn a_copy_that_too_much_has_overtaken_ends_and_what_has_changed_is_there() {
-    let (view, shared) = partition_of(CUSTOMERS);
+    let (view, shared) = partition_of(100_000);
     let copied = view.copy(0, |snapshot| {
         let mut state = shared.lock();
-        (0..100_000).for_each(|number| state.ledger.apply(&posting(&id(number), 1), 0).unwrap());
+        (0..100_001).for_each(|number| state.ledger.fold(&posting(&id(number), 1), 0).unwrap());
         drop(state);
         snapshot.rows().collect::<Result<Vec<_>, _>>()
     });
     assert_eq!(copied.unwrap_err(), CopyError::Overtaken);
-    assert_eq!(shared.lock().ledger.len(), 100_000);
-    assert_eq!(self::copied(&view).unwrap().1.len(), 100_000);
+    assert_eq!(self::copied(&view).unwrap().1.len(), 100_001);
 }
 
 /// How long others waited for the partition's lock, from short to long, while it was copied `copies` times.
@@ -288,7 +293,7 @@ fn waits_during_copies(customers: usize, copies: usize) -> Vec<Duration> {
                 let asked = Instant::now();
                 let mut state = shared.lock();
                 waits.push(asked.elapsed());
-                state.ledger.apply(&posting(&id(number % customers), 1), 0).unwrap();
+                state.ledger.fold(&posting(&id(number % customers), 1), 0).unwrap();
                 drop(state);
                 number += 1;
                 std::thread::sleep(Duration::from_micros(50));

@@ -29,7 +29,7 @@ fn at_work() -> (View, Arc<SharedPartition>) {
         let currency = Currency::parse("EUR").unwrap();
         let timestamp = jiff::Timestamp::UNIX_EPOCH;
         let posting = Posting { customer: "A".into(), currency, minor_units: 5, transaction_id: "T".into(), timestamp };
-        state.ledger.apply(&posting, 0).unwrap();
+        state.ledger.fold(&posting, 0).unwrap();
         state.advance(0);
         state.phase = Phase::Active;
     }

@@ -9,6 +9,7 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
+use crate::domain::id::Id;
 use crate::domain::ledger_rules::WorkerRules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
@@ -193,7 +194,7 @@ impl<I: Iterator<Item: Borrow<BalanceRow>>> Iterator for Merged<I> {
 
 impl<I: Iterator<Item: Borrow<BalanceRow>>> RowCursor<I> {
     /// By partition as well, so that of two rows with equal timestamps the higher one names the last transaction.
-    fn order(&self) -> (&str, i32) {
+    fn order(&self) -> (&Id, i32) {
         let row = self.row.borrow();
         (&row.customer, row.partition)
     }

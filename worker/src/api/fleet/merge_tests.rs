@@ -147,7 +147,7 @@ fn of_equal_times_the_higher_partition_names_the_last_transaction() {
     let partition = |number, second, id| held(number, 1, 1, vec![row("a", vec![amount("EUR", 1)], 1, second, id)]);
     builder.add(answer(vec![partition(2, 50, "two"), partition(0, 60, "zero"), partition(1, 60, "one")]));
     let customer = sums(builder).unwrap().customers.remove(0);
-    assert_eq!(customer.last_transaction_id, "one");
+    assert_eq!(customer.last_transaction_id, "one".into());
     assert_eq!(customer.last_updated, Timestamp::from_second(60).unwrap());
 }
 
@@ -213,7 +213,7 @@ fn folded<'a>(transactions: impl IntoIterator<Item = (usize, &'a Transaction)>) 
         });
         customer.count += 1;
         if time >= customer.last_updated {
-            (customer.last_updated, customer.last_transaction_id) = (time, format!("t{number}").into());
+            (customer.last_updated, customer.last_transaction_id) = (time, format!("t{number}").as_str().into());
             customer.partition = transaction.partition;
         }
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::{self, Charge, Exceeded, MemoryShare};
 use super::merge::{Answer, LedgerIdentity};
+use crate::domain::id::Id;
 use crate::domain::ledger_rules::WorkerRules;
 use crate::domain::money::{Amount, Currency};
 use crate::view::{BalanceRow, PartitionBalances};
@@ -365,10 +366,10 @@ impl<'a> Row<'a> {
             .iter()
             .map(|amount| WireAmount(Cow::Borrowed(amount.currency.as_str()), amount.exponent, amount.minor_units));
         Self(
-            Cow::Borrowed(&row.customer),
+            row.customer.cow(),
             amounts.collect(),
             row.count,
-            Cow::Borrowed(&row.last_transaction_id),
+            row.last_transaction_id.cow(),
             row.last_updated,
             row.last_offset,
         )
@@ -378,10 +379,10 @@ impl<'a> Row<'a> {
     fn read(self) -> Result<BalanceRow, String> {
         let Self(customer, amounts, count, last_transaction_id, last_updated, last_offset) = self;
         Ok(BalanceRow {
-            customer: customer.into(),
+            customer: Id::from(&*customer),
             amounts: amounts.into_iter().map(WireAmount::read).collect::<Result<_, _>>()?,
             count,
-            last_transaction_id: last_transaction_id.into(),
+            last_transaction_id: Id::from(&*last_transaction_id),
             last_updated,
             last_offset,
             partition: -1,

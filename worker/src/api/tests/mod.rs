@@ -29,7 +29,7 @@ use crate::topic_facts::TopicFacts;
 use crate::view::{Phase, SharedPartition, View, WorkerInfo};
 
 /// Customer, currency, minor units, transaction id, second of its timestamp.
-type Transaction<'a> = (&'a str, &'a str, i128, &'a str, i64);
+type Transaction<'a> = (&'a str, &'a str, i64, &'a str, i64);
 
 fn worker_info(consumer_id: &str) -> WorkerInfo {
     WorkerInfo {
@@ -93,7 +93,7 @@ fn own(view: &View, partition: i32, generation: i32, transactions: &[Transaction
                 transaction_id: (*transaction_id).into(),
                 timestamp: jiff::Timestamp::from_second(*second).unwrap(),
             };
-            state.ledger.apply(&posting, offset).unwrap();
+            state.ledger.fold(&posting, offset).unwrap();
             state.last_offset = Some(offset);
         }
         state.next_offset = Some(transactions.len() as i64);

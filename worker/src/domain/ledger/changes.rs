@@ -1,34 +1,36 @@
-//! What a partition's records have changed since the last commit that was accepted.
-//!
-//! The first change of a customer copies its state from below (the changes of the running commit, or the ledger), so
-//! every value here is a whole state. Nothing here is visible to readers, and all of it can be dropped.
+//! What one commit writes of a partition.
 
-use compact_str::CompactString;
-use foldhash::quality::RandomState;
-use hashbrown::HashMap;
+use std::sync::OnceLock;
 
-use super::{Customer, Ledger, Posting};
-use crate::domain::{money::Overflow, transaction::BadRecord};
-
-/// After a take, there is room for at most this many customers in advance: what was taken may be a whole ledger.
-const MOST_ROOM: usize = 16_384;
+use super::{Customer, Ledger};
+use crate::domain::{id::Id, transaction::BadRecord};
 
 /// Customers with their new state, and records that could not be applied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
-    customers: HashMap<CompactString, Changed, RandomState>,
-    dead_letters: Vec<DeadLetter>,
-    dead_letter_bytes: usize,
+    pub(super) customers: Vec<Change>,
+    /// The digests of the new states, in the same order, once the store has computed them.
+    digests: OnceLock<Vec<u64>>,
+    pub(super) dead_letters: DeadLetters,
 }
 
 /// One customer's change.
 #[derive(Clone, Debug)]
-pub(crate) struct Changed {
+pub(crate) struct Change {
+    pub(crate) id: Id,
     /// The whole new state.
     pub(crate) now: Customer,
-    /// The digest of its state before, 0 if there was none. The partition's checksum is the sum of digests, and so
+    /// The digest of its durable state, 0 if there is none. The partition's checksum is the sum of digests, and so
     /// follows from this one and the new one.
     pub(crate) digest_before: u64,
+    pub(super) slot: usize,
+}
+
+/// Records that could not be applied, in the order of their offsets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeadLetters {
+    pub(super) letters: Vec<DeadLetter>,
+    pub(super) bytes: usize,
 }
 
 /// A record that could not be applied, as it came.
@@ -43,89 +45,22 @@ pub(crate) struct DeadLetter {
 
 impl Changes {
     /// A whole ledger of which nothing is durable.
-    pub(crate) fn all_of(ledger: Ledger) -> Self {
-        let changed = |(id, now)| (id, Changed { now, digest_before: 0 });
-        Self { customers: ledger.customers.into_iter().map(changed).collect(), ..Self::default() }
+    pub(crate) fn all_of(mut ledger: Ledger) -> Self {
+        Self { customers: Change::all_of(&mut ledger), ..Self::default() }
     }
 
-    /// Applies the record at `offset`; `below` gives the customer's state so far, with its digest. An error changes
-    /// nothing.
-    pub(crate) fn apply(
-        &mut self,
-        posting: &Posting<'_>,
-        offset: i64,
-        below: impl FnOnce(&str) -> Option<(Customer, u64)>,
-    ) -> Result<(), Overflow> {
-        if let Some(changed) = self.customers.get_mut(&*posting.customer) {
-            return changed.now.apply(posting, offset);
-        }
-        let changed = match below(&posting.customer) {
-            Some((mut now, digest_before)) => {
-                now.apply(posting, offset)?;
-                Changed { now, digest_before }
-            }
-            None => Changed { now: Customer::opened_by(posting, offset), digest_before: 0 },
-        };
-        self.customers.insert((&*posting.customer).into(), changed);
-        Ok(())
+    pub(super) fn new(customers: Vec<Change>, dead_letters: DeadLetters) -> Self {
+        Self { customers, digests: OnceLock::new(), dead_letters }
     }
 
-    /// Loads what has changed of these customers into the processor's cache.
-    pub(crate) fn prefetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
-        ids.filter_map(|id| self.customers.get(id)).for_each(|changed| changed.now.touch());
-    }
-
-    pub(crate) fn add_dead_letter(&mut self, letter: DeadLetter) {
-        self.dead_letter_bytes += letter.size();
-        self.dead_letters.push(letter);
-    }
-
-    /// Takes all of it, or `at_most` so many customers.
-    pub(crate) fn take(&mut self, at_most: usize) -> Self {
-        if self.len() <= at_most {
-            // The next ones may be as many, and a map that grows moves all that it has, again and again.
-            let room = HashMap::with_capacity_and_hasher(self.len().min(MOST_ROOM), RandomState::default());
-            return std::mem::replace(self, Self { customers: room, ..Self::default() });
-        }
-        Self { customers: self.customers.extract_if(|_, _| true).take(at_most).collect(), ..Self::default() }
-    }
-
-    /// Merges `later` changes into these, which a refused commit had.
-    pub(crate) fn followed_by(mut self, mut later: Self) -> Self {
-        // What is durable is still the state before the earlier change. Whichever is smaller is put into the other.
-        if self.len() < later.len() {
-            for (id, earlier) in self.customers {
-                match later.customers.get_mut(&id) {
-                    Some(change) => change.digest_before = earlier.digest_before,
-                    None => drop(later.customers.insert(id, earlier)),
-                }
-            }
-            self.customers = later.customers;
-        } else {
-            for (id, change) in later.customers {
-                match self.customers.get_mut(&id) {
-                    Some(earlier) => earlier.now = change.now,
-                    None => drop(self.customers.insert(id, change)),
-                }
-            }
-        }
-        self.dead_letters.extend(later.dead_letters);
-        self.dead_letter_bytes += later.dead_letter_bytes;
-        self
-    }
-
-    pub(crate) fn customer(&self, id: &str) -> Option<&Customer> {
-        self.customers.get(id).map(|changed| &changed.now)
-    }
-
-    /// In no order.
-    pub(crate) fn customers(&self) -> impl Iterator<Item = (&str, &Changed)> {
-        self.customers.iter().map(|(id, changed)| (id.as_str(), changed))
+    /// In no order, but always the same one.
+    pub(crate) fn customers(&self) -> &[Change] {
+        &self.customers
     }
 
     /// In the order of their offsets.
     pub(crate) fn dead_letters(&self) -> &[DeadLetter] {
-        &self.dead_letters
+        &self.dead_letters.letters
     }
 
     /// How many customers have changed.
@@ -133,9 +68,39 @@ impl Changes {
         self.customers.len()
     }
 
-    /// Bytes of the dead letters.
-    pub(crate) fn dead_letter_bytes(&self) -> usize {
-        self.dead_letter_bytes
+    /// Notes the digests of the new states, in the order of [`Self::customers`].
+    pub(crate) fn set_digests(&self, digests: Vec<u64>) {
+        // A second attempt computes the same ones.
+        let _ = self.digests.set(digests);
+    }
+
+    /// The digest of the new state at `index`, 0 if the store has not computed it.
+    pub(super) fn digest(&self, index: usize) -> u64 {
+        self.digests.get().and_then(|digests| digests.get(index)).copied().unwrap_or_default()
+    }
+}
+
+impl Change {
+    /// Takes every state out of `ledger`.
+    pub(super) fn all_of(ledger: &mut Ledger) -> Vec<Self> {
+        let slots = ledger.slots().len();
+        let take = |slot| {
+            let (id, now) = ledger.take(slot)?;
+            Some(Self { id, now, digest_before: 0, slot })
+        };
+        (0..slots).filter_map(take).collect()
+    }
+}
+
+impl DeadLetters {
+    pub(super) fn push(&mut self, letter: DeadLetter) {
+        self.bytes += letter.size();
+        self.letters.push(letter);
+    }
+
+    pub(super) fn append(&mut self, later: Self) {
+        self.letters.extend(later.letters);
+        self.bytes += later.bytes;
     }
 }
 

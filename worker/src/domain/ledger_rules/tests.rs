@@ -79,7 +79,7 @@ impl Kept {
         let mut rules = Arc::new(self.taken_over(worker_rules).unwrap());
         for code in codes {
             if worker_rules.exponent(currency(code)).is_some() {
-                self.ledger.apply(&posting(code), self.next_offset).unwrap();
+                self.ledger.fold(&posting(code), self.next_offset).unwrap();
                 LedgerRules::note_currencies(&mut rules, self.ledger.customer("A").unwrap(), worker_rules);
             }
             self.next_offset += 1;
@@ -95,7 +95,7 @@ impl Kept {
             if its.rules.exponents.overrides().contains_key(&currency(code))
                 || FIRST_RELEASE_TABLE.of(currency(code)).is_some()
             {
-                self.ledger.apply(&posting(code), self.next_offset).unwrap();
+                self.ledger.fold(&posting(code), self.next_offset).unwrap();
             }
             self.next_offset += 1;
         }

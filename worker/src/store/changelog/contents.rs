@@ -2,7 +2,7 @@
 
 use super::{
     progress::ProgressRecord,
-    records::{self, Key, Unreadable},
+    records::{self, Key, RecordEncoder, Unreadable},
 };
 use crate::{domain::ledger::Ledger, partition_failure::PartitionFailure, store::LedgerChecksum};
 
@@ -10,6 +10,7 @@ use crate::{domain::ledger::Ledger, partition_failure::PartitionFailure, store::
 #[derive(Default)]
 pub(crate) struct ChangelogContents {
     ledger: Ledger,
+    encoder: RecordEncoder,
     progress: Option<ProgressRecord>,
     unreadable: Option<String>,
     records: u64,
@@ -38,7 +39,10 @@ impl ChangelogContents {
         match (Key::read(key).map_err(words)?, value) {
             (Key::Progress, Some(value)) => self.progress = Some(ProgressRecord::read(value)?),
             (Key::Progress, None) => self.progress = None,
-            (Key::Customer(id), Some(value)) => self.ledger.insert(id, records::read(value).map_err(words)?),
+            (Key::Customer(id), Some(value)) => {
+                let digest = self.encoder.digest_of(key.unwrap_or_default(), value);
+                self.ledger.insert(id, records::read(value).map_err(words)?, digest);
+            }
             (Key::Customer(id), None) => self.ledger.remove(id),
         }
         Ok(())
@@ -89,16 +93,16 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            ledger::{Changes, Posting},
+            ledger::{Buffer, Posting},
             ledger_rules::{LedgerRules, tests::worker_rules},
             money::Currency,
         },
-        store::changelog::{progress::ChangelogContext, records::RecordEncoder},
+        store::changelog::progress::ChangelogContext,
     };
 
     /// What a commit of `postings` writes, its progress last.
-    fn commit(postings: &[(&str, i128)]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut changes = Changes::default();
+    fn commit(postings: &[(&str, i64)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let (mut ledger, mut buffer) = (Ledger::default(), Buffer::default());
         for (offset, (customer, minor_units)) in (0..).zip(postings) {
             let currency = Currency::parse("EUR").unwrap();
             let timestamp = Timestamp::UNIX_EPOCH;
@@ -109,12 +113,13 @@ mod tests {
                 transaction_id: "T".into(),
                 timestamp,
             };
-            changes.apply(&posting, offset, |_| None).unwrap();
+            let found = ledger.find(customer);
+            buffer.apply(&mut ledger, found, &posting, offset).unwrap();
         }
         let (mut encoder, mut checksum, mut records) =
             (RecordEncoder::default(), LedgerChecksum::default(), Vec::new());
-        for (id, changed) in changes.customers() {
-            checksum = checksum.changed(changed.digest_before, encoder.encode_and_digest(id, &changed.now));
+        for change in buffer.take_for_commit(&ledger, usize::MAX, |_, _| 0).customers() {
+            checksum = checksum.changed(change.digest_before, encoder.encode_and_digest(&change.id, &change.now));
             records.push((encoder.key().to_vec(), encoder.value().to_vec()));
         }
         let worker_rules = worker_rules(&[]);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use twox_hash::XxHash3_64;
 
-use crate::domain::{ledger::Customer, money::Currency};
+use crate::domain::{id::Id, ledger::Customer, money::Currency};
 
 /// The key of the progress.
 pub(super) const PROGRESS: &[u8] = &[0];
@@ -79,24 +79,34 @@ pub(crate) struct RecordEncoder {
 impl RecordEncoder {
     /// Encodes key and value of one customer and returns their digest: the hash that
     /// [`LedgerChecksum`](crate::store::LedgerChecksum) sums up, never 0.
-    pub(crate) fn encode_and_digest(&mut self, id: &str, customer: &Customer) -> u64 {
+    pub(crate) fn encode_and_digest(&mut self, id: &Id, customer: &Customer) -> u64 {
         self.buffer.clear();
         self.buffer.push(CUSTOMER);
-        self.buffer.extend_from_slice(id.as_bytes());
+        self.buffer.extend_from_slice(id.text().as_bytes());
         self.key_len = self.buffer.len();
         self.buffer.push(VERSION);
+        let last_updated = customer.last_updated();
         let encoded = EncodedCustomer {
             count: customer.count,
             last_offset: customer.last_offset,
-            second: customer.last_updated.as_second(),
-            nanosecond: customer.last_updated.subsec_nanosecond(),
-            last_transaction_id: &customer.last_transaction_id,
-            balances: customer.balances(),
+            second: last_updated.as_second(),
+            nanosecond: last_updated.subsec_nanosecond(),
+            last_transaction_id: &customer.last_transaction_id.text(),
+            balances: &customer.balances(),
         };
         // Writing to memory cannot fail, and every type above can be serialized.
         let buffer = std::mem::take(&mut self.buffer);
         self.buffer = postcard::to_extend(&encoded, buffer).unwrap_or_default();
-        XxHash3_64::oneshot(&self.buffer).max(1)
+        digest(&self.buffer)
+    }
+
+    /// The digest of a record that was read.
+    pub(super) fn digest_of(&mut self, key: &[u8], value: &[u8]) -> u64 {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(key);
+        self.buffer.extend_from_slice(value);
+        self.key_len = key.len();
+        digest(&self.buffer)
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -108,6 +118,11 @@ impl RecordEncoder {
     }
 }
 
+/// Of key and value together; never 0.
+fn digest(record: &[u8]) -> u64 {
+    XxHash3_64::oneshot(record).max(1)
+}
+
 /// Reads the value of a customer.
 pub(super) fn read(value: &[u8]) -> Result<Customer, Unreadable> {
     let Some((&VERSION, encoded)) = value.split_first() else {
@@ -117,13 +132,9 @@ pub(super) fn read(value: &[u8]) -> Result<Customer, Unreadable> {
         postcard::from_bytes(encoded).map_err(|_| Unreadable("a customer cannot be read"))?;
     let last_updated =
         Timestamp::new(decoded.second, decoded.nanosecond).map_err(|_| Unreadable("a time is out of range"))?;
-    Ok(Customer {
-        balances: decoded.balances.into_iter().map(|(Code(currency), minor_units)| (currency, minor_units)).collect(),
-        count: decoded.count,
-        last_transaction_id: decoded.last_transaction_id.into(),
-        last_updated,
-        last_offset: decoded.last_offset,
-    })
+    let balances = decoded.balances.into_iter().map(|(Code(currency), minor_units)| (currency, minor_units));
+    let DecodedCustomer { count, last_offset, last_transaction_id, .. } = decoded;
+    Ok(Customer::new(balances, count, last_transaction_id.into(), last_updated, last_offset))
 }
 
 #[cfg(test)]
@@ -133,28 +144,32 @@ mod tests {
     use super::*;
 
     fn customer() -> impl Strategy<Value = Customer> {
-        let balances = prop::collection::vec(("[A-Z]{3}", any::<i128>()), 0..4);
+        let sum = prop_oneof![any::<i64>().prop_map(i128::from), any::<i128>()];
+        let balances = prop::collection::vec(("[A-Z]{3}", sum), 0..4);
         let seconds = -377_705_023_201_i64..=253_402_207_200;
-        (balances, any::<u64>(), ".{0,20}", seconds, 0..1_000_000_000, any::<i64>()).prop_map(
-            |(balances, count, last_transaction_id, second, nanosecond, last_offset)| Customer {
-                balances: balances.iter().map(|(code, sum)| (Currency::parse(code).unwrap(), *sum)).collect(),
-                count,
-                last_transaction_id: last_transaction_id.into(),
-                last_updated: Timestamp::new(second, nanosecond).unwrap(),
-                last_offset,
+        (balances, any::<u64>(), transaction_id(), seconds, 0..1_000_000_000, any::<i64>()).prop_map(
+            |(balances, count, last_transaction_id, second, nanosecond, last_offset)| {
+                let balances = balances.iter().map(|(code, sum)| (Currency::parse(code).unwrap(), *sum));
+                let last_updated = Timestamp::new(second, nanosecond).unwrap();
+                Customer::new(balances, count, last_transaction_id.as_str().into(), last_updated, last_offset)
             },
         )
+    }
+
+    fn transaction_id() -> impl Strategy<Value = String> {
+        prop_oneof![".{0,20}", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"]
     }
 
     proptest! {
         #[test]
         fn a_customer_comes_back_as_it_was_written(id in ".{1,20}", customer in customer()) {
             let mut encoder = RecordEncoder::default();
-            let digest = encoder.encode_and_digest(&id, &customer);
+            let digest = encoder.encode_and_digest(&Id::from(id.as_str()), &customer);
             prop_assert_eq!(Key::read(Some(encoder.key())), Ok(Key::Customer(&id)));
             let back = read(encoder.value()).unwrap();
             prop_assert_eq!(&back, &customer);
-            prop_assert_eq!(RecordEncoder::default().encode_and_digest(&id, &back), digest);
+            prop_assert_eq!(RecordEncoder::default().encode_and_digest(&Id::from(id.as_str()), &back), digest);
+            prop_assert_eq!(RecordEncoder::default().digest_of(encoder.key(), encoder.value()), digest);
         }
 
         #[test]
@@ -162,7 +177,7 @@ mod tests {
             let mut encoder = RecordEncoder::default();
             if let Ok(customer) = read(&value) {
                 // Numbers may be written longer than needed; the state is the same.
-                encoder.encode_and_digest("A", &customer);
+                encoder.encode_and_digest(&"A".into(), &customer);
                 prop_assert_eq!(read(encoder.value()).unwrap(), customer);
             }
         }

@@ -210,7 +210,7 @@ mod tests {
             transaction_id: "T".into(),
             timestamp: jiff::Timestamp::UNIX_EPOCH,
         };
-        ledger.apply(&posting, 7).unwrap();
+        ledger.fold(&posting, 7).unwrap();
         let of_first_release = ProgressRecord { rule_details: None, ..progress(&CONTEXT, 60) };
         let held = |rules: LedgerRules| rules.counted().map(|(code, it)| (code.to_string(), it)).collect::<Vec<_>>();
         assert_eq!(rules_of(&of_first_release, &ledger, &WORKER_RULES).map(held), Ok(vec![("EUR".to_owned(), 2)]));

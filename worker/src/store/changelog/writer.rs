@@ -1,6 +1,7 @@
 //! Writes one transaction: changed customers, progress, dead letters, and the group's offsets last.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use super::{
     records::{Key, PROGRESS, RecordEncoder},
 };
 use crate::{
-    domain::ledger::DeadLetter,
+    domain::{id::Id, ledger::DeadLetter},
     store::{Batch, BatchPart},
 };
 
@@ -42,10 +43,12 @@ impl PartitionCommit<'_> {
         mut send: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<DurableState, E> {
         let (part, mut after, mut encoder) = (self.part, self.durable_state.clone(), RecordEncoder::default());
-        for (id, changed) in part.changes.customers() {
-            after.change(id, changed, &mut encoder, context.worker_rules);
+        let mut digests = Vec::with_capacity(part.changes.len());
+        for change in part.changes.customers() {
+            digests.push(after.change(change, &mut encoder, context.worker_rules));
             send(encoder.key(), encoder.value())?;
         }
+        part.changes.set_digests(digests);
         // The keys are replaced once.
         after.store_specific = None;
         let DurableState { start_offset, checksum, rules, .. } = &after;
@@ -58,13 +61,15 @@ impl PartitionCommit<'_> {
 
     /// The replaced keys for which the new ledger has no row.
     fn removed(&self) -> impl Iterator<Item = &[u8]> {
-        let is_rewritten = |key: &[u8]| match Key::read(Some(key)) {
+        let replaced_keys = self.durable_state.store_specific.iter().flat_map(|keys| keys.iter());
+        let ids = replaced_keys.clone().next().map(|_| self.part.changes.customers().iter().map(|it| &it.id).collect());
+        let rewritten: HashSet<&Id> = ids.unwrap_or_default();
+        let is_rewritten = move |key: &[u8]| match Key::read(Some(key)) {
             Ok(Key::Progress) => true,
-            Ok(Key::Customer(id)) => self.part.changes.customer(id).is_some(),
+            Ok(Key::Customer(id)) => rewritten.contains(&Id::from(id)),
             // Only another program can have written such a key.
             Err(_) => false,
         };
-        let replaced_keys = self.durable_state.store_specific.iter().flat_map(|keys| keys.iter());
         replaced_keys.map(|key| &**key).filter(move |key| !is_rewritten(key))
     }
 
@@ -198,7 +203,7 @@ impl Changelog {
         let (mut dead_letters, mut has_long_ones) = (Vec::new(), false);
         for commit in commits {
             let partition = commit.part.assignment.partition;
-            let mut offsets = commit.part.changes.customers().map(|(_, changed)| changed.now.last_offset);
+            let mut offsets = commit.part.changes.customers().iter().map(|change| change.now.last_offset);
             // The customers in the order of the records, then the progress.
             let note = |key: &[u8], value: &[u8]| {
                 let what = offsets.next().map_or(RecordKind::Progress, RecordKind::Customer);
@@ -242,7 +247,7 @@ mod tests {
         let (mut ledger, timestamp) = (Ledger::default(), jiff::Timestamp::UNIX_EPOCH);
         let (currency, transaction_id) = (Currency::parse("EUR").unwrap(), "T".into());
         ledger
-            .apply(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
+            .fold(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
             .unwrap();
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
         let part = BatchPart::whole(assignment, None, &(0..8), ledger);

@@ -53,9 +53,8 @@ impl<'a> PartitionCommit<'a> {
         encoder: &mut RecordEncoder,
     ) -> Self {
         let mut after = before.clone();
-        for (id, changed) in part.changes.customers() {
-            after.change(id, changed, encoder, worker_rules);
-        }
+        let change = |change| after.change(change, encoder, worker_rules);
+        part.changes.set_digests(part.changes.customers().iter().map(change).collect());
         let epoch = before.store_specific.row.map_or(1, |row| row.epoch);
         after.store_specific.row = Some(Row { epoch, next_offset: part.next_offset });
         after.store_specific.replaces = false;

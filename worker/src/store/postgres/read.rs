@@ -23,6 +23,7 @@ use super::{
 use crate::{
     config::Config,
     domain::{
+        id::{Id, IdRef},
         exponents::DecimalsByCurrency,
         ledger_rules::{LedgerRules, StoredRules, WorkerRules},
         money::{Amount, Currency},
@@ -265,12 +266,12 @@ fn add(partition: i32, rows: &mut Vec<BalanceRow>, row: CustomerRow, exponent: u
     let CustomerRow { customer, currency, minor_units, count, last_transaction_id, last_updated, last_offset } = row;
     let amount = Amount { currency, minor_units, exponent };
     match rows.last_mut() {
-        Some(last) if last.customer == customer => last.amounts.push(amount),
+        Some(last) if last.customer.as_ref() == IdRef::from(&*customer) => last.amounts.push(amount),
         _ => rows.push(BalanceRow {
-            customer: customer.into(),
+            customer: Id::from(&*customer),
             amounts: smallvec![amount],
             count,
-            last_transaction_id: last_transaction_id.into(),
+            last_transaction_id: Id::from(&*last_transaction_id),
             last_updated,
             last_offset,
             partition,

@@ -6,12 +6,15 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use smallvec::smallvec;
 use tokio_postgres::Row;
 
-use crate::domain::{
-    ledger::{Customer, Ledger},
-    money::Currency,
+use crate::{
+    domain::{
+        id::Id,
+        ledger::{Customer, Ledger},
+        money::Currency,
+    },
+    store::RecordEncoder,
 };
 
 pub(super) struct BalanceRow<'a> {
@@ -28,18 +31,19 @@ pub(super) struct BalanceRow<'a> {
     pub(super) last_offset: i64,
 }
 
-pub(super) fn rows_of<'a>(partition: i32, id: &'a str, customer: &'a Customer) -> impl Iterator<Item = BalanceRow<'a>> {
-    (0..).zip(customer.balances()).map(move |(place, (currency, minor_units))| BalanceRow {
+pub(super) fn rows_of<'a>(partition: i32, id: &'a Id, customer: &'a Customer) -> impl Iterator<Item = BalanceRow<'a>> {
+    let balances = customer.balances();
+    (0..).zip(0..balances.len()).map(move |(place, index)| BalanceRow {
         partition,
-        customer: escape(id),
-        currency: currency.as_str(),
+        customer: escape_id(id),
+        currency: balances[index].0.as_str(),
         place,
-        minor_units: minor_units.to_string(),
+        minor_units: balances[index].1.to_string(),
         // The sign bit is the highest bit of the count, which no count reaches.
         count: customer.count.cast_signed(),
-        last_transaction_id: escape(&customer.last_transaction_id),
-        second: customer.last_updated.as_second(),
-        nanosecond: customer.last_updated.subsec_nanosecond(),
+        last_transaction_id: escape_id(&customer.last_transaction_id),
+        second: customer.last_updated().as_second(),
+        nanosecond: customer.last_updated().subsec_nanosecond(),
         last_offset: customer.last_offset,
     })
 }
@@ -90,30 +94,42 @@ impl CustomerRow {
 #[derive(Default)]
 pub(super) struct LedgerBuilder {
     ledger: Ledger,
-    current: Option<(String, Customer)>,
+    encoder: RecordEncoder,
+    /// The first row of a customer, and its balances so far.
+    current: Option<(CustomerRow, Vec<(Currency, i128)>)>,
 }
 
 impl LedgerBuilder {
     pub(super) fn take(&mut self, row: CustomerRow) {
-        let CustomerRow { customer: id, currency, minor_units, count, last_transaction_id, last_updated, last_offset } =
-            row;
+        let balance = (row.currency, row.minor_units);
         match &mut self.current {
-            Some((current, customer)) if *current == id => customer.balances.push((currency, minor_units)),
+            Some((first, balances)) if first.customer == row.customer => balances.push(balance),
             _ => {
-                let (balances, last_transaction_id) = (smallvec![(currency, minor_units)], last_transaction_id.into());
-                let customer = Customer { balances, count, last_transaction_id, last_updated, last_offset };
-                if let Some((id, complete)) = self.current.replace((id, customer)) {
-                    self.ledger.insert(&id, complete);
-                }
+                self.end_customer();
+                self.current = Some((row, vec![balance]));
             }
         }
     }
 
+    fn end_customer(&mut self) {
+        let Some((row, balances)) = self.current.take() else { return };
+        let CustomerRow { customer: id, count, last_transaction_id, last_updated, last_offset, .. } = row;
+        let state = Customer::new(balances, count, last_transaction_id.as_str().into(), last_updated, last_offset);
+        let digest = self.encoder.encode_and_digest(&id.as_str().into(), &state);
+        self.ledger.insert(&id, state, digest);
+    }
+
     pub(super) fn finish(mut self) -> Ledger {
-        if let Some((id, complete)) = self.current.take() {
-            self.ledger.insert(&id, complete);
-        }
+        self.end_customer();
         self.ledger
+    }
+}
+
+/// [`escape`], of an id.
+fn escape_id(id: &Id) -> Cow<'_, str> {
+    match id {
+        Id::Text(text) => escape(text),
+        Id::Uuid(_) => id.cow(),
     }
 }
 

@@ -129,7 +129,7 @@ async fn advance(
 fn sorted_rows<'a>(commits: &'a [PartitionCommit<'a>]) -> Vec<BalanceRow<'a>> {
     let rows_of_commit = |commit: &'a PartitionCommit<'a>| {
         let partition = commit.part.assignment.partition;
-        commit.part.changes.customers().flat_map(move |(id, changed)| rows_of(partition, id, &changed.now))
+        commit.part.changes.customers().iter().flat_map(move |change| rows_of(partition, &change.id, &change.now))
     };
     in_order(commits.iter().flat_map(rows_of_commit))
 }

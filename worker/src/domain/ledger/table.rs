@@ -1,0 +1,199 @@
+//! The table of a partition's customers as readers see them.
+
+use std::{collections::BTreeSet, hash::BuildHasher as _};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+use super::{Customer, Posting, copying::Copying};
+use crate::domain::{
+    id::{Id, IdRef},
+    money::{Currency, Overflow},
+};
+
+/// The customers of one partition, each in a slot of a table. A slot number stays valid: customers are only added.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// Slot numbers by id.
+    index: HashTable<u32>,
+    // Customer ids come from outside: a seeded hasher cannot be flooded with collisions.
+    hasher: RandomState,
+    slots: Vec<Slot>,
+    /// How many slots have a state.
+    len: usize,
+    pub(super) copying: Option<Copying>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) id: Id,
+    /// `None` while all records of the customer are uncommitted.
+    pub(super) state: Option<Customer>,
+    /// The digest of the stored state, as the store computes it; 0 if not known.
+    digest: u64,
+}
+
+/// A customer looked up by id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    hash: u64,
+    /// `None` if it had no slot.
+    pub(super) slot: Option<usize>,
+}
+
+impl Ledger {
+    /// Looks a customer up.
+    pub(crate) fn find(&self, id: &str) -> Found {
+        let id = IdRef::from(id);
+        let hash = self.hasher.hash_one(id);
+        Found { hash, slot: self.slot_with(hash, id) }
+    }
+
+    fn slot_with(&self, hash: u64, id: IdRef<'_>) -> Option<usize> {
+        self.index.find(hash, |slot| self.slots[*slot as usize].id.as_ref() == id).map(|slot| *slot as usize)
+    }
+
+    /// The slot of the customer that was `found`, a new one if it has none.
+    pub(super) fn slot(&mut self, found: Found, id: &str) -> usize {
+        if let Some(slot) = found.slot {
+            return slot;
+        }
+        let id = IdRef::from(id);
+        // It may have got one since.
+        self.slot_with(found.hash, id).unwrap_or_else(|| self.add(found.hash, id.into()))
+    }
+
+    fn add(&mut self, hash: u64, id: Id) -> usize {
+        let (slot, slots, hasher) = (self.slots.len(), &self.slots, &self.hasher);
+        // No memory holds 2^32 customers.
+        self.index.insert_unique(hash, slot as u32, |slot| hasher.hash_one(slots[*slot as usize].id.as_ref()));
+        self.slots.push(Slot { id, state: None, digest: 0 });
+        slot
+    }
+
+    /// Loads what was found into the processor's cache. Loads that are issued together overlap.
+    pub(crate) fn touch(&self, found: Found) {
+        if let Some(state) = found.slot.and_then(|slot| self.slots[slot].state.as_ref()) {
+            state.touch();
+        }
+    }
+
+    /// Applies the record at `offset`; readers see it. An error leaves the ledger as it was.
+    pub(crate) fn apply(&mut self, found: Found, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
+        let slot = self.slot(found, &posting.customer);
+        self.keep_for_copy(slot);
+        let Slot { state, digest, .. } = &mut self.slots[slot];
+        match state {
+            Some(customer) => customer.apply(posting, offset)?,
+            None => {
+                *state = Some(Customer::opened_by(posting, offset));
+                self.len += 1;
+            }
+        }
+        *digest = 0;
+        Ok(())
+    }
+
+    /// [`Self::apply`], of a customer that was not looked up before.
+    pub(crate) fn fold(&mut self, posting: &Posting<'_>, offset: i64) -> Result<(), Overflow> {
+        self.apply(self.find(&posting.customer), posting, offset)
+    }
+
+    /// Sets a customer to a known state with its digest, 0 if that is not known.
+    pub(crate) fn insert(&mut self, id: &str, state: Customer, digest: u64) {
+        let slot = self.slot(self.find(id), id);
+        self.write(slot, state, digest);
+    }
+
+    pub(super) fn write(&mut self, slot: usize, state: Customer, digest: u64) {
+        self.keep_for_copy(slot);
+        let it = &mut self.slots[slot];
+        self.len += usize::from(it.state.is_none());
+        (it.state, it.digest) = (Some(state), digest);
+    }
+
+    /// Takes the state of a slot out; readers no longer see the customer.
+    pub(super) fn take(&mut self, slot: usize) -> Option<(Id, Customer)> {
+        let it = self.slots.get_mut(slot)?;
+        let taken = it.state.take()?;
+        self.len -= 1;
+        Some((it.id.clone(), taken))
+    }
+
+    /// Removes a customer. The last slot gets its number, so only a ledger that is being loaded may do that.
+    pub(crate) fn remove(&mut self, id: &str) {
+        let Found { hash, slot: Some(slot) } = self.find(id) else { return };
+        if let Ok(entry) = self.index.find_entry(hash, |it| *it as usize == slot) {
+            entry.remove();
+        }
+        let last = self.slots.len() - 1;
+        if slot != last {
+            let hash = self.hasher.hash_one(self.slots[last].id.as_ref());
+            if let Some(moved) = self.index.find_mut(hash, |it| *it as usize == last) {
+                *moved = slot as u32;
+            }
+        }
+        self.len -= usize::from(self.slots.swap_remove(slot).state.is_some());
+    }
+
+    /// One customer, if a record named it.
+    pub(crate) fn customer(&self, id: &str) -> Option<&Customer> {
+        self.state(self.find(id).slot?)
+    }
+
+    pub(super) fn state(&self, slot: usize) -> Option<&Customer> {
+        self.slots[slot].state.as_ref()
+    }
+
+    pub(super) fn id(&self, slot: usize) -> &Id {
+        &self.slots[slot].id
+    }
+
+    /// The digest of a slot's state: 0 if it has none, `None` if it is not known.
+    pub(super) fn digest(&self, slot: usize) -> Option<u64> {
+        let Slot { state, digest, .. } = &self.slots[slot];
+        (state.is_none() || *digest != 0).then_some(*digest)
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// All customers, in no order.
+    pub(crate) fn customers(&self) -> impl Iterator<Item = (&Id, &Customer)> {
+        self.slots.iter().filter_map(|slot| Some((&slot.id, slot.state.as_ref()?)))
+    }
+
+    /// All customers, with the digest of each, 0 if that is not known.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = (&Id, &Customer, u64)> {
+        self.slots.iter().filter_map(|slot| Some((&slot.id, slot.state.as_ref()?, slot.digest)))
+    }
+
+    /// The number of transactions in it.
+    pub(crate) fn transactions(&self) -> u64 {
+        self.customers().map(|(_, customer)| customer.count).sum()
+    }
+
+    pub(crate) fn currencies(&self) -> BTreeSet<Currency> {
+        let (mut found, mut last) = (BTreeSet::new(), None);
+        for (_, customer) in self.customers() {
+            for &(currency, _) in &*customer.balances() {
+                // Most hold the same one.
+                if last != Some(currency) {
+                    found.insert(currency);
+                    last = Some(currency);
+                }
+            }
+        }
+        found
+    }
+
+    /// How many customers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
