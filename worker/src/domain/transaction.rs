@@ -7,6 +7,7 @@ mod bad_record;
 mod depth;
 mod rfc_3339;
 mod transaction_type;
+mod usual;
 mod wire;
 
 use std::borrow::Cow;
@@ -42,8 +43,17 @@ pub(crate) struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// Reads a record's value; `None` is a record without one.
+    ///
+    /// # Errors
+    /// Why it is no transaction.
     pub(crate) fn parse(value: Option<&'a [u8]>, exponents: &Exponents) -> Result<Self, BadRecord> {
-        let wire = Wire::parse(value.ok_or(BadRecord::Empty)?)?;
+        let value = value.ok_or(BadRecord::Empty)?;
+        usual::read(value, exponents).map_or_else(|| Self::parse_any(value, exponents), Ok)
+    }
+
+    /// Reads a record of any shape.
+    fn parse_any(value: &'a [u8], exponents: &Exponents) -> Result<Self, BadRecord> {
+        let wire = Wire::parse(value)?;
         if wire
             .description
             .is_some_and(|text| text.0.len() > MAX_DESCRIPTION && text.0.chars().count() > MAX_DESCRIPTION)

@@ -2,14 +2,20 @@
 
 use std::{collections::VecDeque, iter};
 
+use smallvec::SmallVec;
+
 use super::{
     facts::{BalanceRow, Phase},
     shared_partition::{SharedPartition, row},
 };
-use crate::domain::exponents::Exponents;
+use crate::domain::{
+    exponents::Exponents,
+    id::Id,
+    ledger::Customer,
+};
 
 /// So many customers are copied under one lock. It bounds how long the poll thread and other readers wait.
-const COPIED_AT_ONCE: usize = 256;
+const COPIED_AT_ONCE: usize = 64;
 
 /// Why a partition was not copied; a later attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,9 +86,12 @@ impl Snapshot<'_> {
 
     /// Copies the next customers; true when there are no more.
     fn copy_some(&self, into: &mut VecDeque<BalanceRow>) -> Result<bool, CopyError> {
+        let mut copied: SmallVec<[(Id, Customer); COPIED_AT_ONCE]> = SmallVec::new();
+        let take = |id: &Id, customer: &Customer| copied.push((id.clone(), customer.clone()));
+        let is_over = self.shared.lock().ledger.copy_some(COPIED_AT_ONCE, take);
         let partition = self.shared.partition();
-        let take = |id: &_, customer: &_| into.push_back(row(partition, Clone::clone(id), customer, self.exponents));
-        self.shared.lock().ledger.copy_some(COPIED_AT_ONCE, take).map_err(|_| CopyError::Overtaken)
+        into.extend(copied.into_iter().map(|(id, customer)| row(partition, id, &customer, self.exponents)));
+        is_over.map_err(|_| CopyError::Overtaken)
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{tests::DEPOSIT, *};
-use mutation::{any_record, any_value, edited, with};
+use mutation::{any_record, any_value, edited, usual_record, with};
 use reference::{Reading, read};
 
 fn config() -> ProptestConfig {
@@ -19,8 +19,12 @@ fn config() -> ProptestConfig {
     if is_given { ProptestConfig::default() } else { ProptestConfig::with_cases(4096) }
 }
 
+/// By both ways, which must never give two answers.
 fn parse(bytes: &[u8]) -> Option<Transaction<'_>> {
-    Transaction::parse(Some(bytes), &Exponents::iso_4217(&BTreeMap::new())).ok()
+    let exponents = Exponents::iso_4217(&BTreeMap::new());
+    let by_parser = Transaction::parse_any(bytes, &exponents).ok();
+    assert_eq!(Transaction::parse(Some(bytes), &exponents).ok(), by_parser, "{}", bytes.escape_ascii());
+    by_parser
 }
 
 proptest! {
@@ -29,6 +33,15 @@ proptest! {
     /// Fields in any order, written in any way, left out, repeated, or with another value.
     #[test]
     fn a_record_is_read_as_by_serde_json(text in any_record()) {
+        match read(text.as_bytes()) {
+            Reading::Transaction(expected) => prop_assert_eq!(parse(text.as_bytes()), Some(expected), "{}", text),
+            Reading::Refused => prop_assert_eq!(parse(text.as_bytes()), None, "{}", text),
+        }
+    }
+
+    /// Fields in their usual order, with one or two values changed: most are read without the parser.
+    #[test]
+    fn a_record_of_the_usual_shape_is_read_as_by_serde_json(text in usual_record()) {
         match read(text.as_bytes()) {
             Reading::Transaction(expected) => prop_assert_eq!(parse(text.as_bytes()), Some(expected), "{}", text),
             Reading::Refused => prop_assert_eq!(parse(text.as_bytes()), None, "{}", text),
@@ -58,6 +71,20 @@ proptest! {
             prop_assert_eq!(parse(text.as_bytes()), Some(expected), "{}", text);
         }
     }
+}
+
+/// So that agreement is not reached by leaving everything to the parser.
+#[test]
+fn most_records_of_the_usual_shape_are_read_without_the_parser() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let exponents = Exponents::iso_4217(&BTreeMap::new());
+    let mut is_usual = || {
+        let record = usual_record().new_tree(&mut runner).unwrap().current();
+        usual::read(record.as_bytes(), &exponents).is_some()
+    };
+    let usual = (0..500).filter(|_| is_usual()).count();
+    assert!((200..450).contains(&usual), "{usual} of 500");
 }
 
 /// So that agreement is not reached by refusing everything.

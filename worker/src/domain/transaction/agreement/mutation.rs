@@ -47,6 +47,31 @@ pub(super) fn any_record() -> impl Strategy<Value = String> {
     })
 }
 
+/// `DEPOSIT` with some values changed, mostly to others that fit.
+pub(super) fn usual_record() -> impl Strategy<Value = String> {
+    let text = "\"[A-Za-z0-9 é-]{0,40}\"";
+    let decimal = "(0|[1-9][0-9]{0,7})(\\.[0-9]{1,4})?";
+    let time = "\"[0-9]{2}(19|20|00)-(0[1-9]|1[0-2])-([0-2][1-9]|30|31)T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?Z\"";
+    let code = "[0-9]|\"(Transfer|Payment|Pending|Failed)\"";
+    let currency = "\"(EUR|USD|JPY|KWD|XXX)\"";
+    let score = "[0-9]{1,3}";
+    let usual = [text, text, text, decimal, currency, code, text, text, time, score, code];
+    let uuid = "\"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\"";
+    let ids = (prop::option::of(uuid), prop::option::of(uuid));
+    let change = (0..usual.len()).prop_flat_map(move |at| {
+        let value = prop_oneof![6 => usual[at].prop_map(|value: String| value), 1 => any_value()];
+        (Just(at), value)
+    });
+    (prop::collection::vec(change, 0..4), ids, any::<bool>()).prop_map(|(changes, ids, described)| {
+        let mut fields = FIELDS.map(|(name, value)| (name, value.to_owned()));
+        changes.into_iter().for_each(|(at, value)| fields[at].1 = value);
+        [(0, ids.0), (7, ids.1)].into_iter().for_each(|(at, id)| fields[at].1 = id.unwrap_or(fields[at].1.clone()));
+        let fields = fields.iter().filter(|(name, _)| described || *name != "description");
+        let fields: Vec<_> = fields.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", fields.join(","))
+    })
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Value(String),
