@@ -63,9 +63,11 @@ lag: ## Plot a group's lag and members: make lag FOR=60s SVG=lag.svg
 assignors: ## Compare the three assignors: scales 2 to 3 with each, and shows all rebalances in one table; 2 min
 	@$(LABS) assignors.sh ON NAMESPACE GROUP
 
-.PHONY: soak mutations
+.PHONY: soak matrix mutations
 soak: ## Inject random faults for 30 minutes, or SOAK_MINUTES; SOAK_SEED repeats the same ones
 	@.ci/soak
+matrix: ## Run the integration and fault tests on Kafka 4.1 and 3.6 as well
+	@.ci/matrix
 mutations: ## Remove one guard at a time from a copy of the sources; a test must fail each time
 	@.ci/mutations
 .PHONY: bench

@@ -7,7 +7,7 @@
 # Installs missing prerequisites (as root), provides a Docker Engine, and builds the images that are not there. Variables of
 # the environment, each also as `make compose NAME=VALUE`:
 #
-#   KAFKA_IMAGE              default: apache/kafka:4.1.0 if it is there or can be pulled, else balancefleet/kafka:4.1.0, built
+#   KAFKA_IMAGE              default: apache/kafka:4.4.0 if it is there or can be pulled, else balancefleet/kafka:4.4.0, built
 #   WORKER_IMAGE TRAFFIC_IMAGE                        default: built from this checkout
 #   KAFKA_PORT               default 9092, on 127.0.0.1 as all ports
 #   WORKER_1_PORT WORKER_2_PORT WORKER_3_PORT         default 8080, 8081, 8082
@@ -24,7 +24,7 @@ usage_when_asked "$@"
 use_cluster_environment
 use_settings
 
-PUBLISHED_KAFKA=apache/kafka:4.1.0 BUILT_KAFKA=balancefleet/kafka:4.1.0
+PUBLISHED_KAFKA=apache/kafka:4.4.0 BUILT_KAFKA=balancefleet/kafka:4.4.0
 # Seconds.
 PULL_WITHIN=300 FIRST_BALANCE_WITHIN=180
 # variable        default

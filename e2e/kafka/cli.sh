@@ -14,7 +14,11 @@ usage_when_asked "$@"
 
 case $1 in
   *.*) class=$1 ;;
-  *) class=$(awk -v tool="$1" '$1 == tool { print $3 }' "$here/image/tools") ;;
+  *)
+    read -r class former < <(awk -v tool="$1" '$1 == tool { print $3, $4 }' "$here/image/tools") || true
+    # The names of a jar's files are not compressed.
+    [[ -z ${former:-} || -z ${KAFKA_VERSION:-} ]] || grep -qaF "${class//.//}.class" "$("$here/jars.sh")"/kafka-tools-*.jar || class=$former
+    ;;
 esac
 [[ -n $class ]] || fail "unknown tool $1" "e2e/kafka/cli.sh --help"
 # A tool runs for about a second; with only the first compiler tier it starts twice as fast.

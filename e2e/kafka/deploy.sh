@@ -18,14 +18,14 @@ speaks_kafka() {
 }
 
 "$here/image.sh"
-"$e2e/images/load.sh" balancefleet/kafka:4.1.0
+"$e2e/images/load.sh" balancefleet/kafka:4.4.0
 
 configuration=$(mktemp -t balancefleet-kafka.XXXXXX)
 trap 'rm -f "$configuration"' EXIT
 cat "$here/broker.properties" "$here/cluster/listeners.properties" >"$configuration"
 
 # A new image or new settings need a new broker: their fingerprint in the pod template makes Kubernetes replace the pod.
-fingerprint=$( (docker image inspect --format '{{.Id}}' balancefleet/kafka:4.1.0 && cat "$configuration") | sha256sum | cut -c1-16)
+fingerprint=$( (docker image inspect --format '{{.Id}}' balancefleet/kafka:4.4.0 && cat "$configuration") | sha256sum | cut -c1-16)
 {
   cat "$here/cluster/namespace.yaml"
   echo ---

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the container image balancefleet/kafka:4.1.0 from a Java runtime of Debian and the jars of Maven.
+# Builds the container image balancefleet/kafka:4.4.0 from a Java runtime of Debian and the jars of Maven.
 #
 #   e2e/kafka/image.sh
 #
@@ -10,7 +10,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
-IMAGE=balancefleet/kafka:4.1.0
+# The image has the version of pom.xml, whatever the tests use.
+unset KAFKA_VERSION
+IMAGE=balancefleet/kafka:4.4.0
 # A shell for the entrypoint, the tools and kubectl exec, and bash for health checks (/dev/tcp); the rest is the runtime.
 PACKAGES=(openjdk-17-jre-headless dash bash coreutils)
 

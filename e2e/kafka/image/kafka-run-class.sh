@@ -7,7 +7,7 @@ if [ "$name" = kafka-run-class ]; then
   class=${1:?which class?}
   shift
 else
-  while read -r _ script class && [ "$script" != "$name" ]; do :; done </opt/kafka/tools
+  while read -r _ script class _ && [ "$script" != "$name" ]; do :; done </opt/kafka/tools
 fi
 java=$(echo /usr/lib/jvm/java-17-openjdk-*/bin/java)
 exec "$java" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData \

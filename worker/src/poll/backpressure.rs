@@ -6,8 +6,10 @@ use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 
 use super::{Fatal, PollLoop, active::Active, partition::Stage};
 
-/// This many changed customers, or bytes of dead letters, make a commit due at once.
-const FULL: (usize, usize) = (50_000, 8 << 20);
+/// This many bytes of dead letters make a commit due at once, as [`Commits::most_customers`] do.
+///
+/// [`Commits::most_customers`]: super::commits::Commits::most_customers
+const FULL_BYTES: usize = 8 << 20;
 /// How long the worker waits for the running commit before it pauses the client.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
@@ -15,14 +17,14 @@ impl PollLoop {
     /// Whether the next commit is so large that it must not wait.
     pub(super) fn is_full(&self) -> bool {
         let (customers, bytes) = self.sum(Active::pending_size);
-        customers >= FULL.0 || bytes >= FULL.1
+        customers >= self.commits.most_customers() || bytes >= FULL_BYTES
     }
 
     /// Whether so much is uncommitted that no more records may be processed: a commit is running and the next one is
     /// already full, or commits are refused again and again.
     fn is_overfull(&self) -> bool {
         let (customers, bytes) = self.sum(Active::uncommitted_size);
-        customers >= 2 * FULL.0 || bytes >= 2 * FULL.1
+        customers >= 2 * self.commits.most_customers() || bytes >= 2 * FULL_BYTES
     }
 
     fn sum(&self, part: impl Fn(&Active) -> (usize, usize)) -> (usize, usize) {

@@ -4,6 +4,7 @@
 //! answer. The poll thread continues meanwhile; only a revocation waits for the outcome.
 
 use std::{
+    ops::RangeInclusive,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -24,6 +25,14 @@ const PAUSE_PER_COMMIT: u32 = 3;
 /// The commit interval of a worker that is behind: one commit covers many records.
 const LATEST: Duration = Duration::from_secs(1);
 
+/// About how long a commit of a worker that is behind may take. A partition that is revoked waits for it.
+const COMMIT_TIME: Duration = Duration::from_millis(400);
+/// The most customers in a commit until one has shown the store's pace, and bounds for every pace.
+const FIRST_SIZE: usize = 50_000;
+const SIZES: RangeInclusive<usize> = 1_000..=200_000;
+/// A commit of fewer customers says little of the pace: most of its time does not depend on their number.
+const PACE_SAMPLE: usize = 500;
+
 /// The pause after a commit that was not accepted. It doubles with each further one.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 /// How many times the pause doubles at most.
@@ -33,7 +42,8 @@ const MAX_DOUBLINGS: u32 = 6;
 pub(crate) struct Commits {
     requests: mpsc::Sender<(Batch, Instant)>,
     cadence: Cadence,
-    running: Option<Instant>,
+    size: CommitSize,
+    running: Option<Running>,
     backoff: Backoff,
     last_sent: Option<Instant>,
     /// How often a worker without progress commits, to check that it is still a member.
@@ -58,6 +68,28 @@ impl Cadence {
             ApplyMode::Buffered if is_near_head => SOONEST.max(self.last_took * PAUSE_PER_COMMIT).min(self.latest),
             ApplyMode::Buffered => self.latest,
         }
+    }
+}
+
+/// A commit under way: when it was sent, and with how many customers.
+#[derive(Clone, Copy)]
+struct Running {
+    began: Instant,
+    customers: usize,
+}
+
+/// How many customers a commit may have, so that it takes about [`COMMIT_TIME`].
+struct CommitSize(usize);
+
+impl CommitSize {
+    /// Notes that a commit of so many customers took so long. One commit at most doubles or halves the size.
+    fn note(&mut self, customers: usize, took: Duration) {
+        if customers < PACE_SAMPLE {
+            return;
+        }
+        let fitting = customers as u128 * COMMIT_TIME.as_micros() / took.as_micros().max(1);
+        let fitting = usize::try_from(fitting).unwrap_or(usize::MAX).clamp(self.0 / 2, self.0 * 2);
+        self.0 = fitting.clamp(*SIZES.start(), *SIZES.end());
     }
 }
 
@@ -102,6 +134,7 @@ impl Commits {
         Ok(Self {
             requests,
             cadence,
+            size: CommitSize(FIRST_SIZE),
             running: None,
             backoff: Backoff::default(),
             last_sent: None,
@@ -119,7 +152,12 @@ impl Commits {
 
     /// How long the commit under way has taken so far.
     pub(crate) fn running_for(&self, now: Instant) -> Duration {
-        self.running.map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
+        self.running.map_or(Duration::ZERO, |running| now.saturating_duration_since(running.began))
+    }
+
+    /// How many changed customers make a commit due at once.
+    pub(crate) fn most_customers(&self) -> usize {
+        self.size.0
     }
 
     /// The time from `now` until progress should be committed, zero if it `cannot_wait`; `None` while a commit runs.
@@ -154,8 +192,10 @@ impl Commits {
         if is_whole {
             self.last_with_all_partitions = Some(sent);
         }
+        let customers = batch.parts.iter().map(|part| part.changes.len()).sum();
         // The thread ends only with the process.
-        self.running = self.requests.send((batch, sent)).is_ok().then_some(sent);
+        let is_sent = self.requests.send((batch, sent)).is_ok();
+        self.running = is_sent.then_some(Running { began: sent, customers });
     }
 
     /// Notes that a commit was due at `now` but nothing may be committed, because the group is about to rebalance.
@@ -166,8 +206,11 @@ impl Commits {
     /// Notes that the outcome of the running commit has arrived.
     pub(crate) fn ended(&mut self, is_accepted: bool) {
         self.backoff.note(is_accepted, Instant::now());
-        if let Some(began) = self.running.take() {
+        if let Some(Running { began, customers }) = self.running.take() {
             self.cadence.last_took = began.elapsed();
+            if is_accepted {
+                self.size.note(customers, self.cadence.last_took);
+            }
         }
     }
 
@@ -192,6 +235,23 @@ mod tests {
         assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(40); 2]);
         cadence.apply_mode = ApplyMode::Direct;
         assert_eq!(cadence.interval(true), millis(40));
+    }
+
+    #[test]
+    fn a_commit_has_as_many_customers_as_the_store_writes_in_its_time() {
+        let (mut size, millis) = (CommitSize(FIRST_SIZE), Duration::from_millis);
+        let mut after = |customers, took| {
+            size.note(customers, millis(took));
+            size.0
+        };
+        assert_eq!(after(50_000, 200), 100_000);
+        assert_eq!(after(90_000, 400), 90_000);
+        assert_eq!(after(PACE_SAMPLE - 1, 400), 90_000, "a small one says nothing");
+        assert_eq!(after(90_000, 100), 180_000, "at most doubled");
+        assert_eq!(after(180_000, 10), 200_000, "never more");
+        assert_eq!(after(200_000, 60_000), 100_000, "at most halved");
+        assert_eq!((0..9).map(|_| after(100_000, 60_000)).last(), Some(1_000), "never less");
+        assert_eq!(after(1_000, 0), 2_000);
     }
 
     #[test]
