@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Benchmarks the worker against other ways to do the same job, on a private broker, and prints a table of medians.
 #
-#   bench/run.sh [SCENARIO…] [--quick] [--store STORE,…] [--records N] [--rounds N] [--compression CODEC] [--alone | --former WORKER]
+#   bench/run.sh [SCENARIO…] [--quick] [--store STORE,…] [--records N] [--customers N] [--rounds N] [--compression CODEC] [--alone | --former WORKER]
 #
 #   SCENARIO       catch-up, exactly-once, restore, hand-over, crash, latency, idle, rest (default: all, in this order)
 #   --quick        uses a tenth of the data and one round: shows whether everything works, not how fast it is
 #   --store        stores of the worker: replay, changelog, postgres (default: replay,changelog)
 #   --records      number of transactions in the topic (default: 2000000)
+#   --customers    number of customers in the topic (default: 100000)
 #   --rounds       measurements per subject, in turn with the other subjects (default: 3, with --former 7)
 #   --compression  compression of the producer: none, lz4, zstd (default: none)
 #   --alone        measures only the worker, without peers, to observe it at work

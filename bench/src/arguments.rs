@@ -22,6 +22,9 @@ pub(crate) enum Command {
     /// Run the peer that only counts records
     #[command(hide = true)]
     Bare {
+        /// Take them in batches
+        #[arg(long)]
+        batch: bool,
         /// Kafka bootstrap servers, host:port
         brokers: String,
         /// Topic to read
@@ -40,6 +43,9 @@ pub(crate) struct Run {
     /// Number of transactions in the topic [default: 2000000, with --quick 200000]
     #[arg(long)]
     pub(crate) records: Option<u64>,
+    /// Number of customers in the topic
+    #[arg(long, default_value_t = crate::topic::CUSTOMERS)]
+    pub(crate) customers: u32,
     /// Number of measurements per subject [default: 3, with --former 7, with --quick 1]
     #[arg(long)]
     pub(crate) rounds: Option<u32>,

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use balancefleet_e2e::oracle::Topic;
+use balancefleet_e2e::stream::Stream;
 
 use crate::error::BenchError;
 use crate::java::Java;
@@ -63,6 +64,8 @@ pub(crate) struct Bench {
     /// This program, which is the peer `bare` as well.
     pub(crate) program: PathBuf,
     pub(crate) scale: Scale,
+    /// In the topic.
+    pub(crate) customers: u32,
     pub(crate) compression: String,
     pub(crate) logs: PathBuf,
     /// State of peers; away with the run.
@@ -77,6 +80,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// The transactions that topics are loaded with.
+    pub(crate) fn stream(&self) -> Stream {
+        topic::stream(self.customers)
+    }
+
     /// The topic everybody reads, loaded when first asked for.
     pub(crate) fn data(&self) -> Result<&Data, BenchError> {
         self.loaded(&self.data, "bench")
@@ -92,7 +100,7 @@ impl Bench {
             return Ok(data);
         }
         progress(&format!("loading {} transactions into {topic}", self.scale.records));
-        let data = topic::load(&self.brokers, topic, self.scale.records, &self.compression)?;
+        let data = topic::load(&self.brokers, topic, &self.stream(), self.scale.records, &self.compression)?;
         progress(&format!("{topic} holds {} bytes a transaction", data.bytes / data.records.max(1)));
         // Kept at once: were the topic loaded again, it would hold everything twice.
         let data = cell.get_or_init(|| data);

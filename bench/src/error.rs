@@ -53,6 +53,9 @@ pub(crate) enum BenchError {
     /// librdkafka's own words.
     #[error("kafka: {0}; is the broker of bench/run.sh still up?")]
     Kafka(#[from] KafkaError),
+    /// A reader in batches.
+    #[error(transparent)]
+    Read(#[from] balancefleet_kafka::Error),
     /// No HTTP answer.
     #[error("no answer: {0}")]
     Http(#[from] reqwest::Error),

@@ -33,7 +33,7 @@ impl Feed {
         let (producer, topic) = (prompt_producer(brokers)?, topic.to_owned());
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let stream = topic::stream();
+        let stream = topic::stream(topic::CUSTOMERS);
         let thread = thread::Builder::new().name("feed".into()).spawn(move || {
             let mut index = FIRST;
             while !stopped.load(Ordering::Relaxed) {

@@ -38,7 +38,7 @@ pub(crate) fn of(scenario: Scenario) -> Vec<Goal> {
     use Limit::{AtLeast, AtMost, TimesAtLeast, TimesAtMost};
     match scenario {
         Scenario::CatchUp => {
-            vec![goal(PER_CPU, AtLeast(900_000.0)), goal(PER_CPU, TimesAtLeast(0.5, Subject::Bare))]
+            vec![goal(PER_CPU, AtLeast(900_000.0)), goal(PER_CPU, TimesAtLeast(0.6, Subject::BareBatch))]
         }
         Scenario::ExactlyOnce => vec![
             goal(PER_CPU, TimesAtLeast(6.0, PROCESSOR)),

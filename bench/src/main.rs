@@ -36,7 +36,7 @@ use arguments::{Arguments, Command};
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Bare { brokers, topic } => bare::count(&brokers, &topic).map(|()| ExitCode::SUCCESS),
+        Command::Bare { batch, brokers, topic } => bare::count(&brokers, &topic, batch).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

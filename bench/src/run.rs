@@ -67,6 +67,7 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
             }),
             ..scale
         },
+        customers: arguments.customers,
         compression: arguments.compression.clone(),
         logs,
         scratch: tempfile::tempdir()?,

@@ -11,6 +11,8 @@ pub(crate) enum Subject {
     Worker(Ours),
     /// Counts what librdkafka's `BaseConsumer::poll` gives, and does nothing with it.
     Bare,
+    /// Counts what librdkafka gives in batches.
+    BareBatch,
     /// Counts what Java's `KafkaConsumer` gives.
     JavaConsumer,
     /// The same ledger in Kafka Streams, exactly once.
@@ -90,6 +92,7 @@ impl fmt::Display for Subject {
                 write!(out, "balance-worker, {}, former", store.name())
             }
             Self::Bare => out.write_str("bare"),
+            Self::BareBatch => out.write_str("bare-batch"),
             Self::JavaConsumer => out.write_str("java-consumer"),
             Self::Streams(form, tuning) => {
                 out.write_str(match form {
@@ -107,7 +110,7 @@ impl Subject {
     pub(crate) const fn former(self) -> Option<Self> {
         match self {
             Self::Worker(ours) => Some(Self::Worker(ours.former())),
-            Self::Bare | Self::JavaConsumer | Self::Streams(..) => None,
+            Self::Bare | Self::BareBatch | Self::JavaConsumer | Self::Streams(..) => None,
         }
     }
 

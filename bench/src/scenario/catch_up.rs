@@ -22,9 +22,10 @@ pub(crate) fn run(bench: &Bench, subject: Subject) -> Result<Run, BenchError> {
     let peer = |mut command: Command| Peer::start(&name, &mut command, &bench.logs)?.run(data);
     let run = match subject {
         Subject::Worker(ours) => return worker(bench, ours, data),
-        Subject::Bare => {
+        Subject::Bare | Subject::BareBatch => {
             let mut command = Command::new(&bench.program);
             command.args(["bare", &bench.brokers, &data.topic]);
+            command.args((subject == Subject::BareBatch).then_some("--batch"));
             peer(command)
         }
         Subject::JavaConsumer => peer(bench.java.consumer(&data.topic)),

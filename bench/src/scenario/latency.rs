@@ -14,7 +14,7 @@ use crate::figures::{Figures, LONGEST, P50, P99};
 use crate::http::Http;
 use crate::statistics::percentile;
 use crate::subject::Ours;
-use crate::topic::{self, PARTITIONS};
+use crate::topic::PARTITIONS;
 
 const RATE: u32 = 10_000;
 /// Before the first probe.
@@ -32,11 +32,10 @@ pub(super) fn measure(bench: &Bench, ours: Ours) -> Result<Figures, BenchError> 
     worker.await_active(PARTITIONS as usize)?;
     let sender = Sender::new(&bench.brokers, &topic, Keying::Transaction)?;
     let mut prober = Prober::new(&bench.brokers, &topic, worker.port)?;
-    let interrupt = Interrupt::default();
+    let (interrupt, stream) = (Interrupt::default(), bench.stream());
     let count = u64::from(RATE) * 600;
     let latencies = thread::scope(|scope| {
-        let traffic =
-            scope.spawn(|| sender.run(&topic::stream(), 0..count, &Pace::steady(RATE, count), &interrupt, None));
+        let traffic = scope.spawn(|| sender.run(&stream, 0..count, &Pace::steady(RATE, count), &interrupt, None));
         thread::sleep(WARM_UP);
         let latencies = prober.probe(bench.scale.latency);
         interrupt.raise();

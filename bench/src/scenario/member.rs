@@ -40,7 +40,7 @@ impl Member {
         match subject {
             Subject::Worker(ours) => Self::worker(bench, ours, (topic, group), place, watch),
             Subject::Streams(form, tuning) => Self::streams(bench, (form, tuning), (topic, group), place, watch),
-            Subject::Bare | Subject::JavaConsumer => Err(BenchError::NoPart(subject)),
+            Subject::Bare | Subject::BareBatch | Subject::JavaConsumer => Err(BenchError::NoPart(subject)),
         }
     }
 

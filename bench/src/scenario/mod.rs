@@ -60,7 +60,8 @@ impl Scenario {
         };
         match self {
             Self::CatchUp => {
-                [ours(&|store| store == Store::Replay), vec![Subject::Bare, Subject::JavaConsumer]].concat()
+                [ours(&|store| store == Store::Replay), vec![Subject::Bare, Subject::BareBatch, Subject::JavaConsumer]]
+                    .concat()
             }
             Self::ExactlyOnce => [ours(&|store| store != Store::Replay), STREAMS.to_vec()].concat(),
             Self::Restore => [ours(&|_| true), STREAMS[..2].to_vec()].concat(),
@@ -79,7 +80,9 @@ impl Scenario {
             (Self::Latency, Subject::Worker(ours)) => latency::measure(bench, ours),
             (Self::Idle, Subject::Worker(ours)) => idle::measure(bench, ours),
             (Self::Rest, Subject::Worker(ours)) => rest::measure(bench, ours),
-            (_, Subject::Bare | Subject::JavaConsumer | Subject::Streams(..)) => Err(BenchError::NoPart(subject)),
+            (_, Subject::Bare | Subject::BareBatch | Subject::JavaConsumer | Subject::Streams(..)) => {
+                Err(BenchError::NoPart(subject))
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use balancefleet_e2e::stream::Draws;
+use balancefleet_e2e::stream::{Draws, Stream};
 use balancefleet_e2e::traffic::{Interrupt, Keying, Pace, Sender, create_topic};
 
 use crate::bench::Bench;
@@ -13,7 +13,7 @@ use crate::figures::{FLEET_P50, FLEET_P99, Figures, LOCAL_P50, LOCAL_P99};
 use crate::http::Http;
 use crate::statistics::percentile;
 use crate::subject::Ours;
-use crate::topic::{self, CUSTOMERS, PARTITIONS};
+use crate::topic::PARTITIONS;
 use crate::wait::wait_until;
 use crate::worker::{Task, Worker, free_port};
 
@@ -29,11 +29,11 @@ pub(super) fn measure(bench: &Bench, ours: Ours) -> Result<Figures, BenchError> 
 /// Reads while one worker after the other catches up.
 fn alone(bench: &Bench, ours: Ours) -> Result<Vec<f64>, BenchError> {
     let data = bench.data()?;
-    let (mut reader, mut latencies, began) = (Reader::default(), Vec::new(), Instant::now());
+    let (mut reader, mut latencies, began) = (Reader::new(bench), Vec::new(), Instant::now());
     while began.elapsed() < bench.scale.reads {
         let mut worker = bench.launch.start(&bench.task(ours, &data.topic))?;
         worker.await_metrics("the first record", |metrics| metrics.messages_consumed > 0)?;
-        await_answer(&worker.http)?;
+        await_answer(&mut reader, &worker.http)?;
         while worker.metrics()?.messages_consumed < data.records {
             for _ in 0..100 {
                 latencies.push(reader.read(&worker.http)?);
@@ -50,11 +50,11 @@ fn fleet(bench: &Bench, ours: Ours) -> Result<Vec<f64>, BenchError> {
     create_topic(&bench.brokers, &topic, PARTITIONS)?;
     let workers = start_fleet(bench, ours, &topic)?;
     let sender = Sender::new(&bench.brokers, &topic, Keying::Transaction)?;
-    let interrupt = Interrupt::default();
+    let (interrupt, stream) = (Interrupt::default(), bench.stream());
     let latencies = thread::scope(|scope| {
         let endless = 0..u64::MAX / 2;
-        let traffic = scope.spawn(|| sender.run(&topic::stream(), endless, &Pace::steady(0, 0), &interrupt, None));
-        let latencies = read_from_all(&workers, bench.scale.reads);
+        let traffic = scope.spawn(|| sender.run(&stream, endless, &Pace::steady(0, 0), &interrupt, None));
+        let latencies = read_from_all(&workers, Reader::new(bench), bench.scale.reads);
         interrupt.raise();
         // Whether all of it was sent does not matter: it was load.
         let _ = traffic.join();
@@ -84,12 +84,13 @@ fn start_fleet(bench: &Bench, ours: Ours, topic: &str) -> Result<Vec<Worker>, Be
         Err(BenchError::NotInTime { what: "one partition each".into(), patience: PATIENCE, state })
     };
     wait_until("a settled fleet", PATIENCE, Duration::from_millis(200), || settled(&workers))?;
-    workers.iter().try_for_each(|worker| await_answer(&worker.http))?;
+    let mut reader = Reader::new(bench);
+    workers.iter().try_for_each(|worker| await_answer(&mut reader, &worker.http))?;
     Ok(workers)
 }
 
-fn read_from_all(workers: &[Worker], time: Duration) -> Result<Vec<f64>, BenchError> {
-    let (mut reader, mut latencies, began) = (Reader::default(), Vec::new(), Instant::now());
+fn read_from_all(workers: &[Worker], mut reader: Reader, time: Duration) -> Result<Vec<f64>, BenchError> {
+    let (mut latencies, began) = (Vec::new(), Instant::now());
     for worker in workers.iter().cycle() {
         if began.elapsed() >= time {
             break;
@@ -100,23 +101,27 @@ fn read_from_all(workers: &[Worker], time: Duration) -> Result<Vec<f64>, BenchEr
 }
 
 /// Until balances are answered at all: the first commit proves the membership.
-fn await_answer(http: &Http) -> Result<(), BenchError> {
-    let ask = || Reader::default().read(http);
+fn await_answer(reader: &mut Reader, http: &Http) -> Result<(), BenchError> {
+    let mut ask = || reader.read(http);
     wait_until("a balance", PATIENCE, Duration::from_millis(20), ask).map(|_| ())
 }
 
 /// Reads customers at random, each read after the answer of the one before.
-#[derive(Default)]
 struct Reader {
+    stream: Stream,
     reads: u64,
 }
 
 impl Reader {
+    fn new(bench: &Bench) -> Self {
+        Self { stream: bench.stream(), reads: 0 }
+    }
+
     /// Seconds until the answer.
     fn read(&mut self, http: &Http) -> Result<f64, BenchError> {
         self.reads += 1;
-        let customer = Draws::new(1, 9, self.reads).below(u64::from(CUSTOMERS));
-        let path = format!("/api/Balance/balances/CUST-{customer:06}");
+        let customer = Draws::new(1, 9, self.reads).below(u64::from(self.stream.settings().customers));
+        let path = format!("/api/Balance/balances/{}", self.stream.customer_id(customer));
         let began = Instant::now();
         match http.get(&path)? {
             // Nothing of that customer was read yet.

@@ -24,7 +24,7 @@ pub(super) fn measure(bench: &Bench, subject: Subject) -> Result<Figures, BenchE
             let mut command = bench.java.streams((form, tuning), topic, &group, &state, Until::Restored);
             Peer::start(&name, &mut command, &bench.logs)?.restore()?
         }
-        Subject::Bare | Subject::JavaConsumer => return Err(BenchError::NoPart(subject)),
+        Subject::Bare | Subject::BareBatch | Subject::JavaConsumer => return Err(BenchError::NoPart(subject)),
     };
     let rates =
         |records| [(RESTORE_RATE, per(records, restore.restoring)), (RESTORE_PER_CPU, per(records, restore.cpu))];

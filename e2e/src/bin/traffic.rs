@@ -133,6 +133,7 @@ impl Content {
         Stream::new(Settings {
             seed: self.seed,
             run: self.run_id.clone().unwrap_or_else(|| format!("seed-{}", self.seed)),
+            uuids: false,
             customers: self.customers,
             skew: self.skew,
             currencies: self.currencies.clone(),

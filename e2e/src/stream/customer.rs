@@ -55,8 +55,12 @@ impl Customer {
         let name = format!("{} {}", draws.one_of(&FIRST_NAMES), draws.one_of(&LAST_NAMES));
         let account = account(&mut draws);
         let currency = draw_currency(currencies, &mut draws);
-        Self { id: format!("CUST-{number:06}"), name, account, currency }
+        Self { id: id(number), name, account, currency }
     }
+}
+
+pub(super) fn id(number: u64) -> String {
+    format!("CUST-{number:06}")
 }
 
 /// The first currency in four of five draws, else one of the others.

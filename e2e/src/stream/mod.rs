@@ -23,9 +23,11 @@ pub use random::Draws;
 
 use popularity::Popularity;
 
-/// Keeps the draws of customers and of transactions apart.
+/// Keeps the draws of customers, of transactions and of their UUIDs apart.
 const CUSTOMERS: u64 = 1;
 const TRANSACTIONS: u64 = 2;
+const CUSTOMER_IDS: u64 = 3;
+const TRANSACTION_IDS: u64 = 4;
 
 /// What one stream is made of. Equal settings give equal records.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub seed: u64,
     /// Part of every transaction id; it changes no balance.
     pub run: String,
+    /// Whether ids are UUIDs, instead of such as a person can read.
+    pub uuids: bool,
     /// How many customers there are.
     pub customers: u32,
     /// 0 for customers alike, about 1 for few very busy ones.
@@ -59,6 +63,7 @@ impl Default for Settings {
         Self {
             seed: 1,
             run: "seed-1".into(),
+            uuids: false,
             customers: 1_000,
             skew: 0.0,
             currencies: vec![Currency { code: "EUR", decimals: 2 }],
@@ -75,7 +80,7 @@ impl Default for Settings {
 /// One record of the stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// `TX-<run>-<index>`.
+    /// `TX-<run>-<index>`, or a UUID.
     pub transaction_id: String,
     /// The customer's id.
     pub customer_id: String,
@@ -118,7 +123,8 @@ impl Stream {
         let settings = &self.settings;
         let mut draws = Draws::new(settings.seed, TRANSACTIONS, index);
         let number = self.popularity.draw(&mut draws);
-        let customer = Customer::of(settings.seed, number, &settings.currencies);
+        let mut customer = Customer::of(settings.seed, number, &settings.currencies);
+        customer.id = self.customer_id(number);
         let currency = match settings.multi_currency {
             true => customer::draw_currency(&settings.currencies, &mut draws),
             false => customer.currency,
@@ -126,7 +132,10 @@ impl Stream {
         let kind = settings.mix.draw(&mut draws);
         let effect = Effect { kind, amount: Amount::draw(kind, currency, &mut draws) };
         let is_poison = draws.unit() * 100.0 < settings.poison;
-        let transaction_id = format!("TX-{}-{index:08}", settings.run);
+        let transaction_id = match settings.uuids {
+            true => uuid(Draws::new(settings.seed, TRANSACTION_IDS, index)),
+            false => format!("TX-{}-{index:08}", settings.run),
+        };
         let value = record::value(&mut record::Parts {
             transaction_id: &transaction_id,
             customer: &customer,
@@ -139,6 +148,14 @@ impl Stream {
         Record { transaction_id, customer_id: customer.id, value, effect: (!is_poison).then_some(effect) }
     }
 
+    /// The id of a customer, by its number below [`Settings::customers`].
+    pub fn customer_id(&self, number: u64) -> String {
+        match self.settings.uuids {
+            true => uuid(Draws::new(self.settings.seed, CUSTOMER_IDS, number)),
+            false => customer::id(number),
+        }
+    }
+
     fn timestamp(&self, index: u64) -> Timestamp {
         let since_first = match &self.settings.pace {
             Some(pace) => pace.due_after(index),
@@ -146,6 +163,15 @@ impl Stream {
         };
         self.settings.first_timestamp.checked_add(since_first).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn uuid(mut draws: Draws) -> String {
+    let (high, low) = (draws.bits(), draws.bits());
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let bits = bits & !(0xf << 76) & !(3 << 62) | 4 << 76 | 2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[cfg(test)]
@@ -177,6 +203,22 @@ mod tests {
             assert_ne!(one.transaction_id, other.transaction_id);
             assert_eq!((one.customer_id, one.effect), (other.customer_id, other.effect));
         }
+    }
+
+    #[test]
+    fn ids_are_uuids_of_their_own_if_wanted() {
+        let stream = stream(|settings| settings.uuids = true);
+        let mut ids: BTreeSet<String> = (0..1000).map(|number| stream.customer_id(number)).collect();
+        ids.extend((0..1000).map(|index| stream.record(index).transaction_id));
+        assert_eq!(ids.len(), 2000);
+        for id in &ids {
+            let parts: Vec<_> = id.split('-').map(str::len).collect();
+            assert_eq!((parts, &id[14..15]), (vec![8, 4, 4, 4, 12], "4"), "{id}");
+            assert!("89ab".contains(&id[19..20]) && id.bytes().all(|it| it == b'-' || it.is_ascii_hexdigit()), "{id}");
+        }
+        let record = stream.record(7);
+        assert!(record.value.contains(&record.customer_id) && record.value.contains(&record.transaction_id));
+        assert!((0..1000).any(|number| stream.customer_id(number) == record.customer_id));
     }
 
     #[test]

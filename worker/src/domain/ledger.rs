@@ -16,6 +16,7 @@ mod tests;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use changes::{Change, Changes, DeadLetter};
+#[cfg(test)]
 pub(crate) use copying::Overtaken;
 pub(crate) use customer::{Customer, Posting};
 pub(crate) use table::{Found, Ledger};

@@ -8,11 +8,7 @@ use super::{
     facts::{BalanceRow, Phase},
     shared_partition::{SharedPartition, row},
 };
-use crate::domain::{
-    exponents::Exponents,
-    id::Id,
-    ledger::Customer,
-};
+use crate::domain::{exponents::Exponents, id::Id, ledger::Customer};
 
 /// So many customers are copied under one lock. It bounds how long the poll thread and other readers wait.
 const COPIED_AT_ONCE: usize = 64;

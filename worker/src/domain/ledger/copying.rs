@@ -42,7 +42,11 @@ impl Ledger {
     ///
     /// # Errors
     /// The copy cannot be completed.
-    pub(crate) fn copy_some(&mut self, at_most: usize, mut take: impl FnMut(&Id, &Customer)) -> Result<bool, Overtaken> {
+    pub(crate) fn copy_some(
+        &mut self,
+        at_most: usize,
+        mut take: impl FnMut(&Id, &Customer),
+    ) -> Result<bool, Overtaken> {
         let mut copying = self.copying.take().ok_or(Overtaken)?;
         let end = copying.end.min(copying.next + at_most);
         for (number, slot) in self.slots().iter().enumerate().take(end).skip(copying.next) {

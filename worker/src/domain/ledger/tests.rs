@@ -50,7 +50,8 @@ fn an_overflow_leaves_everything_as_it_was() {
 fn balances_beyond_the_usual_size_are_exact_and_come_back() {
     let edge = i128::from(i64::MAX);
     let mut ledger = holding(&[("EUR", edge)]);
-    for (amount, expected) in [(1, edge + 1), (i64::MAX, 2 * edge + 1), (-i64::MAX, edge + 1), (-1, edge), (-1, edge - 1)]
+    for (amount, expected) in
+        [(1, edge + 1), (i64::MAX, 2 * edge + 1), (-i64::MAX, edge + 1), (-1, edge), (-1, edge - 1)]
     {
         ledger.fold(&posting("A", "EUR", amount, "T"), 1).unwrap();
         let customer = ledger.customer("A").unwrap();

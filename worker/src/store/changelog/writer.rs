@@ -246,9 +246,7 @@ mod tests {
     fn removed(replaced_keys: Option<&[&[u8]]>) -> BTreeSet<Vec<u8>> {
         let (mut ledger, timestamp) = (Ledger::default(), jiff::Timestamp::UNIX_EPOCH);
         let (currency, transaction_id) = (Currency::parse("EUR").unwrap(), "T".into());
-        ledger
-            .fold(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7)
-            .unwrap();
+        ledger.fold(&Posting { customer: "A".into(), currency, minor_units: 1, transaction_id, timestamp }, 7).unwrap();
         let assignment = Assignment { partition: 0, number: AssignmentNumber(0), generation: 1 };
         let part = BatchPart::whole(assignment, None, &(0..8), ledger);
         let replaced_keys = replaced_keys.map(|keys| Arc::new(keys.iter().map(|key| (*key).into()).collect()));

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     config::Config,
     domain::{
-        id::{Id, IdRef},
         exponents::DecimalsByCurrency,
+        id::{Id, IdRef},
         ledger_rules::{LedgerRules, StoredRules, WorkerRules},
         money::{Amount, Currency},
     },

@@ -51,7 +51,8 @@ pub(super) fn any_record() -> impl Strategy<Value = String> {
 pub(super) fn usual_record() -> impl Strategy<Value = String> {
     let text = "\"[A-Za-z0-9 é-]{0,40}\"";
     let decimal = "(0|[1-9][0-9]{0,7})(\\.[0-9]{1,4})?";
-    let time = "\"[0-9]{2}(19|20|00)-(0[1-9]|1[0-2])-([0-2][1-9]|30|31)T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?Z\"";
+    let time =
+        "\"[0-9]{2}(19|20|00)-(0[1-9]|1[0-2])-([0-2][1-9]|30|31)T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?Z\"";
     let code = "[0-9]|\"(Transfer|Payment|Pending|Failed)\"";
     let currency = "\"(EUR|USD|JPY|KWD|XXX)\"";
     let score = "[0-9]{1,3}";
