@@ -102,7 +102,7 @@ fn read_from_all(workers: &[Worker], mut reader: Reader, time: Duration) -> Resu
 
 /// Until balances are answered at all: the first commit proves the membership.
 fn await_answer(reader: &mut Reader, http: &Http) -> Result<(), BenchError> {
-    let mut ask = || reader.read(http);
+    let ask = || reader.read(http);
     wait_until("a balance", PATIENCE, Duration::from_millis(20), ask).map(|_| ())
 }
 
