@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use balancefleet_e2e::stream::Stream;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::error::BenchError;
-use crate::topic;
 
 /// Far beyond the records that a topic is loaded with.
 const FIRST: u64 = 1_000_000_000;
@@ -29,11 +29,16 @@ pub(crate) fn prompt_producer(brokers: &str) -> Result<BaseProducer, BenchError>
 
 impl Feed {
     /// Sends one record to each partition `every` so often.
-    pub(crate) fn start(brokers: &str, topic: &str, partitions: u32, every: Duration) -> Result<Self, BenchError> {
+    pub(crate) fn start(
+        brokers: &str,
+        topic: &str,
+        stream: Stream,
+        partitions: u32,
+        every: Duration,
+    ) -> Result<Self, BenchError> {
         let (producer, topic) = (prompt_producer(brokers)?, topic.to_owned());
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let stream = topic::stream(topic::CUSTOMERS);
         let thread = thread::Builder::new().name("feed".into()).spawn(move || {
             let mut index = FIRST;
             while !stopped.load(Ordering::Relaxed) {

@@ -183,7 +183,7 @@ mod tests {
         let (results, _folder) = results(&[
             (OURS, measured(900_000.0, 1_000_000.0)),
             (OURS, measured(800_000.0, 1_200_000.0)),
-            (Subject::Bare, measured(1_500_000.0, 2_200_000.0)),
+            (Subject::BareBatch, measured(1_500_000.0, 2_200_000.0)),
         ]);
         let text = table(Scenario::CatchUp, &results);
         let lines: Vec<_> = text.lines().collect();
@@ -192,7 +192,7 @@ mod tests {
         assert!(lines[3].contains("| 1.50 M") && lines[3].contains("| 0.50"), "{text}");
         assert_eq!(
             verdicts(Scenario::CatchUp, &results)[1],
-            "balance-worker, replay: msg/CPU-s ≥ 0.5 × bare: 0.50 ×, met"
+            "balance-worker, replay: msg/CPU-s ≥ 0.6 × bare-batch: 0.50 ×, not met"
         );
     }
 

@@ -4,9 +4,9 @@
 //! offsets with metadata, log lines and metrics.
 //!
 //! A record becomes a balance in three steps: `domain/transaction.rs` parses it, `domain/rules.rs` gives it its sign
-//! (`Rules::read`), and `domain/ledger/customers.rs` applies it to its customer. The poll thread reads records in
+//! (`Rules::read`), and `domain/ledger/customer.rs` applies it to its customer. The poll thread reads records in
 //! `poll/batch.rs` and applies them in `poll/active.rs`: with the store `replay` to the ledger itself, otherwise as
-//! changes over it until they are committed (`poll/buffered_changes.rs`, `domain/ledger/changes.rs`). A restore from
+//! changes over it until they are committed (`domain/ledger/buffer.rs`). A restore from
 //! the input (`restore/partition.rs`) and the tools (`ops/reading.rs`) fold records by the same rules (`Rules::fold`).
 //!
 //! The worker replaces two older consumers in .NET, one that keeps balances and one that only counts records. Their

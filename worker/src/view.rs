@@ -1,8 +1,8 @@
 //! The consumer's state as the rest of the process sees it.
 //!
 //! The poll thread writes, the REST API reads. A read of one customer locks its partition for a moment; a whole
-//! partition is copied from a snapshot, without the lock. The poll thread holds the lock only while it applies some
-//! records.
+//! partition is copied from a snapshot, some customers at a time. The poll thread holds the lock while it applies some
+//! records, or while the changes of a commit become visible.
 
 mod counters;
 mod facts;
@@ -175,10 +175,11 @@ impl View {
         let Some(shared) = self.shared(partition) else { return Ok(None) };
         let Some(_turn) = self.copying.try_lock_for(COPY_TURN) else { return Err(CopyError::Turn.into()) };
         let Some(snapshot) = shared.snapshot(&self.worker_rules.rules().exponents) else { return Ok(None) };
-        let copied = copy(&snapshot)?;
+        let copied = copy(&snapshot);
         drop(snapshot);
-        // Checked afterwards, as above: the partition may also have failed or left meanwhile.
-        Ok((self.is_member() && shared.is_active() && !shared.is_released()).then_some(copied))
+        // Checked afterwards, as above: the partition may also have failed or left meanwhile. Its copy may have ended with
+        // an error, because its ledger is gone.
+        if self.is_member() && shared.is_active() && !shared.is_released() { copied.map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn readiness(&self) -> Readiness {

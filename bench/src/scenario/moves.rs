@@ -60,7 +60,7 @@ impl<'a> Stage<'a> {
         let (group, watch) = (bench.fresh(&subject.slug()), Watch::default());
         let first = Member::start(bench, subject, (topic, &group), 0, &watch)?;
         bench.await_committed(topic, &group)?;
-        let feed = Feed::start(&bench.brokers, topic, PARTITIONS, EVERY)?;
+        let feed = Feed::start(&bench.brokers, topic, bench.stream(), PARTITIONS, EVERY)?;
         // Until its first record of the traffic each partition stood still, and not for a move.
         let began = Instant::now();
         wait_until("traffic in each partition", PATIENCE, Duration::from_millis(20), || {

@@ -35,7 +35,7 @@ pub(super) fn redirect(
 
 /// The APIs whose responses have addresses in them (KIP-932's share groups aside, which librdkafka does not know).
 fn addresses(api: Api, version: i16, response: &[u8]) -> Result<Vec<Address>, Malformed> {
-    // The first flexible version, the first one with addresses, and the last one of Kafka 4.1.
+    // The first flexible version, the first one with addresses, and the last one of Kafka 4.4.
     let (flexible, first, last) = match api {
         Api::Metadata => (9, 0, 13),
         Api::FindCoordinator => (3, 0, 6),

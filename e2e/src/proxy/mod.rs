@@ -35,7 +35,7 @@ pub enum ProxyError {
     #[error("{0} is no broker of this machine; give and advertise brokers as {HOST}:port")]
     Address(String),
     /// What comes over the wire is not understood.
-    #[error("{0} is not understood; does plain Kafka of version 4.1 or older speak here?")]
+    #[error("{0} is not understood; does plain Kafka of version 4.4 or older speak here?")]
     NotKafka(String),
     /// A socket or the runtime does not work.
     #[error("the proxy's network: {0}")]

@@ -53,8 +53,7 @@ pub(super) struct Balance<'a> {
     last_updated: Timestamp,
     #[schema(value_type = String)]
     last_transaction_id: Cow<'a, str>,
-    /// Partition → next offset: every record below it was dealt with, and those that fit are in this balance. In a
-    /// list, the list has it.
+    /// Partition → next offset: every record below it was dealt with, and those that fit are in this balance. In a list, the list has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, i64>>, nullable = false)]
     as_of: Option<&'a BTreeMap<i32, i64>>,

@@ -29,8 +29,7 @@ pub(super) struct ReadinessBody {
     consumer_status: &'static str,
     /// Why it is not ready, or what it waits for.
     reason: Option<String>,
-    /// Whether the topic is compacted, so that it does not keep every record (InputCompacted); null while that is not
-    /// known.
+    /// Whether the topic is compacted, so that it does not keep every record (InputCompacted); null while that is not known.
     input_compacted: Option<bool>,
     assigned_partitions: usize,
     restoring: Vec<Restoring>,

@@ -48,7 +48,26 @@ impl<'a> Transaction<'a> {
     /// Why it is no transaction.
     pub(crate) fn parse(value: Option<&'a [u8]>, exponents: &Exponents) -> Result<Self, BadRecord> {
         let value = value.ok_or(BadRecord::Empty)?;
-        usual::read(value, exponents).map_or_else(|| Self::parse_any(value, exponents), Ok)
+        Self::parse_usual(value, exponents).map_or_else(|| Self::parse_any(value, exponents), Ok)
+    }
+
+    /// Reads a right record of the usual shape; `None` of any other.
+    fn parse_usual(value: &'a [u8], exponents: &Exponents) -> Option<Self> {
+        let usual::Usual { transaction_id, customer_id, amount, currency, transaction_type, description, timestamp } =
+            usual::read(value)?;
+        let is_long = description.is_some_and(|text| text.len() > MAX_DESCRIPTION);
+        if is_long || customer_id.is_empty() || customer_id.len().max(transaction_id.len()) > MAX_ID_BYTES {
+            return None;
+        }
+        let exponent = exponents.of(currency)?;
+        Some(Self {
+            minor_units: in_range(amount.minor_units(exponent)?, exponent).ok()?,
+            currency,
+            transaction_type,
+            timestamp,
+            transaction_id: transaction_id.into(),
+            customer_id: customer_id.into(),
+        })
     }
 
     /// Reads a record of any shape.

@@ -4,6 +4,7 @@
 //! answer. The poll thread continues meanwhile; only a revocation waits for the outcome.
 
 use std::{
+    collections::VecDeque,
     ops::RangeInclusive,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -25,13 +26,15 @@ const PAUSE_PER_COMMIT: u32 = 3;
 /// The commit interval of a worker that is behind: one commit covers many records.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// About how long a commit of a worker that is behind may take. A partition that is revoked waits for it.
+/// About how long the customers of one commit may take, besides what every commit takes. A partition that is revoked waits
+/// for that.
 const COMMIT_TIME: Duration = Duration::from_millis(400);
-/// The most customers in a commit until one has shown the store's pace, and bounds for every pace.
+/// So many changed customers make a commit due until some commits have shown the store's pace.
 const FIRST_SIZE: usize = 50_000;
-const SIZES: RangeInclusive<usize> = 1_000..=200_000;
-/// A commit of fewer customers says little of the pace: most of its time does not depend on their number.
-const PACE_SAMPLE: usize = 500;
+/// The bounds of that number.
+const SIZES: RangeInclusive<usize> = 10_000..=100_000;
+/// So many commits show the pace.
+const PACE_SAMPLES: usize = 8;
 
 /// The pause after a commit that was not accepted. It doubles with each further one.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
@@ -78,18 +81,51 @@ struct Running {
     customers: usize,
 }
 
-/// How many customers a commit may have, so that it takes about [`COMMIT_TIME`].
-struct CommitSize(usize);
+/// How many changed customers make a commit due, so that it takes about [`COMMIT_TIME`].
+struct CommitSize {
+    due_at: usize,
+    /// Customers and seconds of the last commits.
+    samples: VecDeque<(f64, f64)>,
+}
 
 impl CommitSize {
+    fn new() -> Self {
+        Self { due_at: FIRST_SIZE, samples: VecDeque::with_capacity(PACE_SAMPLES) }
+    }
+
     /// Notes that a commit of so many customers took so long. One commit at most doubles or halves the size.
-    fn note(&mut self, customers: usize, took: Duration) {
-        if customers < PACE_SAMPLE {
+    fn note(&mut self, customers: usize, took: Duration, is_accepted: bool) {
+        let sample = (customers as f64, took.as_secs_f64().max(1e-6));
+        if is_accepted {
+            if self.samples.len() == PACE_SAMPLES {
+                self.samples.pop_front();
+            }
+            self.samples.push_back(sample);
+        }
+        // Of a smaller commit, it was not the size that decided how long it took.
+        if customers < self.due_at / 2 {
             return;
         }
-        let fitting = customers as u128 * COMMIT_TIME.as_micros() / took.as_micros().max(1);
-        let fitting = usize::try_from(fitting).unwrap_or(usize::MAX).clamp(self.0 / 2, self.0 * 2);
-        self.0 = fitting.clamp(*SIZES.start(), *SIZES.end());
+        let fitting = match is_accepted {
+            true => COMMIT_TIME.as_secs_f64() / self.seconds_per_customer(sample),
+            false if took > COMMIT_TIME => 0.0,
+            false => return,
+        };
+        self.due_at = (fitting as usize).clamp(self.due_at / 2, self.due_at * 2).clamp(*SIZES.start(), *SIZES.end());
+    }
+
+    /// The slope of the line through the samples (least squares): what every commit takes is left out. If they are all
+    /// alike they say nothing of that, and the whole time is the customers'.
+    fn seconds_per_customer(&self, newest: (f64, f64)) -> f64 {
+        let count = self.samples.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| self.samples.iter().map(of).sum::<f64>() / count;
+        let (customers, seconds) = (mean(|sample| sample.0), mean(|sample| sample.1));
+        let sum = |of: &dyn Fn(&(f64, f64)) -> f64| self.samples.iter().map(of).sum::<f64>();
+        let variance = sum(&|sample| (sample.0 - customers).powi(2));
+        let covariance = sum(&|sample| (sample.0 - customers) * (sample.1 - seconds));
+        let whole = newest.1 / newest.0.max(1.0);
+        let are_alike = variance < count * (customers / 5.0).powi(2);
+        if are_alike { whole } else { (covariance / variance).clamp(whole / 100.0, whole) }
     }
 }
 
@@ -134,7 +170,7 @@ impl Commits {
         Ok(Self {
             requests,
             cadence,
-            size: CommitSize(FIRST_SIZE),
+            size: CommitSize::new(),
             running: None,
             backoff: Backoff::default(),
             last_sent: None,
@@ -157,7 +193,7 @@ impl Commits {
 
     /// How many changed customers make a commit due at once.
     pub(crate) fn most_customers(&self) -> usize {
-        self.size.0
+        self.size.due_at
     }
 
     /// The time from `now` until progress should be committed, zero if it `cannot_wait`; `None` while a commit runs.
@@ -208,9 +244,7 @@ impl Commits {
         self.backoff.note(is_accepted, Instant::now());
         if let Some(Running { began, customers }) = self.running.take() {
             self.cadence.last_took = began.elapsed();
-            if is_accepted {
-                self.size.note(customers, self.cadence.last_took);
-            }
+            self.size.note(customers, self.cadence.last_took, is_accepted);
         }
     }
 
@@ -237,21 +271,44 @@ mod tests {
         assert_eq!(cadence.interval(true), millis(40));
     }
 
+    /// The size after so many commits, each as large as the size allows, on a store with these times.
+    fn settled(commits: usize, fixed: Duration, per_customer: Duration) -> usize {
+        let mut size = CommitSize::new();
+        for _ in 0..commits {
+            let customers = size.due_at;
+            size.note(customers, fixed + per_customer * u32::try_from(customers).unwrap(), true);
+        }
+        size.due_at
+    }
+
     #[test]
-    fn a_commit_has_as_many_customers_as_the_store_writes_in_its_time() {
-        let (mut size, millis) = (CommitSize(FIRST_SIZE), Duration::from_millis);
-        let mut after = |customers, took| {
-            size.note(customers, millis(took));
-            size.0
+    fn a_commit_is_as_large_as_the_store_writes_in_its_time() {
+        let (millis, micros) = (Duration::from_millis, Duration::from_micros);
+        assert_eq!(settled(30, millis(0), micros(8)), 50_000);
+        assert_eq!(settled(30, millis(0), micros(20)), 20_000);
+        assert_eq!(settled(30, millis(5), micros(1)), 100_000, "never more");
+        assert_eq!(settled(30, millis(5), micros(500)), 10_000, "never less");
+    }
+
+    #[test]
+    fn what_every_commit_takes_does_not_make_them_small() {
+        for fixed in [500, 1500, 4500] {
+            let size = settled(40, Duration::from_millis(fixed), Duration::from_micros(5));
+            assert!(size >= 40_000, "{fixed} ms: {size}");
+        }
+    }
+
+    #[test]
+    fn a_small_commit_changes_nothing_and_a_large_one_that_fails_late_halves_the_size() {
+        let (mut size, millis) = (CommitSize::new(), Duration::from_millis);
+        let mut after = |customers, took, is_accepted| {
+            size.note(customers, millis(took), is_accepted);
+            size.due_at
         };
-        assert_eq!(after(50_000, 200), 100_000);
-        assert_eq!(after(90_000, 400), 90_000);
-        assert_eq!(after(PACE_SAMPLE - 1, 400), 90_000, "a small one says nothing");
-        assert_eq!(after(90_000, 100), 180_000, "at most doubled");
-        assert_eq!(after(180_000, 10), 200_000, "never more");
-        assert_eq!(after(200_000, 60_000), 100_000, "at most halved");
-        assert_eq!((0..9).map(|_| after(100_000, 60_000)).last(), Some(1_000), "never less");
-        assert_eq!(after(1_000, 0), 2_000);
+        assert_eq!(after(600, 2_000, true), 50_000);
+        assert_eq!(after(0, 10_000, false), 50_000);
+        assert_eq!(after(50_000, 10, false), 50_000, "refused at once");
+        assert_eq!(after(50_000, 10_000, false), 25_000);
     }
 
     #[test]

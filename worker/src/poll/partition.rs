@@ -7,7 +7,7 @@ use std::{
 
 use super::{active::Active, pending_validation::Validation};
 use crate::{
-    domain::ledger::Ledger,
+    domain::ledger::{Buffer, Ledger},
     partition_failure::PartitionFailure,
     store::{ApplyMode, Assignment, AssignmentNumber, BatchPart, RecordEncoder, Restored},
     view::{Phase, SharedPartition},
@@ -91,7 +91,7 @@ impl AssignedPartition {
             committed,
             is_first_commit_accepted: false,
             initial_offsets,
-            buffer: (apply_mode == ApplyMode::Buffered).then_some(buffer),
+            buffer: (apply_mode == ApplyMode::Buffered).then_some(*buffer),
             records: 0,
             busy: Duration::ZERO,
             in_batch: 0,
@@ -215,19 +215,21 @@ impl AssignedPartition {
 
     /// Notes that the commit up to `next_offset` was accepted.
     pub(crate) fn committed(&mut self, next_offset: i64) {
-        let shared = self.shared.clone();
-        // Readers see all of the commit or nothing.
-        let mut state = shared.lock();
-        state.committed_offset = Some(next_offset);
-        if let Some(active) = self.committing() {
+        let accepted = self.committing().and_then(|active| {
             active.committed = Some(next_offset);
             active.is_first_commit_accepted = true;
             active.initial_offsets.clear();
-            if active.buffer.as_mut().is_some_and(|buffer| buffer.accepted(&mut state.ledger)) {
-                state.as_of = Some(next_offset);
-            }
-        }
+            active.buffer.as_mut().and_then(Buffer::accepted)
+        });
+        let mut state = self.shared.lock();
+        state.committed_offset = Some(next_offset);
+        // Readers see all of the commit or nothing.
+        let replaced = accepted.map(|accepted| {
+            state.as_of = Some(next_offset);
+            accepted.publish(&mut state.ledger)
+        });
         drop(state);
+        drop(replaced);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Restoring) {
             Stage::AwaitingFirstCommit(active) if active.pending_size().0 == 0 => Stage::Ready(active),
             stage => stage,

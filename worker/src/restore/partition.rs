@@ -131,8 +131,8 @@ impl PartitionRestore {
             Kind::ReplayInput { start_offset, mut ledger, records, last } => {
                 // A store that keeps balances does not have this ledger yet, so all of it is a change.
                 let buffer = match apply_mode {
-                    ApplyMode::Direct => Buffer::default(),
-                    ApplyMode::Buffered => Buffer::all_of(&mut ledger),
+                    ApplyMode::Direct => Box::default(),
+                    ApplyMode::Buffered => Box::new(Buffer::all_of(&mut ledger)),
                 };
                 let (committed, restored) = (Some(self.target), Restored::empty_at(self.target));
                 // Markers and aborted records after it may have a later epoch, which is unknown.

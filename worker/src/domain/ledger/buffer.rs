@@ -149,6 +149,9 @@ impl Buffer {
             mem::replace(&mut self.pending, room)
         } else {
             let taken = self.pending.split_off(self.pending.len() - at_most);
+            if self.pending.capacity() > 4 * self.pending.len() {
+                self.pending.shrink_to(2 * self.pending.len());
+            }
             for (index, change) in taken.iter().enumerate() {
                 self.mark(change.slot, Mark::at(index, half));
             }
@@ -163,19 +166,16 @@ impl Buffer {
         changes
     }
 
-    /// The commit was accepted: its changes belong into the `ledger`, where readers see them. False if there is none.
-    pub(crate) fn accepted(&mut self, ledger: &mut Ledger) -> bool {
-        let Some(changes) = self.in_flight.take() else { return false };
+    /// The commit was accepted: its changes belong into the ledger. `None` if there is none.
+    pub(crate) fn accepted(&mut self) -> Option<AcceptedChanges> {
+        let changes = Arc::unwrap_or_clone(self.in_flight.take()?);
         let half = self.pending_half.other();
-        let changes = Arc::unwrap_or_clone(changes);
-        let digests: Vec<u64> = (0..changes.len()).map(|index| changes.digest(index)).collect();
-        for (index, (change, digest)) in changes.customers.into_iter().zip(digests).enumerate() {
+        for (index, change) in changes.customers.iter().enumerate() {
             if self.newest[change.slot] == Mark::at(index, half) {
                 self.newest[change.slot] = Mark::LEDGER;
             }
-            ledger.write(change.slot, change.now, digest);
         }
-        true
+        Some(AcceptedChanges(changes))
     }
 
     /// The commit was refused, and nothing of it is durable: its changes go with the next one.
@@ -202,6 +202,25 @@ impl Buffer {
     pub(crate) fn uncommitted(&self) -> (usize, usize) {
         let in_flight = self.in_flight.as_ref().map_or((0, 0), |changes| (changes.len(), changes.dead_letters.bytes));
         (in_flight.0 + self.pending.len(), in_flight.1 + self.dead_letters.bytes)
+    }
+}
+
+/// The changes of a commit that was accepted.
+#[must_use]
+pub(crate) struct AcceptedChanges(Changes);
+
+impl AcceptedChanges {
+    /// Puts them into the `ledger`, where readers see them. What they replace is dropped with the value that is returned:
+    /// others wait for the ledger meanwhile.
+    pub(crate) fn publish(self, ledger: &mut Ledger) -> Vec<Option<Customer>> {
+        let Self(changes) = self;
+        let digests = changes.digests();
+        let mut replaced = Vec::with_capacity(changes.len());
+        for (index, change) in changes.customers.into_iter().enumerate() {
+            let digest = digests.get(index).copied().unwrap_or_default();
+            replaced.push(ledger.write(change.slot, change.now, digest));
+        }
+        replaced
     }
 }
 
@@ -289,7 +308,7 @@ mod tests {
                             durable = durable.wrapping_sub(change.digest_before).wrapping_add(*digest);
                         }
                         changes.set_digests(digests);
-                        buffer.accepted(&mut ledger);
+                        drop(buffer.accepted().unwrap().publish(&mut ledger));
                         visible = after;
                     }
                 }

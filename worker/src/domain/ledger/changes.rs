@@ -74,21 +74,20 @@ impl Changes {
         let _ = self.digests.set(digests);
     }
 
-    /// The digest of the new state at `index`, 0 if the store has not computed it.
-    pub(super) fn digest(&self, index: usize) -> u64 {
-        self.digests.get().and_then(|digests| digests.get(index)).copied().unwrap_or_default()
+    /// The digests of the new states, in the order of [`Self::customers`]; empty if the store has not computed them.
+    pub(super) fn digests(&self) -> Vec<u64> {
+        self.digests.get().cloned().unwrap_or_default()
     }
 }
 
 impl Change {
     /// Takes every state out of `ledger`.
     pub(super) fn all_of(ledger: &mut Ledger) -> Vec<Self> {
-        let slots = ledger.slots().len();
-        let take = |slot| {
-            let (id, now) = ledger.take(slot)?;
-            Some(Self { id, now, digest_before: 0, slot })
-        };
-        (0..slots).filter_map(take).collect()
+        let mut all = Vec::with_capacity(ledger.len());
+        for slot in 0..ledger.slots() {
+            all.extend(ledger.take(slot).map(|(id, now)| Self { id, now, digest_before: 0, slot }));
+        }
+        all
     }
 }
 

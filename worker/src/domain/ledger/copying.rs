@@ -3,11 +3,12 @@
 //! Nobody may wait for a copy of all customers. So what a change replaces is kept aside if the copy has not come to that
 //! slot yet.
 
+use std::ops::Range;
+
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
-use super::{Customer, Ledger};
-use crate::domain::id::Id;
+use super::Customer;
 
 /// The most customers that may change before a copy has come to them; with usual ids they take some 6 MB.
 const MOST_KEPT: usize = 65_536;
@@ -15,10 +16,8 @@ const MOST_KEPT: usize = 65_536;
 /// A copy under way.
 #[derive(Clone, Debug)]
 pub(super) struct Copying {
-    /// Slots below are copied.
-    next: usize,
-    /// Slots from here on are newer than the copy.
-    end: usize,
+    /// The slots that are to be copied: those before are, those after are newer than the copy.
+    left: Range<usize>,
     /// The states at the beginning of slots that have changed since; `None` of those that had none.
     kept: HashMap<usize, Option<Customer>, RandomState>,
 }
@@ -27,57 +26,39 @@ pub(super) struct Copying {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overtaken;
 
-impl Ledger {
-    /// Begins a copy; false while another one is under way.
-    pub(crate) fn begin_copy(&mut self) -> bool {
-        if self.copying.is_some() {
-            return false;
-        }
-        self.copying = Some(Copying { next: 0, end: self.slots().len(), kept: HashMap::default() });
-        true
+impl Copying {
+    /// A copy of so many slots.
+    pub(super) fn of(slots: usize) -> Self {
+        Self { left: 0..slots, kept: HashMap::default() }
     }
 
-    /// Gives `take` the next customers, from at most `at_most` slots, as they were when the copy began. True when there
-    /// are no more.
+    /// The next slots to copy, at most so many.
+    pub(super) fn advance(&mut self, at_most: usize) -> Range<usize> {
+        let end = self.left.end.min(self.left.start + at_most);
+        std::mem::replace(&mut self.left.start, end)..end
+    }
+
+    /// Whether there are no more slots to copy.
+    pub(super) fn is_over(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Whether the state of a slot must be kept before it changes.
+    pub(super) fn needs(&self, slot: usize) -> bool {
+        self.left.contains(&slot) && !self.kept.contains_key(&slot)
+    }
+
+    /// Keeps a state that is about to change.
     ///
     /// # Errors
-    /// The copy cannot be completed.
-    pub(crate) fn copy_some(
-        &mut self,
-        at_most: usize,
-        mut take: impl FnMut(&Id, &Customer),
-    ) -> Result<bool, Overtaken> {
-        let mut copying = self.copying.take().ok_or(Overtaken)?;
-        let end = copying.end.min(copying.next + at_most);
-        for (number, slot) in self.slots().iter().enumerate().take(end).skip(copying.next) {
-            match copying.kept.remove(&number) {
-                Some(kept) => kept.iter().for_each(|state| take(&slot.id, state)),
-                None => slot.state.iter().for_each(|state| take(&slot.id, state)),
-            }
-        }
-        copying.next = end;
-        let is_over = end == copying.end;
-        self.copying = Some(copying);
-        Ok(is_over)
+    /// Too many have changed: the copy is to end.
+    pub(super) fn keep(&mut self, slot: usize, state: Option<Customer>) -> Result<(), Overtaken> {
+        self.kept.insert(slot, state);
+        if self.kept.len() > MOST_KEPT { Err(Overtaken) } else { Ok(()) }
     }
 
-    /// Ends the copy, complete or not.
-    pub(crate) fn end_copy(&mut self) {
-        self.copying = None;
-    }
-
-    /// Keeps the state of a slot that is about to change.
-    pub(super) fn keep_for_copy(&mut self, slot: usize) {
-        let Some(copying) = &self.copying else { return };
-        if !(copying.next..copying.end).contains(&slot) || copying.kept.contains_key(&slot) {
-            return;
-        }
-        let state = self.state(slot).cloned();
-        if let Some(copying) = &mut self.copying {
-            copying.kept.insert(slot, state);
-        }
-        if self.copying.as_ref().is_some_and(|copying| copying.kept.len() > MOST_KEPT) {
-            self.copying = None;
-        }
+    /// The state that was kept of a slot, if it has changed.
+    pub(super) fn kept(&mut self, slot: usize) -> Option<Option<Customer>> {
+        self.kept.remove(&slot)
     }
 }

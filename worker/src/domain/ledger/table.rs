@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, hash::BuildHasher as _};
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-use super::{Customer, Posting, copying::Copying};
+use super::{
+    Customer, Posting,
+    copying::{Copying, Overtaken},
+};
 use crate::domain::{
     id::{Id, IdRef},
     money::{Currency, Overflow},
@@ -21,14 +24,14 @@ pub(crate) struct Ledger {
     slots: Vec<Slot>,
     /// How many slots have a state.
     len: usize,
-    pub(super) copying: Option<Copying>,
+    copying: Option<Box<Copying>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
-    pub(super) id: Id,
+struct Slot {
+    id: Id,
     /// `None` while all records of the customer are uncommitted.
-    pub(super) state: Option<Customer>,
+    state: Option<Customer>,
     /// The digest of the stored state, as the store computes it; 0 if not known.
     digest: u64,
 }
@@ -102,20 +105,23 @@ impl Ledger {
     /// Sets a customer to a known state with its digest, 0 if that is not known.
     pub(crate) fn insert(&mut self, id: &str, state: Customer, digest: u64) {
         let slot = self.slot(self.find(id), id);
-        self.write(slot, state, digest);
+        drop(self.write(slot, state, digest));
     }
 
-    pub(super) fn write(&mut self, slot: usize, state: Customer, digest: u64) {
+    /// Sets the state of a slot; returns the one before.
+    pub(super) fn write(&mut self, slot: usize, state: Customer, digest: u64) -> Option<Customer> {
         self.keep_for_copy(slot);
         let it = &mut self.slots[slot];
         self.len += usize::from(it.state.is_none());
-        (it.state, it.digest) = (Some(state), digest);
+        it.digest = digest;
+        it.state.replace(state)
     }
 
     /// Takes the state of a slot out; readers no longer see the customer.
     pub(super) fn take(&mut self, slot: usize) -> Option<(Id, Customer)> {
         let it = self.slots.get_mut(slot)?;
         let taken = it.state.take()?;
+        it.digest = 0;
         self.len -= 1;
         Some((it.id.clone(), taken))
     }
@@ -155,8 +161,9 @@ impl Ledger {
         (state.is_none() || *digest != 0).then_some(*digest)
     }
 
-    pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// How many slots there are, those without a state too.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// All customers, in no order.
@@ -167,6 +174,47 @@ impl Ledger {
     /// All customers, with the digest of each, 0 if that is not known.
     pub(crate) fn digests(&self) -> impl Iterator<Item = (&Id, &Customer, u64)> {
         self.slots.iter().filter_map(|slot| Some((&slot.id, slot.state.as_ref()?, slot.digest)))
+    }
+
+    /// Begins a copy; false while another one is under way.
+    pub(crate) fn begin_copy(&mut self) -> bool {
+        let is_free = self.copying.is_none();
+        self.copying.get_or_insert_with(|| Box::new(Copying::of(self.slots.len())));
+        is_free
+    }
+
+    /// Gives `take` the next customers, from at most `at_most` slots, as they were when the copy began. True when there
+    /// are no more.
+    ///
+    /// # Errors
+    /// The copy cannot be completed.
+    pub(crate) fn copy_some(
+        &mut self,
+        at_most: usize,
+        mut take: impl FnMut(&Id, &Customer),
+    ) -> Result<bool, Overtaken> {
+        let copying = self.copying.as_mut().ok_or(Overtaken)?;
+        for slot in copying.advance(at_most) {
+            let Slot { id, state, .. } = &self.slots[slot];
+            match copying.kept(slot) {
+                Some(kept) => kept.iter().for_each(|state| take(id, state)),
+                None => state.iter().for_each(|state| take(id, state)),
+            }
+        }
+        Ok(copying.is_over())
+    }
+
+    /// Ends the copy, complete or not.
+    pub(crate) fn end_copy(&mut self) {
+        self.copying = None;
+    }
+
+    /// Keeps the state of a slot that is about to change, for a copy that has not come to it.
+    fn keep_for_copy(&mut self, slot: usize) {
+        let Some(copying) = self.copying.as_mut().filter(|copying| copying.needs(slot)) else { return };
+        if copying.keep(slot, self.slots[slot].state.clone()).is_err() {
+            self.copying = None;
+        }
     }
 
     /// The number of transactions in it.

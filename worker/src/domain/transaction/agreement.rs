@@ -81,7 +81,7 @@ fn most_records_of_the_usual_shape_are_read_without_the_parser() {
     let exponents = Exponents::iso_4217(&BTreeMap::new());
     let mut is_usual = || {
         let record = usual_record().new_tree(&mut runner).unwrap().current();
-        usual::read(record.as_bytes(), &exponents).is_some()
+        Transaction::parse_usual(record.as_bytes(), &exponents).is_some()
     };
     let usual = (0..500).filter(|_| is_usual()).count();
     assert!((200..450).contains(&usual), "{usual} of 500");
