@@ -100,7 +100,8 @@ impl Launch {
             .env("HTTP_ADDRESS", format!("127.0.0.1:{port}"))
             .env("LOG_FORMAT", "json");
         if let Some(url) = self.postgres.as_ref().filter(|_| task.ours.store == Store::Postgres) {
-            command.env("BALANCE_POSTGRES_URL", url);
+            // The server of the benchmarks has a certificate of its own, which no authority has signed.
+            command.env("BALANCE_POSTGRES_URL", format!("{url}?sslmode=disable"));
         }
         if !peers.is_empty() {
             let peers: Vec<_> = peers.iter().map(|port| format!("127.0.0.1:{port}")).collect();
