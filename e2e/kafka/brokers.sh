@@ -42,14 +42,15 @@ choose_ports() {
 }
 
 write_properties() {
-  local listeners=PLAINTEXT://127.0.0.1:${ports[$1 - 1]},CONTROLLER://127.0.0.1:${ports[$1 + 2]}
+  local listener=PLAINTEXT://127.0.0.1:${ports[$1 - 1]}
   mkdir -p "$dir/$1"
   {
     cat "$here/broker.properties" "$here/three-brokers.properties"
     echo
     echo "node.id=$1"
-    echo "listeners=$listeners"
-    echo "advertised.listeners=$listeners"
+    echo "listeners=$listener,CONTROLLER://127.0.0.1:${ports[$1 + 2]}"
+    # Kafka 3 refuses to advertise the controller's.
+    echo "advertised.listeners=$listener"
     echo "controller.quorum.voters=1@127.0.0.1:${ports[3]},2@127.0.0.1:${ports[4]},3@127.0.0.1:${ports[5]}"
     echo "log.dirs=$dir/$1/data"
   } >"$dir/$1/server.properties"

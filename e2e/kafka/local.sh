@@ -45,7 +45,8 @@ write_properties() {
     cat "$here/broker.properties"
     echo
     echo "listeners=$listeners,CONTROLLER://127.0.0.1:$controller_port"
-    echo "advertised.listeners=$listeners,CONTROLLER://127.0.0.1:$controller_port"
+    # Kafka 3 refuses to advertise the controller's.
+    echo "advertised.listeners=$listeners"
     echo "controller.quorum.voters=1@127.0.0.1:$controller_port"
     echo "log.dirs=$dir/data"
   } >"$dir/server.properties"
