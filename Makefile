@@ -79,7 +79,7 @@ cluster-up: ## Start a kind cluster named balancefleet
 	@e2e/cluster/up.sh
 cluster-down: ## Delete that cluster and stop the Docker Engine started for it
 	@e2e/cluster/down.sh
-images: ## Build the container images of operator, worker and traffic generator
+images: ## Build the container images of operator, worker and traffic generator; RELEASE=1: the optimised worker
 	@e2e/images/build.sh
 generate: ## Rewrite all generated files: custom resource, charts, kustomize, reference, OpenAPI
 	@.ci/generate

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Benchmarks the worker against other ways to do the same job, on a private broker, and prints a table of medians.
 #
-#   bench/run.sh [SCENARIO…] [--quick] [--store STORE,…] [--records N] [--customers N] [--rounds N] [--compression CODEC] [--alone | --former WORKER]
+#   bench/run.sh [SCENARIO…] [--quick] [--store STORE,…] [--records N] [--customers N] [--rounds N] [--compression CODEC]
+#                [--alone | --former WORKER] [--released]
 #
-#   SCENARIO       catch-up, exactly-once, restore, hand-over, crash, latency, idle, rest (default: all, in this order)
+#   SCENARIO       catch-up, exactly-once, restore, hand-over, crash, latency, idle, rest, memory (default: all, in this order)
 #   --quick        uses a tenth of the data and one round: shows whether everything works, not how fast it is
 #   --store        stores of the worker: replay, changelog, postgres (default: replay,changelog)
 #   --records      number of transactions in the topic (default: 2000000)
@@ -12,6 +13,7 @@
 #   --compression  compression of the producer: none, lz4, zstd (default: none)
 #   --alone        measures only the worker, without peers, to observe it at work
 #   --former       binary of a former build: measures both workers in turn, without peers, and the ratio of each pair
+#   --released     measures the worker as it is released (e2e/images/release.sh), not as it is tested
 #
 # The table (table.md), every single figure (results.jsonl) and all logs stay in <cache>/bench/<time>. Nothing else
 # should run on the machine meanwhile; the table includes the load before the start.
@@ -34,5 +36,10 @@ kafka=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' e2e/kafka/pom.
 output=$cache/bench/$(date -u +%Y-%m-%dT%H-%M-%S)
 mkdir -p "$output"
 
-exec "${around[@]}" "$CARGO_TARGET_DIR/release/balancefleet-bench" run "$@" --output "$output" --peers "$peers" \
-  --worker "$CARGO_TARGET_DIR/release/balance-worker" --kafka-version "$kafka" --typed "bench/run.sh${*:+ $*}"
+worker=$CARGO_TARGET_DIR/release/balance-worker
+arguments=()
+for argument; do
+  if [[ $argument == --released ]]; then worker=$(e2e/images/release.sh)/balance-worker; else arguments+=("$argument"); fi
+done
+exec "${around[@]}" "$CARGO_TARGET_DIR/release/balancefleet-bench" run "${arguments[@]}" --output "$output" --peers "$peers" \
+  --worker "$worker" --kafka-version "$kafka" --typed "bench/run.sh${*:+ $*}"

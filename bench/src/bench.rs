@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use balancefleet_e2e::oracle::Topic;
 use balancefleet_e2e::stream::Stream;
+use balancefleet_e2e::traffic::Keying;
 
 use crate::error::BenchError;
 use crate::java::Java;
 use crate::peer::Peer;
 use crate::progress::progress;
+use crate::scenario::memory::Customers;
 use crate::subject::{Ours, Subject};
 use crate::topic::{self, Data};
 use crate::wait::wait_until;
@@ -74,6 +76,8 @@ pub(crate) struct Bench {
     pub(crate) data: OnceCell<Data>,
     /// The same again, for scenarios that write into it.
     pub(crate) moving: OnceCell<Data>,
+    /// For the scenario that counts the bytes of a customer.
+    pub(crate) of_customers: OnceCell<Customers>,
     /// Groups that have processed the whole topic.
     pub(crate) finished: RefCell<HashMap<Subject, String>>,
     pub(crate) names: RefCell<u32>,
@@ -100,7 +104,14 @@ impl Bench {
             return Ok(data);
         }
         progress(&format!("loading {} transactions into {topic}", self.scale.records));
-        let data = topic::load(&self.brokers, topic, &self.stream(), self.scale.records, &self.compression)?;
+        let data = topic::load(
+            &self.brokers,
+            topic,
+            &self.stream(),
+            self.scale.records,
+            Keying::Transaction,
+            &self.compression,
+        )?;
         progress(&format!("{topic} holds {} bytes a transaction", data.bytes / data.records.max(1)));
         // Kept at once: were the topic loaded again, it would hold everything twice.
         let data = cell.get_or_init(|| data);

@@ -34,6 +34,7 @@ pub(crate) const PER_CPU: Quantity = quantity("msg/CPU-s", Unit::Records);
 pub(crate) const PER_CPU_WITH_START: Quantity = quantity("msg/CPU-s with start", Unit::Records);
 pub(crate) const PEAK_MEMORY: Quantity = quantity("peak memory", Unit::Bytes);
 pub(crate) const MEMORY: Quantity = quantity("memory", Unit::Bytes);
+pub(crate) const BYTES_A_CUSTOMER: Quantity = quantity("bytes a customer", Unit::Bytes);
 pub(crate) const RESTORE_RATE: Quantity = quantity("restored/s", Unit::Records);
 pub(crate) const RESTORE_PER_CPU: Quantity = quantity("restored/CPU-s with start", Unit::Records);
 pub(crate) const START_TO_ACTIVE: Quantity = quantity("start → all active", Unit::Seconds);
@@ -95,6 +96,7 @@ impl Unit {
             Self::Records if value >= 999_500.0 => format!("{:.2} M", value / 1e6),
             Self::Records if value >= 1_000.0 => format!("{:.0} k", value / 1e3),
             Self::Records => format!("{value:.0}"),
+            Self::Bytes if value < 10_000.0 => format!("{value:.0} B"),
             Self::Bytes => format!("{:.0} MB", value / 1e6),
             Self::Seconds if value < 0.1 => format!("{:.1} ms", value * 1e3),
             Self::Seconds if value < 1.0 => format!("{:.0} ms", value * 1e3),
@@ -129,6 +131,7 @@ mod tests {
         assert_eq!(Unit::Records.show(999_499.0), "999 k");
         assert_eq!(Unit::Records.show(412.0), "412");
         assert_eq!(Unit::Bytes.show(48_200_000.0), "48 MB");
+        assert_eq!(Unit::Bytes.show(108.4), "108 B");
         assert_eq!(Unit::Seconds.show(0.01234), "12.3 ms");
         assert_eq!(Unit::Seconds.show(0.512), "512 ms");
         assert_eq!(Unit::Seconds.show(13.504), "13.50 s");

@@ -1,8 +1,8 @@
 //! What the worker is to reach, and whether it did.
 
 use crate::figures::{
-    CORE, CRASH_GAP, FLEET_P99, JOIN_MOVED_P50, JOIN_MOVED_P99, JOIN_STAYED, LEAVE_MOVED_P50, LEAVE_MOVED_P99,
-    LEAVE_STAYED, LOCAL_P99, MEMORY, P50, P99, PEAK_MEMORY, PER_CPU, Quantity, RESTORE_RATE,
+    BYTES_A_CUSTOMER, CORE, CRASH_GAP, FLEET_P99, JOIN_MOVED_P50, JOIN_MOVED_P99, JOIN_STAYED, LEAVE_MOVED_P50,
+    LEAVE_MOVED_P99, LEAVE_STAYED, LOCAL_P99, MEMORY, P50, P99, PEAK_MEMORY, PER_CPU, Quantity, RESTORE_RATE,
 };
 use crate::scenario::Scenario;
 use crate::subject::{Form, Subject, Tuning};
@@ -41,8 +41,8 @@ pub(crate) fn of(scenario: Scenario) -> Vec<Goal> {
             vec![goal(PER_CPU, AtLeast(900_000.0)), goal(PER_CPU, TimesAtLeast(0.6, Subject::BareBatch))]
         }
         Scenario::ExactlyOnce => vec![
-            goal(PER_CPU, TimesAtLeast(6.0, PROCESSOR)),
-            goal(PER_CPU, TimesAtLeast(15.0, DSL)),
+            goal(PER_CPU, TimesAtLeast(15.0, PROCESSOR)),
+            goal(PER_CPU, TimesAtLeast(25.0, DSL)),
             goal(PEAK_MEMORY, TimesAtMost(0.2, TUNED_PROCESSOR)),
         ],
         Scenario::Restore => vec![goal(RESTORE_RATE, AtLeast(1e6))],
@@ -57,6 +57,7 @@ pub(crate) fn of(scenario: Scenario) -> Vec<Goal> {
         Scenario::Crash => vec![goal(CRASH_GAP, AtMost(12.0))],
         Scenario::Latency => vec![goal(P50, AtMost(0.05)), goal(P99, AtMost(0.15))],
         Scenario::Idle => vec![goal(CORE, AtMost(0.5)), goal(MEMORY, AtMost(48e6))],
+        Scenario::Memory => vec![goal(BYTES_A_CUSTOMER, AtMost(110.0))],
         Scenario::Rest => vec![goal(LOCAL_P99, AtMost(0.002)), goal(FLEET_P99, AtMost(0.01))],
     }
 }

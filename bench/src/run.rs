@@ -73,6 +73,7 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
         scratch: tempfile::tempdir()?,
         data: OnceCell::new(),
         moving: OnceCell::new(),
+        of_customers: OnceCell::new(),
         finished: RefCell::new(HashMap::new()),
         names: RefCell::new(0),
     })

@@ -31,16 +31,17 @@ pub(crate) fn stream(customers: u32) -> Stream {
     Stream::new(Settings { uuids: true, customers, optional_fields: false, ..Settings::default() })
 }
 
-/// Makes the topic and writes so many transactions into it, keyed by transaction.
+/// Makes the topic and writes so many transactions into it.
 pub(crate) fn load(
     brokers: &str,
     topic: &str,
     stream: &Stream,
     records: u64,
+    keying: Keying,
     compression: &str,
 ) -> Result<Data, BenchError> {
     create_topic(brokers, topic, PARTITIONS)?;
-    let sender = Sender::with_settings(brokers, topic, Keying::Transaction, &[("compression.type", compression)])?;
+    let sender = Sender::with_settings(brokers, topic, keying, &[("compression.type", compression)])?;
     let (sent, (minor_units, bytes)) = thread::scope(|scope| {
         let sums = scope.spawn(|| sums(stream, records));
         let pace = Pace::steady(0, records);

@@ -4,7 +4,8 @@
 #
 #   e2e/images/context.sh IMAGE FOLDER      IMAGE: operator, worker or traffic
 #
-# The same as `docker build FOLDER` then builds elsewhere. FOLDER must not exist yet.
+# The same as `docker build FOLDER` then builds elsewhere. FOLDER must not exist yet. With RELEASE=1, the worker is the
+# one of release.sh.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -20,6 +21,7 @@ each_image find_program "$1"
 [[ -n $program ]] || fail "there is no image $1" "e2e/images/context.sh --help"
 
 "$here/binaries.sh"
+released=${RELEASE:+$("$here/release.sh")}
 root=$(runtime_root)
 mkdir -p "$folder"
 write_context "$program" "$root" "$folder"

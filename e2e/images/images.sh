@@ -19,6 +19,17 @@ each_image() {
   done 4<<<"$IMAGES"
 }
 
+released= # the folder of release.sh, if the worker is to be the one that is there
+
+# binaries_of BINARY: prints the paths of the files that the image of that binary holds. The first one is its entry.
+binaries_of() {
+  if [[ $1 == balance-worker && -n $released ]]; then
+    find "$released" -name "$1" | sort
+  else
+    echo "$CARGO_TARGET_DIR/release/$1"
+  fi
+}
+
 # runtime_root: prints the folder of the root file system that they are based on.
 runtime_root() {
   local binaries=()
@@ -29,12 +40,18 @@ runtime_root() {
   "$e2e/images/runtime-root.sh" "${binaries[@]}"
 }
 
-# write_context BINARY ROOT FOLDER: writes all that an image is built from into FOLDER, which is empty. The binary is
+# write_context BINARY ROOT FOLDER: writes all that an image is built from into FOLDER, which is empty. Binaries are
 # stripped: a third of the size, and panics still name their place.
 write_context() {
-  local binary=$1 root=$2 folder=$3
+  local binary=$1 root=$2 folder=$3 files file to
   cp -a "$root" "$folder/root"
-  strip --strip-all -o "$folder/$binary" "$CARGO_TARGET_DIR/release/$binary"
-  sed -e '/^ARG binary$/d' -e "s/\${binary}/$binary/" "$e2e/images/Dockerfile" >"$folder/Dockerfile"
+  mapfile -t files < <(binaries_of "$binary")
+  mkdir "$folder/bin"
+  for file in "${files[@]}"; do
+    to=$folder/bin/${file#"$(dirname "${files[0]}")/"}
+    mkdir -p "$(dirname "$to")"
+    strip --strip-all -o "$to" "$file"
+  done
+  cp "$e2e/images/Dockerfile" "$folder/"
   echo "ENTRYPOINT [\"/usr/local/bin/$binary\"]" >>"$folder/Dockerfile"
 }

@@ -2,8 +2,8 @@
 # Checks what a part of this project needs on the machine and, as root on Debian or Ubuntu, installs what is missing.
 #
 #   e2e/scripts/prerequisites.sh [rust] [kafka] [postgres] [cluster] [charts] [compose] [control-plane] [python] [plot]
-#                                [bench] [profile]
-#   (default: all but the last two)
+#                                [bench] [profile] [release]
+#   (default: all but the last three)
 #
 # Without root, prints the one command that installs the rest and exits 1. Rust and Go must already be installed, in the
 # versions at the top of this script or newer. The installation starts and enables no service.
@@ -59,6 +59,15 @@ need_python() { need "python3 python3-venv" python3 -c "import ensurepip, venv";
 need_plot() { need gnuplot-nox has gnuplot; }
 need_bench() { need default-jdk-headless has javac; }
 need_profile() { need linux-perf has perf; }
+# Clang and LLVM of the version that rustc contains: they read each other's profiles and intermediate code.
+need_release() {
+  local llvm
+  llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+  need "clang-$llvm" has "clang-$llvm"
+  need "lld-$llvm" has "ld.lld-$llvm"
+  need "llvm-$llvm" has "llvm-profdata-$llvm"
+  need "libclang-rt-$llvm-dev" test -d "/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/linux"
+}
 need_postgres() {
   need postgresql postgres_is_there
   need openssl has openssl

@@ -26,6 +26,7 @@ mod poll;
 mod postgres_error;
 mod postgres_target;
 mod preflight;
+mod processor;
 mod restore;
 pub mod run;
 #[cfg(test)]

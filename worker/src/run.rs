@@ -27,6 +27,7 @@ use crate::{
     partition_failure::PartitionFailure,
     poll::{Fatal, PollLoop},
     preflight::{self, PreflightError},
+    processor,
     status::Status,
     stop::Stop,
     store::DatabaseReader,
@@ -64,6 +65,9 @@ enum ExitError {
 
 /// Does what the command line asks for; the table above has the exit codes.
 pub fn main() -> ExitCode {
+    if let Err(error) = processor::exec_best_binary() {
+        eprintln!("balance-worker: the binary for this processor cannot be started ({error}); going on without it");
+    }
     let text = |text: std::ffi::OsString| text.into_string().ok();
     // Variables that are not UTF-8 are not the worker's.
     let variables: BTreeMap<_, _> =

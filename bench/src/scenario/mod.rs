@@ -6,6 +6,7 @@ mod hand_over;
 mod idle;
 mod latency;
 mod member;
+pub(crate) mod memory;
 mod moves;
 mod rest;
 mod restore;
@@ -37,6 +38,8 @@ pub(crate) enum Scenario {
     Idle,
     /// One balance by REST under full load, alone and over 8 workers
     Rest,
+    /// A ledger of many customers: how many bytes each of them takes
+    Memory,
 }
 
 const STREAMS: [Subject; 4] = [
@@ -66,7 +69,7 @@ impl Scenario {
             Self::ExactlyOnce => [ours(&|store| store != Store::Replay), STREAMS.to_vec()].concat(),
             Self::Restore => [ours(&|_| true), STREAMS[..2].to_vec()].concat(),
             Self::HandOver | Self::Crash => [ours(&|_| true), STREAMS[1..2].to_vec()].concat(),
-            Self::Latency | Self::Idle | Self::Rest => ours(&|_| true),
+            Self::Latency | Self::Idle | Self::Rest | Self::Memory => ours(&|_| true),
         }
     }
 
@@ -80,6 +83,7 @@ impl Scenario {
             (Self::Latency, Subject::Worker(ours)) => latency::measure(bench, ours),
             (Self::Idle, Subject::Worker(ours)) => idle::measure(bench, ours),
             (Self::Rest, Subject::Worker(ours)) => rest::measure(bench, ours),
+            (Self::Memory, Subject::Worker(ours)) => memory::measure(bench, ours),
             (_, Subject::Bare | Subject::BareBatch | Subject::JavaConsumer | Subject::Streams(..)) => {
                 Err(BenchError::NoPart(subject))
             }

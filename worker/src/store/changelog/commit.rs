@@ -52,9 +52,9 @@ impl Changelog {
         let began = Instant::now();
         let (limits, time) = (producer.dead_letter_limits(), producer.time());
         match self.attempt(producer.ready()?, batch, &commits, limits, time) {
-            Ok(written) => {
+            Ok((written, ended_within)) => {
                 self.accept(&commits, written);
-                producer.succeeded(began.elapsed());
+                producer.succeeded(began.elapsed(), ended_within);
                 Ok(())
             }
             Err(TransactionFailure::Aborted(error)) => Err(error),
@@ -94,7 +94,8 @@ impl Changelog {
         }
     }
 
-    /// Runs the transaction. Returns the durable states of the partitions with their changes.
+    /// Runs the transaction. Returns the durable states of the partitions with their changes, and how long the request
+    /// that ends it took.
     fn attempt(
         &self,
         producer: &TransactionalProducer,
@@ -102,14 +103,16 @@ impl Changelog {
         commits: &[PartitionCommit<'_>],
         limits: DeadLetterLimits,
         time: Duration,
-    ) -> Result<Vec<DurableState>, TransactionFailure> {
+    ) -> Result<(Vec<DurableState>, Duration), TransactionFailure> {
         let deadline = Instant::now() + time;
         let writer = Writer { store: self, producer, deadline, limits };
         let mut written = Vec::new();
-        let outcome =
-            writer.write(batch, commits, &mut written).and_then(|()| producer.commit(writer.time_left().max(AGAIN)));
-        match outcome {
-            Ok(()) => Ok(written),
+        let commit = || {
+            let began = Instant::now();
+            producer.commit(writer.time_left().max(AGAIN)).map(|()| began.elapsed())
+        };
+        match writer.write(batch, commits, &mut written).and_then(|()| commit()) {
+            Ok(ended_within) => Ok((written, ended_within)),
             Err(error) => Err(end(producer, error, written, time)),
         }
     }

@@ -145,12 +145,12 @@ impl Producer {
         self.timeouts.transaction()
     }
 
-    /// Notes that a commit was accepted after `took`.
-    pub(super) fn succeeded(&mut self, took: Duration) {
+    /// Notes that a commit was accepted after `took`, and the request that ended it answered within `ended_within`.
+    pub(super) fn succeeded(&mut self, took: Duration, ended_within: Duration) {
         self.truncate_dead_letters = false;
-        // A request may have been sent twice, and an end of transaction that is still in flight could end the next one.
-        let is_in_doubt =
-            took >= self.timeouts.request() || self.current.as_ref().is_none_or(TransactionalProducer::take_in_doubt);
+        // That request may have been sent twice, and one that is still in flight could end the next transaction.
+        let is_in_doubt = ended_within >= self.timeouts.request()
+            || self.current.as_ref().is_none_or(TransactionalProducer::take_in_doubt);
         let is_quick = took < REQUEST;
         if is_quick && self.timeouts.doublings > 0 {
             tracing::info!("the brokers answer in time again");
@@ -238,6 +238,25 @@ fn end(former: TransactionalProducer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{kafka_clients::transaction_config, poll::test_support::offline};
+
+    /// Whether the producer stays after a commit that took so long, of which the end took so long.
+    fn stays_after(took: Duration, ended_within: Duration) -> bool {
+        let worker = offline(&[]);
+        let settings = transaction_config(&worker.config);
+        let batches = Batches::for_topics(&worker.admin, []);
+        let mut producer = Producer::new(settings.clone(), Duration::from_secs(10), batches);
+        producer.current = Some(producer.timeouts.producer(&settings).unwrap());
+        producer.succeeded(took, ended_within);
+        producer.current.is_some()
+    }
+
+    #[test]
+    fn a_producer_stays_after_a_slow_commit_unless_the_end_of_it_was_slow() {
+        let (slow, quick) = (Duration::from_secs(3), Duration::from_millis(5));
+        assert!(stays_after(quick, quick) && stays_after(slow, quick));
+        assert!(!stays_after(slow, slow));
+    }
 
     #[test]
     fn the_time_doubles_up_to_a_bound_and_an_answer_gets_a_third_of_it_at_most() {
