@@ -164,10 +164,9 @@ fn offsets_are_sent_only_when_the_records_are_acknowledged() {
     }
     let scene = scene("late-acknowledgement");
     let hold = |api, direction| scene.proxy(0).hold(api, direction, Which::Nth(1));
-    let before = hold(Api::TxnOffsetCommit, Direction::Request);
+    // Everything of the transaction before is acknowledged by then, and its offsets were sent.
+    let before = hold(Api::EndTxn, Direction::Request);
     before.wait_for(1, SOON).unwrap();
-    // What is acknowledged of this transaction by then is not taken for the next one's.
-    sleep(Duration::from_millis(500));
     let acknowledgement = hold(Api::Produce, Direction::Response);
     let offsets = hold(Api::TxnOffsetCommit, Direction::Request);
     before.release();
