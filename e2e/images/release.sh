@@ -67,5 +67,5 @@ build() {
 }
 
 "$e2e/scripts/prerequisites.sh" rust kafka postgres release
-content=$(content_hash "$clone"/{Cargo.toml,Cargo.lock,kafka,worker,bench/src} "$here/release.sh" && rustc -vV)
+content=$(content_hash "$clone"/{Cargo.toml,Cargo.lock,{kafka,worker}/{Cargo.toml,src}} "$here/release.sh" && rustc -vV)
 cached release-worker "$(sha256sum <<<"$content" | cut -c1-16)" build

@@ -5,6 +5,7 @@
 
 pub(crate) mod amount;
 pub(crate) mod exponents;
+mod hex;
 pub(crate) mod id;
 pub(crate) mod ledger;
 pub(crate) mod ledger_rules;

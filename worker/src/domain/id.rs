@@ -12,6 +12,8 @@ use std::{
 
 use compact_str::CompactString;
 
+use super::hex;
+
 /// An id that is kept. Text of up to 24 bytes lies in the value itself, not behind a pointer.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Id {
@@ -34,20 +36,8 @@ pub(crate) enum IdText<'a> {
     Text(&'a str),
 }
 
-/// Where the canonical spelling has a hyphen.
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-/// Where each of its 32 digits is.
-const DIGITS: [usize; 32] = {
-    let (mut digits, mut place, mut count) = ([0; 32], 0, 0);
-    while place < 36 {
-        if !matches!(place, 8 | 13 | 18 | 23) {
-            digits[count] = place;
-            count += 1;
-        }
-        place += 1;
-    }
-    digits
-};
+/// Where the canonical spelling of a UUID has the digits of each four of its bytes: two times four digits.
+const DIGITS: [[usize; 2]; 4] = [[0, 4], [9, 14], [19, 24], [28, 32]];
 
 impl<'a> From<&'a str> for IdRef<'a> {
     fn from(text: &'a str) -> Self {
@@ -58,25 +48,26 @@ impl<'a> From<&'a str> for IdRef<'a> {
 /// The bytes of a canonical UUID.
 fn uuid(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
-    if HYPHENS.iter().any(|place| text[*place] != b'-') {
-        return None;
-    }
-    // Without branches, so that all digits are read at once.
-    let values = DIGITS.map(|place| {
-        let (digit, letter) = (text[place].wrapping_sub(b'0'), text[place].wrapping_sub(b'a'));
-        if digit < 10 {
-            digit
-        } else if letter < 6 {
-            letter + 10
-        } else {
-            u8::MAX
-        }
-    });
     let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(values.chunks_exact(2)) {
-        *byte = pair[0] << 4 | pair[1] & 0xf;
+    for ([first, second], four) in DIGITS.into_iter().zip(bytes.chunks_exact_mut(4)) {
+        let mut digits = [0; 8];
+        digits[..4].copy_from_slice(&text[first..first + 4]);
+        digits[4..].copy_from_slice(&text[second..second + 4]);
+        four.copy_from_slice(&hex::decode(digits));
     }
-    (values.iter().fold(0, |all, value| all | value) < 16).then_some(bytes)
+    (canonical(&bytes) == *text).then_some(bytes)
+}
+
+/// The canonical spelling of a UUID.
+fn canonical(uuid: &[u8; 16]) -> [u8; 36] {
+    let mut text = [b'-'; 36];
+    let (fours, _) = uuid.as_chunks();
+    for ([first, second], four) in DIGITS.into_iter().zip(fours) {
+        let digits = hex::encode(*four);
+        text[first..first + 4].copy_from_slice(&digits[..4]);
+        text[second..second + 4].copy_from_slice(&digits[4..]);
+    }
+    text
 }
 
 impl Hash for IdRef<'_> {
@@ -119,16 +110,10 @@ impl Id {
     }
 
     pub(crate) fn text(&self) -> IdText<'_> {
-        let bytes = match self {
-            Self::Text(text) => return IdText::Text(text),
-            Self::Uuid(bytes) => bytes,
-        };
-        let mut text = [b'-'; 36];
-        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-        for (place, digit) in DIGITS.iter().zip(digits) {
-            text[*place] = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+        match self {
+            Self::Uuid(bytes) => IdText::Uuid(canonical(bytes)),
+            Self::Text(text) => IdText::Text(text),
         }
-        IdText::Uuid(text)
     }
 
     /// The text, borrowed if the id has it.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use balancefleet_kafka::{Batch, Error, ErrorKind, Fetched, FetchedRecord};
 use rdkafka::{Offset, consumer::Consumer as _};
-use smallvec::SmallVec;
 
 use super::{
     AssignedPartition, Fatal, PollLoop, active::OffsetCheck, partition::Stage, pending_validation::Validation,
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ledger::{DeadLetter, Found, Posting},
+        ledger::{DeadLetter, Posting},
         transaction::BadRecord,
     },
     throttle::Throttle,
@@ -165,8 +164,7 @@ impl PollLoop {
         let counters = self.view.counting();
         // A lock per record would be a good part of all the work (docs/benchmarks.md).
         let (mut state, mut bad) = (shared.lock(), Vec::new());
-        let find = |(_, does): &Parsed<'_>| Some(state.ledger.find(&does.as_ref().ok()?.as_ref()?.customer));
-        let found: SmallVec<[Option<Found>; READ_AHEAD]> = records.iter().map(find).collect();
+        let found = state.ledger.find_all(records.iter().map(customer));
         found.iter().flatten().for_each(|found| active.touch(*found, &state.ledger));
         for ((record, does), found) in records.iter().zip(found) {
             let offset = record.offset;
@@ -205,6 +203,11 @@ impl PollLoop {
             }
         }
     }
+}
+
+/// The customer of a record that does something.
+fn customer<'a>((_, does): &'a Parsed<'_>) -> Option<&'a str> {
+    Some(&does.as_ref().ok()?.as_ref()?.customer)
 }
 
 /// Logs offset and reason only: the record itself is personal data.

@@ -175,3 +175,14 @@ proptest! {
         prop_assert_eq!(found, model(&steps));
     }
 }
+
+#[test]
+fn customers_looked_up_together_are_those_looked_up_alone() {
+    let mut ledger = Ledger::default();
+    let ids: Vec<_> = (0..5000).map(|number| format!("CUST-{number}")).collect();
+    ids.iter().step_by(2).zip(0..).for_each(|(id, offset)| ledger.fold(&posting(id, "EUR", 1, "T"), offset).unwrap());
+    let asked = ids.iter().map(|id| Some(id.as_str())).chain([None]);
+    let alone: Vec<_> = asked.clone().map(|id| id.map(|id| ledger.find(id))).collect();
+    assert_eq!(ledger.find_all(asked)[..], alone);
+    assert_eq!(alone.iter().flatten().filter(|found| found.slot.is_some()).count(), 2500);
+}
