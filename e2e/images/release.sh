@@ -38,14 +38,16 @@ compile() {
     --bin balance-worker --target "$triple"
 }
 
-# What the profile is recorded with: the benchmarks' work, a tenth of the records.
+# What the profile is recorded with: the benchmarks' work, with less data.
 train() {
-  local bench=$CARGO_TARGET_DIR/release/balancefleet-bench
   quietly "building the benchmarks" "$e2e/scripts/cargo.sh" build --release --locked --workspace --all-features --bins
-  LLVM_PROFILE_FILE=$building/profiles/%m-%p.profraw quietly "recording the profile" \
-    "$e2e/kafka/with-kafka.sh" "$e2e/postgres/with-postgres.sh" \
-    "$bench" run catch-up exactly-once restore latency rest --alone --rounds 1 --records 400000 \
-    --store replay,changelog,postgres --worker "$building/counters/$triple/release/balance-worker" \
+  record catch-up exactly-once restore latency rest --store replay,changelog
+  record exactly-once restore --store postgres
+}
+record() {
+  LLVM_PROFILE_FILE=$building/profiles/%m-%p.profraw quietly "recording the profile: $*" \
+    "$e2e/kafka/with-kafka.sh" "$e2e/postgres/with-postgres.sh" "$CARGO_TARGET_DIR/release/balancefleet-bench" run "$@" \
+    --alone --rounds 1 --records 400000 --worker "$building/counters/$triple/release/balance-worker" \
     --output "$building/training" --peers / --kafka-version "of this project" --typed "$0"
 }
 
