@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Benchmarks the worker against other ways to do the same job, on a private broker, and prints a table of medians.
 #
-#   bench/run.sh [SCENARIO…] [--quick] [--store STORE,…] [--records N] [--customers N] [--rounds N] [--compression CODEC]
-#                [--alone | --former WORKER] [--released]
+#   bench/run.sh [SCENARIO…] [--quick] [--store STORE,…] [--records N] [--customers N] [--rounds N]
+#                [--compression CODEC] [--alone | --former WORKER] [--released]
 #
-#   SCENARIO       catch-up, exactly-once, restore, hand-over, crash, latency, idle, rest, memory (default: all, in this order)
+#   SCENARIO       catch-up, exactly-once, restore, hand-over, crash, latency, idle, rest, memory
+#                  (default: all, in this order)
 #   --quick        uses a tenth of the data and one round: shows whether everything works, not how fast it is
 #   --store        stores of the worker: replay, changelog, postgres (default: replay,changelog)
 #   --records      number of transactions in the topic (default: 2000000)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the worker as it is released: optimised across its libraries (link time), and by a profile of the worker at work.
-# Prints the folder of the binaries: balance-worker, which runs on every processor of this machine's kind, and on x86-64
-# also x86-64-v3/balance-worker, as which the first one goes on where the processor has AVX2.
+# Builds the worker as it is released: optimised across its libraries (link time), and by a profile of a worker that
+# works. Prints the folder of the binaries: balance-worker, which runs on every processor of this machine's kind, and on
+# x86-64 also x86-64-v3/balance-worker, as which the first one goes on where the processor has AVX2.
 #
 #   e2e/images/release.sh
 #

@@ -1,6 +1,6 @@
-//! Released images hold two worker binaries for x86-64: one that runs on every such processor, which is started, and one
-//! for processors with the instructions of x86-64-v3 (AVX2 and what came with it, since 2013). The first looks for the
-//! second in the folder `x86-64-v3` beside it.
+//! Released images hold two worker binaries for x86-64: one that runs on every such processor, which is started, and
+//! one for processors with the instructions of x86-64-v3 (AVX2 and what came with it, since 2013). The first looks for
+//! the second in the folder `x86-64-v3` beside it.
 
 use std::{io, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 

@@ -1,5 +1,5 @@
-//! What a customer takes: the memory of a worker that holds about a million customers, each in one partition, over that of
-//! a worker that holds none.
+//! What a customer takes: the memory of a worker that holds many customers, each in one partition, over that of a worker
+//! that holds none.
 
 use std::collections::HashSet;
 use std::thread;

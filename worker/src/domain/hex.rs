@@ -1,4 +1,5 @@
-//! Hexadecimal digits in lower case, eight at a time and without branches: the digits of random ids cannot be predicted.
+//! Hexadecimal digits in lower case, eight at a time and without branches: the digits of random ids cannot be
+//! predicted.
 
 /// One in each byte.
 const ONES: u64 = u64::from_ne_bytes([1; 8]);

@@ -1,7 +1,10 @@
 //! Starting under conditions that are not right (yet).
 
 use std::{
+    fs,
     io::Write,
+    os::unix::fs::symlink,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -41,6 +44,33 @@ fn a_wrong_setting_ends_the_start_with_its_name() {
         assert_eq!(worker.await_end().code(), Some(2), "{name}");
         assert!(worker.log().contains(words), "{name}: {}", worker.log());
     }
+}
+
+/// As in a released image for x86-64: the binary of the processor's level lies in a folder beside the one that is started.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_binary_that_was_made_for_this_processor_goes_on() {
+    let built = Path::new(env!("CARGO_BIN_EXE_balance-worker"));
+    // A link to the same file, so that it is not written while others start programs.
+    let folder = tempfile::tempdir_in(built.parent().unwrap()).unwrap();
+    let started = folder.path().join("balance-worker");
+    fs::hard_link(built, &started).unwrap();
+    let level = folder.path().join("x86-64-v3");
+    fs::create_dir(&level).unwrap();
+    let best = level.join("balance-worker");
+    let run = |argument| {
+        let output = Command::new(&started).arg(argument).output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let own = concat!("balance-worker ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(run("--version"), [own, ""], "there is no other one");
+    let has_level = std::arch::is_x86_feature_detected!("avx2");
+    symlink("/bin/echo", &best).unwrap();
+    assert_eq!(run("in its place")[0] == "in its place\n", has_level);
+    fs::remove_file(&best).unwrap();
+    symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), &best).unwrap();
+    let [text, complaint] = run("--version");
+    assert_eq!((text.as_str(), complaint.contains("cannot be started")), (own, has_level), "it cannot be executed");
 }
 
 #[test]
