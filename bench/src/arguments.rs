@@ -58,6 +58,9 @@ pub(crate) struct Run {
     /// Binary of a former worker: measure both in turn, without other peers, and print the ratio of each pair
     #[arg(long, value_name = "WORKER", conflicts_with = "alone")]
     pub(crate) former: Option<PathBuf>,
+    /// Further setting of the Streams peers, KEY=VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(crate) streams: Vec<String>,
     /// Compression of the producer: none, lz4, zstd, …
     #[arg(long, default_value = "none")]
     pub(crate) compression: String,
@@ -82,4 +85,11 @@ pub(crate) struct Run {
     /// Command that reproduces the run, for the table
     #[arg(long)]
     pub(crate) typed: String,
+}
+
+fn key_and_value(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
 }

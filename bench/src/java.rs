@@ -10,6 +10,8 @@ use crate::subject::{Form, Tuning};
 pub(crate) struct Java {
     pub(crate) folder: PathBuf,
     pub(crate) brokers: String,
+    /// Further settings of the Streams applications, KEY=VALUE.
+    pub(crate) streams: Vec<String>,
 }
 
 /// A heap no larger than what the tuned variants need; the default takes a quarter of the machine.
@@ -56,7 +58,11 @@ impl Java {
         let mut command = self.peer(if tuning == Tuning::Tuned { &TUNED } else { &[] });
         let form = if form == Form::Processor { "processor" } else { "dsl" };
         let tuning = if tuning == Tuning::Tuned { "tuned" } else { "defaults" };
-        command.args([form, &self.brokers, topic, application]).arg(state).args([tuning, until.name()]);
+        command
+            .args([form, &self.brokers, topic, application])
+            .arg(state)
+            .args([tuning, until.name()])
+            .args(&self.streams);
         command
     }
 

@@ -56,7 +56,11 @@ fn prepare(arguments: &Run) -> Result<Bench, BenchError> {
     Ok(Bench {
         brokers: arguments.brokers.clone(),
         launch,
-        java: Java { folder: arguments.peers.clone(), brokers: arguments.brokers.clone() },
+        java: Java {
+            folder: arguments.peers.clone(),
+            brokers: arguments.brokers.clone(),
+            streams: arguments.streams.clone(),
+        },
         program: std::env::current_exe()?,
         scale: Scale {
             records: arguments.records.unwrap_or(scale.records),

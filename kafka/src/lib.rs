@@ -14,6 +14,7 @@
 //! | [`set_leader_epoch`], [`validate`], [`look_up_positions`] | detect a truncated log |
 //! | [`TopicWatch`] | detects a recreated topic |
 //! | [`CommitMetadata`] | what a worker writes into an offset commit, and the operator reads from it |
+//! | [`give_back_free_memory`] | returns freed buffers to the system |
 //! | [`reserved_keys`] | which settings a user may not set |
 //!
 //! All `unsafe` of the workspace is in this crate: in `native`, where each librdkafka object has one owner that frees
@@ -50,7 +51,7 @@ pub use connection::{ClientCertificate, Connection, Sasl, SaslMechanism, Tls};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use leader_epoch::{Position, Validity, look_up_positions, set_leader_epoch, validate};
-pub use native::{Batch, Fetched, FetchedRecord, RecordQueue};
+pub use native::{Batch, Fetched, FetchedRecord, RecordQueue, give_back_free_memory};
 pub use record::{OffsetToCommit, ReadRecord, Record};
 pub use topic_id::TopicId;
 pub use topic_watch::TopicWatch;

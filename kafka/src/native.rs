@@ -4,6 +4,7 @@
 mod answer;
 mod batch;
 mod client;
+mod free_memory;
 mod list;
 mod object;
 mod producer;
@@ -13,6 +14,7 @@ mod request;
 pub(crate) use answer::{Answer, RawGroup, RawPartition, RawTopic, RawTopicPartition, Setting};
 pub use batch::{Batch, Fetched, FetchedRecord};
 pub(crate) use client::{Client, ClientEvent, Delivered, Purpose, Undelivered};
+pub use free_memory::give_back_free_memory;
 pub(crate) use object::{Owned, failure_of_code, owned_text};
 pub(crate) use producer::{CallFailure, Producer};
 pub use record_queue::RecordQueue;

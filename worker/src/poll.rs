@@ -24,6 +24,7 @@ mod pending_validation;
 mod rebalance;
 mod reports;
 mod send_commits;
+mod spare_memory;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod topic_monitor;
@@ -62,6 +63,7 @@ use delayed_restores::DelayedRestores;
 use messages::{Report, Reporter};
 use partition::AssignedPartition;
 use pending_assignment::PendingAssignment;
+use spare_memory::SpareMemory;
 use truncation::TruncationWatch;
 use wakeups::FetchWakeups;
 
@@ -124,6 +126,7 @@ pub(crate) struct PollLoop {
     deferred_reports: VecDeque<Report>,
     store: Arc<dyn Store>,
     commits: Commits,
+    spare_memory: SpareMemory,
     restorer: mpsc::Sender<Vec<RestoreRequest>>,
     delayed_restores: DelayedRestores,
     topic_monitor: mpsc::Sender<()>,
@@ -199,6 +202,7 @@ impl PollLoop {
             commit_errors: Throttle::new(SAME_ERROR_EVERY),
             fetch_errors: Throttle::new(SAME_ERROR_EVERY),
             commits: Commits::start(store.clone(), reporter.clone(), config.session_timeout, config.commit_interval)?,
+            spare_memory: SpareMemory::new(),
             store,
             restorer,
             delayed_restores: DelayedRestores::new(config.heartbeat_interval),

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use crate::bench::Bench;
 use crate::error::BenchError;
 use crate::feed::prompt_producer;
-use crate::figures::{Figures, LONGEST, P50, P99};
+use crate::figures::{CORE, Figures, LONGEST, P50, P99};
 use crate::http::Http;
 use crate::statistics::percentile;
 use crate::subject::Ours;
 use crate::topic::PARTITIONS;
+use crate::worker::Worker;
 
 const RATE: u32 = 10_000;
 /// Before the first probe.
@@ -34,21 +35,28 @@ pub(super) fn measure(bench: &Bench, ours: Ours) -> Result<Figures, BenchError> 
     let mut prober = Prober::new(&bench.brokers, &topic, worker.port)?;
     let (interrupt, stream) = (Interrupt::default(), bench.stream());
     let count = u64::from(RATE) * 600;
-    let latencies = thread::scope(|scope| {
+    let (latencies, share) = thread::scope(|scope| {
         let traffic = scope.spawn(|| sender.run(&stream, 0..count, &Pace::steady(RATE, count), &interrupt, None));
         thread::sleep(WARM_UP);
-        let latencies = prober.probe(bench.scale.latency);
+        let measured = probe_and_measure(&mut prober, &worker, bench.scale.latency);
         interrupt.raise();
         // Traffic that ended early would make every figure look good.
         traffic.join().map(|sent| sent.map_err(BenchError::from)).unwrap_or_else(|_| Err(gone()))?;
-        latencies
+        measured
     })?;
     worker.process.stop()?;
     let values = [(P50, 50), (P99, 99), (LONGEST, 100)];
-    Ok(values
-        .into_iter()
-        .filter_map(|(quantity, percent)| Some((quantity, percentile(&latencies, percent)?)))
-        .collect())
+    let percentiles =
+        values.into_iter().filter_map(|(quantity, percent)| Some((quantity, percentile(&latencies, percent)?)));
+    Ok(percentiles.chain([(CORE, share)]).collect())
+}
+
+/// The latencies, and the share of a core that the worker took meanwhile, in percent.
+fn probe_and_measure(prober: &mut Prober, worker: &Worker, time: Duration) -> Result<(Vec<f64>, f64), BenchError> {
+    let (began, before) = (Instant::now(), worker.process.cpu()?);
+    let latencies = prober.probe(time)?;
+    let used = worker.process.cpu()?.saturating_sub(before);
+    Ok((latencies, used.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0))
 }
 
 fn gone() -> BenchError {

@@ -20,9 +20,10 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The shortest commit interval of a store with balances. Balances become visible by their commit, so a worker near the
 /// end of the log commits soon.
-const SOONEST: Duration = Duration::from_millis(25);
-/// Near the end of the log, the interval is at least this multiple of the last commit's duration.
-const PAUSE_PER_COMMIT: u32 = 3;
+const SOONEST: Duration = Duration::from_millis(15);
+/// Near the end of the log, the pause after a commit is at least this part of how long it took: brokers that are slow get
+/// more rest.
+const PAUSE_PER_COMMIT: f64 = 0.5;
 /// The commit interval of a worker that is behind: one commit covers many records.
 const LATEST: Duration = Duration::from_secs(1);
 
@@ -68,7 +69,9 @@ impl Cadence {
     fn interval(&self, is_near_head: bool) -> Duration {
         match self.apply_mode {
             ApplyMode::Direct => INTERVAL.min(self.latest),
-            ApplyMode::Buffered if is_near_head => SOONEST.max(self.last_took * PAUSE_PER_COMMIT).min(self.latest),
+            ApplyMode::Buffered if is_near_head => {
+                SOONEST.max(self.last_took.mul_f64(1.0 + PAUSE_PER_COMMIT)).min(self.latest)
+            }
             ApplyMode::Buffered => self.latest,
         }
     }
@@ -262,13 +265,13 @@ mod tests {
     fn balances_are_committed_soon_near_the_head_and_seldom_behind_it() {
         let millis = Duration::from_millis;
         let mut cadence = Cadence { apply_mode: ApplyMode::Buffered, latest: millis(1000), last_took: millis(5) };
-        assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(25), millis(1000)]);
+        assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(15), millis(1000)]);
         cadence.last_took = millis(20);
-        assert_eq!(cadence.interval(true), millis(60));
-        cadence.latest = millis(40);
-        assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(40); 2]);
+        assert_eq!(cadence.interval(true), millis(30));
+        cadence.latest = millis(25);
+        assert_eq!([true, false].map(|near| cadence.interval(near)), [millis(25); 2]);
         cadence.apply_mode = ApplyMode::Direct;
-        assert_eq!(cadence.interval(true), millis(40));
+        assert_eq!(cadence.interval(true), millis(25));
     }
 
     /// The size after so many commits, each as large as the size allows, on a store with these times.

@@ -25,6 +25,9 @@ impl PollLoop {
     pub(super) fn handle(&mut self, report: Report) -> Result<(), Fatal> {
         match report {
             Report::Restored { assignment, outcome } => {
+                if outcome.as_ref().is_ok_and(|restored| restored.records > 0) {
+                    self.spare_memory.note_use();
+                }
                 let apply_mode = self.apply_mode;
                 let restoring = |owned: &&mut AssignedPartition| matches!(owned.stage, Stage::Restoring);
                 if let Some(owned) = self.current(assignment).filter(restoring) {

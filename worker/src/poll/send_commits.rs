@@ -22,6 +22,11 @@ impl PollLoop {
         if due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
+        if is_near_head {
+            self.spare_memory.give_back(now);
+        } else {
+            self.spare_memory.note_use();
+        }
         let is_empty_commit_due = self.commits.is_empty_commit_due(now);
         if is_empty_commit_due && self.commits.empty_commits_have_all_partitions() {
             self.commit(|_| true, true, None);

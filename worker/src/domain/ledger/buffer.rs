@@ -10,7 +10,7 @@ use std::{mem, sync::Arc};
 use super::{Change, Changes, Customer, DeadLetter, Found, Ledger, Posting, changes::DeadLetters};
 use crate::domain::{id::Id, money::Overflow};
 
-/// After a take, there is room for at most this many customers in advance: what was taken may be a whole ledger.
+/// The first change after a take makes room for at most this many: what was taken may be a whole ledger.
 const MOST_ROOM: usize = 16_384;
 
 /// The changes over a ledger.
@@ -20,6 +20,8 @@ pub(crate) struct Buffer {
     newest: Vec<Mark>,
     /// Changes that are in no commit yet.
     pending: Vec<Change>,
+    /// For so many of them, the first one makes room: the next commit may have as many as the last one.
+    room: usize,
     dead_letters: DeadLetters,
     in_flight: Option<Arc<Changes>>,
     /// The half that marks of pending changes name. Those of changes in flight name the other one.
@@ -126,6 +128,9 @@ impl Buffer {
 
     fn push(&mut self, change: Change) {
         self.mark(change.slot, Mark::at(self.pending.len(), self.pending_half));
+        if self.pending.is_empty() {
+            self.pending.reserve(self.room);
+        }
         self.pending.push(change);
     }
 
@@ -144,9 +149,8 @@ impl Buffer {
         let half = self.pending_half.other();
         let mut taken = if self.pending.len() <= at_most {
             self.pending_half = half;
-            // The next ones may be as many.
-            let room = Vec::with_capacity(self.pending.len().min(MOST_ROOM));
-            mem::replace(&mut self.pending, room)
+            self.room = self.pending.len().min(MOST_ROOM);
+            mem::take(&mut self.pending)
         } else {
             let taken = self.pending.split_off(self.pending.len() - at_most);
             if self.pending.capacity() > 4 * self.pending.len() {

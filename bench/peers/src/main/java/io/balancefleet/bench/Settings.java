@@ -6,7 +6,14 @@ import java.util.Map;
 
 /** What a Streams application is to do. */
 record Settings(
-        boolean dsl, String brokers, String topic, String application, String state, boolean tuned, Until until) {
+        boolean dsl,
+        String brokers,
+        String topic,
+        String application,
+        String state,
+        boolean tuned,
+        Until until,
+        Map<String, String> more) {
 
     /** When the application has done what is asked of it. */
     enum Until {
@@ -18,7 +25,13 @@ record Settings(
         STOPPED
     }
 
+    /** In the order of the components; the rest is KEY=VALUE, further settings of Streams. */
     static Settings of(String[] arguments) {
+        var more = new HashMap<String, String>();
+        for (int rest = 7; rest < arguments.length; rest++) {
+            var setting = arguments[rest].split("=", 2);
+            more.put(setting[0], setting[1]);
+        }
         return new Settings(
                 arguments[0].equals("dsl"),
                 arguments[1],
@@ -26,7 +39,8 @@ record Settings(
                 arguments[3],
                 arguments[4],
                 arguments[5].equals("tuned"),
-                Until.valueOf(arguments[6].toUpperCase(Locale.ROOT)));
+                Until.valueOf(arguments[6].toUpperCase(Locale.ROOT)),
+                more);
     }
 
     /** Exactly once on one thread; what is tuned follows. */
@@ -55,6 +69,7 @@ record Settings(
             settings.put("consumer.heartbeat.interval.ms", 500);
             settings.put("acceptable.recovery.lag", Long.MAX_VALUE);
         }
+        settings.putAll(more);
         return settings;
     }
 }
