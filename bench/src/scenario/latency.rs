@@ -1,5 +1,6 @@
 //! Produce → visible by REST, while 10 000 records a second go through.
 
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,9 @@ use crate::worker::Worker;
 const RATE: u32 = 10_000;
 /// Before the first probe.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Between two probes; a multiple of no interval anybody commits at.
-const PAUSE: Duration = Duration::from_millis(37);
+/// Milliseconds between two probes. At random: with a fixed pause, each probe would come at the same time between two
+/// commits.
+const PAUSE_MILLIS: Range<u64> = 20..60;
 /// Between two looks, and so the resolution.
 const LOOK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,7 +90,7 @@ impl Prober {
         let mut latencies = Vec::new();
         while began.elapsed() < time {
             latencies.push(self.one()?.as_secs_f64());
-            thread::sleep(PAUSE);
+            thread::sleep(Duration::from_millis(rand::random_range(PAUSE_MILLIS)));
         }
         Ok(latencies)
     }

@@ -10,6 +10,8 @@ use super::{Fatal, PollLoop, active::Active, partition::Stage};
 ///
 /// [`Commits::most_customers`]: super::commits::Commits::most_customers
 const FULL_BYTES: usize = 8 << 20;
+/// So many changed customers for one commit do not gather near the end of the log.
+const BACKLOG: usize = 10_000;
 /// How long the worker waits for the running commit before it pauses the client.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
@@ -18,6 +20,11 @@ impl PollLoop {
     pub(super) fn is_full(&self) -> bool {
         let (customers, bytes) = self.sum(Active::pending_size);
         customers >= self.commits.most_customers() || bytes >= FULL_BYTES
+    }
+
+    /// Whether the next commit is a large one, although the client may just have had nothing to deliver.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.sum(Active::pending_size).0 >= BACKLOG
     }
 
     /// Whether so much is uncommitted that no more records may be processed: a commit is running and the next one is

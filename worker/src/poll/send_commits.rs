@@ -22,7 +22,7 @@ impl PollLoop {
         if due_in.is_none_or(|due_in| !due_in.is_zero()) {
             return;
         }
-        if is_near_head {
+        if is_near_head && !self.has_backlog() {
             self.spare_memory.give_back(now);
         } else {
             self.spare_memory.note_use();
