@@ -17,7 +17,7 @@ case $1 in
   *)
     read -r class former < <(awk -v tool="$1" '$1 == tool { print $3, $4 }' "$here/image/tools") || true
     # The names of a jar's files are not compressed.
-    [[ -z ${former:-} || -z ${KAFKA_VERSION:-} ]] || grep -qaF "${class//.//}.class" "$("$here/jars.sh")"/kafka-tools-*.jar || class=$former
+    [[ -z ${former:-} || -z ${BALANCEFLEET_KAFKA_VERSION:-} ]] || grep -qaF "${class//.//}.class" "$("$here/jars.sh")"/kafka-tools-*.jar || class=$former
     ;;
 esac
 [[ -n $class ]] || fail "unknown tool $1" "e2e/kafka/cli.sh --help"

@@ -11,7 +11,7 @@ usage_when_asked "$@"
 eval "$("$e2e/cluster/env.sh")"
 
 # The image has the version of pom.xml, whatever the tests use.
-unset KAFKA_VERSION
+unset BALANCEFLEET_KAFKA_VERSION
 IMAGE=balancefleet/kafka:4.4.0
 # A shell for the entrypoint, the tools and kubectl exec, and bash for health checks (/dev/tcp); the rest is the runtime.
 PACKAGES=(openjdk-17-jre-headless dash bash coreutils)
