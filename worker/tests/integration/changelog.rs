@@ -69,11 +69,11 @@ fn a_group_moves_from_the_replay_store_without_folding_anything_twice() {
 /// A release before this one copied the ledgers of groups that had used the replay store, and was interrupted.
 #[test]
 fn a_first_copy_that_was_left_half_done_is_finished_bit_by_bit_and_a_crash_on_the_way_costs_nothing() {
-    const CUSTOMERS: u64 = 60_000;
+    const CUSTOMERS: u64 = 150_000;
     let stream = stream_of("moved-large", 1, &[]);
     let (whole, replay) = (format!("{}-whole", stream.group), [("BALANCE_STORE", "replay")]);
     let mut traffic = Traffic::new(34, CUSTOMERS);
-    traffic.send(&stream, 3 * CUSTOMERS);
+    traffic.send(&stream, 2 * CUSTOMERS);
     folded(&stream, &mut traffic, &replay);
     rebuild_when_free(&stream, &[("BALANCE_CHANGELOG_TOPIC", &whole)]);
     let whole = stream.read(&whole);
